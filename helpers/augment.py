@@ -1,0 +1,155 @@
+"""More train rows from train rows: one variant an original, then synthetic rows; nothing that resembles evaluation."""
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from helpers.config import Run
+from helpers.data import write_jsonl
+from helpers.explore import field_presence, surface_formats
+from helpers.splits import alike, masked
+from helpers.tasks.base import Example, Task
+from helpers.text import is_word_span, normalise
+
+OUTCOMES = ("kept", "duplicate", "near evaluation", "broken")
+Augmenter = Callable[[Example, Any], "Example | None"]
+
+
+def unsupported(example: Example, task: Task) -> int:
+    """Number of values of span fields of which not one word stands in the text.
+
+    A label may spell out what the text abbreviates ("Strategy mtg", `Strategy meeting`), so that a value does not have
+    to be in the text as it is.
+    """
+    values = task.values(example.target)
+    return sum(not any(is_word_span(word, example.text, ignore_case=True) for word in value.split())
+               for name in task.verbatim_fields for value in values[name])
+
+
+def evaluation_texts(run: Run) -> list[str]:
+    """Texts of the validation and, where there is one, the test part: only to keep augmented rows away from them."""
+    parts = ["validation"] + ["test"] * run.path("splits", "test.jsonl").exists()
+    return [example.text for part in parts for example in run.load(part)]
+
+
+class _Gate:
+    """Lets a made row through once, and only if it is sound and unlike every evaluation text; counts the outcomes."""
+
+    def __init__(self, task: Task, train: Sequence[Example], evaluation: Sequence[str]) -> None:
+        self.task, self.evaluation = task, list(evaluation)
+        self.seen = {normalise(example.text) for example in train}
+        self.masked = {masked(text) for text in evaluation}
+        self.outcomes: Counter[tuple[str, str]] = Counter()
+
+    def passes(self, example: Example, broken_before: int = 0) -> bool:
+        """Whether to keep the row; `broken_before` values of the original had no word in its text already."""
+        text = normalise(example.text)
+        if not text or unsupported(example, self.task) > broken_before:
+            outcome = "broken"
+        elif text in self.seen:
+            outcome = "duplicate"
+        elif masked(text) in self.masked:
+            outcome = "near evaluation"
+        else:
+            outcome = "kept"
+            self.seen.add(text)
+        self.outcomes[example.origin, outcome] += 1
+        return outcome == "kept"
+
+    def without_near(self, examples: list[Example]) -> list[Example]:
+        """Examples in other words than every evaluation text (one comparison for all: it is the costly one)."""
+        pairs = alike([example.text for example in examples], self.evaluation)
+        near = set(pairs["left"])
+        for at in near:
+            self.outcomes[examples[at].origin, "kept"] -= 1
+            self.outcomes[examples[at].origin, "near evaluation"] += 1
+        return [example for at, example in enumerate(examples) if at not in near]
+
+    def report(self) -> pd.DataFrame:
+        """Rows made for each origin, and what became of them."""
+        origins = sorted({origin for origin, _ in self.outcomes})
+        table = {origin: {outcome: self.outcomes[origin, outcome] for outcome in OUTCOMES} for origin in origins}
+        frame = pd.DataFrame.from_dict(table, orient="index", columns=list(OUTCOMES)).astype(int)
+        frame.insert(0, "made", frame.sum(axis=1))
+        return frame.rename_axis("origin")
+
+
+def _variants(run: Run, train: list[Example], augmenters: dict[str, Augmenter], gate: _Gate) -> list[Example]:
+    """Up to `augment_per_row` variants of each row; which augmenter comes first is drawn anew for each."""
+    found = []
+    for example in tqdm(train, desc="variants", unit="row", leave=False):
+        broken = unsupported(example, run.task)
+        for number in range(run["augment_per_row"]):
+            rng = run.rng("augment", example.id, number)
+            for name in rng.sample(sorted(augmenters), len(augmenters)):
+                variant = augmenters[name](example, rng)
+                if variant is None:
+                    continue
+                variant = variant.with_(id=example.id, origin=name)
+                if gate.passes(variant, broken):
+                    found.append(variant)
+                    break
+    return found
+
+
+def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.DataFrame]:
+    """Train rows, their variants and synthetic rows; also written to `splits/train_augmented.jsonl`.
+
+    Every made row differs from every train row, is in other words than every evaluation text (see
+    :func:`helpers.splits.alike`; siblings count too), and its text holds something of every span value.
+
+    Parameters
+    ----------
+    run : Run
+        Settings `augment_per_row` (variants an original) and `synthetic` (rows made of invented values); its seed.
+    train : list of Example
+        The train part; 02 must have written the evaluation parts.
+
+    Returns
+    -------
+    rows : list of Example
+        The originals in their order, then variants (`id` of the original, `origin` the augmenter), then synthetic rows
+        (new ids).
+    report : DataFrame
+        Index origin; rows `made`, and of these `kept`, `duplicate`, `near evaluation`, `broken`.
+    """
+    gate = _Gate(run.task, train, evaluation_texts(run))
+    variants = _variants(run, train, run.task.augmenters(train), gate) if run["augment_per_row"] else []
+    synthetic = run.task.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
+    first = 1 + max((example.id for example in train), default=-1)
+    synthetic = [example.with_(id=first + at) for at, example in enumerate(filter(gate.passes, synthetic))]
+    rows = list(train) + gate.without_near(variants + synthetic)
+    write_jsonl(run.path("splits", "train_augmented.jsonl"), map(run.task.example_to_json, rows))
+    return rows, gate.report()
+
+
+# -- what it did to the data ------------------------------------------------------------------------------------------
+def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) -> pd.DataFrame:
+    """Share of rows with each field and each way of writing, before and after.
+
+    Returns
+    -------
+    DataFrame
+        Index (`kind`, `item`): `field` and its name, or a kind of format and the format; columns `before`, `after`.
+    """
+    columns = {}
+    for when, examples in (("before", train), ("after", rows)):
+        presence = field_presence({when: examples}, task)[when]
+        formats = surface_formats(examples, task).set_index(["kind", "format"])["share"]
+        columns[when] = pd.concat({"field": presence, **{kind: formats[kind] for kind in formats.index.unique(0)}})
+    return pd.DataFrame(columns).fillna(0.0).rename_axis(["kind", "item"]).sort_index(level="kind", sort_remaining=False)
+
+
+def samples(train: Sequence[Example], rows: Sequence[Example], each: int = 2) -> pd.DataFrame:
+    """A few rows of each origin: columns `origin`, `original` (empty for synthetic rows) and `made`."""
+    originals = {example.id: example.text for example in train}
+    shown: dict[str, list[tuple[str, str, str]]] = {}
+    for example in rows[len(train):]:
+        group = shown.setdefault(example.origin, [])
+        if len(group) < each:
+            group.append((example.origin, originals.get(example.id, ""), example.text))
+    return pd.DataFrame([row for origin in sorted(shown) for row in shown[origin]], columns=["origin", "original", "made"])

@@ -1,0 +1,145 @@
+"""Parameters in; paths, seed, settings and logger out: every notebook starts with `Run(...)`."""
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import os
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PROFILES = ("smoke", "cpu", "gpu")
+TASK_NAMES = ("calendar", "crime", "it_ner")
+SEED = 42
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is one line that says what to do."""
+
+
+def one_of(value: str, allowed: tuple[str, ...] | list[str], what: str) -> str:
+    """Return `value` if allowed, else raise a :class:`UserError` that names the nearest choice."""
+    if value in allowed:
+        return value
+    near = difflib.get_close_matches(value, allowed, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise UserError(f"unknown {what} {value!r}: choose from {', '.join(allowed)}{hint}")
+
+
+def parse_setting(text: str, default: Any) -> Any:
+    """Turn the text of `--set name=text` into the type of the default value.
+
+    Raises
+    ------
+    ValueError
+        If the text does not fit the type.
+    """
+    if default is None or isinstance(default, str):
+        return None if text.lower() in ("none", "null") and default is None else text
+    if isinstance(default, bool):
+        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+            raise ValueError("expected true or false")
+        return text.lower() in ("true", "1", "yes")
+    if isinstance(default, int):
+        return int(text)
+    if isinstance(default, float):
+        return float(text)
+    value = json.loads(text)
+    if not isinstance(value, type(default)):
+        raise ValueError(f"expected a JSON {type(default).__name__}")
+    return value
+
+
+def merge_settings(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Defaults of a task and profile overlaid with the user's values; unknown names are refused."""
+    merged = dict(defaults)
+    for name, value in given.items():
+        one_of(name, sorted(defaults), "setting")
+        try:
+            merged[name] = parse_setting(value, defaults[name]) if isinstance(value, str) else value
+        except ValueError as error:
+            raise UserError(f"setting {name}={value!r} does not fit: {error}") from None
+    return merged
+
+
+@dataclass
+class Run:
+    """One run of one task: where its files are and how it is set.
+
+    Parameters
+    ----------
+    task : str
+        `calendar`, `crime` or `it_ner`.
+    profile : str
+        `smoke`, `cpu` or `gpu`.
+    data : str
+        `sample`, `public` or a folder that holds `<task>/{train,validation,test}.jsonl`.
+    out : str, optional
+        Folder that gets `artifacts/` and `report/`; the repository by default.
+    settings : dict or JSON text
+        Values that replace the profile's defaults.
+    seed : int
+        Seeds everything random.
+
+    Raises
+    ------
+    UserError
+        For an unknown task, profile, setting or data folder.
+    """
+
+    task: Any
+    profile: str = "cpu"
+    data: str = "sample"
+    out: str | None = None
+    settings: Any = field(default_factory=dict)
+    seed: int = SEED
+
+    def __post_init__(self) -> None:
+        from helpers.tasks import get_task  # tasks import this module for UserError
+
+        one_of(self.profile, PROFILES, "profile")
+        self.task = get_task(self.task)
+        given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)
+        self.settings = merge_settings(self.task.settings(self.profile), given)
+        self.root = Path(self.out).resolve() if self.out else ROOT
+        self.dir = self.root / "artifacts" / self.task.name
+        self.report_dir = self.root / "report"
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.log = logging.getLogger(f"study.{self.task.name}")
+        if self.profile != "gpu":
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of one setting."""
+        return self.settings[name]
+
+    def path(self, *parts: str) -> Path:
+        """A path under `artifacts/<task>/`; its folder is made."""
+        path = self.dir.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def rng(self, *scope: Any) -> random.Random:
+        """A random generator that depends on the seed and the given words alone."""
+        return random.Random(":".join(map(str, (self.seed, *scope))))
+
+    def load(self, part: str) -> list:
+        """Examples that 02_augment left: `train`, `train_augmented`, `validation`, `test` or `scored`.
+
+        `scored` is the test part, or the validation part where the data came without a test part.
+
+        Raises
+        ------
+        UserError
+            If stage 02 has not run yet.
+        """
+        if part == "scored":
+            part = "test" if self.path("splits", "test.jsonl").exists() else "validation"
+        path = self.path("splits", f"{part}.jsonl")
+        if not path.exists():
+            raise UserError(f"{path} is missing: run notebook 02_augment (./run_all.sh {self.task.name}) first")
+        with path.open(encoding="utf-8") as lines:
+            return [self.task.example_from_json(json.loads(line)) for line in lines]

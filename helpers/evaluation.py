@@ -1,0 +1,290 @@
+"""Stage 05 over all variants of a run: decode, choose the best on validation, compare, keep metrics.json."""
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from pathlib import Path
+from typing import Any, Sequence
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from helpers.config import Run, UserError
+from helpers.data import PARTS, fingerprint
+from helpers.metrics import SCORES, exact_match, intervals, score, score_table
+from helpers.statistics import compare
+from helpers.tasks.base import Example, Task
+
+DECIMALS = 6
+Records = list[dict[str, Any]]
+
+# helpers.predict loads torch: it is imported where a function decodes or reads, so that tables alone stay light
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file, or an empty dict where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write sorted JSON so that a reader never meets half a file."""
+    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_text(f"{text}\n", encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def prediction_name(task: Task, variant: str, decoding: str) -> str:
+    """`variant` for the task's default decoding, else `variant@decoding`."""
+    return variant if decoding == task.decodings[-1] else f"{variant}@{decoding}"
+
+
+def _split_name(task: Task, name: str) -> tuple[str, str]:
+    """Inverse of :func:`prediction_name`."""
+    variant, _, decoding = name.partition("@")
+    return variant, decoding or task.decodings[-1]
+
+
+# -- decoding ---------------------------------------------------------------------------------------------------------
+def decode_all(run: Run) -> pd.DataFrame:
+    """Decode the validation and the scored part with every trained variant, in every way the task has.
+
+    Where the data came without a test part the two parts are one and are decoded once. Writes the prediction files of
+    both parts, and adds the seconds that the scored part took to costs.json.
+
+    Returns
+    -------
+    DataFrame
+        One line a file: variant, decoding, part, rows, seconds.
+
+    Raises
+    ------
+    UserError
+        If no variant has been trained.
+    """
+    from helpers.predict import predict_variant, write_predictions
+
+    parts = {"scored": run.load("scored")}
+    one_part = not run.path("splits", "test.jsonl").exists()
+    if not one_part:
+        parts["validation"] = run.load("validation")
+    jobs = [(variant, decoding, part) for variant in trained_variants(run) for decoding in run.task.decodings
+            for part in parts]
+    lines = []
+    for variant, decoding, part in tqdm(jobs, desc="decoding", unit="file"):
+        name, started = prediction_name(run.task, variant, decoding), time.perf_counter()
+        records = predict_variant(run, variant, parts[part], decoding)
+        seconds = time.perf_counter() - started
+        for destination in ("scored", "validation") if one_part else (part,):
+            write_predictions(run, name, records, destination)
+        if part == "scored":
+            record_costs(run, name, predict_seconds=round(seconds, 3), predict_rows=len(records))
+        lines.append((variant, decoding, part, len(records), seconds))
+    return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds"])
+
+
+def record_costs(run: Run, name: str, **costs: float | None) -> None:
+    """Add to what costs.json says of one variant."""
+    path = run.path("costs.json")
+    content = read_json(path)
+    content[name] = {**content.get(name, {}), **costs}
+    write_json(path, content)
+
+
+def trained_variants(run: Run) -> list[str]:
+    """Variants that stage 04 left, in its order.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    from helpers.predict import variants_trained
+
+    variants = list(variants_trained(run))
+    if not variants:
+        raise UserError(f"no trained variant: run notebook 04_train_lora (./run_all.sh {run.task.name}) first")
+    return variants
+
+
+def choose_best(run: Run) -> str:
+    """The trained variant with the most exact matches on the validation part (default decoding).
+
+    Ties go to the higher field accuracy, then to the first name; the scored part is never looked at.
+    """
+    from helpers.predict import read_predictions
+
+    gold = run.load("validation")
+    scores = {name: score(run.task, gold, read_predictions(run, name, part="validation"))
+              for name in trained_variants(run)}
+    return min(scores, key=lambda name: (-scores[name]["exact_match"], -scores[name]["field_accuracy"], name))
+
+
+def load_predictions(run: Run) -> dict[str, Records]:
+    """Predictions on the scored part: baselines first, then every trained variant under every decoding.
+
+    Files of variants that the task knows but this run did not train are left out: they are from an earlier run.
+    """
+    from helpers.predict import read_predictions
+
+    found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
+    baselines = [name for name in found if _split_name(run.task, name)[0] not in run.task.variants]
+    trained = [prediction_name(run.task, variant, decoding) for variant in trained_variants(run)
+               for decoding in run.task.decodings]
+    return {name: read_predictions(run, name, part="scored") for name in [*baselines, *trained]}
+
+
+def score_all(run: Run, gold: Sequence[Example], predictions: dict[str, Records]) -> dict[str, dict[str, Any]]:
+    """Scores, 95 % intervals and parameter counts of every variant, as metrics.json holds them."""
+    costs, scores = read_json(run.path("costs.json")), {}
+    for name in tqdm(predictions, desc="scoring", unit="variant"):
+        cost = costs.get(_split_name(run.task, name)[0], {})
+        scores[name] = {**score(run.task, gold, predictions[name]),
+                        "ci95": intervals(run.task, gold, predictions[name], seed=run.seed),
+                        "parameters": {key: cost.get(f"{key}_parameters") for key in ("total", "trainable")}}
+    return scores
+
+
+# -- metrics.json -----------------------------------------------------------------------------------------------------
+def _tidy(value: Any) -> Any:
+    """Rounded floats, NaN as null, plain containers."""
+    if isinstance(value, dict):
+        return {str(key): _tidy(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_tidy(item) for item in value]
+    if isinstance(value, float):
+        return round(value, DECIMALS) + 0.0 if math.isfinite(value) else None  # + 0.0: no "-0.0" in the file
+    return value
+
+
+def data_identity(run: Run) -> dict[str, Any]:
+    """Which data the scores are on: source, one fingerprint of all split files, number of scored rows."""
+    files = {part: run.path("splits", f"{part}.jsonl") for part in PARTS}
+    return {"source": str(run.data), "rows": len(run.load("scored")),
+            "fingerprint": fingerprint([{part: fingerprint(path)} for part, path in files.items() if path.exists()])}
+
+
+def write_metrics(run: Run, variants: dict[str, dict[str, Any]], best: str) -> dict[str, Any]:
+    """Write `metrics.json`: the same predictions always give the same bytes.
+
+    Parameters
+    ----------
+    run : Run
+    variants : dict
+        Name to its scores, from :func:`score_all`.
+    best : str
+        The variant chosen on validation.
+
+    Returns
+    -------
+    dict
+        What was written.
+
+    Raises
+    ------
+    ValueError
+        If the best variant has no scores.
+    """
+    if best not in variants:
+        raise ValueError(f"no scores for the best variant {best!r}")
+    content = _tidy({"task": run.task.name, "profile": run.profile, "data": data_identity(run), "best": best,
+                     "variants": variants})
+    write_json(run.path("metrics.json"), content)
+    return content
+
+
+# -- tables -----------------------------------------------------------------------------------------------------------
+def comparison_table(variants: dict[str, dict[str, Any]], names: Sequence[str] | None = None) -> pd.DataFrame:
+    """Headline scores by variant, with the interval of exact match as `low` and `high`."""
+    chosen = {name: variants[name] for name in names or variants}
+    table = score_table(chosen)
+    table.insert(1, "low", [one["ci95"]["exact_match"][0] for one in chosen.values()])
+    table.insert(2, "high", [one["ci95"]["exact_match"][1] for one in chosen.values()])
+    return table.rename_axis("variant")
+
+
+def score_frame(variants: dict[str, dict[str, Any]], names: Sequence[str], metric: str = "exact_match") -> pd.DataFrame:
+    """One metric with its interval: index variant, columns score, low, high."""
+    return pd.DataFrame([(variants[name][metric], *variants[name]["ci95"][metric]) for name in names],
+                        index=pd.Index(names, name="variant"), columns=["score", "low", "high"])
+
+
+def decoding_table(task: Task, variants: dict[str, dict[str, Any]], metric: str = "exact_match") -> pd.DataFrame:
+    """One metric of each trained variant (index) under each decoding (columns)."""
+    trained = [name for name in task.variants if name in variants]
+    cells = {decoding: [variants[prediction_name(task, name, decoding)][metric] for name in trained]
+             for decoding in task.decodings}
+    return pd.DataFrame(cells, index=pd.Index(trained, name="variant"))
+
+
+def field_matrix(variants: dict[str, dict[str, Any]], names: Sequence[str], column: str = "f1") -> pd.DataFrame:
+    """One per-field score: index field, a column a variant; fields that no label and no prediction fills are NaN."""
+    table = pd.DataFrame({name: {field: cells[column] for field, cells in variants[name]["fields"].items()}
+                          for name in names}, dtype=float)
+    return table.rename_axis("field")
+
+
+def parse_error_table(variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Kinds of parse error: index variant, a column a kind, counts; variants without any are left out."""
+    found = {name: one["parse_errors"] for name, one in variants.items() if one["parse_errors"]}
+    return pd.DataFrame(found).T.fillna(0).astype(int).rename_axis("variant").sort_index(axis=1)
+
+
+def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
+    """The strongest system that was not trained: most exact matches, then field accuracy, then first name.
+
+    It is picked on the scored rows, which favours the baseline and so makes the comparison a strict one.
+
+    Raises
+    ------
+    UserError
+        If no baseline has predictions.
+    """
+    names = [name for name in variants if _split_name(task, name)[0] not in task.variants]
+    if not names:
+        raise UserError(f"no baseline predictions: run notebook 03_baseline (./run_all.sh {task.name}) first")
+    return min(names, key=lambda name: (-variants[name]["exact_match"], -variants[name]["field_accuracy"], name))
+
+
+def compare_variants(run: Run, gold: Sequence[Example], predictions: dict[str, Records],
+                     pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Paired comparison of exact match for pairs of variants: index `left vs right`, columns of `compare`."""
+    matches = {name: exact_match(run.task, gold, predictions[name]) for name in {n for pair in pairs for n in pair}}
+    return pd.DataFrame([compare(matches[left], matches[right], seed=run.seed) for left, right in pairs],
+                        index=pd.Index([f"{left} vs {right}" for left, right in pairs], name="comparison"))
+
+
+def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """What each trained variant costs, from costs.json, beside its score.
+
+    Returns
+    -------
+    DataFrame
+        Index variant; columns train_seconds, seconds (decoding the scored part), rows_per_second, megabytes (files
+        on disk), memory_mb (peak of the process in training), trainable, total (parameters), score (exact match). NaN
+        where costs.json says nothing.
+    """
+    costs = read_json(run.path("costs.json"))
+    columns = {"train_seconds": "train_seconds", "predict_seconds": "seconds", "predict_rows": "rows",
+               "size_mb": "megabytes", "peak_memory_mb": "memory_mb", "trainable_parameters": "trainable",
+               "total_parameters": "total"}
+    names = [name for name in run.task.variants if name in variants]
+    table = pd.DataFrame({name: {new: costs.get(name, {}).get(old) for old, new in columns.items()} for name in names},
+                         dtype=float).T
+    table.insert(2, "rows_per_second", table.pop("rows") / table["seconds"])
+    table["score"] = [variants[name]["exact_match"] for name in names]
+    return table.rename_axis("variant")
+
+
+def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) -> pd.DataFrame | None:
+    """Published results beside the best variant, or None where the run is not on that public data."""
+    from helpers.data import is_public
+
+    if not run.task.published or not is_public(run):
+        return None
+    ours = {"system": f"this run: {best}", **{name: variants[best][name] for name in SCORES}}
+    lines = pd.DataFrame([ours, *run.task.published])
+    reported = [name for name in lines if name == "system" or lines[name].iloc[1:].notna().any()]
+    return lines[reported].set_index("system")

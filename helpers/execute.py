@@ -1,0 +1,245 @@
+"""Run one notebook with papermill: own interpreter and environment, live log, progress by cell, errors as one line."""
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.kernelspec import KernelSpec
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from helpers.config import ROOT, Run
+from helpers.environment import peak_memory_mb, usable_cores
+
+KERNEL_START_SECONDS = 180
+PLAIN_SECONDS = 20  # without a terminal a line on the current cell is printed at most this often
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+class StageFailed(Exception):
+    """A stage ended with an error; the message is one line for the terminal."""
+
+
+# -- the kernel -------------------------------------------------------------------------------------------------------
+class OwnInterpreter(AsyncKernelManager):
+    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine."""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """A kernel specification made here."""
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
+
+
+class StudyClient(PapermillNotebookClient):
+    """Kills a kernel that is left in the middle of a cell; one that has run to the end may shut itself down."""
+
+    def papermill_execute_cells(self) -> None:
+        """Run all cells up to the first that fails."""
+        self.shutdown_kernel = "immediate"
+        super().papermill_execute_cells()
+        self.shutdown_kernel = "graceful"
+
+
+class StudyEngine(NBClientEngine):
+    """papermill engine that reports each cell before it runs and hands an environment to the kernel."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, log_file: TextIO, kernel: dict[str, Any],
+                                 on_cell: Callable[[int], None], facts: dict[str, Any], **ignored: Any) -> None:
+        """Execute the notebook of a papermill execution manager."""
+        client = StudyClient(nb_man, kernel_manager_class=OwnInterpreter, kernel_name=kernel_name, timeout=None,
+                             startup_timeout=KERNEL_START_SECONDS, coalesce_streams=True, stdout_file=log_file,
+                             stderr_file=log_file, log=logging.getLogger("papermill"))
+        start, complete = nb_man.cell_start, nb_man.cell_complete
+
+        def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+            on_cell(cell_index or 0)
+            start(cell, cell_index, **more)
+
+        def cell_complete(cell: Any, cell_index: int | None = None, **more: Any) -> None:
+            if client.km is not None and client.km.provisioner is not None:
+                facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid) or facts.get("peak_memory_mb")
+            complete(cell, cell_index=cell_index, **more)
+
+        nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
+        client.execute(stdout=log_file, stderr=log_file, **kernel)
+
+
+papermill_engines.register("study", StudyEngine)
+
+
+def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
+    """Environment variables of the kernel: offline unless asked otherwise, fixed threads and hashes, no telemetry."""
+    env = dict(os.environ)
+    env.pop("MPLBACKEND", None)  # the kernel sets its inline backend only where none is given
+    cache = run.root / "artifacts" / ".cache"
+    env |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+            "HF_DATASETS_CACHE": str(cache / "datasets"), "IPYTHONDIR": str(cache / "ipython"),
+            "WANDB_DISABLED": "true", "WANDB_MODE": "disabled", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")])),
+            "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "STUDY_STAGE_TOKEN": token}
+    env.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    if run.profile != "gpu" and run.data != "public":
+        env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    return env
+
+
+# -- progress ---------------------------------------------------------------------------------------------------------
+class Progress:
+    """Two bars on a terminal, stages above cells; elsewhere a line a stage and now and then one on the cell."""
+
+    def __init__(self, stages: int, stream: TextIO | None = None) -> None:
+        self.stream = stream or sys.stderr
+        self.bars = self.stream.isatty()
+        self.done, self.total, self.spoke = 0, stages, 0.0
+        self.cells: Any = None
+        self.stages = tqdm(total=stages, unit="stage", position=0, file=self.stream, disable=not self.bars,
+                           bar_format="{desc} {bar} {n_fmt}/{total_fmt} stages, {elapsed}")
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        if self.bars:
+            tqdm.write(line, file=self.stream)
+        else:
+            print(line, file=self.stream, flush=True)
+
+    def start(self, name: str, cells: int) -> None:
+        """A stage begins."""
+        self.name, self.spoke = name, time.monotonic()
+        self.stages.set_description_str(name)
+        if self.bars:
+            self.cells = tqdm(total=cells, unit="cell", position=1, leave=False, file=self.stream,
+                              bar_format="  {bar:24} cell {n_fmt}/{total_fmt}, {elapsed} {desc}")
+        else:
+            self.say(f"[{self.done + 1}/{self.total}] {name} ...")
+        self.count = cells
+
+    def cell(self, index: int, heading: str) -> None:
+        """A cell of the current stage begins."""
+        if self.cells is not None:
+            self.cells.n = index
+            self.cells.set_description_str(heading[:60])
+        elif not self.bars and time.monotonic() - self.spoke > PLAIN_SECONDS:
+            self.spoke = time.monotonic()
+            self.say(f"      cell {index + 1}/{self.count}: {heading}")
+
+    def end(self, outcome: str) -> None:
+        """The current stage, or a skipped one, is over."""
+        if self.cells is not None:
+            self.cells.close()
+            self.cells = None
+        self.done += 1
+        self.say(f"[{self.done}/{self.total}] {outcome}")
+        self.stages.update(1)
+
+    def close(self) -> None:
+        """Take the bars off the terminal."""
+        if self.cells is not None:
+            self.cells.close()
+        self.stages.close()
+
+
+def headings(cells: Sequence[Any]) -> list[str]:
+    """For each cell the last Markdown heading at or above it."""
+    current, result = "", []
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            for line in "".join(cell["source"]).splitlines():
+                if line.startswith("#"):
+                    current = line.lstrip("#").strip()
+        result.append(current)
+    return result
+
+
+# -- one notebook -----------------------------------------------------------------------------------------------------
+def one_line(text: str, limit: int = 400) -> str:
+    """White space runs as single spaces, cut where it is too long for a terminal line."""
+    line = " ".join(_ANSI.sub("", text).split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+@contextmanager
+def _quiet_papermill() -> Any:
+    """papermill logs every start and save; only what it says of real trouble is of use."""
+    logger = logging.getLogger("papermill")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[str, Any], progress: Progress,
+            token: str = "", keep_open: Sequence[int] = ()) -> dict[str, Any]:
+    """Execute a notebook in a kernel of its own, with the repository as working directory.
+
+    The output notebook is saved after every cell; what cells print goes to the log as they print it. The cell that
+    fails stays in the output notebook, and its traceback ends the log.
+
+    Parameters
+    ----------
+    run : Run
+    notebook, output, log : Path
+        Notebook to run, where its executed copy goes, and the log file.
+    parameters : dict
+        Values for the cell tagged `parameters`.
+    progress : Progress
+        Told of every cell.
+    token : str
+        Given to the kernel as `STUDY_STAGE_TOKEN`.
+    keep_open : sequence of int
+        File descriptors that the kernel inherits.
+
+    Returns
+    -------
+    dict
+        `peak_memory_mb` of the kernel, where the system tells it.
+
+    Raises
+    ------
+    StageFailed
+        If a cell fails or the kernel dies.
+    """
+    import nbformat
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    # papermill puts one cell, the parameters, after the one that is tagged
+    cells = nbformat.read(notebook, as_version=4).cells
+    names = headings(cells)
+    progress.start(notebook.stem, len(cells) + 1)
+    facts: dict[str, Any] = {}
+    log.write_text("", encoding="utf-8")
+    with log.open("a", encoding="utf-8") as log_file, _quiet_papermill():
+        kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
+        try:
+            papermill.execute_notebook(
+                notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",
+                progress_bar=False, log_file=log_file, kernel=kernel, facts=facts,
+                on_cell=lambda index: progress.cell(index, names[min(index, len(names) - 1)]))
+        except PapermillExecutionError as error:
+            log_file.write("\n" + _ANSI.sub("", "\n".join(error.traceback)) + "\n")
+            kind = "" if error.ename == "UserError" else f"{error.ename}: "
+            message = one_line(kind + error.evalue)
+            raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
+        except DeadKernelError:
+            raise StageFailed(f"{notebook.stem}: the Python process died without a word; most likely the machine ran "
+                              "out of memory") from None
+        except RuntimeError as error:
+            raise StageFailed(f"{notebook.stem}: no kernel could be started: {one_line(str(error))}") from error
+    return facts

@@ -1,0 +1,267 @@
+"""A first look at data before anything is trained: tables of lengths, fields, values, formats, repeats and conflicts."""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.splits import NEAR, alike
+from helpers.tasks.base import Example, Task
+from helpers.text import is_word_span, normalise, word_spans
+
+Parts = Mapping[str, Sequence[Example]]
+
+
+# -- lengths ----------------------------------------------------------------------------------------------------------
+def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataFrame:
+    """Length of every row.
+
+    Parameters
+    ----------
+    parts : dict of str to list of Example
+    task : Task
+    tokenizer : callable
+        A Hugging Face tokenizer.
+
+    Returns
+    -------
+    DataFrame
+        Columns `part`, `id`, `characters` (input text), `prompt_tokens` and `tokens` (prompt, completion and
+        end-of-text token: the sequence a causal model is trained on).
+    """
+    frames = []
+    for part, examples in parts.items():
+        prompts = _token_counts([task.prompt(example.text) for example in examples], tokenizer)
+        completions = _token_counts([task.completion(example.target) for example in examples], tokenizer)
+        frames.append(pd.DataFrame({
+            "part": part, "id": [example.id for example in examples],
+            "characters": [len(example.text) for example in examples],
+            "prompt_tokens": prompts, "tokens": [p + c + 1 for p, c in zip(prompts, completions)]}))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _token_counts(texts: list[str], tokenizer: Callable[..., Any]) -> list[int]:
+    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
+
+
+def length_summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows, median, 95th percentile and maximum of each length, one row a part, columns `<length> <statistic>`."""
+    grouped = frame.groupby("part", sort=False)
+    table = {"rows": grouped.size()}
+    for name in ("characters", "prompt_tokens", "tokens"):
+        table |= {f"{name} median": grouped[name].median(), f"{name} p95": grouped[name].quantile(0.95),
+                  f"{name} max": grouped[name].max()}
+    return pd.DataFrame(table)
+
+
+def length_limits(frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 512)) -> pd.DataFrame:
+    """What a `max_length` would cost.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by `max_length` (tokens): `cut`, the share of rows that are longer, and `padding`, the share of padding
+        among all positions if every row were padded to that length.
+    """
+    tokens = frame["tokens"].to_numpy()
+    table = {limit: {"cut": float((tokens > limit).mean()),
+                     "padding": float(1 - np.minimum(tokens, limit).sum() / (limit * len(tokens)))} for limit in limits}
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("max_length")
+
+
+# -- fields and values ------------------------------------------------------------------------------------------------
+def field_presence(parts: Parts, task: Task) -> pd.DataFrame:
+    """Share of rows in which a field has a value: index field, one column a part."""
+    shares = {}
+    for part, examples in parts.items():
+        filled = [task.values(example.target) for example in examples]
+        shares[part] = {name: float(np.mean([bool(values[name]) for values in filled])) for name in task.fields}
+    return pd.DataFrame(shares, index=list(task.fields))
+
+
+def fields_per_row(examples: Sequence[Example], task: Task) -> pd.Series:
+    """Number of rows by how many of their fields are present."""
+    counts = Counter(sum(map(bool, task.values(example.target).values())) for example in examples)
+    return pd.Series(counts, name="rows").sort_index().rename_axis("fields present")
+
+
+def _all_values(examples: Sequence[Example], task: Task, name: str) -> list[str]:
+    return [value for example in examples for value in task.values(example.target)[name]]
+
+
+def value_summary(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+    """How varied the values are: index field; values, unique, share unique (lower-cased), the commonest and its count."""
+    table = {}
+    for name in task.fields:
+        counts = Counter(value.lower() for value in _all_values(examples, task, name))
+        total = counts.total() if hasattr(counts, "total") else sum(counts.values())
+        top, top_count = _most_common(counts, 1)[0] if counts else (None, 0)
+        table[name] = {"values": total, "unique": len(counts), "share_unique": len(counts) / total if total else np.nan,
+                       "commonest": top, "count": top_count}
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("field")
+
+
+def _most_common(counts: Counter, count: int) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:count]
+
+
+def top_values(examples: Sequence[Example], task: Task, name: str, count: int = 10) -> pd.Series:
+    """The commonest values of a field (lower-cased) and how often each occurs."""
+    counts = Counter(value.lower() for value in _all_values(examples, task, name))
+    return pd.Series(dict(_most_common(counts, count)), name="rows", dtype=int).rename_axis(name)
+
+
+def surface_formats(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+    """Ways of writing: columns `kind` ("date format"), `format`, `rows`, `share`, commonest first in each kind."""
+    found = [pair for example in examples for pair in task.surface_formats(example).items()]
+    frame = pd.Series(Counter(found), dtype=int).rename_axis(["kind", "format"]).reset_index(name="rows")
+    frame["share"] = frame["rows"] / max(len(examples), 1)
+    return frame.sort_values(["kind", "rows", "format"], ascending=[True, False, True], ignore_index=True)
+
+
+def verbatim_share(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+    """How literally labels repeat the text.
+
+    Returns
+    -------
+    DataFrame
+        Index field; `values`, and the shares `verbatim` (a whole-word piece of the text), `other_case` (so but for
+        letter case) and `not_in_text`.
+    """
+    table = {}
+    for name in task.fields:
+        kinds = Counter(_how_literal(value, example.text) for example in examples
+                        for value in task.values(example.target)[name])
+        total = sum(kinds.values())
+        table[name] = {"values": total} | {kind: kinds[kind] / total if total else np.nan
+                                           for kind in ("verbatim", "other_case", "not_in_text")}
+    return pd.DataFrame.from_dict(table, orient="index").rename_axis("field")
+
+
+def _how_literal(value: str, text: str) -> str:
+    if is_word_span(value, text):
+        return "verbatim"
+    return "other_case" if is_word_span(value, text, ignore_case=True) else "not_in_text"
+
+
+def not_verbatim(examples: Sequence[Example], task: Task, fields: Sequence[str] | None = None) -> pd.DataFrame:
+    """Values of span fields that are no piece of their text: columns id, field, value, text."""
+    fields = [name for name in task.fields if name in task.verbatim_fields] if fields is None else fields
+    rows = [(example.id, name, value, example.text) for example in examples for name in fields
+            for value in task.values(example.target)[name] if _how_literal(value, example.text) == "not_in_text"]
+    return pd.DataFrame(rows, columns=["id", "field", "value", "text"])
+
+
+# -- repeats and conflicts --------------------------------------------------------------------------------------------
+def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.DataFrame:
+    """Pairs of rows in nearly the same words.
+
+    Returns
+    -------
+    DataFrame
+        Columns `kind` (see :func:`helpers.splits.alike`), `similarity`, `id_one`, `text_one`, `id_other`, `text_other`;
+        most similar first.
+    """
+    pairs = alike([example.text for example in examples], threshold=threshold)
+    rows = [(kind, similarity, examples[i].id, examples[i].text, examples[j].id, examples[j].text)
+            for i, j, similarity, kind in pairs.itertuples(index=False)]
+    frame = pd.DataFrame(rows, columns=["kind", "similarity", "id_one", "text_one", "id_other", "text_other"])
+    return frame.sort_values(["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True)
+
+
+def exact_duplicates(examples: Sequence[Example]) -> pd.DataFrame:
+    """Texts that occur more than once: columns `text`, `rows`, `ids`, `targets` (number of different labels)."""
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(normalise(example.text), []).append(example)
+    rows = [(text, len(group), [example.id for example in group], len({repr(example.target) for example in group}))
+            for text, group in groups.items() if len(group) > 1]
+    return pd.DataFrame(rows, columns=["text", "rows", "ids", "targets"])
+
+
+def label_conflicts(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+    """Rows that repeat each other (exactly or nearly) and yet have different labels.
+
+    Returns
+    -------
+    DataFrame
+        Columns `kind`, `id_one`, `id_other`, `text_one`, `text_other`, `field`, `label_one`, `label_other`: one row for
+        each field that differs.
+    """
+    pairs = alike([example.text for example in examples])
+    rows = []
+    for i, j, _, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
+        one, other = examples[i], examples[j]
+        left, right = task.values(one.target), task.values(other.target)
+        rows += [(kind, one.id, other.id, one.text, other.text, name, "; ".join(left[name]), "; ".join(right[name]))
+                 for name in task.fields if left[name] != right[name]]
+    return pd.DataFrame(rows, columns=["kind", "id_one", "id_other", "text_one", "text_other", "field", "label_one",
+                                       "label_other"])
+
+
+_ARTICLE = re.compile(r"\b(?:a|an|the)\s+$", re.IGNORECASE)
+
+
+def _lead_words(example: Example, task: Task, name: str) -> list[tuple[str, str]]:
+    """(word, `kept` or `dropped`) for each value: the word it starts with, and up to two words left out before it."""
+    found = []
+    for value in task.values(example.target)[name]:
+        spans = word_spans(value, example.text)
+        if not spans:
+            continue
+        before = _ARTICLE.sub("", example.text[:spans[0][0]])
+        dropped = re.search(r"(?:\b[^\W\d][\w'/-]*\s+){1,2}$", before)
+        found += [(word, "dropped") for word in (dropped[0].lower().split() if dropped else ())]
+        first, _, rest = value.partition(" ")
+        if rest:
+            found.append((first.lower(), "kept"))
+    return found
+
+
+def boundary_words(examples: Sequence[Example], task: Task, least: int = 3) -> pd.DataFrame:
+    """Words that some labels keep at the start of a value and others leave out in front of it.
+
+    "Schedule a review" labelled `Schedule a review` keeps `schedule`, labelled `review` it drops it: both in one field
+    is a convention that a model cannot learn from the text.
+
+    Returns
+    -------
+    DataFrame
+        Columns `field`, `word`, `kept`, `dropped`, `minority` (share of the rarer choice); words with both choices and
+        at least `least` occurrences, ordered by how often the rarer choice was made.
+    """
+    counts = Counter((name, word, choice) for example in examples for name in task.fields
+                     if name in task.verbatim_fields for word, choice in _lead_words(example, task, name))
+    rows = []
+    for name, word in sorted({(name, word) for name, word, _ in counts}):
+        kept, dropped = counts[name, word, "kept"], counts[name, word, "dropped"]
+        if min(kept, dropped) and kept + dropped >= least:
+            rows.append((name, word, kept, dropped, min(kept, dropped) / (kept + dropped)))
+    rows.sort(key=lambda row: (-min(row[2], row[3]), -row[4], row[:2]))
+    return pd.DataFrame(rows, columns=["field", "word", "kept", "dropped", "minority"])
+
+
+def convention_conflicts(examples: Sequence[Example], task: Task, threshold: float = 75) -> pd.DataFrame:
+    """Pairs of rows in like words where one label keeps a lead word and the other leaves the same word out.
+
+    Returns
+    -------
+    DataFrame
+        Columns `field`, `word`, `similarity`, `id_kept`, `text_kept`, `id_dropped`, `text_dropped`; most similar first.
+    """
+    pairs = alike([example.text for example in examples], threshold=threshold)
+    names = [name for name in task.fields if name in task.verbatim_fields]
+    leads = [{name: set(_lead_words(example, task, name)) for name in names} for example in examples]
+    rows = []
+    for i, j, similarity, _ in pairs.itertuples(index=False):
+        for one, other in ((i, j), (j, i)):
+            rows += [(name, word, similarity, examples[one].id, examples[one].text, examples[other].id,
+                      examples[other].text) for name in names for word, choice in sorted(leads[one][name])
+                     if choice == "kept" and (word, "dropped") in leads[other][name]]
+    frame = pd.DataFrame(rows, columns=["field", "word", "similarity", "id_kept", "text_kept", "id_dropped",
+                                        "text_dropped"])
+    return frame.sort_values(["similarity", "id_kept"], ascending=[False, True], ignore_index=True)

@@ -1,0 +1,192 @@
+"""Batched greedy decoding with a KV cache: rows sorted by length, finished rows leave the batch."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Callable, Sequence
+
+import torch
+from tqdm.auto import tqdm
+from transformers import DynamicCache
+
+from helpers.constrain import GrammarMask
+
+
+@dataclass
+class Generation:
+    """What the model wrote for one prompt.
+
+    Parameters
+    ----------
+    text : str
+        Decoded output without special tokens.
+    tokens : list of int
+    pieces : list of str
+        The text of each token; they join to `text`.
+    log_probs : list of float
+        Log-probability of each token under the (masked) distribution it was chosen from.
+    truncated : bool
+        Whether `max_new_tokens` came before the end of text.
+    """
+
+    text: str = ""
+    tokens: list[int] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+    log_probs: list[float] = field(default_factory=list)
+    truncated: bool = False
+
+
+def encode_prompt(tokenizer, prompt: str) -> list[int]:
+    """Prompt ids exactly as :func:`helpers.encode.encode_example` makes them."""
+    from helpers.encode import encode_example
+
+    encoded = encode_example(tokenizer, prompt, "", ())
+    return encoded.input_ids[:-1]
+
+
+def token_pieces(tokenizer, tokens: Sequence[int]) -> list[str]:
+    """The text each token adds; pieces of one character spread over several tokens come with the last."""
+    pieces, done = [], ""
+    for end in range(1, len(tokens) + 1):
+        text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
+        if text.endswith("\ufffd"):
+            pieces.append("")
+            continue
+        pieces.append(text[len(done):])
+        done = text
+    return pieces
+
+
+@torch.inference_mode()
+def generate(model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 160, batch_size: int = 64,
+             grammars: Sequence[str] | None = None, prefix: str = "", progress: str | None = None) -> list[Generation]:
+    """Greedy outputs for a list of prompts, in their order.
+
+    Parameters
+    ----------
+    model, tokenizer
+        A causal language model and its tokenizer.
+    prompts : sequence of str
+    max_new_tokens : int
+    batch_size : int
+    grammars : sequence of str, optional
+        One llguidance grammar a prompt; without them decoding is free.
+    prefix : str
+        Text common to all prompts (the shots of a few-shot prompt): it is read once and its KV cache shared.
+    progress : str, optional
+        Label of a progress bar.
+    """
+    was_training = model.training
+    model.eval()
+    if prefix:
+        ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+        prefix_ids = encode_prompt(tokenizer, prefix)
+    else:
+        ids, prefix_ids = [encode_prompt(tokenizer, prompt) for prompt in prompts], []
+    order = sorted(range(len(prompts)), key=lambda index: len(ids[index]))
+    results = [Generation() for _ in prompts]
+    bar = tqdm(total=len(prompts), desc=progress, disable=progress is None, leave=False)
+    for start in range(0, len(order), batch_size):
+        rows = order[start:start + batch_size]
+        mask = GrammarMask(tokenizer, [grammars[row] for row in rows], len(tokenizer)) if grammars else None
+        _decode_batch(model, tokenizer, [ids[row] for row in rows], prefix_ids, max_new_tokens, mask,
+                      [results[row] for row in rows])
+        bar.update(len(rows))
+    bar.close()
+    for result in results:
+        result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
+    model.train(was_training)
+    return results
+
+
+def _decode_batch(model, tokenizer, ids: list[list[int]], prefix_ids: list[int], max_new_tokens: int,
+                  mask: GrammarMask | None, results: list[Generation]) -> None:
+    device = model.device
+    width = max(len(row) for row in ids)
+    input_ids = torch.full((len(ids), width), tokenizer.pad_token_id, device=device)
+    attention = torch.zeros(len(ids), width, dtype=torch.long, device=device)
+    for row, tokens in enumerate(ids):  # left padding: the last column is everyone's last token
+        input_ids[row, width - len(tokens):] = torch.tensor(tokens, device=device)
+        attention[row, width - len(tokens):] = 1
+    cache = DynamicCache()
+    if prefix_ids:
+        model(input_ids=torch.tensor([prefix_ids], device=device), past_key_values=cache, use_cache=True,
+              logits_to_keep=1)
+        cache.batch_repeat_interleave(len(ids))
+        ones = torch.ones(len(ids), len(prefix_ids), dtype=torch.long, device=device)
+        attention = torch.cat([ones, attention], 1)
+    positions = (attention.cumsum(1) - 1).clamp(min=0)
+    output = model(input_ids=input_ids, attention_mask=attention, position_ids=positions[:, -width:],
+                   past_key_values=cache, use_cache=True, logits_to_keep=1)
+    position = positions[:, -1:]
+    alive = list(range(len(ids)))
+    for step in range(max_new_tokens):
+        logits = output.logits[:, -1].float()
+        if mask:
+            mask.apply(logits, alive)
+        log_probs, chosen = logits.log_softmax(-1).max(-1)
+        chosen_list, probs_list = chosen.tolist(), log_probs.tolist()
+        keep = []
+        for slot, row in enumerate(alive):
+            token = chosen_list[slot]
+            stopped = token == tokenizer.eos_token_id
+            if not stopped:
+                results[row].tokens.append(token)
+                results[row].log_probs.append(probs_list[slot])
+                stopped = mask.accept(row, token) if mask else False
+            if not stopped:
+                keep.append(slot)
+                results[row].truncated = step == max_new_tokens - 1
+        if not keep or step == max_new_tokens - 1:
+            return
+        if len(keep) < len(alive):
+            kept = torch.tensor(keep, device=device)
+            cache.batch_select_indices(kept)
+            alive = [alive[slot] for slot in keep]
+            chosen, attention, position = chosen[kept], attention[kept], position[kept]
+        attention = torch.cat([attention, attention.new_ones(len(alive), 1)], 1)
+        position = position + 1
+        output = model(input_ids=chosen[:, None], attention_mask=attention, position_ids=position,
+                       past_key_values=cache, use_cache=True)
+
+
+def field_confidence(generation: Generation, tokenizer, fields: Sequence[str]) -> dict[str, float]:
+    """Probability the model gave to each field's value: the product of its tokens' probabilities."""
+    import math
+
+    from helpers.encode import field_of_tokens
+
+    offsets, position = [], 0
+    for piece in token_pieces(tokenizer, generation.tokens):
+        offsets.append((position, position + len(piece)))
+        position += len(piece)
+    totals = dict.fromkeys(fields, 0.0)
+    seen = set()
+    for kind, log_prob in zip(field_of_tokens(generation.text, offsets, fields), generation.log_probs):
+        if kind >= 0:
+            totals[fields[kind]] += log_prob
+            seen.add(fields[kind])
+    return {name: round(math.exp(total), 6) for name, total in totals.items() if name in seen}
+
+
+def predict_texts(model, tokenizer, task, texts: Sequence[str], constraint: str = "free", max_new_tokens: int = 160,
+                  batch_size: int = 64, prompt: Callable[[str], str] | None = None, prefix: str = "",
+                  progress: str | None = None) -> list[dict]:
+    """Predictions for input texts: dicts of `prediction`, `raw`, `confidence`, `error`, `truncated`.
+
+    Parameters
+    ----------
+    constraint : str
+        `free`, `schema` (valid JSON of the task) or `source` (verbatim fields are spans of the text as well).
+    prompt : callable, optional
+        Text → prompt; the task's own by default.
+    """
+    grammars = None if constraint == "free" else [task.grammar(text, constraint) for text in texts]
+    generations = generate(model, tokenizer, [(prompt or task.prompt)(text) for text in texts], max_new_tokens,
+                           batch_size, grammars, prefix, progress)
+    records = []
+    for generation in generations:
+        prediction, error = task.parse_output(generation.text)
+        records.append({"prediction": prediction, "raw": generation.text, "error": error,
+                        "truncated": generation.truncated,
+                        "confidence": field_confidence(generation, tokenizer, task.fields) if prediction else None})
+    return records

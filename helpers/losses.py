@@ -1,0 +1,107 @@
+"""Losses of the causal variants, on logits and the field of every target token."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from helpers.encode import PROMPT, STRUCTURE
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Next-token targets, flattened to the positions that count.
+
+    Parameters
+    ----------
+    logits : FloatTensor (positions, vocabulary)
+    tokens : LongTensor (positions,)
+    fields : LongTensor (positions,)
+        `PROMPT`, `STRUCTURE` or a field index.
+    rows : LongTensor (positions,)
+        Row of the batch each position came from.
+    """
+
+    logits: torch.Tensor
+    tokens: torch.Tensor
+    fields: torch.Tensor
+    rows: torch.Tensor
+
+
+def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool) -> Targets:
+    """Run the model and keep the positions that are learnt; logits are made for these alone."""
+    core = model.get_base_model() if hasattr(model, "get_base_model") else model
+    hidden = core.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    fields = batch["field_ids"][:, 1:]
+    learnt = batch["attention_mask"][:, 1:].bool()
+    if not with_prompt:
+        learnt &= fields != PROMPT
+    rows = torch.arange(len(fields), device=fields.device)[:, None].expand_as(fields)[learnt]
+    logits = core.lm_head(hidden[:, :-1][learnt]).float()
+    return Targets(logits, batch["input_ids"][:, 1:][learnt], fields[learnt], rows)
+
+
+def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weight: float = 2.0) -> torch.Tensor:
+    """LM loss over all tokens + `entity_loss_weight` × field-weighted loss over the output.
+
+    L = mean(ce) + w · Σ_out(v_f · ce) / Σ_out(v_f), where v_f is the weight of the token's field and 1 for
+    JSON structure.
+
+    Parameters
+    ----------
+    targets : Targets
+        With the prompt positions.
+    field_weights : FloatTensor (fields,)
+    entity_loss_weight : float
+    """
+    losses = F.cross_entropy(targets.logits, targets.tokens, reduction="none")
+    output = targets.fields != PROMPT
+    weights = torch.where(targets.fields >= 0, field_weights[targets.fields.clamp(min=0)], 1.0)[output]
+    return losses.mean() + entity_loss_weight * (losses[output] * weights).sum() / weights.sum()
+
+
+def format_penalty(targets: Targets) -> torch.Tensor:
+    """JSON format: mean cross-entropy of the structural tokens (keys, quotes, brackets, end of text)."""
+    structural = targets.fields == STRUCTURE
+    if not structural.any():
+        return targets.logits.new_zeros(())
+    return F.cross_entropy(targets.logits[structural], targets.tokens[structural])
+
+
+def field_penalty(targets: Targets, fields: int) -> torch.Tensor:
+    """Field accuracy: 1 − mean over rows and fields of P(whole value | gold prefix).
+
+    A value is right only if every token of it is, so the penalty is on the product of its token
+    probabilities, not on their mean.
+    """
+    inside = targets.fields >= 0
+    log_probs = -F.cross_entropy(targets.logits[inside], targets.tokens[inside], reduction="none")
+    groups = targets.rows[inside] * fields + targets.fields[inside]
+    present, index = groups.unique(return_inverse=True)
+    totals = log_probs.new_zeros(len(present)).index_add(0, index, log_probs)
+    return 1 - totals.exp().mean()
+
+
+def confidence_penalty(targets: Targets) -> torch.Tensor:
+    """Confidence: mean (p_max − 1[arg max is right])² over value tokens, a Brier score of the top choice."""
+    inside = targets.fields >= 0
+    top, choice = targets.logits[inside].softmax(-1).max(-1)
+    return (top - (choice == targets.tokens[inside]).float()).square().mean()
+
+
+def structured_loss(targets: Targets, fields: int, beta: float = 0.2, gamma: float = 0.1,
+                    delta: float = 0.05) -> torch.Tensor:
+    """Completion loss + β · format penalty + γ · field penalty + δ · confidence penalty.
+
+    Parameters
+    ----------
+    targets : Targets
+        Without the prompt positions.
+    fields : int
+        Number of fields of the task.
+    beta, gamma, delta : float
+    """
+    loss = F.cross_entropy(targets.logits, targets.tokens)
+    return (loss + beta * format_penalty(targets) + gamma * field_penalty(targets, fields)
+            + delta * confidence_penalty(targets))

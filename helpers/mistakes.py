@@ -1,0 +1,247 @@
+"""What goes wrong: the class of every error, slices of the rows, frequent patterns, and scores that forgive spelling."""
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Collection, Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from helpers.metrics import align, comparable, exact_match, field_results
+from helpers.statistics import bootstrap_ci, proportion_ci
+from helpers.tasks.base import Example, Task, Values
+
+PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"
+NORMALISATION, MISSING, INVENTED = "normalisation", "missing", "invented"
+BOUNDARY, OTHER = "boundary", "other value"
+ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, WRONG_FIELD, OTHER, SUSPECT)
+Suspects = Collection[tuple[int, str]]
+
+
+# -- one error --------------------------------------------------------------------------------------------------------
+def same_values(task: Task, name: str, gold: Sequence[str], predicted: Sequence[str]) -> bool:
+    """Whether two lists of values of a field mean the same: each value pairs off with an equivalent one, in any order."""
+    left = list(gold)
+    for value in predicted:
+        match = next((other for other in left if other == value or task.equivalent(name, other, value)), None)
+        if match is None:
+            return False
+        left.remove(match)
+    return not left
+
+
+def _words(value: str) -> list[str]:
+    """Lower-case words without the punctuation at their ends."""
+    return [word for word in (part.strip(".,;:!?()[]\"'").casefold() for part in value.split()) if word]
+
+
+def _within(short: list[str], long: list[str]) -> bool:
+    """Whether the first words stand in the second, in one piece."""
+    return bool(short) and any(long[at:at + len(short)] == short for at in range(len(long) - len(short) + 1))
+
+
+def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
+    """Whether two values are the same find with other edges: one lies in the other, or two spans share a word."""
+    left, right = _words(gold), _words(predicted)
+    if _within(left, right) or _within(right, left):
+        return True
+    return name in task.verbatim_fields and bool(set(left) & set(right))
+
+
+def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: bool = True,
+                suspect: bool = False) -> str | None:
+    """Class of what one field of one row got wrong; the first that applies, None where the field is right.
+
+    Parameters
+    ----------
+    task : Task
+    name : str
+        The field.
+    gold, predicted : dict of str to tuple of str
+        All fields of the row, as :func:`helpers.metrics.comparable` gives them.
+    valid : bool
+        False where nothing valid came out of the model.
+    suspect : bool
+        True where the label is under suspicion, see :mod:`helpers.label_errors`.
+
+    Returns
+    -------
+    str or None
+        `parse`: no valid output. `suspected label error`: the label is doubtful. `normalisation`: means the same,
+        written or ordered otherwise. `wrong field`: a value that the label has in another field, or the wanted value
+        landed in one. `missing`: nothing, or too few values. `invented`: something, or too many values. `boundary`:
+        the right place with words too many or too few. `other value`: none of these.
+    """
+    wanted, found = gold[name], predicted[name]
+    if not valid:
+        return PARSE
+    if wanted == found:
+        return None
+    if suspect:
+        return SUSPECT
+    if same_values(task, name, wanted, found):
+        return NORMALISATION
+    lacking = [value for value in wanted if value not in found]
+    extra = [value for value in found if value not in wanted]
+    others = [other for other in task.fields if other != name]
+    taken = any(value in gold[other] and value not in predicted[other] for value in extra for other in others)
+    strayed = any(value in predicted[other] and value not in gold[other] for value in lacking for other in others)
+    if taken or strayed:
+        return WRONG_FIELD
+    if not extra:
+        return MISSING
+    if not lacking:
+        return INVENTED
+    if any(_touches(task, name, left, right) for left in lacking for right in extra):
+        return BOUNDARY
+    return OTHER
+
+
+def classify_errors(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]],
+                    suspects: Suspects = frozenset()) -> pd.DataFrame:
+    """Every wrong field of every row with its class.
+
+    Parameters
+    ----------
+    task : Task
+    gold : sequence of Example
+    records : sequence of dict
+        Prediction records of one variant.
+    suspects : collection of (id, field)
+        Labels under suspicion.
+
+    Returns
+    -------
+    DataFrame
+        Columns id, field, kind (one of :data:`ERROR_CLASSES`), gold, predicted (tuples of text), text. An output that
+        could not be parsed counts once for every field of its row.
+    """
+    suspects, lines = set(suspects), []
+    for example, record in zip(gold, align(gold, records)):
+        wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
+        for name in task.fields:
+            kind = error_class(task, name, wanted, found, record["prediction"] is not None,
+                               (example.id, name) in suspects)
+            if kind:
+                lines.append((example.id, name, kind, wanted[name], found[name], example.text))
+    return pd.DataFrame(lines, columns=["id", "field", "kind", "gold", "predicted", "text"])
+
+
+def error_counts(task: Task, errors: pd.DataFrame) -> pd.DataFrame:
+    """Number of errors: index field (all of the task), columns the classes that occur."""
+    counts = pd.crosstab(errors["field"], errors["kind"])
+    kinds = [kind for kind in ERROR_CLASSES if kind in counts]
+    return counts.reindex(index=list(task.fields), columns=kinds, fill_value=0).rename_axis(columns=None)
+
+
+def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:
+    """The first `each` errors of every class, as text: kind, field, text, gold, predicted."""
+    first = errors.groupby("kind", sort=False).head(each).copy()
+    first["kind"] = pd.Categorical(first["kind"], ERROR_CLASSES)
+    for column in ("gold", "predicted"):
+        first[column] = first[column].map("; ".join)
+    return first.sort_values(["kind", "id"])[["kind", "field", "text", "gold", "predicted"]].reset_index(drop=True)
+
+
+# -- patterns ---------------------------------------------------------------------------------------------------------
+def frequent_pairs(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """The commonest confusions: field, gold, predicted (text, empty where absent), count."""
+    pairs = Counter((line.field, "; ".join(line.gold), "; ".join(line.predicted)) for line in errors.itertuples()
+                    if line.kind != PARSE)
+    ranked = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:top]
+    return pd.DataFrame([(*pair, count) for pair, count in ranked], columns=["field", "gold", "predicted", "count"])
+
+
+def _edge(gold: list[str], predicted: list[str]) -> Iterable[tuple[str, str, str]]:
+    """(edge, kept or dropped, words) that set two overlapping word lists apart at their ends."""
+    for long, short, change in ((predicted, gold, "kept"), (gold, predicted, "dropped")):
+        if len(long) > len(short) and _within(short, long):
+            at = next(at for at in range(len(long)) if long[at:at + len(short)] == short)
+            if at:
+                yield "start", change, " ".join(long[:at])
+            if at + len(short) < len(long):
+                yield "end", change, " ".join(long[at + len(short):])
+
+
+def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
+    """Words that a prediction kept or dropped at the edges of an otherwise right value.
+
+    Returns
+    -------
+    DataFrame
+        Columns field, edge (start or end), change (kept or dropped by the prediction), words, count.
+    """
+    found: Counter[tuple[str, ...]] = Counter()
+    for line in errors[errors["kind"] == BOUNDARY].itertuples():
+        lacking = [value for value in line.gold if value not in line.predicted]
+        extra = [value for value in line.predicted if value not in line.gold]
+        found.update((line.field, *edge) for left in lacking for right in extra
+                     for edge in _edge(_words(left), _words(right)))
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:top]
+    return pd.DataFrame([(*pattern, count) for pattern, count in ranked],
+                        columns=["field", "edge", "change", "words", "count"])
+
+
+# -- slices -----------------------------------------------------------------------------------------------------------
+def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Exact match in every slice that the task names, with Wilson 95 % intervals.
+
+    Returns
+    -------
+    DataFrame
+        Columns slice, value, n (rows), score, low, high; slices in the task's order, values by name.
+    """
+    lines = pd.DataFrame([(name, value, right) for example, right in zip(gold, exact_match(task, gold, records))
+                          for name, value in task.slices(example).items()], columns=["slice", "value", "right"])
+    table = []
+    for (name, value), group in lines.groupby(["slice", "value"], sort=True):
+        hits = int(group["right"].sum())
+        table.append((name, value, len(group), hits / len(group), *proportion_ci(hits, len(group))))
+    order = {name: at for at, name in enumerate(dict.fromkeys(lines["slice"]))}
+    table.sort(key=lambda line: order[line[0]])
+    return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
+
+
+# -- equivalence ------------------------------------------------------------------------------------------------------
+def equivalent_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
+    """Whether each row is right in meaning: every field equal or equivalent, list values in any order.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,)
+    """
+    matches = []
+    for example, record in zip(gold, align(gold, records)):
+        wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
+        matches.append(record["prediction"] is not None
+                       and all(same_values(task, name, wanted[name], found[name]) for name in task.fields))
+    return np.array(matches, dtype=bool)
+
+
+def equivalence_table(task: Task, gold: Sequence[Example], predictions: dict[str, list[dict[str, Any]]],
+                      seed: int) -> pd.DataFrame:
+    """Strict and meaning-aware exact match of several variants.
+
+    Returns
+    -------
+    DataFrame
+        Index variant; columns exact_match, equivalent_match, low, high (95 % of equivalent_match), convention_share:
+        the share of rows that are wrong in form only. Where a good model and the labels merely write things
+        differently, this is an estimate of how many rows follow another convention than the rest of the labels.
+    """
+    lines = {}
+    for name, records in predictions.items():
+        strict, loose = exact_match(task, gold, records), equivalent_match(task, gold, records)
+        low, high = bootstrap_ci(loose, seed=seed)
+        lines[name] = (strict.mean(), loose.mean(), low, high, (loose & ~strict).mean())
+    columns = ["exact_match", "equivalent_match", "low", "high", "convention_share"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("variant")
+
+
+def equivalence_by_field(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """Accuracy of each field, strict and in meaning: index field, columns strict, equivalent, forgiven (rows)."""
+    results = field_results(task, gold, records)
+    means = [line.valid and same_values(task, line.field, line.gold, line.predicted) for line in results.itertuples()]
+    by_field = results.assign(means=means).groupby("field", sort=False)[["right", "means"]]
+    shares = by_field.mean().set_axis(["strict", "equivalent"], axis=1)
+    return shares.assign(forgiven=by_field.sum().diff(axis=1)["means"].astype(int))

@@ -1,0 +1,159 @@
+"""Base models and their adapters: load, wrap, count, save, load again."""
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from helpers.config import ROOT, Run, UserError
+from helpers.environment import pick_device
+
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]
+
+
+def base_path(run: Run) -> str:
+    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name."""
+    name = run["base_model"]
+    for folder in (Path(name), ROOT / name):
+        if (folder / "config.json").exists():
+            return str(folder)
+    if name.startswith(("artifacts/", ".", "/")):
+        raise UserError(f"base_model={name!r}: no model in that folder (config.json is missing)")
+    return name
+
+
+def _explain(name: str, error: Exception) -> UserError:
+    text = str(error)
+    if "gated" in text.lower() or "401" in text or "403" in text:
+        way = "accept its licence on the hub and log in with `hf auth login`, or choose another with --set base_model=…"
+    elif os.environ.get("HF_HUB_OFFLINE") == "1" or "connect" in text.lower() or "offline" in text.lower():
+        way = "the model hub cannot be reached; use --profile cpu, or --set base_model=FOLDER with a local copy"
+    else:
+        way = text.splitlines()[0][:200] if text else type(error).__name__
+    return UserError(f"model {name!r} could not be loaded: {way}")
+
+
+def load_tokenizer(run: Run):
+    """The tokenizer of the run's base model; a missing padding token becomes the end-of-text token."""
+    from transformers import AutoTokenizer
+
+    name = base_path(run)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise _explain(name, error) from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_base(run: Run, four_bit: bool = False):
+    """The run's base model in the dtype that :func:`helpers.environment.pick_device` chose.
+
+    Parameters
+    ----------
+    run : Run
+    four_bit : bool
+        Load the linear layers in 4-bit NF4 with double quantisation (bitsandbytes; on the CPU too).
+
+    Raises
+    ------
+    UserError
+        If the model cannot be loaded, with the way out.
+    """
+    from transformers import AutoModelForCausalLM
+
+    chosen = pick_device(run.profile)
+    options: dict[str, Any] = {"dtype": chosen.dtype, "attn_implementation": "sdpa", "use_safetensors": True}
+    if four_bit:
+        from transformers import BitsAndBytesConfig
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=chosen.dtype)
+        options["device_map"] = {"": str(chosen.device)}
+    name = base_path(run)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, **options)
+    except (OSError, ValueError) as error:
+        raise _explain(name, error) from None
+    return model if four_bit else model.to(chosen.device)
+
+
+def four_bit_problem() -> str | None:
+    """Why 4-bit layers cannot be used here, or None if they work (tried on a small layer)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import bitsandbytes as bnb
+
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            layer = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4", compress_statistics=True).to(device)
+            layer(torch.randn(2, 64, device=device))
+    except Exception as error:  # any failure means the same here: no 4-bit layers on this machine
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None
+
+
+def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], seed: int):
+    """Wrap a causal model with a LoRA adapter (Hu et al., 2021); the adapter's start is seeded."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets,
+                                            task_type="CAUSAL_LM"))
+
+
+def count_parameters(model) -> dict[str, int]:
+    """Trainable and total parameters; 4-bit weights count as the numbers they stand for."""
+    trainable = total = 0
+    for parameter in model.parameters():
+        count = parameter.numel()
+        if parameter.__class__.__name__ == "Params4bit":
+            count *= 2  # two weights in a byte
+        total += count
+        trainable += parameter.numel() if parameter.requires_grad else 0
+    return {"trainable": trainable, "total": total}
+
+
+def parameter_table(results: dict[str, Any]) -> pd.DataFrame:
+    """Trainable and total parameters of fitted variants, with the trainable share in per cent."""
+    rows = {name: result.parameters for name, result in results.items()}
+    table = pd.DataFrame.from_dict(rows, orient="index")[["trainable", "total"]]
+    table["trainable share %"] = 100 * table["trainable"] / table["total"]
+    table.index.name = "variant"
+    return table
+
+
+def folder_megabytes(folder: Path) -> float:
+    """Size of all weight files in a folder, MB (1e6 bytes)."""
+    names = (".safetensors", ".bin", ".onnx", ".data")
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.suffix in names) / 1e6
+
+
+def load_finetuned(run: Run, folder: Path, four_bit: bool = False):
+    """A fine-tuned model for inference: the folder's own weights, or the base with the adapter merged into it.
+
+    Parameters
+    ----------
+    four_bit : bool
+        The adapter was trained on a 4-bit base: the base is rounded to 4 bits and back before the merge, so
+        that the adapter meets the weights it was trained with.
+    """
+    from transformers import AutoModelForCausalLM
+
+    chosen = pick_device(run.profile)
+    if not (folder / "adapter_config.json").exists():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+        return model.to(chosen.device).eval()
+    from peft import PeftModel
+
+    base = load_base(run, four_bit)
+    if four_bit:
+        base = base.dequantize().to(chosen.dtype)
+        base.config.quantization_config = None
+    return PeftModel.from_pretrained(base, folder).merge_and_unload().eval()

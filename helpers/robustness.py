@@ -1,0 +1,71 @@
+"""How much of a score is left when the input is written less neatly."""
+from __future__ import annotations
+
+import random
+from typing import Any, Callable, Sequence
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from helpers.metrics import exact_match
+from helpers.statistics import bootstrap_ci, compare
+from helpers.tasks.base import Example, Task
+
+Records = list[dict[str, Any]]
+
+
+def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, list[Example]]:
+    """Every perturbation of the task applied to every row it fits; ids stay, targets may move along.
+
+    Each (perturbation, row) has a generator of its own, so that one more row or perturbation changes no other.
+
+    Returns
+    -------
+    dict of str to list of Example
+        Rows that a perturbation does not fit, or leaves as they were, are not in its list.
+    """
+    changed: dict[str, list[Example]] = {}
+    for name, change in task.perturbations().items():
+        pairs = ((row, change(row, random.Random(f"{seed}:{name}:{row.id}"))) for row in examples)
+        changed[name] = [new for row, new in pairs if new is not None and new.text != row.text]
+    return changed
+
+
+def sample_rows(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
+    """At most `limit` rows in their order, drawn at random: perturbed copies have to be decoded anew."""
+    kept = sorted(random.Random(seed).sample(range(len(examples)), min(limit, len(examples))))
+    return [examples[at] for at in kept]
+
+
+def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[dict[str, Any]],
+                     predict: Callable[[list[Example]], Records], seed: int) -> pd.DataFrame:
+    """Exact match on perturbed inputs, against the same rows unperturbed.
+
+    Parameters
+    ----------
+    task : Task
+    examples : sequence of Example
+    clean : sequence of dict
+        Prediction records of the unperturbed rows (more rows than `examples` do no harm).
+    predict : callable
+        Examples → prediction records of the variant under test.
+    seed : int
+
+    Returns
+    -------
+    DataFrame
+        Index perturbation; columns n (rows it fits), clean, score (exact match before and after), low, high (95 % of
+        score), difference (score − clean), difference_low, difference_high (paired 95 %), p (paired permutation).
+    """
+    by_id, rows = {record["id"]: record for record in clean}, {row.id: row for row in examples}
+    lines = {}
+    for name, changed in tqdm(perturb(task, examples, seed).items(), desc="perturbations", unit="kind"):
+        if not changed:
+            continue
+        before = exact_match(task, [rows[row.id] for row in changed], [by_id[row.id] for row in changed])
+        after = exact_match(task, changed, predict(changed))
+        result = compare(after, before, seed=seed)
+        lines[name] = (len(changed), result["right"], result["left"], *bootstrap_ci(after, seed=seed),
+                       result["difference"], result["low"], result["high"], result["p_permutation"])
+    columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")

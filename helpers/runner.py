@@ -1,0 +1,334 @@
+"""Run the study from the command line: every notebook in order, then the report.
+
+Run as: ./run_all.sh calendar --profile smoke        (or python -m helpers.runner in a ready environment)
+"""
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.util
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of
+from helpers.environment import write_manifest
+from helpers.stages import NOTEBOOKS, Stage, begin, find_stages, finish, pick_stage, require_complete, stage_keys, \
+    why_run
+
+SOURCES = ("sample", "public")
+FAILED, REFUSED = 1, 2
+LOCK_SECONDS = 10.0
+
+
+class Stopped(KeyboardInterrupt):
+    """The user or the system asked the run to stop (asyncio lets only this kind of exception through)."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+class Busy(UserError):
+    """Another run uses the same artifacts."""
+
+
+# -- one task ---------------------------------------------------------------------------------------------------------
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextlib.contextmanager
+def task_lock(run: Run) -> Iterator[int]:
+    """Hold `artifacts/<task>/.lock`, so that two runs never write to one folder; gives the file descriptor.
+
+    Kernels inherit the descriptor: after `kill -9` of a run the lock is free once its kernel has ended too, a second
+    or so later, and a new run waits for that.
+
+    Raises
+    ------
+    Busy
+        If a living run holds the lock.
+    """
+    import fcntl
+
+    path = run.path(".lock")
+    with path.open("a+", encoding="utf-8") as file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                file.seek(0)
+                owner = file.read().strip()
+                if _alive(owner) or time.monotonic() > deadline:
+                    raise Busy(f"another run (process {owner or 'unknown'}) is using {shown(run.dir)}: wait for it, "
+                               "or give this one its own folder with --out") from None
+                time.sleep(0.2)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file.fileno()
+
+
+def shown(path: Path) -> str:
+    """A path as the user would type it: relative to where the command was given if it lies below."""
+    here = Path(os.environ.get("STUDY_CWD") or os.getcwd())
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def build_report(run: Run, log: Path) -> None:
+    """Write the report of a task; what the writing prints goes to the log.
+
+    Raises
+    ------
+    UserError, StageFailed
+        If the report cannot be written.
+    """
+    from helpers.execute import StageFailed, one_line
+
+    with log.open("w", encoding="utf-8", buffering=1) as file, contextlib.redirect_stdout(file), \
+            contextlib.redirect_stderr(file):
+        try:
+            from helpers import report
+
+            report.build(run)
+        except Exception as error:
+            traceback.print_exc(file=file)
+            kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+            raise StageFailed(f"report: {one_line(kind + str(error))}") from error
+
+
+def run_task(run: Run, notebooks: Path = NOTEBOOKS, start: str | None = None, force: bool = False,
+             given: dict[str, Any] | None = None) -> list[str]:
+    """Run all stages of a task that are not up to date, and every stage after the first of them.
+
+    Parameters
+    ----------
+    run : Run
+    notebooks : Path
+        Folder of the numbered notebooks.
+    start : str, optional
+        Stage to start from, as in `--from`; it and all later ones run.
+    force : bool
+        Run every stage.
+    given : dict, optional
+        The settings the user gave; they become the notebooks' parameter `settings`.
+
+    Returns
+    -------
+    list of str
+        Names of the stages that ran.
+
+    Raises
+    ------
+    UserError
+        If the run cannot start.
+    StageFailed
+        If a stage fails; the message names stage, cell, reason and log.
+    """
+    stages = find_stages(notebooks)
+    first = pick_stage(stages, start) if start else 0
+    with task_lock(run) as lock:
+        keys = stage_keys(run, stages)
+        stale = require_complete(run, stages, keys, first)
+        parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "out": run.out,
+                      "settings": json.dumps({name: run.settings[name] for name in given or {}}), "seed": run.seed}
+        return _run_stages(run, stages, keys, first, force, bool(start), stale, parameters, lock)
+
+
+def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first: int, force: bool, from_here: bool,
+                stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
+    """Skip what is good, run the rest; one line on each."""
+    from helpers.execute import Progress, StageFailed, execute
+
+    ran: list[str] = []
+    progress = Progress(len(stages))
+    progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
+    if stale:
+        progress.say(f"note: the code of {', '.join(stale)} has changed since; --from uses their results as they are")
+    try:
+        for index, (stage, key) in enumerate(zip(stages, keys)):
+            if index < first:
+                progress.end(f"{stage.name} kept")
+                continue
+            reason = "forced" if force else "asked for" if from_here else why_run(run, stage, key)
+            if reason is None and not ran:
+                progress.end(f"{stage.name} unchanged, skipped")
+                continue
+            reason = reason or "a stage before it ran"
+            log = run.path("logs", f"{stage.name}.log")
+            token = begin(run, stage, stages[index + 1:], key, fresh=force or from_here)
+            started = time.monotonic()
+            try:
+                if stage.notebook is None:
+                    progress.start(stage.name, 1)
+                    facts: dict[str, Any] = {}
+                    build_report(run, log)
+                else:
+                    facts = execute(run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock])
+            except StageFailed as error:
+                raise StageFailed(f"{error} (log: {shown(log)})") from None
+            except KeyboardInterrupt:
+                progress.say(f"stopped in {stage.name}; the same command continues there")
+                raise
+            seconds = time.monotonic() - started
+            write_manifest(run, stage.name, seconds, **facts)
+            finish(run, stage, key)
+            ran.append(stage.name)
+            progress.end(f"{stage.name} done in {seconds:.0f} s ({reason})")
+    finally:
+        progress.close()
+    return ran
+
+
+# -- command line -----------------------------------------------------------------------------------------------------
+def spread_settings(arguments: Sequence[str]) -> list[str]:
+    """Allow `--set a=1 b=2`: each further `name=value` gets a `--set` of its own."""
+    result: list[str] = []
+    in_set = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            in_set = argument == "--set"
+            result.append(argument)
+        elif in_set and result[-1] != "--set" and "=" in argument:
+            result += ["--set", argument]
+        else:
+            in_set = in_set and result[-1] == "--set"
+            result.append(argument)
+    return result
+
+
+def read_settings(pairs: Sequence[str]) -> dict[str, str]:
+    """`name=value` texts as a dict; the last value of a name counts."""
+    settings = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set {pair!r}: write it as name=value")
+        settings[name.strip()] = value
+    return settings
+
+
+def data_source(given: str, tasks: Sequence[str]) -> str:
+    """`sample`, `public`, or the absolute path of a folder that has training rows for the tasks."""
+    if given in SOURCES:
+        return given
+    folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
+    if not folder.is_dir():
+        near = difflib.get_close_matches(given, SOURCES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
+    for task in tasks:
+        if not (folder / task / "train.jsonl").is_file():
+            raise UserError(f"--data {given!r} has no {task}/train.jsonl: a data folder holds "
+                            f"{task}/train.jsonl, {task}/validation.jsonl and perhaps {task}/test.jsonl")
+    return str(folder)
+
+
+def output_folder(given: str | None, profile: str) -> str | None:
+    """Absolute path for `artifacts/` and `report/`; the smoke profile never writes over the repository's own."""
+    if given is None:
+        return str(ROOT / "artifacts" / "smoke") if profile == "smoke" else None
+    return str((Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve())
+
+
+def existing_tasks() -> list[str]:
+    """Tasks that this version has."""
+    return [name for name in TASK_NAMES if importlib.util.find_spec(f"helpers.tasks.{name}")]
+
+
+def main(
+    task: Annotated[str, typer.Argument(metavar="[calendar|crime|it_ner|all]", help="What to run.")] = "calendar",
+    profile: Annotated[str, typer.Option(
+        metavar="smoke|cpu|gpu", help="smoke: everything small, in under two minutes; cpu: real models on a laptop; "
+        "gpu: the hub models, needs a GPU and the network.")] = "cpu",
+    data: Annotated[str, typer.Option(
+        metavar="sample|public|DIR", help="The rows shipped with the project, the public data set (is downloaded), "
+        "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.")] = "sample",
+    start: Annotated[Optional[str], typer.Option(
+        "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
+    setting: Annotated[Optional[list[str]], typer.Option(
+        "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
+    )] = None,
+    out: Annotated[Optional[str], typer.Option(
+        metavar="DIR", help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)."
+    )] = None,
+) -> int:
+    """Run the notebooks of a task in order and write its report.
+
+    A stage whose notebook, helpers, data and parameters have not changed is skipped; a run that was stopped continues
+    where it stopped. Logs and executed notebooks are in artifacts/<task>/, the report is report/index.html.
+    """
+    one_of(task, (*TASK_NAMES, "all"), "task")
+    one_of(profile, PROFILES, "profile")
+    tasks = existing_tasks() if task == "all" else [task]
+    given = read_settings(setting or [])
+    source, folder = data_source(data, tasks), output_folder(out, profile)
+    if start:
+        pick_stage(find_stages(), start)
+    try:
+        runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
+    except OSError as error:
+        raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
+    started = time.monotonic()
+    for run in runs:
+        run_task(run, start=start, force=force, given=given)
+    seconds = time.monotonic() - started
+    print(f"done in {seconds // 60:.0f} min {seconds % 60:.0f} s: {shown(runs[-1].report_dir / 'index.html')}")
+    return 0
+
+
+def _stop(signum: int, frame: Any) -> None:
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_DFL)  # a second signal ends the process at once
+    raise Stopped(signum)
+
+
+def cli(arguments: Sequence[str] | None = None) -> int:
+    """The command line: returns the exit status; 2 where nothing was run because of what the user gave."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _stop)
+    app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.command()(main)
+    given = spread_settings(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return int(app(args=given, prog_name="./run_all.sh", standalone_mode=False) or 0)
+    except Stopped as stop:
+        return 128 + stop.signum
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED if isinstance(error, Busy) else REFUSED
+    except Exception as error:
+        from helpers.execute import StageFailed
+
+        if isinstance(error, StageFailed):
+            print(f"error: {error}", file=sys.stderr)
+            return FAILED
+        if hasattr(error, "format_message"):  # what typer says of a wrong option
+            print(f"error: {' '.join(error.format_message().split())} (./run_all.sh --help)", file=sys.stderr)
+            return REFUSED
+        if isinstance(error, OSError):
+            print(f"error: {error}", file=sys.stderr)
+            return FAILED
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(cli())

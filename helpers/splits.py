@@ -1,0 +1,261 @@
+"""Which rows say the same, and how to split so that no such rows straddle the parts."""
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from rapidfuzz import fuzz, process
+
+from helpers.config import Run, UserError
+from helpers.data import PARTS, write_jsonl
+from helpers.tasks.base import Example
+from helpers.text import normalise
+
+NEAR = 90
+"""Similarity (0–100) from which two digit-masked texts count as one wording.
+
+On 554 public calendar rows the most similar pairs reach 87 and are different events in one phrasing ("Yoga class at the
+studio …", "Photography class at the studio …"); a changed letter, mark or space in a text of 50 characters gives 98.
+"""
+SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+_BLOCK = 512
+
+
+# -- likeness ---------------------------------------------------------------------------------------------------------
+def masked(text: str) -> str:
+    """The wording of a text: normalised, lower case, every digit written as 0."""
+    return re.sub(r"\d", "0", normalise(text).lower())
+
+
+def numbers(text: str) -> tuple[str, ...]:
+    """The numbers in a text, in order and without leading zeros."""
+    return tuple(found.lstrip("0") or "0" for found in re.findall(r"\d+", normalise(text)))
+
+
+def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: float = NEAR) -> pd.DataFrame:
+    """Pairs of texts whose wording is nearly the same.
+
+    Likeness is rapidfuzz's normalised Indel similarity, 100 · (1 − d / (m + n)) with d insertions and deletions
+    between texts of m and n characters, on :func:`masked` texts.
+
+    Parameters
+    ----------
+    left, right : sequence of str
+        Texts to compare; without `right` each unordered pair of `left` is compared once.
+    threshold : float
+        Smallest similarity that is returned, 0–100.
+
+    Returns
+    -------
+    DataFrame
+        Columns `left`, `right` (positions), `similarity`, and `kind`: `exact` (the same normalised text), `near` (the
+        same numbers: the same event written twice) or `sibling` (other numbers: another event in the same words).
+        Ordered by `right`, then `left`.
+    """
+    within = right is None
+    right = left if right is None else right
+    wording = [masked(text) for text in left], [masked(text) for text in right]
+    found = []
+    for start in range(0, len(left), _BLOCK):
+        scores = process.cdist(wording[0][start:start + _BLOCK], wording[1], scorer=fuzz.ratio, dtype=np.float32,
+                               score_cutoff=threshold)
+        rows, columns = np.nonzero(scores >= max(threshold, 1e-6))
+        found += [(start + i, j, float(scores[i, j])) for i, j in zip(rows.tolist(), columns.tolist())
+                  if not within or start + i < j]
+    kinds = [_kind(left[i], right[j]) for i, j, _ in found]
+    frame = pd.DataFrame(found, columns=["left", "right", "similarity"]).assign(kind=kinds)
+    return frame.sort_values(["right", "left"], ignore_index=True)
+
+
+def _kind(left: str, right: str) -> str:
+    if normalise(left) == normalise(right):
+        return "exact"
+    return "near" if numbers(left) == numbers(right) else "sibling"
+
+
+def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
+    """Group number of each text: texts linked by a chain of alike pairs share one (union–find)."""
+    parent = list(range(len(texts)))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    pairs = alike(texts, threshold=threshold)
+    for i, j in zip(pairs["left"], pairs["right"]):
+        first, second = sorted((root(i), root(j)))
+        parent[second] = first
+    return [root(node) for node in range(len(texts))]
+
+
+# -- removal ----------------------------------------------------------------------------------------------------------
+_REMOVED = ["part", "id", "text", "because_of", "id_kept", "text_kept", "similarity", "kind"]
+
+
+def _removed(rows: list[tuple]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=_REMOVED)
+
+
+def deduplicate(examples: list[Example], part: str = "all") -> tuple[list[Example], pd.DataFrame]:
+    """Leave out every row that repeats a row kept before it (exactly or nearly, with the same numbers).
+
+    A row in the same words with other numbers is another event and stays.
+
+    Returns
+    -------
+    kept : list of Example
+    removed : DataFrame
+        One row for each example left out: what it was, and which kept example it repeats.
+    """
+    pairs = alike([example.text for example in examples])
+    pairs = pairs[pairs["kind"] != "sibling"]
+    gone: dict[int, tuple] = {}
+    for i, j, similarity, kind in pairs.itertuples(index=False):
+        if i not in gone and j not in gone:
+            one, other = examples[j], examples[i]
+            gone[j] = (part, one.id, one.text, part, other.id, other.text, similarity, kind)
+    return [example for at, example in enumerate(examples) if at not in gone], _removed(list(gone.values()))
+
+
+def drop_leaks(parts: dict[str, list[Example]]) -> tuple[dict[str, list[Example]], pd.DataFrame]:
+    """Leave out train rows that repeat a validation or test row; the evaluation parts stay whole."""
+    train, gone = parts["train"], {}
+    for part in [name for name in parts if name != "train"]:
+        pairs = alike([example.text for example in train], [example.text for example in parts[part]])
+        for i, j, similarity, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
+            one, other = train[i], parts[part][j]
+            gone.setdefault(i, ("train", one.id, one.text, part, other.id, other.text, similarity, kind))
+    kept = [example for at, example in enumerate(train) if at not in gone]
+    return {**parts, "train": kept}, _removed([gone[at] for at in sorted(gone)])
+
+
+# -- splitting --------------------------------------------------------------------------------------------------------
+def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
+                  ) -> dict[str, list[Example]]:
+    """Split at random so that alike rows, siblings too, land in one part.
+
+    Parameters
+    ----------
+    examples : list of Example
+    rng : random.Random
+        Decides the order in which groups are dealt out.
+    shares : dict of str to float
+        Wanted share of the rows for each part; the first part takes what the others have no room for.
+
+    Raises
+    ------
+    UserError
+        If a part would be left empty.
+    """
+    groups: dict[int, list[Example]] = {}
+    for group, example in zip(near_groups([example.text for example in examples]), examples):
+        groups.setdefault(group, []).append(example)
+    dealt = list(groups.values())
+    rng.shuffle(dealt)
+    first, *others = shares
+    room = {part: round(shares[part] * len(examples)) for part in others}
+    parts: dict[str, list[Example]] = {part: [] for part in shares}
+    for members in dealt:
+        part = next((name for name in others if len(parts[name]) + len(members) <= room[name]), first)
+        parts[part] += members
+    if not all(parts.values()):
+        raise UserError(f"{len(examples)} rows in {len(dealt)} different wordings are too few to split into "
+                        f"{', '.join(shares)}: add rows or give the parts as files (--data DIR)")
+    return {part: sorted(members, key=lambda example: example.id) for part, members in parts.items()}
+
+
+def leakage_audit(parts: dict[str, list[Example]]) -> pd.DataFrame:
+    """How many rows of one part have a like row in another.
+
+    Returns
+    -------
+    DataFrame
+        One row for each pair of parts, indexed by its name; columns `exact`, `near`, `sibling`: rows of the second part
+        whose nearest kind of likeness to a row of the first part it is.
+    """
+    table = {}
+    for one, other in combinations([part for part in PARTS if part in parts], 2):
+        pairs = alike([example.text for example in parts[one]], [example.text for example in parts[other]])
+        closest = pairs.groupby("right")["kind"].min()  # exact < near < sibling, also by alphabet
+        table[f"{one} – {other}"] = {kind: int((closest == kind).sum()) for kind in ("exact", "near", "sibling")}
+    return pd.DataFrame.from_dict(table, orient="index")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Parts of the data, what was left out on the way, and the leakage audit before and after.
+
+    Parameters
+    ----------
+    parts : dict of str to list of Example
+        `train`, `validation` and, unless the data came without it, `test`.
+    removed : DataFrame
+        Rows left out as repeats, see :func:`deduplicate` and :func:`drop_leaks`.
+    audit : DataFrame
+        :func:`leakage_audit` of the parts before and after, one under the other in the level `when`.
+    """
+
+    parts: dict[str, list[Example]]
+    removed: pd.DataFrame
+    audit: pd.DataFrame
+
+
+def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
+    """Parts for training and evaluation from a loaded source.
+
+    An unsplit source is cleared of repeats and split 70/15/15 by wording. Given parts keep their evaluation rows whole
+    (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
+
+    Parameters
+    ----------
+    run : Run
+        Gives the seed and, where its setting `max_rows` is not 0, the number of rows to work with (of given parts
+        only train is cut).
+    source : dict of str to list of Example
+        What :func:`helpers.data.load_source` returned.
+
+    Raises
+    ------
+    UserError
+        If there are too few rows to split, or train has none left.
+    """
+    limit = run.settings.get("max_rows") or None
+    if "all" in source:
+        rows = run.rng("max_rows").sample(source["all"], min(limit or len(source["all"]), len(source["all"])))
+        rows = sorted(rows, key=lambda example: example.id)
+        before = plain_split(rows, run.rng("plain split"))
+        rows, removed = deduplicate(rows)
+        parts = grouped_split(rows, run.rng("split"))
+    else:
+        before = {part: list(source[part]) for part in PARTS if part in source}
+        before["train"] = before["train"][:limit]
+        train, repeats = deduplicate(before["train"], "train")
+        parts, leaks = drop_leaks({**before, "train": train})
+        removed = _removed(repeats.values.tolist() + leaks.values.tolist())
+        if not parts["train"]:
+            raise UserError("every train row repeats an evaluation row: give train rows of their own")
+    audit = pd.concat({"before": leakage_audit(before), "after": leakage_audit(parts)}, names=["when", "parts"])
+    return Splits(parts, removed, audit)
+
+
+def plain_split(examples: list[Example], rng: random.Random) -> dict[str, list[Example]]:
+    """The plain 70/15/15 split that takes no notice of likeness: what the audit compares with."""
+    rows = list(examples)
+    rng.shuffle(rows)
+    ends = [round(len(rows) * share) for share in (SHARES["train"], SHARES["train"] + SHARES["validation"])]
+    return {"train": rows[:ends[0]], "validation": rows[ends[0]:ends[1]], "test": rows[ends[1]:]}
+
+
+def write_splits(run: Run, parts: dict[str, list[Example]]) -> None:
+    """Write `splits/<part>.jsonl`; a test file of an earlier run goes where these parts have none."""
+    if "test" not in parts:
+        run.path("splits", "test.jsonl").unlink(missing_ok=True)
+    for part, examples in parts.items():
+        write_jsonl(run.path("splits", f"{part}.jsonl"), map(run.task.example_to_json, examples))

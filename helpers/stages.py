@@ -1,0 +1,271 @@
+"""The graph of stages: which there are, what each depends on, and whether what it left is still good.
+
+A stage's key is a hash over everything that decides its result: the notebook's cells, the helper modules it can reach,
+the data, the parameters, the lock file, the embedded model and the key of the stage before it. The key is stored after
+the stage has succeeded, as the last thing written; so a stage that was killed has none and runs again.
+"""
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from helpers.config import ROOT, Run, UserError
+from helpers.environment import LOCK_FILE, data_fingerprint, digest, notebook_source, read_json, write_json
+
+NOTEBOOKS = ROOT / "notebooks"
+REPORT = "report"
+SWITCHES = ("LLM_BASE_URL", "LLM_MODEL")  # environment variables that change results where the code reads them
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the study: a notebook, or the report made of them (`notebook` is None)."""
+
+    name: str
+    notebook: Path | None
+
+    @property
+    def number(self) -> str:
+        """`03` of `03_baseline`; `report` for the report."""
+        return self.name.split("_", 1)[0]
+
+    def stamp(self, run: Run) -> Path:
+        """File that says with which key the stage succeeded."""
+        return run.path("stages", f"{self.number}.json")
+
+    def started(self, run: Run) -> Path:
+        """File that says with which key the stage was begun, while it has not succeeded."""
+        return run.path("stages", f"{self.number}.started.json")
+
+    def output(self, run: Run) -> Path:
+        """The executed notebook, or the report of the task."""
+        if self.notebook is None:
+            return run.report_dir / f"{run.task.name}.html"
+        return run.path("notebooks", self.notebook.name)
+
+
+def find_stages(notebooks: Path = NOTEBOOKS) -> list[Stage]:
+    """The numbered notebooks in order, then the report.
+
+    Raises
+    ------
+    UserError
+        If there is no numbered notebook.
+    """
+    paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
+        raise UserError(f"no numbered notebook (01_….ipynb) in {notebooks}")
+    return [Stage(path.stem, path) for path in paths] + [Stage(REPORT, None)]
+
+
+def pick_stage(stages: list[Stage], given: str) -> int:
+    """Index of the stage that `--from` names: `4`, `04`, `04_train_lora` or `report`.
+
+    Raises
+    ------
+    UserError
+        If there is no such stage.
+    """
+    wanted = given.zfill(2) if given.isdigit() else given
+    for index, stage in enumerate(stages):
+        if wanted in (stage.number, stage.name):
+            return index
+    raise UserError(f"unknown stage {given!r} for --from: choose from {', '.join(stage.number for stage in stages)}")
+
+
+# -- which modules a notebook can reach -------------------------------------------------------------------------------
+def _module_file(root: Path, module: str) -> Path | None:
+    """File of a dotted module name of the helpers package, or None."""
+    base = root.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None
+
+
+def _parse(source: str) -> ast.AST:
+    """Parse a cell or module; notebook magics and shell lines are dropped."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        kept = [line for line in source.splitlines() if not re.match(r"\s*[%!?]|.*\?\s*$", line)]
+        try:
+            return ast.parse("\n".join(kept))
+        except SyntaxError:
+            return ast.Module(body=[], type_ignores=[])  # the cell will fail when it runs; it reaches nothing
+
+
+def _mentioned(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
+    """Dotted names under `helpers` that a module imports anywhere, or names in a string (dynamic imports)."""
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("helpers."):
+            yield node.value
+
+
+def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list[Path]:
+    """Files of the helpers package that some sources reach through imports, directly or through one another.
+
+    The tasks are imported by name at run time; where `helpers.tasks` is reached, the modules of this task
+    (`helpers/tasks/<task>*.py`) and the interface belong to the closure. So do files beside the modules that are not
+    Python (templates, style sheets) once a module of the closure names them.
+
+    Parameters
+    ----------
+    sources : iterable of str
+        Python source of cells.
+    task : str
+        Name of the task.
+    root : Path
+        Folder that holds the package `helpers`.
+
+    Returns
+    -------
+    list of Path
+        Sorted.
+    """
+    found: dict[str, Path] = {}
+    texts: list[str] = []
+    waiting = [name for source in sources for name in _mentioned(_parse(source), "", False)]
+    while waiting:
+        name = waiting.pop()
+        if name.split(".")[0] != "helpers" or name in found:
+            continue
+        if "." in name:
+            waiting.append(name.rpartition(".")[0])  # importing a module runs its package first
+        path = _module_file(root, name)
+        if path is None:
+            continue
+        found[name] = path
+        texts.append(path.read_text(encoding="utf-8"))
+        waiting += _mentioned(_parse(texts[-1]), name, path.name == "__init__.py")
+        if name == "helpers.tasks":
+            own = sorted(path.parent.glob(f"{task}*.py"))
+            waiting += ["helpers.tasks.base", *(f"helpers.tasks.{module.stem}" for module in own)]
+    everything = "\n".join(texts)
+    beside = [path for folder in {path.parent for path in found.values()} for path in folder.iterdir()
+              if path.is_file() and path.suffix not in (".py", ".pyc") and path.name in everything]
+    return sorted({*found.values(), *beside})
+
+
+# -- keys -------------------------------------------------------------------------------------------------------------
+def _base_model() -> str:
+    """Hash of the embedded model and its tokenizer; its card and curves do not count."""
+    files = [path for path in sorted((ROOT / "artifacts" / "base").rglob("*"))
+             if path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model")]
+    return digest(*(part for path in files for part in (path.name, path.read_bytes())))
+
+
+def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
+    """Key of every stage, with the hashes it is made of (so that a changed one can be named).
+
+    Returns
+    -------
+    list of dict
+        `key`, and one entry for each of notebook, helpers, data, parameters, packages, base model and the stage before.
+    """
+    lock = root / LOCK_FILE
+    parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "settings": run.settings,
+                  "seed": run.seed}
+    common = {"data": data_fingerprint(run), "parameters": digest(json.dumps(parameters, sort_keys=True, default=str)),
+              "packages": digest(lock.read_bytes() if lock.exists() else b""), "base model": _base_model()}
+    keys: list[dict[str, str]] = []
+    for stage in stages:
+        if stage.notebook is None:
+            cells, sources = "", ["import helpers.report"]
+        else:
+            cells = notebook_source(stage.notebook)
+            sources = [source for kind, _, source in json.loads(cells) if kind == "code"]
+        modules = helper_closure(sources, run.task.name, root)
+        code = [part for path in modules for part in (path.relative_to(root).as_posix(), path.read_bytes())]
+        text = b"".join(part for part in code if isinstance(part, bytes)).decode("utf-8", "replace")
+        switches = [f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text]
+        parts = {"notebook": digest(cells), "helpers": digest(*code), **common,
+                 "switches": digest(*switches), "stage before": keys[-1]["key"] if keys else ""}
+        keys.append({"key": digest(*parts.values()), **parts})
+    return keys
+
+
+def why_run(run: Run, stage: Stage, key: dict[str, str]) -> str | None:
+    """Why a stage has to run, in a few words; None if what it left is still good."""
+    stamp = read_json(stage.stamp(run))
+    if not stamp:
+        return "was interrupted" if stage.started(run).exists() else "not run yet"
+    if stamp.get("key") != key["key"]:
+        changed = [name for name in key if name not in ("key", "stage before") and stamp.get(name) != key[name]]
+        return f"changed: {', '.join(changed) or 'a stage before it'}"
+    if not stage.output(run).exists():
+        return f"{stage.output(run).name} is missing"
+    return None
+
+
+def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], start: int) -> list[str]:
+    """Check that every stage before `start` has succeeded with this data and these parameters.
+
+    Returns
+    -------
+    list of str
+        Names of stages whose code has changed since; their results are used as they are.
+
+    Raises
+    ------
+    UserError
+        If an earlier stage has not succeeded, or with other data or parameters.
+    """
+    stale = []
+    for stage, key in zip(stages[:start], keys):
+        stamp = read_json(stage.stamp(run))
+        if not stamp or not stage.output(run).exists():
+            raise UserError(f"--from {stages[start].number} needs stage {stage.name}, which is not complete in "
+                            f"{run.dir}: start without --from")
+        other = [name for name in ("parameters", "data") if stamp.get(name) != key[name]]
+        if other:
+            raise UserError(f"--from {stages[start].number} needs stage {stage.name}, which was run with other "
+                            f"{' and '.join(other)}: start without --from")
+        if stamp.get("key") != key["key"]:
+            stale.append(stage.name)
+    return stale
+
+
+# -- stamps -----------------------------------------------------------------------------------------------------------
+def begin(run: Run, stage: Stage, later: list[Stage], key: dict[str, str], fresh: bool) -> str:
+    """Forget that this and all later stages succeeded, and give this attempt its token.
+
+    The token is the same when a killed stage is started again with the same key, and new otherwise: training resumes
+    from checkpoints that carry the token and from no others.
+
+    Returns
+    -------
+    str
+        The token.
+    """
+    for each in (*reversed(later), stage):
+        each.stamp(run).unlink(missing_ok=True)
+        if fresh:
+            each.started(run).unlink(missing_ok=True)
+    before = read_json(stage.started(run))
+    if before.get("key") == key["key"] and before.get("token"):
+        return str(before["token"])
+    token = uuid.uuid4().hex
+    write_json(stage.started(run), {"key": key["key"], "token": token})
+    return token
+
+
+def finish(run: Run, stage: Stage, key: dict[str, str]) -> None:
+    """Record that the stage succeeded; the last thing written of a stage."""
+    write_json(stage.stamp(run), {"stage": stage.name, **key})
+    stage.started(run).unlink(missing_ok=True)

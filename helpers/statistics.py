@@ -1,0 +1,158 @@
+"""Uncertainty of scores on few rows: bootstrap intervals, paired tests and effect sizes."""
+from __future__ import annotations
+
+import warnings
+from typing import Any, Sequence
+
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+BATCH_NUMBERS = 2_000_000  # resampled numbers held at once: bounds memory on large parts
+
+
+def ratio(numerator: Any, denominator: Any) -> Any:
+    """`numerator / denominator`, NaN where the denominator is zero (nothing to divide by)."""
+    top, bottom = np.asarray(numerator, dtype=float), np.asarray(denominator, dtype=float)
+    return np.divide(top, bottom, out=np.full(np.broadcast(top, bottom).shape, np.nan), where=bottom != 0)
+
+
+def _ratio_of_sums(numerator: np.ndarray, denominator: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Ratio of sums, zero for a resample that drew no denominator at all, so that it stays a number."""
+    return np.nan_to_num(ratio(numerator.sum(axis=axis), denominator.sum(axis=axis)), nan=0.0)
+
+
+def bootstrap_ci(values: Sequence[float], denominators: Sequence[float] | None = None, *, seed: int,
+                 level: float = LEVEL, resamples: int = 2000, method: str = "BCa") -> tuple[float, float]:
+    """Bootstrap interval of a mean over rows, or of a ratio of two sums over rows such as micro F1.
+
+    Rows are resampled with replacement, both numbers of a row together. BCa (bias-corrected and accelerated, Efron
+    1987) falls back to percentiles where it is not defined; values that do not vary give an interval of no width.
+
+    Parameters
+    ----------
+    values : sequence of float, shape (rows,)
+        What is averaged, or the numerator of each row.
+    denominators : sequence of float, shape (rows,), optional
+        Denominator of each row; ones by default.
+    seed : int
+    level : float
+        Coverage of the interval.
+    resamples : int
+    method : str
+        `BCa` or `percentile`.
+
+    Returns
+    -------
+    (low, high)
+
+    Raises
+    ------
+    ValueError
+        If there are no rows or the lengths differ.
+    """
+    top = np.asarray(values, dtype=float)
+    bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=float)
+    if top.ndim != 1 or top.shape != bottom.shape or not len(top):
+        raise ValueError(f"expected two equally long vectors, got shapes {top.shape} and {bottom.shape}")
+    estimate = float(_ratio_of_sums(top, bottom))
+    if len(top) == 1 or np.all(top == estimate * bottom):
+        return estimate, estimate
+
+    def interval(method: str) -> tuple[float, float]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a degenerate BCa warns and returns NaN, which is handled below
+            result = stats.bootstrap((top, bottom), _ratio_of_sums, paired=True, vectorized=True, method=method,
+                                     confidence_level=level, n_resamples=resamples,
+                                     batch=max(1, BATCH_NUMBERS // len(top)), rng=np.random.default_rng(seed))
+        return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+    bounds = interval(method)
+    return bounds if np.all(np.isfinite(bounds)) else interval("percentile")
+
+
+def proportion_ci(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
+    """Wilson score interval of a proportion: keeps a width at 0 and 1 and on few rows, where the bootstrap has none."""
+    interval = stats.binomtest(int(hits), int(count)).proportion_ci(confidence_level=level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _pair(left: Sequence[float], right: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Both as float vectors of one length."""
+    first, second = np.asarray(left, dtype=float), np.asarray(right, dtype=float)
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        raise ValueError(f"expected two equally long vectors, got shapes {first.shape} and {second.shape}")
+    return first, second
+
+
+def paired_permutation_test(left: Sequence[float], right: Sequence[float], *, seed: int,
+                            resamples: int = 9999) -> float:
+    """Two-sided p-value of "both systems score alike": the two scores of a row change places at random.
+
+    Exact where there are no more than `resamples` ways to swap rows, sampled otherwise.
+
+    Parameters
+    ----------
+    left, right : sequence of float, shape (rows,)
+        Score of each system on the same rows in the same order.
+
+    Returns
+    -------
+    float
+        p-value in (0, 1]; 1 where no row differs.
+    """
+    first, second = _pair(left, right)
+    differs = first != second
+    if not differs.any():
+        return 1.0
+    # equal rows change nothing when swapped: leaving them out keeps the test exact for longer
+    pairs = (first[differs], second[differs])
+    if len(pairs[0]) == 1:  # a single pair: both arrangements are equally extreme
+        return 1.0
+    result = stats.permutation_test(pairs, lambda a, b, axis: (a - b).sum(axis=axis), permutation_type="samples",
+                                    vectorized=True, n_resamples=resamples, alternative="two-sided",
+                                    batch=max(1, BATCH_NUMBERS // len(pairs[0])), rng=np.random.default_rng(seed))
+    return float(result.pvalue)
+
+
+def mcnemar(left: Sequence[float], right: Sequence[float]) -> float:
+    """Exact two-sided McNemar test on the rows that only one of two systems gets right (0 or 1 a row)."""
+    first, second = _pair(left, right)
+    wins, losses = int((first > second).sum()), int((first < second).sum())
+    return float(stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+
+
+def cohens_h(left: float, right: float) -> float:
+    """Effect size of two proportions: difference of their arcsine transforms (Cohen 1988), -π to π."""
+    return float(2 * np.arcsin(np.sqrt(left)) - 2 * np.arcsin(np.sqrt(right)))
+
+
+def effect_words(h: float) -> str:
+    """Cohen's words for the size of h: small from 0.2, medium from 0.5, large from 0.8."""
+    return next((word for bound, word in ((0.8, "large"), (0.5, "medium"), (0.2, "small")) if abs(h) >= bound),
+                "negligible")
+
+
+def compare(left: Sequence[float], right: Sequence[float], *, seed: int) -> dict[str, Any]:
+    """How much better `left` is than `right` on the same rows, and whether that could be chance.
+
+    Parameters
+    ----------
+    left, right : sequence of float, shape (rows,)
+        0 or 1 (or a share) a row.
+
+    Returns
+    -------
+    dict
+        left, right (means), difference, low and high (its bootstrap 95 % interval over paired rows), wins, losses,
+        p_permutation, p_mcnemar, cohens_h, effect (word).
+    """
+    first, second = _pair(left, right)
+    low, high = bootstrap_ci(first - second, seed=seed)
+    h = cohens_h(first.mean(), second.mean())
+    return {
+        "left": float(first.mean()), "right": float(second.mean()), "difference": float((first - second).mean()),
+        "low": low, "high": high, "wins": int((first > second).sum()), "losses": int((first < second).sum()),
+        "p_permutation": paired_permutation_test(first, second, seed=seed), "p_mcnemar": mcnemar(first, second),
+        "cohens_h": h, "effect": effect_words(h),
+    }

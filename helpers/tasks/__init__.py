@@ -1,0 +1,28 @@
+"""The three tasks behind one interface."""
+from __future__ import annotations
+
+import importlib
+
+from helpers.config import TASK_NAMES, UserError, one_of
+from helpers.tasks.base import Example, Task
+
+__all__ = ["Example", "Task", "get_task"]
+
+
+def get_task(name: str | Task) -> Task:
+    """The task with that name.
+
+    Raises
+    ------
+    UserError
+        If there is no such task, or it has not been built yet.
+    """
+    if isinstance(name, Task):
+        return name
+    one_of(name, TASK_NAMES, "task")
+    try:
+        return importlib.import_module(f"helpers.tasks.{name}").TASK
+    except ModuleNotFoundError as error:
+        if error.name != f"helpers.tasks.{name}":
+            raise
+        raise UserError(f"task {name!r} is not part of this version yet: choose calendar") from None

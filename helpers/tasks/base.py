@@ -1,0 +1,197 @@
+"""What a task has to say for itself; notebooks and shared helpers ask through this interface only."""
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable
+
+Values = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row: an input text and what is to be found in it.
+
+    Parameters
+    ----------
+    id : int
+        Zero-based row index in the file the row came from.
+    text : str
+        Normalised input text (for token tasks the tokens joined by spaces).
+    target : Any
+        Canonical gold annotation in the task's own form.
+    origin : str
+        `gold`, or the augmentation that made the row.
+    extra : dict
+        Whatever else the task keeps: the raw row, tokens, the conversation.
+    """
+
+    id: int
+    text: str
+    target: Any
+    origin: str = "gold"
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def with_(self, **changes: Any) -> "Example":
+        """A copy with some attributes replaced."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class PublicFile:
+    """One file of a public data set, pinned by commit and checksum.
+
+    Parameters
+    ----------
+    name : str
+        File name in the cache and key in :meth:`Task.split_public`.
+    path : str
+        `owner/repository/commit/path`, appended to the base address of raw files.
+    sha256 : str
+        Hexadecimal SHA-256 of the whole file.
+    size : int
+        Bytes.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    size: int
+
+
+class Task(ABC):
+    """Everything particular to one task.
+
+    Class attributes
+    ----------------
+    name, title, description : str
+    fields : tuple of str
+        Entity fields in output order; every per-field table has these rows.
+    verbatim_fields : frozenset of str
+        Fields whose value is a piece of the input text.
+    list_fields : frozenset of str
+        Fields that hold several values.
+    variants : tuple of str
+        Variants that 04 trains, in order.
+    published : list of dict
+        Published results on the public data: `system` plus metrics.
+    trainers : dict
+        Variant → function that trains it, as `module:function` (called by :func:`helpers.train.fit`).
+    field_weights : dict
+        Weight of a field's tokens in the entity loss; 1 where a field is not named.
+    sample_file : str
+        File in `data/<name>/` that holds the sample, one JSON row a line.
+    decodings : tuple of str
+        Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
+    public_files : tuple of PublicFile
+        Files that `--data public` downloads; empty where there is no public data set.
+    public_licence, public_citation : str
+        Shown whenever the public data is used.
+    """
+
+    name: str
+    title: str
+    description: str
+    fields: tuple[str, ...]
+    verbatim_fields: frozenset[str]
+    list_fields: frozenset[str]
+    variants: tuple[str, ...]
+    trainers: dict[str, str]
+    field_weights: dict[str, float] = {}
+    published: list[dict[str, Any]] = []
+    sample_file: str
+    decodings: tuple[str, ...] = ("free", "schema", "source")
+    public_files: tuple[PublicFile, ...] = ()
+    public_licence: str = ""
+    public_citation: str = ""
+
+    # -- settings -----------------------------------------------------------------------------------------------
+    @abstractmethod
+    def settings(self, profile: str) -> dict[str, Any]:
+        """Every setting of the task with its default in that profile."""
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def parse_row(self, row: dict[str, Any], index: int) -> Example:
+        """Validate a JSON row, normalise its text, bring its target to the canonical form.
+
+        Raises
+        ------
+        ValueError
+            With a one-line reason.
+        """
+
+    @abstractmethod
+    def to_row(self, example: Example) -> dict[str, Any]:
+        """The row in the format of the input files."""
+
+    def example_from_json(self, record: dict[str, Any]) -> Example:
+        """Inverse of :meth:`example_to_json`."""
+        row = self.parse_row(record["row"], record["id"])
+        return row.with_(origin=record["origin"])
+
+    def example_to_json(self, example: Example) -> dict[str, Any]:
+        """What the split files of stage 02 hold."""
+        return {"id": example.id, "origin": example.origin, "row": self.to_row(example)}
+
+    def split_public(self, files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
+        """Downloaded files (name → content) → JSON rows of `train`, `validation` and `test`."""
+        raise NotImplementedError(f"task {self.name!r} has no public data")
+
+    # -- one view on targets and predictions --------------------------------------------------------------------
+    @abstractmethod
+    def values(self, target: Any) -> Values:
+        """Field → values found (an empty tuple where absent); `None` gives no values at all."""
+
+    @abstractmethod
+    def canonical(self, target: Any) -> Any:
+        """Canonical form of a target or prediction (idempotent)."""
+
+    def equivalent(self, name: str, left: str, right: str) -> bool:
+        """Whether two values of a field mean the same ("2pm" and "14:00")."""
+        return left == right
+
+    # -- generation ---------------------------------------------------------------------------------------------
+    @abstractmethod
+    def prompt(self, text: str) -> str:
+        """The input of the causal model."""
+
+    @abstractmethod
+    def completion(self, target: Any) -> str:
+        """The output the causal model learns, without the end-of-text token."""
+
+    @abstractmethod
+    def parse_output(self, raw: str) -> tuple[Any | None, str | None]:
+        """Model text → (canonical prediction or None, kind of parse error or None)."""
+
+    @abstractmethod
+    def grammar(self, text: str, constraint: str) -> str:
+        """A llguidance grammar (Lark syntax) for `constraint` in `schema`, `source`."""
+
+    # -- baselines ----------------------------------------------------------------------------------------------
+    @abstractmethod
+    def rules(self, text: str) -> Any:
+        """Prediction of the rule baseline."""
+
+    # -- augmentation (train only) ------------------------------------------------------------------------------
+    @abstractmethod
+    def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+        """Name → function that turns one gold example into a new one (None where it does not apply)."""
+
+    @abstractmethod
+    def synthesise(self, train: list[Example], count: int, rng: random.Random) -> list[Example]:
+        """`count` examples made from patterns seen in train and invented values."""
+
+    # -- analysis -----------------------------------------------------------------------------------------------
+    @abstractmethod
+    def surface_formats(self, example: Example) -> dict[str, str]:
+        """Kinds of writing in this row, e.g. `{"date format": "iso", "time format": "24 h"}`."""
+
+    @abstractmethod
+    def slices(self, example: Example) -> dict[str, str]:
+        """Slice name → slice of this row, e.g. `{"length": "short"}`."""
+
+    @abstractmethod
+    def perturbations(self) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+        """Name → change of the input that should not change the answer (the target may move along)."""

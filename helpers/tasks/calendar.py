@@ -1,0 +1,326 @@
+"""The calendar task: event text → one JSON object with eight fields."""
+from __future__ import annotations
+
+import json
+import random
+import re
+from typing import Annotated, Any, Callable, Optional
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
+
+from helpers.tasks.base import Example, PublicFile, Task, Values
+from helpers.tasks.calendar_text import (
+    FIELDS, REWRITES, align, canonical_date, canonical_time, equivalent, find_dates, find_durations, find_times,
+)
+from helpers.text import lark_literal, normalise, span_terminal
+
+Target = dict[str, Any]
+MAX_STRING = 160  # characters of a constrained value; the longest in train is 51
+MAX_ATTENDEES = 12
+
+
+def _clean(value: Any) -> Any:
+    """Normalised text, or None for an empty one; anything else goes on to be refused by its type."""
+    return (normalise(value) or None) if isinstance(value, str) else value
+
+
+def _clean_list(value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return [item for item in map(_clean, value) if item is not None] or None
+
+
+Text = Annotated[Optional[StrictStr], BeforeValidator(_clean)]
+
+
+class Output(BaseModel):
+    """The eight fields; all keys must be there, absent values are null."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    action: Text
+    date: Text
+    time: Text
+    attendees: Annotated[Optional[list[StrictStr]], BeforeValidator(_clean_list)]
+    location: Text
+    duration: Text
+    recurrence: Text
+    notes: Text
+
+
+class Row(BaseModel):
+    """One line of a calendar file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    event_text: StrictStr
+    output: Output
+
+
+_WANTED = {"string_type": "a string or null", "list_type": "a list of strings or null", "model_type": "an object",
+           "model_attributes_type": "an object", "dict_type": "an object"}
+
+
+def _reason(error: ValidationError) -> str:
+    """One line that names the first wrong key: missing, unknown, or of the wrong type."""
+    order = {"missing": 0, "extra_forbidden": 1}
+    first = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
+    where = ".".join(str(part) for part in first["loc"]) or "row"
+    if first["type"] == "missing":
+        return f"missing key {where!r}"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {where!r}"
+    wanted = "a string" if where == "event_text" else "a string" if where.startswith("output.attendees.") else \
+        _WANTED.get(first["type"], first["msg"])
+    return f"{where!r} should be {wanted}, got {_type_name(first['input'])}"
+
+
+def _type_name(value: Any) -> str:
+    names = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+    return "null" if value is None else names.get(type(value), type(value).__name__)
+
+
+def _same_everywhere(profile: str) -> dict[str, Any]:
+    """Settings of data, augmentation and baselines."""
+    smoke = profile == "smoke"
+    return {
+        "synthetic": 40 if smoke else 1000,
+        "augment_per_row": 1,
+        "max_rows": 60 if smoke else 0,
+        "few_shot": 3,
+        "base_model": "HuggingFaceTB/SmolLM-360M" if profile == "gpu" else "artifacts/base",
+    }
+
+
+def training_settings(profile: str) -> dict[str, Any]:
+    """Settings of the four variants; the `gpu` values are those of the studies this one follows.
+
+    The small base model of the other profiles learns from larger steps, fewer rows at a time.
+    """
+    gpu, smoke = profile == "gpu", profile == "smoke"
+    shared = {
+        "epochs": 10 if gpu else 1 if smoke else 3, "batch_size": 8 if gpu else 16, "accumulation": 4 if gpu else 1,
+        "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
+        "patience": 3, "restarts": 1,
+    }
+    variants = {
+        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 6e-4, "entity_loss_weight": 2.0},
+        "lora": {**shared, "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "attention"},
+        "lora_structured_loss": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
+                                 "beta": 0.2, "gamma": 0.1, "delta": 0.05},
+        "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
+    }
+    common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64, "score_rows": 24 if smoke else 120,
+              "score_constraint": "source", "gold_repeats": 1}
+    return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
+
+
+class Calendar(Task):
+    """Event text to a JSON object of action, date, time, attendees, location, duration, recurrence, notes."""
+
+    name = "calendar"
+    title = "Calendar events"
+    description = "A line of text about an event becomes one JSON object with eight fields."
+    fields = FIELDS
+    verbatim_fields = frozenset({"action", "attendees", "location", "notes"})
+    list_fields = frozenset({"attendees"})
+    variants = ("full_entity_loss", "lora", "lora_structured_loss", "qlora")
+    trainers = {"full_entity_loss": "helpers.train:fit_entity_loss", "lora": "helpers.train_trl:fit_sft",
+                "lora_structured_loss": "helpers.train:fit_structured_loss", "qlora": "helpers.train_trl:fit_sft_4bit"}
+    field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
+    sample_file = "events.jsonl"
+    public_files = (PublicFile(
+        name="event_text_mapping.jsonl", size=222565,
+        path="pramodkoujalagi/SmolLM2-360M-Instruct-Text-2-JSON/883b06cf9a391419b2b8a7f7a7d37ad7c22f0479/"
+             "event_text_mapping.jsonl",
+        sha256="2a104c8262f9581f06472262558087976a7122b128191aab27eb21df179ae56d"),)
+    public_licence = "Apache-2.0"
+    public_citation = "P. Koujalagi, SmolLM2-360M-Instruct-Text-2-JSON, github.com/pramodkoujalagi"
+    published = [
+        {"system": "SmolLM-360M, full fine-tuning, entity-weighted loss", "exact_match": 0.832, "valid_json": 0.916},
+        {"system": "SmolLM-360M, LoRA r=16", "exact_match": 0.767, "valid_json": 1.0, "field_accuracy": 0.971},
+        {"system": "SmolLM2-360M-Instruct, QLoRA r=64 (validation drawn after augmentation)", "field_accuracy": 0.983,
+         "valid_json": 1.0},
+    ]
+
+    def settings(self, profile: str) -> dict[str, Any]:
+        return {**_same_everywhere(profile), **training_settings(profile)}
+
+    # -- rows ---------------------------------------------------------------------------------------------------
+    def parse_row(self, row: dict[str, Any], index: int) -> Example:
+        if not isinstance(row, dict):
+            raise ValueError(f"row should be an object, got {_type_name(row)}")
+        try:
+            checked = Row.model_validate(row)
+        except ValidationError as error:
+            raise ValueError(_reason(error)) from None
+        text = normalise(checked.event_text)
+        if not text:
+            raise ValueError("'event_text' is empty")
+        return Example(index, text, self.canonical(checked.output.model_dump()), extra={"row": row})
+
+    def to_row(self, example: Example) -> dict[str, Any]:
+        return {"event_text": example.text, "output": example.target}
+
+    def values(self, target: Target | None) -> Values:
+        target = target or {}
+        return {name: tuple(v) if isinstance(v := target.get(name), list) else (v,) if v else () for name in self.fields}
+
+    def canonical(self, target: Target | None) -> Target | None:
+        if target is None:
+            return None
+        clean = {name: _clean_list(v) if isinstance(v := target.get(name), list) else _clean(v) for name in self.fields}
+        for name, form in (("date", canonical_date), ("time", canonical_time)):
+            if clean[name]:
+                clean[name] = form(clean[name])
+        return clean
+
+    def equivalent(self, name: str, left: str, right: str) -> bool:
+        return equivalent(name, left, right)
+
+    def split_public(self, files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
+        """The published rows have no split: shuffled with seed 42, 119 for test, 119 for validation, the rest train."""
+        rows = [json.loads(line) for line in files[self.public_files[0].name].splitlines() if line.strip()]
+        random.Random(42).shuffle(rows)
+        return {"train": rows[238:], "validation": rows[119:238], "test": rows[:119]}
+
+    # -- generation ---------------------------------------------------------------------------------------------
+    def prompt(self, text: str) -> str:
+        return f"Extract entities from: {text} → "
+
+    def completion(self, target: Target) -> str:
+        return json.dumps({name: target[name] for name in self.fields}, ensure_ascii=False)
+
+    def parse_output(self, raw: str) -> tuple[Target | None, str | None]:
+        raw = raw.strip()
+        if not raw:
+            return None, "empty"
+        try:
+            value = json.loads(raw, object_pairs_hook=_Pairs)
+        except (ValueError, RecursionError):
+            return None, "truncated" if _unclosed(raw) else "not json"
+        if not isinstance(value, _Pairs):
+            return None, "not an object"
+        names = [name for name, _ in value]
+        if set(self.fields) - set(names):
+            return None, "missing keys"
+        if len(names) > len(self.fields):
+            return None, "extra keys"
+        try:
+            return self.canonical(Output.model_validate(dict(value)).model_dump()), None
+        except ValidationError:
+            return None, "wrong type"
+
+    def grammar(self, text: str, constraint: str) -> str:
+        if constraint not in ("schema", "source"):
+            raise ValueError(f"constraint {constraint!r} is neither schema nor source")
+        kinds = dict.fromkeys(self.fields, "FREE") | {"date": "DATE", "time": "TIME", "attendees": "people"}
+        lines = list(_SHARED_TERMINALS)
+        person = "FREE"
+        if constraint == "source":
+            lines, person = lines + _source_terminals(text), "SPAN"
+            kinds |= {"action": "SPAN", "location": "SPAN", "notes": "NOTES", "duration": "DURATION",
+                      "recurrence": "RECURRENCE"}
+        lines.append(f'people: "null" | "[" {person}_STRING (", " {person}_STRING){{0,{MAX_ATTENDEES - 1}}} "]"')
+        body = ' ", " '.join(rf'"\"{name}\": " {kinds[name] if kinds[name] == "people" else "v_" + name}'
+                             for name in self.fields)
+        lines += [f'v_{name}: "null" | {kind}_STRING' for name, kind in kinds.items() if kind != "people"]
+        return "\n".join([f'start: "{{" {body} "}}"', *lines])
+
+    # -- the rest lives in its own modules, imported when asked for ---------------------------------------------
+    def rules(self, text: str) -> Target:
+        from helpers.tasks.calendar_rules import extract
+
+        return self.canonical(extract(text))
+
+    def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+        from helpers.tasks.calendar_augment import augmenters
+
+        return augmenters(train)
+
+    def synthesise(self, train: list[Example], count: int, rng: random.Random) -> list[Example]:
+        from helpers.tasks.calendar_augment import synthesise
+
+        return synthesise(train, count, rng)
+
+    def perturbations(self) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+        from helpers.tasks.calendar_augment import perturbations
+
+        return perturbations()
+
+    # -- analysis -----------------------------------------------------------------------------------------------
+    def surface_formats(self, example: Example) -> dict[str, str]:
+        text = example.text
+        found = {
+            "date format": find_dates(text), "time format": find_times(text), "duration format": find_durations(text),
+        }
+        formats = {name: mentions[0].style if mentions else "none" for name, mentions in found.items()}
+        joiner = re.search(r"\bw/|\bwith\b", text, re.IGNORECASE)
+        return {**formats, "introduces people": joiner.group().lower() if joiner else "neither"}
+
+    def slices(self, example: Example) -> dict[str, str]:
+        size, people = len(example.text), len(example.target["attendees"] or [])
+        spans = align(example)
+        first = sorted((places[0], name) for name, places in spans.items() if places and name != "recurrence")
+        formats = self.surface_formats(example)
+        return {
+            "length": "short" if size < 55 else "medium" if size < 80 else "long",
+            "date format": formats["date format"],
+            "time format": formats["time format"],
+            "order": f"{first[0][1]} first" if first and first[0][1] in ("action", "date", "time") else "other first",
+            "attendees": "none" if not people else "one" if people == 1 else "several",
+        }
+
+
+class _Pairs(list):
+    """Key–value pairs of a JSON object in order, so that a key given twice is seen."""
+
+
+def _unclosed(raw: str) -> bool:
+    """Whether the text opens a JSON object and stops before closing it."""
+    if not raw.startswith("{"):
+        return False
+    depth, inside, escaped = 0, False, False
+    for char in raw:
+        if inside:
+            inside = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            inside, escaped = True, False
+        else:
+            depth += (char in "{[") - (char in "}]")
+    return depth > 0 or inside
+
+
+_SHARED_TERMINALS = (
+    rf'FREE_STRING: "\"" /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""',
+    r'DATE_STRING: "\"" /((0[1-9]|[12][0-9])\/(0[1-9]|1[0-2])|30\/(0[13-9]|1[0-2])|31\/(0[13578]|1[02]))\/(19|20)[0-9]{2}/ "\""',
+    r'TIME_STRING: "\"" /(1[0-2]|[1-9]):[0-5][0-9] [AP]M/ "\""',
+)
+_AMOUNT = r"/[0-9]{1,3}(\.[0-9]{1,2})? (hours?|hrs?|minutes?|mins?|days?|weeks?|months?)( [0-9]{1,2} (minutes?|mins?))?/"
+_FREQUENCIES = ("daily", "weekly", "biweekly", "bi-weekly", "fortnightly", "monthly", "quarterly", "annual", "annually",
+                "yearly", "weekdays", "weekends")
+_EVERY = r"/every ([0-9]{1,2} |other )?(day|week|month|quarter|year|weekday|weekend|Monday|Tuesday|Wednesday|Thursday" \
+         r"|Friday|Saturday|Sunday)s?/"
+
+
+def _source_terminals(text: str) -> list[str]:
+    """Strings that are spans of the text, with the rewrites that train labels show.
+
+    Action, people and place may spell out an abbreviation (:data:`REWRITES`); notes may gain a capital; a duration may
+    be an amount with its unit spelt ("1 hour" for "an hour"); a recurrence may lose its capitals or be a usual frequency.
+    """
+    span = span_terminal(text, "SPAN", every=lambda unit: REWRITES.get(unit, ()))
+    if not span:
+        return [f'{name}_STRING: "\\"" /[^\\x00-\\U0010FFFF]/ "\\""' for name in ("SPAN", "NOTES", "DURATION", "RECURRENCE")]
+    notes = span_terminal(text, "NOTE", first=lambda unit: {unit[:1].upper() + unit[1:]} - {unit})
+    low = span_terminal(text, "LOW", every=lambda unit: {unit.lower()} - {unit})
+    frequencies = " | ".join(map(lark_literal, _FREQUENCIES))
+    return [
+        *span, *notes, *low,
+        r'SPAN_STRING: "\"" SPAN "\""',
+        r'NOTES_STRING: "\"" NOTE "\""',
+        rf'DURATION_STRING: "\"" (SPAN | {_AMOUNT}) "\""',
+        rf'RECURRENCE_STRING: "\"" (LOW | {frequencies} | {_EVERY}) "\""',
+    ]
+
+
+TASK = Calendar()

@@ -1,0 +1,248 @@
+"""Text as the project compares it, and the pieces of a text that count as whole words."""
+from __future__ import annotations
+
+import json
+import unicodedata
+from functools import lru_cache
+from typing import Callable, Iterable
+
+STRAIGHT = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‟": '"'})
+OPENING, CLOSING = "([{", ")]}"
+JOINING_PREFIX, JOINING_SUFFIX = "#@$€£", "+#%"
+NOTHING = "/[^\\x00-\\U0010FFFF]/"  # a Lark pattern that matches no text
+ABBREVIATIONS = frozenset(
+    "co inc ltd corp llc jr sr dr mr mrs ms prof st ave blvd rd no nr rm bldg dept conf sess mtg mgr asst hon gov fl "
+    "sq ctr univ intl approx incl min mins hr hrs vs etc".split()
+)
+
+
+def normalise(text: str) -> str:
+    """NFKC, straight quotes, single spaces, nothing at the ends: the form in which texts and values are compared.
+
+    Control characters count as spaces; a lone surrogate, which no file can hold, becomes U+FFFD.
+    """
+    text = unicodedata.normalize("NFKC", text).translate(STRAIGHT)
+    if not text.isprintable():
+        kinds = {c: unicodedata.category(c) for c in set(text)}
+        text = "".join(" " if kinds[c] == "Cc" else "\ufffd" if kinds[c] == "Cs" else c for c in text)
+    return " ".join(text.split())
+
+
+def _kind(char: str) -> str:
+    if char.isalnum() or char == "_":
+        return "word"
+    if char == "\u200d" or "\ufe00" <= char <= "\ufe0f":
+        return "joiner"
+    category = unicodedata.category(char)
+    if category[0] == "M":
+        return "word"
+    return "symbol" if category == "So" or "\U0001f3fb" <= char <= "\U0001f3ff" else "space" if char.isspace() else "other"
+
+
+@lru_cache(maxsize=4096)
+def word_units(text: str) -> tuple[tuple[int, int], ...]:
+    """Smallest pieces a span may be made of, as (start, end) offsets in reading order.
+
+    A unit is a run of letters and digits, also across an inner hyphen, apostrophe, full stop, underscore or `@`
+    ("follow-up", "O'Brien", "p.m", "10:30", "21/11/2023"), or a run of emoji. A possessive "'s" is a unit of its own,
+    so that "Anna's" offers "Anna".
+    """
+    units: list[tuple[int, int]] = []
+    position, size = 0, len(text)
+    while position < size:
+        kind = _kind(text[position])
+        if kind not in ("word", "symbol"):
+            position += 1
+            continue
+        start = position
+        while position < size:
+            char = text[position]
+            if _kind(char) in (kind, "joiner"):
+                position += 1
+            elif kind == "word" and position + 1 < size and _kind(text[position + 1]) == "word" and (
+                char in "-'._@" or (char in ":/" and text[position - 1].isdigit() and text[position + 1].isdigit())
+            ):
+                position += 1
+            else:
+                break
+        if text[start:position].lower().endswith("'s") and position - start > 2:
+            units.append((start, position - 2))
+            start = position - 2
+        units.append((start, position))
+    return tuple(units)
+
+
+def _starts(text: str) -> set[int]:
+    starts = set()
+    for start, end in word_units(text):
+        if text[start:end].lower() == "'s":
+            continue
+        starts.add(start)
+        while start and text[start - 1] in JOINING_PREFIX + OPENING + '"':
+            start -= 1
+            starts.add(start)
+    return starts
+
+
+def _abbreviated(text: str, start: int, end: int) -> bool:
+    """Whether the full stop at `end` belongs to the unit before it rather than to the sentence."""
+    if text[end : end + 1] != ".":
+        return False
+    unit = text[start:end].lower()
+    following = text[end + 1 : end + 3]
+    return len(unit) == 1 or "." in unit or unit in ABBREVIATIONS or (following[:1] == " " and following[1:].islower())
+
+
+def _ends(text: str) -> set[int]:
+    ends = set()
+    for start, end in word_units(text):
+        ends.add(end)
+        if _abbreviated(text, start, end):
+            end += 1
+            ends.add(end)
+        while end < len(text) and text[end] in JOINING_SUFFIX + CLOSING + '"':
+            end += 1
+            ends.add(end)
+    return ends
+
+
+def balanced(piece: str) -> bool:
+    """Whether brackets and double quotes in the piece come in pairs."""
+    pairs = all(piece.count(left) == piece.count(right) for left, right in zip(OPENING, CLOSING))
+    return pairs and piece.count('"') % 2 == 0
+
+
+def word_spans(value: str, text: str, ignore_case: bool = False) -> list[tuple[int, int]]:
+    """Offsets (start, end) of every place where `value` stands in `text` as whole words, left to right."""
+    if not value:
+        return []
+    haystack, needle = (text.lower(), value.lower()) if ignore_case else (text, value)
+    if len(haystack) != len(text):  # lower-casing some letters changes the length, and with it every offset
+        haystack, needle = text, value
+    starts, ends, found, at = _starts(text), _ends(text), [], haystack.find(needle)
+    while at >= 0:
+        if at in starts and at + len(needle) in ends:
+            found.append((at, at + len(needle)))
+        at = haystack.find(needle, at + 1)
+    return found
+
+
+def is_word_span(value: str, text: str, ignore_case: bool = False) -> bool:
+    """Whether `value` is a contiguous piece of `text` that begins and ends with whole words."""
+    return bool(word_spans(value, text, ignore_case))
+
+
+def lark_literal(text: str) -> str:
+    """A Lark string literal that matches `text` as it stands inside a JSON string."""
+    return json.dumps(json.dumps(text, ensure_ascii=False)[1:-1], ensure_ascii=False)
+
+
+def span_terminal(
+    text: str,
+    name: str,
+    first: Callable[[str], Iterable[str]] | None = None,
+    every: Callable[[str], Iterable[str]] | None = None,
+) -> list[str]:
+    """Lark lines that define terminal `name`: any whole-word span of `text`, JSON-escaped, without the quotes.
+
+    One terminal for each unit says "this unit, and perhaps the rest from the next unit on", so that the grammar grows
+    linearly with the text; brackets and quotes that a span opens it must also close.
+
+    Parameters
+    ----------
+    text : str
+        Normalised text.
+    name : str
+        Upper-case terminal name; the helper terminals begin with it.
+    first, every : callable, optional
+        Unit → other ways in which a value may write it ("mtg" → "meeting"), at the start of a span (`first`) or
+        anywhere (`every`).
+
+    Returns
+    -------
+    list of str
+        Empty where the text holds no word; the caller then leaves the terminal out.
+    """
+    units = word_units(text)
+    lines: list[str] = []
+    defined: set[str] = set()
+
+    def writings(index: int) -> list[tuple[str, str]]:
+        """(unit as written, what may follow before the next unit): the unit itself, then its rewrites."""
+        start, end = units[index]
+        unit, after = text[start:end], text[end : units[index + 1][0] if index + 1 < len(units) else len(text)]
+        others = every(unit) if every else ()
+        bare = after[1:] if after.startswith(".") and _abbreviated(text, start, end) else after
+        return [(unit, after)] + [(other, bare) for other in dict.fromkeys(others) if other != unit]
+
+    def tails(index: int, after: str, open_: bool) -> tuple[list[str], list[str]]:
+        """What may end the span after the unit, and how it may go on to the next unit."""
+        start, end = units[index]
+        closers, rest, stop = "", after, []
+        if not open_:
+            stop.append("")
+        if rest.startswith(".") and _abbreviated(text, start, end):
+            closers, rest = ".", rest[1:]
+            if not open_:
+                stop.append(closers)
+        inside = open_
+        for char in rest:
+            if char in CLOSING + '"' and inside:
+                inside = False
+            elif char not in JOINING_SUFFIX or inside:
+                break
+            closers += char
+            stop.append(closers)
+        onward = []
+        inside, leaves = open_, False
+        for char in after:
+            leaves |= char in CLOSING and not inside  # on past a bracket that was open before the span began
+            inside = char in OPENING or (char == '"' and not inside) or (inside and char not in CLOSING + '"')
+        if index + 1 < len(units) and not leaves:
+            onward.append(f"{lark_literal(after)} {define(index + 1, inside)}" if after else define(index + 1, inside))
+        return stop, onward
+
+    def define(index: int, open_: bool) -> str:
+        terminal = f"{name}_{index}{'O' if open_ else ''}"
+        if terminal not in defined:
+            defined.add(terminal)
+            pending.append((index, open_, terminal))
+        return terminal
+
+    def body(index: int, open_: bool, extra: Iterable[str] = ()) -> list[str]:
+        options = []
+        written = writings(index)
+        written += [(other, written[0][1]) for other in extra if other not in {unit for unit, _ in written}]
+        for unit, after in written:
+            stop, onward = tails(index, after, open_)
+            ends = [lark_literal(end) for end in stop if end]
+            choice = " | ".join(ends + onward)
+            if choice:
+                options.append(f"{lark_literal(unit)} ({choice}){'?' if '' in stop else ''}")
+            elif stop:
+                options.append(lark_literal(unit))
+        return options
+
+    pending: list[tuple[int, bool, str]] = []
+    heads = []
+    for index, (start, end) in enumerate(units):
+        if text[start:end].lower() == "'s":
+            continue
+        extra = list(first(text[start:end])) if first else []
+        if extra:
+            heads += body(index, False, extra)
+        else:
+            heads.append(define(index, False))
+        prefix = ""
+        while start and text[start - 1] in JOINING_PREFIX:
+            start -= 1
+            prefix = text[start] + prefix
+            heads.append(f"{lark_literal(prefix)} {define(index, False)}")
+        if start and text[start - 1] in OPENING + '"':
+            heads.append(f"{lark_literal(text[start - 1] + prefix)} {define(index, True)}")
+    while pending:
+        index, open_, terminal = pending.pop()
+        options = body(index, open_)
+        # an opened bracket that never closes leaves nothing to match: a terminal must still be defined
+        lines.append(f"{terminal}: {' | '.join(options) or NOTHING}")
+    return lines + [f"{name}: {' | '.join(heads)}"] if heads else []

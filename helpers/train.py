@@ -1,0 +1,303 @@
+"""Fine-tuning: one entry point, `fit`, and the plain PyTorch loop of the variants with a loss of their own.
+
+Which function trains a variant is said by the task (`Task.trainers`). Every trainer leaves its best
+checkpoint, its history and a `finished.json`, and goes on where it was killed.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import os
+import random
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Callable
+
+import torch
+from tqdm.auto import tqdm
+
+from helpers.config import Run, UserError
+from helpers.encode import Encoded, collate, encode_example, length_batches
+from helpers.environment import seed_everything, timed
+from helpers.generate import predict_texts
+from helpers.losses import Targets, entity_loss, next_token_targets, structured_loss
+from helpers.models import ALL_LINEAR, ATTENTION, add_lora, count_parameters, folder_megabytes, load_base, load_tokenizer
+from helpers.tasks import Example
+
+
+@dataclass
+class FitResult:
+    """What a trainer leaves.
+
+    Parameters
+    ----------
+    variant : str
+    history : list of dict
+        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss`, `val_exact_match`.
+    parameters : dict
+        `trainable` and `total`.
+    best_score, best_step
+        Validation exact match of the kept checkpoint and its step.
+    note : str
+        What the reader should know, e.g. why 4 bits were not used.
+    """
+
+    variant: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+    parameters: dict[str, int] = field(default_factory=dict)
+    best_score: float = 0.0
+    best_step: int = 0
+    note: str = ""
+
+
+def variant_settings(run: Run, variant: str) -> dict[str, Any]:
+    """The settings `<variant>.<name>` of a run, without the prefix."""
+    prefix = f"{variant}."
+    return {key[len(prefix):]: value for key, value in run.settings.items() if key.startswith(prefix)}
+
+
+def fit(run: Run, variant: str, train: list[Example], validation: list[Example]) -> FitResult:
+    """Train one variant of the run's task, or load it where it is finished already with the same inputs.
+
+    Parameters
+    ----------
+    run : Run
+    variant : str
+        One of `run.task.variants`.
+    train, validation : list of Example
+    """
+    folder = run.path("checkpoints", variant, "x").parent
+    key = fingerprint(run, variant, train, validation)
+    done = folder / "finished.json"
+    if done.exists():
+        saved = json.loads(done.read_text(encoding="utf-8"))
+        if saved["key"] == key:
+            return FitResult(**saved["result"])
+    if (folder / "key").exists() and (folder / "key").read_text() != key:
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "key").write_text(key)
+    seed_everything(run.seed)
+    module, name = run.task.trainers[variant].split(":")
+    trainer: Callable[..., FitResult] = getattr(importlib.import_module(module), name)
+    with timed(run, variant, "train"):
+        result = trainer(run, variant, train, validation, folder)
+    write_json(run.path("history", f"{variant}.json"), result.history)
+    write_json(done, {"key": key, "result": asdict(result)})
+    return result
+
+
+def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
+    """Hash of all that decides the outcome of a training run."""
+    from helpers.environment import code_fingerprint
+
+    rows = [json.dumps([e.text, e.target], ensure_ascii=False, default=str) for e in (*train, *validation)]
+    shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
+    parts = [variant, run.profile, run.seed, variant_settings(run, variant), shared, rows, code_fingerprint()]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write through a temporary file: a kill leaves the old file or the new one."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def encode_rows(run: Run, tokenizer, rows: list[Example]) -> list[Encoded]:
+    """Training sequences of the rows.
+
+    Raises
+    ------
+    UserError
+        If a sequence is longer than `max_length`: nothing is cut silently.
+    """
+    task = run.task
+    encoded = [encode_example(tokenizer, task.prompt(row.text), task.completion(row.target), task.fields)
+               for row in rows]
+    longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
+    if len(encoded[longest]) > run["max_length"]:
+        raise UserError(f"row {rows[longest].id} has {len(encoded[longest])} tokens, more than max_length="
+                        f"{run['max_length']}: raise it with --set max_length=…, or shorten the row")
+    return encoded
+
+
+def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[str, float]:
+    """Exact match and field accuracy of greedy, source-constrained decoding on (some of) the validation rows."""
+    rows = rows[:run["score_rows"] or None]
+    records = predict_texts(model, tokenizer, run.task, [row.text for row in rows], run["score_constraint"],
+                            run["max_new_tokens"], run["generation_batch_size"])
+    gold = [run.task.values(row.target) for row in rows]
+    found = [run.task.values(record["prediction"]) for record in records]
+    right = [[g[name] == f[name] for name in run.task.fields] for g, f in zip(gold, found)]
+    return {"val_exact_match": sum(map(all, right)) / len(rows),
+            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(run.task.fields)}
+
+
+def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> None:
+    """Stop with a clear message where a loss or gradient is no number any more."""
+    if not math.isfinite(value):
+        raise UserError(f"{variant}: the {what} is {value} at step {step}; lower {variant}.learning_rate "
+                        f"(now {run[f'{variant}.learning_rate']}) with --set {variant}.learning_rate=…")
+
+
+def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
+    """Two AdamW groups: matrices decay, norms and biases do not."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+
+
+def warm_restarts(optimizer, period: int, warmup: int) -> torch.optim.lr_scheduler.LambdaLR:
+    """CosineAnnealingWarmRestarts (Loshchilov and Hutter, 2017) of `period` steps, after a linear warm-up."""
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * ((step - warmup) % period) / period)) / 2
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+
+
+def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`)."""
+    own = variant_settings(run, variant)
+    tokenizer, model = load_tokenizer(run), load_base(run)
+    weights = torch.tensor([run.task.field_weights.get(name, 1.0) for name in run.task.fields], device=model.device)
+
+    def loss(targets: Targets) -> torch.Tensor:
+        return entity_loss(targets, weights, own["entity_loss_weight"])
+
+    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss, with_prompt=True)
+
+
+def fit_structured_loss(run: Run, variant: str, train: list[Example], validation: list[Example],
+                        folder: Path) -> FitResult:
+    """LoRA on all linear layers with the three penalties of :func:`helpers.losses.structured_loss`."""
+    own = variant_settings(run, variant)
+    tokenizer, model = load_tokenizer(run), load_base(run)
+    targets = ALL_LINEAR if own["targets"] == "all" else ATTENTION
+    model = add_lora(model, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
+
+    def loss(targets: Targets) -> torch.Tensor:
+        return structured_loss(targets, len(run.task.fields), own["beta"], own["gamma"], own["delta"])
+
+    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss, with_prompt=False)
+
+
+@dataclass
+class LoopState:
+    """Where a training loop is: all that a resumed run needs beside weights and optimiser."""
+
+    epoch: int = 0
+    step: int = 0
+    best_score: float = -1.0
+    best_loss: float = math.inf
+    best_step: int = 0
+    bad: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example], validation: list[Example],
+                  folder: Path, loss_function: Callable[[Targets], torch.Tensor], with_prompt: bool) -> FitResult:
+    """AdamW, cosine schedule with warm restarts, accumulation, clipping; a checkpoint after each epoch."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    own = variant_settings(run, variant)
+    rows, held_out = encode_rows(run, tokenizer, train), encode_rows(run, tokenizer, validation)
+    optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"], betas=(0.9, 0.98))
+    per_epoch = math.ceil(math.ceil(len(rows) / own["batch_size"]) / own["accumulation"])
+    period = max(1, math.ceil(own["epochs"] * per_epoch / own["restarts"]))
+    schedule = warm_restarts(optimizer, period, min(own["warmup_steps"], period))
+    state = LoopState()
+    if (folder / "resume.pt").exists():
+        state = _resume(folder / "resume.pt", model, optimizer, schedule)
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
+    parameters = count_parameters(model)
+    bar = tqdm(total=own["epochs"] * per_epoch, initial=state.step, desc=variant)
+    while state.epoch < own["epochs"] and state.bad <= own["patience"]:
+        rng = random.Random(f"{run.seed}:{variant}:{state.epoch}")
+        torch.manual_seed(rng.randrange(2**31))  # dropout depends on the epoch, not on what ran before
+        batches = length_batches([len(row) for row in rows], own["batch_size"], rng)
+        model.train()
+        for first in range(0, len(batches), own["accumulation"]):
+            group = batches[first:first + own["accumulation"]]
+            total = 0.0
+            for batch in group:
+                tensors = {k: v.to(model.device) for k, v in
+                           collate([rows[i] for i in batch], tokenizer.pad_token_id).items()}
+                loss = loss_function(next_token_targets(model, tensors, with_prompt)) / len(group)
+                check_finite(loss.item(), "loss", run, variant, state.step)
+                loss.backward()
+                total += loss.item()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), own["clip_norm"])
+            check_finite(float(norm), "gradient", run, variant, state.step)
+            optimizer.step()
+            optimizer.zero_grad()
+            rate = schedule.get_last_lr()[0]
+            schedule.step()
+            state.step += 1
+            state.history.append({"step": state.step, "epoch": state.epoch + (first + len(group)) / len(batches),
+                                  "loss": total, "lr": rate})
+            writer.add_scalar("train/loss", total, state.step)
+            writer.add_scalar("train/learning_rate", rate, state.step)
+            bar.update()
+        state.epoch += 1
+        _evaluate(run, model, tokenizer, held_out, validation, loss_function, with_prompt, state, folder, writer)
+        bar.set_postfix(exact_match=f"{state.history[-1]['val_exact_match']:.3f}")
+        _checkpoint(folder / "resume.pt", model, optimizer, schedule, state)
+    bar.close()
+    writer.close()
+    (folder / "resume.pt").unlink(missing_ok=True)
+    return FitResult(variant, state.history, parameters, state.best_score, state.best_step)
+
+
+@torch.no_grad()
+def _mean_loss(model, encoded: list[Encoded], pad: int, loss_function, with_prompt: bool, size: int = 32) -> float:
+    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
+    total = 0.0
+    for start in range(0, len(order), size):
+        chunk = [encoded[index] for index in order[start:start + size]]
+        tensors = {k: v.to(model.device) for k, v in collate(chunk, pad).items()}
+        total += loss_function(next_token_targets(model, tensors, with_prompt)).item() * len(chunk)
+    return total / len(encoded)
+
+
+def _evaluate(run: Run, model, tokenizer, held_out, validation, loss_function, with_prompt, state: LoopState,
+              folder: Path, writer) -> None:
+    model.eval()
+    loss = _mean_loss(model, held_out, tokenizer.pad_token_id, loss_function, with_prompt)
+    score = validation_score(run, model, tokenizer, validation)
+    state.history[-1].update(val_loss=loss, **score)
+    for name, value in {"val_loss": loss, **score}.items():
+        writer.add_scalar(f"validation/{name}", value, state.step)
+    better = (score["val_exact_match"], -loss) > (state.best_score, -state.best_loss)
+    state.bad = 0 if better else state.bad + 1
+    if better:
+        state.best_score, state.best_loss, state.best_step = score["val_exact_match"], loss, state.step
+        model.save_pretrained(folder / "best", safe_serialization=True)
+
+
+def _checkpoint(path: Path, model, optimizer, schedule, state: LoopState) -> None:
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    content = {"weights": {name: p.detach() for name, p in trained.items()}, "optimizer": optimizer.state_dict(),
+               "schedule": {"last_epoch": schedule.last_epoch}, "state": asdict(state)}
+    torch.save(content, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def _resume(path: Path, model, optimizer, schedule) -> LoopState:
+    content = torch.load(path, weights_only=True, map_location=model.device)
+    model.load_state_dict(content["weights"], strict=False)
+    optimizer.load_state_dict(content["optimizer"])
+    schedule.last_epoch = content["schedule"]["last_epoch"]
+    for group, base in zip(optimizer.param_groups, schedule.base_lrs):
+        group["lr"] = base * schedule.lr_lambdas[0](schedule.last_epoch)
+    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
+    return LoopState(**content["state"])
+
+
+def checkpoint_cost(run: Run, variant: str) -> float:
+    """Megabytes of the variant's kept weights."""
+    return folder_megabytes(run.path("checkpoints", variant, "best", "x").parent)

@@ -1,0 +1,131 @@
+"""Fine-tuning with TRL's SFTTrainer and a PEFT adapter, on the full-precision or the 4-bit base."""
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import EarlyStoppingCallback, TrainerCallback
+from trl import SFTConfig, SFTTrainer
+
+from helpers.config import Run
+from helpers.environment import pick_device
+from helpers.models import ALL_LINEAR, ATTENTION, add_lora, count_parameters, four_bit_problem, load_base, load_tokenizer
+from helpers.tasks import Example
+from helpers.train import FitResult, check_finite, encode_rows, validation_score, variant_settings
+
+
+class ScoredSFTTrainer(SFTTrainer):
+    """SFTTrainer that scores generated answers at each evaluation and stops on a loss that is no number.
+
+    `study` is (run, variant, validation examples).
+    """
+
+    def __init__(self, *args: Any, study: tuple[Run, str, list[Example]], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.study = study
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        loss = super().training_step(*args, **kwargs)
+        run, variant, _ = self.study
+        check_finite(loss.item(), "loss", run, variant, self.state.global_step)
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        metrics = super().evaluate(*args, **kwargs)
+        run, _, rows = self.study
+        score = validation_score(run, self.model, self.processing_class, rows)
+        # the loss breaks ties between checkpoints of equal exact match
+        score["val_score"] = score["val_exact_match"] - 1e-4 * min(metrics["eval_loss"], 100.0)
+        scored = {f"eval_{name}": value for name, value in score.items()}
+        self.log(scored)
+        return {**metrics, **scored}
+
+
+class GradientCheck(TrainerCallback):
+    """Stop with a clear message when a logged gradient norm is no number."""
+
+    def __init__(self, run: Run, variant: str):
+        self.run, self.variant = run, variant
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if logs and "grad_norm" in logs:
+            check_finite(float(logs["grad_norm"]), "gradient", self.run, self.variant, state.global_step)
+
+
+def fit_sft(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+    """LoRA by SFTTrainer on the full-precision base; the loss is on the completion only."""
+    return _fit(run, variant, train, validation, folder, four_bit=False)
+
+
+def fit_sft_4bit(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+    """QLoRA (Dettmers et al., 2023): LoRA on a base in 4-bit NF4; plain LoRA, with the reason, where 4 bits fail."""
+    problem = four_bit_problem()
+    if problem:
+        print(f"{variant}: 4-bit layers do not work here ({problem}); plain LoRA is trained instead")
+    result = _fit(run, variant, train, validation, folder, four_bit=problem is None)
+    result.note = f"plain LoRA: {problem}" if problem else "base in 4-bit NF4, double quantisation"
+    return result
+
+
+def _dataset(run: Run, tokenizer, rows: list[Example]) -> Dataset:
+    encoded = encode_rows(run, tokenizer, rows)
+    return Dataset.from_dict({"input_ids": [item.input_ids for item in encoded],
+                              "labels": [item.labels for item in encoded],
+                              "length": [len(item) for item in encoded]})
+
+
+def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
+    """TRL's configuration of a variant: batches by length, checkpoints and scores once an epoch."""
+    own, chosen = variant_settings(run, variant), pick_device(run.profile)
+    on_cpu = chosen.device.type == "cpu"
+    return SFTConfig(
+        output_dir=str(folder / "trainer"), num_train_epochs=own["epochs"], learning_rate=own["learning_rate"],
+        per_device_train_batch_size=own["batch_size"], per_device_eval_batch_size=32,
+        gradient_accumulation_steps=own["accumulation"], weight_decay=own["weight_decay"],
+        max_grad_norm=own["clip_norm"], warmup_steps=own["warmup_steps"], lr_scheduler_type="cosine",
+        use_cpu=on_cpu, bf16=chosen.dtype == torch.bfloat16, fp16=chosen.dtype == torch.float16,
+        loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=not on_cpu,
+        train_sampling_strategy="group_by_length", length_column_name="length",
+        eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
+        metric_for_best_model="eval_val_score", greater_is_better=True,
+        logging_steps=5, logging_nan_inf_filter=False, report_to=["tensorboard"], seed=run.seed, data_seed=run.seed,
+        dataloader_num_workers=0, dataloader_pin_memory=not on_cpu, optim="adamw_torch")
+
+
+def _fit(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path,
+         four_bit: bool) -> FitResult:
+    own = variant_settings(run, variant)
+    tokenizer, base = load_tokenizer(run), load_base(run, four_bit)
+    targets = ALL_LINEAR if own["targets"] == "all" else ATTENTION
+    if four_bit:
+        from peft import prepare_model_for_kbit_training
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=pick_device(run.profile).device.type != "cpu")
+    model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
+    parameters = count_parameters(model)
+    trainer = ScoredSFTTrainer(
+        model=model, args=sft_config(run, variant, folder), processing_class=tokenizer,
+        train_dataset=_dataset(run, tokenizer, train), eval_dataset=_dataset(run, tokenizer, validation),
+        callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant)],
+        study=(run, variant, validation))
+    checkpoints = sorted((folder / "trainer").glob("checkpoint-*/trainer_state.json"))
+    trainer.train(resume_from_checkpoint=bool(checkpoints))
+    trainer.model.save_pretrained(folder / "best")
+    history = history_of(trainer.state.log_history)
+    best_step = trainer.state.best_global_step or trainer.state.global_step
+    best = next((r["val_exact_match"] for r in history if r["step"] == best_step and "val_exact_match" in r), 0.0)
+    return FitResult(variant, history, parameters, best, best_step)
+
+
+def history_of(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The Trainer's log as one record a step in the names of :class:`helpers.train.FitResult`."""
+    names = {"loss": "loss", "learning_rate": "lr", "eval_loss": "val_loss",
+             "eval_val_exact_match": "val_exact_match", "eval_val_field_accuracy": "val_field_accuracy"}
+    records: dict[int, dict[str, Any]] = {}
+    for entry in log_history:
+        known = {names[key]: value for key, value in entry.items() if key in names and math.isfinite(value)}
+        if known:
+            records.setdefault(entry["step"], {"step": entry["step"], "epoch": entry.get("epoch")}).update(known)
+    return [records[step] for step in sorted(records)]
