@@ -127,6 +127,20 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     return rows, gate.report()
 
 
+def one_of_each(run: Run, train: Sequence[Example]) -> tuple[Example, dict[str, Example]]:
+    """The first train row that most methods can vary, and its variant by each of them (method → variant)."""
+    methods = run.task.augmenters(list(train))
+    best: tuple[Example, dict[str, Example]] = (train[0], {})
+    for example in train:
+        made = {name: methods[name](example, run.rng("one of each", name)) for name in sorted(methods)}
+        made = {name: variant for name, variant in made.items() if variant is not None}
+        if len(made) > len(best[1]):
+            best = example, made
+        if len(made) == len(methods):
+            break
+    return best
+
+
 # -- what it did to the data ------------------------------------------------------------------------------------------
 def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) -> pd.DataFrame:
     """Share of rows with each field and each way of writing, before and after.

@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,10 +51,10 @@ def _vectors(confidence: Sequence[float], right: Sequence[bool]) -> tuple[np.nda
     Raises
     ------
     ValueError
-        If they are empty or do not fit together, or a confidence lies outside 0..1.
+        If they do not fit together, or a confidence lies outside 0..1.
     """
     sure, truth = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
-    if sure.ndim != 1 or sure.shape != truth.shape or not len(sure):
+    if sure.ndim != 1 or sure.shape != truth.shape:
         raise ValueError(f"expected two equally long vectors, got shapes {sure.shape} and {truth.shape}")
     if not ((sure >= 0) & (sure <= 1)).all():
         raise ValueError("a confidence lies outside 0..1")
@@ -90,6 +91,8 @@ def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
     """Mean gap of confidence and accuracy over the bins of :func:`reliability_table`, by size (Guo et al. 2017)."""
+    if table.empty:
+        return math.nan
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
 
 

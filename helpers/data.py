@@ -235,6 +235,17 @@ def fetch_public(task: Task) -> Path:
     return folder
 
 
+def is_public(run: Run) -> bool:
+    """Whether the run trains on the task's public rows, be it as `--data public` or from a folder that holds them."""
+    if run.data in ("sample", "public"):
+        return run.data == "public"
+    try:
+        rows = read_jsonl(Path(run.data).expanduser() / run.task.name / "train.jsonl")
+    except (OSError, ValueError):
+        return False
+    return fingerprint(rows) == run.task.public_train
+
+
 # -- sources ----------------------------------------------------------------------------------------------------------
 def source_files(run: Run) -> dict[str, Path]:
     """Part → file of the run's data source; `{"all": file}` for the sample, which is not split.

@@ -13,7 +13,8 @@ from PIL import Image
 
 WIDTH = 7.5  # inches; 720 CSS pixels, the text width of the report
 DPI = 160
-PALETTE = sns.color_palette("colorblind")  # ten colours told apart with every common colour vision
+_BLIND_SAFE = sns.color_palette("colorblind")  # ten colours told apart with every common colour vision
+PALETTE = [_BLIND_SAFE[at] for at in (0, 1, 2, 4, 3, 9, 5, 7, 8, 6)]  # the two oranges not next to each other
 MARKERS = "osD^vPX*<>"
 GREY = "#5f6670"
 SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1": "F1"}
@@ -21,7 +22,7 @@ SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1"
 
 def style() -> None:
     """Set the theme of all figures: white grid, colour-blind-safe palette, type that is legible at page width."""
-    sns.set_theme(context="paper", style="whitegrid", palette="colorblind", font="DejaVu Sans", rc={
+    sns.set_theme(context="paper", style="whitegrid", palette=PALETTE, font="DejaVu Sans", rc={
         "font.size": 10, "axes.labelsize": 10, "axes.titlesize": 10.5, "axes.titleweight": "semibold",
         "axes.titlelocation": "left", "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
         "axes.edgecolor": "#9aa0a8", "grid.color": "#e4e6e9", "axes.spines.top": False, "axes.spines.right": False,

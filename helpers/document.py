@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 from helpers.notebook_html import cells_html
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-OWN_NUMBER = re.compile(r"^\s*(?:\d\d?_\w+|\d\d?(?:\.\d+)*)\s*[.):—–·-]+\s+|^\s*0\d\s+")  # what the notebook wrote itself
+OWN_NUMBER = re.compile(r"^\s*(?:\d\d?_\w+|\d\d?(?:\.\d+)*)\s*[.):—–·-]+\s+|^\s*0\d\s+")  # the notebook's own
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Entry:
     number: str
     title: str
     anchor: str
-    children: list["Entry"] = field(default_factory=list)
+    children: list[Entry] = field(default_factory=list)
 
 
 @dataclass
@@ -120,6 +120,19 @@ def _scrollable(soup: BeautifulSoup) -> None:
         holder.attrs = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "table"}
 
 
+def frame_images(figure: str) -> str:
+    """Put the images of a `<figure>` in a box that scrolls on narrow screens, so that their text stays legible."""
+    soup = BeautifulSoup(figure, "html.parser")
+    _frame_images(soup)
+    return str(soup)
+
+
+def _frame_images(soup: BeautifulSoup) -> None:
+    for image in soup.select("figure.study-figure img"):
+        del image["style"]
+        image.wrap(soup.new_tag("div", attrs={"class": "frame"}))
+
+
 def _number_figures(soup: BeautifulSoup, document: Document) -> None:
     """Figure and table numbers over the whole document; ids stay unique."""
     for kind, css, known in (("Figure", "study-figure", document.figures), ("Table", "study-table", document.tables)):
@@ -169,6 +182,7 @@ def render(paths: Iterable[Path]) -> Document:
         soup = BeautifulSoup(cells_html(notebook), "html.parser")
         clean(soup)
         _scrollable(soup)
+        _frame_images(soup)
         document.contents.append(_number_headings(soup, number, path.stem))
         _number_figures(soup, document)
         sections.append(f'<section class="notebook" aria-labelledby="{path.stem}">{soup}</section>')
@@ -197,17 +211,20 @@ def cite(body: str, references: dict[str, dict[str, str]]) -> tuple[str, list[di
             continue
         if node.find_parent(["a", "code", "pre", "math", "figcaption", "table", *HEADINGS]):
             continue
-        for key, work in references.items():
-            found = re.search(work["mention"], str(node)) if key not in order else None
-            if found:
-                order.append(key)
-                link = soup.new_tag("a", attrs={"class": "cite", "href": f"#ref-{key}"})
-                link.string = f"[{len(order)}]"
-                rest = NavigableString(str(node)[found.end():])
-                node.replace_with(head := NavigableString(str(node)[:found.end()] + "\N{NO-BREAK SPACE}"))
-                head.insert_after(link)
-                link.insert_after(rest)
-                node = rest
+        while True:
+            found = [(match.end(), key) for key, work in references.items() if key not in order
+                     and (match := re.search(work["mention"], str(node)))]
+            if not found:
+                break
+            end, key = min(found)
+            order.append(key)
+            link = soup.new_tag("a", attrs={"class": "cite", "href": f"#ref-{key}"})
+            link.string = f"[{len(order)}]"
+            head, rest = NavigableString(f"{node[:end]}\N{NO-BREAK SPACE}"), NavigableString(node[end:])
+            node.replace_with(head)
+            head.insert_after(link)
+            link.insert_after(rest)
+            node = rest
     for link in soup("a", href=re.compile("^#ref-"), class_=False):
         key = link["href"].removeprefix("#ref-")
         if key not in references:

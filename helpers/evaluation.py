@@ -1,19 +1,17 @@
 """Stage 05 over all variants of a run: decode, choose the best on validation, compare, keep metrics.json."""
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
-from pathlib import Path
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from helpers.config import Run, UserError
-from helpers.data import PARTS, fingerprint
-from helpers.metrics import SCORES, exact_match, intervals, score, score_table
+from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json
+from helpers.metrics import SCORES, align, exact_match, intervals, score, score_table
 from helpers.statistics import compare
 from helpers.tasks.base import Example, Task
 
@@ -21,19 +19,6 @@ DECIMALS = 6
 Records = list[dict[str, Any]]
 
 # helpers.predict loads torch: it is imported where a function decodes or reads, so that tables alone stay light
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file, or an empty dict where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write sorted JSON so that a reader never meets half a file."""
-    text = json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(f"{text}\n", encoding="utf-8")
-    os.replace(unfinished, path)
 
 
 def prediction_name(task: Task, variant: str, decoding: str) -> str:
@@ -52,7 +37,7 @@ def decode_all(run: Run) -> pd.DataFrame:
     """Decode the validation and the scored part with every trained variant, in every way the task has.
 
     Where the data came without a test part the two parts are one and are decoded once. Writes the prediction files of
-    both parts, and adds the seconds that the scored part took to costs.json.
+    both parts; costs.json learns the time and memory that the scored part took, and the size of the weights.
 
     Returns
     -------
@@ -64,6 +49,7 @@ def decode_all(run: Run) -> pd.DataFrame:
     UserError
         If no variant has been trained.
     """
+    from helpers.models import folder_megabytes
     from helpers.predict import predict_variant, write_predictions
 
     parts = {"scored": run.load("scored")}
@@ -75,22 +61,19 @@ def decode_all(run: Run) -> pd.DataFrame:
     lines = []
     for variant, decoding, part in tqdm(jobs, desc="decoding", unit="file"):
         name, started = prediction_name(run.task, variant, decoding), time.perf_counter()
-        records = predict_variant(run, variant, parts[part], decoding)
-        seconds = time.perf_counter() - started
+        with timed(run, name, "predict" if part == "scored" else "predict_validation"):
+            records = predict_variant(run, variant, parts[part], decoding)
+        lines.append((variant, decoding, part, len(records), time.perf_counter() - started))
         for destination in ("scored", "validation") if one_part else (part,):
             write_predictions(run, name, records, destination)
-        if part == "scored":
-            record_costs(run, name, predict_seconds=round(seconds, 3), predict_rows=len(records))
-        lines.append((variant, decoding, part, len(records), seconds))
+        record_costs(run, variant, size_mb=folder_megabytes(run.path("checkpoints", variant, "best")))
     return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds"])
 
 
-def record_costs(run: Run, name: str, **costs: float | None) -> None:
-    """Add to what costs.json says of one variant."""
-    path = run.path("costs.json")
-    content = read_json(path)
-    content[name] = {**content.get(name, {}), **costs}
-    write_json(path, content)
+def parameters_of(run: Run, variant: str) -> dict[str, int | None]:
+    """Total and trainable parameters of a trained variant, None for systems that stage 04 did not train."""
+    counts = read_json(run.path("checkpoints", variant, "finished.json")).get("result", {}).get("parameters", {})
+    return {name: counts.get(name) for name in ("total", "trainable")}
 
 
 def trained_variants(run: Run) -> list[str]:
@@ -114,12 +97,8 @@ def choose_best(run: Run) -> str:
 
     Ties go to the higher field accuracy, then to the first name; the scored part is never looked at.
     """
-    from helpers.predict import read_predictions
-
-    gold = run.load("validation")
-    scores = {name: score(run.task, gold, read_predictions(run, name, part="validation"))
-              for name in trained_variants(run)}
-    return min(scores, key=lambda name: (-scores[name]["exact_match"], -scores[name]["field_accuracy"], name))
+    table = validation_table(run)
+    return min(table.index, key=lambda name: (-table.loc[name, "exact_match"], -table.loc[name, "field_accuracy"], name))
 
 
 def load_predictions(run: Run) -> dict[str, Records]:
@@ -138,20 +117,19 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
 def score_all(run: Run, gold: Sequence[Example], predictions: dict[str, Records]) -> dict[str, dict[str, Any]]:
     """Scores, 95 % intervals and parameter counts of every variant, as metrics.json holds them."""
-    costs, scores = read_json(run.path("costs.json")), {}
+    scores = {}
     for name in tqdm(predictions, desc="scoring", unit="variant"):
-        cost = costs.get(_split_name(run.task, name)[0], {})
         scores[name] = {**score(run.task, gold, predictions[name]),
                         "ci95": intervals(run.task, gold, predictions[name], seed=run.seed),
-                        "parameters": {key: cost.get(f"{key}_parameters") for key in ("total", "trainable")}}
+                        "parameters": parameters_of(run, _split_name(run.task, name)[0])}
     return scores
 
 
 # -- metrics.json -----------------------------------------------------------------------------------------------------
 def _tidy(value: Any) -> Any:
-    """Rounded floats, NaN as null, plain containers."""
+    """Rounded floats, NaN as null, plain containers, keys in order."""
     if isinstance(value, dict):
-        return {str(key): _tidy(item) for key, item in value.items()}
+        return {str(key): _tidy(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, (list, tuple)):
         return [_tidy(item) for item in value]
     if isinstance(value, float):
@@ -160,10 +138,8 @@ def _tidy(value: Any) -> Any:
 
 
 def data_identity(run: Run) -> dict[str, Any]:
-    """Which data the scores are on: source, one fingerprint of all split files, number of scored rows."""
-    files = {part: run.path("splits", f"{part}.jsonl") for part in PARTS}
-    return {"source": str(run.data), "rows": len(run.load("scored")),
-            "fingerprint": fingerprint([{part: fingerprint(path)} for part, path in files.items() if path.exists()])}
+    """Which data the scores are on: source, fingerprint of its files, number of scored rows."""
+    return {"source": str(run.data), "fingerprint": data_fingerprint(run), "rows": len(run.load("scored"))}
 
 
 def write_metrics(run: Run, variants: dict[str, dict[str, Any]], best: str) -> dict[str, Any]:
@@ -195,7 +171,61 @@ def write_metrics(run: Run, variants: dict[str, dict[str, Any]], best: str) -> d
     return content
 
 
+def best_variant(run: Run) -> str:
+    """The variant that stage 05 chose.
+
+    Raises
+    ------
+    UserError
+        If stage 05 has not run yet.
+    """
+    best = read_json(run.path("metrics.json")).get("best")
+    if best is None:
+        raise UserError(f"metrics.json is missing: run notebook 05_evaluate (./run_all.sh {run.task.name}) first")
+    return best
+
+
+def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
+    """Exact match on some of the rows that the records were made for."""
+    by_id = {record["id"]: record for record in records}
+    return float(exact_match(task, gold, [by_id[example.id] for example in gold]).mean())
+
+
 # -- tables -----------------------------------------------------------------------------------------------------------
+def default_names(variants: dict[str, dict[str, Any]]) -> list[str]:
+    """Baselines and trained variants in their default decoding."""
+    return [name for name in variants if "@" not in name]
+
+
+def validation_table(run: Run) -> pd.DataFrame:
+    """Scores of the trained variants on the validation part, which decides between them (default decoding)."""
+    from helpers.predict import read_predictions
+
+    gold = run.load("validation")
+    return score_table({name: score(run.task, gold, read_predictions(run, name, part="validation"))
+                        for name in trained_variants(run)}).rename_axis("variant")
+
+
+def decodings_of_row(task: Task, gold: Sequence[Example], predictions: dict[str, Records],
+                     variant: str) -> tuple[Example, pd.DataFrame]:
+    """One row under each decoding: the first that the decodings score differently, else the first.
+
+    Returns
+    -------
+    example : Example
+    table : DataFrame
+        Index decoding; columns output (the model's text), valid, exact_match.
+    """
+    files = {way: predictions[prediction_name(task, variant, way)] for way in task.decodings}
+    right = {way: exact_match(task, gold, records) for way, records in files.items()}
+    at = next((at for at in range(len(gold)) if len({matches[at] for matches in right.values()}) > 1), 0)
+    lines = {way: align(gold, records)[at] for way, records in files.items()}
+    table = pd.DataFrame([(one["raw"], "yes" if one["prediction"] is not None else "no",
+                           "yes" if right[way][at] else "no") for way, one in lines.items()],
+                         index=pd.Index(lines, name="decoding"), columns=["output", "valid", "exact_match"])
+    return gold[at], table
+
+
 def comparison_table(variants: dict[str, dict[str, Any]], names: Sequence[str] | None = None) -> pd.DataFrame:
     """Headline scores by variant, with the interval of exact match as `low` and `high`."""
     chosen = {name: variants[name] for name in names or variants}
@@ -262,20 +292,18 @@ def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index variant; columns train_seconds, seconds (decoding the scored part), rows_per_second, megabytes (files
-        on disk), memory_mb (peak of the process in training), trainable, total (parameters), score (exact match). NaN
-        where costs.json says nothing.
+        Index variant; columns train_seconds, seconds (decoding the scored part), megabytes (weights on disk),
+        train_memory_mb and memory_mb (peak of the process in training and decoding), trainable, total (parameters),
+        score (exact match). NaN where costs.json says nothing.
     """
-    costs = read_json(run.path("costs.json"))
-    columns = {"train_seconds": "train_seconds", "predict_seconds": "seconds", "predict_rows": "rows",
-               "size_mb": "megabytes", "peak_memory_mb": "memory_mb", "trainable_parameters": "trainable",
-               "total_parameters": "total"}
-    names = [name for name in run.task.variants if name in variants]
-    table = pd.DataFrame({name: {new: costs.get(name, {}).get(old) for old, new in columns.items()} for name in names},
-                         dtype=float).T
-    table.insert(2, "rows_per_second", table.pop("rows") / table["seconds"])
-    table["score"] = [variants[name]["exact_match"] for name in names]
-    return table.rename_axis("variant")
+    costs, lines = read_json(run.path("costs.json")), {}
+    for name in (name for name in run.task.variants if name in variants):
+        cost, counts = costs.get(name, {}), variants[name]["parameters"]
+        lines[name] = {"train_seconds": cost.get("train_seconds"), "seconds": cost.get("predict_seconds"),
+                       "megabytes": cost.get("size_mb"), "train_memory_mb": cost.get("train_peak_memory_mb"),
+                       "memory_mb": cost.get("predict_peak_memory_mb"), "trainable": counts["trainable"],
+                       "total": counts["total"], "score": variants[name]["exact_match"]}
+    return pd.DataFrame.from_dict(lines, orient="index").astype(float).rename_axis("variant")
 
 
 def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) -> pd.DataFrame | None:

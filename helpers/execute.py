@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -17,14 +16,12 @@ from jupyter_client.kernelspec import KernelSpec
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
-from tqdm import tqdm
 
 from helpers.config import ROOT, Run
 from helpers.environment import peak_memory_mb, usable_cores
+from helpers.progress import Progress, headings, one_line, plain
 
 KERNEL_START_SECONDS = 180
-PLAIN_SECONDS = 20  # without a terminal a line on the current cell is printed at most this often
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class StageFailed(Exception):
@@ -35,11 +32,14 @@ class StageFailed(Exception):
 class OwnInterpreter(AsyncKernelManager):
     """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine."""
 
+    transport_encryption = "auto"  # others on the machine can read the kernel's sockets otherwise
+
     @property
     def kernel_spec(self) -> KernelSpec:
         """A kernel specification made here."""
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
+        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python",
+                          metadata={"supported_encryption": "curve"})
 
 
 class StudyClient(PapermillNotebookClient):
@@ -52,16 +52,32 @@ class StudyClient(PapermillNotebookClient):
         self.shutdown_kernel = "graceful"
 
 
+class LiveLog:
+    """File for a kernel's output that also shows the newest line on the terminal."""
+
+    def __init__(self, file: TextIO, progress: Progress) -> None:
+        self.file, self.progress = file, progress
+
+    def write(self, text: str) -> None:
+        """Take a piece of output as it comes."""
+        self.file.write(text)
+        self.progress.note(text)
+
+    def flush(self) -> None:
+        """Called by papermill after each piece."""
+        self.file.flush()
+
+
 class StudyEngine(NBClientEngine):
     """papermill engine that reports each cell before it runs and hands an environment to the kernel."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, log_file: TextIO, kernel: dict[str, Any],
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, log: LiveLog, kernel: dict[str, Any],
                                  on_cell: Callable[[int], None], facts: dict[str, Any], **ignored: Any) -> None:
         """Execute the notebook of a papermill execution manager."""
         client = StudyClient(nb_man, kernel_manager_class=OwnInterpreter, kernel_name=kernel_name, timeout=None,
-                             startup_timeout=KERNEL_START_SECONDS, coalesce_streams=True, stdout_file=log_file,
-                             stderr_file=log_file, log=logging.getLogger("papermill"))
+                             startup_timeout=KERNEL_START_SECONDS, coalesce_streams=True, stdout_file=log,
+                             stderr_file=log, log=logging.getLogger("papermill"))
         start, complete = nb_man.cell_start, nb_man.cell_complete
 
         def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
@@ -74,7 +90,7 @@ class StudyEngine(NBClientEngine):
             complete(cell, cell_index=cell_index, **more)
 
         nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
-        client.execute(stdout=log_file, stderr=log_file, **kernel)
+        client.execute(stdout=subprocess.DEVNULL, stderr=log.file, **kernel)  # cells' output comes by message
 
 
 papermill_engines.register("study", StudyEngine)
@@ -85,91 +101,20 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     env = dict(os.environ)
     env.pop("MPLBACKEND", None)  # the kernel sets its inline backend only where none is given
     cache = run.root / "artifacts" / ".cache"
+    cache.mkdir(parents=True, exist_ok=True)
     env |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
             "HF_DATASETS_CACHE": str(cache / "datasets"), "IPYTHONDIR": str(cache / "ipython"),
             "WANDB_DISABLED": "true", "WANDB_MODE": "disabled", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")])),
-            "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "STUDY_STAGE_TOKEN": token}
+            "PYTHONWARNINGS": ",".join(filter(None, [env.get("PYTHONWARNINGS"), "ignore:IProgress not found"])),
+            "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "STUDY_FORCE": token}
     env.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     if run.profile != "gpu" and run.data != "public":
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     return env
 
 
-# -- progress ---------------------------------------------------------------------------------------------------------
-class Progress:
-    """Two bars on a terminal, stages above cells; elsewhere a line a stage and now and then one on the cell."""
-
-    def __init__(self, stages: int, stream: TextIO | None = None) -> None:
-        self.stream = stream or sys.stderr
-        self.bars = self.stream.isatty()
-        self.done, self.total, self.spoke = 0, stages, 0.0
-        self.cells: Any = None
-        self.stages = tqdm(total=stages, unit="stage", position=0, file=self.stream, disable=not self.bars,
-                           bar_format="{desc} {bar} {n_fmt}/{total_fmt} stages, {elapsed}")
-
-    def say(self, line: str) -> None:
-        """Print a line above the bars."""
-        if self.bars:
-            tqdm.write(line, file=self.stream)
-        else:
-            print(line, file=self.stream, flush=True)
-
-    def start(self, name: str, cells: int) -> None:
-        """A stage begins."""
-        self.name, self.spoke = name, time.monotonic()
-        self.stages.set_description_str(name)
-        if self.bars:
-            self.cells = tqdm(total=cells, unit="cell", position=1, leave=False, file=self.stream,
-                              bar_format="  {bar:24} cell {n_fmt}/{total_fmt}, {elapsed} {desc}")
-        else:
-            self.say(f"[{self.done + 1}/{self.total}] {name} ...")
-        self.count = cells
-
-    def cell(self, index: int, heading: str) -> None:
-        """A cell of the current stage begins."""
-        if self.cells is not None:
-            self.cells.n = index
-            self.cells.set_description_str(heading[:60])
-        elif not self.bars and time.monotonic() - self.spoke > PLAIN_SECONDS:
-            self.spoke = time.monotonic()
-            self.say(f"      cell {index + 1}/{self.count}: {heading}")
-
-    def end(self, outcome: str) -> None:
-        """The current stage, or a skipped one, is over."""
-        if self.cells is not None:
-            self.cells.close()
-            self.cells = None
-        self.done += 1
-        self.say(f"[{self.done}/{self.total}] {outcome}")
-        self.stages.update(1)
-
-    def close(self) -> None:
-        """Take the bars off the terminal."""
-        if self.cells is not None:
-            self.cells.close()
-        self.stages.close()
-
-
-def headings(cells: Sequence[Any]) -> list[str]:
-    """For each cell the last Markdown heading at or above it."""
-    current, result = "", []
-    for cell in cells:
-        if cell["cell_type"] == "markdown":
-            for line in "".join(cell["source"]).splitlines():
-                if line.startswith("#"):
-                    current = line.lstrip("#").strip()
-        result.append(current)
-    return result
-
-
 # -- one notebook -----------------------------------------------------------------------------------------------------
-def one_line(text: str, limit: int = 400) -> str:
-    """White space runs as single spaces, cut where it is too long for a terminal line."""
-    line = " ".join(_ANSI.sub("", text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
 @contextmanager
 def _quiet_papermill() -> Any:
     """papermill logs every start and save; only what it says of real trouble is of use."""
@@ -201,7 +146,7 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     progress : Progress
         Told of every cell.
     token : str
-        Given to the kernel as `STUDY_STAGE_TOKEN`.
+        Given to the kernel as `STUDY_FORCE`; not empty if the stage is forced.
     keep_open : sequence of int
         File descriptors that the kernel inherits.
 
@@ -230,10 +175,10 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
         try:
             papermill.execute_notebook(
                 notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",
-                progress_bar=False, log_file=log_file, kernel=kernel, facts=facts,
+                progress_bar=False, log=LiveLog(log_file, progress), kernel=kernel, facts=facts,
                 on_cell=lambda index: progress.cell(index, names[min(index, len(names) - 1)]))
         except PapermillExecutionError as error:
-            log_file.write("\n" + _ANSI.sub("", "\n".join(error.traceback)) + "\n")
+            log_file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
             message = one_line(kind + error.evalue)
             raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None

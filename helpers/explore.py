@@ -16,6 +16,39 @@ from helpers.text import is_word_span, normalise, word_spans
 Parts = Mapping[str, Sequence[Example]]
 
 
+# -- rows as they come ------------------------------------------------------------------------------------------------
+def spans(example: Example, task: Task) -> list[tuple[int, int, str]]:
+    """Where the values of a row stand in its text: (start, end, field), the first place of each value."""
+    places = [(name, word_spans(value, example.text)) for name, values in task.values(example.target).items()
+              for value in values]
+    return [(*found[0], name) for name, found in places if found]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """A JSON object as one level of dotted keys."""
+    if not isinstance(value, dict):
+        return {name: value}
+    return {key: item for inner, part in value.items() for key, item in _flat(part, f"{name}.{inner}".strip(".")).items()}
+
+
+def _visible(value: Any) -> str:
+    """A value as text in which special spaces and control characters show, as U+202F for a narrow one."""
+    return re.sub(r"[^\S ]|[\u200b-\u200f\u2060\ufeff]", lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
+
+
+def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+    """What loading changed in the rows: columns `id`, `key`, `as_given`, `canonical`, one row a changed value.
+
+    Only rows whose raw form the task keeps (`extra["row"]`) are compared; characters that do not show are spelt out.
+    """
+    rows = []
+    for example in examples:
+        given, canonical = _flat(example.extra.get("row", {})), _flat(task.to_row(example))
+        rows += [(example.id, key, _visible(value), _visible(canonical[key])) for key, value in given.items()
+                 if key in canonical and canonical[key] != value]
+    return pd.DataFrame(rows, columns=["id", "key", "as_given", "canonical"])
+
+
 # -- lengths ----------------------------------------------------------------------------------------------------------
 def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataFrame:
     """Length of every row.

@@ -4,13 +4,14 @@ How confident learning (Northcutt et al. 2021, cleanlab) is put to use on extrac
 given one of two classes, "the label is the model's value" or "the label is another value", and the probability of the
 first is the model's confidence in its value. Predictions on held-out rows make these probabilities out of sample, as
 the method asks. A row of the second class whose confidence reaches the mean confidence of the rows of the first class
-is then an issue: the model is as sure there as it usually is where it agrees with the label. Since a fluent model can
-be sure and wrong, an issue becomes a suspect only when something that does not come from this model points the same way.
+is then an issue: the model is as sure there as it usually is where it agrees with the label. Since a model can be sure
+and wrong, an issue becomes a suspect only when something that does not come from this model points the same way.
 """
 from __future__ import annotations
 
 import warnings
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -120,7 +121,8 @@ def neighbour_conflicts(task: Task, gold: Sequence[Example], reference: Sequence
 
 
 def suspected_labels(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]],
-                     witnesses: dict[str, Sequence[dict[str, Any]]], conflicts: pd.DataFrame | None = None) -> pd.DataFrame:
+                     witnesses: dict[str, Sequence[dict[str, Any]]],
+                     conflicts: pd.DataFrame | None = None) -> pd.DataFrame:
     """Label issues with what speaks for them besides the model.
 
     Parameters

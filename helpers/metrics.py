@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.statistics import bootstrap_ci, ratio
+from helpers.statistics import ratio, score_ci
 from helpers.tasks.base import Example, Task, Values
 from helpers.text import normalise
 
@@ -180,7 +181,7 @@ def parse_errors(task: Task, records: Iterable[dict[str, Any]]) -> dict[str, int
     for record in records:
         if record["prediction"] is None:
             raw = record.get("raw")
-            kinds[(task.parse_output(raw)[1] if raw else "no output") or "unusable"] += 1
+            kinds[record.get("error") or (task.parse_output(raw)[1] if raw else "no output") or "unusable"] += 1
     return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -233,7 +234,7 @@ def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, A
     dict of str to [low, high]
     """
     rows = row_results(field_results(task, gold, records))
-    return {name: list(bootstrap_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
+    return {name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
             for name, (top, bottom) in SCORES.items()}
 
 

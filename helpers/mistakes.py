@@ -1,14 +1,15 @@
-"""What goes wrong: the class of every error, slices of the rows, frequent patterns, and scores that forgive spelling."""
+"""What goes wrong: the class of every error, slices of rows, frequent patterns, and scores that forgive spelling."""
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.metrics import align, comparable, exact_match, field_results
-from helpers.statistics import bootstrap_ci, proportion_ci
+from helpers.statistics import proportion_ci, score_ci
 from helpers.tasks.base import Example, Task, Values
 
 PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"
@@ -20,7 +21,7 @@ Suspects = Collection[tuple[int, str]]
 
 # -- one error --------------------------------------------------------------------------------------------------------
 def same_values(task: Task, name: str, gold: Sequence[str], predicted: Sequence[str]) -> bool:
-    """Whether two lists of values of a field mean the same: each value pairs off with an equivalent one, in any order."""
+    """Whether two lists of values of a field mean the same: each value pairs off with an equivalent, in any order."""
     left = list(gold)
     for value in predicted:
         match = next((other for other in left if other == value or task.equivalent(name, other, value)), None)
@@ -232,7 +233,7 @@ def equivalence_table(task: Task, gold: Sequence[Example], predictions: dict[str
     lines = {}
     for name, records in predictions.items():
         strict, loose = exact_match(task, gold, records), equivalent_match(task, gold, records)
-        low, high = bootstrap_ci(loose, seed=seed)
+        low, high = score_ci(loose, seed=seed)
         lines[name] = (strict.mean(), loose.mean(), low, high, (loose & ~strict).mean())
     columns = ["exact_match", "equivalent_match", "low", "high", "convention_share"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("variant")

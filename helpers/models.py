@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,16 @@ import pandas as pd
 import torch
 
 from helpers.config import ROOT, Run, UserError
-from helpers.environment import pick_device
+from helpers.environment import Device, pick_device
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]
+
+
+@lru_cache(maxsize=4)
+def device_of(profile: str) -> Device:
+    """The device of a profile; the choice is printed once a process."""
+    return pick_device(profile)
 
 
 def base_path(run: Run) -> str:
@@ -53,7 +60,7 @@ def load_tokenizer(run: Run):
 
 
 def load_base(run: Run, four_bit: bool = False):
-    """The run's base model in the dtype that :func:`helpers.environment.pick_device` chose.
+    """The run's base model in the dtype that :func:`device_of` chose.
 
     Parameters
     ----------
@@ -68,20 +75,33 @@ def load_base(run: Run, four_bit: bool = False):
     """
     from transformers import AutoModelForCausalLM
 
-    chosen = pick_device(run.profile)
+    chosen = device_of(run.profile)
     options: dict[str, Any] = {"dtype": chosen.dtype, "attn_implementation": "sdpa", "use_safetensors": True}
     if four_bit:
         from transformers import BitsAndBytesConfig
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=chosen.dtype)
-        options["device_map"] = {"": str(chosen.device)}
+        options["device_map"] = {"": chosen.device}
     name = base_path(run)
     try:
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise _explain(name, error) from None
+    if four_bit and chosen.device == "cpu":
+        keep_fp32_kernels(model)
     return model if four_bit else model.to(chosen.device)
+
+
+def keep_fp32_kernels(model) -> None:
+    """Keep bitsandbytes from its bf16 kernel on the CPU.
+
+    In evaluation it would repack the weights for AVX512-BF16, which fails for row lengths that are no multiple of
+    the block size and rounds what training did not round.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def four_bit_problem() -> str | None:
@@ -146,7 +166,7 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False):
     """
     from transformers import AutoModelForCausalLM
 
-    chosen = pick_device(run.profile)
+    chosen = device_of(run.profile)
     if not (folder / "adapter_config.json").exists():
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
         return model.to(chosen.device).eval()

@@ -224,7 +224,7 @@ def cost_scatter(frame: pd.DataFrame) -> Figure:
     for number, (name, row) in enumerate(frame.iterrows()):
         ax.scatter(row["seconds"], row["score"], s=40 + 260 * row["megabytes"] / largest, alpha=0.75, edgecolor="white",
                    color=PALETTE[number % len(PALETTE)], marker=MARKERS[number % len(MARKERS)],
-                   label=f"{str(name).replace('_', ' ')} ({row['megabytes']:,.3g} MB)")
+                   label=f"{words(name)} ({row['megabytes']:,.3g} MB)")
     if frame["seconds"].min() > 0 and frame["seconds"].max() > 20 * frame["seconds"].min():
         ax.set_xscale("log")
     ax.set(xlabel="time (s)", ylabel="score")

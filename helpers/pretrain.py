@@ -52,11 +52,11 @@ class Recipe:
     """
 
     vocab_size: int = 2048
-    hidden_size: int = 256
+    hidden_size: int = 224
     layers: int = 6
-    intermediate_size: int = 704
-    heads: int = 4
-    tokens: int = 16_000_000
+    intermediate_size: int = 608
+    heads: int = 7
+    tokens: int = 10_000_000
     tokens_per_batch: int = 4096
     documents_per_shard: int = 3000
     matrix_lr: float = 0.02

@@ -2,16 +2,18 @@
 from __future__ import annotations
 
 import random
-from typing import Any, Callable, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from helpers.metrics import exact_match
-from helpers.statistics import bootstrap_ci, compare
+from helpers.statistics import compare, score_ci
 from helpers.tasks.base import Example, Task
 
 Records = list[dict[str, Any]]
+ROWS = 120  # rows that stage 06 perturbs at most: each perturbation decodes them anew
 
 
 def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, list[Example]]:
@@ -65,7 +67,7 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[di
         before = exact_match(task, [rows[row.id] for row in changed], [by_id[row.id] for row in changed])
         after = exact_match(task, changed, predict(changed))
         result = compare(after, before, seed=seed)
-        lines[name] = (len(changed), result["right"], result["left"], *bootstrap_ci(after, seed=seed),
+        lines[name] = (len(changed), result["right"], result["left"], *score_ci(after, seed=seed),
                        result["difference"], result["low"], result["high"], result["p_permutation"])
     columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")

@@ -13,20 +13,31 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of
 from helpers.environment import write_manifest
-from helpers.stages import NOTEBOOKS, Stage, begin, find_stages, finish, pick_stage, require_complete, stage_keys, \
-    why_run
+from helpers.stages import (
+    Busy,
+    Stage,
+    begin,
+    find_stages,
+    finish,
+    pick_stage,
+    require_complete,
+    shown,
+    stage_keys,
+    task_lock,
+    why_run,
+)
 
 SOURCES = ("sample", "public")
 FAILED, REFUSED = 1, 2
-LOCK_SECONDS = 10.0
 
 
 class Stopped(KeyboardInterrupt):
@@ -37,61 +48,7 @@ class Stopped(KeyboardInterrupt):
         self.signum = signum
 
 
-class Busy(UserError):
-    """Another run uses the same artifacts."""
-
-
 # -- one task ---------------------------------------------------------------------------------------------------------
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-@contextlib.contextmanager
-def task_lock(run: Run) -> Iterator[int]:
-    """Hold `artifacts/<task>/.lock`, so that two runs never write to one folder; gives the file descriptor.
-
-    Kernels inherit the descriptor: after `kill -9` of a run the lock is free once its kernel has ended too, a second
-    or so later, and a new run waits for that.
-
-    Raises
-    ------
-    Busy
-        If a living run holds the lock.
-    """
-    import fcntl
-
-    path = run.path(".lock")
-    with path.open("a+", encoding="utf-8") as file:
-        deadline = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError:
-                file.seek(0)
-                owner = file.read().strip()
-                if _alive(owner) or time.monotonic() > deadline:
-                    raise Busy(f"another run (process {owner or 'unknown'}) is using {shown(run.dir)}: wait for it, "
-                               "or give this one its own folder with --out") from None
-                time.sleep(0.2)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield file.fileno()
-
-
-def shown(path: Path) -> str:
-    """A path as the user would type it: relative to where the command was given if it lies below."""
-    here = Path(os.environ.get("STUDY_CWD") or os.getcwd())
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
 def build_report(run: Run, log: Path) -> None:
     """Write the report of a task; what the writing prints goes to the log.
 
@@ -100,7 +57,8 @@ def build_report(run: Run, log: Path) -> None:
     UserError, StageFailed
         If the report cannot be written.
     """
-    from helpers.execute import StageFailed, one_line
+    from helpers.execute import StageFailed
+    from helpers.progress import one_line
 
     with log.open("w", encoding="utf-8", buffering=1) as file, contextlib.redirect_stdout(file), \
             contextlib.redirect_stderr(file):
@@ -114,15 +72,15 @@ def build_report(run: Run, log: Path) -> None:
             raise StageFailed(f"report: {one_line(kind + str(error))}") from error
 
 
-def run_task(run: Run, notebooks: Path = NOTEBOOKS, start: str | None = None, force: bool = False,
+def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
              given: dict[str, Any] | None = None) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them.
 
     Parameters
     ----------
     run : Run
-    notebooks : Path
-        Folder of the numbered notebooks.
+    notebooks : Path, optional
+        Folder of the numbered notebooks; the repository's own by default.
     start : str, optional
         Stage to start from, as in `--from`; it and all later ones run.
     force : bool
@@ -155,7 +113,8 @@ def run_task(run: Run, notebooks: Path = NOTEBOOKS, start: str | None = None, fo
 def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first: int, force: bool, from_here: bool,
                 stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
     """Skip what is good, run the rest; one line on each."""
-    from helpers.execute import Progress, StageFailed, execute
+    from helpers.execute import StageFailed, execute
+    from helpers.progress import Progress
 
     ran: list[str] = []
     progress = Progress(len(stages))
@@ -198,6 +157,24 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first
 
 
 # -- command line -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asked for, checked."""
+
+    runs: list[Run]
+    start: str | None
+    force: bool
+    given: dict[str, Any]
+
+    def carry_out(self) -> None:
+        """Run the tasks one after the other."""
+        started = time.monotonic()
+        for run in self.runs:
+            run_task(run, start=self.start, force=self.force, given=self.given)
+        minutes, seconds = divmod(round(time.monotonic() - started), 60)
+        print(f"done in {minutes} min {seconds} s: {shown(self.runs[-1].report_dir / 'index.html')}")
+
+
 def spread_settings(arguments: Sequence[str]) -> list[str]:
     """Allow `--set a=1 b=2`: each further `name=value` gets a `--set` of its own."""
     result: list[str] = []
@@ -253,24 +230,24 @@ def existing_tasks() -> list[str]:
     return [name for name in TASK_NAMES if importlib.util.find_spec(f"helpers.tasks.{name}")]
 
 
-def main(
-    task: Annotated[str, typer.Argument(metavar="[calendar|crime|it_ner|all]", help="What to run.")] = "calendar",
+def choose(
+    task: Annotated[str, typer.Argument(metavar="calendar|crime|it_ner|all", help="What to run.")] = "calendar",
     profile: Annotated[str, typer.Option(
         metavar="smoke|cpu|gpu", help="smoke: everything small, in under two minutes; cpu: real models on a laptop; "
         "gpu: the hub models, needs a GPU and the network.")] = "cpu",
     data: Annotated[str, typer.Option(
         metavar="sample|public|DIR", help="The rows shipped with the project, the public data set (is downloaded), "
         "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.")] = "sample",
-    start: Annotated[Optional[str], typer.Option(
+    start: Annotated[str | None, typer.Option(
         "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
-    setting: Annotated[Optional[list[str]], typer.Option(
+    setting: Annotated[list[str] | None, typer.Option(
         "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
     )] = None,
-    out: Annotated[Optional[str], typer.Option(
+    out: Annotated[str | None, typer.Option(
         metavar="DIR", help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)."
     )] = None,
-) -> int:
+) -> Plan:
     """Run the notebooks of a task in order and write its report.
 
     A stage whose notebook, helpers, data and parameters have not changed is skipped; a run that was stopped continues
@@ -287,12 +264,7 @@ def main(
         runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    started = time.monotonic()
-    for run in runs:
-        run_task(run, start=start, force=force, given=given)
-    seconds = time.monotonic() - started
-    print(f"done in {seconds // 60:.0f} min {seconds % 60:.0f} s: {shown(runs[-1].report_dir / 'index.html')}")
-    return 0
+    return Plan(runs, start, force, given)
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -306,28 +278,32 @@ def cli(arguments: Sequence[str] | None = None) -> int:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _stop)
     app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
-    app.command()(main)
+    app.command()(choose)
     given = spread_settings(sys.argv[1:] if arguments is None else arguments)
     try:
-        return int(app(args=given, prog_name="./run_all.sh", standalone_mode=False) or 0)
+        plan = app(args=given, prog_name="./run_all.sh", standalone_mode=False)
+        if isinstance(plan, Plan):  # --help gives an exit status instead
+            plan.carry_out()
+        return 0
     except Stopped as stop:
         return 128 + stop.signum
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED if isinstance(error, Busy) else REFUSED
     except Exception as error:
-        from helpers.execute import StageFailed
+        status, line = _explain(error)
+        if line is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return status
 
-        if isinstance(error, StageFailed):
-            print(f"error: {error}", file=sys.stderr)
-            return FAILED
-        if hasattr(error, "format_message"):  # what typer says of a wrong option
-            print(f"error: {' '.join(error.format_message().split())} (./run_all.sh --help)", file=sys.stderr)
-            return REFUSED
-        if isinstance(error, OSError):
-            print(f"error: {error}", file=sys.stderr)
-            return FAILED
-        raise
+
+def _explain(error: Exception) -> tuple[int, str | None]:
+    """Exit status and one line for an error; no line for what should not happen."""
+    from helpers.execute import StageFailed
+
+    if hasattr(error, "format_message"):  # what typer says of a wrong option
+        return REFUSED, f"{' '.join(error.format_message().split())} (./run_all.sh --help)"
+    if isinstance(error, (StageFailed, Busy, OSError)):
+        return FAILED, str(error)
+    return REFUSED, str(error) if isinstance(error, UserError) else None
 
 
 if __name__ == "__main__":

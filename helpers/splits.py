@@ -78,6 +78,24 @@ def _kind(left: str, right: str) -> str:
     return "near" if numbers(left) == numbers(right) else "sibling"
 
 
+def nearest(texts: Sequence[str], limit: int = 2000) -> pd.Series:
+    """Similarity (0–100) of each text to the one most like it; of longer lists only the first `limit` texts."""
+    wording = [masked(text) for text in texts[:limit]]
+    best = []
+    for start in range(0, len(wording), _BLOCK):
+        scores = process.cdist(wording[start:start + _BLOCK], wording, scorer=fuzz.ratio, dtype=np.float32)
+        scores[np.arange(len(scores)), start + np.arange(len(scores))] = 0
+        best += scores.max(axis=1).tolist()
+    return pd.Series(best, name="similarity", dtype=float)
+
+
+def similarity_bands(texts: Sequence[str], width: int = 5) -> pd.Series:
+    """Number of texts by the similarity to their nearest neighbour, in bands "85–90" of `width`, none left out."""
+    low = (nearest(texts) // width * width).clip(upper=100 - width).astype(int)
+    bands = range(low.min(), 100, width) if len(low) else ()
+    return pd.Series({f"{band}–{band + width}": int((low == band).sum()) for band in bands}, dtype=int)
+
+
 def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
     """Group number of each text: texts linked by a chain of alike pairs share one (union–find)."""
     parent = list(range(len(texts)))
@@ -243,6 +261,14 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
             raise UserError("every train row repeats an evaluation row: give train rows of their own")
     audit = pd.concat({"before": leakage_audit(before), "after": leakage_audit(parts)}, names=["when", "parts"])
     return Splits(parts, removed, audit)
+
+
+def open_rows(source: dict[str, list[Example]], parts: dict[str, list[Example]]) -> list[Example]:
+    """Loaded rows that may be looked at: those of train as it came, or those of a sample that no other part got."""
+    if "all" not in source:
+        return source["train"]
+    held_out = {example.id for part, rows in parts.items() if part != "train" for example in rows}
+    return [example for example in source["all"] if example.id not in held_out]
 
 
 def plain_split(examples: list[Example], rng: random.Random) -> dict[str, list[Example]]:

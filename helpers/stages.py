@@ -10,18 +10,24 @@ import ast
 import json
 import os
 import re
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from helpers.config import ROOT, Run, UserError
 from helpers.environment import LOCK_FILE, data_fingerprint, digest, notebook_source, read_json, write_json
 
 NOTEBOOKS = ROOT / "notebooks"
 REPORT = "report"
+LOCK_SECONDS = 10.0
 SWITCHES = ("LLM_BASE_URL", "LLM_MODEL")  # environment variables that change results where the code reads them
+
+
+class Busy(UserError):
+    """Another run uses the same artifacts."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,15 @@ class Stage:
         return run.path("notebooks", self.notebook.name)
 
 
-def find_stages(notebooks: Path = NOTEBOOKS) -> list[Stage]:
-    """The numbered notebooks in order, then the report.
+def find_stages(notebooks: Path | None = None) -> list[Stage]:
+    """The numbered notebooks of a folder (`notebooks/` by default) in order, then the report.
 
     Raises
     ------
     UserError
         If there is no numbered notebook.
     """
+    notebooks = notebooks or NOTEBOOKS
     paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise UserError(f"no numbered notebook (01_….ipynb) in {notebooks}")
@@ -102,8 +109,8 @@ def _parse(source: str) -> ast.AST:
             return ast.Module(body=[], type_ignores=[])  # the cell will fail when it runs; it reaches nothing
 
 
-def _mentioned(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
-    """Dotted names under `helpers` that a module imports anywhere, or names in a string (dynamic imports)."""
+def _imported(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
+    """Dotted names that a module imports anywhere; of `from a import b` both `a` and `a.b`."""
     package = module.split(".") if is_package else module.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -113,16 +120,22 @@ def _mentioned(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
             base = ".".join([*above, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("helpers."):
-            yield node.value
+
+
+def _named(tree: ast.AST) -> Iterable[str]:
+    """Modules of the helpers package that stand in strings, as in `"helpers.train:fit"`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("helpers."):
+            yield node.value.partition(":")[0]
 
 
 def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list[Path]:
     """Files of the helpers package that some sources reach through imports, directly or through one another.
 
     The tasks are imported by name at run time; where `helpers.tasks` is reached, the modules of this task
-    (`helpers/tasks/<task>*.py`) and the interface belong to the closure. So do files beside the modules that are not
-    Python (templates, style sheets) once a module of the closure names them.
+    (`helpers/tasks/<task>*.py`) and the interface belong to the closure. Modules that a string names belong to it where
+    a module of the closure imports by name. So do files beside the modules that are not Python (templates, style
+    sheets) once a module of the closure names them or their folder.
 
     Parameters
     ----------
@@ -140,7 +153,9 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
     """
     found: dict[str, Path] = {}
     texts: list[str] = []
-    waiting = [name for source in sources for name in _mentioned(_parse(source), "", False)]
+    named: set[str] = set()
+    by_name = False  # whether a module of the closure imports what a string names
+    waiting = [name for source in sources for name in _imported(_parse(source), "", False)]
     while waiting:
         name = waiting.pop()
         if name.split(".")[0] != "helpers" or name in found:
@@ -152,13 +167,22 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
             continue
         found[name] = path
         texts.append(path.read_text(encoding="utf-8"))
-        waiting += _mentioned(_parse(texts[-1]), name, path.name == "__init__.py")
+        tree = _parse(texts[-1])
+        waiting += _imported(tree, name, path.name == "__init__.py")
+        named.update(_named(tree))
         if name == "helpers.tasks":
             own = sorted(path.parent.glob(f"{task}*.py"))
             waiting += ["helpers.tasks.base", *(f"helpers.tasks.{module.stem}" for module in own)]
+        else:
+            by_name = by_name or "import_module" in texts[-1]
+        if by_name:
+            waiting += named
     everything = "\n".join(texts)
-    beside = [path for folder in {path.parent for path in found.values()} for path in folder.iterdir()
-              if path.is_file() and path.suffix not in (".py", ".pyc") and path.name in everything]
+    beside: list[Path] = []
+    for path in {entry for folder in {path.parent for path in found.values()} for entry in folder.iterdir()}:
+        if path.name in everything and path.suffix not in (".py", ".pyc"):
+            inside = [] if (path / "__init__.py").exists() else path.rglob("*")
+            beside += [each for each in (path, *inside) if each.is_file()]
     return sorted({*found.values(), *beside})
 
 
@@ -231,7 +255,7 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
         stamp = read_json(stage.stamp(run))
         if not stamp or not stage.output(run).exists():
             raise UserError(f"--from {stages[start].number} needs stage {stage.name}, which is not complete in "
-                            f"{run.dir}: start without --from")
+                            f"{shown(run.dir)}: start without --from")
         other = [name for name in ("parameters", "data") if stamp.get(name) != key[name]]
         if other:
             raise UserError(f"--from {stages[start].number} needs stage {stage.name}, which was run with other "
@@ -245,22 +269,22 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
 def begin(run: Run, stage: Stage, later: list[Stage], key: dict[str, str], fresh: bool) -> str:
     """Forget that this and all later stages succeeded, and give this attempt its token.
 
-    The token is the same when a killed stage is started again with the same key, and new otherwise: training resumes
-    from checkpoints that carry the token and from no others.
+    Only a forced attempt has a token. It stays the same when the attempt is killed and started again, so that training
+    can tell checkpoints of this attempt, where it goes on, from older ones, which it must not use.
 
     Returns
     -------
     str
-        The token.
+        The token; empty if the attempt is not forced.
     """
     for each in (*reversed(later), stage):
         each.stamp(run).unlink(missing_ok=True)
         if fresh:
             each.started(run).unlink(missing_ok=True)
     before = read_json(stage.started(run))
-    if before.get("key") == key["key"] and before.get("token"):
-        return str(before["token"])
-    token = uuid.uuid4().hex
+    if before.get("key") == key["key"]:
+        return str(before.get("token", ""))
+    token = uuid.uuid4().hex if fresh else ""
     write_json(stage.started(run), {"key": key["key"], "token": token})
     return token
 
@@ -269,3 +293,54 @@ def finish(run: Run, stage: Stage, key: dict[str, str]) -> None:
     """Record that the stage succeeded; the last thing written of a stage."""
     write_json(stage.stamp(run), {"stage": stage.name, **key})
     stage.started(run).unlink(missing_ok=True)
+
+
+# -- one run at a time -----------------------------------------------------------------------------------------------
+def _alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextmanager
+def task_lock(run: Run) -> Iterator[int]:
+    """Hold `artifacts/<task>/.lock`, so that two runs never write to one folder; gives the file descriptor.
+
+    Kernels inherit the descriptor: after `kill -9` of a run the lock is free once its kernel has ended too, a second
+    or so later, and a new run waits for that.
+
+    Raises
+    ------
+    Busy
+        If a living run holds the lock.
+    """
+    import fcntl
+
+    path = run.path(".lock")
+    with path.open("a+", encoding="utf-8") as file:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                file.seek(0)
+                owner = file.read().strip()
+                if _alive(owner) or time.monotonic() > deadline:
+                    raise Busy(f"another run (process {owner or 'unknown'}) is using {shown(run.dir)}: wait for it, "
+                               "or give this one its own folder with --out") from None
+                time.sleep(0.2)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield file.fileno()
+
+
+def shown(path: Path) -> str:
+    """A path as the user would type it: relative to where the command was given if it lies below."""
+    here = Path(os.environ.get("STUDY_CWD") or os.getcwd())
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

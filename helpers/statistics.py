@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -69,6 +70,16 @@ def bootstrap_ci(values: Sequence[float], denominators: Sequence[float] | None =
 
     bounds = interval(method)
     return bounds if np.all(np.isfinite(bounds)) else interval("percentile")
+
+
+def score_ci(values: Sequence[float], denominators: Sequence[float] | None = None, *, seed: int,
+             resamples: int = 2000) -> tuple[float, float]:
+    """:func:`bootstrap_ci` of a score between 0 and 1; where all rows are at one end, Wilson's interval over the rows.
+
+    Resampling rows that are all right (or all wrong) can only say "exactly 1", which no finite number of rows shows.
+    """
+    low, high = bootstrap_ci(values, denominators, seed=seed, resamples=resamples)
+    return proportion_ci(round(low) * len(values), len(values)) if low == high and low in (0.0, 1.0) else (low, high)
 
 
 def proportion_ci(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:

@@ -32,7 +32,8 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
 def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) -> str:
     """A `<figure>` with the caption above the table; the report gives it its number and its colours.
 
-    Floats get `digits` decimals, whole numbers thousands separators, missing values a dash; text is escaped.
+    Floats get `digits` decimals (one if the column reaches 10, none from 1000), whole numbers thousands separators,
+    missing values a dash; text is escaped.
     """
     flat = _flat(frame)
     shown = flat.apply(lambda column: column.map(_cell) if column.dtype == object else column)
@@ -45,8 +46,9 @@ def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) ->
     real = [column for column in floats if column not in counts]
     if whole:
         table = table.fmt_integer(whole)
-    if real:
-        table = table.fmt_number(real, decimals=digits)
+    for column in real:
+        largest = shown[column].abs().max()
+        table = table.fmt_number([column], decimals=digits if largest < 10 else min(digits, 1 if largest < 1000 else 0))
     body = table.sub_missing(missing_text=MISSING).as_raw_html()
     return (f'<figure class="study-table" id="table-{html.escape(name, quote=True)}">'
             f"<figcaption>{html.escape(caption, quote=False)}</figcaption>{body}</figure>")
@@ -66,7 +68,7 @@ def table(frame: pd.DataFrame, caption: str, name: str, run: Any = None, digits:
     run : Run, optional
         Without it nothing is saved.
     digits : int
-        Decimals of the floats that are shown.
+        Decimals shown of floats below 10; larger ones get one decimal, from 1000 on none.
 
     Raises
     ------

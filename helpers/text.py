@@ -36,7 +36,9 @@ def _kind(char: str) -> str:
     category = unicodedata.category(char)
     if category[0] == "M":
         return "word"
-    return "symbol" if category == "So" or "\U0001f3fb" <= char <= "\U0001f3ff" else "space" if char.isspace() else "other"
+    if category == "So" or "\U0001f3fb" <= char <= "\U0001f3ff":  # emoji and their skin tones
+        return "symbol"
+    return "space" if char.isspace() else "other"
 
 
 @lru_cache(maxsize=4096)
@@ -57,14 +59,12 @@ def word_units(text: str) -> tuple[tuple[int, int], ...]:
         start = position
         while position < size:
             char = text[position]
-            if _kind(char) in (kind, "joiner"):
-                position += 1
-            elif kind == "word" and position + 1 < size and _kind(text[position + 1]) == "word" and (
+            inner = kind == "word" and position + 1 < size and _kind(text[position + 1]) == "word" and (
                 char in "-'._@" or (char in ":/" and text[position - 1].isdigit() and text[position + 1].isdigit())
-            ):
-                position += 1
-            else:
+            )
+            if not inner and _kind(char) not in (kind, "joiner"):
                 break
+            position += 1
         if text[start:position].lower().endswith("'s") and position - start > 2:
             units.append((start, position - 2))
             start = position - 2

@@ -19,9 +19,9 @@ from typing import Any, Callable
 import torch
 from tqdm.auto import tqdm
 
-from helpers.config import Run, UserError
+from helpers.config import ROOT, Run, UserError
 from helpers.encode import Encoded, collate, encode_example, length_batches
-from helpers.environment import seed_everything, timed
+from helpers.environment import seed_everything, timed, write_json
 from helpers.generate import predict_texts
 from helpers.losses import Targets, entity_loss, next_token_targets, structured_loss
 from helpers.models import ALL_LINEAR, ATTENTION, add_lora, count_parameters, folder_megabytes, load_base, load_tokenizer
@@ -92,19 +92,18 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
-    from helpers.environment import code_fingerprint
-
     rows = [json.dumps([e.text, e.target], ensure_ascii=False, default=str) for e in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
-    parts = [variant, run.profile, run.seed, variant_settings(run, variant), shared, rows, code_fingerprint()]
+    parts = [variant, run.profile, run.seed, variant_settings(run, variant), shared, rows,
+             [path.read_text(encoding="utf-8") for path in training_code(run)]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write through a temporary file: a kill leaves the old file or the new one."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+def training_code(run: Run) -> list[Path]:
+    """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
+    names = ("encode", "losses", "constrain", "generate", "models", "train", "train_trl")
+    shared = [ROOT / "helpers" / f"{name}.py" for name in names]
+    return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 
 
 def encode_rows(run: Run, tokenizer, rows: list[Example]) -> list[Encoded]:
@@ -301,3 +300,10 @@ def _resume(path: Path, model, optimizer, schedule) -> LoopState:
 def checkpoint_cost(run: Run, variant: str) -> float:
     """Megabytes of the variant's kept weights."""
     return folder_megabytes(run.path("checkpoints", variant, "best", "x").parent)
+
+
+def training_rows(run: Run) -> list[Example]:
+    """Gold train rows (`gold_repeats` times) with the rows that stage 02 made from them."""
+    gold = run.load("train")
+    made = [row for row in run.load("train_augmented") if row.origin != "gold"]
+    return gold * run["gold_repeats"] + made

@@ -11,8 +11,8 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from helpers.config import Run
-from helpers.environment import pick_device
-from helpers.models import ALL_LINEAR, ATTENTION, add_lora, count_parameters, four_bit_problem, load_base, load_tokenizer
+from helpers.models import (
+    ALL_LINEAR, ATTENTION, add_lora, count_parameters, device_of, four_bit_problem, load_base, load_tokenizer)
 from helpers.tasks import Example
 from helpers.train import FitResult, check_finite, encode_rows, validation_score, variant_settings
 
@@ -79,8 +79,8 @@ def _dataset(run: Run, tokenizer, rows: list[Example]) -> Dataset:
 
 def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
     """TRL's configuration of a variant: batches by length, checkpoints and scores once an epoch."""
-    own, chosen = variant_settings(run, variant), pick_device(run.profile)
-    on_cpu = chosen.device.type == "cpu"
+    own, chosen = variant_settings(run, variant), device_of(run.profile)
+    on_cpu = chosen.device == "cpu"
     return SFTConfig(
         output_dir=str(folder / "trainer"), num_train_epochs=own["epochs"], learning_rate=own["learning_rate"],
         per_device_train_batch_size=own["batch_size"], per_device_eval_batch_size=32,
@@ -102,7 +102,7 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
     targets = ALL_LINEAR if own["targets"] == "all" else ATTENTION
     if four_bit:
         from peft import prepare_model_for_kbit_training
-        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=pick_device(run.profile).device.type != "cpu")
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=device_of(run.profile).device != "cpu")
     model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
     trainer = ScoredSFTTrainer(

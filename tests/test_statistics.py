@@ -59,7 +59,7 @@ def test_bootstrap_refuses_what_does_not_fit():
 
 def test_wilson_keeps_a_width_at_the_ends():
     low, high = statistics.proportion_ci(3, 3)
-    assert (round(low, 3), high) == (0.438, 1.0)
+    assert low == pytest.approx(3 / (3 + 1.959964 ** 2), abs=1e-5) and high == 1.0
 
 
 def test_permutation_test_is_exact_on_few_rows():
@@ -96,3 +96,11 @@ def test_compare_sums_up_a_pair():
     assert result["difference"] == pytest.approx(0.325) and result["low"] > 0 and result["high"] < 0.6
     assert result["p_mcnemar"] == pytest.approx(stats.binomtest(15, 17).pvalue)
     assert result["effect"] == "medium"
+
+
+def test_a_score_at_its_end_keeps_a_width_and_a_difference_of_zero_does_not():
+    assert statistics.score_ci([1.0] * 20, seed=1) == statistics.proportion_ci(20, 20)
+    assert statistics.score_ci([0.0] * 5, [3.0] * 5, seed=1) == statistics.proportion_ci(0, 5)
+    half = [1.0, 0.0] * 10
+    assert statistics.score_ci(half, seed=1) == statistics.bootstrap_ci(half, seed=1)
+    assert statistics.compare(half, half, seed=1)["high"] == 0.0

@@ -15,92 +15,91 @@ KEYS = ("action", "date", "time", "attendees", "location", "duration", "recurren
 
 TOPICS = (
     "budget|sales|marketing|strategy|product|project|team|client|vendor|partner|design|sprint|roadmap|hiring|"
-    "onboarding|"
-    "legal|finance|security|safety|compliance|release|launch|Q1|Q2|Q3|Q4|KPI|OKR|HR|IT|UX|data|"
-    "growth|brand|content|campaign|customer|user|research|test|code|architecture|API|cloud|migration|incident|tax|"
-    "audit|"
-    "board|investor|fundraising|charity|community|volunteer|holiday|birthday|wedding|garden|book club|yoga|chess|piano|"
-    "dance|football|tennis|climbing|running|swimming|cooking|photography|dentist|doctor|eye|vet|therapy|physio|haircut|"
-    "car|bike|house|school|parent-teacher|science|history|math|language|choir|drama|film|museum|lab|field|warehouse|"
-    "supply chain|logistics|inventory|pricing|contract|lease|insurance|mortgage|career|performance|salary|leadership|"
-    "mentoring|networking|media|press|podcast|webinar|conference|quick|final|initial|follow-up|urgent|informal|virtual|"
-    "morning|evening|end-of-day|mid-year|cross-team|internal|regional|joint|special|family|neighborhood"
+    "onboarding|legal|finance|security|safety|compliance|release|launch|Q1|Q2|Q3|Q4|KPI|OKR|HR|IT|UX|data|growth|"
+    "brand|content|campaign|customer|user|research|test|code|architecture|API|cloud|migration|incident|tax|audit|"
+    "board|investor|fundraising|charity|community|volunteer|holiday|birthday|wedding|garden|book club|yoga|chess|"
+    "piano|dance|football|tennis|climbing|running|swimming|cooking|photography|dentist|doctor|eye|vet|therapy|physio|"
+    "haircut|car|bike|house|school|parent-teacher|science|history|math|language|choir|drama|film|museum|lab|field|"
+    "warehouse|supply chain|logistics|inventory|pricing|contract|lease|insurance|mortgage|career|performance|salary|"
+    "leadership|mentoring|networking|media|press|podcast|webinar|conference|quick|final|initial|follow-up|urgent|"
+    "informal|virtual|morning|evening|end-of-day|mid-year|cross-team|internal|regional|joint|special|family|status|"
+    "progress|partnership|creative|operations|recruitment|facilities|stakeholder|supplier|advisory board|backlog|"
+    "scrum|department|executive|travel|culture|tech|editorial|stock|energy|grant|housing|alumni|student|staff|"
+    "weekend|winter|summer|sports|neighborhood"
 ).split("|")
 NOUNS = (
     "meeting|meeting|meeting|mtg|mtg|mtg.|call|call|review|review|sync|session|sess.|workshop|check-in|checkin|"
-    "catch-up|"
-    "catch up|discussion|planning|training|interview|presentation|demo|briefing|debrief|retro|retrospective|standup|"
-    "stand-up|huddle|brainstorm|brainstorming|lunch|dinner|breakfast|coffee|brunch|drinks|party|walk|run|class|lesson|"
-    "appointment|appt|consultation|checkup|inspection|visit|tour|trip|hike|picnic|rehearsal|practice|game|match|"
-    "tournament|concert|show|ceremony|seminar|lecture|webinar|course|exam|meetup|gathering|get-together|hangout|chat|"
-    "convo|update|kickoff|kick-off|launch|walkthrough|run-through|handover|alignment|negotiation|pitch|audit|"
-    "assessment|"
-    "evaluation|survey|forum|panel|roundtable|town hall|all-hands|offsite|retreat|summit|conf|drill|delivery|pickup|"
-    "drop-off|installation|repair|screening|tasting|fitting|reading|study group|deadline|deep dive|1:1|1-on-1|"
-    "one-on-one|"
-    "office hours|open house|fundraiser|auction|clean-up|recap|prep|coaching|mentoring|orientation|critique|talk"
+    "catch-up|catch up|discussion|planning|training|interview|presentation|demo|briefing|debrief|retro|retrospective|"
+    "standup|stand-up|huddle|brainstorm|brainstorming|lunch|dinner|breakfast|coffee|brunch|drinks|party|walk|run|"
+    "class|lesson|appointment|appt|consultation|checkup|inspection|visit|tour|trip|hike|picnic|rehearsal|practice|"
+    "game|match|tournament|concert|show|ceremony|seminar|lecture|webinar|course|exam|meetup|gathering|get-together|"
+    "hangout|chat|convo|update|kickoff|kick-off|launch|walkthrough|run-through|handover|alignment|negotiation|pitch|"
+    "audit|assessment|evaluation|survey|forum|panel|roundtable|town hall|all-hands|offsite|retreat|summit|conf|drill|"
+    "delivery|pickup|drop-off|installation|repair|screening|tasting|fitting|reading|study group|deadline|deep dive|"
+    "1:1|1-on-1|one-on-one|office hours|open house|fundraiser|auction|clean-up|recap|prep|coaching|mentoring|"
+    "orientation|critique|talk|grooming|intro|round|gala|outing|dry run|working session|wrap-up|sprint|tutorial|swap"
 ).split("|")
 VERBS = (
     "review|discuss|finalize|finalise|prepare|draft|update|plan|organize|align|present|submit|check|write|edit|send|"
     "approve|test|deploy|fix|clean|paint|repair|return|collect|pick up|drop off|visit|watch|practice|study|attend|"
-    "record|"
-    "rehearse|negotiate|sign|renew|inspect|measure|order|buy|deliver|install|print|pack|tour|audit|outline|go over|"
-    "walk through|work on|wrap up|set up|map out|look at|talk about|hand over|close|open|translate|rewrite|compare|"
-    "kick off"
+    "record|rehearse|negotiate|sign|renew|inspect|measure|order|buy|deliver|install|print|pack|tour|audit|outline|"
+    "go over|walk through|work on|wrap up|set up|map out|look at|talk about|hand over|close|open|translate|rewrite|"
+    "compare|kick off|share|refine|confirm|drop by|play|grab|brainstorm|coordinate|evaluate|sketch|sort out|research|"
+    "celebrate|organise|tidy|sell"
 ).split("|")
 OBJECTS = (
-    "budget|proposal|report|slides|deck|documents|plans|goals|invites|contract|roadmap|strategy|outline|draft|numbers|"
-    "feedback|designs|the new policies|the launch|the mockups|requirements|backlog|invoices|the lease|the apartment|"
-    "the car|"
-    "the bike|the dog|the garden|groceries|tickets|the cake|the keys|the parcel|the kids|homework|the exhibition|"
-    "the movie|"
-    "the landing page|blog post|newsletter|job offer|candidates|test results|Q3 results|survey answers|the prototype|"
-    "the kitchen|the venue|the menu|the guest list|the speech|flights|the budget for next year|open questions|risks|"
-    "user stories|hiring plan|sales targets|the bug list|the manuscript|training material|project scope|action items"
+    "budget|proposal|report|slides|deck|documents|plans|goals|invites|contract|roadmap|strategy|outline|draft|"
+    "numbers|feedback|designs|the new policies|the launch|the mockups|requirements|backlog|invoices|the lease|"
+    "the apartment|the car|the bike|the dog|the garden|groceries|tickets|the cake|the keys|the parcel|the kids|"
+    "homework|the exhibition|the movie|the landing page|blog post|newsletter|job offer|candidates|test results|"
+    "Q3 results|survey answers|the prototype|the kitchen|the venue|the menu|the guest list|the speech|flights|"
+    "the budget for next year|open questions|risks|user stories|hiring plan|sales targets|the bug list|"
+    "the manuscript|training material|project scope|action items|quote|supplier list|updates|ideas|timelines|tasks|"
+    "wireframes|coffee|tennis|lessons learned|travel plans|the new logo|stock levels|expense claims|the handbook|"
+    "seating plan|the open house|photos"
 ).split("|")
 SOLO_VERBS = ("Meet|Call|See|Visit|Interview|Brief|Ping|Phone|Meet up with|Catch up with|Lunch with|Coffee with|"
-              "Dinner with|"
-              "Sync with|Check in with|Chat with|Talk to|Walk with|Run with|Follow up with|Pair with|"
-              "Hang out with").split("|")
+              "Dinner with|Sync with|Check in with|Chat with|Talk to|Walk with|Run with|Follow up with|Pair with|"
+              "Touch base with|Tea with|Grab coffee with|Sit down with|Hang out with").split("|")
 SINGLES = ("Meet|Call|Lunch|Dinner|Coffee|Sync|Standup|Gym|Yoga|Brunch|Webinar|Workshop|Retro|Demo|Brainstorm|Run|"
-           "Picnic|"
-           "Debrief|Interview|Review|Training|Catch-up|Check-in|Dentist|Haircut|Hike|Drinks|Party|Rehearsal|"
+           "Picnic|Debrief|Interview|Review|Training|Catch-up|Check-in|Dentist|Haircut|Hike|Drinks|Party|Rehearsal|"
            "Focus time").split("|")
 LEADS = ("Schedule|Schedule|Schedule|Book|Book|Plan|Plan|Organize|Organize|Arrange|Arrange|Set up|Set|Set|Add|Create|"
-         "Host|"
-         "Confirm|Pencil in|Reserve|Organise|Hold|Put in|Block out|Block|Fix|Prepare for|Join|Attend|"
-         "Coordinate").split("|")
+         "Host|Confirm|Pencil in|Reserve|Organise|Hold|Put in|Block out|Block|Make time for|Find time for|"
+         "Block time for|Add a placeholder for|Add a slot for|Put down|Request|Propose|Launch|Fix|Prepare for|Join|"
+         "Attend|Coordinate").split("|")
 PLATFORMS = ("Zoom|Zoom|Zoom|Teams|Teams|Microsoft Teams|MS Teams|Google Meet|Google Meet|Skype|Webex|Slack|Discord|"
-             "FaceTime|"
-             "WhatsApp|phone|Jitsi|GoToMeeting|Google Hangouts|BlueJeans|Hangouts|Signal|Whereby|Gather").split("|")
+             "FaceTime|WhatsApp|phone|Jitsi|GoToMeeting|Google "
+                 "Hangouts|BlueJeans|Hangouts|Signal|Whereby|Gather").split("|")
 ROOMS = ("Room|Room|Room|Meeting Room|Conference Room|Boardroom|Studio|Lab|Office|Hall|Suite|Floor|Building|Gate|"
-         "Lecture Hall|"
-         "Auditorium|Classroom|Desk|Bay|Huddle Room|Level|Pod|Theater|Gym|Court|Workshop|Clinic|"
+         "Lecture Hall|Auditorium|Classroom|Desk|Bay|Huddle Room|Level|Pod|Theater|Gym|Court|Workshop|Clinic|"
          "Training Room").split("|")
 PLACE_ADJECTIVES = (
     "Riverside|Lakeside|Downtown|Central|Sunrise|Midtown|Harbor|Oak|Maple|Blue|Green|Golden|Silver|Old Town|Corner|"
-    "Grand|"
-    "Royal|North|South|East|West|Hilltop|Garden|Urban|Rustic|Italian|Thai|French|Little|Union|Liberty|City|Cedar|Pine|"
-    "Rooftop|Corporate|Main|Moonlight|Ocean|Highland|Victoria|Innovation|Tech|Community|Sunset|Brick|Copper|"
-    "Velvet").split("|")
+    "Grand|Royal|North|South|East|West|Hilltop|Garden|Urban|Rustic|Italian|Thai|French|Little|Union|Liberty|City|"
+    "Cedar|Pine|Rooftop|Corporate|Main|Moonlight|Ocean|Highland|Victoria|Innovation|Tech|Community|Sunset|Brick|"
+    "Copper|Velvet").split("|")
 PLACE_NOUNS = (
     "Cafe|Café|Bistro|Grill|Restaurant|Diner|Bar|Pub|Kitchen|Terrace|Park|Library|Museum|Gallery|Center|Centre|Plaza|"
     "Tower|Hotel|Lodge|Cabin|Hall|Theatre|Station|Market|Bakery|Brewery|Gym|Studio|Clinic|Hospital|School|University|"
-    "Campus|"
-    "Stadium|Arena|Beach|Trail|Lake|Gardens|Office|HQ|Hub|Lounge|Church|Pavilion|Mall|Square|Airport|Bridge|"
+    "Campus|Stadium|Arena|Beach|Trail|Lake|Gardens|Office|HQ|Hub|Lounge|Church|Pavilion|Mall|Square|Airport|Bridge|"
     "Wing").split("|")
 COMMON_PLACES = (
     "HQ|HQ|office|lobby|reception|cafeteria|rooftop|library|park|beach|gym|studio|boardroom|executive boardroom|home|"
-    "online|"
-    "virtual|main hall|design studio|HR office|marketing office|conference room|meeting room|city park|"
-    "community center|"
-    "second-floor office|training room|banquet hall|innovation hub|art museum café|bookstore|downtown|riverside park|"
-    "town hall|warehouse|workshop room|server room|my place|our place|Mum's house|the usual spot|back office|"
-    "break room|"
-    "front desk|top-floor lounge|coffee corner|garden terrace|client site|construction site|train station|parking lot|"
-    "pool|"
-    "north campus|school gym|old mill|ground floor|media room|sales floor|kitchen|patio|main office|"
-    "video call").split("|")
+    "online|virtual|main hall|design studio|HR office|marketing office|conference room|meeting room|city park|"
+    "community center|second-floor office|training room|banquet hall|innovation hub|art museum café|bookstore|"
+    "downtown|riverside park|town hall|warehouse|workshop room|server room|my place|our place|Mum's house|"
+    "the usual spot|back office|break room|front desk|top-floor lounge|coffee corner|garden terrace|client site|"
+    "construction site|train station|parking lot|pool|coworking space|rec center|coffee shop|mall|court|chapel|"
+    "north campus|school gym|old mill|ground floor|media room|sales floor|kitchen|patio|main office|video "
+        "call").split("|")
+
+
+PLACE_SORTS = (
+    "nearby|large|old|new|main|city|second-floor|top-floor|north|south|art|corner|public|local|sports|university|"
+    "staff|company|school|ground-floor|upstairs|downstairs|riverside|hotel|Mexican|Indian|vegan|little|village|"
+    "airport|student"
+).split("|")
 
 
 def topic(rng: random.Random, lex: Lexicon) -> str:
@@ -164,8 +163,10 @@ def place(rng: random.Random, lex: Lexicon) -> str:
         return room
     if draw < 0.56:
         return f"{rng.choice(PLACE_ADJECTIVES)} {rng.choice(PLACE_NOUNS)}"
-    if draw < 0.8:
+    if draw < 0.72:
         return rng.choice(COMMON_PLACES)
+    if draw < 0.8:
+        return f"{rng.choice(PLACE_SORTS)} {rng.choice(PLACE_NOUNS).lower()}"
     if draw < 0.86:
         return lex.address(rng)
     if draw < 0.89:

@@ -28,7 +28,8 @@ TIMES = ("at {}", "at {}", "at {}", "at {}", "@ {}", "from {}", "around {}", "st
 DURATIONS = ("for {}", "for {}", "for {}", "for {}", "lasting {}", "lasting about {}", "({})", "about {}", "approx. {}",
              "~{}", "for around {}", "block {} for it", "should take {}", "reserve {}", "plan for {}", "{} long",
              "- {}", "duration: {}", "planned for {}", "blocking off {}", "{} max", "[{}]", "for roughly {}",
-             "{} should be enough", "for {} or so", "length {}", "allow {}", "let's reserve {} for it")
+             "{} should be enough", "make it {}", "cap it at {}", "keep it to {}", "running {}", "for {} or so",
+             "length {}", "allow {}", "let's reserve {} for it")
 RECURRENCES = ("{}", "{}", "{}", "({})", "repeats {}", "recurring {}", "repeat: {}", "happening {}", "- {}")
 NOTES = ("({})", "- {}", "- {}", "note: {}", "notes: {}", "; {}", "please note: {}", "NB {}", "p.s. {}", "*{}*",
          "reminder: {}", "- note {}", "// {}", "and {}", ", {}")
@@ -42,8 +43,8 @@ ASKS = ("could you ", "please ", "Please ", "can you ", "Can we ", "I'd like to 
         "Let's ", "let's ", "Hey, can you ", "Need to ", "Kindly ", "remember to ", "don't forget to ",
         "Hi, please ", "I want to ", "We need to ")
 CLOSERS = ("Thanks!", "thanks", "See you there!", "See you then.", "cheers", "Let me know if that works.",
-           "please confirm", "can't wait!", "lmk", "Ping me if that doesn't work.", "Best,", "hope that's ok", "👍", "🎉",
-           "😊", "📅", "!!", "asap", "ok?")
+           "please confirm", "can't wait!", "lmk", "Ping me if that doesn't work.", "Best,", "hope that's ok", "👍",
+           "🎉", "😊", "📅", "!!", "asap", "ok?")
 NOWHERE = ("no location", "location TBD", "place to be decided", "venue tbc")
 JOIN = ("{} will join", "{} will be there", "{} are coming", "Invite {}", "Attendees: {}", "With {}", "{} attending",
         "I'm meeting {}", "Please invite {}", "{} said yes", "Participants: {}", "We'll be joined by {}")
@@ -59,7 +60,8 @@ AT = ("It starts at {}", "Start: {}", "Time: {}", "We begin at {}", "At {}", "St
 OFTEN = ("It repeats {}", "Repeats: {}", "This happens {}", "Recurring: {}")
 REMARK = ("Note: {}", "Please note: {}", "Notes: {}", "PS: {}", "Remark: {}", "Also, {}", "And {}")
 SCHEDULED = ("scheduled", "scheduled", "planned", "set", "is scheduled", "is set", "will be held", "will take place",
-             "happening", "is happening", "is planned", "confirmed", "is booked", "takes place")
+             "happening", "is happening", "is planned", "confirmed", "arranged", "rescheduled", "booked", "is booked",
+                 "takes place")
 LABELS: dict[str, tuple[str, ...]] = {
     "action": ("Event", "What", "Title", "Subject", "Meeting", "Summary", "Task", "Activity"),
     "date": ("Date", "When", "Day", "On"),
@@ -95,7 +97,7 @@ def say(rng: random.Random, event: Event, kind: str, bare: float, before: str) -
         the = "the " if rng.random() < (0.65 if lower else 0.06) else ""
         return f"{rng.choice(('at', 'at', 'at', 'in', 'in', '@'))} {the}{phrase}"
     if kind == "duration" and phrase in phrases.ADJECTIVAL:
-        return f"{rng.choice(('', '', 'a '))}{phrase} {rng.choice(('slot', 'block', 'meeting', 'session', 'chat'))}".strip()
+        return f"{rng.choice(('', '', 'a '))}{phrase} {rng.choice(('slot', 'block', 'meeting', 'session', 'chat'))}"
     forms = {"date": DATES, "time": TIMES, "duration": DURATIONS, "recurrence": RECURRENCES, "notes": NOTES}[kind]
     return phrase if plain and kind != "notes" else rng.choice(forms).format(phrase)
 
@@ -138,6 +140,8 @@ def telegraph(rng: random.Random, event: Event) -> str:
     for kind in kinds:
         words = head(event) if kind == "action" else say(rng, event, kind, bare, before)
         between = glue
+        if glue == " - ":
+            words = words.removeprefix("- ")
         if kind == "action" and before in ("attendees", "location") and glue == " ":
             between = rng.choice((": ", " - ", ", "))
         elif kind == "notes" and words[0] in ",;":
@@ -150,10 +154,11 @@ def telegraph(rng: random.Random, event: Event) -> str:
 def sentence(rng: random.Random, event: Event) -> str:
     """`Plan a budget review with Ana on 3 May 2027 at 4 pm for half an hour.`"""
     kinds, text, before = order(rng, event, 0.9), head(event), "action"
-    if event.lead and "duration" in event.said and event.said["duration"] not in phrases.ADJECTIVAL and rng.random() < 0.1:
+    takes = event.said.get("duration")
+    if event.lead and takes and takes not in phrases.ADJECTIVAL and rng.random() < 0.1:
         kinds.remove("duration")
         blocked = rng.choice(("Block", "Block out", "Reserve", "Set aside", "Keep", "Book", "Hold"))
-        text = f"{blocked} {event.said['duration']} for {rng.choice(('the ', 'the ', 'a ', 'our ', ''))}{event.said['action']}"
+        text = f"{blocked} {takes} for {rng.choice(('the ', 'the ', 'our ', ''))}{event.said['action']}"
     if not event.lead and not event.verbal and kinds and kinds[0] in ("date", "time") and rng.random() < 0.3:
         text = f"{text} {rng.choice(SCHEDULED)}"
     if "notes" in event.said:

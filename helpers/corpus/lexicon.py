@@ -37,7 +37,9 @@ class Lexicon:
         for number, locale in enumerate(LATIN_LOCALES):
             fake = Faker(locale)
             fake.seed_instance(seed * 1000 + number)
-            self.first_names += sorted({fake.first_name() for _ in range(size)})
+            # English first names are the most varied in English texts: a larger share of the pool is theirs
+            draws = 12 * size if locale.startswith("en_") else size
+            self.first_names += sorted({fake.first_name() for _ in range(draws)})
             self.last_names += sorted({fake.last_name() for _ in range(size)})
             self.cities += sorted({fake.city() for _ in range(size // 3)})
             self.streets += sorted({fake.street_name() for _ in range(size // 3)})

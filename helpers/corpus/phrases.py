@@ -183,14 +183,13 @@ def duration(rng: random.Random, worded: float = 0.14) -> tuple[str, str]:
                 else template.format(hours, minutes))
     else:
         text = rng.choice(("all day", "all-day", "half a day", "half day", f"{rng.randint(2, 9)} days",
-                           f"{rng.randint(2, 6)} weeks",
-                           "2 nights", "1 day", "1 week", "all morning", "all afternoon", "whole day"))
+                           f"{rng.randint(2, 6)} weeks", "2 nights", "1 day", "1 week", "all morning", "all afternoon",
+                               "whole day"))
     return text, text
 
 
 RECURRENCE_ADJECTIVES = ("weekly", "weekly", "weekly", "daily", "monthly", "monthly", "quarterly", "annual", "yearly",
-                         "biweekly",
-                         "bi-weekly", "fortnightly", "bi-monthly", "semi-annual", "hourly", "nightly")
+                         "biweekly", "bi-weekly", "fortnightly", "bi-monthly", "semi-annual", "hourly", "nightly")
 
 
 def recurrence(rng: random.Random) -> str:
@@ -201,15 +200,13 @@ def recurrence(rng: random.Random) -> str:
     weekday = rng.choice(WEEKDAYS)
     if draw < 0.6:
         return rng.choice((f"every {weekday}", f"every {weekday[:3]}", f"each {weekday}", f"{weekday}s",
-                           f"every other {weekday}",
-                           f"every second {weekday}", f"every {weekday} and {rng.choice(WEEKDAYS)}"))
+                           f"every other {weekday}", f"every second {weekday}",
+                               f"every {weekday} and {rng.choice(WEEKDAYS)}"))
     if draw < 0.85:
         return rng.choice(("every day", "every week", "every month", "every year", "every quarter", "each week",
-                           "each month",
-                           "every two weeks", "every 2 weeks", "every other week", "every weekday", "once a week",
-                           "once a month",
-                           "twice a week", "every morning", "weekdays", "every weekend", "every other day",
-                           "twice a month"))
+                           "each month", "every two weeks", "every 2 weeks", "every other week", "every weekday",
+                           "once a week", "once a month", "twice a week", "every morning", "weekdays",
+                           "every weekend", "every other day", "twice a month"))
     if draw < 0.95:
         nth = rng.choice(("first", "second", "third", "last", "1st", "2nd", "3rd"))
         return rng.choice((f"every {nth} {weekday}", f"the {nth} {weekday} of every month",
@@ -218,13 +215,11 @@ def recurrence(rng: random.Random) -> str:
 
 
 GROUPS = ("team|the team|HR|Legal|Finance|UX|PM|QA|IT|VP|CEO|CTO|Ops|DevOps|PR|R&D|Sales|Marketing|design team|"
-          "the sales team|"
-          "marketing team|platform team|events team|night shift|Team Blue|catering crew|all staff|everyone|the board|"
-          "interns|clients|the client|vendors|stakeholders|investors|parents|mum|Mom|Dad|"
-          "Grandma|the kids|neighbors|new hires|dev team|data team|support team|management|leadership|the landlord|"
-          "the plumber|"
-          "my brother|my sister|the committee|volunteers|the auditors|accounting|ops crew|band|squad|partners|"
-          "the band|tech leads").split("|")
+          "the sales team|marketing team|platform team|events team|night shift|Team Blue|catering crew|all staff|"
+          "everyone|the board|interns|clients|the client|vendors|stakeholders|investors|parents|mum|Mom|Dad|Grandma|"
+          "the kids|neighbors|new hires|dev team|data team|support team|management|leadership|the landlord|"
+          "the plumber|my brother|my sister|the committee|volunteers|the auditors|accounting|ops crew|band|squad|"
+          "partners|the band|tech leads").split("|")
 TITLES = ("Dr.", "Dr", "Mr.", "Mrs.", "Ms.", "Ms", "Prof.", "Professor", "Coach", "Uncle", "Aunt", "Judge", "Chef",
           "Sister", "Captain")
 
@@ -275,22 +270,18 @@ def join_list(rng: random.Random, items: Sequence[str]) -> str:
 
 
 NOTE_THINGS = ("laptop|slides|passport|snacks|ID|signed forms|charger|printouts|quarterly numbers|samples|receipts|"
-               "notebook|water bottle|"
-               "sunscreen|prototype|contract|cake|umbrella|agenda|headset|badge|blueprints|spare keys|gym shoes|"
-               "x-rays|invoice|"
-               "camera|list of questions|draft|portfolio|cash|insurance card|whiteboard markers|lunch|homework|"
-               "blood results").split("|")
+               "notebook|water bottle|sunscreen|prototype|contract|cake|umbrella|agenda|headset|badge|blueprints|"
+               "spare keys|gym shoes|x-rays|invoice|camera|list of questions|draft|portfolio|cash|insurance card|"
+               "whiteboard markers|lunch|homework|blood results").split("|")
 NOTE_ACTS = ("bring|bring the|bring your|don't forget the|prepare the|print the|send the|check the|share the|"
-             "remember the|review the|"
-             "pick up the|order the|read the|update the|pack the|finish the|book the|test the").split("|")
+             "remember the|review the|pick up the|order the|read the|update the|pack the|finish the|book the|test "
+                 "the").split("|")
 NOTE_EXTRAS = ("parking is free|dress code is casual|doors open early|wear comfortable shoes|arrive 10 minutes early|"
-               "ring the bell twice|"
-               "vegetarian options please|use the back entrance|camera on|snacks provided|bring your own lunch|"
-               "please be on time|cash only|"
-               "no shoes inside|quiet zone|dial-in details to follow|first-time visitors sign in|cancel if it rains|"
-               "ask for the manager|"
-               "black tie|optional for remote staff|high priority|confidential|tentative|hybrid|"
-               "to be recorded").split("|")
+               "ring the bell twice|vegetarian options please|use the back entrance|camera on|snacks provided|"
+               "bring your own lunch|please be on time|cash only|no shoes inside|quiet zone|"
+               "dial-in details to follow|first-time visitors sign in|cancel if it rains|ask for the manager|"
+               "black tie|optional for remote staff|high priority|confidential|tentative|hybrid|to be "
+                   "recorded").split("|")
 
 
 def note(rng: random.Random, lex: Lexicon) -> str:
@@ -302,5 +293,7 @@ def note(rng: random.Random, lex: Lexicon) -> str:
     if draw < 0.75:
         return rng.choice(NOTE_EXTRAS)
     if draw < 0.9:
-        return f"{rng.choice(('discuss', 'talk about', 'go over', 'finalize', 'cover', 'topic is', 'ask about'))} {lex.phrase(rng, 1, 3)}"
+        verb = rng.choice(("discuss", "talk about", "go over", "finalize", "cover", "topic is", "ask about",
+            "to review"))
+        return f"{verb} {lex.phrase(rng, 1, 3)}"
     return lex.phrase(rng, 2, 5)

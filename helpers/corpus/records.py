@@ -72,7 +72,7 @@ class Record:
             glue = rng.choice((", ", ", ", "; ", " - ", ". ", ". "))
             if glue == ". ":
                 lines = [line[0].upper() + line[1:] if line[0].islower() and said_first(line, field) else line
-                         for line, field in zip(lines, told)]
+                         for line, field in zip(lines, told, strict=True)]
             opening = f"{rng.choice(openings)}{'. ' if glue == '. ' else rng.choice((': ', ' - ', ', ', ': '))}"
         self.text = opening + glue.join(lines) + ("" if as_form else ".")
         if rng.random() < 0.15:
@@ -178,8 +178,8 @@ def key_value_copy(rng: random.Random, lex: Lexicon) -> Document:
     if draw < 0.4:
         return completion(f"{text}\n\n{', '.join(keys)} as JSON:\n", to_json({key: pairs[key] for key in keys}))
     if draw < 0.7:
-        return completion(f"{text}\n\n{rng.choice(('What is {}? ', '{} → ', 'Value of {}: '))}".format(keys[0]) if "{" not in text
-                          else f"{text}\n\n{keys[0]} → ", pairs[keys[0]])
+        question = rng.choice(("What is {}? ", "{} → ", "Value of {}: ")).format(keys[0])
+        return completion(f"{text}\n\n{question}", pairs[keys[0]])
     messages = [(role, content) for key in keys for role, content in (("user", key), ("assistant", pairs[key]))]
     messages[0] = ("user", f"{text}\n\n{keys[0]}")
     return chat(messages)

@@ -1,104 +1,31 @@
-"""Values of one report and a writer that fills patterns while recording which values the text states."""
+"""A writer that fills patterns for one report and records which values the text states."""
+
 from __future__ import annotations
 
 import random
 import re
 
 from helpers.corpus.lexicon import Lexicon
-from helpers.corpus.report_kinds import Kind
+from helpers.corpus.report_crimes import Kind
+from helpers.corpus.report_values import (
+    COLOURS,
+    CURRENCIES,
+    GARMENTS,
+    MAKES,
+    MISSING,
+    MISSING_WEIGHTS,
+    age_range,
+    article,
+    dates,
+    object_look,
+    person_look,
+    sentence_case,
+    times,
+)
 
 PHYSICAL = ("Evidence", "Damage", "Parts", "Damaged", "Missing", "Materials", "Equipment")
 SLOT = re.compile(r"\{(\w+)\}")
 ALTERNATIVES = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
-MONTHS = ("January February March April May June July August September October November December").split()
-WEEKDAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MISSING = ("Not provided", "None identified", "N/A", "Unknown", "None", "Not applicable", "Not available", "Not stated",
-           "No information", "Unidentified", "None reported", "-")
-MISSING_WEIGHTS = (9, 8, 7, 3, 2, 1, 1, 1, 1, 1, 1, 1)
-GARMENTS = ("hoodie", "vest", "poncho", "denim jacket", "raincoat", "tracksuit", "baseball cap", "wool coat", "overalls", "gloves", "leather jacket",
-            "scarf", "backpack", "trainers", "jeans", "cargo trousers", "striped jumper", "ski mask", "work boots")
-COLOURS = ("black", "dark blue", "grey", "green", "red", "white", "brown", "beige", "orange", "yellow", "purple", "silver")
-FEATURES = ("short blond hair", "a grey beard", "a tattoo on the left hand", "a limp", "glasses", "curly hair", "a scar on the chin",
-            "a foreign accent", "a shaved head", "long dark hair", "a ponytail", "a nose ring")
-MAKES = ("steel", "wooden", "second-hand", "portable", "electric", "antique", "brand-new", "rented", "old", "heavy", "small", "folding")
-FLAWS = ("a cracked {part}", "scratches on the {part}", "a loose {part}", "a missing {part}", "rust on the {part}",
-         "a dent in the {part}", "a bent {part}", "traces of {stain} on the {part}")
-PARTS = ("handle", "left side", "lid", "front panel", "rim", "base", "hinge", "label", "casing", "cable", "corner", "lower edge")
-STAINS = ("oil", "mud", "paint", "salt", "glue", "soot", "ink", "flour", "resin", "lime")
-CURRENCIES = ("${}", "€{}", "£{}", "{} EUR", "{} USD", "approximately ${}", "{} kr", "CHF {}")
-
-
-def dates(rng: random.Random):
-    """A function that writes random dates, all in the one style of this report."""
-    year, style = rng.randint(1998, 2032), rng.choices(range(9), (10, 3, 3, 3, 2, 2, 2, 2, 1))[0]
-    month = rng.randint(1, 12)
-
-    def write() -> str:
-        day, m = rng.randint(1, 28), month if rng.random() < 0.6 else rng.randint(1, 12)
-        name = MONTHS[m - 1]
-        return (f"{name} {day}, {year}", f"{day} {name} {year}", f"{year}-{m:02}-{day:02}", f"{day:02}/{m:02}/{year}",
-                f"{day:02}.{m:02}.{year}", f"{name[:3]} {day}, {year}", f"{rng.choice(WEEKDAYS)}, {day} {name}",
-                f"{rng.choice(WEEKDAYS)}, {name} {day}, {year}", f"{name} {day}")[style]
-
-    return write
-
-
-def times(rng: random.Random):
-    """A function that writes random times of day, all in the one style of this report."""
-    style = rng.choices(range(7), (10, 4, 2, 2, 1, 1, 1))[0]
-    step = rng.choice((1, 5, 15))
-
-    def write() -> str:
-        hour, minute = rng.randint(0, 23), rng.randrange(0, 60, step)
-        half, short = ("AM", "PM")[hour >= 12], (hour - 1) % 12 + 1
-        return (f"{hour:02}:{minute:02}", f"{short}:{minute:02} {half}", f"{hour:02}{minute:02} hours", f"{short}:{minute:02}{half.lower()}",
-                f"{hour}.{minute:02}", f"{short} {half[0].lower()}.m.", f"{hour:02}:{minute:02} h")[style]
-
-    return write
-
-
-def article(noun: str) -> str:
-    return ("an " if noun[:1].lower() in "aeiou" else "a ") + noun
-
-
-def sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def clothes(rng: random.Random) -> str:
-    """One or two garments, each with a colour."""
-    worn = [f"{rng.choice(COLOURS)} {garment}" for garment in rng.sample(GARMENTS, rng.randint(1, 2))]
-    return " and ".join(text if text.endswith("s") else rng.choice((text, article(text))) if number else article(text)
-                        for number, text in enumerate(worn))
-
-
-def person_look(rng: random.Random) -> str:
-    """How somebody was described, without a leading article."""
-    who = rng.choice(("male", "female", "man", "woman", "boy", "tall man", "young woman", "teenager", "person", "elderly man"))
-    parts = [who]
-    if rng.random() < 0.6:
-        parts.append(rng.choice(("approximately ", "about ", "roughly ", "")) + rng.choice((
-            f"{rng.randint(5, 6)} feet tall", f"{rng.randint(5, 6)}'{rng.randint(0, 11)}\"", f"1.{rng.randint(55, 99)} m tall",
-            f"{rng.randint(155, 199)} cm tall", f"{rng.randint(17, 70)} years old")))
-    parts.append(rng.choice(("wearing ", "wearing ", "in ", "dressed in ")) + clothes(rng))
-    if rng.random() < 0.35:
-        parts.append(f"with {rng.choice(FEATURES)}")
-    return ", ".join(parts)
-
-
-def age_range(rng: random.Random, age: int) -> str:
-    """Words or numbers for an age group that holds `age`."""
-    words = ["Child", "Minor"] if age < 13 else ["Teenager", "Minor"] if age < 18 else ["Young Adult", "Adult"] if age < 30 else [
-        "Adult", "Adult", "Middle-aged"] if age < 62 else ["Senior", "Elderly", "Older Adult"]
-    low = age - age % 10
-    part = ("early", "mid", "late")[age % 10 // 4]
-    return rng.choice(words * 2 + [f"{low}-{low + 9}", f"{low} to {low + 10}", f"{age - age % 5}-{age - age % 5 + 4}", f"{part} {low}s", f"{part}-{low}s"])
-
-
-def object_look(rng: random.Random, thing: str, lex: Lexicon) -> str:
-    flaw = rng.choice(FLAWS).format(part=rng.choice(PARTS), stain=rng.choice(STAINS))
-    return rng.choice((f"{rng.choice(COLOURS)} {thing} with {flaw}", f"{rng.choice(MAKES)} {thing} of the make {lex.made_up(rng).capitalize()}, {flaw}",
-                       f"{thing} {lex.code(rng)}, {rng.choice(COLOURS)}, with {flaw}"))
 
 
 class Writer:
@@ -127,32 +54,70 @@ class Writer:
         thing = f"{rng.choice(COLOURS + MAKES)} {thing}" if rng.random() < 0.4 else thing
         spot, spot2 = rng.sample(kind.spots, 2)
         # Said without being asked for, so nothing is recorded.
-        self.plain = {"thing": thing, "thing2": thing2, "spot": spot, "spot2": spot2, "place": rng.choice(kind.places),
-                      "subject_word": kind.subject.lower() if self.is_business else rng.choice(kind.people)}
+        self.plain = {
+            "thing": thing,
+            "thing2": thing2,
+            "spot": spot,
+            "spot2": spot2,
+            "place": rng.choice(kind.places),
+            "subject_word": kind.subject.lower() if self.is_business else rng.choice(kind.people),
+        }
         for name in ("thing", "thing2", "place"):
             self.plain["a_" + name] = article(self.plain[name])
             self.plain["A_" + name] = sentence_case(self.plain["a_" + name])
         self.plain = {name: SLOT.sub(self._number, value) for name, value in self.plain.items()}
         self.facts = {
-            "official": official, "id": digits if rng.random() < 0.8 else lex.code(rng), "subject": subject, "subject2": self.person(0.1),
-            "age": str(age), "age2": str(rng.randint(*kind.ages)), "range": age_range(rng, age), "owner": self.person(0.1),
-            "manager": self.person(0.1), "ceo": self.person(0.1), "type": rng.choice(kind.types) if rng.random() < 0.9 else lex.phrase(rng, 1, 3).title(), "date": self.day(), "time": self.clock(),
-            "status": rng.choice(kind.statuses) if rng.random() < 0.95 else lex.phrase(rng, 1, 2).title(), "supervisor": self.person(0.3), "reference": lex.code(rng), "report_date": self.day(),
-            "followup_date": self.day(), "location": lex.address(rng) if rng.random() < 0.75 else rng.choice((
-                f"{lex.street(rng)} {rng.randint(1, 199)}, {lex.city(rng)}", f"{lex.company(rng)}, {lex.address(rng)}", lex.city(rng),
-                f"{lex.city(rng)}, {lex.street(rng)}", f"Unit {rng.randint(1, 90)}, {lex.address(rng)}")),
-            "phone": "".join(rng.choices("0123456789", k=3)) + rng.choice("- .") + "".join(rng.choices("0123456789", k=rng.randint(4, 7))),
-            "cost": rng.choice(CURRENCIES).format(f"{rng.randint(20, 48000):,}"), "email": ""}
+            "official": official,
+            "id": digits if rng.random() < 0.8 else lex.code(rng),
+            "subject": subject,
+            "subject2": self.person(0.1),
+            "age": str(age),
+            "age2": str(rng.randint(*kind.ages)),
+            "range": age_range(rng, age),
+            "owner": self.person(0.1),
+            "manager": self.person(0.1),
+            "ceo": self.person(0.1),
+            "type": rng.choice(kind.types) if rng.random() < 0.9 else lex.phrase(rng, 1, 3).title(),
+            "date": self.day(),
+            "time": self.clock(),
+            "status": rng.choice(kind.statuses) if rng.random() < 0.95 else lex.phrase(rng, 1, 2).title(),
+            "supervisor": self.person(0.3),
+            "reference": lex.code(rng),
+            "report_date": self.day(1),
+            "followup_date": self.day(1),
+            "location": lex.address(rng)
+            if rng.random() < 0.75
+            else rng.choice(
+                (
+                    f"{lex.street(rng)} {rng.randint(1, 199)}, {lex.city(rng)}",
+                    f"{lex.company(rng)}, {lex.address(rng)}",
+                    lex.city(rng),
+                    f"{lex.city(rng)}, {lex.street(rng)}",
+                    f"Unit {rng.randint(1, 90)}, {lex.address(rng)}",
+                )
+            ),
+            "phone": "".join(rng.choices("0123456789", k=3))
+            + rng.choice("- .")
+            + "".join(rng.choices("0123456789", k=rng.randint(4, 7))),
+            "cost": rng.choice(CURRENCIES).format(f"{rng.randint(20, 48000):,}"),
+            "email": "",
+        }
         who = rng.choice((self.facts["owner"], self.facts["manager"], None)) if self.is_business else subject
         if who and rng.random() < 0.7:
             words = [re.sub(r"[^\w-]", "", word) for word in who.split()[-2:]]
             local = rng.choice((".".join(words), "".join(words), words[-1], words[0][:1] + words[-1])).lower()
-            self.facts["email"] = f"{local}@{re.sub('[^a-z]', '', lex.last_name(rng).lower()) or 'mail'}.{rng.choice(('example', 'com', 'org', 'test', 'net'))}"
+            host = re.sub("[^a-z]", "", lex.last_name(rng).lower()) or "mail"
+            self.facts["email"] = f"{local}@{host}.{rng.choice(('example', 'com', 'org', 'test', 'net'))}"
         else:
             self.facts["email"] = lex.email(rng)
         look = person_look(rng) if kind.person_described else object_look(rng, self.plain["thing2"], lex)
         if kind.person_described and rng.random() < 0.1:
-            look = f"{rng.choice(('two', 'three'))} {rng.choice(('youths', 'men', 'people'))} {rng.choice(('in', 'wearing'))} {rng.choice(COLOURS)} {rng.choice(GARMENTS[:7])}s"
+            look = (
+                rng.choice(("two ", "three "))
+                + rng.choice(("youths", "men", "people"))
+                + rng.choice((" in ", " wearing "))
+                + f"{rng.choice(COLOURS)} {rng.choice(GARMENTS[:7])}s"
+            )
             self.a_look = look
         else:
             self.a_look = article(look)
@@ -160,7 +125,8 @@ class Writer:
         self.facts["summary"] = ""
         self.facts["summary"] = self.say(rng.choice(kind.summaries))
         if rng.random() < 0.12:
-            self.facts["summary"] = self.facts["summary"].rstrip(".") + f", {rng.choice(('according to', 'says', 'reports'))} {self.lex.company(rng).rstrip('.')}."
+            source = f", {rng.choice(('according to', 'says', 'reports'))} {lex.company(rng).rstrip('.')}."
+            self.facts["summary"] = self.facts["summary"].rstrip(".") + source
 
     CONCEPT = {"subject2": "subject", "age2": "age", "look": "description", "a_look": "description"}
 
@@ -180,7 +146,7 @@ class Writer:
         return self.state(concept, self.rng.choices(MISSING, MISSING_WEIGHTS)[0])
 
     def say(self, pattern: str) -> str:
-        """One pattern as text, first letter in upper case, no recording of what is not a fact slot."""
+        """One pattern as text with its first letter in upper case; the values of fact slots are recorded."""
         while "|" in pattern:
             changed = ALTERNATIVES.sub(lambda match: self.rng.choice(match[1].split("|")), pattern)
             if changed == pattern:
@@ -193,8 +159,8 @@ class Writer:
         # A value keeps its own first letter: it must stay equal to what was recorded.
         return text if first and first[1] in self.facts else sentence_case(text)
 
-    def items(self, capital: bool, count: int | None = None) -> list[str]:
-        """Two to five list items as they are to be written, recorded in order."""
+    def items(self, capital: str, count: int | None = None) -> list[str]:
+        """One to five list items as written, recorded in order; `capital`: `first`, `all` or empty."""
         count = count or self.rng.choices((1, 2, 3, 4, 5), (2, 4, 4, 2, 1))[0]
         chosen = self.rng.sample(self.kind.items, min(count, len(self.kind.items)))
         texts, articles = [], self.rng.choice((0, 0, 0.5, 1))
@@ -204,13 +170,21 @@ class Writer:
             if self.rng.random() < 0.07:
                 text = self.lex.phrase(self.rng, 1, 3)
             elif physical and self.rng.random() < 0.3 and "{" not in item:
-                text += self.rng.choice((f" from the {self.plain['spot']}", f" near the {self.plain['spot2']}", f" labelled {self.lex.code(self.rng)}",
- f" marked {self.lex.made_up(self.rng).capitalize()}"))
+                text += self.rng.choice(
+                    (
+                        f" from the {self.plain['spot']}",
+                        f" near the {self.plain['spot2']}",
+                        f" labelled {self.lex.code(self.rng)}",
+                        f" marked {self.lex.made_up(self.rng).capitalize()}",
+                    )
+                )
             if single and self.rng.random() < articles:
                 text = article(text)
             texts.append(text)
         if capital:
-            texts = [sentence_case(text) if not number or capital == "all" else text for number, text in enumerate(texts)]
+            texts = [
+                sentence_case(text) if not number or capital == "all" else text for number, text in enumerate(texts)
+            ]
         return [self.state("items", text) for text in texts]
 
     def _number(self, match: re.Match) -> str:
@@ -236,13 +210,16 @@ class Writer:
                 return self.short_official
             return f"The {self.kind.official.lower()}"
         if name in ("Subject_again", "subject_again"):
-            return f"{name[0].replace('S', 'T').replace('s', 't')}he {rng.choice((self.kind.subject.lower(), self.plain['subject_word']))}"
+            the = "The " if name[0] == "S" else "the "
+            return the + rng.choice((self.kind.subject.lower(), self.plain["subject_word"]))
         if name == "person":
             return self.lex.full_name(rng)
         if name == "witness":
             return self.state("witness", self.person(0.15))
-        if name in ("clock", "day"):
-            return self.clock() if name == "clock" else self.day()
+        if name == "clock":
+            return self.clock()
+        if name in ("day", "day_after"):
+            return self.day(-1 if name == "day" else 1)
         if name == "n":
             return str(rng.randint(2, 40))
         if name == "word":

@@ -1,4 +1,5 @@
 """Reports with answered questions: chats, one-shot questions and plain prose for pre-training."""
+
 from __future__ import annotations
 
 import random
@@ -6,19 +7,55 @@ from dataclasses import dataclass
 
 from helpers.corpus.document import Document, chat, completion, prose, to_json
 from helpers.corpus.lexicon import Lexicon
-from helpers.corpus.report_kinds import CRIMES, OTHERS, Kind
-from helpers.corpus.report_parts import Writer, sentence_case
-from helpers.corpus.report_sections import EXTRAS, STANDARD, section, tell
+from helpers.corpus.report_crimes import CRIMES, Kind
+from helpers.corpus.report_kinds import OTHERS
+from helpers.corpus.report_parts import Writer
+from helpers.corpus.report_sections import EXTRAS, STANDARD, section
+from helpers.corpus.report_telling import tell
+from helpers.corpus.report_values import sentence_case
 
 MIN_REPORT, MAX_REPORT, MAX_CHAT = 250, 2600, 3600
 
 # Concepts whose absence would be arguable in a text full of places, times and events: asked only when stated.
 ONLY_IF_STATED = {"summary", "type", "date", "time", "report_date"}
-PUBLIC_ORDER = ("location", "id", "official", "subject", "age", "range", "owner", "manager", "ceo", "email", "time", "type",
-                "summary", "date", "status", "items", "witness", "description")
-ALIEN = (("Invoice", "Number"), ("Blood", "Type"), ("Plate", "Number"), ("Flight", "Number"), ("Passport", "Number"),
-         ("Weather",), ("Final", "Score"), ("Temperature",), ("Nationality",), ("Sponsor",), ("Insurance", "Company"),
-         ("Room", "Temperature"), ("Victim", "Occupation"), ("Serial", "Number"), ("Next", "Of", "Kin"), ("Website",))
+PUBLIC_ORDER = (
+    "location",
+    "id",
+    "official",
+    "subject",
+    "age",
+    "range",
+    "owner",
+    "manager",
+    "ceo",
+    "email",
+    "time",
+    "type",
+    "summary",
+    "date",
+    "status",
+    "items",
+    "witness",
+    "description",
+)
+ALIEN = (
+    ("Invoice", "Number"),
+    ("Blood", "Type"),
+    ("Plate", "Number"),
+    ("Flight", "Number"),
+    ("Passport", "Number"),
+    ("Weather",),
+    ("Final", "Score"),
+    ("Temperature",),
+    ("Nationality",),
+    ("Sponsor",),
+    ("Insurance", "Company"),
+    ("Room", "Temperature"),
+    ("Victim", "Occupation"),
+    ("Serial", "Number"),
+    ("Next", "Of", "Kin"),
+    ("Website",),
+)
 
 
 @dataclass(frozen=True)
@@ -39,30 +76,54 @@ def concept_words(kind: Kind, rng: random.Random, public: bool) -> dict[str, tup
         "official": pick((official, "Name"), ("Reporting", official), (official,)),
         "id": pick((official, *kind.number), kind.number),
         "subject": pick((subject, "Name"), (subject,), ("Name", "of", subject)),
-        "age": pick((subject, "Age"), ("Age", "of", subject)), "range": pick((subject, "Age", "Range"), ("Age", "Group")),
+        "age": pick((subject, "Age"), ("Age", "of", subject)),
+        "range": pick((subject, "Age", "Range"), ("Age", "Group")),
         "owner": pick((subject, "Owner"), ("Business", "Owner"), ("Owner",)),
         "manager": pick((subject, "Manager"), ("Manager", "Name"), ("Manager",)),
-        "ceo": pick((subject, "CEO"), ("CEO",)), "email": pick((subject, "Email"), ("Contact", "Email"), ("E-mail",)),
-        "phone": pick((subject, "Phone"), ("Phone", "Number")), "type": pick((event, "Type"), ("Type", "of", event), ("Category",)),
-        "date": pick((event, "Date"), ("Date", "of", event), ("Date",)), "time": pick((event, "Time"), ("Time", "of", event), ("Time",)),
-        "status": pick((event, "Status"), ("Current", "Status"), ("Status",)), "summary": pick((event, "Summary"), ("Summary",)),
+        "ceo": pick((subject, "CEO"), ("CEO",)),
+        "email": pick((subject, "Email"), ("Contact", "Email"), ("E-mail",)),
+        "phone": pick((subject, "Phone"), ("Phone", "Number")),
+        "type": pick((event, "Type"), ("Type", "of", event), ("Category",)),
+        "date": pick((event, "Date"), ("Date", "of", event), ("Date",)),
+        "time": pick((event, "Time"), ("Time", "of", event), ("Time",)),
+        "status": pick((event, "Status"), ("Current", "Status"), ("Status",)),
+        "summary": pick((event, "Summary"), ("Summary",)),
         "items": kind.items_label if len(kind.items_label) > 1 else pick(kind.items_label, (event, *kind.items_label)),
-        "witness": pick((kind.witness, "Name"), (kind.witness,)), "description": pick((kind.described, "Description"), ("Description",)),
-        "supervisor": pick(("Supervisor", "Name"), ("Approved", "By")), "reference": pick((event, "Reference"), ("Case", "Number")),
-        "report_date": pick(("Report", "Date"), ("Date", "Filed")), "followup_date": pick(("Followup", "Date"), ("Next", "Date")),
-        "cost": pick(("Estimated", "Cost"), ("Amount",))}
+        "witness": pick((kind.witness, "Name"), (kind.witness,)),
+        "description": pick((kind.described, "Description"), ("Description",)),
+        "supervisor": pick(("Supervisor", "Name"), ("Approved", "By")),
+        "reference": pick((event, "Reference"), ("Case", "Number")),
+        "report_date": pick(("Report", "Date"), ("Date", "Filed")),
+        "followup_date": pick(("Followup", "Date"), ("Next", "Date")),
+        "cost": pick(("Estimated", "Cost"), ("Amount",)),
+    }
 
 
 def name_style(rng: random.Random, public: bool):
     """One way of writing type names, the same for all types of a document."""
+
     def joined(words):
         return words[0] + ("_" + "".join(sentence_case(word) for word in words[1:]) if len(words) > 1 else "")
 
-    return joined if public else rng.choices((
-        joined, lambda w: "_".join(w).lower(), lambda w: " ".join(w).lower(), lambda w: sentence_case(" ".join(w).lower()),
-        lambda w: w[0].lower() + "".join(sentence_case(x) for x in w[1:]), lambda w: "_".join(w).upper(), lambda w: " ".join(w),
-        lambda w: "".join(sentence_case(x) for x in w), lambda w: "-".join(w).lower(), lambda w: "_".join(w)),
-        (10, 3, 2, 2, 2, 1, 2, 1, 1, 1))[0]
+    return (
+        joined
+        if public
+        else rng.choices(
+            (
+                joined,
+                lambda w: "_".join(w).lower(),
+                lambda w: " ".join(w).lower(),
+                lambda w: sentence_case(" ".join(w).lower()),
+                lambda w: w[0].lower() + "".join(sentence_case(x) for x in w[1:]),
+                lambda w: "_".join(w).upper(),
+                lambda w: " ".join(w),
+                lambda w: "".join(sentence_case(x) for x in w),
+                lambda w: "-".join(w).lower(),
+                lambda w: "_".join(w),
+            ),
+            (10, 3, 2, 2, 2, 1, 2, 1, 1, 1),
+        )[0]
+    )
 
 
 FILLERS = ("circumstances", "initial", "steps", "conclusion")
@@ -71,9 +132,20 @@ FILLERS = ("circumstances", "initial", "steps", "conclusion")
 def heading_style(rng: random.Random):
     """A function (heading, content) → text of one section, and the text between sections."""
     upper = rng.random() < 0.15
-    write = rng.choices((lambda h, c: f"**{h}:** {c}", lambda h, c: f"{h}: {c}", lambda h, c: f"{h} - {c}", lambda h, c: f"**{h}**: {c}",
-                         lambda h, c: f"{h}\n{c}", lambda h, c: f"## {h}\n{c}", lambda h, c: f"[{h}] {c}", lambda h, c: f"- {h}: {c}",
-                         lambda h, c: f"{h} = {c}"), (12, 6, 2, 2, 1, 1, 1, 1, 0.5))[0]
+    write = rng.choices(
+        (
+            lambda h, c: f"**{h}:** {c}",
+            lambda h, c: f"{h}: {c}",
+            lambda h, c: f"{h} - {c}",
+            lambda h, c: f"**{h}**: {c}",
+            lambda h, c: f"{h}\n{c}",
+            lambda h, c: f"## {h}\n{c}",
+            lambda h, c: f"[{h}] {c}",
+            lambda h, c: f"- {h}: {c}",
+            lambda h, c: f"{h} = {c}",
+        ),
+        (12, 6, 2, 2, 1, 1, 1, 1, 0.5),
+    )[0]
     between = rng.choices(("  \n", "\n", "\n\n", " "), (8, 8, 4, 0.5))[0]
     return (lambda h, c: write(h.upper() if upper else h, c)), between
 
@@ -84,7 +156,7 @@ def choose_sections(rng: random.Random, target: int) -> list[str]:
     names = [name for name in STANDARD if rng.random() < keep or name == "when"]
     if rng.random() < 0.15:
         spot = names.index("when")
-        names[spot:spot + 1] = ["date", "time"] if rng.random() < 0.8 else ["time", "date"]
+        names[spot : spot + 1] = ["date", "time"] if rng.random() < 0.8 else ["time", "date"]
     for extra in EXTRAS:
         if rng.random() < 0.06:
             names.insert(rng.randrange(len(names) + 1), extra)
@@ -103,13 +175,14 @@ def narrate(w: Writer, names: list[str], fill: int) -> list[str]:
     middle = [name for name in names if name not in ("summary", "opening", "conclusion", "signature")]
     if rng.random() < 0.5:
         rng.shuffle(middle)
-    order = ["summary"] * ("summary" in names) + ["opening"] * ("opening" in names) + middle + ["conclusion"] * ("conclusion" in names)
+    order = [name for name in ("summary", "opening") if name in names] + middle
+    order += [name for name in ("conclusion",) if name in names]
     if "opening" in order and rng.random() < 0.2:
         order.remove("opening")
         order.insert(rng.randrange(len(order) + 1) if "summary" not in names else rng.randint(1, len(order)), "opening")
     texts = [text for text in (tell(w, name, fill) for name in order) if text]
     size = rng.choice((2, 3, 4, 5, 99))
-    return [" ".join(texts[start:start + size]) for start in range(0, len(texts), size)]
+    return [" ".join(texts[start : start + size]) for start in range(0, len(texts), size)]
 
 
 def compose(rng: random.Random, lex: Lexicon, layout: str, kind: Kind, target: int) -> tuple[str, Writer]:
@@ -119,8 +192,16 @@ def compose(rng: random.Random, lex: Lexicon, layout: str, kind: Kind, target: i
     names = choose_sections(rng, target)
     lines: list[str] = []
     if rng.random() < 0.12:
-        lines.append(rng.choice((f"{kind.event} Report", f"{kind.event.upper()} REPORT", f"# {kind.event} report {lex.code(rng)}",
-                                 f"{lex.company(rng)} - {kind.event} Report")))
+        lines.append(
+            rng.choice(
+                (
+                    f"{kind.event} Report",
+                    f"{kind.event.upper()} REPORT",
+                    f"# {kind.event} report {lex.code(rng)}",
+                    f"{lex.company(rng)} - {kind.event} Report",
+                )
+            )
+        )
     told = [name for name in names if name not in ("when", "date", "time", "location", "official", "signature")]
     if layout == "narrative":
         return ("\n\n" if rng.random() < 0.5 else "\n").join(lines + narrate(w, ["opening"] + told, fill)), w
@@ -149,7 +230,7 @@ def questions(rng: random.Random, w: Writer, most: int) -> dict[str, list]:
         asked = [c for c in PUBLIC_ORDER if c in allowed]
         if rng.random() < 0.3:
             rng.shuffle(asked)
-        asked = asked[:most] if rng.random() < 0.5 else sorted(rng.sample(asked, min(most, len(asked))), key=asked.index)
+        asked = sorted(rng.sample(asked, min(most, len(asked))), key=asked.index)
     else:
         stated = [c for c in allowed if c in w.stated]
         absent = [c for c in allowed if c not in w.stated]
@@ -171,24 +252,44 @@ def questions(rng: random.Random, w: Writer, most: int) -> dict[str, list]:
     return answers
 
 
-def report(rng: random.Random, lex: Lexicon, most: int = 18) -> Report:
-    """One report with up to `most` answered types; 250 to 2,600 characters."""
-    kind = rng.choice(CRIMES if rng.random() < 0.5 else OTHERS)
-    layout = rng.choices(("headed", "memo", "narrative"), (11, 3, 6))[0]
+def draft(rng: random.Random, lex: Lexicon, kind: Kind, layout: str) -> tuple[str, Writer]:
+    """A report of 250 to 2,600 characters that states at least three concepts, and its writer."""
     target = int(rng.triangular(MIN_REPORT, MAX_REPORT, 1000))
     while True:
         text, w = compose(rng, lex, layout, kind, target)
         if MIN_REPORT <= len(text) <= MAX_REPORT and len(w.stated) >= 3:
-            return Report(text, layout, questions(rng, w, most))
+            return text, w
         target += 150 if len(text) < MIN_REPORT else -300
 
 
+def report(rng: random.Random, lex: Lexicon, most: int = 18) -> Report:
+    """One report with up to `most` answered types, half of them about crimes."""
+    kind = rng.choice(CRIMES if rng.random() < 0.5 else OTHERS)
+    layout = rng.choices(("headed", "memo", "narrative"), (11, 3, 6))[0]
+    text, w = draft(rng, lex, kind, layout)
+    return Report(text, layout, questions(rng, w, most))
+
+
 SYSTEMS = ("A virtual assistant answers questions from a user based on the provided text.",) * 5 + (
-    "You answer questions about a text with values copied from it.", "Answer each question with a JSON object.",
-    "You read a report and give back what is asked, word for word.", "Extract the requested types from the text.")
+    "You answer questions about a text with values copied from it.",
+    "Answer each question with a JSON object.",
+    "You read a report and give back what is asked, word for word.",
+    "Extract the requested types from the text.",
+)
 GIVEN = ("Text:\n{}",) * 5 + ("Text: {}", "{}", "Here is the report:\n{}", "Report:\n\n{}", "Please read this.\n\n{}")
-READ = ("I’ve read this text.",) * 5 + ("I've read this text.", "I have read it.", "Read.", "Ready for your questions.", "OK.")
-ASKED = ("What describes {} in the text?",) * 7 + ("Which {} does the text give?", "{}?", "List every {} in the report.", "Find {}.")
+READ = ("I’ve read this text.",) * 5 + (
+    "I've read this text.",
+    "I have read it.",
+    "Read.",
+    "Ready for your questions.",
+    "OK.",
+)
+ASKED = ("What describes {} in the text?",) * 7 + (
+    "Which {} does the text give?",
+    "{}?",
+    "List every {} in the report.",
+    "Find {}.",
+)
 
 
 def report_chat(rng: random.Random, lex: Lexicon) -> Document:
@@ -199,8 +300,15 @@ def report_chat(rng: random.Random, lex: Lexicon) -> Document:
     while True:
         found = report(rng, lex, 18 if rng.random() < 0.5 else rng.randint(4, 18))
         pattern = rng.choice(ASKED)
-        messages = [("system", rng.choice(SYSTEMS)), ("user", rng.choice(GIVEN).format(found.text)), ("assistant", rng.choice(READ))]
-        turns = [(("user", pattern.format(name)), ("assistant", to_json({name: values}))) for name, values in found.answers.items()]
+        messages = [
+            ("system", rng.choice(SYSTEMS)),
+            ("user", rng.choice(GIVEN).format(found.text)),
+            ("assistant", rng.choice(READ)),
+        ]
+        turns = [
+            (("user", pattern.format(name)), ("assistant", to_json({name: values})))
+            for name, values in found.answers.items()
+        ]
         room = MAX_CHAT - sum(len(content) for _, content in messages)
         sizes = [len(question[1]) + len(answer[1]) for question, answer in turns]
         while turns and sum(sizes) > room:
@@ -214,10 +322,18 @@ def report_questions(rng: random.Random, lex: Lexicon) -> Document:
     """A report and the names of some types, answered by one JSON object."""
     found = report(rng, lex, rng.randint(2, 9))
     names = list(found.answers)
-    asked = rng.choice((", ".join, lambda n: to_json(n), lambda n: "\n".join(f"- {name}" for name in n), " | ".join))(names)
-    prompt = rng.choice(("{text}\n\nTypes: {asked}\nJSON: ", "Types: {asked}\n\nText:\n{text}\n\nAnswer:\n",
-                         "Report:\n{text}\n\nGive these types as JSON: {asked}\n", "### Text\n{text}\n### Types\n{asked}\n### JSON\n",
-                         "Extract {asked} from the report.\n\n{text}\n\n"))
+    asked = rng.choice((", ".join, lambda n: to_json(n), lambda n: "\n".join(f"- {name}" for name in n), " | ".join))(
+        names
+    )
+    prompt = rng.choice(
+        (
+            "{text}\n\nTypes: {asked}\nJSON: ",
+            "Types: {asked}\n\nText:\n{text}\n\nAnswer:\n",
+            "Report:\n{text}\n\nGive these types as JSON: {asked}\n",
+            "### Text\n{text}\n### Types\n{asked}\n### JSON\n",
+            "Extract {asked} from the report.\n\n{text}\n\n",
+        )
+    )
     return completion(prompt.replace("{asked}", asked).replace("{text}", found.text), to_json(found.answers))
 
 
@@ -225,5 +341,4 @@ def narrative(rng: random.Random, lex: Lexicon) -> Document:
     """A report as plain text, most often without headings."""
     kind = rng.choice(CRIMES + OTHERS)
     layout = rng.choices(("narrative", "memo", "headed"), (8, 1, 1))[0]
-    text, _ = compose(rng, lex, layout, kind, rng.randint(500, 2200))
-    return prose(text[:MAX_REPORT])
+    return prose(draft(rng, lex, kind, layout)[0])

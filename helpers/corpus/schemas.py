@@ -99,7 +99,8 @@ def amount(rng: random.Random, lex: Lexicon) -> str:
 
 
 def brand_name(rng: random.Random, lex: Lexicon) -> str:
-    return f"{lex.made_up(rng).capitalize()} {rng.choice(('X', 'Pro', 'Mini', 'S', 'Max', 'GT', ''))}{rng.randint(1, 900)}"
+    series = rng.choice(("X", "Pro", "Mini", "S", "Max", "GT", ""))
+    return f"{lex.made_up(rng).capitalize()} {series}{rng.randint(1, 900)}"
 
 
 def day(rng: random.Random, lex: Lexicon) -> tuple[str, str]:
@@ -165,8 +166,8 @@ DOMAINS = (
            ("city", CITY, "based in {}|lives in {}"),
            ("birthday", day, "born on {}|birthday {}"),
            ("languages", listed(lambda rng, lex: rng.choice(
-               "English|Polish|Hindi|French|Swahili|Turkish|Welsh|Dutch|Tamil|Czech".split("|"))), "speaks {}|"
-            "languages: {}")),
+               "English|Polish|Hindi|French|Swahili|Turkish|Welsh|Dutch|Tamil|Czech".split("|"))),
+            "speaks {}|languages: {}")),
     schema("Shipment notice|A parcel is on its way|Freight booked",
            ("tracking_number", CODE, "tracking {}|no. {}"),
            ("sender", COMPANY, "sent by {}|shipper {}|from {}"),
@@ -255,8 +256,8 @@ DOMAINS = (
     schema("Match report|Last night's game|Result",
            ("home_team", CITY, "{} at home|hosts {}"),
            ("away_team", CITY, "against {}|visitors {}"),
-           ("score", same(lambda rng, lex: f"{rng.randint(0, 9)}{rng.choice('-:')}{rng.randint(0, 9)}"), "ended {}|"
-            "final score {}"),
+           ("score", same(lambda rng, lex: f"{rng.randint(0, 9)}{rng.choice('-:')}{rng.randint(0, 9)}"),
+            "ended {}|final score {}"),
            ("scorers", PEOPLE, "goals by {}|scorers: {}"),
            ("venue", PLACE, "played at {}|venue {}"),
            ("date", day, "on {}|date {}"),

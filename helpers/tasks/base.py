@@ -86,6 +86,8 @@ class Task(ABC):
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
+    public_train : str
+        :func:`helpers.data.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
     public_licence, public_citation : str
         Shown whenever the public data is used.
     """
@@ -103,6 +105,7 @@ class Task(ABC):
     sample_file: str
     decodings: tuple[str, ...] = ("free", "schema", "source")
     public_files: tuple[PublicFile, ...] = ()
+    public_train: str = ""
     public_licence: str = ""
     public_citation: str = ""
 

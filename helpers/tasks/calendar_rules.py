@@ -5,7 +5,9 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from helpers.tasks.calendar_surface import Mention, duration_minutes, find_dates, find_durations, find_times, spell_minutes
+from helpers.tasks.calendar_surface import (
+    Mention, duration_minutes, find_dates, find_durations, find_times, spell_minutes,
+)
 from helpers.tasks.calendar_text import FIELDS
 from helpers.text import ABBREVIATIONS, normalise
 
@@ -16,10 +18,12 @@ VIRTUAL = ("virtual", "online", "remote", "video call", "video chat", "phone")
 GROUPS = ("team", "group", "board", "devs", "vendor", "vendors", "clients", "client", "executives", "everyone", "all",
           "stakeholders", "staff", "family", "friends", "colleagues", "finance team", "sales team", "design team",
           "dev team", "marketing team", "leadership team")
-SHORT_NAMES = "Abby Al Bella Ben Beth Dan Ella Evie Jaden Jen Josh Kate Leo Liz Lily Liv Matt Max Mia Nina Raj Sue Zoe".split()
+SHORT_NAMES = "Abby Al Bella Ben Beth Dan Ella Evie Jaden Jen Josh Kate Leo Liz Lily Liv Matt Max Mia Nina Raj Sue " \
+              "Zoe".split()
 _LEAD_IN = re.compile(
-    r"(?:[\s,;:–(-]|\b(?:scheduled|re-?scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?"
-    r"|starting|from|to|by|time|lasting|lasts?|which|and|will|should|be|take|expected|roughly|approximately|approx|nearly"
+    r"(?:[\s,;:–(-]|\b(?:scheduled|re-?scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about"
+    r"|starts?|starting|from|to|by|time|lasting|lasts?|which|and|will|should|be|take|expected|roughly"
+    r"|approx(?:imately)?|nearly"
     rf"|just|only|the|a|an|quick|let's|reserve|block|off|out|keep|cap|make|it|plan\s+for)\b)*(?=\s*{CUT})",
     re.IGNORECASE,
 )
@@ -28,13 +32,30 @@ _GROUP = "|".join(sorted(GROUPS, key=len, reverse=True))
 _PLATFORM = "|".join(PLATFORMS)
 _PERSON = rf"(?:(?:the\s)?(?i:{_GROUP})\b|{_NAME}(?:\s(?!(?i:{_PLATFORM})\b){_NAME})?)"
 _JOIN = r"(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*&\s*|\s*\+\s*)"
-_PEOPLE = re.compile(rf"(?:\b(?:[Ww]ith|[Ww]/|[Aa]ttendees:|[Ii]nvite)|w/)\s*(?P<people>{_PERSON}(?:{_JOIN}{_PERSON})*)")
-_LISTED = re.compile(rf"(?<![\w/])(?P<people>{_NAME}(?:{_JOIN}{_NAME})+)(?=\s*(?:{CUT}|$|\.|\(|via\b|on\b|at\b|online\b|attending\b))")
+_PEOPLE = re.compile(
+    rf"(?:\b(?:[Ww]ith|[Ww]/|[Aa]ttendees:|[Ii]nvite)|w/)\s*(?P<people>{_PERSON}(?:{_JOIN}{_PERSON})*)"
+)
+_LISTED = re.compile(
+    rf"(?<![\w/])(?P<people>{_NAME}(?:{_JOIN}{_NAME})+)"
+    rf"(?=\s*(?:{CUT}|$|\.|\(|via\b|on\b|at\b|online\b|attending\b))"
+)
 _PLACE = re.compile(
     rf"(?<![\w-])(?:(?:hosted|held|live)\s+)?(?:(?:at|via|using|@)|(?:in|on)(?=\s+(?:the\b|[^a-z]|(?i:{_PLATFORM})))"
     rf"|over(?=\s+(?i:{_PLATFORM})))\s+(?P<place>[^{CUT}]+?)"
-    rf"(?=\s*(?:{CUT}|$|,\s*{CUT}|[.](?:\s|$)|\bwith\b|\bw/|,?\s+(?:for|and|from|which|where|to|should|starting|lasting)\b|\())",
+    rf"(?=\s*(?:{CUT}|$|,\s*{CUT}|[.](?:\s|$)|\bwith\b|\bw/|\("
+    r"|,?\s+(?:for|and|from|which|where|to|should|starting|lasting)\b))",
 )
+_PLACE_NOUN = re.compile(
+    r"\b(?:room|rm|hall|office|caf[eé]|coffee|cent(?:er|re)|park|street|st|avenue|ave|road|lane|lab|library|clinic"
+    r"|hotel|school|church|theat(?:er|re)|studio|floor|building|gym|pool|bar|pub|restaurant|house|garden|court|field"
+    r"|pitch|gate|dock|station|museum|gallery|lobby|basement|kitchen|garage|hq|lounge|boardroom|auditorium|hospital|ward|bistro|diner"
+    r"|campus|tower|wing|stadium|market|plaza|square|beach|farm|barn|workshop|canteen|cafeteria|terrace|rooftop)s?\b",
+    re.IGNORECASE,
+)
+_BREAK = re.compile(
+    r"\s*(?:[,;:|]\s|\s[-–—/]\s|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!Prof)\.\s(?=[A-Z]))\s*"
+)
+_HONORIFIC = re.compile(r"^(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Sister|Brother|Father|Rev|Uncle|Aunt|Auntie|Coach)\b")
 _REPEATED = re.compile(r"\b(daily|weekly|bi-?weekly|fortnightly|monthly|every\s+(?:other\s+)?\w+)\b", re.IGNORECASE)
 _DROPPED = re.compile(
     r"^(?:(?:put\s+(?:in|down)|pencil\s+in|book\s+me\s+in\s+for|add\s+(?:a\s+)?time\s+(?:for|to)|book\s+time\s+to)"
@@ -56,7 +77,8 @@ def _foreign_date(text: str) -> Mention | None:
     import dateparser
 
     for match in _FOREIGN_DATE.finditer(text):
-        read = dateparser.parse(match.group(), settings={"DATE_ORDER": "DMY", "REQUIRE_PARTS": ["day", "month", "year"]})
+        settings = {"DATE_ORDER": "DMY", "REQUIRE_PARTS": ["day", "month", "year"]}
+        read = dateparser.parse(match.group(), settings=settings)
         if read:
             return Mention(match.start(), match.end(), match.group(), read.strftime("%d/%m/%Y"), "foreign")
     return None
@@ -104,11 +126,36 @@ def _take(pattern: re.Pattern, text: str, group: str) -> tuple[str | None, str]:
 
 
 def _place_of(segment: str) -> str | None:
-    """The segment as a place: a platform, a virtual place, or a capitalised name."""
-    plain = segment.strip(" .,;–-()")
+    """The segment as a place: a platform, a virtual place, a few words with "room" or the like, a capitalised name."""
+    plain = segment.strip(" .,;|–-()")
     if re.fullmatch(rf"(?:{_PLATFORM}|{'|'.join(VIRTUAL)})", plain, re.IGNORECASE):
         return plain
+    if _PLACE_NOUN.search(plain) and len(plain.split()) <= 5:
+        return plain
     return plain if re.fullmatch(r"[A-Z0-9][\w'&.-]*(?:\s[A-Z0-9&][\w'&.-]*)*", plain) else None
+
+
+def _is_people(chunk: str) -> bool:
+    """Whether every part of an "A, B and C" list looks like a name: capitalised, with a known given name or title."""
+    parts = _split_people(chunk)
+    return bool(parts) and all(
+        re.fullmatch(rf"{_NAME}(?:\s{_NAME}){{0,2}}", part)
+        and (part.split()[0].lower() in first_names() or _HONORIFIC.match(part))
+        for part in parts
+    )
+
+
+def _sort_chunks(action: str, found: dict[str, Any]) -> str:
+    """Sort what commas, dashes and stops divide into people and place by its looks; the first other is the action."""
+    left = []
+    for chunk in filter(None, _BREAK.split(action)):
+        if _is_people(chunk):
+            found["attendees"] = (found["attendees"] or []) + _split_people(chunk)
+        elif not found["location"] and (_PLACE_NOUN.search(chunk) and left or re.fullmatch(_PLATFORM, chunk, re.I)):
+            found["location"] = chunk
+        else:
+            left.append(chunk)
+    return left[0] if left else ""
 
 
 def extract(text: str) -> dict[str, Any]:
@@ -158,11 +205,14 @@ def extract(text: str) -> dict[str, Any]:
     elif place and not (keeps_platform and place.lower() in PLATFORMS):
         found["location"], action = place, action_left.split(CUT)[0].strip(" ,")
     if not found["location"]:
-        found["location"] = _take(_PLACE, tail, "place")[0] or next(filter(None, map(_place_of, segments[1:])), None)
+        found["location"] = _take(_PLACE, tail, "place")[0] or next(
+            filter(None, map(_place_of, _BREAK.split(tail.replace(CUT, ",")))), None)
     if found["location"]:
         found["location"] = re.sub(r"^(?:the|that|a|an)\s+", "", found["location"].strip(" ,.;"))
         if found["location"].split()[-1].lower() in ABBREVIATIONS and f"{found['location']}." in text:
             found["location"] += "."
+    if _BREAK.search(action) or (not people and len(segments) > 1):
+        action = _sort_chunks(" ; ".join([action, *segments[1:]]), found) or action
     words = action.split()
     if not found["attendees"] and len(words) > 1 and words[-1][0].isupper() and words[-1].lower() in first_names():
         found["attendees"], action = [words[-1]], " ".join(words[:-1])

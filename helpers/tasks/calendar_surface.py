@@ -12,8 +12,8 @@ MONTHS = "january february march april may june july august september october no
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 _MONTH = r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?" \
          r"|nov(?:ember)?|dec(?:ember)?"
-_WEEKDAY = r"(?:(?P<weekday>mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?|sat(?:urday)?" \
-           r"|sun(?:day)?)\.?,?\s+(?:the\s+)?)?"
+_WEEKDAY = r"(?:(?P<weekday>mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?" \
+           r"|sat(?:urday)?|sun(?:day)?)\.?,?\s+(?:the\s+)?)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2}|\d{2})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
 _DAY = r"(?P<day>\d{1,2})(?P<ordinal>st|nd|rd|th)?"
 DATE_PATTERNS = {
@@ -24,12 +24,24 @@ DATE_PATTERNS = {
     "Month D, YYYY": rf"{_WEEKDAY}(?P<month>{_MONTH})\.?(?:\s*[-/,.]\s*|\s+|(?=\d))(?:the\s+)?{_DAY}"
                      rf"(?:\s*[-/,.]\s*|\s+){_YEAR}",
 }
+_HOUR_WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
+_MINUTE_WORDS = {"half": 30, "a quarter": 15, "quarter": 15, "five": 5, "ten": 10, "twenty": 20, "twenty-five": 25,
+                 "5": 5, "10": 10, "20": 20, "25": 25, "thirty": 30, "fifteen": 15, "forty-five": 45, "forty five": 45}
+_HALF = r"\s?(?:(?P<half>[ap])(?:\.?\s?m\b\.?|\b)|(?P<part>in\sthe\s(?:morning|afternoon|evening)|at\snight)\b)"
 TIME_PATTERNS = {
-    "12 h": r"(?P<hour>1[0-2]|0?\d)(?:\s?[:.]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?)?\s?(?P<half>[ap])\.?\s?m\b\.?",
+    "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?)?(?:ish)?{_HALF}",
+    "range": r"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?(?:-|–|to)\s?"
+             r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
     "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|[hH](?P<minute_h>[0-5]\d)?)(?:\s?hrs?\b)?",
-    "24 h with dot": r"(?P<hour>[01]\d|2[0-3])\.(?P<minute>[0-5]\d)(?!\s?(?:h|hrs?|hours?)\b)",
+    "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"
+                    r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b)",
+    "in words": r"(?:(?P<past>half|a\squarter|quarter|five|ten|twenty|twenty-five|5|10|20|25)\s"
+                r"(?:(?P<way>past|to)\s)?)?"
+                rf"(?P<spoken>{'|'.join(_HOUR_WORDS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?"
+                rf"(?:\so'?clock)?{_HALF}",
     "word": r"(?P<word>noon|midday|midnight)\b",
+    "24 h with dot": r"(?P<hour>[01]?\d|2[0-3])\.(?P<minute>[0-5]\d)(?!\s?(?:h|hrs?|hours?|km|kg|%)\b)",
 }
 _NUMBER_WORDS = {
     "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
@@ -52,13 +64,12 @@ DURATION_PATTERNS = {
 }
 _FLAGS = re.IGNORECASE
 _DATES = {name: re.compile(rf"(?<![\w/.-]){pattern}(?!\w|[-/]\d)", _FLAGS) for name, pattern in DATE_PATTERNS.items()}
-_TIMES = {name: re.compile(rf"(?<![\w:/,.-]){pattern}(?![\d:])", _FLAGS) for name, pattern in TIME_PATTERNS.items()}
+_TIMES = {name: re.compile(rf"(?<![\w:/,.-]){pattern}(?!\d|:\d)", _FLAGS) for name, pattern in TIME_PATTERNS.items()}
 _DURATIONS = {name: re.compile(rf"(?<![\w.:/]){pattern}", _FLAGS) for name, pattern in DURATION_PATTERNS.items()}
 _FULL_DATES = {name: re.compile(pattern, _FLAGS) for name, pattern in DATE_PATTERNS.items()}
 _FULL_TIMES = {
     **{name: re.compile(pattern, _FLAGS) for name, pattern in TIME_PATTERNS.items()},
-    "compact": re.compile(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs?|hours)?", _FLAGS),
-    "o'clock": re.compile(r"(?P<hour>1[0-2]|0?\d)\s?o'?clock\s?(?P<half>[ap])\.?m\.?", _FLAGS),
+    "compact": re.compile(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)", _FLAGS),
 }
 
 
@@ -102,14 +113,36 @@ def _read_date(match: re.Match) -> str | None:
 
 
 def _read_time(match: re.Match) -> str | None:
-    groups = match.groupdict()
-    if groups.get("word"):
-        return "12:00 AM" if groups["word"].lower() == "midnight" else "12:00 PM"
-    hour, minute = int(groups["hour"]), int(groups.get("minute") or groups.get("minute_h") or 0)
-    half = (groups.get("half") or "").lower()
+    groups = {name: value.lower() for name, value in match.groupdict().items() if value is not None}
+    if "word" in groups:
+        return "12:00 AM" if groups["word"] == "midnight" else "12:00 PM"
+    if "spoken" in groups:
+        clock = _spoken(groups)
+        if clock is None:
+            return None
+        hour, minute = clock
+    else:
+        hour = int(groups.get("hour") or groups["hour_0"])
+        minute = int(groups.get("minute") or groups.get("minute_h") or groups.get("minute_0") or 0)
+    half = groups.get("half", groups.get("end_half", ""))[:1]
+    if "part" in groups:
+        half = "a" if "morning" in groups["part"] or ("night" in groups["part"] and hour in (12, *range(1, 5))) else "p"
+    if "end_half" in groups and "half" not in groups and hour % 12 > int(groups["end_hour"]) % 12:
+        half = "a" if half == "p" else "p"  # "11-2pm" begins in the morning
     if half and hour <= 12:
         hour = hour % 12 + (12 if half == "p" else 0)
     return f"{(hour - 1) % 12 + 1}:{minute:02d} {'PM' if hour >= 12 else 'AM'}"
+
+
+def _spoken(groups: dict[str, str]) -> tuple[int, int] | None:
+    """Hour and minute of "half past three", "ten to four", "seven thirty", "half six" (half past, as in Britain)."""
+    hour = int(groups["spoken"]) if groups["spoken"].isdigit() else _HOUR_WORDS.index(groups["spoken"]) + 1
+    if "past" not in groups:
+        return hour, _MINUTE_WORDS[groups["more"]] if "more" in groups else 0
+    minute = _MINUTE_WORDS[" ".join(groups["past"].split())]
+    if "way" not in groups and minute != 30 or "more" in groups:
+        return None
+    return ((hour - 2) % 12 + 1, 60 - minute) if groups.get("way") == "to" else (hour, minute)
 
 
 def _read_duration(match: re.Match) -> float | None:
@@ -172,13 +205,14 @@ def spell_minutes(minutes: float, in_minutes: bool = False) -> str:
 
 
 def _mentions(text: str, patterns: dict[str, re.Pattern], read) -> list[Mention]:
+    """What the patterns match and can read; of two that overlap the longer ("6-8pm" before "8pm")."""
+    matches = [(match, style) for style, pattern in patterns.items() for match in pattern.finditer(text)]
     found: list[Mention] = []
-    for style, pattern in patterns.items():
-        for match in pattern.finditer(text):
-            value = read(match)
-            if value is not None and all(match.end() <= m.start or match.start() >= m.end for m in found):
-                value = f"{value:g}" if isinstance(value, float) else value
-                found.append(Mention(match.start(), match.end(), match.group(), value, style))
+    for match, style in sorted(matches, key=lambda item: item[0].start() - item[0].end()):
+        value = read(match)
+        if value is not None and all(match.end() <= m.start or match.start() >= m.end for m in found):
+            value = f"{value:g}" if isinstance(value, float) else value
+            found.append(Mention(match.start(), match.end(), match.group(), value, style))
     return sorted(found, key=lambda mention: mention.start)
 
 
@@ -196,8 +230,7 @@ def find_times(text: str) -> tuple[Mention, ...]:
         mention
         for mention in _mentions(text, _TIMES, _read_time)
         if all(mention.end <= date.start or mention.start >= date.end for date in taken)
-        and not ("h" in mention.text.lower() and mention.style == "24 h" and int(mention.text.lower().split("h")[0]
-                 if ":" not in mention.text else 9) < 7)
+        and not re.match(r"0?[1-6]h", mention.text, re.IGNORECASE)
     )
 
 
@@ -213,7 +246,9 @@ def find_durations(text: str) -> tuple[Mention, ...]:
 
 
 def _like_case(word: str, model: str) -> str:
-    return word.upper() if model.isupper() and len(model) > 1 else word.lower() if model.islower() else word.capitalize()
+    if model.isupper() and len(model) > 1:
+        return word.upper()
+    return word.lower() if model.islower() else word.capitalize()
 
 
 def ordinal(day: int) -> str:
@@ -267,6 +302,8 @@ def render_time(hour: int, minute: int, like: str) -> str | None:
     groups = match.groupdict()
     if style == "word":
         return _like_case("noon", like) if (hour, minute) == (12, 0) else None
+    if style in ("range", "in words") or groups.get("part") or groups.get("hour_0") or "ish" in like:
+        return None
     half = groups.get("half")
     shown = (hour - 1) % 12 + 1 if half and style != "24 h with am/pm" else hour
     padded = groups["hour"].startswith("0") or (not half and len(groups["hour"]) == 2)

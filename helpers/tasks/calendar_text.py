@@ -21,15 +21,15 @@ __all__ = [
 FIELDS = ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
 ABBREVIATED = {
     "mtg": "meeting", "mtgs": "meetings", "sess": "session", "conf": "conference", "rm": "room", "appt": "appointment",
-    "dept": "department", "w/": "with", "convo": "conversation", "bday": "birthday", "b'day": "birthday", "1:1": "1-on-1",
-    "mgr": "manager", "pres": "presentation", "wkly": "weekly", "intro": "introduction", "prep": "preparation",
-    "bldg": "building", "eng": "engineering", "engg": "engineering", "mktg": "marketing", "conf.": "conference",
+    "dept": "department", "w/": "with", "convo": "conversation", "bday": "birthday", "b'day": "birthday",
+    "1:1": "1-on-1", "mgr": "manager", "pres": "presentation", "wkly": "weekly", "intro": "introduction",
+    "prep": "preparation", "bldg": "building", "eng": "engineering", "engg": "engineering", "mktg": "marketing", "conf.": "conference",
 }
 # Abbreviations that train labels spell out in the value (mtg 6 times in 14, sess. always).
 REWRITES: dict[str, tuple[str, ...]] = {"mtg": ("meeting",), "Mtg": ("Meeting",), "sess": ("session",)}
 LEAD = re.compile(
-    r"^(?:please\s+)?(?:re-?schedule|schedule|book|set\s*up|set|plan|arrange|organi[sz]e|add|put\s+(?:in|down)|pencil\s+in"
-    r"|block(?:\s+(?:out|off))?|reserve|list|create|make|hold)\b"
+    r"^(?:please\s+)?(?:re-?schedule|schedule|book|set\s*up|set|plan|arrange|organi[sz]e|add|put\s+(?:in|down)"
+    r"|pencil\s+in|block(?:\s+(?:out|off))?|reserve|list|create|make|hold)\b"
     r"(?:\s+me\s+in)?"
     r"(?:\s+(?:an?\s+|some\s+)?(?:placeholder|time\s+slot|slot|time|spot)(?:\s+(?:for|to))?\b)?"
     r"(?:\s+for\b)?(?:\s+(?:an?|the|our|my|next))*\s+(?=\w)",
@@ -38,7 +38,7 @@ LEAD = re.compile(
 _ARTICLE = re.compile(r"^(?:the|an?|our|my|that|this)\s+", re.IGNORECASE)
 _PREPOSITION = re.compile(r"^(?:at|in|on|via|over|using|through|@)\s+", re.IGNORECASE)
 _RECURRENCE = (
-    (re.compile(r"(?:every|each)\s+(?:other|2|two|second)\s+week|bi-?weekly|fortnight(?:ly)?|every 2 weeks"), "biweekly"),
+    (re.compile(r"(?:every|each)\s+(?:other|2|two|second)\s+weeks?|bi-?weekly|fortnight(?:ly)?"), "biweekly"),
     (re.compile(r"(?:every|each)\s+(?:week)?day|daily"), "daily"),
     (re.compile(r"(?:every|each|once a)\s+week|weekly"), "weekly"),
     (re.compile(r"(?:every|each|once a)\s+month|monthly"), "monthly"),
@@ -81,7 +81,8 @@ def equivalent(name: str, left: str, right: str) -> bool:
     elif name in ("location", "attendees"):
         left, right = (_ARTICLE.sub("", _PREPOSITION.sub("", _plain(value))) for value in (left, right))
     elif name == "notes":
-        left, right = (re.sub(r"^(?:to|for|about|re)\s+(?:the\s+|an?\s+)?", "", _plain(value)) for value in (left, right))
+        cue = re.compile(r"^(?:to|for|about|re)\s+(?:the\s+|an?\s+)?")
+        left, right = (cue.sub("", _plain(value)) for value in (left, right))
     return bool(left) and left == right
 
 
@@ -92,12 +93,12 @@ def _frequency(value: str) -> str:
 
 def _abbreviated_spans(value: str, text: str) -> list[tuple[int, int]]:
     """Spans of the text that give the value once abbreviations are spelt out ("Strategy mtg" → "Strategy meeting")."""
-    words = [
-        rf"(?:{re.escape(word)}|{'|'.join(re.escape(short) for short, long in ABBREVIATED.items() if long == word.lower())})"
-        if word.lower() in ABBREVIATED.values() else re.escape(word)
-        for word in value.split()
-    ]
-    return [match.span() for match in re.finditer(r"(?<!\w)" + r"\.?\s".join(words) + r"(?!\w)\.?", text, re.IGNORECASE)]
+    words = []
+    for word in value.split():
+        writings = [word, *(short for short, long in ABBREVIATED.items() if long == word.lower())]
+        words.append(f"(?:{'|'.join(map(re.escape, writings))})")
+    pattern = r"(?<!\w)" + r"\.?\s".join(words) + r"(?!\w)\.?"
+    return [match.span() for match in re.finditer(pattern, text, re.IGNORECASE)]
 
 
 def _candidates(name: str, value: str, text: str) -> list[tuple[int, int]]:
@@ -140,8 +141,8 @@ def align(example: Example) -> dict[str, list[tuple[int, int]]]:
     spans: dict[str, list[tuple[int, int]]] = {name: [] for name in FIELDS}
     taken: list[tuple[int, int]] = []
 
-    def free(span: tuple[int, int]) -> bool:
-        return all(span[1] <= start or span[0] >= end for start, end in taken)
+    def free(span: tuple[int, int], others: list[tuple[int, int]]) -> bool:
+        return all(span[1] <= start or span[0] >= end for start, end in others)
 
     def order(name: str) -> tuple[int, int]:
         fixed = ("date", "time").index(name) if name in ("date", "time") else 2
@@ -153,7 +154,7 @@ def align(example: Example) -> dict[str, list[tuple[int, int]]]:
         found: list[tuple[int, int]] = []
         values = target[name] if isinstance(target[name], list) else [target[name]]
         for value in values:
-            options = [s for s in _candidates(name, value, text) if free(s) and all(s[1] <= a or s[0] >= b for a, b in found)]
+            options = [span for span in _candidates(name, value, text) if free(span, taken + found)]
             if not options:
                 break
             after = [span for span in options if not found or span[0] >= found[-1][1]]

@@ -1,0 +1,232 @@
+"""The sentences under tables and figures of stages 05 and 06: each number in them is read from the table it is given."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from helpers.confidence import coverage_at
+from helpers.inspection import copied_share
+
+
+def percent(share: float) -> str:
+    """`0.8319` → `83.2 %`."""
+    return "unknown" if pd.isna(share) else f"{100 * share:.1f} %"
+
+
+def name(variant: str) -> str:
+    """A variant as prose writes it."""
+    return f"*{variant.replace('_', ' ')}*"
+
+
+def names(variants: Sequence[str]) -> str:
+    """Several variants as prose lists them."""
+    listed = [name(variant) for variant in variants]
+    return listed[0] if len(listed) == 1 else f"{', '.join(listed[:-1])} and {listed[-1]}"
+
+
+def p_value(p: float) -> str:
+    """A p-value with two significant digits, or its bound."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+# -- stage 05 ---------------------------------------------------------------------------------------------------------
+def decoding_times(times: pd.DataFrame) -> str:
+    """What the constraints cost, from :func:`helpers.evaluation.decode_all`."""
+    rates = times.groupby("decoding", sort=False)[["rows", "seconds"]].sum()
+    speed = (rates["rows"] / rates["seconds"]).round(1)
+    parts = ", ".join(f"{way} {rate:g}" for way, rate in speed.items())
+    return f"Rows decoded a second: {parts}."
+
+
+def choice(table: pd.DataFrame, best: str, same_rows: bool) -> str:
+    """Which variant was chosen and by how much, from :func:`helpers.evaluation.validation_table`."""
+    scores = table["exact_match"]
+    others = scores.drop(best)
+    text = f"The validation part chooses {name(best)} with {percent(scores[best])} exact match"
+    if len(others) and others.max() == scores[best]:
+        text += f", level with {name(others.idxmax())}, so field accuracy and then the name decide"
+    elif len(others):
+        text += f", {100 * (scores[best] - others.max()):.1f} points before {name(others.idxmax())}"
+    if same_rows:
+        text += (". **Mind:** this data has no test part, so the rows that choose are also the rows that are scored, "
+                 "and the best variant's score below is a little too good")
+    return text + "."
+
+
+def headline(table: pd.DataFrame, best: str, baseline: str, rows: int) -> str:
+    """Best variant against best baseline, from :func:`helpers.evaluation.comparison_table`."""
+    one, other = table.loc[best], table.loc[baseline]
+    apart = one["low"] > other["high"] or other["low"] > one["high"]
+    return (f"On {rows} rows {name(best)} gets **{percent(one['exact_match'])}** of the rows right in every field "
+            f"(95 % interval {percent(one['low'])} to {percent(one['high'])}); the best system without training, "
+            f"{name(baseline)}, gets {percent(other['exact_match'])}. The two intervals "
+            f"{'do not overlap' if apart else 'overlap'}.")
+
+
+def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame) -> str:
+    """What constraints add, from :func:`helpers.evaluation.decoding_table` of exact match and JSON validity."""
+    first, last = exact.columns[0], exact.columns[-1]
+    if first == last:
+        return f"This task has one way of decoding, *{first}*."
+    gains = exact[last] - exact[first]
+    most = gains.idxmax()
+    return (f"From *{first}* to *{last}* decoding, valid output goes from {percent(validity[first].mean())} to "
+            f"{percent(validity[last].mean())} on average over variants, exact match from {percent(exact[first].mean())} "
+            f"to {percent(exact[last].mean())}; {name(most)} changes most, by {100 * gains[most]:+.1f} points.")
+
+
+def field_extremes(table: pd.DataFrame) -> str:
+    """Strongest and weakest field, from per-field scores."""
+    scored = table[table["support"] > 0]["f1"].dropna()
+    if scored.empty:
+        return "No field has a value in these labels."
+    low, high = scored.idxmin(), scored.idxmax()
+    if scored[low] == scored[high]:
+        return f"All fields have the same F1, {scored[low]:.3f}."
+    return (f"The weakest field is **{low}** (F1 {scored[low]:.3f}, {table.loc[low, 'support']:.0f} values), the "
+            f"strongest **{high}** (F1 {scored[high]:.3f}). An F1 on few values is itself a rough number.")
+
+
+def paired_test(row: Mapping[str, Any], left: str, right: str) -> str:
+    """One line of :func:`helpers.evaluation.compare_variants` in words."""
+    sure = "could well be chance" if row["p_permutation"] >= 0.05 else "is more than chance would give"
+    return (f"On the same rows {name(left)} is right where {name(right)} is wrong {row['wins']:.0f} times, the other "
+            f"way round {row['losses']:.0f} times: a difference of {100 * row['difference']:+.1f} points (95 % interval "
+            f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}), which {sure} ({p_value(row['p_permutation'])}, "
+            f"paired permutation; {p_value(row['p_mcnemar'])}, McNemar). Cohen's h is {row['cohens_h']:.2f}: a "
+            f"{row['effect']} effect.")
+
+
+def cheapest(costs: pd.DataFrame) -> str:
+    """Fastest to train and smallest variant, from :func:`helpers.evaluation.cost_table`."""
+    parts = []
+    for column, words, unit in (("train_seconds", "Fastest to train", "s"), ("megabytes", "Smallest on disk", "MB"),
+                                ("trainable", "Fewest trained parameters", "parameters")):
+        known = costs[column].dropna()
+        if len(known):
+            parts.append(f"{words}: {name(known.idxmin())} ({known.min():,.3g} {unit})" if column != "trainable" else
+                         f"{words}: {name(known.idxmin())} ({known.min():,.0f})")
+    return "; ".join(parts) + "." if parts else "No costs were recorded."
+
+
+def published(table: pd.DataFrame | None) -> str:
+    """Where the run stands among published results, from :func:`helpers.evaluation.published_table`."""
+    if table is None:
+        return ("**Not shown:** published results stand beside ours only when the run is on that public data; this run "
+                "is on other data, whose numbers could not be compared.")
+    known = table["exact_match"].dropna() if "exact_match" in table else pd.Series(dtype=float)
+    if len(known) < 2:
+        return "None of the published results gives an exact match."
+    ours, theirs = known.iloc[0], known.iloc[1:]
+    return (f"The best published exact match on this data is {percent(theirs.max())} ({theirs.idxmax()}); this run is "
+            f"{100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies.")
+
+
+# -- stage 06 ---------------------------------------------------------------------------------------------------------
+def label_suspicion(table: pd.DataFrame, conflicts: pd.DataFrame, values: int) -> str:
+    """Labels in doubt, from :func:`helpers.label_errors.suspected_labels` and `neighbour_conflicts`."""
+    issues, marked = int(table["issue"].sum()), int(table["suspect"].sum())
+    return (f"Model and label disagree on {len(table)} of {values} fields. Confident learning holds {issues} of these "
+            f"for doubtful labels, and for **{marked}** something besides the model agrees. {len(conflicts)} fields are "
+            "labelled unlike a near-alike text.")
+
+
+def error_classes(counts: pd.DataFrame) -> str:
+    """Largest class and field, from :func:`helpers.mistakes.error_counts`."""
+    total = int(counts.to_numpy().sum())
+    if not total:
+        return "There is no error to class."
+    kinds, fields = counts.sum(), counts.sum(axis=1)
+    return (f"Of **{total}** wrong fields most are of the class *{kinds.idxmax()}* ({int(kinds.max())}, "
+            f"{percent(kinds.max() / total)}), and most are in *{fields.idxmax()}* ({int(fields.max())}).")
+
+
+def slices(table: pd.DataFrame, least: int = 5) -> str:
+    """Hardest slice of at least `least` rows, and whether it stands out, from :func:`helpers.mistakes.slice_table`."""
+    large = table[table["n"] >= least]
+    if large.empty:
+        return "No slice holds enough rows to say anything."
+    worst = large.loc[large["score"].idxmin()]
+    if worst["score"] == large["score"].max():
+        return f"All slices score the same, {percent(worst['score'])}."
+    first = table[table["slice"] == table["slice"].iloc[0]]  # the slices of one kind hold every row
+    overall = (first["score"] * first["n"]).sum() / first["n"].sum()
+    stands_out = "lies below" if worst["high"] < overall else "includes"
+    return (f"The hardest slice is *{worst['slice']}: {worst['value']}* with {percent(worst['score'])} of "
+            f"{worst['n']:.0f} rows; its interval {stands_out} the score of all rows ({percent(overall)}).")
+
+
+def patterns(pairs: pd.DataFrame, edges: pd.DataFrame) -> str:
+    """The commonest confusion and edge, from :func:`helpers.mistakes.frequent_pairs` and `edge_words`."""
+    if pairs.empty:
+        return "There is no pattern, as there is no error."
+    text = "No confusion of one value with another occurs twice"
+    if pairs["count"].max() > 1:
+        top = pairs.iloc[0]
+        text = (f"The most frequent confusion is in *{top['field']}*: “{top['gold'] or 'nothing'}” → "
+                f"“{top['predicted'] or 'nothing'}” ({top['count']}×)")
+    if len(edges) and edges["count"].max() > 1:
+        top = edges.iloc[0]
+        return (f"{text}; the edge that is misplaced most often is the {top['edge']} of *{top['field']}*, where the "
+                f"prediction {top['change']} “{top['words']}” ({top['count']}×).")
+    return f"{text}, and no word is kept or dropped twice at an edge."
+
+
+def forgiven(line: Mapping[str, float], rows: int) -> str:
+    """What equivalence forgives, one line of :func:`helpers.mistakes.equivalence_table`."""
+    if not line["convention_share"]:
+        return (f"Counting values that mean the same as right changes nothing: none of the {rows} rows is wrong in form "
+                "only, so no clash of conventions shows here.")
+    return (f"Counting values that mean the same as right lifts exact match from {percent(line['exact_match'])} to "
+            f"**{percent(line['equivalent_match'])}**. The {round(line['convention_share'] * rows)} rows between the two "
+            f"({percent(line['convention_share'])}) are wrong in form only: this estimates how many rows are labelled by "
+            "another convention than the one that the model learnt.")
+
+
+def fragility(table: pd.DataFrame) -> str:
+    """Most harmful perturbation, from :func:`helpers.robustness.robustness_table`."""
+    if table.empty:
+        return "No perturbation fits these rows."
+    worst = table.loc[table["difference"].idxmin()]
+    if worst["difference"] >= 0:
+        return f"None of the {len(table)} perturbations lowers exact match."
+    harmful = table.index[table["difference_high"] < 0]
+    listed = names(list(harmful)) if len(harmful) else "none"
+    return (f"{name(table['difference'].idxmin())} costs most: {percent(worst['clean'])} → {percent(worst['score'])}, "
+            f"{100 * worst['difference']:+.1f} points (95 % interval {100 * worst['difference_low']:+.1f} to "
+            f"{100 * worst['difference_high']:+.1f}). Perturbations whose whole interval is below zero: {listed}.")
+
+
+def calibration(frame: pd.DataFrame, error: float) -> str:
+    """Over- or underconfidence, from :func:`helpers.confidence.confidence_frame` and its calibration error."""
+    if frame.empty:
+        return "These predictions carry no confidence."
+    sure, right = frame["confidence"].mean(), frame["right"].mean()
+    word = "surer than it is right" if sure > right + 0.005 else "less sure than it is right" if sure < right - 0.005 \
+        else "as sure as it is right"
+    return (f"Over all fields the model states {percent(sure)} and is right in {percent(right)}: on average it is "
+            f"**{word}**. The expected calibration error is {error:.3f}.")
+
+
+def selective(curve: pd.DataFrame, risk: float = 0.05) -> str:
+    """How many rows could go unread at a tolerated error rate, from :func:`helpers.confidence.risk_coverage`."""
+    kept = coverage_at(curve, risk)
+    if curve.empty:
+        return "There is no confidence to rank by."
+    if kept["coverage"] == 1:
+        return f"All rows can be accepted: their error rate is {percent(kept['risk'])} as it is."
+    if not kept["coverage"]:
+        return f"No threshold on the confidence of a row keeps the error rate at or below {percent(risk)}."
+    return (f"Accepting only rows with a confidence of at least {kept['threshold']:.3f} keeps "
+            f"**{percent(kept['coverage'])}** of them at an error rate of {percent(kept['risk'])} (all rows: "
+            f"{percent(curve['risk'].iloc[-1])}). The threshold was read off these rows; on new rows it will do a little "
+            "worse.")
+
+
+def copying(tokens_in: Sequence[str], tokens_out: Sequence[str], matrix: Any) -> str:
+    """How much of the attention on one row looks like copying."""
+    share = copied_share(tokens_in, tokens_out, matrix)
+    return (f"{percent(share)} of the {len(tokens_out)} tokens written into values look most at the same token in the "
+            "text or at the one before it.")

@@ -1,0 +1,187 @@
+"""Predictions of trained variants and baselines, and the files that hold them."""
+from __future__ import annotations
+
+import gc
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Sequence
+
+import torch
+
+from helpers.config import Run, UserError
+from helpers.data import read_jsonl, write_jsonl
+from helpers.generate import encode_prompt, predict_texts
+from helpers.models import load_base, load_finetuned, load_tokenizer
+from helpers.tasks import Example
+
+FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
+
+
+def predictions_path(run: Run, name: str, part: str = "scored") -> Path:
+    """File of one system's predictions on a part."""
+    return run.path(FOLDERS[part], f"{name}.jsonl")
+
+
+def write_predictions(run: Run, name: str, records: Sequence[dict[str, Any]], part: str = "scored") -> Path:
+    """Write one line a row: `id`, `prediction` (null where nothing valid came out), `raw`, `confidence`."""
+    keys = ("id", "prediction", "raw", "confidence")
+    return write_jsonl(predictions_path(run, name, part), [{key: record.get(key) for key in keys} for record in records])
+
+
+def read_predictions(run: Run, name: str, part: str = "scored") -> list[dict[str, Any]]:
+    """The records of :func:`write_predictions`.
+
+    Raises
+    ------
+    UserError
+        If the system has made none.
+    """
+    path = predictions_path(run, name, part)
+    if not path.exists():
+        raise UserError(f"{path} is missing: run the stage that makes it first (03 for baselines, 05 for variants)")
+    return read_jsonl(path)
+
+
+def variants_trained(run: Run) -> list[str]:
+    """Variants of the task that stage 04 has finished, in the task's order."""
+    return [name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()]
+
+
+@lru_cache(maxsize=1)
+def _cached_model(folder: Path, stamp: float, run_key: tuple, four_bit: bool):
+    run = Run(task=run_key[0], profile=run_key[1], data=run_key[2], out=run_key[3], settings=run_key[4])
+    return load_finetuned(run, folder, four_bit), load_tokenizer(run)
+
+
+def load_variant(run: Run, variant: str):
+    """(model, tokenizer) of a trained variant, adapter merged; the last one stays in memory.
+
+    Raises
+    ------
+    UserError
+        If stage 04 has not finished the variant.
+    """
+    import json
+
+    folder = run.dir / "checkpoints" / variant
+    done = folder / "finished.json"
+    if not done.exists():
+        raise UserError(f"variant {variant!r} is not trained: run notebook 04_train_lora first")
+    note = json.loads(done.read_text(encoding="utf-8"))["result"]["note"]
+    key = (run.task.name, run.profile, run.data, run.out, json.dumps(run.settings, sort_keys=True))
+    return _cached_model(folder / "best", done.stat().st_mtime, key, "4-bit" in note and "plain" not in note)
+
+
+def predict_variant(run: Run, variant: str, examples: Sequence[Example], constraint: str = "source",
+                    progress: bool = True) -> list[dict[str, Any]]:
+    """Predictions of a trained variant for examples, in their order.
+
+    Parameters
+    ----------
+    constraint : str
+        `free`, `schema` or `source`; see :func:`helpers.generate.predict_texts`.
+    """
+    model, tokenizer = load_variant(run, variant)
+    return with_ids(examples, predict_texts(
+        model, tokenizer, run.task, [e.text for e in examples], constraint, run["max_new_tokens"],
+        run["generation_batch_size"], progress=f"{variant}@{constraint}" if progress else None))
+
+
+def with_ids(examples: Sequence[Example], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The records with the row index of their example in front."""
+    return [{"id": example.id, **record} for example, record in zip(examples, records)]
+
+
+# -- baselines --------------------------------------------------------------------------------------------------------
+def predict_rules(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """The task's rules: they write no text and know no confidence."""
+    task = run.task
+    return [{"id": e.id, "prediction": (answer := task.rules(e.text)), "raw": None,
+             "confidence": None} for e in examples]
+
+
+def pick_shots(run: Run, train: Sequence[Example], count: int) -> list[Example]:
+    """Few-shot examples: the train rows that together show most fields, shorter ones first (no validation row)."""
+    pool = sorted(train, key=lambda e: (-sum(map(bool, run.task.values(e.target).values())), len(e.text), e.id))
+    step = max(1, len(pool) // (2 * max(count, 1)))  # from full rows down to rows of average fullness
+    return [pool[index * step] for index in range(min(count, len(pool)))]
+
+
+def few_shot_prefix(run: Run, shots: Sequence[Example]) -> str:
+    """Solved examples as the text that stands before every prompt."""
+    task = run.task
+    return "".join(f"{task.prompt(shot.text)}{task.completion(shot.target)}\n\n" for shot in shots)
+
+
+def predict_base(run: Run, examples: Sequence[Example], shots: Sequence[Example] = ()) -> list[dict[str, Any]]:
+    """The untuned base model on the task's prompt, after `shots` solved examples that are read once."""
+    model, tokenizer = load_base(run), load_tokenizer(run)
+    prefix = few_shot_prefix(run, shots)
+    name = f"base, {len(shots)} shots"
+    records = predict_texts(model, tokenizer, run.task, [e.text for e in examples], "free", run["max_new_tokens"],
+                            run["generation_batch_size"], prefix=prefix, progress=name)
+    del model
+    gc.collect()
+    return with_ids(examples, records)
+
+
+def predict_server(run: Run, examples: Sequence[Example], shots: Sequence[Example], base_url: str,
+                   model: str) -> list[dict[str, Any]]:
+    """A prompted LLM behind an OpenAI-compatible server (Ollama, vLLM, llama.cpp …), temperature 0.
+
+    Raises
+    ------
+    UserError
+        If the server does not answer.
+    """
+    import os
+
+    from openai import OpenAI, OpenAIError
+    from tqdm.auto import tqdm
+
+    task = run.task
+    client = OpenAI(base_url=base_url, api_key=os.environ.get("LLM_API_KEY", "none"), timeout=120, max_retries=1)
+    system = f"{task.description} Answer with the JSON alone. Absent values are null."
+    solved = [message for shot in shots for message in (
+        {"role": "user", "content": task.prompt(shot.text)},
+        {"role": "assistant", "content": task.completion(shot.target)})]
+    records = []
+    for example in tqdm(examples, desc=model):
+        messages = [{"role": "system", "content": system}, *solved, {"role": "user", "content": task.prompt(example.text)}]
+        try:
+            answer = client.chat.completions.create(model=model, messages=messages, temperature=0, seed=run.seed)
+        except OpenAIError as error:
+            raise UserError(f"LLM_BASE_URL={base_url}: {error}; start the server or unset LLM_BASE_URL") from None
+        raw = (answer.choices[0].message.content or "").strip().removeprefix("```json").removesuffix("```").strip()
+        prediction, kind = task.parse_output(raw)
+        records.append({"prediction": prediction, "raw": raw, "error": kind, "confidence": None})
+    return with_ids(examples, records)
+
+
+# -- a look inside ----------------------------------------------------------------------------------------------------
+@torch.inference_mode()
+def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], list[str], torch.Tensor]:
+    """Attention from each written token to each input token.
+
+    Returns
+    -------
+    tokens_in, tokens_out : list of str
+    matrix : FloatTensor (len(tokens_out), len(tokens_in))
+        For each pair the largest weight over layers and heads: copying is the work of a few heads, which a
+        mean would hide.
+    """
+    model, tokenizer = load_variant(run, variant)
+    record = predict_variant(run, variant, [example], progress=False)[0]
+    prompt = encode_prompt(tokenizer, run.task.prompt(example.text))
+    output = tokenizer(record["raw"], add_special_tokens=False)["input_ids"]
+    implementation = model.config._attn_implementation
+    model.set_attn_implementation("eager")  # fused attention keeps no weights
+    try:
+        result = model(input_ids=torch.tensor([prompt + output], device=model.device), output_attentions=True)
+    finally:
+        model.set_attn_implementation(implementation)
+    weights = torch.stack([layer[0].float().amax(0) for layer in result.attentions]).amax(0).cpu()
+    # the row that predicts a token is the one before it
+    matrix = weights[len(prompt) - 1:len(prompt) + len(output) - 1, :len(prompt)]
+    pieces = [tokenizer.decode([token]) for token in prompt], [tokenizer.decode([token]) for token in output]
+    return pieces[0], pieces[1], matrix

@@ -1,0 +1,197 @@
+"""The report: one self-contained HTML document for each task, and an index over all of them.
+
+Run as: python -m helpers.report calendar [OUT]   (after ./run_all.sh; OUT is the folder that holds artifacts/)
+"""
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+from bs4 import BeautifulSoup
+from markupsafe import Markup
+
+from helpers import plots
+from helpers.config import ROOT, TASK_NAMES, Run, UserError
+from helpers.display import figure_html, words
+from helpers.document import Document, cite, frame_images, render
+from helpers.study import Study, command, manifest_tables, numbers, read_study
+
+TEMPLATES = Path(__file__).resolve().parent / "report_template"
+MAX_MEGABYTES = 4.0
+SPELLED = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def _count(value: Any) -> str:
+    """A number of things with thousands separators; a dash where it is not known."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _amount(value: Any) -> str:
+    """A quantity with three digits; a dash where it is not known."""
+    return "–" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+@lru_cache(maxsize=1)
+def _templates() -> jinja2.Environment:
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
+                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {
+        "words": words, "count": _count, "amount": _amount,
+        "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "spelled": lambda number: SPELLED[number] if number < len(SPELLED) else str(number)}
+    environment.globals |= {"style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+                            "script": Markup((TEMPLATES / "script.js").read_text(encoding="utf-8"))}
+    return environment
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file at once, so that a reader never sees half a report."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
+
+
+def report_numbers(run: Run) -> dict[str, float]:
+    """The numbers that the report of a run may show in its headline, from metrics.json: dotted key → value.
+
+    Every one of them stands in the HTML as `<data value="…" data-key="…">`.
+    """
+    return numbers(read_study(run.root, run.task.name)[0])
+
+
+def executed_notebooks(root: Path, name: str) -> list[Path]:
+    """The executed notebooks of a task, in order."""
+    return sorted((root / "artifacts" / name / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+# -- one task ---------------------------------------------------------------------------------------------------------
+def task_page(run: Run, study: Study, document: Document) -> str:
+    """HTML of the document of one task."""
+    references = json.loads((TEMPLATES / "references.json").read_text(encoding="utf-8"))
+    body, cited = cite(document.body, references)
+    return _templates().get_template("task.html").render(
+        study=study, body=Markup(body), contents=document.contents, references=cited, seed=run.seed,
+        figure_count=len(document.figures), table_count=len(document.tables), command=command(run),
+        manifest=manifest_tables(run))
+
+
+# -- all tasks --------------------------------------------------------------------------------------------------------
+def _score_figure(study: Study) -> str:
+    """Headline scores of all variants with their intervals, drawn from metrics.json."""
+    names = [name for name in study.default_names if study.headline in study.variants[name].get("ci95", {})]
+    rows = [(study.variants[name][study.headline], *study.variants[name]["ci95"][study.headline]) for name in names]
+    frame = pd.DataFrame(rows, index=names, columns=["score", "low", "high"])
+    published = {row["system"]: row[study.headline] for row in study.published if row.get(study.headline) is not None}
+    over = "above" if study.gain > 0 else "not above"
+    caption = f"The best fine-tuned variant, {words(study.best)}, is {over} the strongest system without training" + (
+        f", {words(study.baseline)}." if study.baseline else ".")
+    return figure_html(plots.score_intervals(frame, words(study.headline), published), caption, f"{study.name}-scores")
+
+
+def _cost_figure(study: Study) -> str | None:
+    """Score against training time and size, for the variants whose costs are known."""
+    known = [name for name in study.trained
+             if study.cost(name, "train_seconds") is not None and study.cost(name, "size_mb") is not None]
+    if not known:
+        return None
+    frame = pd.DataFrame({"seconds": [study.cost(name, "train_seconds") for name in known],
+                          "megabytes": [study.cost(name, "size_mb") for name in known],
+                          "score": [study.variants[name][study.headline] for name in known]}, index=known)
+    cheapest = frame["seconds"].idxmin()
+    caption = (f"What the variants cost: training time, size on disk and {words(study.headline)}. Fastest to train: "
+               f"{words(cheapest)}, {frame.loc[cheapest, 'seconds']:,.0f} s.")
+    return figure_html(plots.cost_scatter(frame), caption, f"{study.name}-costs")
+
+
+def _error_figure(study: Study, document: Document) -> str | None:
+    """The document's figure of error classes, with its caption but not its number."""
+    name = next((name for name in document.figures if re.search("error", name)), None)
+    if name is None:
+        return None
+    figure = BeautifulSoup(document.figures[name][1], "html.parser").figure
+    figure["id"] = f"figure-{study.name}-{name}"
+    for label in figure("span", class_="label"):
+        label.decompose()
+    return str(figure)
+
+
+def index_page(run: Run, documents: dict[str, Document]) -> str:
+    """HTML of the index over every task that has metrics under `artifacts/`; `documents` holds what is rendered."""
+    studies = []
+    for name in TASK_NAMES:
+        if not (run.root / "artifacts" / name / "metrics.json").exists():
+            continue
+        study, _ = read_study(run.root, name)
+        if not study.best or study.best not in study.variants:
+            continue
+        if (run.report_dir / f"{name}.html").exists() or name in documents:
+            study.document = f"{name}.html"
+        document = documents.get(name) or render(executed_notebooks(run.root, name))
+        figures = (_score_figure(study), _cost_figure(study), _error_figure(study, document))
+        study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
+        studies.append(study)
+    return _templates().get_template("index.html").render(studies=studies, command=command(run))
+
+
+def number_captions(page: str) -> str:
+    """Put "Figure N" and "Table N" before the captions that have no number yet."""
+    soup = BeautifulSoup(page, "html.parser")
+    for kind, css in (("Figure", "study-figure"), ("Table", "study-table")):
+        for number, figure in enumerate(soup("figure", class_=css), start=1):
+            caption = figure.find("figcaption")
+            if caption and not caption.find("span", class_="label"):
+                label = soup.new_tag("span", attrs={"class": "label"})
+                label.string = f"{kind} {number}."
+                caption.insert(0, label)
+                caption.insert(1, " ")
+    return str(soup)
+
+
+def build(run: Run) -> Path:
+    """Write `report/<task>.html` and `report/index.html` from what the stages left in `artifacts/`.
+
+    Returns
+    -------
+    Path
+        The document of the task.
+
+    Raises
+    ------
+    UserError
+        If no notebook of the task has been executed, or one of them cannot be read.
+    """
+    name = run.task.name
+    notebooks = executed_notebooks(run.root, name)
+    if not notebooks:
+        raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
+    try:
+        document = render(notebooks)
+    except ValueError as error:
+        raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
+    study, _ = read_study(run.root, name)
+    path = run.report_dir / f"{name}.html"
+    _write(path, task_page(run, study, document))
+    _write(run.report_dir / "index.html", number_captions(index_page(run, {name: document})))
+    megabytes = path.stat().st_size / 1e6
+    print(f"{path}: {megabytes:.2f} MB, {len(document.figures)} figures, {len(document.tables)} tables")
+    if megabytes > MAX_MEGABYTES:
+        print(f"the report is over {MAX_MEGABYTES:g} MB: leave out large outputs in the notebooks")
+    return path
+
+
+if __name__ == "__main__":
+    given = sys.argv[1] if len(sys.argv) > 1 else TASK_NAMES[0]
+    base = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else ROOT
+    try:
+        _, found = read_study(base, given)
+        build(found or Run(task=given, out=str(base)))
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,270 @@
+"""What the report says of one task in numbers: everything is read from its metrics, costs and manifest files."""
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helpers.config import Run, UserError
+from helpers.display import words
+from helpers.environment import read_json
+
+HEADLINE = "exact_match"
+COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
+
+
+@dataclass
+class Study:
+    """One task's results, ready for the templates.
+
+    Parameters
+    ----------
+    name, title, description, profile : str
+    trained : tuple of str
+        Fine-tuned variants that have scores, in the task's order.
+    variants : dict
+        Name → metrics, as in metrics.json.
+    best, baseline : str or None
+        Best variant on validation; strongest variant that was not trained.
+    costs : dict
+        Name → costs, as in costs.json.
+    """
+
+    name: str
+    title: str
+    description: str
+    profile: str
+    source: str
+    rows: int | None
+    fingerprint: str
+    model: str
+    trained: tuple[str, ...]
+    variants: dict[str, dict[str, Any]]
+    best: str | None
+    costs: dict[str, dict[str, Any]]
+    published: list[dict[str, Any]] = field(default_factory=list)
+    headline: str = HEADLINE
+    document: str | None = None
+    figures: list[str] = field(default_factory=list)
+
+    @property
+    def baseline(self) -> str | None:
+        """Strongest system that was not trained, by the headline score; ties go to the first name."""
+        names = [name for name in self.default_names if name not in self.trained]
+        scored = [name for name in names if self.variants[name].get(self.headline) is not None]
+        return min(scored, key=lambda name: (-self.variants[name][self.headline], name), default=None)
+
+    @property
+    def gain(self) -> float:
+        """Headline score of the best variant minus that of the strongest baseline (0 where there is none)."""
+        if not self.best or not self.baseline:
+            return 0.0
+        return self.variants[self.best][self.headline] - self.variants[self.baseline][self.headline]
+
+    @property
+    def default_names(self) -> list[str]:
+        """Baselines, then trained variants, each in its default decoding."""
+        names = [name for name in self.variants if "@" not in name]
+        return [name for name in names if name not in self.trained] + list(self.trained)
+
+    @property
+    def columns(self) -> list[str]:
+        """Scores shown, headline first: those that any variant has."""
+        wanted = dict.fromkeys((self.headline, *COLUMNS))
+        return [name for name in wanted if any(one.get(name) is not None for one in self.variants.values())]
+
+    @property
+    def published_columns(self) -> list[str]:
+        """Scores that any published result has and we measure."""
+        return [name for name in self.columns if any(row.get(name) is not None for row in self.published)]
+
+    def _field_extreme(self, pick: Any) -> tuple[str, float] | None:
+        fields = self.variants.get(self.best or "", {}).get("fields") or {}
+        scored = [(name, cells["f1"]) for name, cells in fields.items() if cells.get("f1") is not None]
+        return pick(scored, key=lambda item: item[1], default=None)
+
+    @property
+    def weakest(self) -> tuple[str, float] | None:
+        """Field of the best variant with the lowest F1."""
+        return self._field_extreme(min)
+
+    @property
+    def strongest(self) -> tuple[str, float] | None:
+        """Field of the best variant with the highest F1."""
+        return self._field_extreme(max)
+
+    def cost(self, name: str, what: str) -> float | None:
+        """One number of costs.json, or None."""
+        return self.costs.get(name, {}).get(what)
+
+    def trained_parameters(self, name: str) -> int | None:
+        """Parameters that training changed, or None."""
+        counts = self.variants.get(name, {}).get("parameters") or {}
+        return counts.get("trainable") if isinstance(counts, dict) else counts
+
+    @property
+    def source_label(self) -> str:
+        """Where the rows are from, in a word or two."""
+        return self.source if self.source in ("sample", "public") else f"own rows ({Path(self.source).name})"
+
+    @property
+    def data_text(self) -> str:
+        """Which data was used, in a sentence."""
+        text = {"sample": f"the sample that was written for this project (data/{self.name}/)",
+                "public": "the public data set, downloaded and checked against its pinned checksum",
+                }.get(self.source, f"own rows from the folder {Path(self.source).name!r}")
+        rows = f"; {self.rows} rows were scored" if self.rows else ""
+        mark = f"; fingerprint {self.fingerprint[:12]}" if self.fingerprint else ""
+        return f"{text}{rows}{mark}."
+
+    @property
+    def models_text(self) -> str:
+        """Which base model was fine-tuned, in a sentence."""
+        total = next((counts["total"] for name in self.trained if isinstance(
+            counts := self.variants[name].get("parameters"), dict) and counts.get("total")), None)
+        size = f" of {total / 1e6:,.1f}\N{NO-BREAK SPACE}M parameters" if total else ""
+        names = ", ".join(map(words, self.trained)) or "none yet"
+        if self.model.startswith("artifacts/"):
+            return (f"the small language model{size} that comes with the repository ({self.model}), fine-tuned in the "
+                    f"{self.profile} profile: {names}. Models from the hub may do better (--profile gpu).")
+        return f"{self.model}{size}, fine-tuned in the {self.profile} profile: {names}."
+
+    @property
+    def table_caption(self) -> str:
+        """Caption of the score table."""
+        return ("Scores on the scored rows with 95 % bootstrap intervals, and costs. Highlighted: the variant that was "
+                "best on the validation part.")
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table of the appendix; without a header the first column names the second."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def _fingerprint(value: Any) -> str:
+    """The fingerprint of the scored part, of whatever parts there are."""
+    if isinstance(value, dict):
+        return str(value.get("test") or value.get("validation") or next(iter(value.values()), ""))
+    return str(value or "")
+
+
+def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
+    """The study of one task under `root/artifacts/`, and the run that made it (None if its data are gone).
+
+    Raises
+    ------
+    UserError
+        If the task is not known.
+    """
+    from helpers.tasks import get_task
+
+    folder = root / "artifacts" / name
+    metrics, manifest = read_json(folder / "metrics.json"), read_json(folder / "manifest.json")
+    task, profile = get_task(name), metrics.get("profile") or manifest.get("profile") or "cpu"
+    variants, data = metrics.get("variants", {}), metrics.get("data", {})
+    settings = {**task.settings(profile), **manifest.get("settings", {})}
+    source = str(data.get("source") or manifest.get("data", {}).get("source") or "sample")
+    study = Study(
+        name=name, title=task.title, description=task.description, profile=profile, source=source,
+        rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
+        model=str(settings.get("base_model", "")), best=metrics.get("best"), costs=read_json(folder / "costs.json"),
+        trained=tuple(variant for variant in task.variants if variant in variants),
+        headline=getattr(task, "headline", HEADLINE))
+    try:
+        run = Run(task=name, profile=profile, data=source, out=str(root), settings=manifest.get("settings", {}),
+                  seed=manifest.get("seed", 42))
+    except UserError:
+        run = None
+    if run is not None and task.published:
+        from helpers.data import is_public
+
+        study.published = list(task.published) if is_public(run) else []
+    return study, run
+
+
+def numbers(study: Study) -> dict[str, float]:
+    """Every number that the headline of the report may show: dotted key → value, as in metrics.json.
+
+    The keys are those of the `data-key` attributes in the HTML.
+    """
+    found: dict[str, float] = {f"{study.name}.gain": study.gain}
+    for variant, scores in study.variants.items():
+        key = f"{study.name}.variants.{variant}"
+        found |= {f"{key}.{metric}": value for metric, value in scores.items() if isinstance(value, (int, float))}
+        for metric, (low, high) in scores.get("ci95", {}).items():
+            found |= {f"{key}.{metric}.low": low, f"{key}.{metric}.high": high}
+        found |= {f"{key}.fields.{name}.f1": cells["f1"] for name, cells in (scores.get("fields") or {}).items()
+                  if cells.get("f1") is not None}
+    return found
+
+
+def command(run: Run) -> str:
+    """The command line that makes this run again; settings are named where they differ from the profile's."""
+    words = ["./run_all.sh", run.task.name, "--profile", run.profile, "--data", str(run.data)]
+    defaults = run.task.settings(run.profile)
+    for name, value in run.settings.items():
+        if value != defaults[name]:
+            text = json.dumps(value) if isinstance(value, (list, dict, bool)) else value
+            words += ["--set", f"{name}={text}"]
+    return shlex.join(words)
+
+
+def manifest_tables(run: Run) -> list[Sheet]:
+    """manifest.json as tables: the run itself, hardware, environment, wall times, settings (variants side by side)."""
+    manifest = read_json(run.path("manifest.json"))
+    settings = manifest.pop("settings", None) or run.settings
+    general: list[tuple[str, ...]] = []
+    sheets = [Sheet("run", (), general)]
+    for name, value in manifest.items():
+        if not isinstance(value, dict):
+            general.append((words(name), _text(value)))
+        elif value and all(isinstance(item, dict) for item in value.values()):
+            sheets.append(_matrix(name, "", value))
+        elif len(value) <= 2:
+            general.extend((words(f"{name} {key}"), _text(item)) for key, item in value.items())
+        else:
+            sheets.append(Sheet(name, (), [(words(key), _text(item)) for key, item in _flat(value)]))
+    by_variant: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        variant, _, key = name.partition(".")
+        if key and variant in run.task.variants:
+            by_variant.setdefault(key, {})[variant] = value
+    shared = [(name, _text(value)) for name, value in settings.items() if name.partition(".")[0] not in run.task.variants]
+    sheets.append(Sheet("settings", (), shared))
+    if by_variant:
+        sheets.append(_matrix("settings of the variants", "setting", by_variant))
+    return [sheet for sheet in sheets if sheet.rows]
+
+
+def _matrix(title: str, corner: str, rows: dict[str, dict[str, Any]]) -> Sheet:
+    """Entries of the same form side by side, with a line for the sum of the seconds if there are any."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    lines = [(name, *(_text(row[key]) if key in row else "–" for key in columns)) for name, row in rows.items()]
+    if "seconds" in columns:
+        total = sum(row.get("seconds") or 0 for row in rows.values())
+        lines.append(("all", *(f"{total:.1f}" if key == "seconds" else "" for key in columns)))
+    return Sheet(title, (corner, *map(words, columns)), lines)
+
+
+def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, dict) and item:
+            yield from _flat(item, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", item
+
+
+def _text(value: Any) -> str:
+    """A value of the manifest as text."""
+    if value is None or value == [] or value == {}:
+        return "none"
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

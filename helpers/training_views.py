@@ -1,0 +1,60 @@
+"""Tables and sentences about training runs for notebook 04."""
+from __future__ import annotations
+
+import pandas as pd
+
+from helpers.config import Run
+from helpers.encode import PROMPT, STRUCTURE, Encoded
+from helpers.environment import read_json
+from helpers.models import folder_megabytes
+from helpers.tasks import Task
+from helpers.train import FitResult
+
+
+def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.DataFrame:
+    """The first answer tokens of a sequence, each with the field it writes (or `structure`)."""
+    kept = [(token, kind) for token, kind in zip(row.input_ids, row.field_ids) if kind != PROMPT][:limit]
+    names = {STRUCTURE: "structure", **dict(enumerate(task.fields))}
+    frame = pd.DataFrame({"token": [repr(tokenizer.decode([token])) for token, _ in kept],
+                          "field": [names[kind] for _, kind in kept]})
+    runs = (frame["field"] != frame["field"].shift()).cumsum()
+    grouped = frame.groupby(runs, sort=False).agg(field=("field", "first"), tokens=("token", "  ".join),
+                                                  count=("token", "size"))
+    return grouped.set_index("field")
+
+
+def verdict(result: FitResult) -> str:
+    """One sentence on a finished training run, in Markdown."""
+    losses = [record["loss"] for record in result.history if "loss" in record]
+    text = (f"**{result.variant}**: {result.parameters['trainable']:,} of {result.parameters['total']:,} parameters "
+            f"trained; loss {losses[0]:.3f} → {losses[-1]:.3f}; best validation exact match "
+            f"**{result.best_score:.1%}** at step {result.best_step}.")
+    return f"{text} ({result.note})" if result.note else text
+
+
+def curve_caption(results: dict[str, FitResult]) -> str:
+    """Which variant ended with the highest score, for the caption under the curves."""
+    best = max(results.values(), key=lambda result: result.best_score)
+    return (f"Training loss, learning rate and validation exact match by step. {best.variant} reaches the highest "
+            f"validation score, {best.best_score:.1%}.")
+
+
+def parameter_caption(table: pd.DataFrame) -> str:
+    """Range of the trainable shares."""
+    shares = table["trainable share %"]
+    return f"Trainable and total parameters: the smallest share is {shares.min():.1f} % ({shares.idxmin()})."
+
+
+def summary(run: Run, results: dict[str, FitResult]) -> pd.DataFrame:
+    """One row a variant: validation score, seconds, peak memory, size of what is kept."""
+    costs = read_json(run.path("costs.json"))
+    rows = {}
+    for name, result in results.items():
+        spent = costs.get(name, {})
+        rows[name] = {"validation exact match": result.best_score, "steps": result.history[-1]["step"],
+                      "seconds": spent.get("train_seconds", float("nan")),
+                      "peak memory MB": spent.get("train_peak_memory_mb", float("nan")),
+                      "size MB": folder_megabytes(run.path("checkpoints", name, "best", "x").parent)}
+    frame = pd.DataFrame.from_dict(rows, orient="index")
+    frame.index.name = "variant"
+    return frame

@@ -1,0 +1,56 @@
+"""Fixtures and settings that several test files use."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# the same examples every time, and no failure because a shared machine was slow for a moment
+settings.register_profile("study", deadline=None, derandomize=True)
+settings.load_profile("study")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Marks of this project."""
+    config.addinivalue_line("markers", "whole_run: runs all notebooks in the smoke profile (up to two minutes)")
+
+
+@dataclass(frozen=True)
+class SmokeRun:
+    """One whole run of the calendar task in the smoke profile."""
+
+    out: Path
+    status: int
+    seconds: float
+    output: str
+
+    @property
+    def artifacts(self) -> Path:
+        """`artifacts/calendar` of the run."""
+        return self.out / "artifacts" / "calendar"
+
+
+def run_study(*arguments: object) -> tuple[int, float, str]:
+    """What `./run_all.sh` does once the environment is ready: exit status, seconds, and all it printed."""
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-m", "helpers.runner", *map(str, arguments)], cwd=ROOT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return done.returncode, time.monotonic() - started, done.stdout
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
+    """All notebooks and the report, run once for every test that looks at what a run leaves."""
+    if not list((ROOT / "notebooks").glob("06_*.ipynb")):
+        pytest.skip("the notebooks are not complete yet: notebooks/06_* is missing")
+    out = tmp_path_factory.mktemp("smoke")
+    return SmokeRun(out, *run_study("calendar", "--profile", "smoke", "--out", out))

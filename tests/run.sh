@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs the tests: sets up the environment as run_all.sh does, adds a browser where it can, then pytest with the options
+# given, e.g. tests/run.sh -k runner
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+source "$ROOT/helpers/setup_env.sh"
+ready_environment "$ROOT"
+
+has_browser() {
+  command -v chromium || command -v chromium-browser || command -v google-chrome
+} >/dev/null 2>&1
+
+if ! has_browser && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing chromium for the test of the report; this takes a minute or two" >&2
+  export DEBIAN_FRONTEND=noninteractive
+  { apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; } >/dev/null || true
+fi
+has_browser || echo "no chromium here: the test that opens the report in a browser is skipped" >&2
+
+cd "$ROOT"
+exec "$PYTHON" -m pytest -rs "$@"

@@ -1,0 +1,158 @@
+"""Device choice, seeds, fingerprints, manifest and costs."""
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from tiny_task import TinyTask
+
+from helpers import environment
+from helpers.config import Run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(task=TinyTask(), out=str(tmp_path))
+
+
+# -- device and seeds -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("profile", ["smoke", "cpu"])
+def test_small_profiles_stay_on_the_cpu_in_fp32_even_with_a_gpu(profile, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    chosen = environment.pick_device(profile)
+    assert (chosen.device, chosen.dtype) == ("cpu", torch.float32)
+    assert chosen.reason in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("capability, dtype", [((7, 5), torch.float16), ((8, 0), torch.bfloat16),
+                                               ((9, 0), torch.bfloat16)])
+def test_gpu_precision_follows_compute_capability(capability, dtype, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
+    chosen = environment.pick_device("gpu")
+    assert (chosen.device, chosen.dtype) == ("cuda", dtype)
+    assert "Some GPU" in capsys.readouterr().out
+
+
+def test_gpu_profile_without_gpu_falls_back_and_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert environment.pick_device("gpu").dtype is torch.float32
+    assert "no GPU" in capsys.readouterr().out
+
+
+def test_seeding_repeats_all_three_generators():
+    def draw() -> tuple:
+        return random.random(), np.random.rand(), torch.rand(1).item()
+
+    environment.seed_everything(7)
+    first = draw()
+    environment.seed_everything(7)
+    assert draw() == first
+    environment.seed_everything(8)
+    assert not set(draw()) & set(first)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no CPU affinity")
+def test_usable_cores_respect_affinity():
+    one = min(os.sched_getaffinity(0))
+    code = f"import os; os.sched_setaffinity(0, [{one}]); from helpers.environment import usable_cores as n; print(n())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+    assert 1 <= environment.usable_cores() <= os.cpu_count()
+
+
+# -- files and fingerprints -------------------------------------------------------------------------------------------
+def test_write_json_leaves_the_old_file_when_it_fails(tmp_path):
+    path = tmp_path / "a.json"
+    environment.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        environment.write_json(path, {"a": object()})
+    assert environment.read_json(path) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_read_json_takes_half_a_file_for_none(tmp_path):
+    (tmp_path / "half.json").write_text('{"a": ')
+    assert environment.read_json(tmp_path / "half.json") == {} == environment.read_json(tmp_path / "none.json")
+
+
+def test_digest_keeps_parts_apart():
+    assert environment.digest("ab", "c") != environment.digest("a", "bc")
+    assert environment.digest("a") == environment.digest(b"a")
+
+
+def notebook(path: Path, source: str, outputs: list, cell_id: str) -> None:
+    cell = {"cell_type": "code", "source": source, "outputs": outputs, "metadata": {}, "id": cell_id}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"cells": [cell]}))
+
+
+def test_code_fingerprint_sees_source_and_not_outputs(tmp_path):
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "a.py").write_text("x = 1\n")
+    path = tmp_path / "notebooks" / "01_a.ipynb"
+    notebook(path, "x", [], "one")
+    first = environment.code_fingerprint(tmp_path)
+    notebook(path, "x", [{"output_type": "stream"}], "two")
+    assert environment.code_fingerprint(tmp_path) == first
+    notebook(path, "y", [], "one")
+    second = environment.code_fingerprint(tmp_path)
+    (tmp_path / "helpers" / "a.py").write_text("x = 2\n")
+    assert len({first, second, environment.code_fingerprint(tmp_path)}) == 3
+
+
+def test_data_fingerprint_follows_the_bytes_of_the_files(tmp_path):
+    folder = tmp_path / "mine" / "tiny"
+    folder.mkdir(parents=True)
+    for part in ("train", "validation"):
+        (folder / f"{part}.jsonl").write_text(part)
+    run = Run(task=TinyTask(), data=str(tmp_path / "mine"), out=str(tmp_path))
+    first = environment.data_fingerprint(run)
+    assert environment.data_fingerprint(run) == first
+    (folder / "test.jsonl").write_text("test")
+    second = environment.data_fingerprint(run)
+    (folder / "train.jsonl").write_text("changed")
+    assert len({first, second, environment.data_fingerprint(run)}) == 3
+
+
+def test_manifest_merges_stages_and_names_all_that_matters(run):
+    environment.write_manifest(run, "02_b", 2.04, peak_memory_mb=10.0)
+    environment.write_manifest(run, "01_a", 1.0)
+    environment.write_manifest(run, "02_b", 3.0)
+    manifest = json.loads(run.path("manifest.json").read_text())
+    assert manifest["stages"] == {"01_a": {"seconds": 1.0}, "02_b": {"seconds": 3.0}}
+    assert manifest["seed"] == 42 and manifest["hardware"]["cores"] >= 1
+    assert manifest["environment"]["packages"]["torch"] == torch.__version__
+    assert len(manifest["code"]["sha256"]) == len(manifest["data"]["sha256"]) == 64
+
+
+# -- costs ------------------------------------------------------------------------------------------------------------
+def test_timed_merges_into_costs_and_skips_failures(run):
+    environment.record_costs(run, "lora", size_mb=3.5)
+    with environment.timed(run, "lora", "train"):
+        pass
+    with pytest.raises(ValueError), environment.timed(run, "other", "train"):
+        raise ValueError
+    costs = environment.read_json(run.path("costs.json"))
+    assert set(costs) == {"lora"} and costs["lora"]["size_mb"] == 3.5
+    assert 0 <= costs["lora"]["train_seconds"] < 5 and costs["lora"]["train_peak_memory_mb"] > 1
+
+
+def test_peak_memory_sees_a_block_that_is_gone_again():
+    code = ("from helpers.environment import peak_memory_mb as peak, reset_peak_memory as reset\n"
+            "reset(); before = peak(); block = bytearray(200_000_000); del block; during = peak(); reset()\n"
+            "print(during - before, during - peak())")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    grown, forgotten = map(float, done.stdout.split())
+    assert 190 < grown < 230
+    if sys.platform == "linux":
+        assert forgotten > 150

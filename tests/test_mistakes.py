@@ -1,0 +1,210 @@
+"""Error classes, patterns, slices, robustness and label errors on rows small enough to check by eye."""
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_task import TASK, failed, record, row
+
+from helpers import label_errors, mistakes, robustness
+
+
+def kinds(gold, predicted, suspects=frozenset()):
+    """Field → class of one row's errors."""
+    errors = mistakes.classify_errors(TASK, [gold], [predicted], suspects)
+    return dict(zip(errors["field"], errors["kind"]))
+
+
+@pytest.mark.parametrize(("gold", "predicted", "expected"), [
+    ({"name": "call"}, {"name": "call"}, {}),
+    ({"name": "call"}, {}, {"name": "missing"}),
+    ({}, {"day": "monday"}, {"day": "invented"}),
+    ({"day": "monday"}, {"day": "Mon"}, {"day": "normalisation"}),
+    ({"day": "monday"}, {"day": "friday"}, {"day": "other value"}),
+    ({"name": "call"}, {"name": "team call"}, {"name": "boundary"}),
+    ({"name": "big team call"}, {"name": "team call now"}, {"name": "boundary"}),
+    ({"name": "call"}, {"name": "lunch"}, {"name": "other value"}),
+    # the value went to the neighbour: there it is invented, but what happened is one misplacement
+    ({"name": "Ann"}, {"people": ["Ann"]}, {"name": "wrong field", "people": "wrong field"}),
+    ({"name": "call", "people": ["Ann"]}, {"name": "Ann", "people": None}, {"name": "wrong field",
+                                                                            "people": "wrong field"}),
+    ({"people": ["Ann", "Bo"]}, {"people": ["Bo", "Ann"]}, {"people": "normalisation"}),
+    ({"people": ["Ann", "Bo"]}, {"people": ["Ann"]}, {"people": "missing"}),
+    ({"people": ["Ann"]}, {"people": ["Ann", "Bo"]}, {"people": "invented"}),
+    ({"people": ["Ann Lee", "Bo"]}, {"people": ["Ann", "Bo"]}, {"people": "boundary"}),
+    ({"people": ["Ann", "Ann"]}, {"people": ["Ann"]}, {"people": "missing"}),
+])
+def test_error_classes(gold, predicted, expected):
+    assert kinds(row(0, **gold), record(0, **predicted)) == expected
+
+
+def test_days_sharing_a_word_are_no_boundary_error():
+    assert kinds(row(0, day="3 may 2025"), record(0, day="4 may 2025")) == {"day": "other value"}
+    assert kinds(row(0, day="3 may"), record(0, day="3 may 2025")) == {"day": "boundary"}
+
+
+def test_an_unparsable_output_is_a_parse_error_of_every_field():
+    assert kinds(row(0, name="call"), failed(0, "x"), {(0, "name")}) == dict.fromkeys(TASK.fields, "parse")
+
+
+def test_suspects_take_their_errors_but_right_fields_stay_right():
+    gold, predicted = row(0, name="call", day="monday"), record(0, name="team call", day="monday")
+    assert kinds(gold, predicted, {(0, "name"), (0, "day")}) == {"name": "suspected label error"}
+
+
+GOLD = [row(0, name="call", people=["Ann"]), row(1, name="lunch", people=["Bo"]), row(2, name="swim"),
+        row(3, name="gym", day="monday")]
+RECORDS = [record(0, name="team call", people=["Ann"]), record(1, name="team lunch", people=["Bo"]),
+           record(2, name="swim"), record(3, name="gym", day="Mon")]
+
+
+def test_counts_examples_and_patterns():
+    errors = mistakes.classify_errors(TASK, GOLD, RECORDS)
+    counts = mistakes.error_counts(TASK, errors)
+    assert counts.to_dict() == {"boundary": {"name": 2, "day": 0, "people": 0},
+                                "normalisation": {"name": 0, "day": 1, "people": 0}}
+    assert mistakes.error_examples(errors)["predicted"].tolist() == ["team call", "Mon"]
+    edges = mistakes.edge_words(errors)
+    assert edges.iloc[0].tolist() == ["name", "start", "kept", "team", 2] and len(edges) == 1
+    pairs = mistakes.frequent_pairs(errors, top=1)
+    assert pairs.iloc[0].tolist() == ["day", "monday", "Mon", 1]
+
+
+def test_edge_words_of_dropped_ends():
+    errors = mistakes.classify_errors(TASK, [row(0, name="call home now")], [record(0, name="call")])
+    assert mistakes.edge_words(errors).iloc[0].tolist() == ["name", "end", "dropped", "home now", 1]
+
+
+def test_no_errors_give_empty_tables():
+    errors = mistakes.classify_errors(TASK, GOLD[2:3], RECORDS[2:3])
+    assert mistakes.error_counts(TASK, errors).shape == (3, 0)
+    assert all(table.empty for table in (mistakes.error_examples(errors), mistakes.frequent_pairs(errors),
+                                         mistakes.edge_words(errors)))
+
+
+def test_slices_count_every_row_once_a_kind():
+    table = mistakes.slice_table(TASK, GOLD, RECORDS).set_index(["slice", "value"])
+    assert table["n"].to_dict() == {("people", "none"): 2, ("people", "some"): 2, ("length", "any"): 4}
+    assert table["score"].to_dict() == {("people", "none"): 0.5, ("people", "some"): 0.0, ("length", "any"): 0.25}
+    assert ((table["low"] <= table["score"]) & (table["score"] <= table["high"])).all()
+    assert (table["high"] > table["low"]).all()
+
+
+def test_meaning_aware_match_forgives_form_alone():
+    assert mistakes.equivalent_match(TASK, GOLD, RECORDS).tolist() == [False, False, True, True]
+    assert mistakes.equivalent_match(TASK, [row(0)], [failed(0, "x")]).tolist() == [False]
+    line = mistakes.equivalence_table(TASK, GOLD, {"model": RECORDS}, seed=1).loc["model"]
+    assert (line["exact_match"], line["equivalent_match"], line["convention_share"]) == (0.25, 0.5, 0.25)
+    assert line["low"] <= 0.5 <= line["high"]
+    by_field = mistakes.equivalence_by_field(TASK, GOLD, RECORDS)
+    assert by_field.loc["day"].tolist() == [0.75, 1.0, 1] and by_field.loc["name", "forgiven"] == 0
+
+
+def test_equivalent_values_pair_off_one_to_one():
+    assert mistakes.same_values(TASK, "day", ["mon", "tue"], ["Tuesday", "Monday"])
+    assert not mistakes.same_values(TASK, "day", ["mon", "tue"], ["monday", "mon"])
+    assert not mistakes.same_values(TASK, "day", ["mon"], [])
+
+
+# -- robustness -------------------------------------------------------------------------------------------------------
+def test_perturbed_rows_are_the_same_for_one_seed_and_independent_of_each_other():
+    rows = [row(number, text=f"text {number}", people=["A"] if number % 2 else None) for number in range(6)]
+    first = robustness.perturb(TASK, rows, seed=1)
+    assert first == robustness.perturb(TASK, rows, seed=1) != robustness.perturb(TASK, rows, seed=2)
+    assert [one.id for one in first["second person"]] == [1, 3, 5] and first["nothing"] == []
+    assert robustness.perturb(TASK, rows[3:], seed=1)["second person"] == first["second person"][1:]
+
+
+def test_robustness_compares_the_same_rows():
+    rows = [row(number, text=f"text {number}", name="text", people=["A"] if number < 4 else None)
+            for number in range(8)]
+    clean = [record(one.id, name="text" if one.id else "wrong", people=one.target["people"]) for one in rows]
+
+    def predict(examples):
+        return [record(one.id, name="text" if one.text.islower() else one.text, people=one.target["people"])
+                for one in examples]
+
+    table = robustness.robustness_table(TASK, rows, clean, predict, seed=1)
+    assert list(table.index) == ["upper", "second person"]
+    assert table.loc["upper", ["n", "clean", "score", "difference"]].tolist() == [8, 7 / 8, 0.0, -7 / 8]
+    assert table.loc["second person", ["n", "clean", "score"]].tolist() == [4, 3 / 4, 1.0]
+    assert table.loc["upper", "p"] == pytest.approx(2 / 2 ** 7)
+
+
+def test_sample_keeps_order_and_limit():
+    rows = [row(number) for number in range(50)]
+    kept = robustness.sample_rows(rows, 10, seed=1)
+    assert len(kept) == 10 and [one.id for one in kept] == sorted(one.id for one in kept)
+    assert robustness.sample_rows(rows, 99, seed=1) == rows
+
+
+# -- label errors -----------------------------------------------------------------------------------------------------
+def noisy_rows(count=200, wrong=(7, 31, 90)):
+    """Rows a model gets right but for some it is unsure of, and `wrong` labels it is sure about."""
+    generator = random.Random(1)
+    gold, records = [], []
+    for number in range(count):
+        unsure = number % 10 == 5
+        sure = 0.3 + 0.3 * generator.random() if unsure else 0.93 + 0.06 * generator.random()
+        label = "bad" if number in wrong else "call"
+        gold.append(row(number, text="call", name=label))
+        records.append(record(number, name="cal" if unsure else "call",
+                              confidence={"name": 0.995 if number in wrong else sure, "day": 0.9, "people": 0.9}))
+    return gold, records, set(wrong)
+
+
+def test_confident_disagreements_are_label_issues_and_unsure_ones_are_not():
+    gold, records, wrong = noisy_rows()
+    table = label_errors.label_issues(TASK, gold, records)
+    assert len(table) == 23
+    assert set(table[table["issue"]]["id"]) == wrong == set(table["id"][:3])
+    assert table["quality"].is_monotonic_increasing
+
+
+def test_fields_that_never_or_always_agree_raise_no_issue():
+    quality, issue = label_errors.confident_learning([True, True], [0.9, 0.2])
+    assert quality.tolist() == [0.9, 0.2] and not issue.any()
+    quality, issue = label_errors.confident_learning([False, False], [0.9, 0.2])
+    assert np.allclose(quality, [0.1, 0.8]) and not issue.any()
+
+
+def test_an_issue_needs_support_from_elsewhere_to_become_a_suspect():
+    gold, records, wrong = noisy_rows()
+    gold[31] = row(31, text="call bad", name="bad")  # this label does stand in the text
+    table = label_errors.suspected_labels(TASK, gold, records, {})
+    assert label_errors.suspects(table) == {(7, "name"), (90, "name")}
+    table = label_errors.suspected_labels(TASK, gold, records, {"rules": [record(one.id, name="call") for one in gold]})
+    assert label_errors.suspects(table) == {(number, "name") for number in wrong}
+
+
+def test_records_without_confidence_give_no_issues():
+    table = label_errors.suspected_labels(TASK, GOLD, RECORDS, {"rules": RECORDS})
+    assert table.empty and "suspect" in table and label_errors.suspects(table) == set()
+
+
+def test_neighbours_conflict_where_either_label_would_fit_both():
+    gold = [row(0, text="weekly sync with Ann 3 pm", name="sync"), row(1, text="swim at noon", name="swim"),
+            row(2, text="call Bo at 9", name="call", people=["Bo"])]
+    reference = [row(0, text="weekly sync with Ann 4 pm", name="weekly sync", people=["Ann"]),
+                 row(5, text="swim at noon!", name="swim"), row(6, text="call Cy at 9", name="call", people=["Cy"])]
+    table = label_errors.neighbour_conflicts(TASK, gold, reference)
+    # another person in another text is no conflict
+    assert set(zip(table["id"], table["field"])) == {(0, "name"), (0, "people")}
+    assert label_errors.neighbour_conflicts(TASK, gold, gold).empty
+
+
+def test_same_text_with_another_value_is_a_conflict_even_if_not_in_the_text():
+    gold, reference = [row(0, text="Swim", day="monday")], [row(0, text="swim", day="tue")]
+    table = label_errors.neighbour_conflicts(TASK, gold, reference)
+    assert table[["field", "similarity"]].values.tolist() == [["day", 100.0]]
+    assert label_errors.neighbour_conflicts(TASK, [], []).empty
+
+
+def test_a_conflict_supports_a_suspicion():
+    gold, records, _ = noisy_rows(wrong=(7,))
+    gold[7] = row(7, text="call bad", name="bad")
+    conflicts = pd.DataFrame([(7, "name")], columns=["id", "field"])
+    assert label_errors.suspects(label_errors.suspected_labels(TASK, gold, records, {})) == set()
+    assert label_errors.suspects(label_errors.suspected_labels(TASK, gold, records, {}, conflicts)) == {(7, "name")}

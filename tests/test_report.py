@@ -1,0 +1,317 @@
+"""The report, built from small notebooks with prepared outputs, read as HTML and opened in headless Chromium."""
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from helpers import plots
+from helpers.config import Run, UserError
+from helpers.display import figure_html
+from helpers.document import OWN_NUMBER, cite, render
+from helpers.notebook_html import code_html, markdown_html, output_html
+from helpers.report import build, report_numbers
+from helpers.study import command, read_study
+from helpers.tables import table_html
+
+CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+                    "--disable-sync", "--no-first-run"]
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+STDERR = "Epoch:  40%|####      | 4/10 [00:01<00:02, 3.1it/s]"
+
+
+def html_output(content: str):
+    return new_output("display_data", data={"text/html": content, "text/plain": "<IPython.core.display.HTML object>"})
+
+
+def png_base64() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), "steelblue").save(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def notebooks() -> dict[str, nbformat.NotebookNode]:
+    """Two notebooks as papermill would leave them."""
+    wide = pd.DataFrame({f"a rather long column name {at}": [0.5, 1 / 3, None] for at in range(12)},
+                        index=pd.Index(["rules", "a < b", "lora"], name="variant"))
+    figure = plots.bars(pd.Series({"with a date": 31, "without": 9}), "rows (count)")
+    errors = plots.stacked_errors(pd.DataFrame({"missing": [2, 1], "boundary": [0, 3]}, index=["date", "notes"]))
+    first = new_notebook(cells=[
+        new_markdown_cell("# 01 · What is in the data?\n\n"
+                          "[![Open](https://example.org/badge.svg)](https://example.org/nb)\n\nWe compare LoRA with rules; see [the figure](#figure-dates) and "
+                          "[the errors](06_error_analysis.ipynb). LoRA again. It costs $5 and $6."),
+        new_code_cell("import sys\nsys.path.insert(0, '..')  # bootstrap-cell"),
+        new_code_cell('task = "calendar"  # parameters-cell', metadata={"tags": ["parameters"]}),
+        new_code_cell('task = "calendar"  # injected-cell', metadata={"tags": ["injected-parameters"]}),
+        new_code_cell("from helpers import plots"),
+        new_code_cell("rows = load()", outputs=[
+            new_output("stream", name="stderr", text=STDERR),
+            new_output("stream", name="stdout", text="10%|#     | 1/10 [00:01<00:09, 1.0it/s]\r\nread 40 rows <ok>\n")]),
+        new_markdown_cell("## Dates\n\nThe loss is $\\mathcal{L} = -\\sum_t w_t \\log p_t$ with\n\n$$\nw_t = "
+                          "\\frac{1}{1 + e^{-x}}\n$$\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
+        new_code_cell("plots.show(figure)", outputs=[
+            html_output(figure_html(figure, "Most rows have a date.", "dates"))]),
+        new_code_cell("tables.table(wide)", outputs=[html_output(table_html(wide, "A wide table.", "wide"))]),
+        new_code_cell("plt.imshow(x)", outputs=[new_output("display_data", data={
+            "image/png": png_base64(), "text/plain": "<Figure size 60x40>"})]),
+    ])
+    second = new_notebook(cells=[
+        new_markdown_cell("# 6. Error analysis"),
+        new_code_cell("frame", outputs=[new_output("execute_result", execution_count=1, data={
+            "text/html": pd.DataFrame({"x" * 40: ["y" * 300]}).to_html(), "text/plain": "x"})]),
+        new_code_cell("plots.show(errors)", outputs=[
+            html_output(figure_html(errors, "Boundaries are the commonest error.", "error_classes"))]),
+        new_code_cell("widget", outputs=[html_output('<script src="https://example.org/x.js"></script><b>kept</b>'
+                                                     '<img src="https://example.org/x.png">')]),
+        new_markdown_cell("## Dates\n\n### By form\n\nA second section of that name.  \n" + "`" + "z" * 200 + "`"),
+        new_code_cell("display(Markdown(...))", outputs=[new_output("display_data", data={
+            "text/markdown": "The share is **0.75**.", "text/plain": "x"})]),
+    ])
+    return {"01_eda": first, "06_error_analysis": second}
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Run:
+    """A run whose six files are there, built once."""
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path_factory.mktemp("out")), settings={"few_shot": 7})
+    for name, notebook in notebooks().items():
+        nbformat.write(notebook, run.path("notebooks", f"{name}.ipynb"))
+
+    def scores(value: float) -> dict:
+        return {"exact_match": value, "field_accuracy": value, "json_validity": 1.0, "response_length": None,
+                "ci95": {"exact_match": [value - 0.0625, value + 0.03125]},
+                "fields": {"date": {"f1": 0.9}, "notes": {"f1": 0.4}, "time": {"f1": None}},
+                "parameters": {"total": 4_200_000, "trainable": 90_112}}
+
+    metrics = {"task": "calendar", "profile": "smoke", "best": "lora",
+               "data": {"source": "sample", "rows": 17, "fingerprint": {"train": "aa", "test": "c0ffee123456789"}},
+               "variants": {"rules": scores(0.25), "base_zero_shot": scores(0.125), "lora": scores(0.703125),
+                            "lora@free": scores(0.6), "qlora": scores(0.65)}}
+    run.path("metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    run.path("costs.json").write_text(json.dumps({"lora": {"train_seconds": 12.0, "size_mb": 0.4}}), encoding="utf-8")
+    run.path("manifest.json").write_text(json.dumps({
+        "task": "calendar", "profile": "smoke", "settings": run.settings, "seed": 42,
+        "hardware": {"cpu": "Test CPU", "gpus": []}, "stages": {"01_eda": {"seconds": 1.5}}}), encoding="utf-8")
+    build(run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def page(finished) -> BeautifulSoup:
+    return BeautifulSoup((finished.report_dir / "calendar.html").read_text(encoding="utf-8"), "html.parser")
+
+
+# -- pieces -----------------------------------------------------------------------------------------------------------
+def test_equations_become_mathml_and_money_does_not():
+    text = markdown_html("With $x^2$ it costs $5 and $6.\n\n$$\n\\frac{a}{b}\n$$\n")
+    assert text.count("<math") == 2 and "<msup>" in text and "<mfrac>" in text
+    assert "$5 and $6" in text
+
+
+def test_outputs_keep_results_and_leave_out_noise():
+    assert output_html(new_output("stream", name="stderr", text="warning"), "t") == ""
+    assert output_html(new_output("stream", name="stdout", text=f"{STDERR}\n"), "t") == ""
+    assert "a &lt;b&gt;" in output_html(new_output("stream", name="stdout", text="\x1b[31ma <b>\x1b[0m\n"), "t")
+    assert "last" in output_html(new_output("stream", name="stdout", text="first\rlast\n"), "t")
+    long = output_html(new_output("stream", name="stdout", text="\n".join(map(str, range(100)))), "t")
+    assert "40 more lines" in long and "\n59\n" in long and "\n60\n" not in long
+    assert output_html(new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {},
+                                                        "text/html": "bar"}), "t") == ""
+    assert 'alt="Image that belongs to: My heading"' in output_html(
+        new_output("display_data", data={"image/png": png_base64()}), "My heading")
+
+
+def test_code_is_escaped_and_counted():
+    block = code_html(["a < b\n", "c = '<i>'"])
+    assert "3 lines" in block and "<i>" not in block
+    assert BeautifulSoup(block, "html.parser").code.text.strip() == "a < b\n\nc = '<i>'"
+
+
+@pytest.mark.parametrize(("written", "title"), [
+    ("01 · Data", "Data"), ("1. Data", "Data"), ("01_eda — Data", "Data"), ("2.3: Data", "Data"), ("01 Data", "Data"),
+    ("10-fold validation", "10-fold validation"), ("3 variants compared", "3 variants compared"), ("Data", "Data")])
+def test_numbers_in_headings_are_replaced_but_not_words(written, title):
+    assert OWN_NUMBER.sub("", written) == title
+
+
+def test_cite_marks_the_first_mention_only_and_lists_in_order_of_appearance():
+    works = {"a": {"mention": r"\bAlpha\b", "text": "A."}, "b": {"mention": r"\bBeta\b", "text": "B."},
+             "c": {"mention": "Gamma", "text": "C."}}
+    body, cited = cite("<h2>Alpha</h2><p>Beta, then Alpha and Alpha. <code>Gamma</code> "
+                       '<a href="#ref-b">they</a></p><pre>Gamma</pre>', works)
+    assert [work["key"] for work in cited] == ["b", "a"]
+    assert re.findall(r"#ref-(\w)", body) == ["b", "a", "b"] and "they [1]" in body
+    assert BeautifulSoup(body, "html.parser").p.text.startswith("Beta\xa0[1], then Alpha\xa0[2] and Alpha.")
+
+
+def test_a_file_that_is_no_notebook_is_named(tmp_path):
+    broken = tmp_path / "01_eda.ipynb"
+    broken.write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match="01_eda.ipynb is not a notebook"):
+        render([broken])
+
+
+# -- the document -----------------------------------------------------------------------------------------------------
+def test_headings_figures_and_tables_are_numbered_throughout(page):
+    titles = [heading.get_text(" ", strip=True) for heading in page.select("section.notebook :is(h2, h3, h4)")]
+    assert titles == ["1 What is in the data?", "1.1 Dates", "2 Error analysis", "2.1 Dates", "2.1.1 By form"]
+    labels = [label.text for label in page.select("figcaption .label")]
+    assert labels == ["Figure 1.", "Table 1.", "Figure 2."]
+    assert page.find("a", href="#figure-dates").text == "Figure 1"
+    assert page.find("a", href="#06_error_analysis", string="the errors")
+    ids = [tag["id"] for tag in page(id=True)]
+    assert len(ids) == len(set(ids))
+
+
+def test_machinery_and_noise_are_left_out(page):
+    text = page.get_text()
+    for gone in ("bootstrap-cell", "parameters-cell", "injected-cell", "it/s", "example.org/badge"):
+        assert gone not in text and gone not in str(page), gone
+    assert "read 40 rows <ok>" in text and "kept" in text and "The share is 0.75." in text
+    assert "from helpers import plots\n\nrows = load()" in text, "neighbouring code cells share one block"
+
+
+def test_nothing_in_the_page_points_outside(page):
+    loaded = [tag.get("src") or tag.get("href") for tag in page(["img", "script", "link", "iframe", "source"])]
+    assert all(where is None or where.startswith("data:") for where in loaded)
+    assert not re.search(r"url\(|@import", page.style.text)
+    assert all(image.get("alt") for image in page("img")) and len(page("img")) == 3
+
+
+def test_headline_numbers_are_those_of_the_metrics_file(finished, page):
+    known = report_numbers(finished)
+    shown = page("data")
+    assert len(shown) >= 8
+    for tag in shown:
+        assert float(tag["value"]) == pytest.approx(known[tag["data-key"]], abs=1e-12), tag
+        scale, digits = (100, 0.05) if "%" in tag.text else (1, 0.0005)
+        assert float(tag.text.rstrip("\xa0 %")) == pytest.approx(scale * float(tag["value"]), abs=digits + 1e-9)
+    abstract = page.select_one(".abstract").get_text(" ", strip=True)
+    assert "LoRA" in abstract and "0.703" in abstract and "0.641 – 0.734" in abstract and "0.453" in abstract
+    assert "17 rows" in abstract and "rules" in abstract
+
+
+def test_appendix_has_the_manifest_and_the_command(finished, page):
+    assert command(finished) == "./run_all.sh calendar --profile smoke --data sample --set few_shot=7"
+    appendix = page.find("section", attrs={"aria-labelledby": "appendix"}).get_text(" ", strip=True)
+    assert command(finished) in appendix and "Test CPU" in appendix and "01_eda 1.5 all 1.5" in appendix
+
+
+def test_index_sums_up_every_scored_task(finished):
+    index = BeautifulSoup((finished.report_dir / "index.html").read_text(encoding="utf-8"), "html.parser")
+    text = index.get_text(" ", strip=True)
+    assert "technical test" in text and "the sample that was written for this project" in text
+    assert "c0ffee123456" in text and "4.2\N{NO-BREAK SPACE}M parameters" in text
+    assert index.find("a", href="calendar.html")
+    rows = [row.th.text for row in index.select("figure.study-table tbody tr")]
+    assert rows == ["rules", "base zero shot", "LoRA", "QLoRA"], "default decodings, baselines first"
+    assert index.select_one("tr.best").th.text == "LoRA"
+    captions = [caption.get_text(" ", strip=True) for caption in index("figcaption")]
+    assert [caption.split(".")[0] for caption in captions] == ["Table 1", "Figure 1", "Figure 2", "Figure 3"]
+    assert captions[-1].endswith("Boundaries are the commonest error.")
+    known = report_numbers(finished)
+    assert all(float(tag["value"]) == pytest.approx(known[tag["data-key"]]) for tag in index("data"))
+
+
+def test_building_again_changes_nothing(finished):
+    before = {path.name: path.read_bytes() for path in finished.report_dir.glob("*.html")}
+    build(finished)
+    assert {path.name: path.read_bytes() for path in finished.report_dir.glob("*.html")} == before
+
+
+def test_report_without_metrics_says_so_and_without_notebooks_is_refused(tmp_path):
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path))
+    with pytest.raises(UserError, match="no executed notebook"):
+        build(run)
+    nbformat.write(notebooks()["06_error_analysis"], run.path("notebooks", "01_eda.ipynb"))
+    assert "has not been scored" in build(run).read_text(encoding="utf-8")
+    assert "No task has been scored" in (run.report_dir / "index.html").read_text(encoding="utf-8")
+    assert read_study(tmp_path, "calendar")[0].baseline is None
+
+
+# -- in a browser -----------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: page not opened")
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    if path is None:
+        pytest.skip("no chromium found (set CHROMIUM to its path): page not opened in a browser")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_OPTIONS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser, path: Path, width: int = 1400, dark: bool = False):
+    """Page with what went wrong while it loaded: console messages, errors, requests that are not for the file."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light")
+    tab, trouble = context.new_page(), []
+    tab.on("console", lambda message: trouble.append(message.text))
+    tab.on("pageerror", lambda error: trouble.append(str(error)))
+    tab.on("request", lambda request: trouble.append(request.url)
+           if not request.url.startswith(("file:", "data:")) else None)
+    tab.goto(path.as_uri(), wait_until="load")
+    return tab, trouble
+
+
+@pytest.mark.parametrize("name", ["calendar.html", "index.html"])
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_pages_load_whole_and_fit_every_width(browser, finished, name, width):
+    tab, trouble = open_page(browser, finished.report_dir / name, width)
+    images = tab.evaluate("Array.from(document.images, image => image.naturalWidth)")
+    assert len(images) == 3 and min(images) > 0
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    past = tab.evaluate("""Array.from(document.querySelectorAll("main > *, section > *, p, figure"))
+        .filter(e => e.getBoundingClientRect().right > innerWidth + 1).length""")
+    assert tab.evaluate("document.querySelector('main').clientWidth") >= min(width, 730), "the text column is squeezed"
+    assert past == 0, "parts of the page stick out on the right"
+    assert trouble == []
+    tab.context.close()
+
+
+def test_contents_links_lead_to_their_headings_and_follow_the_scroll(browser, finished):
+    tab, trouble = open_page(browser, finished.report_dir / "calendar.html")
+    lost = tab.evaluate("""Array.from(document.querySelectorAll("a[href^='#']"))
+        .filter(link => !document.getElementById(decodeURIComponent(link.hash.slice(1)))).map(link => link.hash)""")
+    assert lost == []
+    assert tab.locator("nav.contents a[href^='#']").count() == 7
+    tab.emulate_media(reduced_motion="reduce")
+    tab.locator("nav.contents a", has_text="Error analysis").click()
+    tab.wait_for_function("""() => { const at = document.querySelector("nav.contents a[aria-current]");
+        return at && at.textContent.includes("Error analysis"); }""", timeout=5000)
+    assert tab.evaluate("Math.abs(document.getElementById('06_error_analysis').getBoundingClientRect().top) < 140")
+    assert trouble == []
+    tab.context.close()
+
+
+def test_one_switch_opens_and_folds_all_code(browser, finished):
+    tab, trouble = open_page(browser, finished.report_dir / "calendar.html")
+    opened = "document.querySelectorAll('details.code[open]').length"
+    total = tab.locator("details.code").count()
+    assert total >= 5 and tab.evaluate(opened) == 0
+    switch = tab.get_by_role("button", name="Show all code")
+    switch.click()
+    assert tab.evaluate(opened) == total
+    tab.get_by_role("button", name="Hide all code").click()
+    assert tab.evaluate(opened) == 0
+    assert trouble == []
+    tab.context.close()
+
+
+def test_dark_page_is_dark_and_readable(browser, finished):
+    tab, _ = open_page(browser, finished.report_dir / "calendar.html", dark=True)
+    page_colour, ink = tab.evaluate("""(() => { const look = getComputedStyle(document.body);
+        return [look.backgroundColor, look.color].map(c => c.match(/\\d+/g).slice(0, 3).map(Number)); })()""")
+    assert max(page_colour) < 60 and min(ink) > 200
+    tab.context.close()
