@@ -155,7 +155,8 @@ def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) 
         presence = field_presence({when: examples}, task)[when]
         formats = surface_formats(examples, task).set_index(["kind", "format"])["share"]
         columns[when] = pd.concat({"field": presence, **{kind: formats[kind] for kind in formats.index.unique(0)}})
-    return pd.DataFrame(columns).fillna(0.0).rename_axis(["kind", "item"]).sort_index(level="kind", sort_remaining=False)
+    table = pd.DataFrame(columns).fillna(0.0).rename_axis(["kind", "item"])
+    return table.sort_index(level="kind", sort_remaining=False)
 
 
 def samples(train: Sequence[Example], rows: Sequence[Example], each: int = 2) -> pd.DataFrame:
@@ -166,4 +167,5 @@ def samples(train: Sequence[Example], rows: Sequence[Example], each: int = 2) ->
         group = shown.setdefault(example.origin, [])
         if len(group) < each:
             group.append((example.origin, originals.get(example.id, ""), example.text))
-    return pd.DataFrame([row for origin in sorted(shown) for row in shown[origin]], columns=["origin", "original", "made"])
+    listed = [row for origin in sorted(shown) for row in shown[origin]]
+    return pd.DataFrame(listed, columns=["origin", "original", "made"])

@@ -146,8 +146,8 @@ def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
     """Stop where too large a share of a file's rows is bad."""
     if len(rejected) > MAX_BAD_SHARE * count:
         first = rejected[0]
-        raise UserError(f"{first['file']}, line {first['line']}: {first['reason']} ({len(rejected)} of {count} rows are "
-                        f"bad, more than {MAX_BAD_SHARE:.0%}: mend the file)")
+        raise UserError(f"{first['file']}, line {first['line']}: {first['reason']} ({len(rejected)} of {count} rows "
+                        f"are bad, more than {MAX_BAD_SHARE:.0%}: mend the file)")
 
 
 def read_rows(path: str | Path, task: Task) -> tuple[list[Example], list[dict[str, Any]]]:

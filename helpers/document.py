@@ -13,7 +13,8 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 from helpers.notebook_html import cells_html
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-OWN_NUMBER = re.compile(r"^\s*(?:\d\d?_\w+|\d\d?(?:\.\d+)*)\s*[.):—–·-]+\s+|^\s*0\d\s+")  # the notebook's own
+OWN_NUMBER = re.compile(  # what a notebook itself puts before its headings: "01_eda —", "4.", "4.1", "04"
+    r"^\s*(?:(?:\d\d?_\w+|\d\d?(?:\.\d+)*)\s*[.):—–·-]+\s+|0\d\s+|\d\d?(?:\.\d+)+\s+)")
 
 
 @dataclass

@@ -56,8 +56,8 @@ def decode_all(run: Run) -> pd.DataFrame:
     one_part = not run.path("splits", "test.jsonl").exists()
     if not one_part:
         parts["validation"] = run.load("validation")
-    jobs = [(variant, decoding, part) for variant in trained_variants(run) for decoding in run.task.decodings
-            for part in parts]
+    jobs = [(variant, decoding, part) for variant in trained_variants(run)
+            for decoding in run.task.decodings_of(variant) for part in parts]
     lines = []
     for variant, decoding, part in tqdm(jobs, desc="decoding", unit="file"):
         name, started = prediction_name(run.task, variant, decoding), time.perf_counter()
@@ -66,13 +66,13 @@ def decode_all(run: Run) -> pd.DataFrame:
         lines.append((variant, decoding, part, len(records), time.perf_counter() - started))
         for destination in ("scored", "validation") if one_part else (part,):
             write_predictions(run, name, records, destination)
-        record_costs(run, variant, size_mb=folder_megabytes(run.path("checkpoints", variant, "best")))
+        record_costs(run, variant, size_mb=folder_megabytes(run.path("checkpoints") / variant / "best"))
     return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds"])
 
 
 def parameters_of(run: Run, variant: str) -> dict[str, int | None]:
     """Total and trainable parameters of a trained variant, None for systems that stage 04 did not train."""
-    counts = read_json(run.path("checkpoints", variant, "finished.json")).get("result", {}).get("parameters", {})
+    counts = read_json(run.path("checkpoints") / variant / "finished.json").get("result", {}).get("parameters", {})
     return {name: counts.get(name) for name in ("total", "trainable")}
 
 
@@ -111,7 +111,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
     found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
     baselines = [name for name in found if _split_name(run.task, name)[0] not in run.task.variants]
     trained = [prediction_name(run.task, variant, decoding) for variant in trained_variants(run)
-               for decoding in run.task.decodings]
+               for decoding in run.task.decodings_of(variant)]
     return {name: read_predictions(run, name, part="scored") for name in [*baselines, *trained]}
 
 
@@ -171,18 +171,24 @@ def write_metrics(run: Run, variants: dict[str, dict[str, Any]], best: str) -> d
     return content
 
 
-def best_variant(run: Run) -> str:
-    """The variant that stage 05 chose.
+def read_metrics(run: Run) -> dict[str, Any]:
+    """What :func:`write_metrics` wrote.
 
     Raises
     ------
     UserError
         If stage 05 has not run yet.
     """
-    best = read_json(run.path("metrics.json")).get("best")
-    if best is None:
+    content = read_json(run.path("metrics.json"))
+    if "best" not in content:
         raise UserError(f"metrics.json is missing: run notebook 05_evaluate (./run_all.sh {run.task.name}) first")
-    return best
+    return content
+
+
+def best_writer(task: Task, variants: dict[str, dict[str, Any]], best: str) -> str:
+    """The best variant, or if it is a tagger the one with most exact matches among those that write their answer."""
+    names = [name for name in task.variants if name in variants and name not in task.taggers]
+    return best if best in names or not names else max(names, key=lambda name: variants[name]["exact_match"])
 
 
 def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
@@ -242,8 +248,8 @@ def score_frame(variants: dict[str, dict[str, Any]], names: Sequence[str], metri
 
 
 def decoding_table(task: Task, variants: dict[str, dict[str, Any]], metric: str = "exact_match") -> pd.DataFrame:
-    """One metric of each trained variant (index) under each decoding (columns)."""
-    trained = [name for name in task.variants if name in variants]
+    """One metric under each decoding (columns) of each trained variant that can decode in all these ways (index)."""
+    trained = [name for name in task.variants if name in variants and task.decodings_of(name) == task.decodings]
     cells = {decoding: [variants[prediction_name(task, name, decoding)][metric] for name in trained]
              for decoding in task.decodings}
     return pd.DataFrame(cells, index=pd.Index(trained, name="variant"))

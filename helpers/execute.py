@@ -41,6 +41,9 @@ class OwnInterpreter(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python",
                           metadata={"supported_encryption": "curve"})
 
+    async def _async_interrupt_kernel(self) -> None:
+        """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
+
 
 class StudyClient(PapermillNotebookClient):
     """Kills a kernel that is left in the middle of a cell; one that has run to the end may shut itself down."""

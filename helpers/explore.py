@@ -1,4 +1,4 @@
-"""A first look at data before anything is trained: tables of lengths, fields, values, formats, repeats and conflicts."""
+"""A first look at data before anything is trained: lengths, fields, values, formats, repeats and conflicts."""
 from __future__ import annotations
 
 import re
@@ -28,7 +28,8 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """A JSON object as one level of dotted keys."""
     if not isinstance(value, dict):
         return {name: value}
-    return {key: item for inner, part in value.items() for key, item in _flat(part, f"{name}.{inner}".strip(".")).items()}
+    below = [_flat(part, f"{name}.{inner}".strip(".")) for inner, part in value.items()]
+    return {key: item for level in below for key, item in level.items()}
 
 
 def _visible(value: Any) -> str:
@@ -127,11 +128,11 @@ def _all_values(examples: Sequence[Example], task: Task, name: str) -> list[str]
 
 
 def value_summary(examples: Sequence[Example], task: Task) -> pd.DataFrame:
-    """How varied the values are: index field; values, unique, share unique (lower-cased), the commonest and its count."""
+    """How varied the values are: index field; values, unique ones (lower-cased) and their share, the commonest one."""
     table = {}
     for name in task.fields:
         counts = Counter(value.lower() for value in _all_values(examples, task, name))
-        total = counts.total() if hasattr(counts, "total") else sum(counts.values())
+        total = sum(counts.values())
         top, top_count = _most_common(counts, 1)[0] if counts else (None, 0)
         table[name] = {"values": total, "unique": len(counts), "share_unique": len(counts) / total if total else np.nan,
                        "commonest": top, "count": top_count}

@@ -34,7 +34,8 @@ def base_path(run: Run) -> str:
     return name
 
 
-def _explain(name: str, error: Exception) -> UserError:
+def explain_load_error(name: str, error: Exception) -> UserError:
+    """The one line that tells why a model did not load and what to do."""
     text = str(error)
     if "gated" in text.lower() or "401" in text or "403" in text:
         way = "accept its licence on the hub and log in with `hf auth login`, or choose another with --set base_model=…"
@@ -53,7 +54,7 @@ def load_tokenizer(run: Run):
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise _explain(name, error) from None
+        raise explain_load_error(name, error) from None
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -87,7 +88,7 @@ def load_base(run: Run, four_bit: bool = False):
     try:
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
-        raise _explain(name, error) from None
+        raise explain_load_error(name, error) from None
     if four_bit and chosen.device == "cpu":
         keep_fp32_kernels(model)
     return model if four_bit else model.to(chosen.device)

@@ -48,8 +48,11 @@ def _markdown() -> mistune.Markdown:
 
 
 def markdown_html(text: str) -> str:
-    """Markdown with tables and LaTeX equations as HTML."""
-    return str(_markdown()(text))
+    """Markdown with tables and LaTeX equations as HTML; `$$…$$` is an equation of its own wherever it stands."""
+    parts = re.split(r"(^```.*?^```)", text, flags=re.MULTILINE | re.DOTALL)  # code keeps its dollars
+    parts[::2] = [re.sub(r"\$\$\s*(.+?)\s*\$\$", lambda found: f"\n\n$$\n{found[1]}\n$$\n\n", part, flags=re.DOTALL)
+                  for part in parts[::2]]
+    return str(_markdown()("".join(parts)))
 
 
 def code_html(sources: Sequence[str]) -> str:

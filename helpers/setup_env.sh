@@ -27,7 +27,8 @@ find_python() {
   done
   [ -z "$without_venv" ] || fail "$without_venv has no venv module: install it (on Debian and Ubuntu:" \
     "apt-get install python3-venv) or activate a conda environment"
-  fail "no Python 3.10 or newer found: install one, or activate a conda environment (conda env create -f environment.yml)"
+  fail "no Python 3.10 or newer found: install one, or activate a conda environment" \
+    "(conda env create -f environment.yml)"
 }
 
 # Prints the folder of the active environment, if any; of two the one that was activated last, as PATH tells.
@@ -51,8 +52,8 @@ ready_environment() {
   if [ -n "$prefix" ]; then
     tool=$prefix/bin/python
     [ -x "$tool" ] || fail "the active environment $prefix has no Python: conda install python=3.11, or deactivate it"
-    python_fits "$tool" || fail "the active environment $prefix has no Python 3.10 or newer: deactivate it, or make one" \
-      "that fits (conda env create -f environment.yml)"
+    python_fits "$tool" || fail "the active environment $prefix has no Python 3.10 or newer: deactivate it," \
+      "or make one that fits (conda env create -f environment.yml)"
   else
     prefix=$root/.venv
     tool=$prefix/bin/python

@@ -11,6 +11,7 @@ from typing import Any
 from helpers.config import Run, UserError
 from helpers.display import words
 from helpers.environment import read_json
+from helpers.tasks.base import Task
 
 HEADLINE = "exact_match"
 COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
@@ -31,6 +32,8 @@ class Study:
         Best variant on validation; strongest variant that was not trained.
     costs : dict
         Name → costs, as in costs.json.
+    test_part : bool
+        Whether the scored rows are a test part; else they are the validation part that also chose the variant.
     """
 
     name: str
@@ -44,18 +47,13 @@ class Study:
     trained: tuple[str, ...]
     variants: dict[str, dict[str, Any]]
     best: str | None
+    baseline: str | None
     costs: dict[str, dict[str, Any]]
     published: list[dict[str, Any]] = field(default_factory=list)
     headline: str = HEADLINE
+    test_part: bool = True
     document: str | None = None
     figures: list[str] = field(default_factory=list)
-
-    @property
-    def baseline(self) -> str | None:
-        """Strongest system that was not trained, by the headline score; ties go to the first name."""
-        names = [name for name in self.default_names if name not in self.trained]
-        scored = [name for name in names if self.variants[name].get(self.headline) is not None]
-        return min(scored, key=lambda name: (-self.variants[name][self.headline], name), default=None)
 
     @property
     def gain(self) -> float:
@@ -155,6 +153,16 @@ def _fingerprint(value: Any) -> str:
     return str(value or "")
 
 
+def _baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str | None:
+    """The baseline that notebook 05 compares with, or None where there is none."""
+    from helpers.evaluation import best_baseline
+
+    try:
+        return best_baseline(task, variants)
+    except UserError:
+        return None
+
+
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     """The study of one task under `root/artifacts/`, and the run that made it (None if its data are gone).
 
@@ -176,7 +184,8 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
         rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
         model=str(settings.get("base_model", "")), best=metrics.get("best"), costs=read_json(folder / "costs.json"),
         trained=tuple(variant for variant in task.variants if variant in variants),
-        headline=getattr(task, "headline", HEADLINE))
+        headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants),
+        test_part=not isinstance(data.get("fingerprint"), dict) or "test" in data["fingerprint"])
     try:
         run = Run(task=name, profile=profile, data=source, out=str(root), settings=manifest.get("settings", {}),
                   seed=manifest.get("seed", 42))
@@ -236,7 +245,8 @@ def manifest_tables(run: Run) -> list[Sheet]:
         variant, _, key = name.partition(".")
         if key and variant in run.task.variants:
             by_variant.setdefault(key, {})[variant] = value
-    shared = [(name, _text(value)) for name, value in settings.items() if name.partition(".")[0] not in run.task.variants]
+    shared = [(name, _text(value)) for name, value in settings.items()
+              if name.partition(".")[0] not in run.task.variants]
     sheets.append(Sheet("settings", (), shared))
     if by_variant:
         sheets.append(_matrix("settings of the variants", "setting", by_variant))

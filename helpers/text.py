@@ -3,11 +3,12 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Callable, Iterable
 
 STRAIGHT = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‟": '"'})
 OPENING, CLOSING = "([{", ")]}"
+_STACK_NAMES = str.maketrans({")": "R", "]": "S", "}": "C", '"': "Q"})
 JOINING_PREFIX, JOINING_SUFFIX = "#@$€£", "+#%"
 NOTHING = "/[^\\x00-\\U0010FFFF]/"  # a Lark pattern that matches no text
 ABBREVIATIONS = frozenset(
@@ -132,6 +133,20 @@ def is_word_span(value: str, text: str, ignore_case: bool = False) -> bool:
     return bool(word_spans(value, text, ignore_case))
 
 
+def _bracket_stack(passed: str, open_: str = "") -> str | None:
+    """Closing marks still owed after `passed`, the next one last; None where one closes that was never opened."""
+    for char in passed:
+        if char == '"':
+            open_ = open_[:-1] if open_.endswith('"') else open_ + '"'
+        elif char in OPENING:
+            open_ += CLOSING[OPENING.index(char)]
+        elif char in CLOSING:
+            if not open_.endswith(char):
+                return None
+            open_ = open_[:-1]
+    return open_
+
+
 def lark_literal(text: str) -> str:
     """A Lark string literal that matches `text` as it stands inside a JSON string."""
     return json.dumps(json.dumps(text, ensure_ascii=False)[1:-1], ensure_ascii=False)
@@ -175,41 +190,38 @@ def span_terminal(
         bare = after[1:] if after.startswith(".") and _abbreviated(text, start, end) else after
         return [(unit, after)] + [(other, bare) for other in dict.fromkeys(others) if other != unit]
 
-    def tails(index: int, after: str, open_: bool) -> tuple[list[str], list[str]]:
+    def tails(index: int, after: str, open_: str) -> tuple[list[str], list[str]]:
         """What may end the span after the unit, and how it may go on to the next unit."""
         start, end = units[index]
-        closers, rest, stop = "", after, []
+        closers, rest, stop, still_open = "", after, [], open_
         if not open_:
             stop.append("")
         if rest.startswith(".") and _abbreviated(text, start, end):
             closers, rest = ".", rest[1:]
             if not open_:
                 stop.append(closers)
-        inside = open_
         for char in rest:
-            if char in CLOSING + '"' and inside:
-                inside = False
-            elif char not in JOINING_SUFFIX or inside:
+            if still_open and char == still_open[-1]:
+                still_open = still_open[:-1]
+            elif char not in JOINING_SUFFIX:
                 break
             closers += char
-            stop.append(closers)
-        onward = []
-        inside, leaves = open_, False
-        for char in after:
-            leaves |= char in CLOSING and not inside  # on past a bracket that was open before the span began
-            inside = char in OPENING or (char == '"' and not inside) or (inside and char not in CLOSING + '"')
-        if index + 1 < len(units) and not leaves:
-            onward.append(f"{lark_literal(after)} {define(index + 1, inside)}" if after else define(index + 1, inside))
-        return stop, onward
+            if not still_open:
+                stop.append(closers)
+        stack = _bracket_stack(after, open_)
+        if index + 1 == len(units) or stack is None:
+            return stop, []
+        following = define(index + 1, stack)
+        return stop, [f"{lark_literal(after)} {following}" if after else following]
 
-    def define(index: int, open_: bool) -> str:
-        terminal = f"{name}_{index}{'O' if open_ else ''}"
+    def define(index: int, open_: str) -> str:
+        terminal = f"{name}_{index}{open_.translate(_STACK_NAMES)}"
         if terminal not in defined:
             defined.add(terminal)
             pending.append((index, open_, terminal))
         return terminal
 
-    def body(index: int, open_: bool, extra: Iterable[str] = ()) -> list[str]:
+    def body(index: int, open_: str, extra: Iterable[str] = ()) -> list[str]:
         options = []
         written = writings(index)
         written += [(other, written[0][1]) for other in extra if other not in {unit for unit, _ in written}]
@@ -223,23 +235,23 @@ def span_terminal(
                 options.append(lark_literal(unit))
         return options
 
-    pending: list[tuple[int, bool, str]] = []
+    pending: list[tuple[int, str, str]] = []
     heads = []
     for index, (start, end) in enumerate(units):
         if text[start:end].lower() == "'s":
             continue
         extra = list(first(text[start:end])) if first else []
         if extra:
-            heads += body(index, False, extra)
+            heads += body(index, "", extra)
         else:
-            heads.append(define(index, False))
+            heads.append(define(index, ""))
         prefix = ""
-        while start and text[start - 1] in JOINING_PREFIX:
+        while start and text[start - 1] in JOINING_PREFIX + OPENING + '"':
             start -= 1
             prefix = text[start] + prefix
-            heads.append(f"{lark_literal(prefix)} {define(index, False)}")
-        if start and text[start - 1] in OPENING + '"':
-            heads.append(f"{lark_literal(text[start - 1] + prefix)} {define(index, True)}")
+            stack = _bracket_stack(prefix)
+            if stack is not None:
+                heads.append(f"{lark_literal(prefix)} {define(index, stack)}")
     while pending:
         index, open_, terminal = pending.pop()
         options = body(index, open_)

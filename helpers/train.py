@@ -129,11 +129,16 @@ def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[st
     rows = rows[:run["score_rows"] or None]
     records = predict_texts(model, tokenizer, run.task, [row.text for row in rows], run["score_constraint"],
                             run["max_new_tokens"], run["generation_batch_size"])
-    gold = [run.task.values(row.target) for row in rows]
-    found = [run.task.values(record["prediction"]) for record in records]
-    right = [[g[name] == f[name] for name in run.task.fields] for g, f in zip(gold, found)]
+    return exact_scores(run.task, rows, records)
+
+
+def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> dict[str, float]:
+    """Exact match and field accuracy of prediction records, as the training history holds them."""
+    gold = [task.values(row.target) for row in rows]
+    found = [task.values(record["prediction"]) for record in records]
+    right = [[g[name] == f[name] for name in task.fields] for g, f in zip(gold, found)]
     return {"val_exact_match": sum(map(all, right)) / len(rows),
-            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(run.task.fields)}
+            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(task.fields)}
 
 
 def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> None:
@@ -211,7 +216,8 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
     schedule = warm_restarts(optimizer, period, min(own["warmup_steps"], period))
     state = LoopState()
     if (folder / "resume.pt").exists():
-        state = _resume(folder / "resume.pt", model, optimizer, schedule)
+        state = resume_loop(folder / "resume.pt", model, optimizer)
+        _set_step(schedule, optimizer, state.step)
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
     parameters = count_parameters(model)
     bar = tqdm(total=own["epochs"] * per_epoch, initial=state.step, desc=variant)
@@ -245,7 +251,7 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
         state.epoch += 1
         _evaluate(run, model, tokenizer, held_out, validation, loss_function, with_prompt, state, folder, writer)
         bar.set_postfix(exact_match=f"{state.history[-1]['val_exact_match']:.3f}")
-        _checkpoint(folder / "resume.pt", model, optimizer, schedule, state)
+        save_loop(folder / "resume.pt", model, optimizer, state)
     bar.close()
     writer.close()
     (folder / "resume.pt").unlink(missing_ok=True)
@@ -278,23 +284,27 @@ def _evaluate(run: Run, model, tokenizer, held_out, validation, loss_function, w
         model.save_pretrained(folder / "best", safe_serialization=True)
 
 
-def _checkpoint(path: Path, model, optimizer, schedule, state: LoopState) -> None:
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    content = {"weights": {name: p.detach() for name, p in trained.items()}, "optimizer": optimizer.state_dict(),
-               "schedule": {"last_epoch": schedule.last_epoch}, "state": asdict(state)}
-    torch.save(content, path.with_suffix(".tmp"))
+def save_loop(path: Path, model, optimizer, state: LoopState) -> None:
+    """Trained weights, optimiser and state of a loop in one file; a kill leaves the old file or the new one."""
+    weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state)},
+               path.with_suffix(".tmp"))
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def _resume(path: Path, model, optimizer, schedule) -> LoopState:
+def resume_loop(path: Path, model, optimizer) -> LoopState:
+    """Put weights and optimiser back to where :func:`save_loop` left them; returns the state."""
     content = torch.load(path, weights_only=True, map_location=model.device)
     model.load_state_dict(content["weights"], strict=False)
     optimizer.load_state_dict(content["optimizer"])
-    schedule.last_epoch = content["schedule"]["last_epoch"]
-    for group, base in zip(optimizer.param_groups, schedule.base_lrs):
-        group["lr"] = base * schedule.lr_lambdas[0](schedule.last_epoch)
-    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
     return LoopState(**content["state"])
+
+
+def _set_step(schedule, optimizer, step: int) -> None:
+    schedule.last_epoch = step
+    for group, base, factor in zip(optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas):
+        group["lr"] = base * factor(step)
+    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 def checkpoint_cost(run: Run, variant: str) -> float:

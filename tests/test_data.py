@@ -26,7 +26,8 @@ ABSENT = dict.fromkeys(TASK.fields)
 
 
 def line(text: str, **output) -> bytes:
-    return json.dumps({"event_text": text, "output": {**ABSENT, "action": "Lunch", **output}}, ensure_ascii=False).encode()
+    row = {"event_text": text, "output": {**ABSENT, "action": "Lunch", **output}}
+    return json.dumps(row, ensure_ascii=False).encode()
 
 
 def many(count: int = 40) -> list[bytes]:
@@ -165,9 +166,10 @@ def test_the_sample_passes_its_own_validation(tmp_path):
 
 def test_the_sample_has_the_presence_its_card_states(tmp_path):
     examples = load_source(Run("calendar", out=str(tmp_path)))["all"]
-    for name, wanted in {"attendees": 0.75, "location": 0.66, "duration": 0.81, "recurrence": 0.05, "notes": 0.05}.items():
+    card = {"attendees": 0.758, "location": 0.665, "duration": 0.812, "recurrence": 0.056, "notes": 0.055}
+    for name, wanted in card.items():
         share = sum(bool(example.target[name]) for example in examples) / len(examples)
-        assert share == pytest.approx(wanted, abs=0.03), name
+        assert share == pytest.approx(wanted, abs=0.0006), name
 
 
 def test_every_span_of_the_sample_is_a_piece_of_its_text(tmp_path):
@@ -301,8 +303,10 @@ def test_public_rows_are_known_wherever_they_come_from(tmp_path):
     put(tmp_path / "same" / "tiny" / "train.jsonl", [json.dumps(row, sort_keys=True).encode() for row in ROWS[:6]])
     put(tmp_path / "other" / "tiny" / "train.jsonl", [json.dumps(row).encode() for row in ROWS[:5]])
     put(tmp_path / "broken" / "tiny" / "train.jsonl", [b"{"])
-    known = {name: is_public(Run(Known(), data=name if name in ("sample", "public") else str(tmp_path / name),
-                                 out=str(tmp_path / "out"))) for name in ("same", "other", "broken", "public", "sample")}
+    places = {name: str(tmp_path / name) for name in ("same", "other", "broken")}
+    places |= {"public": "public", "sample": "sample"}
+    out = str(tmp_path / "out")
+    known = {name: is_public(Run(Known(), data=place, out=out)) for name, place in places.items()}
     assert known == {"same": True, "other": False, "broken": False, "public": True, "sample": False}
     assert not is_public(Run(TinyTask(), data=str(tmp_path / "same"), out=str(tmp_path / "out")))
 

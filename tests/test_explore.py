@@ -110,13 +110,14 @@ DROPPED = row(1, "Schedule a preview with Ann", name="preview", people=["Ann"])
 
 
 def test_words_kept_in_some_labels_and_left_out_of_others():
-    rows = [KEPT, DROPPED, row(2, "Schedule the party", name="Schedule the party"), row(3, "Plan a walk", name="Plan a walk")]
+    rows = [KEPT, DROPPED, *(row(2, text, name=text) for text in ("Schedule the party", "Plan a walk"))]
     assert explore.boundary_words(rows, TASK).values.tolist() == [["name", "schedule", 2, 1, pytest.approx(1 / 3)]]
     assert explore.boundary_words(rows, TASK, least=4).empty
 
 
 def test_words_beyond_digits_and_commas_are_not_left_out_words():
-    rows = [row(0, "Set lunch", name="Set lunch"), row(1, "Set, lunch", name="lunch"), row(2, "Set 2 lunch", name="lunch")]
+    rows = [row(0, "Set lunch", name="Set lunch"), row(1, "Set, lunch", name="lunch"),
+            row(2, "Set 2 lunch", name="lunch")]
     assert explore.boundary_words(rows, TASK, least=1).empty
 
 

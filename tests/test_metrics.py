@@ -182,6 +182,16 @@ def test_one_part_is_decoded_once_and_written_as_both(run):
     assert costs["large@free"]["predict_seconds"] >= 0 and costs["large"]["size_mb"] == 0
 
 
+def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
+    monkeypatch.setattr(type(TASK), "taggers", frozenset({"small"}))
+    evaluation.decode_all(run)
+    assert [way for variant, way in run.calls if variant == "small"] == ["source"]
+    scores = evaluation.score_all(run, GOLD, evaluation.load_predictions(run))
+    assert list(scores) == ["large@free", "large@schema", "large", "small"]
+    assert list(evaluation.decoding_table(TASK, scores).index) == ["large"]
+    assert evaluation.best_writer(TASK, scores, "small") == "large" == evaluation.best_writer(TASK, scores, "large")
+
+
 def test_two_parts_are_both_decoded(run):
     write_jsonl(run.path("splits", "test.jsonl"), [])
     assert len(evaluation.decode_all(run)) == len(run.calls) == 12

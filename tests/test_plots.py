@@ -27,7 +27,8 @@ CURVE = pd.DataFrame({"coverage": [0.5, 1.0], "risk": [0.0, 0.25]})
 
 FIGURES = {
     "length_histograms": lambda: plots.length_histograms(pd.DataFrame({
-        "part": ["train"] * 4 + ["test"] * 2, "characters": [9, 20, 31, 40, 12, 18], "tokens": [3, 7, 9, 12, 4, 6]}), 10),
+        "part": ["train"] * 4 + ["test"] * 2, "characters": [9, 20, 31, 40, 12, 18],
+        "tokens": [3, 7, 9, 12, 4, 6]}), 10),
     "bars": lambda: plots.bars(pd.Series({"a": 3, "b": 0}), "rows (count)"),
     "grouped_bars": lambda: plots.grouped_bars(SCORES[["score", "low"]], "F1", SCORES[["score", "low"]] / 10),
     "field_presence": lambda: plots.field_presence(SCORES[["score", "low"]]),

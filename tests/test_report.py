@@ -49,15 +49,16 @@ def notebooks() -> dict[str, nbformat.NotebookNode]:
     errors = plots.stacked_errors(pd.DataFrame({"missing": [2, 1], "boundary": [0, 3]}, index=["date", "notes"]))
     first = new_notebook(cells=[
         new_markdown_cell("# 01 · What is in the data?\n\n"
-                          "[![Open](https://example.org/badge.svg)](https://example.org/nb)\n\nWe compare LoRA with rules; see [the figure](#figure-dates) and "
-                          "[the errors](06_error_analysis.ipynb). LoRA again. It costs $5 and $6."),
+                          "[![Open](https://example.org/badge.svg)](https://example.org/nb)\n\n"
+                          "We compare LoRA with rules; see [the figure](#figure-dates) and [the errors]"
+                          "(06_error_analysis.ipynb). LoRA again. It costs $5 and $6."),
         new_code_cell("import sys\nsys.path.insert(0, '..')  # bootstrap-cell"),
         new_code_cell('task = "calendar"  # parameters-cell', metadata={"tags": ["parameters"]}),
         new_code_cell('task = "calendar"  # injected-cell', metadata={"tags": ["injected-parameters"]}),
         new_code_cell("from helpers import plots"),
         new_code_cell("rows = load()", outputs=[
             new_output("stream", name="stderr", text=STDERR),
-            new_output("stream", name="stdout", text="10%|#     | 1/10 [00:01<00:09, 1.0it/s]\r\nread 40 rows <ok>\n")]),
+            new_output("stream", name="stdout", text="10%|#     | 1/10 [00:01<00:09, 1it/s]\r\nread 40 rows <ok>\n")]),
         new_markdown_cell("## Dates\n\nThe loss is $\\mathcal{L} = -\\sum_t w_t \\log p_t$ with\n\n$$\nw_t = "
                           "\\frac{1}{1 + e^{-x}}\n$$\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
         new_code_cell("plots.show(figure)", outputs=[
@@ -117,6 +118,9 @@ def test_equations_become_mathml_and_money_does_not():
     text = markdown_html("With $x^2$ it costs $5 and $6.\n\n$$\n\\frac{a}{b}\n$$\n")
     assert text.count("<math") == 2 and "<msup>" in text and "<mfrac>" in text
     assert "$5 and $6" in text
+    for written in ("Loss: $$a^2$$ and", "$$a^2\n$$", "1. item\n\n$$\na^2\n$$"):
+        assert '<div class="equation"><math' in markdown_html(written) and "$" not in markdown_html(written)
+    assert "$$a$$" in markdown_html("```\n$$a$$\n```")
 
 
 def test_outputs_keep_results_and_leave_out_noise():
@@ -140,6 +144,8 @@ def test_code_is_escaped_and_counted():
 
 @pytest.mark.parametrize(("written", "title"), [
     ("01 · Data", "Data"), ("1. Data", "Data"), ("01_eda — Data", "Data"), ("2.3: Data", "Data"), ("01 Data", "Data"),
+    ("4.1 Data", "Data"), ("4 · Data", "Data"),
+    
     ("10-fold validation", "10-fold validation"), ("3 variants compared", "3 variants compared"), ("Data", "Data")])
 def test_numbers_in_headings_are_replaced_but_not_words(written, title):
     assert OWN_NUMBER.sub("", written) == title
@@ -222,6 +228,16 @@ def test_index_sums_up_every_scored_task(finished):
     assert captions[-1].endswith("Boundaries are the commonest error.")
     known = report_numbers(finished)
     assert all(float(tag["value"]) == pytest.approx(known[tag["data-key"]]) for tag in index("data"))
+
+
+def test_a_score_on_the_rows_that_chose_the_variant_is_marked(finished, page, tmp_path):
+    assert "also chose the variant" not in page.get_text()
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path))
+    metrics = json.loads(finished.path("metrics.json").read_text(encoding="utf-8"))
+    del metrics["data"]["fingerprint"]["test"]
+    run.path("metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    nbformat.write(notebooks()["06_error_analysis"], run.path("notebooks", "06_error_analysis.ipynb"))
+    assert "also chose the variant" in build(run).read_text(encoding="utf-8")
 
 
 def test_building_again_changes_nothing(finished):

@@ -21,7 +21,7 @@ from tiny_task import TinyTask, row
 TEXT = "Gym class with Priyanka at the leisure centre on 3 March 2026, 5pm"
 TYPO = TEXT.replace("leisure", "liesure")
 OTHER_DAY = TEXT.replace("3 March", "14 March")
-WORDS = "alder birch cedar damson elm fir gorse hazel iris juniper kale larch maple nettle oak pine quince rowan".split()
+WORDS = "alder birch cedar damson elm fir gorse hazel iris juniper kale larch maple nettle oak pine rowan".split()
 
 
 def different(count: int, seed: int = 0) -> list[str]:
@@ -186,11 +186,13 @@ def test_an_unsplit_source_is_cleared_and_split(tmp_path):
 
 def test_given_parts_stay_as_given_but_for_train_repeats(tmp_path):
     plain = different(4)
-    source = {"train": examples([plain[0], plain[0], TYPO, OTHER_DAY]), "validation": examples([TEXT, plain[1], plain[1]])}
+    source = {"train": examples([plain[0], plain[0], TYPO, OTHER_DAY]),
+              "validation": examples([TEXT, plain[1], plain[1]])}
     splits = make_splits(run_with(tmp_path), source)
     assert texts(splits.parts["train"]) == [plain[0], OTHER_DAY] and "test" not in splits.parts
     assert splits.parts["validation"] == source["validation"]
-    assert splits.removed[["part", "id", "because_of"]].values.tolist() == [["train", 1, "train"], ["train", 2, "validation"]]
+    assert splits.removed[["part", "id", "because_of"]].values.tolist() == [
+        ["train", 1, "train"], ["train", 2, "validation"]]
     assert splits.audit.loc["before", "near"].tolist() == [1] and splits.audit.loc["after", "near"].tolist() == [0]
     assert splits.audit.loc["after", "sibling"].tolist() == [1]  # the other day stays, and is shown
 
@@ -271,7 +273,8 @@ def test_repeats_and_rows_without_their_values_are_left_out(tmp_path):
     run, train = prepared(tmp_path, different(4), different(3, 7), task=Maker(synthetic=5, augment_per_row=0))
     rows, report = augment_train(run, train)
     assert [(example.id, example.text) for example in rows[4:]] == [(4, "call Ann"), (5, "Strategy mtg")]
-    assert report.loc["synthetic"].to_dict() == {"made": 5, "kept": 2, "duplicate": 2, "near evaluation": 0, "broken": 1}
+    assert report.loc["synthetic"].to_dict() == {
+        "made": 5, "kept": 2, "duplicate": 2, "near evaluation": 0, "broken": 1}
 
 
 def test_a_value_counts_as_supported_by_one_of_its_words():
@@ -319,4 +322,5 @@ def test_before_after_and_samples_tell_what_changed(tmp_path):
 def test_split_files_are_json_lines_of_the_task(tmp_path):
     run, _ = prepared(tmp_path, [TEXT], different(2))
     record = json.loads(run.path("splits", "train.jsonl").read_text(encoding="utf-8"))
-    assert record == {"id": 0, "origin": "gold", "row": {"text": TEXT, "target": {"name": None, "day": None, "people": None}}}
+    target = {"name": None, "day": None, "people": None}
+    assert record == {"id": 0, "origin": "gold", "row": {"text": TEXT, "target": target}}

@@ -84,6 +84,8 @@ class Task(ABC):
         File in `data/<name>/` that holds the sample, one JSON row a line.
     decodings : tuple of str
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
+    taggers : frozenset of str
+        Variants that mark pieces of the text and write nothing: they have the default way only.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
     public_train : str
@@ -104,6 +106,7 @@ class Task(ABC):
     published: list[dict[str, Any]] = []
     sample_file: str
     decodings: tuple[str, ...] = ("free", "schema", "source")
+    taggers: frozenset[str] = frozenset()
     public_files: tuple[PublicFile, ...] = ()
     public_train: str = ""
     public_licence: str = ""
@@ -142,6 +145,10 @@ class Task(ABC):
         """Downloaded files (name → content) → JSON rows of `train`, `validation` and `test`."""
         raise NotImplementedError(f"task {self.name!r} has no public data")
 
+    def decodings_of(self, variant: str) -> tuple[str, ...]:
+        """Ways of decoding that a variant has."""
+        return self.decodings[-1:] if variant in self.taggers else self.decodings
+
     # -- one view on targets and predictions --------------------------------------------------------------------
     @abstractmethod
     def values(self, target: Any) -> Values:
@@ -171,6 +178,27 @@ class Task(ABC):
     @abstractmethod
     def grammar(self, text: str, constraint: str) -> str:
         """A llguidance grammar (Lark syntax) for `constraint` in `schema`, `source`."""
+
+    # -- tagging ------------------------------------------------------------------------------------------------
+    def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:
+        """Field → character spans of its gold values; None where a value is not in the text (nothing is learnt)."""
+        raise NotImplementedError(f"task {self.name} has no span tagger")
+
+    def learn_conventions(self, train: list[Example]) -> Any:
+        """What train rows show about turning spans into values; JSON through the two methods below."""
+        return None
+
+    def from_spans(self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Any) -> Any:
+        """Canonical prediction for the spans a tagger found."""
+        raise NotImplementedError(f"task {self.name} has no span tagger")
+
+    def conventions_to_json(self, conventions: Any) -> Any:
+        """JSON form of :meth:`learn_conventions`."""
+        return conventions
+
+    def conventions_from_json(self, content: Any) -> Any:
+        """Inverse of :meth:`conventions_to_json`."""
+        return content
 
     # -- baselines ----------------------------------------------------------------------------------------------
     @abstractmethod

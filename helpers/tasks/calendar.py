@@ -4,13 +4,26 @@ from __future__ import annotations
 import json
 import random
 import re
-from typing import Annotated, Any, Callable, Optional
+from collections import Counter
+from collections.abc import Callable
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 
 from helpers.tasks.base import Example, PublicFile, Task, Values
 from helpers.tasks.calendar_text import (
-    FIELDS, REWRITES, align, canonical_date, canonical_time, equivalent, find_dates, find_durations, find_times,
+    FIELDS,
+    REWRITES,
+    Conventions,
+    align,
+    canonical_date,
+    canonical_time,
+    equivalent,
+    find_dates,
+    find_durations,
+    find_times,
+    learn_conventions,
+    normalise_span,
 )
 from helpers.text import NOTHING, lark_literal, normalise, span_terminal
 
@@ -30,7 +43,14 @@ def _clean_list(value: Any) -> Any:
     return [item for item in map(_clean, value) if item is not None] or None
 
 
-Text = Annotated[Optional[StrictStr], BeforeValidator(_clean)]
+def _clean_strict_list(value: Any) -> Any:
+    """As :func:`_clean_list`, but a null among the items is left in, to be refused."""
+    if not isinstance(value, list):
+        return value
+    return [_clean(item) for item in value if item is None or _clean(item) is not None] or None
+
+
+Text = Annotated[StrictStr | None, BeforeValidator(_clean)]
 
 
 class Output(BaseModel):
@@ -40,7 +60,7 @@ class Output(BaseModel):
     action: Text
     date: Text
     time: Text
-    attendees: Annotated[Optional[list[StrictStr]], BeforeValidator(_clean_list)]
+    attendees: Annotated[list[StrictStr] | None, BeforeValidator(_clean_strict_list)]
     location: Text
     duration: Text
     recurrence: Text
@@ -86,6 +106,7 @@ def _same_everywhere(profile: str) -> dict[str, Any]:
         "augment_per_row": 1,
         "max_rows": 60 if smoke else 0,
         "few_shot": 3,
+        "encoder_model": "bert-base-cased" if profile == "gpu" else "all-MiniLM-L6-v2",
         "base_model": "HuggingFaceTB/SmolLM-360M" if profile == "gpu" else "artifacts/base",
     }
 
@@ -107,6 +128,8 @@ def training_settings(profile: str) -> dict[str, Any]:
         "lora_structured_loss": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
+        "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 16, "accumulation": 1,
+                   "epochs": 1 if smoke else 8, "made_epochs": 1, "patience": 4},
     }
     common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64, "score_rows": 24 if smoke else 120,
               "score_constraint": "source", "gold_repeats": 1}
@@ -122,9 +145,11 @@ class Calendar(Task):
     fields = FIELDS
     verbatim_fields = frozenset({"action", "attendees", "location", "notes"})
     list_fields = frozenset({"attendees"})
-    variants = ("full_entity_loss", "lora", "lora_structured_loss", "qlora")
+    variants = ("full_entity_loss", "lora", "lora_structured_loss", "qlora", "tagger")
     trainers = {"full_entity_loss": "helpers.train:fit_entity_loss", "lora": "helpers.train_trl:fit_sft",
-                "lora_structured_loss": "helpers.train:fit_structured_loss", "qlora": "helpers.train_trl:fit_sft_4bit"}
+                "lora_structured_loss": "helpers.train:fit_structured_loss", "qlora": "helpers.train_trl:fit_sft_4bit",
+                "tagger": "helpers.train_tagger:fit_tagger"}
+    taggers = frozenset({"tagger"})
     field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
     sample_file = "events.jsonl"
     public_files = (PublicFile(
@@ -225,6 +250,28 @@ class Calendar(Task):
                              for name in self.fields)
         lines += [f'v_{name}: "null" | {kind}_STRING' for name, kind in kinds.items() if kind != "people"]
         return "\n".join([f'start: "{{" {body} "}}"', *lines])
+
+    # -- tagging ------------------------------------------------------------------------------------------------
+    def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:
+        found = align(example)
+        return {name: None if example.target[name] and not found[name] else found[name] for name in self.fields}
+
+    def learn_conventions(self, train: list[Example]) -> Conventions:
+        return learn_conventions(train)
+
+    def from_spans(self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Conventions) -> Target:
+        values = {name: [normalise_span(name, text[start:end], text, conventions) for start, end in sorted(places)]
+                  for name, places in spans.items()}
+        return self.canonical({name: (found if name in self.list_fields else found[0]) if found else None
+                               for name, found in values.items()})
+
+    def conventions_to_json(self, conventions: Conventions) -> dict[str, Any]:
+        return {kind: [[*key, dict(counts)] for key, counts in getattr(conventions, kind).items()]
+                for kind in ("durations", "words", "capitals")}
+
+    def conventions_from_json(self, content: dict[str, Any]) -> Conventions:
+        return Conventions(**{kind: {(context, key): Counter(counts) for context, key, counts in rows}
+                              for kind, rows in content.items()})
 
     # -- the rest lives in its own modules, imported when asked for ---------------------------------------------
     def rules(self, text: str) -> Target:

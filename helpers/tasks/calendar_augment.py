@@ -5,15 +5,31 @@ import datetime
 import random
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Callable
 
 from helpers.tasks.base import Example
 from helpers.tasks.calendar_pieces import (
-    Piece, calendar_day, clock, join_pieces, redate, redure, retime, split_pieces,
+    Piece,
+    calendar_day,
+    clock,
+    join_pieces,
+    redate,
+    redure,
+    retime,
+    split_pieces,
 )
 from helpers.tasks.calendar_pools import (
-    NUMBER, InventedPools, Pools, duration_kind, is_virtual, lead_kind, lead_of, mine_pools, place_kind,
+    NUMBER,
+    InventedPools,
+    Pools,
+    duration_kind,
+    duration_like,
+    is_virtual,
+    lead_kind,
+    lead_of,
+    mine_pools,
+    place_kind,
 )
 from helpers.tasks.calendar_surface import duration_minutes, spell_minutes
 from helpers.tasks.calendar_text import normalise_span
@@ -128,11 +144,12 @@ def _told_like(pieces: list[Piece], template: list[Piece], text: str, pools: Poo
         elif slot.field == "location" and is_virtual(slot.text) != is_virtual(piece.text):
             return None
         elif slot.field == "duration":
-            minutes = duration_minutes(piece.text) or 0.0
-            alike = [s for s in pools.durations.get(duration_kind(slot.text), []) if duration_minutes(s) == minutes]
-            if not alike:
+            minutes, kind = duration_minutes(piece.text), duration_kind(slot.text)
+            alike = [text for text in pools.durations.get(kind, []) if duration_minutes(text) == minutes]
+            surface = alike[0] if alike else duration_like(kind, minutes) if minutes else None
+            if surface is None:
                 return None
-            piece = redure(slot, alike[0], spell_minutes(minutes, bool(re.search(r"\d\s?m", alike[0]))))
+            piece = redure(slot, surface, spell_minutes(minutes or 0, bool(re.search(r"\d\s?m", surface))))
         told.append(piece)
     return told
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Callable
 
 from helpers.tasks.base import Example
 from helpers.tasks.calendar_augment import typo
@@ -105,7 +105,7 @@ def distractor(example: Example, rng: random.Random) -> Example | None:
     return _moved(example, "distractor", pieces)
 
 
-PERTURBATIONS: dict[str, Callable[[Example, random.Random], "Example | None"]] = {
+PERTURBATIONS: dict[str, Callable[[Example, random.Random], Example | None]] = {
     "lower case": lower_case, "upper case": upper_case, "typos": typos, "no punctuation": no_punctuation,
     "word order": word_order, "distractor": distractor,
 }

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Callable, Iterable
 
 from helpers.tasks.base import Example
 from helpers.tasks.calendar_surface import canonical_date, canonical_time, duration_minutes, render_date, render_time
@@ -38,7 +38,7 @@ class Piece:
         """Whether the value is the surface itself."""
         return self.text == self.value
 
-    def rewritten(self, change: Callable[[str], str]) -> "Piece":
+    def rewritten(self, change: Callable[[str], str]) -> Piece:
         """The same change made to the surface and to every value that copies its wording."""
         if self.field in ("date", "time"):
             text = change(self.text)

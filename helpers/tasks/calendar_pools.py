@@ -13,7 +13,7 @@ from helpers.tasks.calendar_text import LEAD, Conventions, learn_conventions
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _NOUNS = "review sync check-in workshop briefing call session demo kickoff interview walkthrough debrief " \
-         "retrospective planning huddle catch-up presentation training lunch rehearsal audit tour meetup standup".split()
+         "retrospective planning huddle catch-up presentation training lunch rehearsal audit tour standup".split()
 _NAMED_PLACES = ("{last} Hall", "{city} Office", "{last} Library", "{city} Station", "{last} Wing",
                  "{last} Conference Center")
 _PLACES = (*_NAMED_PLACES, "Room {number}", "Building {letter}, Floor {digit}", "Café {last}", "{last}'s Diner",
@@ -59,6 +59,18 @@ def is_virtual(place: str) -> bool:
 def duration_kind(surface: str) -> str:
     """Surface without number and plural: "2 hours" and "1 hour" are alike; "30m", "30min", "30mins" are not."""
     return re.sub(r"(hour|hr|minute|day|week)s\b", r"\1", NUMBER.sub("#", surface.lower()))
+
+
+def duration_like(kind: str, minutes: float) -> str | None:
+    """The duration as a kind of :func:`duration_kind` writes it ("# hour" and 90 → "1.5 hours"), None if it cannot."""
+    match = re.fullmatch(r"#(\s?)([a-z]+)", kind)
+    if not match or (match[2].startswith("m") and minutes > 120):
+        return None
+    number = minutes if match[2].startswith("m") else minutes / 60
+    if not match[2].startswith(("m", "h")) or number % 0.5:
+        return None
+    plural = "s" if number != 1 and match[2] in ("hour", "hr", "minute") else ""
+    return f"{number:g}{match[1]}{match[2]}{plural}"
 
 
 @dataclass

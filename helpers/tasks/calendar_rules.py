@@ -6,7 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 from helpers.tasks.calendar_surface import (
-    Mention, duration_minutes, find_dates, find_durations, find_times, spell_minutes,
+    Mention,
+    duration_minutes,
+    find_dates,
+    find_durations,
+    find_times,
+    spell_minutes,
 )
 from helpers.tasks.calendar_text import FIELDS
 from helpers.text import ABBREVIATIONS, normalise
@@ -48,7 +53,8 @@ _PLACE = re.compile(
 _PLACE_NOUN = re.compile(
     r"\b(?:room|rm|hall|office|caf[eé]|coffee|cent(?:er|re)|park|street|st|avenue|ave|road|lane|lab|library|clinic"
     r"|hotel|school|church|theat(?:er|re)|studio|floor|building|gym|pool|bar|pub|restaurant|house|garden|court|field"
-    r"|pitch|gate|dock|station|museum|gallery|lobby|basement|kitchen|garage|hq|lounge|boardroom|auditorium|hospital|ward|bistro|diner"
+    r"|pitch|gate|dock|station|museum|gallery|lobby|basement|kitchen|garage|hq|lounge|boardroom|auditorium|hospital"
+    r"|ward|bistro|diner"
     r"|campus|tower|wing|stadium|market|plaza|square|beach|farm|barn|workshop|canteen|cafeteria|terrace|rooftop)s?\b",
     re.IGNORECASE,
 )
@@ -151,7 +157,9 @@ def _sort_chunks(action: str, found: dict[str, Any]) -> str:
     for chunk in filter(None, _BREAK.split(action)):
         if _is_people(chunk):
             found["attendees"] = (found["attendees"] or []) + _split_people(chunk)
-        elif not found["location"] and (_PLACE_NOUN.search(chunk) and left or re.fullmatch(_PLATFORM, chunk, re.I)):
+        elif not found["location"] and (
+            (left and _PLACE_NOUN.search(chunk)) or re.fullmatch(_PLATFORM, chunk, re.IGNORECASE)
+        ):
             found["location"] = chunk
         else:
             left.append(chunk)
@@ -219,7 +227,8 @@ def extract(text: str) -> dict[str, Any]:
     action = re.sub(r"\bsess\.?(?=\s|$)", "session", action)
     if style in (("D Month YYYY", "12 h"), ("Month D, YYYY", "12 h")):
         action = re.sub(r"\bmtg\b", "meeting", action)
-    found["action"] = action.strip(" ,;:–-(") or None
+    action = action.strip(" ,;:–-(")
+    found["action"] = action if re.search(r"\w", action) else None
     repeated = _REPEATED.search(action)
     if repeated:
         found["recurrence"] = repeated[1] if style == ("D Month YYYY", "12 h") else repeated[1].lower()

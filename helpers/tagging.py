@@ -1,0 +1,139 @@
+"""Spans of a text ↔ BIO tags of its words, one tag sequence a field so that spans of two fields may overlap."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Sequence
+
+import torch
+
+from helpers.text import balanced, word_spans, word_units
+
+OUTSIDE, BEGIN, INSIDE = 0, 1, 2
+IGNORE = -100
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Tagged:
+    """One text as the tagger sees it.
+
+    Parameters
+    ----------
+    input_ids : list of int
+    units : list of (start, end)
+        Words of the text as character offsets.
+    heads : list of int
+        Position of the first word piece of each unit; the tag of a unit is read there.
+    tags : LongTensor (units, fields), optional
+        Gold tags.
+    """
+
+    input_ids: list[int]
+    units: list[Span]
+    heads: list[int]
+    tags: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+
+def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None]) -> torch.Tensor:
+    """BIO tags (units, fields) of the spans of each field; a unit belongs to a span that overlaps it.
+
+    A field whose spans are not known (None) gets `IGNORE` throughout.
+    """
+    tags = torch.full((len(units), len(spans)), OUTSIDE)
+    for field, places in enumerate(spans):
+        if places is None:
+            tags[:, field] = IGNORE
+            continue
+        for start, end in places:
+            inside = [index for index, (low, high) in enumerate(units) if low < end and high > start]
+            if inside:
+                tags[inside, field] = INSIDE
+                tags[inside[0], field] = BEGIN
+    return tags
+
+
+def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None = None) -> Tagged:
+    """Encode a text and, where the spans of its fields are given, its gold tags."""
+    encoded = tokenizer(text, return_offsets_mapping=True)
+    offsets = encoded["offset_mapping"]
+    units, heads = [], []
+    for start, end in word_units(text):
+        head = next((i for i, (low, high) in enumerate(offsets) if low < end and high > start and high > low), None)
+        if head is not None:  # a unit the tokenizer drops (an unknown control sign) has no tag
+            units.append((start, end))
+            heads.append(head)
+    return Tagged(encoded["input_ids"], units, heads, None if spans is None else tags_of_spans(units, spans))
+
+
+def collate_tagged(batch: Sequence[Tagged], pad: int) -> dict[str, torch.Tensor]:
+    """Right-padded `input_ids`, `attention_mask` (rows, pieces) and, with tags, `labels` (rows, pieces, fields)."""
+    width = max(len(item) for item in batch)
+    input_ids = torch.full((len(batch), width), pad)
+    mask = torch.zeros(len(batch), width, dtype=torch.long)
+    tensors = {"input_ids": input_ids, "attention_mask": mask}
+    if batch[0].tags is not None:
+        tensors["labels"] = torch.full((len(batch), width, batch[0].tags.shape[1]), IGNORE)
+    for row, item in enumerate(batch):
+        input_ids[row, :len(item)] = torch.tensor(item.input_ids)
+        mask[row, :len(item)] = 1
+        if item.tags is not None:
+            tensors["labels"][row, item.heads] = item.tags
+    return tensors
+
+
+def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
+    """Most probable tag sequence without an inside tag after an outside one, and its log-probability.
+
+    Parameters
+    ----------
+    log_probs : FloatTensor (units, 3)
+    """
+    if not len(log_probs):
+        return [], 0.0
+    forbidden = torch.zeros(3, 3)
+    forbidden[OUTSIDE, INSIDE] = float("-inf")
+    score = log_probs[0].clone()
+    score[INSIDE] = float("-inf")
+    back = []
+    for step in log_probs[1:]:
+        best, origin = (score[:, None] + forbidden).max(0)
+        back.append(origin)
+        score = best + step
+    tag = int(score.argmax())
+    total, path = float(score[tag]), [tag]
+    for origin in reversed(back):
+        path.append(int(origin[path[-1]]))
+    return path[::-1], total
+
+
+def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: torch.Tensor) -> list[tuple[Span, float]]:
+    """Spans of one field's tag sequence with the mean log-probability of their units."""
+    found: list[tuple[int, int]] = []
+    for index, tag in enumerate(tags):
+        if tag == BEGIN:
+            found.append((index, index))
+        elif tag == INSIDE and found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], index)
+    return [((units[first][0], units[last][1]),
+             sum(float(log_probs[i, tags[i]]) for i in range(first, last + 1)) / (last - first + 1))
+            for first, last in found]
+
+
+def widen(span: Span, text: str) -> Span:
+    """A span of units with the brackets, quotes and abbreviation stops that belong to it.
+
+    "(Room 2" has no closing bracket: it is taken in where it follows at once.
+    """
+    start, end = span
+    piece = text[start:end]
+    if not balanced(piece):
+        for low, high in ((start, end + 1), (start - 1, end), (start, end + 2)):
+            if 0 <= low and high <= len(text) and balanced(text[low:high]):
+                return low, high
+    if text[end:end + 1] == "." and (start, end + 1) in word_spans(text[start:end + 1], text):
+        if end + 1 < len(text):  # the stop that ends the text is the sentence's
+            return start, end + 1
+    return span

@@ -1,0 +1,175 @@
+"""Fine-tuning an encoder as a span tagger: BIO tags a field on all-MiniLM-L6-v2 or a BERT of the hub."""
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any, Sequence
+
+import torch
+import torch.nn.functional as F
+from tqdm.auto import tqdm
+
+from helpers.config import Run
+from helpers.encode import length_batches
+from helpers.encoder import encoder_path
+from helpers.environment import write_json
+from helpers.models import device_of, explain_load_error
+from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi, widen
+from helpers.tasks import Example
+from helpers.train import (
+    FitResult, LoopState, check_finite, count_parameters, decay_groups, exact_scores, resume_loop, save_loop,
+    variant_settings)
+
+
+def build_tagger(run: Run):
+    """(model, tokenizer): the run's encoder with a fresh linear head of three logits a field."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    name, chosen = encoder_path(run), device_of(run.profile)
+    torch.manual_seed(run.seed)
+    try:
+        model = AutoModelForTokenClassification.from_pretrained(name, num_labels=3 * len(run.task.fields),
+                                                                dtype=chosen.dtype, use_safetensors=True)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise explain_load_error(name, error) from None
+    return model.to(chosen.device), tokenizer
+
+
+def field_logits(model, batch: dict[str, torch.Tensor], fields: int) -> torch.Tensor:
+    """Tag logits (rows, pieces, fields, 3)."""
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+    return logits.view(*logits.shape[:2], fields, 3)
+
+
+def tagging_loss(model, batch: dict[str, torch.Tensor], fields: int, smoothing: float = 0.0) -> torch.Tensor:
+    """Cross-entropy summed over fields and averaged over word pieces."""
+    logits, labels = field_logits(model, batch, fields), batch["labels"]
+    words = batch["attention_mask"].sum()
+    return F.cross_entropy(logits.flatten(0, 2), labels.flatten(), ignore_index=IGNORE, reduction="sum",
+                           label_smoothing=smoothing) / words
+
+
+@torch.inference_mode()
+def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, batch_size: int = 64,
+              progress: str | None = None) -> list[dict[str, Any]]:
+    """Predictions of a tagger for texts: best tags by Viterbi, spans to values by the task.
+
+    `raw` holds the found spans as JSON, `confidence` the probability of each field's whole tag sequence.
+    """
+    model.eval()
+    task = run.task
+    items = [tag_text(tokenizer, text) for text in texts]
+    order = sorted(range(len(texts)), key=lambda index: len(items[index]))
+    records: list[dict[str, Any]] = [{} for _ in texts]
+    bar = tqdm(total=len(texts), desc=progress, disable=progress is None, leave=False)
+    for start in range(0, len(order), batch_size):
+        rows = order[start:start + batch_size]
+        batch = collate_tagged([items[row] for row in rows], tokenizer.pad_token_id or 0)
+        log_probs = field_logits(model, {k: v.to(model.device) for k, v in batch.items()}, len(task.fields))
+        log_probs = log_probs.log_softmax(-1).cpu()
+        for slot, row in enumerate(rows):
+            records[row] = _read_tags(task, texts[row], items[row], log_probs[slot, items[row].heads], knowledge)
+        bar.update(len(rows))
+    bar.close()
+    return records
+
+
+def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge: Any) -> dict[str, Any]:
+    spans, confidence = {}, {}
+    for index, name in enumerate(task.fields):
+        tags, total = viterbi(log_probs[:, index])
+        found = spans_of_tags(tags, item.units, log_probs[:, index])
+        if name not in task.list_fields:
+            found = sorted(found, key=lambda pair: -pair[1])[:1]
+        spans[name] = [widen(span, text) for span, _ in found]
+        confidence[name] = round(math.exp(total), 6)
+    raw = json.dumps({name: [text[s:e] for s, e in places] for name, places in spans.items()}, ensure_ascii=False)
+    return {"prediction": task.from_spans(text, spans, knowledge), "raw": raw, "error": None, "truncated": False,
+            "confidence": confidence}
+
+
+def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+    """Train in two phases: one pass over the made rows, then `epochs` passes over the gold rows.
+
+    Made rows teach what a date or a list of people looks like; the conventions of labelling are in the gold rows,
+    which therefore come last. The schedule falls linearly within each phase.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    own, task = variant_settings(run, variant), run.task
+    model, tokenizer = build_tagger(run)
+    gold = list({row.id: row for row in train if row.origin == "gold"}.values())
+    made = [row for row in train if row.origin != "gold"]
+    knowledge = task.learn_conventions(gold)
+
+    def prepared(rows: Sequence[Example]) -> list[Tagged]:
+        spans = [task.spans(row) for row in rows]
+        return [tag_text(tokenizer, row.text, [s[name] for name in task.fields]) for row, s in zip(rows, spans)]
+
+    phases = [prepared(made)] * (own["made_epochs"] if made else 0) + [prepared(gold)] * own["epochs"]
+    first_gold = len(phases) - own["epochs"]
+    optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"])
+    counts = [math.ceil(len(rows) / own["batch_size"]) for rows in phases]
+    state = LoopState()
+    if (folder / "resume.pt").exists():
+        state = resume_loop(folder / "resume.pt", model, optimizer)
+    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
+    bar = tqdm(total=sum(counts), initial=state.step, desc=variant)
+    while state.epoch < len(phases) and state.bad <= own["patience"]:
+        rows, rng = phases[state.epoch], random.Random(f"{run.seed}:{variant}:{state.epoch}")
+        torch.manual_seed(rng.randrange(2**31))
+        low, high = (0, first_gold) if state.epoch < first_gold else (first_gold, len(phases))
+        before, length = sum(counts[:low]), sum(counts[low:high])
+        batches = length_batches([len(row) for row in rows], own["batch_size"], rng)
+        model.train()
+        for number, indices in enumerate(batches, 1):
+            share = (state.step - before) / length
+            rate = own["learning_rate"] * min(1.0, (state.step - before + 1) / own["warmup_steps"]) * (1 - share)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            batch = collate_tagged([rows[index] for index in indices], tokenizer.pad_token_id or 0)
+            loss = tagging_loss(model, {k: v.to(model.device) for k, v in batch.items()}, len(task.fields))
+            check_finite(loss.item(), "loss", run, variant, state.step)
+            loss.backward()
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), own["clip_norm"])
+            check_finite(float(norm), "gradient", run, variant, state.step)
+            optimizer.step()
+            optimizer.zero_grad()
+            state.step += 1
+            state.history.append({"step": state.step, "epoch": state.epoch + number / len(batches),
+                                  "loss": loss.item(), "lr": rate})
+            writer.add_scalar("train/loss", loss.item(), state.step)
+            bar.update()
+        state.epoch += 1
+        records = tag_texts(run, model, tokenizer, [row.text for row in validation], knowledge)
+        score = exact_scores(task, validation, records)
+        state.history[-1].update(score)
+        writer.add_scalar("validation/exact_match", score["val_exact_match"], state.step)
+        quality = score["val_exact_match"] + 1e-3 * score["val_field_accuracy"]
+        better = quality > state.best_score
+        state.bad = 0 if better or state.epoch <= first_gold else state.bad + 1
+        if better:
+            state.best_score, state.best_step = quality, state.step
+            model.save_pretrained(folder / "best", safe_serialization=True)
+            tokenizer.save_pretrained(folder / "best")
+            write_json(folder / "best" / "conventions.json", task.conventions_to_json(knowledge))
+        bar.set_postfix(exact_match=f"{score['val_exact_match']:.3f}")
+        save_loop(folder / "resume.pt", model, optimizer, state)
+    bar.close()
+    writer.close()
+    (folder / "resume.pt").unlink(missing_ok=True)
+    best = next(r["val_exact_match"] for r in state.history if r["step"] == state.best_step)
+    return FitResult(variant, state.history, count_parameters(model), best, state.best_step)
+
+
+def load_tagger(run: Run, folder: Path):
+    """(model, tokenizer, knowledge) of a trained tagger."""
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+
+    chosen = device_of(run.profile)
+    model = AutoModelForTokenClassification.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+    knowledge = run.task.conventions_from_json(json.loads((folder / "conventions.json").read_text(encoding="utf-8")))
+    return model.to(chosen.device).eval(), AutoTokenizer.from_pretrained(folder), knowledge
