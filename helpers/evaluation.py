@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.config import Run, UserError
 from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json

@@ -167,10 +167,11 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    # papermill puts one cell, the parameters, after the one that is tagged
     cells = nbformat.read(notebook, as_version=4).cells
+    tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with the values
     names = headings(cells)
-    progress.start(notebook.stem, len(cells) + 1)
+    progress.start(notebook.stem, len(cells))
     facts: dict[str, Any] = {}
     log.write_text("", encoding="utf-8")
     with log.open("a", encoding="utf-8") as log_file, _quiet_papermill():
@@ -179,7 +180,7 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
             papermill.execute_notebook(
                 notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",
                 progress_bar=False, log=LiveLog(log_file, progress), kernel=kernel, facts=facts,
-                on_cell=lambda index: progress.cell(index, names[min(index, len(names) - 1)]))
+                on_cell=lambda index: progress.cell(index, names[index]))
         except PapermillExecutionError as error:
             log_file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "

@@ -134,8 +134,9 @@ def published(table: pd.DataFrame | None) -> str:
 def label_suspicion(table: pd.DataFrame, conflicts: pd.DataFrame, values: int) -> str:
     """Labels in doubt, from :func:`helpers.label_errors.suspected_labels` and `neighbour_conflicts`."""
     issues, marked = int(table["issue"].sum()), int(table["suspect"].sum())
+    clashes = len(set(zip(conflicts["id"], conflicts["field"])))
     return (f"Model and label disagree on {len(table)} of {values} fields. Confident learning holds {issues} of these "
-            f"for doubtful labels, and for **{marked}** something besides the model agrees. {len(conflicts)} fields are "
+            f"for doubtful labels, and for **{marked}** something besides the model agrees. {clashes} of the fields are "
             "labelled unlike a near-alike text.")
 
 

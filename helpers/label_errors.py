@@ -22,7 +22,7 @@ from helpers.metrics import align, comparable
 from helpers.tasks.base import Example, Task
 from helpers.text import is_word_span, normalise
 
-SIMILARITY = 80.0  # rapidfuzz ratio, 0-100, from which two texts count as neighbours
+SIMILARITY = 65.0  # rapidfuzz ratio (0-100) of neighbours: one sentence pattern with other names and dates reaches it
 ISSUE_COLUMNS = ["id", "field", "label", "predicted", "confidence", "quality", "issue"]
 CONFLICT_COLUMNS = ["id", "field", "label", "neighbour_label", "similarity", "text", "neighbour_text"]
 

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Sequence
@@ -10,9 +11,11 @@ import torch
 
 from helpers.config import Run, UserError
 from helpers.data import read_jsonl, write_jsonl
+from helpers.environment import read_json
 from helpers.generate import encode_prompt, predict_texts
 from helpers.models import load_base, load_finetuned, load_tokenizer
 from helpers.tasks import Example
+from helpers.train_tagger import load_tagger, tag_texts
 
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
 
@@ -48,28 +51,29 @@ def variants_trained(run: Run) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _cached_model(folder: Path, stamp: float, run_key: tuple, four_bit: bool):
-    run = Run(task=run_key[0], profile=run_key[1], data=run_key[2], out=run_key[3], settings=run_key[4])
-    return load_finetuned(run, folder, four_bit), load_tokenizer(run)
+def _cached_model(folder: Path, stamp: float, key: tuple, four_bit: bool, tagger: bool):
+    run = Run(task=key[0], profile=key[1], data=key[2], out=key[3], settings=key[4])
+    if tagger:
+        return load_tagger(run, folder)
+    return load_finetuned(run, folder, four_bit), load_tokenizer(run), None
 
 
 def load_variant(run: Run, variant: str):
-    """(model, tokenizer) of a trained variant, adapter merged; the last one stays in memory.
+    """(model, tokenizer, conventions) of a trained variant, adapter merged; the last one stays in memory.
 
     Raises
     ------
     UserError
         If stage 04 has not finished the variant.
     """
-    import json
-
     folder = run.dir / "checkpoints" / variant
     done = folder / "finished.json"
     if not done.exists():
         raise UserError(f"variant {variant!r} is not trained: run notebook 04_train_lora first")
-    note = json.loads(done.read_text(encoding="utf-8"))["result"]["note"]
+    note = read_json(done)["result"]["note"]
     key = (run.task.name, run.profile, run.data, run.out, json.dumps(run.settings, sort_keys=True))
-    return _cached_model(folder / "best", done.stat().st_mtime, key, "4-bit" in note and "plain" not in note)
+    four_bit = note.startswith("base in 4-bit")
+    return _cached_model(folder / "best", done.stat().st_mtime, key, four_bit, variant in run.task.taggers)
 
 
 def predict_variant(run: Run, variant: str, examples: Sequence[Example], constraint: str = "source",
@@ -79,12 +83,14 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
     Parameters
     ----------
     constraint : str
-        `free`, `schema` or `source`; see :func:`helpers.generate.predict_texts`.
+        `free`, `schema` or `source`; see :func:`helpers.generate.predict_texts`. Taggers know only spans.
     """
-    model, tokenizer = load_variant(run, variant)
-    return with_ids(examples, predict_texts(
-        model, tokenizer, run.task, [e.text for e in examples], constraint, run["max_new_tokens"],
-        run["generation_batch_size"], progress=f"{variant}@{constraint}" if progress else None))
+    model, tokenizer, conventions = load_variant(run, variant)
+    texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
+    if variant in run.task.taggers:
+        return with_ids(examples, tag_texts(run, model, tokenizer, texts, conventions, progress=name))
+    return with_ids(examples, predict_texts(model, tokenizer, run.task, texts, constraint, run["max_new_tokens"],
+                                            run["generation_batch_size"], progress=name))
 
 
 def with_ids(examples: Sequence[Example], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -137,7 +143,7 @@ def predict_server(run: Run, examples: Sequence[Example], shots: Sequence[Exampl
     import os
 
     from openai import OpenAI, OpenAIError
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     task = run.task
     client = OpenAI(base_url=base_url, api_key=os.environ.get("LLM_API_KEY", "none"), timeout=120, max_retries=1)
@@ -170,7 +176,7 @@ def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], 
         For each pair the largest weight over layers and heads: copying is the work of a few heads, which a
         mean would hide.
     """
-    model, tokenizer = load_variant(run, variant)
+    model, tokenizer, _ = load_variant(run, variant)
     record = predict_variant(run, variant, [example], progress=False)[0]
     prompt = encode_prompt(tokenizer, run.task.prompt(example.text))
     output = tokenizer(record["raw"], add_special_tokens=False)["input_ids"]

@@ -57,7 +57,7 @@ class Recipe:
     intermediate_size: int = 608
     heads: int = 7
     tokens: int = 10_000_000
-    tokens_per_batch: int = 4096
+    tokens_per_batch: int = 2048
     documents_per_shard: int = 3000
     matrix_lr: float = 0.02
     other_lr: float = 3e-3

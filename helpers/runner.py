@@ -117,6 +117,7 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first
     from helpers.progress import Progress
 
     ran: list[str] = []
+    reasons = [why_run(run, stage, key) for stage, key in zip(stages, keys)]
     progress = Progress(len(stages))
     progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
     if stale:
@@ -126,11 +127,10 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first
             if index < first:
                 progress.end(f"{stage.name} kept")
                 continue
-            reason = "forced" if force else "asked for" if from_here else why_run(run, stage, key)
+            reason = "forced" if force else "asked for" if from_here else reasons[index]
             if reason is None and not ran:
                 progress.end(f"{stage.name} unchanged, skipped")
                 continue
-            reason = reason or "a stage before it ran"
             log = run.path("logs", f"{stage.name}.log")
             token = begin(run, stage, stages[index + 1:], key, fresh=force or from_here)
             started = time.monotonic()
@@ -150,7 +150,7 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first
             write_manifest(run, stage.name, seconds, **facts)
             finish(run, stage, key)
             ran.append(stage.name)
-            progress.end(f"{stage.name} done in {seconds:.0f} s ({reason})")
+            progress.end(f"{stage.name} done in {seconds:.0f} s ({reason or 'a stage before it ran'})")
     finally:
         progress.close()
     return ran
@@ -222,7 +222,10 @@ def output_folder(given: str | None, profile: str) -> str | None:
     """Absolute path for `artifacts/` and `report/`; the smoke profile never writes over the repository's own."""
     if given is None:
         return str(ROOT / "artifacts" / "smoke") if profile == "smoke" else None
-    return str((Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve())
+    folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
+    if profile == "smoke" and folder == ROOT:
+        raise UserError(f"--out {given!r} is the repository: the smoke profile never writes over its report")
+    return str(folder)
 
 
 def existing_tasks() -> list[str]:

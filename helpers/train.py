@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import torch
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.config import ROOT, Run, UserError
 from helpers.encode import Encoded, collate, encode_example, length_batches
@@ -70,6 +70,7 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     train, validation : list of Example
     """
     folder = run.path("checkpoints", variant, "x").parent
+    _forget_if_forced(folder)
     key = fingerprint(run, variant, train, validation)
     done = folder / "finished.json"
     if done.exists():
@@ -77,7 +78,9 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
         if saved["key"] == key:
             return FitResult(**saved["result"])
     if (folder / "key").exists() and (folder / "key").read_text() != key:
-        shutil.rmtree(folder)
+        for path in folder.iterdir():
+            if path.name != "force":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(key)
     seed_everything(run.seed)
@@ -88,6 +91,19 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     write_json(run.path("history", f"{variant}.json"), result.history)
     write_json(done, {"key": key, "result": asdict(result)})
     return result
+
+
+def _forget_if_forced(folder: Path) -> None:
+    """Drop what an earlier run left when the runner forces this stage.
+
+    The runner's token is new for each forced run and stays the same through a kill and the run that goes on, so
+    that checkpoints of the forced run itself are kept.
+    """
+    token, kept = os.environ.get("STUDY_FORCE", ""), folder / "force"
+    if token and (not kept.exists() or kept.read_text() != token):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        kept.write_text(token)
 
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Sequence
 
 import torch
 import torch.nn.functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from helpers.config import Run
 from helpers.encode import length_batches

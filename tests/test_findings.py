@@ -156,3 +156,10 @@ def test_attention_is_cut_to_text_and_values():
 def test_copying_counts_the_same_token_or_the_one_before(matrix, share):
     assert inspection.copied_share(["call", " Ann"], ["call", "Ann"], matrix) == share
     assert math.isnan(inspection.copied_share([], [], np.zeros((0, 0))))
+
+
+def test_label_suspicion_counts_fields_once():
+    table = pd.DataFrame({"issue": [True, True, False], "suspect": [True, False, False]})
+    conflicts = pd.DataFrame({"id": [1, 1, 2], "field": ["name", "name", "day"]})
+    text = findings.label_suspicion(table, conflicts, 30)
+    assert "disagree on 3 of 30" in text and "holds 2" in text and "**1**" in text and "2 of the fields" in text

@@ -162,11 +162,14 @@ def test_changed_helper_runs_from_the_first_stage_that_can_reach_it(tmp_path, no
     assert runner.run_task(run, notebooks) == []
 
 
-def test_missing_output_runs_again(tmp_path, notebooks, quick):
+def test_missing_output_runs_again_and_the_reasons_are_told(tmp_path, notebooks, quick, capsys):
     run = make_run(tmp_path)
     runner.run_task(run, notebooks)
     run.path("notebooks", "03_third.ipynb").unlink()
     assert runner.run_task(run, notebooks) == ALL[2:]
+    told = capsys.readouterr().err
+    assert "01_first done in 0 s (not run yet)" in told and "01_first unchanged, skipped" in told
+    assert "(03_third.ipynb is missing)" in told and "report done in 0 s (a stage before it ran)" in told
     (run.report_dir / "tiny.html").unlink()
     assert runner.run_task(run, notebooks) == ["report"]
 
@@ -301,6 +304,7 @@ def signals():
     (["--set", "no_such_setting=1"], "unknown setting 'no_such_setting'"),
     (["--from", "99"], "unknown stage '99'"),
     (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
+    (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
     (["--profil", "cpu"], "--profile"),
     (["--from"], "requires an argument"),
     (["calendar", "crime"], "crime"),

@@ -161,10 +161,10 @@ class Calendar(Task):
     public_licence = "Apache-2.0"
     public_citation = "P. Koujalagi, SmolLM2-360M-Instruct-Text-2-JSON, github.com/pramodkoujalagi"
     published = [
-        {"system": "SmolLM-360M, full fine-tuning, entity-weighted loss", "exact_match": 0.832, "valid_json": 0.916},
-        {"system": "SmolLM-360M, LoRA r=16", "exact_match": 0.767, "valid_json": 1.0, "field_accuracy": 0.971},
+        {"system": "SmolLM-360M, full fine-tuning, entity-weighted loss", "exact_match": 0.832, "json_validity": 0.916},
+        {"system": "SmolLM-360M, LoRA r=16", "exact_match": 0.767, "json_validity": 1.0, "field_accuracy": 0.971},
         {"system": "SmolLM2-360M-Instruct, QLoRA r=64 (validation drawn after augmentation)", "field_accuracy": 0.983,
-         "valid_json": 1.0},
+         "json_validity": 1.0},
     ]
 
     def settings(self, profile: str) -> dict[str, Any]:
