@@ -1,8 +1,9 @@
 """Byte-fallback BPE tokenizer of the embedded language model.
 
-Spaces travel with the word that follows, digits stand alone so that dates can be re-ordered digit by
-digit, and JSON punctuation (`": "`, `", "`, `"], "`) may merge into single tokens, which makes writing
-JSON as cheap as writing a private format.
+A word has the same tokens wherever it stands: the space before it is a token of its own, so that a value
+after a quote is copied token by token from the text, where it stands after a space. Digits stand alone, so
+that dates can be re-ordered digit by digit, and JSON punctuation (`": "`, `", "`, `"], "`) may merge into
+single tokens, which makes writing JSON as cheap as writing a private format.
 """
 from __future__ import annotations
 
@@ -22,13 +23,13 @@ CHAT_TEMPLATE = (
     "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-# One alternative a line: JSON joints, digits, words with their space, line breaks, other signs with their space.
+# One alternative a line: JSON joints, digits, words, line breaks, other signs with the space after them, spaces.
 PIECES = "|".join((
     rf'[\[\]{{}},:{SPACE}]*"[\[\]{{}},:{SPACE}"]*',
-    rf"{SPACE}?\d",
-    rf"{SPACE}?\p{{L}}+",
+    r"\d",
+    r"\p{L}+",
     r"\n+",
-    rf"{SPACE}?[^{SPACE}\p{{L}}\d\n\"]",
+    rf"[^{SPACE}\p{{L}}\d\n\"]{SPACE}?",
     rf"{SPACE}+",
 ))
 

@@ -1,4 +1,4 @@
-"""Documents → fixed-shape token rows for pre-training, in seeded shards that can be resumed."""
+"""Documents → batches of token rows for pre-training, in seeded shards that can be resumed."""
 from __future__ import annotations
 
 import random
@@ -59,28 +59,57 @@ def pack(encoded: list[tuple[list[int], list[float]]], length: int, pad: int) ->
     return rows
 
 
-def shard(documents: Iterator[Document], tokenizer, size: int, tokens_per_batch: int, rng: random.Random,
-          given_weight: float = 0.1) -> list[Batch]:
-    """Batches of the next `size` documents, shuffled.
+def by_length(encoded: list[tuple[list[int], list[float]]], tokens: int, pad: int) -> list[list]:
+    """Batches of documents of like length, a document a row, each batch of about `tokens` tokens with its padding."""
+    batches: list[list] = []
+    rows: list[tuple[list[int], list[float]]] = []
+    for pair in sorted(encoded, key=lambda pair: len(pair[0])):
+        if rows and len(pair[0]) * (len(rows) + 1) > tokens:
+            batches.append(rows)
+            rows = []
+        rows.append(pair)
+    batches.append(rows)
+    for rows in batches:
+        width = max(len(ids) for ids, _ in rows)
+        rows[:] = [(ids + [pad] * (width - len(ids)), weights + [0.0] * (width - len(ids))) for ids, weights in rows]
+    return batches
 
-    Short documents share rows of 512 tokens, longer ones rows of 2,048: attention over a long row costs
-    more than the matrices do at this model size. Documents of over 2,048 tokens are left out.
+
+def packed_batches(encoded: list[tuple[list[int], list[float]]], tokens: int, pad: int, rng: random.Random) -> list[list]:
+    """Batches of rows of 512 or 2,048 tokens filled with whole documents.
+
+    Short documents share the narrow rows: attention over a wide row costs more than the matrices do at this size.
     """
-    groups: dict[int, list] = {SHORT: [], LONG: []}
-    for document in islice(documents, size):
-        pair = encode(document, tokenizer, given_weight)
-        if len(pair[0]) <= LONG:
-            groups[SHORT if len(pair[0]) <= SHORT else LONG].append(pair)
-    batches = []
-    for length, encoded in groups.items():
-        rng.shuffle(encoded)
+    batches: list[list] = []
+    for length, group in ((SHORT, [e for e in encoded if len(e[0]) <= SHORT]),
+                          (LONG, [e for e in encoded if len(e[0]) > SHORT])):
         rows = []
-        for start in range(0, len(encoded), 512):  # sorting within chunks keeps rows mixed
-            rows += pack(encoded[start:start + 512], length, tokenizer.pad_token_id)
+        for start in range(0, len(group), 512):  # sorting within chunks keeps rows mixed
+            rows += pack(group[start:start + 512], length, pad)
         rng.shuffle(rows)
-        step = max(1, tokens_per_batch // length)
-        for start in range(0, len(rows), step):
-            chunk = rows[start:start + step]
-            batches.append(Batch(torch.tensor([row[0] for row in chunk]), torch.tensor([row[1] for row in chunk])))
+        step = max(1, tokens // length)
+        batches += [rows[start:start + step] for start in range(0, len(rows), step)]
+    return batches
+
+
+def shard(documents: Iterator[Document], tokenizer, size: int, tokens_per_batch: int, rng: random.Random,
+          given_weight: float = 0.1, packed: bool = True) -> list[Batch]:
+    """Batches of the next `size` documents, shuffled; documents of over 2,048 tokens are left out.
+
+    Parameters
+    ----------
+    packed : bool
+        Fill rows of fixed length with several documents (what a GPU likes), or give each document a row of its own
+        in batches of like length (less attention to compute, and no other document to copy from by mistake).
+    """
+    encoded = [pair for pair in (encode(document, tokenizer, given_weight) for document in islice(documents, size))
+               if len(pair[0]) <= LONG]
+    rng.shuffle(encoded)
+    if packed:
+        groups = packed_batches(encoded, tokens_per_batch, tokenizer.pad_token_id, rng)
+    else:
+        groups = by_length(encoded, tokens_per_batch, tokenizer.pad_token_id)
+    batches = [Batch(torch.tensor([ids for ids, _ in rows]), torch.tensor([weights for _, weights in rows]))
+               for rows in groups]
     rng.shuffle(batches)
     return batches

@@ -23,6 +23,7 @@ import typer
 from tqdm import tqdm
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from helpers.base_card import write_card
 from helpers.base_tokenizer import train_tokenizer
 from helpers.config import ROOT, UserError, one_of
 from helpers.corpus import mixture
@@ -49,6 +50,8 @@ class Recipe:
         Last share of the run in which the learning rate falls linearly to zero.
     given_weight : float
         Loss weight of text that is given rather than answered.
+    packed : bool
+        Several documents a row (GPU), or one (CPU); see :func:`helpers.packing.shard`.
     """
 
     vocab_size: int = 2048
@@ -57,13 +60,14 @@ class Recipe:
     intermediate_size: int = 608
     heads: int = 7
     tokens: int = 10_000_000
-    tokens_per_batch: int = 2048
+    tokens_per_batch: int = 3072
     documents_per_shard: int = 3000
     matrix_lr: float = 0.02
     other_lr: float = 3e-3
     warmup_steps: int = 60
     decay_share: float = 0.5
-    given_weight: float = 0.05
+    given_weight: float = 0.0
+    packed: bool = False
     seed: int = 1
 
 
@@ -71,7 +75,7 @@ RECIPES = {
     "smoke": Recipe(vocab_size=700, hidden_size=64, layers=2, intermediate_size=128, heads=2, tokens=60_000,
                     documents_per_shard=200),
     "cpu": Recipe(),
-    "gpu": Recipe(tokens=2_000_000_000, tokens_per_batch=131_072, documents_per_shard=40_000),
+    "gpu": Recipe(tokens=2_000_000_000, tokens_per_batch=131_072, documents_per_shard=40_000, packed=True),
 }
 
 
@@ -138,7 +142,8 @@ def shard_batches(recipe: Recipe, tokenizer, number: int, banned: frozenset[str]
     """The batches of shard `number`; it depends on the seed and the number alone."""
     documents = mixture.stream(seed=recipe.seed * 1_000_003 + number, banned=banned)
     rng = random.Random(f"{recipe.seed}:{number}")
-    return shard(documents, tokenizer, recipe.documents_per_shard, recipe.tokens_per_batch, rng, recipe.given_weight)
+    return shard(documents, tokenizer, recipe.documents_per_shard, recipe.tokens_per_batch, rng,
+                 recipe.given_weight, recipe.packed)
 
 
 @torch.no_grad()
@@ -283,6 +288,7 @@ def describe(recipe: Recipe, state: dict, out: Path, ceiling: float, device: tor
         "weights_bytes": weights.stat().st_size, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
         "mixture": {name: weight for name, (weight, _) in mixture.MIXTURE.items()}, "history": state["history"]}
     (out / "pretraining.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    write_card(out)
     print(f"{state['tokens'] / 1e6:.1f} M tokens in {state['seconds']:.0f} s: "
           f"{summary['tokens_per_second']:.0f} tokens/s, MFU {summary['mfu']:.2f}", flush=True)
     return summary

