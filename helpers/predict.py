@@ -102,7 +102,7 @@ def with_ids(examples: Sequence[Example], records: Sequence[dict[str, Any]]) -> 
 def predict_rules(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
     """The task's rules: they write no text and know no confidence."""
     task = run.task
-    return [{"id": e.id, "prediction": (answer := task.rules(e.text)), "raw": None,
+    return [{"id": e.id, "prediction": task.rules(e.text), "raw": None,
              "confidence": None} for e in examples]
 
 

@@ -329,7 +329,13 @@ def checkpoint_cost(run: Run, variant: str) -> float:
 
 
 def training_rows(run: Run) -> list[Example]:
-    """Gold train rows (`gold_repeats` times) with the rows that stage 02 made from them."""
+    """Gold train rows, `gold_repeats` times, with up to `made_rows` of the rows that stage 02 made from them.
+
+    Made rows add variety, gold rows carry the conventions of labelling: the two settings balance them within the
+    time that training may take.
+    """
     gold = run.load("train")
     made = [row for row in run.load("train_augmented") if row.origin != "gold"]
+    if 0 < run["made_rows"] < len(made):
+        made = run.rng("made rows").sample(made, run["made_rows"])
     return gold * run["gold_repeats"] + made
