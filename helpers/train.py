@@ -328,14 +328,14 @@ def checkpoint_cost(run: Run, variant: str) -> float:
     return folder_megabytes(run.path("checkpoints", variant, "best", "x").parent)
 
 
-def training_rows(run: Run) -> list[Example]:
-    """Gold train rows, `gold_repeats` times, with up to `made_rows` of the rows that stage 02 made from them.
+def training_rows(run: Run, variant: str) -> list[Example]:
+    """The rows a variant trains on: gold rows, `gold_repeats` times, and `made_rows` of those stage 02 made (0: all).
 
     Made rows add variety, gold rows carry the conventions of labelling: the two settings balance them within the
-    time that training may take.
+    time that training may take. Variants with the same settings get the same rows.
     """
-    gold = run.load("train")
+    own, gold = variant_settings(run, variant), run.load("train")
     made = [row for row in run.load("train_augmented") if row.origin != "gold"]
-    if 0 < run["made_rows"] < len(made):
-        made = run.rng("made rows").sample(made, run["made_rows"])
-    return gold * run["gold_repeats"] + made
+    if 0 < own["made_rows"] < len(made):
+        made = run.rng("made rows").sample(made, own["made_rows"])
+    return gold * own["gold_repeats"] + made

@@ -30,6 +30,7 @@ MIXTURE: dict[str, tuple[float, Generator]] = {
     "record_questions": (0.02, records.record_questions),
     "key_value_copy": (0.03, records.key_value_copy),
     "reformat": (0.05, records.reformat),
+    "echo": (0.05, records.echo),
     "span_copy": (0.06, records.span_copy),
     "report_chat": (0.008, reports.report_chat),
     "report_questions": (0.008, reports.report_questions),

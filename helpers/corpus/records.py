@@ -235,3 +235,11 @@ def span_copy(rng: random.Random, lex: Lexicon) -> Document:
         return completion(f"{marked}\n\n{rng.choice(('What is marked? ', 'The words in marks: ', 'Marked: '))}", span)
     return completion(f"{text}\n\n{rng.choice(('Words after', 'The rest after', 'Continue from'))} {words[start]}: ",
                       " ".join(words[start + 1:]))
+
+
+def echo(rng: random.Random, lex: Lexicon) -> Document:
+    """A text and the same text again: the plainest way to learn to copy, before values have to be found."""
+    makers = (lex.word, lex.full_name, lex.first_name, lex.city, lex.street, lex.company, lex.code, lex.made_up, lex.word)
+    text = rng.choice((" ", " ", ", ")).join(rng.choice(makers)(rng) for _ in range(rng.randint(2, 16)))
+    prompt = rng.choice(("Repeat: {} → ", "Copy the text: {} → ", "{}\n\nThe same again:\n", "Text: {}\nText: "))
+    return completion(prompt.format(text), text)

@@ -118,7 +118,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     shared = {
         "epochs": 10 if gpu else 1 if smoke else 3, "batch_size": 8 if gpu else 16, "accumulation": 4 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
-        "patience": 3, "restarts": 1,
+        "patience": 3, "restarts": 1, "gold_repeats": 1, "made_rows": 0 if gpu else 450,
     }
     variants = {
         "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 6e-4, "entity_loss_weight": 2.0},
@@ -127,10 +127,10 @@ def training_settings(profile: str) -> dict[str, Any]:
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
         "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 16, "accumulation": 1,
-                   "epochs": 1 if smoke else 8, "made_epochs": 1, "patience": 4},
+                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": 0, "patience": 4},
     }
     common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64, "score_rows": 24 if smoke else 120,
-              "score_constraint": "source", "gold_repeats": 1, "made_rows": 0}
+              "score_constraint": "source"}
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 
