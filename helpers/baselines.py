@@ -1,6 +1,7 @@
-"""Stage 03: systems that learn nothing from the training rows, run and scored."""
+"""Systems that learn nothing from the training rows: stage 03 scores them on validation, 05 on the scored rows."""
 from __future__ import annotations
 
+import os
 from typing import Any, Sequence
 
 import pandas as pd
@@ -8,36 +9,55 @@ import pandas as pd
 from helpers import metrics
 from helpers.config import Run
 from helpers.environment import timed, write_json
-from helpers.predict import predict_base, predict_rules, predict_server, read_predictions, write_predictions
+from helpers.predict import (
+    pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
 from helpers.tasks import Example, Task
 
 
-def _predict(run: Run, name: str, rows: Sequence[Example], shots: Sequence[Example]) -> list[dict[str, Any]]:
-    return predict_rules(run, rows) if name == "rules" else predict_base(run, rows, shots)
+BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
 
 
-def _keep(run: Run, name: str, predict, validation: Sequence[Example], scored: Sequence[Example]) -> dict[str, Any]:
-    """Predict both parts (once where they are one), write the files, score the validation part."""
+def server() -> tuple[str, str] | None:
+    """Address and model of the OpenAI-compatible server that the environment names, if it does."""
+    address = os.environ.get("LLM_BASE_URL")
+    return (address, os.environ.get("LLM_MODEL", "llama3.2")) if address else None
+
+
+def available() -> tuple[str, ...]:
+    """The baselines that can run here: `llm` only with a server."""
+    return BASELINES if server() else BASELINES[:-1]
+
+
+def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
+    shots = pick_shots(run, run.load("train"), run["few_shot"])
+    if name == "rules":
+        return predict_rules(run, rows)
+    if name == "llm":
+        return predict_server(run, rows, shots, *server())
+    return predict_base(run, rows, shots if name == "base_few_shot" else ())
+
+
+def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
+    """Run one of :data:`BASELINES` on the validation part; returns its scores, keeps them and the predictions."""
     with timed(run, name, "predict"):
-        records = predict(validation)
+        records = _predict(run, name, validation)
     write_predictions(run, name, records, "validation")
-    same = [e.text for e in validation] == [e.text for e in scored]
-    write_predictions(run, name, records if same else predict(scored))
     result = scores(run, validation, records)
     write_json(run.path("baselines", f"{name}.json"), result)
     return result
 
 
-def run_baseline(run: Run, name: str, validation: Sequence[Example], scored: Sequence[Example],
-                 shots: Sequence[Example] = ()) -> dict[str, Any]:
-    """Run `rules`, `base_zero_shot` or `base_few_shot` on both parts and return its validation scores."""
-    return _keep(run, name, lambda rows: _predict(run, name, rows, shots), validation, scored)
-
-
-def run_server(run: Run, base_url: str, model: str, validation: Sequence[Example], scored: Sequence[Example],
-               shots: Sequence[Example]) -> dict[str, Any]:
-    """Run the prompted model of an OpenAI-compatible server as the baseline `llm`."""
-    return _keep(run, "llm", lambda rows: predict_server(run, rows, shots, base_url, model), validation, scored)
+def predict_scored(run: Run) -> None:
+    """Write the predictions of every available baseline for the scored part; drop those of other runs."""
+    scored = run.load("scored")
+    one_part = not run.path("splits", "test.jsonl").exists()
+    for name in BASELINES:
+        if name not in available():
+            for part in ("scored", "validation"):
+                predictions_path(run, name, part).unlink(missing_ok=True)
+            continue
+        records = read_predictions(run, name, "validation") if one_part else _predict(run, name, scored)
+        write_predictions(run, name, records)
 
 
 def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def _split_name(task: Task, name: str) -> tuple[str, str]:
 
 # -- decoding ---------------------------------------------------------------------------------------------------------
 def decode_all(run: Run) -> pd.DataFrame:
-    """Decode the validation and the scored part with every trained variant, in every way the task has.
+    """Predict the scored part with the baselines, and both parts with every trained variant, in every way the task has.
 
     Where the data came without a test part the two parts are one and are decoded once. Writes the prediction files of
     both parts; costs.json learns the time and memory that the scored part took, and the size of the weights.
@@ -49,9 +49,11 @@ def decode_all(run: Run) -> pd.DataFrame:
     UserError
         If no variant has been trained.
     """
+    from helpers import baselines
     from helpers.models import folder_megabytes
-    from helpers.predict import predict_variant, write_predictions
+    from helpers.predict import load_variant, predict_variant, write_predictions
 
+    baselines.predict_scored(run)
     parts = {"scored": run.load("scored")}
     one_part = not run.path("splits", "test.jsonl").exists()
     if not one_part:
@@ -61,6 +63,7 @@ def decode_all(run: Run) -> pd.DataFrame:
     lines = []
     for variant, decoding, part in tqdm(jobs, desc="decoding", unit="file"):
         name, started = prediction_name(run.task, variant, decoding), time.perf_counter()
+        load_variant(run, variant)  # outside the clock: loading is not decoding
         with timed(run, name, "predict" if part == "scored" else "predict_validation"):
             records = predict_variant(run, variant, parts[part], decoding)
         lines.append((variant, decoding, part, len(records), time.perf_counter() - started))

@@ -11,6 +11,9 @@ from transformers import DynamicCache
 from helpers.constrain import GrammarMask
 
 
+GRAMMAR_TOKENS = 4096
+
+
 @dataclass
 class Generation:
     """What the model wrote for one prompt.
@@ -183,6 +186,12 @@ def predict_texts(model, tokenizer, task, texts: Sequence[str], constraint: str 
     grammars = None if constraint == "free" else [task.grammar(text, constraint) for text in texts]
     generations = generate(model, tokenizer, [(prompt or task.prompt)(text) for text in texts], max_new_tokens,
                            batch_size, grammars, prefix, progress)
+    cut = [row for row, generation in enumerate(generations) if generation.truncated] if grammars else []
+    if cut:  # a grammar promises valid output: its few unfinished rows get the room that its longest sentence needs
+        longer = generate(model, tokenizer, [(prompt or task.prompt)(texts[row]) for row in cut], GRAMMAR_TOKENS,
+                          batch_size, [grammars[row] for row in cut], prefix)
+        for row, generation in zip(cut, longer):
+            generations[row] = generation
     records = []
     for generation in generations:
         prediction, error = task.parse_output(generation.text)

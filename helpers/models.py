@@ -34,13 +34,13 @@ def base_path(run: Run) -> str:
     return name
 
 
-def explain_load_error(name: str, error: Exception) -> UserError:
+def explain_load_error(name: str, error: Exception, setting: str = "base_model") -> UserError:
     """The one line that tells why a model did not load and what to do."""
     text = str(error)
     if "gated" in text.lower() or "401" in text or "403" in text:
-        way = "accept its licence on the hub and log in with `hf auth login`, or choose another with --set base_model=…"
+        way = f"accept its licence on the hub and log in with `hf auth login`, or choose another with --set {setting}=…"
     elif os.environ.get("HF_HUB_OFFLINE") == "1" or "connect" in text.lower() or "offline" in text.lower():
-        way = "the model hub cannot be reached; use --profile cpu, or --set base_model=FOLDER with a local copy"
+        way = f"the model hub cannot be reached; use --profile cpu, or --set {setting}=FOLDER with a local copy"
     else:
         way = text.splitlines()[0][:200] if text else type(error).__name__
     return UserError(f"model {name!r} could not be loaded: {way}")
@@ -60,7 +60,16 @@ def load_tokenizer(run: Run):
     return tokenizer
 
 
-def load_base(run: Run, four_bit: bool = False):
+def base_files(run: Run) -> list[Path]:
+    """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
+    from helpers.encoder import encoder_path
+
+    folders = [Path(path) for path in (base_path(run), encoder_path(run)) if Path(path).is_dir()]
+    return [path for folder in folders for path in sorted(folder.iterdir())
+            if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")]
+
+
+def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None):
     """The run's base model in the dtype that :func:`device_of` chose.
 
     Parameters
@@ -68,6 +77,8 @@ def load_base(run: Run, four_bit: bool = False):
     run : Run
     four_bit : bool
         Load the linear layers in 4-bit NF4 with double quantisation (bitsandbytes; on the CPU too).
+    dtype : torch.dtype, optional
+        Another dtype than the device's: weights that are trained stay in fp32.
 
     Raises
     ------
@@ -77,7 +88,7 @@ def load_base(run: Run, four_bit: bool = False):
     from transformers import AutoModelForCausalLM
 
     chosen = device_of(run.profile)
-    options: dict[str, Any] = {"dtype": chosen.dtype, "attn_implementation": "sdpa", "use_safetensors": True}
+    options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "attn_implementation": "sdpa", "use_safetensors": True}
     if four_bit:
         from transformers import BitsAndBytesConfig
         options["quantization_config"] = BitsAndBytesConfig(

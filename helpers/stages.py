@@ -217,7 +217,7 @@ def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[st
         modules = helper_closure(sources, run.task.name, root)
         code = [part for path in modules for part in (path.relative_to(root).as_posix(), path.read_bytes())]
         text = b"".join(part for part in code if isinstance(part, bytes)).decode("utf-8", "replace")
-        switches = [f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text]
+        switches = [f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text or name in cells]
         parts = {"notebook": digest(cells), "helpers": digest(*code), **common,
                  "switches": digest(*switches), "stage before": keys[-1]["key"] if keys else ""}
         keys.append({"key": digest(*parts.values()), **parts})

@@ -185,7 +185,7 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
         model=str(settings.get("base_model", "")), best=metrics.get("best"), costs=read_json(folder / "costs.json"),
         trained=tuple(variant for variant in task.variants if variant in variants),
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants),
-        test_part=not isinstance(data.get("fingerprint"), dict) or "test" in data["fingerprint"])
+        test_part=(folder / "splits" / "test.jsonl").exists() or not (folder / "splits").exists())
     try:
         run = Run(task=name, profile=profile, data=source, out=str(root), settings=manifest.get("settings", {}),
                   seed=manifest.get("seed", 42))

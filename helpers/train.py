@@ -24,7 +24,8 @@ from helpers.encode import Encoded, collate, encode_example, length_batches
 from helpers.environment import seed_everything, timed, write_json
 from helpers.generate import predict_texts
 from helpers.losses import Targets, entity_loss, next_token_targets, structured_loss
-from helpers.models import ALL_LINEAR, ATTENTION, add_lora, count_parameters, folder_megabytes, load_base, load_tokenizer
+from helpers.models import (
+    ALL_LINEAR, ATTENTION, add_lora, base_files, count_parameters, device_of, folder_megabytes, load_base, load_tokenizer)
 from helpers.tasks import Example
 
 
@@ -108,16 +109,18 @@ def _forget_if_forced(folder: Path) -> None:
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
-    rows = [json.dumps([e.text, e.target], ensure_ascii=False, default=str) for e in (*train, *validation)]
+    rows = [json.dumps([e.id, e.origin, e.text, e.target], ensure_ascii=False, default=str)
+            for e in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
     parts = [variant, run.profile, run.seed, variant_settings(run, variant), shared, rows,
-             [path.read_text(encoding="utf-8") for path in training_code(run)]]
+             [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
-    names = ("encode", "losses", "constrain", "generate", "models", "train", "train_trl")
+    names = ("encode", "losses", "constrain", "generate", "models", "train", "train_trl", "train_tagger", "tagging",
+             "encoder", "text")
     shared = [ROOT / "helpers" / f"{name}.py" for name in names]
     return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 
@@ -183,7 +186,7 @@ def warm_restarts(optimizer, period: int, warmup: int) -> torch.optim.lr_schedul
 def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
     """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`)."""
     own = variant_settings(run, variant)
-    tokenizer, model = load_tokenizer(run), load_base(run)
+    tokenizer, model = load_tokenizer(run), load_base(run, dtype=torch.float32)
     weights = torch.tensor([run.task.field_weights.get(name, 1.0) for name in run.task.fields], device=model.device)
 
     def loss(targets: Targets) -> torch.Tensor:
@@ -236,8 +239,11 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
         _set_step(schedule, optimizer, state.step)
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
     parameters = count_parameters(model)
+    chosen = device_of(run.profile)
+    autocast = torch.autocast(chosen.device, dtype=chosen.dtype, enabled=chosen.dtype != torch.float32)
+    scaler = torch.amp.GradScaler(chosen.device, enabled=chosen.dtype == torch.float16)
     bar = tqdm(total=own["epochs"] * per_epoch, initial=state.step, desc=variant)
-    while state.epoch < own["epochs"] and state.bad <= own["patience"]:
+    while state.epoch < own["epochs"] and state.bad < own["patience"]:
         rng = random.Random(f"{run.seed}:{variant}:{state.epoch}")
         torch.manual_seed(rng.randrange(2**31))  # dropout depends on the epoch, not on what ran before
         batches = length_batches([len(row) for row in rows], own["batch_size"], rng)
@@ -248,13 +254,17 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
             for batch in group:
                 tensors = {k: v.to(model.device) for k, v in
                            collate([rows[i] for i in batch], tokenizer.pad_token_id).items()}
-                loss = loss_function(next_token_targets(model, tensors, with_prompt)) / len(group)
+                with autocast:
+                    loss = loss_function(next_token_targets(model, tensors, with_prompt)) / len(group)
                 check_finite(loss.item(), "loss", run, variant, state.step)
-                loss.backward()
+                scaler.scale(loss).backward()
                 total += loss.item()
+            scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), own["clip_norm"])
-            check_finite(float(norm), "gradient", run, variant, state.step)
-            optimizer.step()
+            if not scaler.is_enabled():  # with a loss scaler an inf is a step that it skips
+                check_finite(float(norm), "gradient", run, variant, state.step)
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad()
             rate = schedule.get_last_lr()[0]
             schedule.step()

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from helpers.config import Run
+from helpers.config import Run, UserError
 from helpers.encode import length_batches
 from helpers.encoder import encoder_path
 from helpers.environment import write_json
@@ -31,10 +31,10 @@ def build_tagger(run: Run):
     torch.manual_seed(run.seed)
     try:
         model = AutoModelForTokenClassification.from_pretrained(name, num_labels=3 * len(run.task.fields),
-                                                                dtype=chosen.dtype, use_safetensors=True)
+                                                                dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
-        raise explain_load_error(name, error) from None
+        raise explain_load_error(name, error, "encoder_model") from None
     return model.to(chosen.device), tokenizer
 
 
@@ -91,6 +91,19 @@ def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge
             "confidence": confidence}
 
 
+def check_length(row: Example, tokenizer, limit: int) -> None:
+    """Stop where a text does not fit the encoder: nothing is cut silently.
+
+    Raises
+    ------
+    UserError
+        With the row's index.
+    """
+    length = len(tokenizer(row.text)["input_ids"])
+    if length > limit:
+        raise UserError(f"row {row.id} has {length} word pieces, more than the {limit} of the encoder: shorten the row")
+
+
 def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
     """Train in two phases: one pass over the made rows, then `epochs` passes over the gold rows.
 
@@ -113,12 +126,15 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     first_gold = len(phases) - own["epochs"]
     optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"])
     counts = [math.ceil(len(rows) / own["batch_size"]) for rows in phases]
+    limit = getattr(model.config, "max_position_embeddings", 512)
+    for row in (*train, *validation):
+        check_length(row, tokenizer, limit)
     state = LoopState()
     if (folder / "resume.pt").exists():
         state = resume_loop(folder / "resume.pt", model, optimizer)
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
     bar = tqdm(total=sum(counts), initial=state.step, desc=variant)
-    while state.epoch < len(phases) and state.bad <= own["patience"]:
+    while state.epoch < len(phases) and state.bad < own["patience"]:
         rows, rng = phases[state.epoch], random.Random(f"{run.seed}:{variant}:{state.epoch}")
         torch.manual_seed(rng.randrange(2**31))
         low, high = (0, first_gold) if state.epoch < first_gold else (first_gold, len(phases))
@@ -127,7 +143,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         model.train()
         for number, indices in enumerate(batches, 1):
             share = (state.step - before) / length
-            rate = own["learning_rate"] * min(1.0, (state.step - before + 1) / own["warmup_steps"]) * (1 - share)
+            rate = own["learning_rate"] * min(1.0, (state.step - before + 1) / max(1, own["warmup_steps"])) * (1 - share)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             batch = collate_tagged([rows[index] for index in indices], tokenizer.pad_token_id or 0)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,15 @@ class ScoredSFTTrainer(SFTTrainer):
         check_finite(loss.item(), "loss", run, variant, self.state.global_step)
         return loss
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        metrics = super().evaluate(*args, **kwargs)
+    def evaluation_loop(self, *args: Any, **kwargs: Any):
+        # added here rather than in `evaluate`, so that early stopping sees the score as well
+        output = super().evaluation_loop(*args, **kwargs)
         run, _, rows = self.study
         score = validation_score(run, self.model, self.processing_class, rows)
         # the loss breaks ties between checkpoints of equal exact match
-        score["val_score"] = score["val_exact_match"] - 1e-4 * min(metrics["eval_loss"], 100.0)
-        scored = {f"eval_{name}": value for name, value in score.items()}
-        self.log(scored)
-        return {**metrics, **scored}
+        score["val_score"] = score["val_exact_match"] - 1e-4 * min(output.metrics["eval_loss"], 100.0)
+        output.metrics.update({f"eval_{name}": value for name, value in score.items()})
+        return output
 
 
 class GradientCheck(TrainerCallback):
@@ -51,7 +52,7 @@ class GradientCheck(TrainerCallback):
         self.run, self.variant = run, variant
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if logs and "grad_norm" in logs:
+        if logs and "grad_norm" in logs and not args.fp16:  # in fp16 an inf is a step that the loss scaler skips
             check_finite(float(logs["grad_norm"]), "gradient", self.run, self.variant, state.global_step)
 
 
@@ -90,8 +91,8 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
         loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=not on_cpu,
         train_sampling_strategy="group_by_length", length_column_name="length",
         eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
-        metric_for_best_model="eval_val_score", greater_is_better=True,
-        logging_steps=5, logging_nan_inf_filter=False, report_to=["tensorboard"], seed=run.seed, data_seed=run.seed,
+        metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
+        logging_steps=1, logging_nan_inf_filter=False, report_to=["tensorboard"], seed=run.seed, data_seed=run.seed,
         dataloader_num_workers=0, dataloader_pin_memory=not on_cpu, optim="adamw_torch")
 
 
@@ -110,13 +111,25 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
         train_dataset=_dataset(run, tokenizer, train), eval_dataset=_dataset(run, tokenizer, validation),
         callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant)],
         study=(run, variant, validation))
-    checkpoints = sorted((folder / "trainer").glob("checkpoint-*/trainer_state.json"))
-    trainer.train(resume_from_checkpoint=bool(checkpoints))
+    for parameter in trainer.model.parameters():
+        if parameter.requires_grad:  # TRL casts the adapter of a 4-bit base to bf16, whatever the configuration says
+            parameter.data = parameter.data.float()
+    trainer.train(resume_from_checkpoint=last_checkpoint(folder / "trainer"))
     trainer.model.save_pretrained(folder / "best")
     history = history_of(trainer.state.log_history)
     best_step = trainer.state.best_global_step or trainer.state.global_step
     best = next((r["val_exact_match"] for r in history if r["step"] == best_step and "val_exact_match" in r), 0.0)
     return FitResult(variant, history, parameters, best, best_step)
+
+
+def last_checkpoint(folder: Path) -> str | None:
+    """The newest complete checkpoint; folders that a kill left half written are removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for path in found:
+        if not (path / "trainer_state.json").exists():  # the Trainer writes it last
+            shutil.rmtree(path)
+    complete = [path for path in found if path.exists()]
+    return str(complete[-1]) if complete else None
 
 
 def history_of(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,8 +6,10 @@ import pandas as pd
 from helpers.config import Run
 from helpers.encode import PROMPT, STRUCTURE, Encoded
 from helpers.environment import read_json
-from helpers.models import folder_megabytes
-from helpers.tasks import Task
+from helpers.models import ALL_LINEAR, ATTENTION, base_path, folder_megabytes
+from helpers.tagging import tags_of_spans
+from helpers.tasks import Example, Task
+from helpers.text import word_units
 from helpers.train import FitResult
 
 
@@ -58,3 +60,32 @@ def summary(run: Run, results: dict[str, FitResult]) -> pd.DataFrame:
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "variant"
     return frame
+
+
+def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataFrame:
+    """Parameters of a LoRA adapter on the run's base model, by rank and target layers.
+
+    A matrix of n × m gets r · (n + m) parameters. The model is built without memory for its weights.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+    total = sum(parameter.numel() for parameter in model.parameters())
+    rows = []
+    for layers, targets in (("attention", ATTENTION), ("all linear layers", ALL_LINEAR)):
+        shapes = [module.weight.shape for name, module in model.named_modules() if name.split(".")[-1] in targets]
+        rows += [{"rank": rank, "layers": layers, "parameters": rank * sum(map(sum, shapes)),
+                  "share of the base %": 100 * rank * sum(map(sum, shapes)) / total} for rank in ranks]
+    return pd.DataFrame(rows).set_index("rank")
+
+
+def tag_table(task: Task, example: Example) -> pd.DataFrame:
+    """Words of an example with their B, I and O tags, for the fields that occur in it."""
+    spans, units = task.spans(example), word_units(example.text)
+    tags = tags_of_spans(units, [spans[name] for name in task.fields])
+    frame = pd.DataFrame({name: ["OBI"[tag] if tag >= 0 else "?" for tag in tags[:, index].tolist()]
+                          for index, name in enumerate(task.fields) if spans[name]},
+                         index=[example.text[start:end] for start, end in units])
+    return frame.rename_axis("word")

@@ -174,6 +174,14 @@ def test_missing_output_runs_again_and_the_reasons_are_told(tmp_path, notebooks,
     assert runner.run_task(run, notebooks) == ["report"]
 
 
+def test_a_switch_that_only_a_notebook_reads_counts_too(tmp_path, notebooks, quick, monkeypatch):
+    write_notebook(notebooks / "02_second.ipynb", "import os\nname = os.environ.get('LLM_MODEL')")
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    monkeypatch.setenv("LLM_MODEL", "another")
+    assert runner.run_task(run, notebooks) == ALL[1:]
+
+
 def test_language_model_server_counts_where_the_code_reads_it(tmp_path, notebooks, quick, monkeypatch):
     package = tmp_path / "helpers"
     package.mkdir()

@@ -97,6 +97,7 @@ def test_a_killed_sft_run_resumes_to_the_same_bytes(base, tmp_path, monkeypatch)
     monkeypatch.setattr(trl_module, "check_finite", original)
     fit(parts, "lora", examples(), examples()[:4])
     assert weights_of(whole, "lora") == weights_of(parts, "lora")
+    assert whole.path("history", "lora.json").read_text() == parts.path("history", "lora.json").read_text()
 
 
 def test_a_finished_variant_is_not_trained_again_until_something_changes(base, tmp_path, monkeypatch):
@@ -166,3 +167,42 @@ def test_attention_rows_are_distributions_over_the_past(base, tmp_path):
 def test_settings_of_a_variant_lose_their_prefix(base, tmp_path):
     assert variant_settings(make_run(base, tmp_path, "lora", rank=3), "lora")["rank"] == 3
     shutil.rmtree(tmp_path / "artifacts")
+
+
+def test_the_adapter_of_a_four_bit_base_is_trained_in_fp32(base, tmp_path):
+    from safetensors.torch import load_file
+
+    run = make_run(base, tmp_path, "qlora", epochs=1)
+    fit(run, "qlora", examples(), examples()[:4])
+    weights = load_file(run.path("checkpoints", "qlora", "best", "adapter_model.safetensors"))
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+
+
+def test_sft_stops_early_when_the_score_does_not_rise(base, tmp_path):
+    run = make_run(base, tmp_path, "lora", epochs=6, patience=1, learning_rate=0.0)
+    result = fit(run, "lora", examples(), examples()[:4])
+    assert max(record["epoch"] for record in result.history) == 2
+
+
+def test_half_written_checkpoints_are_dropped(tmp_path):
+    from helpers.train_trl import last_checkpoint
+
+    assert last_checkpoint(tmp_path) is None
+    for step in (9, 10, 999):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    for step in (9, 10):
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert not (tmp_path / "checkpoint-999").exists()
+
+
+def test_another_base_model_trains_anew(base, tmp_path, monkeypatch):
+    copy = tmp_path / "base"
+    shutil.copytree(base, copy)
+    run = make_run(copy, tmp_path / "out", "full_entity_loss", epochs=1)
+    fit(run, "full_entity_loss", examples(), examples()[:4])
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
+    monkeypatch.setattr(train_module, "training_loop", lambda *a, **k: pytest.fail("trained again"))
+    with pytest.raises(pytest.fail.Exception):
+        fit(run, "full_entity_loss", examples(), examples()[:4])

@@ -1,0 +1,93 @@
+"""Baselines: which run, what they leave, and a server that speaks the OpenAI protocol."""
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from helpers import baselines
+from helpers.config import Run, UserError
+from helpers.data import write_jsonl
+from helpers.predict import few_shot_prefix, pick_shots, read_predictions, write_predictions
+from helpers.tasks import get_task
+from tiny_model import save_tiny_base
+
+
+@pytest.fixture()
+def run(tmp_path):
+    task = get_task("calendar")
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path), settings={
+        "base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2})
+    rows = [task.parse_row({"event_text": f"Lunch with {name} on 12/03/2026 at 1pm", "output": dict.fromkeys(
+        task.fields) | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]}}, number)
+            for number, name in enumerate(["Ann", "Bo", "Cy", "Dee"])]
+    for part in ("train", "validation"):
+        write_jsonl(run.path("splits", f"{part}.jsonl"), map(task.example_to_json, rows))
+    return run
+
+
+@pytest.fixture()
+def llm(monkeypatch):
+    """A server that answers every question with one label; yields the requests it got."""
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            answer = {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": ["Ann"], "location": None,
+                      "duration": None, "recurrence": None, "notes": None}
+            message = {"role": "assistant", "content": f"```json\n{json.dumps(answer)}\n```"}
+            body = json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [
+                {"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("LLM_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    monkeypatch.setenv("LLM_MODEL", "tiny")
+    yield requests
+    server.shutdown()
+
+
+def test_rules_are_scored_by_their_accuracy(run):
+    result = baselines.run_baseline(run, "rules", run.load("validation"))
+    assert result["exact_match"] == 1.0 and result["ci95"]["exact_match"][1] == 1.0
+    assert [r["id"] for r in read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
+
+
+def test_server_gets_the_shots_and_its_fenced_answer_is_read(run, llm):
+    result = baselines.run_baseline(run, "llm", run.load("validation"))
+    assert result["exact_match"] == 0.25 and result["json_validity"] == 1.0
+    roles = [message["role"] for message in llm[0]["messages"]]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "user"] and llm[0]["temperature"] == 0
+
+
+def test_unreachable_server_is_one_clear_line(run, monkeypatch):
+    monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(UserError, match="LLM_BASE_URL=http://127.0.0.1:9/v1: .*unset LLM_BASE_URL"):
+        baselines.run_baseline(run, "llm", run.load("validation"))
+
+
+def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    write_predictions(run, "llm", [{"id": 0, "prediction": None, "raw": ""}])
+    for name in baselines.available():
+        baselines.run_baseline(run, name, run.load("validation"))
+    baselines.predict_scored(run)
+    left = {path.stem for path in run.path("predictions", "x").parent.glob("*.jsonl")}
+    assert left == {"rules", "base_zero_shot", "base_few_shot"}
+
+
+def test_shots_come_from_train_and_are_solved(run):
+    shots = pick_shots(run, run.load("train"), 2)
+    prefix = few_shot_prefix(run, shots)
+    assert len(shots) == 2 and all(run.task.completion(shot.target) in prefix for shot in shots)
