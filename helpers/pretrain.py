@@ -27,7 +27,6 @@ from helpers.base_card import write_card
 from helpers.base_tokenizer import train_tokenizer
 from helpers.config import ROOT, UserError, one_of
 from helpers.corpus import mixture
-from helpers.induction import start_with_induction
 from helpers.optimisers import Muon
 from helpers.packing import LONG, Batch, shard
 from helpers.text import normalise
@@ -53,15 +52,13 @@ class Recipe:
         Loss weight of text that is given rather than answered.
     packed : bool
         Several documents a row (GPU), or one (CPU); see :func:`helpers.packing.shard`.
-    induction : bool
-        Start with the circuit that copies; see :func:`helpers.induction.start_with_induction`.
     """
 
     vocab_size: int = 2048
     hidden_size: int = 224
     layers: int = 6
     intermediate_size: int = 608
-    heads: int = 4
+    heads: int = 7
     tokens: int = 10_000_000
     tokens_per_batch: int = 3072
     documents_per_shard: int = 3000
@@ -71,7 +68,6 @@ class Recipe:
     decay_share: float = 0.5
     given_weight: float = 0.0
     packed: bool = False
-    induction: bool = True
     seed: int = 1
 
 
@@ -92,10 +88,7 @@ def build_model(recipe: Recipe, tokenizer) -> LlamaForCausalLM:
         max_position_embeddings=LONG, tie_word_embeddings=True, rope_theta=10000.0,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id)
-    model = LlamaForCausalLM(config)
-    if recipe.induction:
-        start_with_induction(model, recipe.seed)
-    return model
+    return LlamaForCausalLM(config)
 
 
 def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:

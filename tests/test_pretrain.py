@@ -177,31 +177,3 @@ def test_batches_by_length_hold_every_document_once_and_waste_little():
     assert all(len({len(ids) for ids, _ in rows}) == 1 and len(rows) * len(rows[0][0]) <= 1024 for rows in batches)
     padding = sum(ids.count(0) for rows in batches for ids, _ in rows)
     assert padding < 0.05 * sum(len(ids) for ids, _ in encoded)
-
-
-def test_the_induction_start_finds_and_copies_what_followed_last_time(tokenizer):
-    from helpers.pretrain import build_model
-
-    model = build_model(dataclasses.replace(RECIPES["cpu"], vocab_size=len(tokenizer)), tokenizer).eval()
-    model.set_attn_implementation("eager")
-    half = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:30] + 300
-    ids = torch.cat([half, half])[None]
-    with torch.no_grad():
-        output = model(ids, output_attentions=True)
-    back = output.attentions[0][0, :2]
-    assert back[0].diagonal(offset=-1).median() > 0.95 and back[1].diagonal(offset=-2)[1:].median() > 0.95
-    found = output.attentions[1][0].mean(0)[32:-1].argmax(-1)  # from the second half's third token on
-    assert (found == torch.arange(3, 30)).float().mean() > 0.5  # chance: one in forty
-    rank = (output.logits[0, 32:-1] > output.logits[0, 32:-1].gather(1, half[3:, None])).sum(-1)
-    assert rank.float().median() < 20  # of 900 tokens, before a single step of training
-
-
-def test_a_random_start_does_not_copy(tokenizer):
-    from helpers.pretrain import build_model
-
-    model = build_model(dataclasses.replace(RECIPES["cpu"], vocab_size=len(tokenizer), induction=False), tokenizer)
-    half = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:30] + 300
-    with torch.no_grad():
-        logits = model(torch.cat([half, half])[None]).logits[0, 32:-1]
-    rank = (logits > logits.gather(1, half[3:, None])).sum(-1)
-    assert rank.float().median() > 100
