@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
+import helpers
 from helpers import evaluation, metrics
 from helpers.config import UserError
 from helpers.data import write_jsonl
@@ -164,7 +165,12 @@ def run(tmp_path, monkeypatch):
             write_jsonl(run.path("predictions", f"{name}.jsonl"), records)
 
     fake.write_predictions = write_predictions
+    fake.load_variant = lambda run, variant: None
     monkeypatch.setitem(sys.modules, "helpers.predict", fake)
+    without = types.ModuleType("helpers.baselines")  # tests/test_baselines.py runs the real ones
+    without.predict_scored = lambda run: None
+    monkeypatch.setitem(sys.modules, "helpers.baselines", without)
+    monkeypatch.setattr(helpers, "baselines", without, raising=False)
     run = FakeRun(tmp_path)
     run.store, run.calls, run.answers = store, calls, answers
     write_jsonl(run.path("splits", "train.jsonl"), [])
