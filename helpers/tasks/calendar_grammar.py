@@ -4,8 +4,8 @@ from __future__ import annotations
 from helpers.tasks.calendar_text import FIELDS, REWRITES
 from helpers.text import NOTHING, lark_literal, span_terminal
 
-MAX_STRING = 160  # characters of a constrained value; the longest in train is 51
-MAX_ATTENDEES = 12
+MAX_STRING = 80  # characters of a constrained value; the longest in train is 51
+MAX_ATTENDEES = 10
 _SHARED_TERMINALS = (
     rf'FREE_STRING: "\"" /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""',
     r'DATE_STRING: "\"" /((0[1-9]|[12][0-9])\/(0[1-9]|1[0-2])|30\/(0[13-9]|1[0-2])|31\/(0[13578]|1[02]))\/(19|20)'
