@@ -113,8 +113,7 @@ def write_card(folder: Path) -> Path:
                 "hardware": f"{summary['device']}, {summary['threads']} thread(s), matrix products at "
                             f"{summary['peak_gflops']:.0f} GFLOP/s",
                 "held-out answer loss": f"{last['held_out_loss']:.3f}"}
-    for note in summary.get("notes", []):
-        training["note"] = note
+    training |= {f"note {number}": note for number, note in enumerate(summary.get("notes", []), 1)}
     mixture = {name: f"{100 * weight / total:.1f} %" for name, weight in summary["mixture"].items()}
     text = HEADER + TEXT.format(
         millions=parameters / 1e6, recipe=_table(shape, ("", "")), given=recipe["given_weight"],
