@@ -1,13 +1,16 @@
 """Byte-fallback BPE tokenizer of the embedded language model.
 
-A word has the same tokens wherever it stands: the space before it is a token of its own, so that a value
-after a quote is copied token by token from the text, where it stands after a space. Digits stand alone, so
-that dates can be re-ordered digit by digit, and JSON punctuation (`": "`, `", "`, `"], "`) may merge into
-single tokens, which makes writing JSON as cheap as writing a private format.
+A word keeps the space before it, and a word that opens a JSON string gets such a space too (taken out again
+when tokens become text): so a value has the same tokens in the text and in the answer, each of them names one
+word or piece, and a value is copied token by token. With the space as a token of its own, every second token
+looks like all the others, and copying is much harder to learn. Digits stand alone, so that dates can be
+re-ordered digit by digit, and JSON punctuation (`": "`, `", "`, `"], "`) may merge into single tokens, which
+makes writing JSON as cheap as writing a private format.
 """
 from __future__ import annotations
 
 import json
+import re
 from typing import Iterable
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -23,18 +26,30 @@ CHAT_TEMPLATE = (
     "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-# One alternative a line: JSON joints, digits, words, line breaks, other signs with the space after them, spaces.
+# A quotation mark that opens a JSON string and stands before a word, perhaps with spaces between.
+OPENING = r'(?<=[\[{:,] |[\[{:,])"'
+WORD_AHEAD = r"(?= *[\p{L}\p{N}])"
+# One alternative a line: JSON joints, digits, words, line breaks, other signs, spaces.
 PIECES = "|".join((
-    rf'[\[\]{{}},:{SPACE}]*"[\[\]{{}},:{SPACE}"]*',
-    r"\d",
-    r"\p{L}+",
+    rf'[\[\]{{}},:{SPACE}]*"(?:[\[\]{{}},:"]|{SPACE}(?![\p{{L}}\d]))*',
+    rf"{SPACE}?\d",
+    rf"{SPACE}?\p{{L}}+",
     r"\n+",
-    rf"[^{SPACE}\p{{L}}\d\n\"]{SPACE}?",
+    rf"{SPACE}?[^{SPACE}\p{{L}}\d\n\"]",
+    rf"{SPACE}+?(?={SPACE}[\p{{L}}\d])",
     rf"{SPACE}+",
 ))
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> PreTrainedTokenizerFast:
+def spaced_openings(text: str) -> str:
+    """The text as the tokenizer reads it: one space more after a quotation mark that opens a JSON string.
+
+    Grammars for constrained decoding describe the text in this form, see :mod:`helpers.constrain`.
+    """
+    return re.sub(r'(?:(?<=[\[{:,] )|(?<=[\[{:,]))"(?= *[^\W_])', '" ', text)
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int = 3072) -> PreTrainedTokenizerFast:
     """Train the tokenizer on an iterator of texts.
 
     Parameters
@@ -45,9 +60,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 2048) -> PreTrainedT
         Entries in all: 5 special tokens, 256 byte tokens, characters and merges.
     """
     tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=False))
-    tokenizer.normalizer = normalizers.Replace(" ", SPACE)
+    tokenizer.normalizer = normalizers.Sequence([
+        normalizers.Replace(Regex(OPENING + WORD_AHEAD), '" '), normalizers.Replace(" ", SPACE)])
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
-    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(SPACE, " "), decoders.ByteFallback(), decoders.Fuse(),
+                                           decoders.Replace(Regex(OPENING + " " + WORD_AHEAD), '"')])
     byte_tokens = [f"<0x{value:02X}>" for value in range(256)]
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL + byte_tokens, limit_alphabet=200,
                                   show_progress=False)

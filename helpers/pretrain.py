@@ -1,7 +1,7 @@
 """Make the embedded base language model from synthetic extraction text.
 
 Run as:
-    python -m helpers.pretrain --profile cpu --out artifacts/base     # about an hour on two cores
+    python -m helpers.pretrain --profile cpu --out artifacts/base     # over an hour on two cores
     python -m helpers.pretrain --profile gpu --out artifacts/base     # minutes on one large GPU
     python -m helpers.pretrain --profile smoke --out /tmp/base        # seconds, proves the code
 
@@ -27,6 +27,7 @@ from helpers.base_card import write_card
 from helpers.base_tokenizer import train_tokenizer
 from helpers.config import ROOT, UserError, one_of
 from helpers.corpus import mixture
+from helpers.induction import start_with_induction
 from helpers.optimisers import Muon
 from helpers.packing import LONG, Batch, shard
 from helpers.text import normalise
@@ -40,8 +41,12 @@ class Recipe:
     ----------
     vocab_size, hidden_size, layers, intermediate_size, heads : int
         Size of the Llama model.
+    rope_theta : float
+        Base of the rotary frequencies; large, so that part of each head's dimensions are blind to distance.
     tokens : int
         Tokens to read, padding not counted.
+    copy_tokens : int
+        Tokens at the start that come from the short mixture, :data:`helpers.corpus.mixture.OPENING`.
     tokens_per_batch, documents_per_shard : int
     matrix_lr, other_lr : float
         Peak learning rates of Muon (matrices) and AdamW (embedding, norms).
@@ -54,18 +59,20 @@ class Recipe:
         Several documents a row (GPU), or one (CPU); see :func:`helpers.packing.shard`.
     """
 
-    vocab_size: int = 2048
+    vocab_size: int = 3072
     hidden_size: int = 224
     layers: int = 6
     intermediate_size: int = 608
-    heads: int = 7
-    tokens: int = 10_000_000
+    heads: int = 4
+    rope_theta: float = 1e8
+    tokens: int = 18_000_000
+    copy_tokens: int = 1_500_000
     tokens_per_batch: int = 3072
     documents_per_shard: int = 3000
-    matrix_lr: float = 0.02
+    matrix_lr: float = 0.015
     other_lr: float = 3e-3
-    warmup_steps: int = 60
-    decay_share: float = 0.5
+    warmup_steps: int = 100
+    decay_share: float = 0.6
     given_weight: float = 0.0
     packed: bool = False
     seed: int = 1
@@ -73,22 +80,24 @@ class Recipe:
 
 RECIPES = {
     "smoke": Recipe(vocab_size=700, hidden_size=64, layers=2, intermediate_size=128, heads=4, tokens=60_000,
-                    documents_per_shard=200),
+                    copy_tokens=20_000, documents_per_shard=200),
     "cpu": Recipe(),
     "gpu": Recipe(tokens=2_000_000_000, tokens_per_batch=131_072, documents_per_shard=40_000, packed=True),
 }
 
 
 def build_model(recipe: Recipe, tokenizer) -> LlamaForCausalLM:
-    """A fresh Llama of the recipe's size with tied embeddings and a context of 2,048 tokens."""
+    """A fresh Llama of the recipe's size with tied embeddings and a context of 2,048 tokens, able to copy."""
     torch.manual_seed(recipe.seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=recipe.hidden_size, intermediate_size=recipe.intermediate_size,
         num_hidden_layers=recipe.layers, num_attention_heads=recipe.heads, num_key_value_heads=recipe.heads,
-        max_position_embeddings=LONG, tie_word_embeddings=True, rope_theta=10000.0,
+        max_position_embeddings=LONG, tie_word_embeddings=True, rope_theta=recipe.rope_theta,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id)
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    start_with_induction(model, recipe.seed)
+    return model
 
 
 def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
@@ -138,9 +147,9 @@ def learning_rate_factor(step: int, share: float, recipe: Recipe) -> float:
     return warm * max(0.01, min(1.0, (1 - share) / recipe.decay_share))
 
 
-def shard_batches(recipe: Recipe, tokenizer, number: int, banned: frozenset[str]) -> list[Batch]:
-    """The batches of shard `number`; it depends on the seed and the number alone."""
-    documents = mixture.stream(seed=recipe.seed * 1_000_003 + number, banned=banned)
+def shard_batches(recipe: Recipe, tokenizer, number: int, banned: frozenset[str], opening: bool = False) -> list[Batch]:
+    """The batches of shard `number`; it depends on the seed, the number and the mixture alone."""
+    documents = mixture.stream(seed=recipe.seed * 1_000_003 + number, banned=banned, opening=opening)
     rng = random.Random(f"{recipe.seed}:{number}")
     return shard(documents, tokenizer, recipe.documents_per_shard, recipe.tokens_per_batch, rng,
                  recipe.given_weight, recipe.packed)
@@ -201,7 +210,7 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
     optimisers = [Muon(matrices, lr=recipe.matrix_lr),
                   torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.95), weight_decay=0.0)]
     peaks = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups]
-    state = {"shard": 0, "batch": 0, "step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "history": []}
+    state = {"shard": 0, "batch": 0, "opening": True, "step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "history": []}
     if checkpoint_path.exists():
         saved = torch.load(checkpoint_path, weights_only=True, map_location=device)
         model.load_state_dict(saved["model"])
@@ -233,7 +242,7 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
         tqdm.write(json.dumps(record))
 
     while state["tokens"] < recipe.tokens and not (max_seconds and time.perf_counter() - started > max_seconds):
-        batches = shard_batches(recipe, tokenizer, state["shard"], banned)
+        batches = shard_batches(recipe, tokenizer, state["shard"], banned, state["opening"])
         for batch in batches[state["batch"]:]:
             share = state["tokens"] / recipe.tokens
             if max_seconds:
@@ -266,8 +275,7 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
             if share >= 1 or state["tokens"] >= recipe.tokens:
                 break
         else:
-            state["shard"] += 1
-            state["batch"] = 0
+            state |= {"shard": state["shard"] + 1, "batch": 0, "opening": state["tokens"] < recipe.copy_tokens}
             continue
         break
     log()
