@@ -1,4 +1,8 @@
-"""Constrained decoding: llguidance masks for a batch of rows, each with its own grammar."""
+"""Constrained decoding: llguidance masks for a batch of rows, each with its own grammar.
+
+Grammars of tasks use a terminal `OPENING` for each quotation mark that opens a JSON string. Some tokenizers (that of the
+embedded model) read `"word` as `" word`, so that a word has the same token everywhere: there `OPENING` may hold a space.
+"""
 from __future__ import annotations
 
 from functools import lru_cache
@@ -14,6 +18,15 @@ def _guidance_tokenizer(tokenizer):
     return llguidance.hf.from_tokenizer(tokenizer)
 
 
+def with_opening(grammar: str, tokenizer=None) -> str:
+    """The grammar with `OPENING` defined as the tokenizer writes it; without a tokenizer, as plain JSON has it."""
+    spaced = False
+    if tokenizer is not None:
+        ids = tokenizer('["a"]', add_special_tokens=False)["input_ids"]
+        spaced = " " in _guidance_tokenizer(tokenizer).decode_str(ids)
+    return grammar + "\nOPENING: /" + ('" ?' if spaced else '"') + "/"
+
+
 class GrammarMask:
     """Keeps one matcher a row and masks the logits of a decoding step.
 
@@ -21,7 +34,7 @@ class GrammarMask:
     ----------
     tokenizer : transformers tokenizer
     grammars : list of str
-        Lark grammars, one a row.
+        Lark grammars, one a row, with `OPENING` left open.
 
     Raises
     ------
@@ -33,7 +46,8 @@ class GrammarMask:
         guide = _guidance_tokenizer(tokenizer)
         self.matchers = []
         for grammar in grammars:
-            matcher = llguidance.LLMatcher(guide, llguidance.LLMatcher.grammar_from_lark(grammar))
+            matcher = llguidance.LLMatcher(guide, llguidance.LLMatcher.grammar_from_lark(
+                with_opening(grammar, tokenizer)))
             if matcher.is_error():
                 raise ValueError(f"grammar does not compile: {matcher.get_error()}")
             self.matchers.append(matcher)

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from helpers.base_tokenizer import train_tokenizer
+from helpers.base_tokenizer import spaced_openings, train_tokenizer
 from helpers.corpus import mixture
 from helpers.corpus.document import Document, chat
 from helpers.optimisers import Muon, orthogonalise
 from helpers.packing import LONG, SHORT, encode, pack, shard
-from helpers.pretrain import RECIPES, learning_rate_factor, pretrain, weighted_loss
+from helpers.pretrain import RECIPES, build_model, learning_rate_factor, pretrain, weighted_loss
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +36,23 @@ def test_digits_stand_alone_and_json_joints_merge(tokenizer):
     tokens = tokenizer.tokenize('on 12/10/2026 {"action": "x", "date": null}')
     assert not any(sum(c.isdigit() for c in token) > 1 for token in tokens)
     assert any(token.count('"') == 1 and ":" in token for token in tokens)
+
+
+@settings(max_examples=150, deadline=None)
+@given(text=st.text(st.sampled_from('ab 1é½[{:,"}]\n('), max_size=30))
+def test_quotation_marks_survive_and_open_strings_with_a_space(tokenizer, text):
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.decode(ids) == text
+    if text.isascii():  # other letters may be bytes in so small a vocabulary
+        read = "".join(tokenizer.convert_ids_to_tokens(ids)).replace("▁", " ").replace("<0x0A>", "\n")
+        assert read == spaced_openings(text)
+
+
+def test_a_value_has_the_same_tokens_in_the_text_and_in_the_answer(tokenizer):
+    tokens = tokenizer.tokenize('by Zorvel Plink 12: {"who": ["Zorvel Plink 12"]}')
+    value = tokenizer.tokenize(" Zorvel Plink 12")
+    places = [at for at in range(len(tokens)) if tokens[at:at + len(value)] == value]
+    assert len(places) == 2
 
 
 def test_literal_byte_names_are_plain_text(tokenizer):
@@ -113,7 +130,6 @@ def test_learning_rate_warms_up_holds_and_falls():
 
 def test_weighted_loss_against_cross_entropy_by_hand(tokenizer):
     from helpers.packing import Batch
-    from helpers.pretrain import build_model
 
     model = build_model(dataclasses.replace(RECIPES["smoke"], vocab_size=len(tokenizer)), tokenizer).eval()
     ids = torch.tensor([[1, 300, 301, 302]])
@@ -122,6 +138,31 @@ def test_weighted_loss_against_cross_entropy_by_hand(tokenizer):
         expected = -(0.5 * log_probs[0, 300] + 1.0 * log_probs[2, 302]) / 1.5
         loss = weighted_loss(model, Batch(ids, torch.tensor([[0.0, 0.5, 0.0, 1.0]])))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_start_finds_and_copies_what_followed_last_time(tokenizer):
+    model = build_model(dataclasses.replace(RECIPES["cpu"], vocab_size=len(tokenizer)), tokenizer).eval()
+    model.set_attn_implementation("eager")
+    half = torch.randperm(500, generator=torch.Generator().manual_seed(0))[:30] + 300
+    with torch.no_grad():
+        output = model(torch.cat([half, half])[None], output_attentions=True)
+    back = output.attentions[0][0, :2]
+    assert back[0].diagonal(offset=-1).median() > 0.95 and back[1].diagonal(offset=-2)[1:].median() > 0.95
+    copied = output.logits[0, 32:-1].argmax(-1) == half[3:]  # from the second half's third token on
+    assert copied.float().mean() > 0.7  # before a single step of training; chance is one in 900
+
+
+def test_the_start_refuses_a_model_that_cannot_hold_the_circuit(tokenizer):
+    recipe = dataclasses.replace(RECIPES["cpu"], vocab_size=len(tokenizer), heads=2)
+    with pytest.raises(ValueError, match="2 heads of 112 dimensions"):
+        build_model(recipe, tokenizer)
+
+
+def test_the_opening_stream_is_short_and_the_same_for_a_seed():
+    first, again = ([d.text for d in itertools.islice(mixture.stream(seed=4, opening=True), 80)] for _ in range(2))
+    assert first == again and max(map(len, first)) < 1500
+    later = [d.text for d in itertools.islice(mixture.stream(seed=4), 300)]
+    assert max(map(len, later)) > 1500
 
 
 def test_smoke_profile_learns_and_leaves_a_loadable_model(tmp_path):
