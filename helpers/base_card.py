@@ -39,15 +39,17 @@ model = AutoModelForCausalLM.from_pretrained("artifacts/base", dtype="float32")
 {recipe}
 
 Made by `python -m helpers.pretrain`. Matrices are updated by Muon, embedding and norms by AdamW; the learning rate warms
-up, stays, and falls linearly over the last part of the run. Documents are never cut; {packing}. Answers have
-loss weight 1, given text {given}. The weights are stored in fp16 and meant to be loaded in fp32.
+up, stays, and falls linearly over the last part of the run. The first two layers start with weights that copy what
+followed the last time (`helpers/induction.py`), and the first `copy_tokens` come from short texts. A later sitting goes
+on from the weights of the one before, with new documents and a new warm-up (`--start-from`). Documents are never cut;
+{packing}. Answers have loss weight 1, given text {given}. The weights are stored in fp16 and meant to be loaded in fp32.
 
 ## Data
 
 {tokens:.1f} M tokens, seen once, from the generators in `helpers/corpus`: event texts with their fields, records of many
 invented schemas, key–value and span copying, dates and times rewritten, reports with questions about them. Names and
 places come from Faker in twenty locales and from made-up syllables. Nothing of `data/` is in it: documents that hold a
-text of the samples are left out by the stream itself. Shares of documents:
+text of the samples are left out by the stream itself. Shares of documents, once the opening is over:
 
 {mixture}
 
@@ -56,6 +58,10 @@ text of the samples are left out by the stream itself. Shares of documents:
 {training}
 
 ![Loss on answers by tokens seen](loss.png)
+
+## What was tried
+
+{trials}
 
 ## Limits
 
@@ -68,8 +74,22 @@ Weights: `model.safetensors`, {bytes:,} bytes, SHA-256 `{sha256}`.
 """
 
 
-def _table(rows: dict[str, Any], head: tuple[str, str]) -> str:
-    lines = [f"| {head[0]} | {head[1]} |", "|---|---|"] + [f"| {key} | {value} |" for key, value in rows.items()]
+def _table(rows: dict[str, list[Any]], head: list[str]) -> str:
+    lines = ["| " + " | ".join(["", *head]) + " |", "|---" * (len(head) + 1) + "|"]
+    return "\n".join(lines + ["| " + " | ".join([key, *map(str, cells)]) + " |" for key, cells in rows.items()])
+
+
+def _trials(folder: Path) -> str:
+    path = folder / "trials.json"
+    if not path.exists():
+        return "No trials are recorded: `python -m helpers.pretrain_trials` makes them."
+    content = json.loads(path.read_text(encoding="utf-8"))
+    lines = [f"One choice changed at a time, {content['seconds']:.0f} seconds each on the same machine "
+             "(`python -m helpers.pretrain_trials`). Loss in nats a character of the answer: events, spans to copy, "
+             "records of invented schemas.", "",
+             "| trial | parameters | tokens | MFU | events | copying | schemas |", "|---|---|---|---|---|---|---|"]
+    lines += [f"| {name} | {one['parameters'] / 1e6:.2f} M | {one['tokens'] / 1e3:.0f} k | {one['mfu']:.2f} | "
+              f"{one['event']:.3f} | {one['copy']:.3f} | {one['schema']:.3f} |" for name, one in content["trials"].items()]
     return "\n".join(lines)
 
 
@@ -101,25 +121,29 @@ def write_card(folder: Path) -> Path:
 
     summary = json.loads((folder / "pretraining.json").read_text(encoding="utf-8"))
     parameters = sum(p.numel() for p in AutoModelForCausalLM.from_pretrained(folder).parameters())
-    recipe, total = summary["recipe"], sum(summary["mixture"].values())
-    shape = {"parameters": f"{parameters:,}", "vocabulary": f"{recipe['vocab_size']:,}, byte-fallback BPE, digits split"}
-    shape |= {key.replace("_", " "): recipe[key] for key in (
-        "hidden_size", "layers", "heads", "intermediate_size", "tokens_per_batch", "matrix_lr", "other_lr",
-        "warmup_steps", "decay_share", "seed")}
-    last = summary["history"][-1]
-    training = {"tokens": f"{summary['tokens']:,}", "steps": f"{summary['steps']:,}",
-                "seconds": f"{summary['seconds']:,.0f}", "tokens a second": f"{summary['tokens_per_second']:,.0f}",
-                "share of peak (MFU)": f"{summary['mfu']:.2f}",
-                "hardware": f"{summary['device']}, {summary['threads']} thread(s), matrix products at "
-                            f"{summary['peak_gflops']:.0f} GFLOP/s",
-                "held-out answer loss": f"{last['held_out_loss']:.3f}"}
-    training |= {f"note {number}": note for number, note in enumerate(summary.get("notes", []), 1)}
-    mixture = {name: f"{100 * weight / total:.1f} %" for name, weight in summary["mixture"].items()}
+    sittings, recipe = summary["sittings"], summary["recipe"]
+    heads = ["first sitting", *(f"sitting {number}" for number in range(2, len(sittings) + 1))]
+    names = ("hidden_size", "layers", "heads", "intermediate_size", "vocab_size", "rope_theta", "start", "copy_tokens",
+             "tokens_per_batch", "optimiser", "matrix_lr", "other_lr", "warmup_steps", "decay_share", "seed")
+    shape = {name.replace("_", " "): [one["recipe"][name] for one in sittings] for name in names}
+    shape |= {"tokens": [f"{one['tokens']:,}" for one in sittings], "steps": [f"{one['steps']:,}" for one in sittings],
+              "seconds": [f"{one['seconds']:,.0f}" for one in sittings],
+              "share of peak (MFU)": [f"{one['mfu']:.2f}" for one in sittings]}
+    kinds = list(dict.fromkeys(kind for one in sittings for kind in one["mixture"]))
+    mixture = {kind: [f"{100 * one['mixture'].get(kind, 0) / sum(one['mixture'].values()):.1f} %" for one in sittings]
+               for kind in kinds}
+    training = {"parameters": [f"{parameters:,}"], "tokens": [f"{summary['tokens']:,}"],
+                "seconds": [f"{summary['seconds']:,.0f}"],
+                "tokens a second": [f"{summary['tokens_per_second']:,.0f}"],
+                "hardware": [f"{summary['device']}, {summary['threads']} thread(s), matrix products at "
+                             f"{summary['peak_gflops']:.0f} GFLOP/s"],
+                "held-out answer loss": [f"{summary['history'][-1]['held_out_loss']:.3f}"]}
     text = HEADER + TEXT.format(
-        millions=parameters / 1e6, recipe=_table(shape, ("", "")), given=recipe["given_weight"],
+        trials=_trials(folder),
+        millions=parameters / 1e6, recipe=_table(shape, heads), given=recipe["given_weight"],
         packing="several share a row" if recipe["packed"] else "each has a row of its own, in batches of like length",
-        tokens=summary["tokens"] / 1e6, mixture=_table(mixture, ("kind of document", "share")),
-        training=_table(training, ("", "")), bytes=summary["weights_bytes"], sha256=summary["sha256"])
+        tokens=summary["tokens"] / 1e6, mixture=_table(mixture, heads), training=_table(training, [""]),
+        bytes=summary["weights_bytes"], sha256=summary["sha256"])
     loss_figure(summary["history"]).savefig(folder / "loss.png", dpi=110)
     (folder / "README.md").write_text(text, encoding="utf-8")
     return folder / "README.md"

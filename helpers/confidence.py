@@ -34,7 +34,8 @@ def row_confidence(frame: pd.DataFrame) -> pd.DataFrame:
     """Confidence that a whole row is right, from :func:`confidence_frame`.
 
     A causal model gives each field a probability given the fields written before it, so their product is the
-    probability of the whole answer; for a tagger it is so as far as its fields are independent.
+    probability of the whole answer; for a tagger it is so as far as its fields are independent. For a vote it is a rank,
+    no probability: the members' confidence falls with every field on which they disagree.
 
     Returns
     -------

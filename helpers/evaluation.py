@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ from helpers.environment import data_fingerprint, read_json, record_costs, timed
 from helpers.metrics import SCORES, align, exact_match, intervals, score, score_table
 from helpers.statistics import compare
 from helpers.tasks.base import Example, Task
+from helpers.vote import count_votes, sum_parameters, vote_names
 
 DECIMALS = 6
 Records = list[dict[str, Any]]
@@ -37,7 +38,8 @@ def decode_all(run: Run) -> pd.DataFrame:
     """Predict the scored part with the baselines, and both parts with every trained variant, in every way the task has.
 
     Where the data came without a test part the two parts are one and are decoded once. Writes the prediction files of
-    both parts; costs.json learns the time and memory that the scored part took, and the size of the weights.
+    both parts; costs.json learns the time and memory that the scored part took, and the size of the weights. Votes are
+    then counted from these files: they decode nothing, and have no line in the table.
 
     Returns
     -------
@@ -51,13 +53,13 @@ def decode_all(run: Run) -> pd.DataFrame:
     """
     from helpers import baselines
     from helpers.models import folder_megabytes
-    from helpers.predict import load_variant, predict_variant, write_predictions
+    from helpers.predict import load_variant, predict_variant, read_predictions, write_predictions
 
     baselines.predict_scored(run)
-    parts = {"scored": run.load("scored")}
     one_part = not run.path("splits", "test.jsonl").exists()
-    if not one_part:
-        parts["validation"] = run.load("validation")
+    both = ("scored", "validation")
+    destinations = {"scored": both} if one_part else {part: (part,) for part in both}
+    parts = {part: run.load(part) for part in destinations}
     jobs = [(variant, decoding, part) for variant in trained_variants(run)
             for decoding in run.task.decodings_of(variant) for part in parts]
     lines = []
@@ -67,14 +69,21 @@ def decode_all(run: Run) -> pd.DataFrame:
         with timed(run, name, "predict" if part == "scored" else "predict_validation"):
             records = predict_variant(run, variant, parts[part], decoding)
         lines.append((variant, decoding, part, len(records), time.perf_counter() - started))
-        for destination in ("scored", "validation") if one_part else (part,):
+        for destination in destinations[part]:
             write_predictions(run, name, records, destination)
         record_costs(run, variant, size_mb=folder_megabytes(run.path("checkpoints") / variant / "best"))
+    for vote in vote_names(run.task, trained_variants(run)):
+        for part, written in destinations.items():
+            records = count_votes(run, vote, [read_predictions(run, name, part=part) for name in run.task.votes[vote]])
+            for destination in written:
+                write_predictions(run, vote, records, destination)
     return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds"])
 
 
 def parameters_of(run: Run, variant: str) -> dict[str, int | None]:
-    """Total and trainable parameters of a trained variant, None for systems that stage 04 did not train."""
+    """Total and trainable parameters of a trained variant or a vote, None for systems that stage 04 did not train."""
+    if variant in run.task.votes:
+        return sum_parameters({name: parameters_of(run, name) for name in run.task.votes[variant]})
     counts = read_json(run.path("checkpoints") / variant / "finished.json").get("result", {}).get("parameters", {})
     return {name: counts.get(name) for name in ("total", "trainable")}
 
@@ -95,8 +104,14 @@ def trained_variants(run: Run) -> list[str]:
     return variants
 
 
+def candidates(run: Run) -> list[str]:
+    """The trained variants and the votes that they can take: one of these is chosen on validation."""
+    trained = trained_variants(run)
+    return [*trained, *vote_names(run.task, trained)]
+
+
 def choose_best(run: Run) -> str:
-    """The trained variant with the most exact matches on the validation part (default decoding).
+    """The candidate with the most exact matches on the validation part (default decoding).
 
     Ties go to the higher field accuracy, then to the first name; the scored part is never looked at.
     """
@@ -105,17 +120,18 @@ def choose_best(run: Run) -> str:
 
 
 def load_predictions(run: Run) -> dict[str, Records]:
-    """Predictions on the scored part: baselines first, then every trained variant under every decoding.
+    """Predictions on the scored part: baselines first, then every trained variant under every decoding, then votes.
 
     Files of variants that the task knows but this run did not train are left out: they are from an earlier run.
     """
     from helpers.predict import read_predictions
 
     found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
-    baselines = [name for name in found if _split_name(run.task, name)[0] not in run.task.variants]
-    trained = [prediction_name(run.task, variant, decoding) for variant in trained_variants(run)
+    trained = trained_variants(run)
+    decoded = [prediction_name(run.task, variant, decoding) for variant in trained
                for decoding in run.task.decodings_of(variant)]
-    return {name: read_predictions(run, name, part="scored") for name in [*baselines, *trained]}
+    names = [*untrained_names(run.task, found), *decoded, *vote_names(run.task, trained)]
+    return {name: read_predictions(run, name, part="scored") for name in names}
 
 
 def score_all(run: Run, gold: Sequence[Example], predictions: dict[str, Records]) -> dict[str, dict[str, Any]]:
@@ -189,7 +205,7 @@ def read_metrics(run: Run) -> dict[str, Any]:
 
 
 def best_writer(task: Task, variants: dict[str, dict[str, Any]], best: str) -> str:
-    """The best variant, or if it is a tagger the one with most exact matches among those that write their answer."""
+    """The best variant, or if that is a tagger or a vote the one with most exact matches of those that write."""
     names = [name for name in task.variants if name in variants and name not in task.taggers]
     return best if best in names or not names else max(names, key=lambda name: variants[name]["exact_match"])
 
@@ -202,17 +218,22 @@ def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
 
 # -- tables -----------------------------------------------------------------------------------------------------------
 def default_names(variants: dict[str, dict[str, Any]]) -> list[str]:
-    """Baselines and trained variants in their default decoding."""
+    """Baselines, trained variants in their default decoding, and votes."""
     return [name for name in variants if "@" not in name]
 
 
+def untrained_names(task: Task, names: Iterable[str]) -> list[str]:
+    """Those of the systems that learnt nothing from the training rows, neither themselves nor through a member."""
+    return [name for name in names if _split_name(task, name)[0] not in {*task.variants, *task.votes}]
+
+
 def validation_table(run: Run) -> pd.DataFrame:
-    """Scores of the trained variants on the validation part, which decides between them (default decoding)."""
+    """Scores of trained variants and votes on the validation part, which decides between them (default decoding)."""
     from helpers.predict import read_predictions
 
     gold = run.load("validation")
     return score_table({name: score(run.task, gold, read_predictions(run, name, part="validation"))
-                        for name in trained_variants(run)}).rename_axis("variant")
+                        for name in candidates(run)}).rename_axis("variant")
 
 
 def decodings_of_row(task: Task, gold: Sequence[Example], predictions: dict[str, Records],
@@ -281,7 +302,7 @@ def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
     UserError
         If no baseline has predictions.
     """
-    names = [name for name in variants if _split_name(task, name)[0] not in task.variants]
+    names = untrained_names(task, variants)
     if not names:
         raise UserError(f"no baseline predictions: run notebook 03_baseline (./run_all.sh {task.name}) first")
     return min(names, key=lambda name: (-variants[name]["exact_match"], -variants[name]["field_accuracy"], name))
@@ -296,7 +317,7 @@ def compare_variants(run: Run, gold: Sequence[Example], predictions: dict[str, R
 
 
 def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """What each trained variant costs, from costs.json, beside its score.
+    """What each trained variant and each vote costs, from costs.json, beside its score.
 
     Returns
     -------
@@ -306,7 +327,7 @@ def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
         score (exact match). NaN where costs.json says nothing.
     """
     costs, lines = read_json(run.path("costs.json")), {}
-    for name in (name for name in run.task.variants if name in variants):
+    for name in (name for name in (*run.task.variants, *run.task.votes) if name in variants):
         cost, counts = costs.get(name, {}), variants[name]["parameters"]
         lines[name] = {"train_seconds": cost.get("train_seconds"), "seconds": cost.get("predict_seconds"),
                        "megabytes": cost.get("size_mb"), "train_memory_mb": cost.get("train_peak_memory_mb"),

@@ -46,6 +46,19 @@ def decoding_times(times: pd.DataFrame) -> str:
     return f"Rows decoded a second: {parts}."
 
 
+def agreement(table: pd.DataFrame, first: str) -> str:
+    """What the members' agreement is worth, from :func:`helpers.vote.agreement_table`; `first` is the first member."""
+    line = table.iloc[-1]
+    text = (f"All members give one value for {percent(line['unanimous'])} of the fields, which is right in "
+            f"{percent(line['unanimous_right'])} of the cases")
+    if line["majority"]:
+        text += f"; where only most of them do, the value is right in {percent(line['majority_right'])}"
+    if line["split"]:
+        text += f"; where there is no majority, in {percent(line['split_right'])}"
+    return (f"{text}. Against {name(first)} alone the vote turns {line['mended']:.0f} wrong values right and "
+            f"{line['spoilt']:.0f} right values wrong.")
+
+
 def choice(table: pd.DataFrame, best: str, same_rows: bool) -> str:
     """Which variant was chosen and by how much, from :func:`helpers.evaluation.validation_table`."""
     scores = table["exact_match"]

@@ -48,14 +48,14 @@ def encode_prompt(tokenizer, prompt: str) -> list[int]:
 
 def token_pieces(tokenizer, tokens: Sequence[int]) -> list[str]:
     """The text each token adds; pieces of one character spread over several tokens come with the last."""
-    pieces, done = [], ""
-    for end in range(1, len(tokens) + 1):
-        text = tokenizer.decode(tokens[:end], skip_special_tokens=True)
-        if text.endswith("\ufffd"):
-            pieces.append("")
-            continue
-        pieces.append(text[len(done):])
-        done = text
+    prefixes = [list(tokens[:end]) for end in range(1, len(tokens) + 1)]
+    # all at once: one call a prefix costs more than the model does
+    texts = tokenizer.backend_tokenizer.decode_batch(prefixes, skip_special_tokens=True) if prefixes else []
+    pieces, done = [], 0
+    for text in texts:
+        end = done if text.endswith("\ufffd") and text != texts[-1] else max(done, min(len(text), len(texts[-1])))
+        pieces.append(texts[-1][done:end])
+        done = end
     return pieces
 
 

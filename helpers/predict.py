@@ -16,6 +16,7 @@ from helpers.generate import encode_prompt, predict_texts
 from helpers.models import load_base, load_finetuned, load_tokenizer
 from helpers.tasks import Example
 from helpers.train_tagger import load_tagger, tag_texts
+from helpers.vote import RULES, majority
 
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
 
@@ -78,19 +79,30 @@ def load_variant(run: Run, variant: str):
 
 def predict_variant(run: Run, variant: str, examples: Sequence[Example], constraint: str = "source",
                     progress: bool = True) -> list[dict[str, Any]]:
-    """Predictions of a trained variant for examples, in their order.
+    """Predictions of a trained variant, or of a vote, for examples, in their order.
 
     Parameters
     ----------
     constraint : str
-        `free`, `schema` or `source`; see :func:`helpers.generate.predict_texts`. Taggers know only spans.
+        `free`, `schema` or `source`; see :func:`helpers.generate.predict_texts`. Taggers know only spans, and the
+        members of a vote are asked in their default way.
     """
+    if variant in run.task.votes:
+        return _predict_vote(run, variant, examples, progress)
     model, tokenizer, conventions = load_variant(run, variant)
     texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
     if variant in run.task.taggers:
         return with_ids(examples, tag_texts(run, model, tokenizer, texts, conventions, progress=name))
     return with_ids(examples, predict_texts(model, tokenizer, run.task, texts, constraint, run["max_new_tokens"],
                                             run["generation_batch_size"], progress=name))
+
+
+def _predict_vote(run: Run, vote: str, examples: Sequence[Example], progress: bool) -> list[dict[str, Any]]:
+    """Every member of a vote answers all examples before the next one is loaded; then they vote."""
+    task = run.task
+    return majority(task, [predict_rules(run, examples) if name == RULES else
+                           predict_variant(run, name, examples, task.decodings_of(name)[-1], progress)
+                           for name in task.votes[vote]])
 
 
 def with_ids(examples: Sequence[Example], records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ import json
 import os
 import random
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 import typer
 from tqdm import tqdm
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from helpers.base_card import write_card
 from helpers.base_tokenizer import train_tokenizer
@@ -48,8 +48,12 @@ class Recipe:
     copy_tokens : int
         Tokens at the start that come from the short mixture, :data:`helpers.corpus.mixture.OPENING`.
     tokens_per_batch, documents_per_shard : int
+    start : str
+        `induction` (:mod:`helpers.induction`) or `random`.
+    optimiser : str
+        What updates the matrices: `muon` or `adamw`.
     matrix_lr, other_lr : float
-        Peak learning rates of Muon (matrices) and AdamW (embedding, norms).
+        Peak learning rates of the matrices and (always AdamW) of embedding and norms.
     warmup_steps : int
     decay_share : float
         Last share of the run in which the learning rate falls linearly to zero.
@@ -69,6 +73,8 @@ class Recipe:
     copy_tokens: int = 1_500_000
     tokens_per_batch: int = 3072
     documents_per_shard: int = 3000
+    start: str = "induction"
+    optimiser: str = "muon"
     matrix_lr: float = 0.015
     other_lr: float = 3e-3
     warmup_steps: int = 100
@@ -96,8 +102,20 @@ def build_model(recipe: Recipe, tokenizer) -> LlamaForCausalLM:
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id)
     model = LlamaForCausalLM(config)
-    start_with_induction(model, recipe.seed)
+    if recipe.start == "induction":
+        start_with_induction(model, recipe.seed)
     return model
+
+
+def build_optimisers(recipe: Recipe, model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+    """One optimiser for the matrices of the layers, one for embedding and norms."""
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    kind = {"muon": Muon, "adamw": torch.optim.AdamW}[recipe.optimiser]
+    adam = {"betas": (0.9, 0.95), "weight_decay": 0.0}
+    return [kind(matrices, lr=recipe.matrix_lr, **({} if kind is Muon else adam)),
+            torch.optim.AdamW(others, lr=recipe.other_lr, **adam)]
 
 
 def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> torch.Tensor:
@@ -172,7 +190,8 @@ def make_tokenizer(recipe: Recipe):
     return train_tokenizer((next(documents).text for _ in range(count)), recipe.vocab_size)
 
 
-def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 300, max_seconds: float = 0) -> dict:
+def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 300, max_seconds: float = 0,
+             start_from: Path | None = None) -> dict:
     """Train the model and write model, tokenizer, history and checksum to `out`.
 
     Parameters
@@ -184,7 +203,9 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
     save_every : int
         Steps between checkpoints.
     max_seconds : float
-        Stop early (a checkpoint is left) after so many seconds; 0 for no limit.
+        Let the learning rate fall, and finish, within so many seconds; 0 for no limit.
+    start_from : Path, optional
+        Finished model whose training goes on with documents it has not seen, with a new warm-up.
 
     Returns
     -------
@@ -197,20 +218,23 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
         raise UserError("profile gpu needs a CUDA device: none was found; use --profile cpu")
     half = device.type == "cuda" and torch.cuda.get_device_capability() >= (8, 0)
     checkpoint_path = out / "checkpoint.pt"
-    if (out / "tokenizer.json").exists() and checkpoint_path.exists():
-        from transformers import PreTrainedTokenizerFast
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(out)
+    resumed = out if checkpoint_path.exists() else start_from
+    if resumed:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(resumed)
     else:
         tokenizer = make_tokenizer(recipe)
-        tokenizer.save_pretrained(out)
-    model = build_model(recipe, tokenizer).to(device).train()
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
-    chosen = {id(p) for p in matrices}
-    others = [p for p in model.parameters() if id(p) not in chosen]
-    optimisers = [Muon(matrices, lr=recipe.matrix_lr),
-                  torch.optim.AdamW(others, lr=recipe.other_lr, betas=(0.9, 0.95), weight_decay=0.0)]
+    tokenizer.save_pretrained(out)
+    model = build_model(recipe, tokenizer)
+    if start_from:
+        model.load_state_dict(LlamaForCausalLM.from_pretrained(start_from, dtype=torch.float32).state_dict())
+    model = model.to(device).train()
+    optimisers = build_optimisers(recipe, model)
     peaks = [group["lr"] for optimiser in optimisers for group in optimiser.param_groups]
-    state = {"shard": 0, "batch": 0, "opening": True, "step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0, "history": []}
+    state = {"shard": 0, "batch": 0, "opening": True, "step": 0, "tokens": 0, "flops": 0.0, "seconds": 0.0,
+             "history": [], "before": {}}
+    if start_from:
+        before = json.loads((start_from / "pretraining.json").read_text(encoding="utf-8"))
+        state |= {"shard": 1000 * (1 + len(before.get("sittings", []))), "opening": False, "before": before}
     if checkpoint_path.exists():
         saved = torch.load(checkpoint_path, weights_only=True, map_location=device)
         model.load_state_dict(saved["model"])
@@ -287,30 +311,46 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
 
 
 def describe(recipe: Recipe, state: dict, out: Path, ceiling: float, device: torch.device) -> dict:
-    """Write `pretraining.json` beside the weights: recipe, tokens, loss curve, checksum, hardware."""
-    weights = out / "model.safetensors"
+    """Write `pretraining.json` beside the weights: recipe, tokens, loss curve, checksum, hardware.
+
+    Totals are over all sittings of a model that was trained on; `sittings` has each of them.
+    """
+    weights, before = out / "model.safetensors", state["before"]
+    shares = {name: weight for name, (weight, _) in mixture.MIXTURE.items()}
+    sitting = {"recipe": asdict(recipe), "mixture": shares, "tokens": state["tokens"], "steps": state["step"],
+               "seconds": state["seconds"], "mfu": state["flops"] / state["seconds"] / ceiling}
+    sittings = before.get("sittings", []) + [sitting]
+    tokens, steps, seconds = (sum(one[key] for one in sittings) for key in ("tokens", "steps", "seconds"))
+    earlier = before.get("history", [])
+    offset = {key: earlier[-1][key] if earlier else 0 for key in ("tokens", "step", "seconds")}
     summary = {
-        "recipe": asdict(recipe), "tokens": state["tokens"], "steps": state["step"], "seconds": state["seconds"],
-        "tokens_per_second": state["tokens"] / state["seconds"], "mfu": state["flops"] / state["seconds"] / ceiling,
+        **{key: sitting[key] for key in ("recipe", "mixture")}, "tokens": tokens, "steps": steps, "seconds": seconds,
+        "tokens_per_second": tokens / seconds, "mfu": sum(one["mfu"] * one["seconds"] for one in sittings) / seconds,
         "device": str(device), "threads": torch.get_num_threads(), "peak_gflops": ceiling / 1e9,
         "weights_bytes": weights.stat().st_size, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest(),
-        "mixture": {name: weight for name, (weight, _) in mixture.MIXTURE.items()}, "history": state["history"]}
+        "history": earlier + [{**one, **{key: one[key] + offset[key] for key in offset}} for one in state["history"]],
+        "sittings": sittings}
     (out / "pretraining.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     write_card(out)
     print(f"{state['tokens'] / 1e6:.1f} M tokens in {state['seconds']:.0f} s: "
-          f"{summary['tokens_per_second']:.0f} tokens/s, MFU {summary['mfu']:.2f}", flush=True)
+          f"{state['tokens'] / state['seconds']:.0f} tokens/s, MFU {sitting['mfu']:.2f}", flush=True)
     return summary
 
 
 def main(profile: str = typer.Option("cpu", help="smoke, cpu or gpu"), out: Path = typer.Option(ROOT / "artifacts/base"),
          tokens: int = typer.Option(0, help="tokens to read; 0 keeps the recipe's"),
-         max_seconds: float = typer.Option(0, help="finish within so many seconds")) -> None:
+         max_seconds: float = typer.Option(0, help="finish within so many seconds"),
+         start_from: Path = typer.Option(None, help="folder of a finished model to train on"),
+         peak: float = typer.Option(1.0, help="multiple of the recipe's learning rates")) -> None:
     """Pre-train the embedded base model on synthetic extraction text."""
     try:
         recipe = RECIPES[one_of(profile, tuple(RECIPES), "profile")]
+        changes = {"matrix_lr": peak * recipe.matrix_lr, "other_lr": peak * recipe.other_lr}
         if tokens:
-            recipe = Recipe(**{**asdict(recipe), "tokens": tokens})
-        pretrain(recipe, out, profile, max_seconds=max_seconds)
+            changes["tokens"] = tokens
+        if start_from:
+            changes |= {"decay_share": 1.0, "copy_tokens": 0}
+        pretrain(replace(recipe, **changes), out, profile, max_seconds=max_seconds, start_from=start_from)
     except UserError as error:
         raise SystemExit(f"error: {error}") from None
 

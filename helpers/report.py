@@ -91,14 +91,15 @@ def _score_figure(study: Study) -> str:
     frame = pd.DataFrame(rows, index=names, columns=["score", "low", "high"])
     published = {row["system"]: row[study.headline] for row in study.published if row.get(study.headline) is not None}
     over = "above" if study.gain > 0 else "not above"
-    caption = f"The best fine-tuned variant, {words(study.best)}, is {over} the strongest system without training" + (
-        f", {words(study.baseline)}." if study.baseline else ".")
+    other = f", {words(study.baseline)}" if study.baseline else ""
+    caption = (f"The best variant on the validation part, {words(study.best)}, is {over} the strongest system without "
+               f"training{other}.")
     return figure_html(plots.score_intervals(frame, words(study.headline), published), caption, f"{study.name}-scores")
 
 
 def _cost_figure(study: Study) -> str | None:
-    """Score against training time and size, for the variants whose costs are known."""
-    known = [name for name in study.trained
+    """Score against training time and size, for the variants and votes whose costs are known."""
+    known = [name for name in (*study.trained, *study.votes)
              if study.cost(name, "train_seconds") is not None and study.cost(name, "size_mb") is not None]
     if not known:
         return None

@@ -206,7 +206,8 @@ def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[st
     parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "settings": run.settings,
                   "seed": run.seed}
     common = {"data": data_fingerprint(run), "parameters": digest(json.dumps(parameters, sort_keys=True, default=str)),
-              "packages": digest(lock.read_bytes() if lock.exists() else b""), "base model": _base_model()}
+              "packages": digest(lock.read_bytes() if lock.exists() else b""), "base model": _base_model(),
+              "ablations": digest(*(path.read_bytes() for path in sorted(root.glob("results/ablations/*.json"))))}
     keys: list[dict[str, str]] = []
     for stage in stages:
         if stage.notebook is None:

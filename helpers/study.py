@@ -26,6 +26,8 @@ class Study:
     name, title, description, profile : str
     trained : tuple of str
         Fine-tuned variants that have scores, in the task's order.
+    votes : dict
+        Name → members of the votes that have scores.
     variants : dict
         Name → metrics, as in metrics.json.
     best, baseline : str or None
@@ -52,6 +54,7 @@ class Study:
     published: list[dict[str, Any]] = field(default_factory=list)
     headline: str = HEADLINE
     test_part: bool = True
+    votes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     document: str | None = None
     figures: list[str] = field(default_factory=list)
 
@@ -64,9 +67,15 @@ class Study:
 
     @property
     def default_names(self) -> list[str]:
-        """Baselines, then trained variants, each in its default decoding."""
-        names = [name for name in self.variants if "@" not in name]
-        return [name for name in names if name not in self.trained] + list(self.trained)
+        """Baselines, then trained variants, each in its default decoding, then votes."""
+        last = [*self.trained, *self.votes]
+        return [name for name in self.variants if "@" not in name and name not in last] + last
+
+    @property
+    def members_text(self) -> str:
+        """The members of the best variant where it is a vote, else nothing."""
+        members = list(map(words, self.votes.get(self.best or "", ())))
+        return f"{', '.join(members[:-1])} and {members[-1]}" if members else ""
 
     @property
     def columns(self) -> list[str]:
@@ -134,7 +143,8 @@ class Study:
     def table_caption(self) -> str:
         """Caption of the score table."""
         return ("Scores on the scored rows with 95 % bootstrap intervals, and costs. Highlighted: the variant that was "
-                "best on the validation part.")
+                "best on the validation part." + (
+                    " The costs and parameters of a vote are the sums of its members'." if self.votes else ""))
 
 
 @dataclass(frozen=True)
@@ -184,6 +194,7 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
         rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
         model=str(settings.get("base_model", "")), best=metrics.get("best"), costs=read_json(folder / "costs.json"),
         trained=tuple(variant for variant in task.variants if variant in variants),
+        votes={vote: members for vote, members in task.votes.items() if vote in variants},
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants),
         test_part=(folder / "splits" / "test.jsonl").exists() or not (folder / "splits").exists())
     try:

@@ -196,6 +196,21 @@ def test_a_stopped_pretraining_resumes_to_the_same_weights(tmp_path, monkeypatch
     assert (whole / "model.safetensors").read_bytes() == (parts / "model.safetensors").read_bytes()
 
 
+def test_a_finished_model_is_trained_on_with_new_documents(tmp_path):
+    recipe = dataclasses.replace(RECIPES["smoke"], tokens=12_000)
+    first = pretrain(recipe, tmp_path / "first", "smoke", save_every=2)
+    before = (tmp_path / "first/model.safetensors").read_bytes()
+    later = dataclasses.replace(recipe, copy_tokens=0, matrix_lr=0.0, other_lr=0.0)
+    second = pretrain(later, tmp_path / "second", "smoke", save_every=2, start_from=tmp_path / "first")
+    assert (tmp_path / "second/model.safetensors").read_bytes() == before  # rates of zero: these are the same weights
+    assert second["tokens"] == first["tokens"] + second["sittings"][1]["tokens"] and len(second["sittings"]) == 2
+    tokens = [record["tokens"] for record in second["history"]]
+    assert tokens == sorted(tokens) and len(tokens) > len(first["history"])
+    assert second["history"][len(first["history"])]["held_out_loss"] == pytest.approx(
+        first["history"][-1]["held_out_loss"], abs=0.02)
+    assert "sitting 2" in (tmp_path / "second/README.md").read_text()
+
+
 def test_banned_texts_never_reach_the_stream():
     banned = next(mixture.stream(seed=21)).text
     later = [d.text for d in itertools.islice(mixture.stream(seed=21, banned=frozenset({banned})), 20)]

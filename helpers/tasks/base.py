@@ -60,6 +60,61 @@ class PublicFile:
     size: int
 
 
+@dataclass(frozen=True)
+class Configuration:
+    """One way of training and decoding that an ablation measures.
+
+    Parameters
+    ----------
+    name : str
+        Unique within its ablation.
+    variant : str
+        A variant of the task, one of its votes, or `rules` for the rule baseline; of these only variants are trained.
+    settings : dict
+        Settings that differ from those of the run.
+    against : str
+        Name of the configuration it is compared with; empty where it is compared with none.
+    decoding : str
+        One of the variant's decodings; its default where empty.
+    trainer : str
+        `module:function` in place of the variant's own trainer.
+    rows : int
+        Number of gold rows to train on (0: all there are).
+    seeds : int
+        How many seeds to train with, counted up from the run's.
+    """
+
+    name: str
+    variant: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    against: str = ""
+    decoding: str = ""
+    trainer: str = ""
+    rows: int = 0
+    seeds: int = 1
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Configurations that are set side by side to see what one part of a system contributes.
+
+    Parameters
+    ----------
+    title : str
+        What is varied, as a caption begins.
+    configurations : tuple of Configuration
+    scored_on : str
+        `folds` (every row of train and validation once, held out) or `validation` (trained on train alone).
+    view : str
+        How the report shows it: `comparison`, `curve` (score against rows) or `seeds` (spread over seeds).
+    """
+
+    title: str
+    configurations: tuple[Configuration, ...]
+    scored_on: str = "folds"
+    view: str = "comparison"
+
+
 class Task(ABC):
     """Everything particular to one task.
 
@@ -74,6 +129,9 @@ class Task(ABC):
         Fields that hold several values.
     variants : tuple of str
         Variants that 04 trains, in order.
+    votes : dict
+        Name → members, the best first: systems that train nothing and take the value that most of their members give
+        (:mod:`helpers.vote`). Members are variants, each in its default decoding, or the baseline `rules`.
     published : list of dict
         Published results on the public data: `system` plus metrics.
     trainers : dict
@@ -101,6 +159,7 @@ class Task(ABC):
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
     variants: tuple[str, ...]
+    votes: dict[str, tuple[str, ...]] = {}
     trainers: dict[str, str]
     field_weights: dict[str, float] = {}
     published: list[dict[str, Any]] = []
@@ -226,3 +285,7 @@ class Task(ABC):
     @abstractmethod
     def perturbations(self) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         """Name → change of the input that should not change the answer (the target may move along)."""
+
+    def ablations(self, profile: str) -> dict[str, Ablation]:
+        """Name → ablation that `python -m helpers.ablate` carries out; the order is that of the work."""
+        return {}

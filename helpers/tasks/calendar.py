@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 
-from helpers.tasks.base import Example, PublicFile, Task, Values
+from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
 from helpers.tasks.calendar_grammar import grammar
 from helpers.tasks.calendar_text import (
     FIELDS,
@@ -121,7 +121,7 @@ def training_settings(profile: str) -> dict[str, Any]:
         "patience": 3, "restarts": 1, "gold_repeats": 1, "made_rows": 0 if gpu else 450,
     }
     variants = {
-        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 6e-4, "entity_loss_weight": 2.0},
+        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0},
         "lora": {**shared, "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "attention"},
         "lora_structured_loss": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
@@ -147,6 +147,7 @@ class Calendar(Task):
     trainers = {"full_entity_loss": "helpers.train:fit_entity_loss", "lora": "helpers.train_trl:fit_sft",
                 "lora_structured_loss": "helpers.train:fit_structured_loss", "qlora": "helpers.train_trl:fit_sft_4bit",
                 "tagger": "helpers.train_tagger:fit_tagger"}
+    votes = {"vote": ("tagger", "full_entity_loss", "rules")}
     taggers = frozenset({"tagger"})
     field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
     sample_file = "events.jsonl"
@@ -278,6 +279,11 @@ class Calendar(Task):
         from helpers.tasks.calendar_augment import perturbations
 
         return perturbations()
+
+    def ablations(self, profile: str) -> dict[str, Ablation]:
+        from helpers.tasks.calendar_ablations import ablations
+
+        return ablations(profile, self.settings(profile), (*self.variants, *self.votes))
 
     # -- analysis -----------------------------------------------------------------------------------------------
     def surface_formats(self, example: Example) -> dict[str, str]:
