@@ -85,7 +85,7 @@ class Recipe:
 
 
 RECIPES = {
-    "smoke": Recipe(vocab_size=700, hidden_size=64, layers=2, intermediate_size=128, heads=4, tokens=60_000,
+    "smoke": Recipe(vocab_size=700, hidden_size=64, layers=2, intermediate_size=128, heads=4, tokens=160_000,
                     copy_tokens=20_000, documents_per_shard=200, warmup_steps=8),
     "cpu": Recipe(),
     "gpu": Recipe(tokens=2_000_000_000, tokens_per_batch=131_072, documents_per_shard=40_000, packed=True),
