@@ -9,7 +9,7 @@ from pathlib import Path
 
 from helpers.config import Run, UserError
 from helpers.data import fingerprint, is_public, load_source
-from helpers.splits import grouped_split, make_splits, near_groups
+from helpers.splits import alike_rows, grouped_split, make_splits
 from helpers.tasks.base import Example, Task
 
 CHOOSING_SHARE = 0.10
@@ -98,13 +98,10 @@ def make_folds(examples: Sequence[Example], count: int, rng: random.Random) -> l
     UserError
         If there are fewer wordings than folds.
     """
-    groups: dict[int, list[Example]] = {}
-    for group, example in zip(near_groups([example.text for example in examples]), examples):
-        groups.setdefault(group, []).append(example)
-    if len(groups) < count:
-        raise UserError(f"{len(examples)} rows in {len(groups)} different wordings are too few for {count} folds: "
+    dealt = alike_rows(examples)
+    if len(dealt) < count:
+        raise UserError(f"{len(examples)} rows in {len(dealt)} different wordings are too few for {count} folds: "
                         "give fewer --folds or more rows")
-    dealt = list(groups.values())
     rng.shuffle(dealt)
     folds: list[list[Example]] = [[] for _ in range(count)]
     for members in sorted(dealt, key=len, reverse=True):

@@ -155,6 +155,14 @@ def drop_leaks(parts: dict[str, list[Example]]) -> tuple[dict[str, list[Example]
 
 
 # -- splitting --------------------------------------------------------------------------------------------------------
+def alike_rows(examples: Sequence[Example]) -> list[list[Example]]:
+    """The rows in groups of like wording (:func:`near_groups`), each group and each row in order of appearance."""
+    groups: dict[int, list[Example]] = {}
+    for group, example in zip(near_groups([example.text for example in examples]), examples):
+        groups.setdefault(group, []).append(example)
+    return list(groups.values())
+
+
 def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
                   ) -> dict[str, list[Example]]:
     """Split at random so that alike rows, siblings too, land in one part.
@@ -172,10 +180,7 @@ def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str,
     UserError
         If a part would be left empty.
     """
-    groups: dict[int, list[Example]] = {}
-    for group, example in zip(near_groups([example.text for example in examples]), examples):
-        groups.setdefault(group, []).append(example)
-    dealt = list(groups.values())
+    dealt = alike_rows(examples)
     rng.shuffle(dealt)
     first, *others = shares
     room = {part: round(shares[part] * len(examples)) for part in others}
