@@ -5,6 +5,7 @@ embedded model) read `"word` as `" word`, so that a word has the same token ever
 """
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import llguidance
@@ -28,13 +29,15 @@ def with_opening(grammar: str, tokenizer=None) -> str:
 
 
 class GrammarMask:
-    """Keeps one matcher a row and masks the logits of a decoding step.
+    """Keeps one matcher a row and says which token a row may take.
 
     Parameters
     ----------
     tokenizer : transformers tokenizer
     grammars : list of str
         Lark grammars, one a row, with `OPENING` left open.
+    vocabulary : int
+        Size of the tokenizer's vocabulary; tokens beyond it are never allowed.
 
     Raises
     ------
@@ -44,28 +47,55 @@ class GrammarMask:
 
     def __init__(self, tokenizer, grammars: list[str], vocabulary: int):
         guide = _guidance_tokenizer(tokenizer)
-        self.matchers = []
-        for grammar in grammars:
-            matcher = llguidance.LLMatcher(guide, llguidance.LLMatcher.grammar_from_lark(
-                with_opening(grammar, tokenizer)))
+        opening = with_opening("", tokenizer)
+
+        def compiled(grammar: str) -> llguidance.LLMatcher:
+            return llguidance.LLMatcher(guide, llguidance.LLMatcher.grammar_from_lark(grammar + opening))
+
+        distinct = list(dict.fromkeys(grammars))
+        with ThreadPoolExecutor() as pool:  # compiling frees the interpreter for the next one
+            of_grammar = dict(zip(distinct, pool.map(compiled, distinct)))
+        for matcher in of_grammar.values():
             if matcher.is_error():
                 raise ValueError(f"grammar does not compile: {matcher.get_error()}")
-            self.matchers.append(matcher)
+        self.matchers = [of_grammar[grammar].deep_copy() for grammar in grammars]
         self.vocabulary = vocabulary
-        self.guide_vocabulary = guide.vocab_size
         self.bitmask = llguidance.torch.allocate_token_bitmask(len(grammars), guide.vocab_size)
         self.executor = llguidance.LLExecutor()
 
-    def apply(self, logits: torch.Tensor, rows: list[int]) -> None:
-        """Set the logits (len(rows), vocabulary) of forbidden tokens to −inf, in place."""
+    def choose(self, logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
+        """The likeliest allowed token of each row.
+
+        Most rows want a token that their grammar allows; asking for that one token costs far less than the mask over
+        all of them, which is worked out for the other rows alone.
+
+        Parameters
+        ----------
+        logits : FloatTensor (len(rows), vocabulary)
+        rows : list of int
+            Row of the batch that each line of the logits stands for.
+
+        Returns
+        -------
+        LongTensor (len(rows),)
+        """
+        chosen = logits.argmax(-1)
+        refused = [slot for slot, (row, token) in enumerate(zip(rows, chosen.tolist()))
+                   if token >= self.vocabulary or not self.matchers[row].validate_tokens([token])]
+        if refused:
+            masked = logits[refused].masked_fill(~self.allowed([rows[slot] for slot in refused], logits.shape[1]).to(
+                logits.device), float("-inf"))
+            chosen[refused] = masked.argmax(-1)
+        return chosen
+
+    def allowed(self, rows: list[int], width: int) -> torch.Tensor:
+        """Which tokens the rows may take next: BoolTensor (len(rows), width)."""
         pairs = [(self.matchers[row], slot) for slot, row in enumerate(rows)]
         llguidance.torch.fill_next_token_bitmask_par(self.executor, pairs, self.bitmask)
         bits = self.bitmask[:len(rows)]
         allowed = (bits[:, :, None] >> torch.arange(32, dtype=torch.int32)) & 1
         allowed = allowed.reshape(len(rows), -1)[:, :self.vocabulary].bool()
-        if allowed.shape[1] < logits.shape[1]:
-            allowed = torch.nn.functional.pad(allowed, (0, logits.shape[1] - allowed.shape[1]))
-        logits.masked_fill_(~allowed.to(logits.device), float("-inf"))
+        return torch.nn.functional.pad(allowed, (0, max(0, width - allowed.shape[1])))
 
     def accept(self, row: int, token: int) -> bool:
         """Advance one row; returns whether its grammar is finished."""

@@ -6,9 +6,9 @@ from typing import Callable, Sequence
 
 import torch
 from tqdm import tqdm
-from transformers import DynamicCache
 
 from helpers.constrain import GrammarMask
+from helpers.kv_cache import roomy_cache
 
 
 GRAMMAR_TOKENS = 4096
@@ -26,7 +26,7 @@ class Generation:
     pieces : list of str
         The text of each token; they join to `text`.
     log_probs : list of float
-        Log-probability of each token under the (masked) distribution it was chosen from.
+        Log-probability the model itself gave to each token: low where a grammar kept it from another one.
     truncated : bool
         Whether `max_new_tokens` came before the end of text.
     """
@@ -110,7 +110,7 @@ def _decode_batch(model, tokenizer, ids: list[list[int]], prefix_ids: list[int],
     for row, tokens in enumerate(ids):  # left padding: the last column is everyone's last token
         input_ids[row, width - len(tokens):] = torch.tensor(tokens, device=device)
         attention[row, width - len(tokens):] = 1
-    cache = DynamicCache()
+    cache = roomy_cache()
     if prefix_ids:
         model(input_ids=torch.tensor([prefix_ids], device=device), past_key_values=cache, use_cache=True,
               logits_to_keep=1)
@@ -124,10 +124,9 @@ def _decode_batch(model, tokenizer, ids: list[list[int]], prefix_ids: list[int],
     alive = list(range(len(ids)))
     for step in range(max_new_tokens):
         logits = output.logits[:, -1].float()
-        if mask:
-            mask.apply(logits, alive)
-        log_probs, chosen = logits.log_softmax(-1).max(-1)
-        chosen_list, probs_list = chosen.tolist(), log_probs.tolist()
+        chosen = mask.choose(logits, alive) if mask else logits.argmax(-1)
+        log_probs = logits.log_softmax(-1).gather(1, chosen[:, None])
+        chosen_list, probs_list = chosen.tolist(), log_probs[:, 0].tolist()
         keep = []
         for slot, row in enumerate(alive):
             token = chosen_list[slot]

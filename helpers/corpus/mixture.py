@@ -20,20 +20,20 @@ WORD = re.compile(r"\w+")
 
 # Weights are shares of documents; reports are long, so that a small share of them is many tokens.
 MIXTURE: dict[str, tuple[float, Generator]] = {
-    "event_extraction": (0.45, events.event_extraction),
-    "event_instruction": (0.04, events.event_instruction),
+    "event_extraction": (0.38, events.event_extraction),
+    "event_instruction": (0.035, events.event_instruction),
     "event_subset": (0.03, events.event_subset),
     "event_chat": (0.02, events.event_chat),
     "event_shots": (0.012, events.event_shots),
     "record_fields": (0.08, records.record_fields),
     "invented_schema": (0.06, records.invented_schema),
-    "record_questions": (0.04, records.record_questions),
-    "key_value_copy": (0.06, records.key_value_copy),
-    "reformat": (0.05, records.reformat),
+    "record_questions": (0.05, records.record_questions),
+    "key_value_copy": (0.07, records.key_value_copy),
+    "reformat": (0.06, records.reformat),
     "echo": (0.03, records.echo),
-    "span_copy": (0.07, records.span_copy),
-    "report_chat": (0.03, reports.report_chat),
-    "report_questions": (0.02, reports.report_questions),
+    "span_copy": (0.08, records.span_copy),
+    "report_chat": (0.06, reports.report_chat),
+    "report_questions": (0.04, reports.report_questions),
     "narrative": (0.004, reports.narrative),
 }
 

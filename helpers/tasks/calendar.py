@@ -123,7 +123,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     variants = {
         "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0},
         "lora": {**shared, "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "attention"},
-        "lora_structured_loss": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
+        "lora_structured_loss": {**shared, "made_rows": 0, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
         "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 16, "accumulation": 1,
