@@ -110,7 +110,7 @@ def _same_everywhere(profile: str) -> dict[str, Any]:
 
 
 def training_settings(profile: str) -> dict[str, Any]:
-    """Settings of the four variants; the `gpu` values are those of the studies this one follows.
+    """Settings of the variants; the `gpu` values are those of the studies this one follows.
 
     The small base model of the other profiles learns from larger steps, fewer rows at a time.
     """
