@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
@@ -139,11 +140,23 @@ class Task(ABC):
     field_weights : dict
         Weight of a field's tokens in the entity loss; 1 where a field is not named.
     sample_file : str
-        File in `data/<name>/` that holds the sample, one JSON row a line.
+        File in `data/<name>/` that holds the sample, one JSON row a line or in one of the task's other formats.
+    suffixes : tuple of str
+        Endings of files in other formats than JSONL that :meth:`rows_of_file` reads.
     decodings : tuple of str
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
     taggers : frozenset of str
         Variants that mark pieces of the text and write nothing: they have the default way only.
+    predictors : dict
+        Variant → module that predicts with it, for variants that need more than the shared ways: its functions are
+        `load(run, variant)` and `predict(run, variant, examples, progress)` (called by :mod:`helpers.predict`).
+    baselines : dict
+        Name → function of (run, examples) that predicts them, as `module:function`; where a task names none, those of
+        :mod:`helpers.baselines` are its baselines.
+    metrics : str
+        Module with `score` and `intervals`, as :mod:`helpers.metrics` has them.
+    training_modules : tuple of str
+        Modules of `helpers` that decide how the task's own variants come out.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
     public_train : str
@@ -164,8 +177,13 @@ class Task(ABC):
     field_weights: dict[str, float] = {}
     published: list[dict[str, Any]] = []
     sample_file: str
+    suffixes: tuple[str, ...] = ()
     decodings: tuple[str, ...] = ("free", "schema", "source")
     taggers: frozenset[str] = frozenset()
+    predictors: dict[str, str] = {}
+    baselines: dict[str, str] = {}
+    metrics: str = "helpers.metrics"
+    training_modules: tuple[str, ...] = ()
     public_files: tuple[PublicFile, ...] = ()
     public_train: str = ""
     public_licence: str = ""
@@ -190,6 +208,10 @@ class Task(ABC):
     @abstractmethod
     def to_row(self, example: Example) -> dict[str, Any]:
         """The row in the format of the input files."""
+
+    def rows_of_file(self, suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+        """Rows of a file with one of :attr:`suffixes`: (line, from 1; the row, or the reason why there is none)."""
+        raise NotImplementedError(f"task {self.name!r} has no other format than JSONL")
 
     def example_from_json(self, record: dict[str, Any]) -> Example:
         """Inverse of :meth:`example_to_json`."""
@@ -216,6 +238,10 @@ class Task(ABC):
     @abstractmethod
     def canonical(self, target: Any) -> Any:
         """Canonical form of a target or prediction (idempotent)."""
+
+    def bind(self, prediction: Any, example: Example) -> Any:
+        """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
+        return prediction
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
@@ -272,6 +298,14 @@ class Task(ABC):
     @abstractmethod
     def synthesise(self, train: list[Example], count: int, rng: random.Random) -> list[Example]:
         """`count` examples made from patterns seen in train and invented values."""
+
+    def label_weakly(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+        """Rows that rules and train values labelled in text without labels; none by default."""
+        return []
+
+    def resample(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+        """Further copies of train rows that are to weigh more in training; none by default."""
+        return []
 
     # -- analysis -----------------------------------------------------------------------------------------------
     @abstractmethod
