@@ -6,9 +6,9 @@ from typing import Any, Sequence
 
 import pandas as pd
 
-from helpers import metrics
 from helpers.config import Run
 from helpers.environment import timed, write_json
+from helpers.lookup import load_function, load_module
 from helpers.predict import (
     pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
 from helpers.tasks import Example, Task
@@ -28,7 +28,14 @@ def available() -> tuple[str, ...]:
     return BASELINES if server() else BASELINES[:-1]
 
 
+def baseline_names(task: Task) -> tuple[str, ...]:
+    """The task's own baselines, or else those of this module that can run here."""
+    return tuple(task.baselines) or available()
+
+
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
+    if name in run.task.baselines:
+        return load_function(run.task.baselines[name])(run, rows)
     shots = pick_shots(run, run.load("train"), run["few_shot"])
     if name == "rules":
         return predict_rules(run, rows)
@@ -38,7 +45,7 @@ def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any
 
 
 def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
-    """Run one of :data:`BASELINES` on the validation part; returns its scores, keeps them and the predictions."""
+    """Run one of the task's baselines on the validation part; returns its scores, keeps them and the predictions."""
     with timed(run, name, "predict"):
         records = _predict(run, name, validation)
     write_predictions(run, name, records, "validation")
@@ -51,8 +58,8 @@ def predict_scored(run: Run) -> None:
     """Write the predictions of every available baseline for the scored part; drop those of other runs."""
     scored = run.load("scored")
     one_part = not run.path("splits", "test.jsonl").exists()
-    for name in BASELINES:
-        if name not in available():
+    for name in dict.fromkeys((*run.task.baselines, *BASELINES)):
+        if name not in baseline_names(run.task):
             for part in ("scored", "validation"):
                 predictions_path(run, name, part).unlink(missing_ok=True)
             continue
@@ -61,9 +68,11 @@ def predict_scored(run: Run) -> None:
 
 
 def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Scores of :func:`helpers.metrics.score` with the accuracy of each field and 95 % intervals beside them."""
+    """Scores of the task's metrics module with 95 % intervals beside them, and the accuracy of each field if it has one."""
+    metrics = load_module(run.task.metrics)
     result = metrics.score(run.task, gold, records)
-    result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()}
+    result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()
+                                         if "accuracy" in row}
     result["ci95"] = metrics.intervals(run.task, gold, records, run.seed)
     return result
 

@@ -64,7 +64,8 @@ def base_files(run: Run) -> list[Path]:
     """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
     from helpers.encoder import encoder_path
 
-    folders = [Path(path) for path in (base_path(run), encoder_path(run)) if Path(path).is_dir()]
+    base = [base_path(run)] if "base_model" in run.settings else []
+    folders = [Path(path) for path in (*base, encoder_path(run)) if Path(path).is_dir()]
     return [path for folder in folders for path in sorted(folder.iterdir())
             if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")]
 

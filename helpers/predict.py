@@ -13,6 +13,7 @@ from helpers.config import Run, UserError
 from helpers.data import read_jsonl, write_jsonl
 from helpers.environment import read_json
 from helpers.generate import encode_prompt, predict_texts
+from helpers.lookup import load_module
 from helpers.models import load_base, load_finetuned, load_tokenizer
 from helpers.tasks import Example
 from helpers.train_tagger import load_tagger, tag_texts
@@ -62,11 +63,15 @@ def _cached_model(folder: Path, stamp: float, key: tuple, four_bit: bool, tagger
 def load_variant(run: Run, variant: str):
     """(model, tokenizer, conventions) of a trained variant, adapter merged; the last one stays in memory.
 
+    A variant with a predictor of its own is what that loads.
+
     Raises
     ------
     UserError
         If stage 04 has not finished the variant.
     """
+    if variant in run.task.predictors:
+        return load_module(run.task.predictors[variant]).load(run, variant)
     folder = run.dir / "checkpoints" / variant
     done = folder / "finished.json"
     if not done.exists():
@@ -89,6 +94,8 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
     """
     if variant in run.task.votes:
         return _predict_vote(run, variant, examples, progress)
+    if variant in run.task.predictors:
+        return load_module(run.task.predictors[variant]).predict(run, variant, examples, progress)
     model, tokenizer, conventions = load_variant(run, variant)
     texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
     if variant in run.task.taggers:

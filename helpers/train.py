@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from helpers.config import ROOT, Run, UserError
 from helpers.encode import Encoded, collate, encode_example, length_batches
-from helpers.environment import seed_everything, timed, write_json
+from helpers.environment import read_json, seed_everything, timed, write_json
 from helpers.generate import predict_texts
 from helpers.losses import Targets, entity_loss, next_token_targets, structured_loss
 from helpers.models import (
@@ -109,10 +109,13 @@ def _forget_if_forced(folder: Path) -> None:
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
-    rows = [json.dumps([e.id, e.origin, e.text, e.target], ensure_ascii=False, default=str)
+    rows = [json.dumps([e.text, run.task.example_to_json(e)], ensure_ascii=False, default=str)
             for e in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
-    parts = [variant, run.profile, run.seed, variant_settings(run, variant), shared, rows,
+    own = variant_settings(run, variant)
+    teachers = [read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
+                for name in own.get("teacher", "").split(",")]  # a student is trained anew after its teacher
+    parts = [variant, run.profile, run.seed, own, shared, rows, *([teachers] if "teacher" in own else []),
              [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -121,7 +124,7 @@ def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
     names = ("encode", "losses", "constrain", "generate", "kv_cache", "models", "train", "train_trl", "train_tagger",
              "tagging", "encoder", "text")
-    shared = [ROOT / "helpers" / f"{name}.py" for name in names]
+    shared = [ROOT / "helpers" / f"{name}.py" for name in (*names, *run.task.training_modules)]
     return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 
 
