@@ -68,7 +68,7 @@ def predict_scored(run: Run) -> None:
 
 
 def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Scores of the task's metrics module with 95 % intervals beside them, and the accuracy of each field if it has one."""
+    """Scores of the task's metrics module with 95 % intervals, and the accuracy of each field if it has one."""
     metrics = load_module(run.task.metrics)
     result = metrics.score(run.task, gold, records)
     result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()

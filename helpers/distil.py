@@ -1,4 +1,4 @@
-"""Distillation: a student of fewer layers learns from the tag probabilities of one or several teachers and the labels."""
+"""Distillation: a student of fewer layers learns from labels and from the probabilities of its teachers."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -115,8 +115,8 @@ def fit_distilled(run: Run, variant: str, train: list[Example], validation: list
     teachers = teacher_names(own)
     missing = [name for name in teachers if not (run.dir / "checkpoints" / name / "finished.json").exists()]
     if missing or not teachers:
-        raise UserError(f"{variant} learns from {own['teacher'] or 'nobody'}: train {', '.join(missing) or 'a teacher'} "
-                        f"first, or name another with --set {variant}.teacher=…")
+        raise UserError(f"{variant} learns from {own['teacher'] or 'nobody'}: train "
+                        f"{', '.join(missing) or 'a teacher'} first, or name another with --set {variant}.teacher=…")
     rows = training_sentences(run, own, train)
     soft = teacher_log_probs(run, teachers, rows)
     student = build_student(run, own, token_predict.load(run, teachers[0]))

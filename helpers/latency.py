@@ -15,7 +15,8 @@ from tqdm import tqdm
 from helpers.config import Run
 from helpers.models import folder_megabytes
 from helpers.onnx_export import (
-    example_inputs, export_onnx, largest_difference, onnx_megabytes, open_session, predict_onnx, quantise_onnx, run_session)
+    example_inputs, export_onnx, largest_difference, onnx_megabytes, open_session, predict_onnx, quantise_onnx,
+    run_session)
 from helpers.tasks.base import Example
 from helpers.token_metrics import entity_f1, predicted_tags
 from helpers.token_model import load_trained_tagger
@@ -56,8 +57,8 @@ def latency_line(spent: np.ndarray) -> dict[str, float]:
 def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Example]) -> pd.DataFrame:
     """Every form of trained variants: PyTorch in fp32, ONNX in fp32, ONNX in int8.
 
-    Latency is that of one sentence of 128 pieces (batch 1) on two threads, the forms in turn so that a busy moment of the
-    machine meets all of them, over `latency_runs` runs.
+    Latency is that of one sentence of 128 pieces (batch 1) on two threads, over `latency_runs` runs, the forms in turn
+    so that a busy moment of the machine meets all of them.
 
     Parameters
     ----------
@@ -70,9 +71,9 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
     Returns
     -------
     DataFrame
-        Index (variant, form); columns megabytes (all files of the weights), ms, ms_p5, ms_p95, speedup (over PyTorch fp32
-        of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's; NaN for
-        int8, whose logits are not meant to be the same).
+        Index (variant, form); columns megabytes (all files of the weights), ms, ms_p5, ms_p95, speedup (over PyTorch
+        fp32 of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's; NaN
+        for int8, whose logits are not meant to be the same).
     """
     lines: dict[tuple[str, str], dict[str, float]] = {}
     for variant in tqdm(variants, desc="compression", unit="variant"):
@@ -105,9 +106,10 @@ def _forms(run: Run, variant: str, examples: Sequence[Example]) -> dict[str, dic
     lines = {"PyTorch fp32": {"megabytes": _merged_megabytes(model), **latency_line(spent["PyTorch fp32"]),
                               "f1": f1(predict_with(run, tagger, examples)), "largest_difference": 0.0}}
     for form, path in files.items():
+        difference = largest_difference(model, sessions[form]) if form == "ONNX fp32" else np.nan
         lines[form] = {"megabytes": onnx_megabytes(path), **latency_line(spent[form]),
                        "f1": f1(predict_onnx(run, tagger, path, examples, THREADS)),
-                       "largest_difference": largest_difference(model, sessions[form]) if form == "ONNX fp32" else np.nan}
+                       "largest_difference": difference}
     return lines
 
 

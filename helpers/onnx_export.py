@@ -13,10 +13,8 @@ from torch import nn
 
 from helpers.config import Run, UserError
 from helpers.tasks.base import Example
-from helpers.tasks.it_ner_tags import TAGS
-from helpers.token_encode import budget_batches, collate_windows
 from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
-from helpers.token_predict import NO_PIECE, Scores, encode_sentences, records_of
+from helpers.token_predict import Scores, gather_scores, records_of
 
 OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
 EXAMPLE_SHAPE = (2, 16)  # batch and length of the inputs that are traced; both stay open in the graph
@@ -89,7 +87,7 @@ def export_tagger(model: TokenTagger, folder: Path) -> Path:
         old.unlink()
     inputs = example_inputs(model, *EXAMPLE_SHAPE)
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the tracing exporter is called deprecated; the other one takes a minute a model
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes a minute a model
         torch.onnx.export(_Exported(model.eval()), tuple(inputs.values()), str(folder / "model.onnx"), dynamo=False,
                           input_names=list(inputs), output_names=["logits"], opset_version=OPSET,
                           dynamic_axes={name: {0: "batch", 1: "length"} for name in (*inputs, "logits")})
@@ -99,7 +97,7 @@ def export_tagger(model: TokenTagger, folder: Path) -> Path:
 def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
     """Write the graph with int8 weights beside it (activations are quantised as they come) and return the file.
 
-    Matrix products and the embedding tables are quantised; with `per_channel` each output column has a scale of its own.
+    Matrix products and embedding tables are quantised; with `per_channel` each output column has a scale of its own.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -153,21 +151,14 @@ def largest_difference(model: TokenTagger, session, shapes: Sequence[tuple[int, 
 
 
 def session_scores(run: Run, tagger: TrainedTagger, session, examples: Sequence[Example]) -> Scores:
-    """Log-probabilities (words, tags) of each sentence by ONNX Runtime, windows put together as in PyTorch."""
-    encoded = encode_sentences(tagger.tokenizer, tagger.features, [e.target.tokens for e in examples], run["max_pieces"])
-    scores = [np.full((len(example.target.tokens), len(TAGS)), NO_PIECE) for example in examples]
-    for one in scores:
-        one[:, TAGS.index("O")] = 0.0
-    places = [(index, row) for index, rows in enumerate(encoded) for row in rows]
-    for batch in budget_batches([len(row) for _, row in places], run["predict_pieces"]):
-        tensors = collate_windows([places[at][1] for at in batch], tagger.tokenizer.pad_token_id or 0)
-        logits = torch.as_tensor(run_session(session, tensors))[tensors["row"], tensors["head"]]
-        found = tagger.model.cpu().tag_log_probs(logits).double().numpy()
-        sizes = np.cumsum([len(places[at][1].window.words) for at in batch])[:-1]
-        for at, part in zip(batch, np.split(found, sizes)):
-            index, row = places[at]
-            scores[index][row.window.words] = part
-    return scores
+    """Log-probabilities (words, tags) of each sentence by ONNX Runtime."""
+    model = tagger.model.cpu()
+
+    def score_batch(batch: dict[str, torch.Tensor]) -> np.ndarray:
+        logits = torch.as_tensor(run_session(session, batch))[batch["row"], batch["head"]]
+        return model.tag_log_probs(logits).double().numpy()
+
+    return gather_scores(run, tagger.tokenizer, tagger.features, [e.target.tokens for e in examples], score_batch)
 
 
 def predict_onnx(run: Run, tagger: TrainedTagger, path: Path, examples: Sequence[Example],

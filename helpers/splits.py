@@ -58,13 +58,14 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
         Ordered by `right`, then `left`.
     """
     within = right is None
-    wordings: list[dict[str, list[int]]] = [{}, {}]  # each wording once: placeholders of left-out code repeat by the thousand
+    wordings: list[dict[str, list[int]]] = [{}, {}]  # each once: placeholders of left-out code repeat by the thousand
     for side, texts in zip(wordings, (left, left if within else right)):
         for at, text in enumerate(texts):
             side.setdefault(masked(text), []).append(at)
     ones, others, scores = _wording_pairs(list(wordings[0]), list(wordings[1]), threshold)
     rows = [[np.array(places) for places in side.values()] for side in wordings]
-    found = [(np.repeat(rows[0][i], len(rows[1][j])), np.tile(rows[1][j], len(rows[0][i]))) for i, j in zip(ones, others)]
+    found = [(np.repeat(rows[0][i], len(rows[1][j])), np.tile(rows[1][j], len(rows[0][i])))
+             for i, j in zip(ones, others)]
     counts = [len(pair[0]) for pair in found]
     first, second = (np.concatenate([pair[side] for pair in found]) if found else np.zeros(0, int) for side in (0, 1))
     frame = pd.DataFrame({"left": first, "right": second, "similarity": np.repeat(scores, counts)})
@@ -76,7 +77,8 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
 
 def _wording_pairs(left: list[str], right: list[str], threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions in both lists, and similarity, of the pairs of texts that reach the threshold."""
-    rows, columns = (np.array(sorted(range(len(side)), key=lambda at: len(side[at])), dtype=int) for side in (left, right))
+    rows, columns = (np.array(sorted(range(len(side)), key=lambda at: len(side[at])), dtype=int)
+                     for side in (left, right))
     by_length, sizes = [right[at] for at in columns], np.array([len(right[at]) for at in columns])
     share = threshold / (200 - threshold)  # a text shorter than this share of the other cannot reach the threshold
     found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]

@@ -105,7 +105,7 @@ def _cuts(words: Sequence[int], heads: Sequence[tuple[int, int]], room: int) -> 
     ends = [*starts[1:], len(words)]
     longest = max((end - start for start, end in zip(starts, ends)), default=0)
     if longest > room:
-        raise UserError(f"a word of {longest} pieces does not fit into {room}: raise max_pieces with --set max_pieces=…")
+        raise UserError(f"a word of {longest} pieces does not fit into {room}: raise it with --set max_pieces=…")
     spans, low = [], 0
     while low < len(heads):
         high = low + 1

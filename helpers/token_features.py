@@ -53,8 +53,8 @@ def gazetteer_value(counts: Counts | None) -> int:
     Returns
     -------
     int
-        :data:`UNKNOWN`; :data:`UNLABELLED_RARE` or :data:`UNLABELLED`; or `FIRST_LABEL + 3 · label + share`, share being
-        0, 1 or 2 as the part of its occurrences with its most frequent label reaches :data:`SHARES`.
+        :data:`UNKNOWN`; :data:`UNLABELLED_RARE` or :data:`UNLABELLED`; or `FIRST_LABEL + 3 · label + share`, the share
+        being 0, 1 or 2 as the part of its occurrences with its most frequent label reaches :data:`SHARES`.
     """
     total = sum(counts or ())
     if not total:

@@ -44,8 +44,8 @@ def report(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
     if all(set(tags) <= {"O"} for tags in (*gold, *predicted)):  # seqeval has no answer where there is no entity at all
         table: dict[str, Any] = {}
     else:
-        table = classification_report(list(map(list, gold)), list(map(list, predicted)), output_dict=True, mode="strict",
-                                      scheme=IOB2, zero_division=0)
+        table = classification_report(list(map(list, gold)), list(map(list, predicted)), output_dict=True,
+                                      mode="strict", scheme=IOB2, zero_division=0)
     nothing = {"precision": np.nan, "recall": np.nan, "f1-score": np.nan, "support": 0}
     cells = {name: table.get(name, nothing) for name in (AVERAGE, *LABELS)}
     return {name: {"precision": float(one["precision"]), "recall": float(one["recall"]), "f1": float(one["f1-score"]),
@@ -92,9 +92,10 @@ def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]]) -> p
         wanted, found = set(spans_of(example.target.tags)), set(spans_of(tags))
         right = len(wanted & found)
         lines.append((example.id, right, 2 * right, len(wanted), len(found), len(wanted) + len(found),
-                      sum(map(str.__eq__, example.target.tags, tags)), len(tags), tuple(tags) == example.target.tags, 1))
-    columns = ["id", "right", "twice_right", "gold", "predicted", "gold_and_predicted", "right_tokens", "tokens", "exact",
-               "rows"]
+                      sum(map(str.__eq__, example.target.tags, tags)), len(tags),
+                      tuple(tags) == example.target.tags, 1))
+    columns = ["id", "right", "twice_right", "gold", "predicted", "gold_and_predicted", "right_tokens", "tokens",
+               "exact", "rows"]
     return pd.DataFrame(lines, columns=columns).set_index("id").astype(float)
 
 

@@ -1,4 +1,4 @@
-"""Errors of token taggers: what is confused with what, where borders slip, what train had not seen, how robust it is."""
+"""Errors of token taggers: confusions, slipped borders, strings that train had not seen, changed input."""
 from __future__ import annotations
 
 from collections import Counter
@@ -70,7 +70,8 @@ def outcome_table(outcomes: pd.DataFrame) -> pd.DataFrame:
     """Number of entities by label (index; invented ones under the label they were given) and outcome (columns)."""
     label = outcomes["label"].fillna(outcomes["predicted_label"])
     table = pd.crosstab(label, outcomes["outcome"])
-    return table.reindex(index=list(LABELS), columns=list(OUTCOMES), fill_value=0).rename_axis(index="label", columns=None)
+    table = table.reindex(index=list(LABELS), columns=list(OUTCOMES), fill_value=0)
+    return table.rename_axis(index="label", columns=None)
 
 
 def confusion_matrix(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
@@ -90,8 +91,8 @@ def seen_table(task: Task, train: Sequence[Example], gold: Sequence[Example], re
     Returns
     -------
     DataFrame
-        Index `seen with this label`, `seen with another label`, `seen unlabelled` (the words stand in train, never as an
-        entity), `never seen`; columns entities, right, recall, low, high (Wilson 95 %).
+        Index `seen with this label`, `seen with another label`, `seen unlabelled` (the words stand in train, but never
+        as an entity), `never seen`; columns entities, right, recall, low, high (Wilson 95 %).
     """
     labels: dict[str, set[str]] = {}
     text = "\n".join(" " + " ".join(example.target.tokens).lower() + " " for example in train)
@@ -147,8 +148,9 @@ def character_spans(tokens: Sequence[str], tags: Sequence[str]) -> list[tuple[in
 def comparison_html(example: Example, tags: Sequence[str]) -> str:
     """Label and prediction of a sentence, one under the other; labels are written out, so that colour is not needed."""
     tokens = example.target.tokens
-    return "".join(f"<p><strong>{title}</strong></p>{entity_text(' '.join(tokens), character_spans(tokens, one), LABELS)}"
-                   for title, one in (("Label", example.target.tags), ("Prediction", tags)))
+    shown = {title: entity_text(" ".join(tokens), character_spans(tokens, one), LABELS)
+             for title, one in (("Label", example.target.tags), ("Prediction", tags))}
+    return "".join(f"<p><strong>{title}</strong></p>{text}" for title, text in shown.items())
 
 
 # -- robustness -------------------------------------------------------------------------------------------------------

@@ -117,7 +117,8 @@ class TokenTagger(nn.Module):
 
     def extras(self) -> dict[str, torch.Tensor]:
         """Weights that are not the encoder's or its classifier's."""
-        return {name: p.detach().cpu().contiguous() for name, p in self.named_parameters() if not name.startswith("base.")}
+        return {name: parameter.detach().cpu().contiguous() for name, parameter in self.named_parameters()
+                if not name.startswith("base.")}
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
@@ -248,5 +249,6 @@ def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa") -> Trai
         if missing:
             raise ValueError(f"{folder / EXTRAS} holds weights the tagger has no place for: {missing}")
     features = WordFeatures(tuple(card["features"]["names"]), card["features"]["shapes"], card["features"]["gazetteer"])
-    return TrainedTagger(model.to(device_of(run.profile).device).eval(), load_token_tokenizer(run, str(folder)), features,
-                         np.array(card["transitions"]), card["multiple"])
+    model = model.to(device_of(run.profile).device).eval()
+    return TrainedTagger(model, load_token_tokenizer(run, str(folder)), features, np.array(card["transitions"]),
+                         card["multiple"])

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from helpers.token_crf import MULTIPLES, decode
 from helpers.token_encode import WindowRow, budget_batches, collate_windows, windows_of
 from helpers.token_features import WordFeatures
 from helpers.token_metrics import entity_f1
-from helpers.token_model import Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer, load_trained_tagger
+from helpers.token_model import (
+    Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer, load_trained_tagger)
 
 NO_PIECE = -30.0  # log-probability of an entity tag for a word that has no piece
 _LABEL_OF_TAG = np.array([LABELS.index(label_of(tag)) if tag != "O" else -1 for tag in TAGS])
@@ -35,14 +36,18 @@ def encode_sentences(tokenizer, features: WordFeatures, sentences: Sequence[Sequ
             for tokens, windows in zip(sentences, windows_of(tokenizer, sentences, limit))]
 
 
-@torch.inference_mode()
-def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatures, sentences: Sequence[Sequence[str]],
-                   progress: str | None = None) -> Scores:
-    """Log-probabilities (words, tags) of each sentence.
+def gather_scores(run: Run, tokenizer, features: WordFeatures, sentences: Sequence[Sequence[str]],
+                  score_batch: Callable[[dict[str, torch.Tensor]], np.ndarray], progress: str | None = None) -> Scores:
+    """Log-probabilities (words, tags) of each sentence, whatever computes them.
 
-    Long sentences are read in windows and put together again: every word has the score of the window that owns it.
+    Long sentences are read in windows and put together again: every word has the score of the window that owns it, and
+    a word without any piece is outside.
+
+    Parameters
+    ----------
+    score_batch : callable
+        Batch of :func:`helpers.token_encode.collate_windows` → log-probabilities (words, tags) of its words.
     """
-    model.eval()
     encoded = encode_sentences(tokenizer, features, sentences, run["max_pieces"])
     scores = [np.full((len(tokens), len(TAGS)), NO_PIECE) for tokens in sentences]
     for one in scores:
@@ -50,14 +55,25 @@ def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatur
     places = [(index, row) for index, rows in enumerate(encoded) for row in rows]
     batches = budget_batches([len(row) for _, row in places], run["predict_pieces"])
     for batch in tqdm(batches, desc=progress, disable=progress is None, leave=False):
-        tensors = collate_windows([places[at][1] for at in batch], tokenizer.pad_token_id or 0)
-        tensors = {name: tensor.to(model.device) for name, tensor in tensors.items()}
-        found = model.tag_log_probs(model.word_logits(tensors)).double().cpu().numpy()
+        found = score_batch(collate_windows([places[at][1] for at in batch], tokenizer.pad_token_id or 0))
         sizes = np.cumsum([len(places[at][1].window.words) for at in batch])[:-1]
         for at, part in zip(batch, np.split(found, sizes)):
             index, row = places[at]
             scores[index][row.window.words] = part
     return scores
+
+
+@torch.inference_mode()
+def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatures, sentences: Sequence[Sequence[str]],
+                   progress: str | None = None) -> Scores:
+    """:func:`gather_scores` by PyTorch; the model is left in evaluation mode."""
+    model.eval()
+
+    def score_batch(batch: dict[str, torch.Tensor]) -> np.ndarray:
+        logits = model.word_logits({name: tensor.to(model.device) for name, tensor in batch.items()})
+        return model.tag_log_probs(logits).double().cpu().numpy()
+
+    return gather_scores(run, tokenizer, features, sentences, score_batch, progress)
 
 
 def choose_multiple(scores: Scores, gold: Sequence[Sequence[str]], transitions: np.ndarray,

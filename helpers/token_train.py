@@ -22,7 +22,8 @@ from helpers.tasks.it_ner_tags import TAGS, align_fine
 from helpers.token_crf import crf_loss, transition_pmi
 from helpers.token_encode import IGNORE, WindowRow, budget_batches, collate_windows, windows_of
 from helpers.token_features import WordFeatures, count_words, fit_features
-from helpers.token_model import Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger
+from helpers.token_model import (
+    Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger)
 from helpers.token_predict import choose_multiple, predict_scores
 from helpers.train import FitResult, LoopState, check_finite, variant_settings
 
@@ -35,9 +36,9 @@ AVERAGE_EVERY = 5  # steps
 def training_sentences(run: Run, own: dict[str, Any], train: Sequence[Example]) -> list[Example]:
     """The rows a variant learns from.
 
-    Weakly labelled rows only where its setting `weak` says so. Of sentences without entities that repeat a wording, with
-    digits masked, the first stays and `repeat_share` of the others: placeholders of left-out code would else be a fifth
-    of the public rows.
+    Weakly labelled rows only where its setting `weak` says so. Of sentences without entities that repeat a wording,
+    with digits masked, the first stays and `repeat_share` of the others: placeholders of left-out code would else be a
+    fifth of the public rows.
     """
     rng, seen, rows = run.rng("repeats"), set(), []
     for example in train:
@@ -77,8 +78,8 @@ def encode_training(tokenizer, features: WordFeatures, outputs: Sequence[str], r
     """
     tag_ids, output_ids = ({tag: index for index, tag in enumerate(names)} for names in (TAGS, outputs))
     known = count_words(example.target for example in gold_rows(rows))
-    encoded = []
-    for index, (example, windows) in enumerate(zip(rows, windows_of(tokenizer, [e.target.tokens for e in rows], limit))):
+    encoded, cut = [], windows_of(tokenizer, [example.target.tokens for example in rows], limit)
+    for index, (example, windows) in enumerate(zip(rows, cut)):
         values = features.values(example.target.tokens, count_words([example.target]), known) \
             if example.origin != "weak" else features.values(example.target.tokens)
         tags = [tag_ids[tag] for tag in example.target.tags]
@@ -99,8 +100,8 @@ def encode_training(tokenizer, features: WordFeatures, outputs: Sequence[str], r
 def tagging_loss(own: dict[str, Any]) -> Loss:
     """Loss of a variant's settings.
 
-    Cross-entropy of the classifier with label smoothing; with a CRF or finer labels a mean, weighted by `fine_weight`, of
-    that and of the negative log-likelihood of our tags, of the whole sequence under the CRF or of each word.
+    Cross-entropy of the classifier with label smoothing; with a CRF or finer labels a mean, weighted by `fine_weight`,
+    of that and of the negative log-likelihood of our tags, of the whole sequence under the CRF or of each word.
     """
     def loss(model: TokenTagger, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         logits, layout = model.word_logits(batch), model.layout
@@ -161,7 +162,8 @@ class WeightAverage:
 
 
 # -- the loop ---------------------------------------------------------------------------------------------------------
-def fit_token_tagger(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+def fit_token_tagger(run: Run, variant: str, train: list[Example], validation: list[Example],
+                     folder: Path) -> FitResult:
     """Train a variant on its settings alone (called by :func:`helpers.train.fit`)."""
     own = variant_settings(run, variant)
     gold = gold_rows(train)
@@ -257,7 +259,8 @@ def _evaluate(run: Run, model: TokenTagger, tokenizer, features: WordFeatures, v
     scores = predict_scores(run, model, tokenizer, features, [example.target.tokens for example in rows])
     learnt = np.zeros_like(pmi) if model.transitions is None else model.transitions.detach().double().cpu().numpy()
     multiple, f1 = choose_multiple(scores, gold, learnt, pmi)
-    chosen = np.concatenate([one[range(len(tags)), [TAGS.index(tag) for tag in tags]] for one, tags in zip(scores, gold)])
+    chosen = np.concatenate([one[range(len(tags)), [TAGS.index(tag) for tag in tags]]
+                             for one, tags in zip(scores, gold)])
     state.history[-1].update(val_loss=float(-chosen.mean()), val_f1=f1, transition_multiple=multiple)
     better = (f1, chosen.mean()) > (state.best_score, -state.best_loss)
     state.bad = 0 if better else state.bad + 1

@@ -14,7 +14,8 @@ from helpers.data import load_source, read_rows
 from helpers.tasks import get_task
 from helpers.tasks.it_ner import place_strings
 from helpers.tasks.it_ner_augment import (
-    label_counts, oversample, rare_labels, relabelling_table, resampling_table, unlabelled_sentences, weak_quality, weak_rows)
+    label_counts, oversample, rare_labels, relabelling_table, resampling_table, unlabelled_sentences,
+    weak_quality, weak_rows)
 from helpers.tasks.it_ner_formats import KINDS, parse_markup, read_conll, tokenise
 from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
 from helpers.tasks.it_ner_tags import LABELS, TAGS, align_fine, coarse_tag, relabel, spans_of, tags_of, to_iob2
@@ -70,8 +71,8 @@ def test_bad_rows_are_refused_with_a_reason(row, reason):
 
 
 def test_a_row_survives_the_split_files():
-    row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "fine_tags": ["I-Application", "B-Version"],
-           "kind": "bug"}
+    row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "kind": "bug",
+           "fine_tags": ["I-Application", "B-Version"]}
     example = TASK.parse_row(row, 7)
     assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
     again = TASK.example_from_json(json.loads(json.dumps(TASK.example_to_json(example))))
@@ -110,21 +111,23 @@ def test_unusable_answers_of_a_language_model(raw, kind):
 # -- markup and tokens ------------------------------------------------------------------------------------------------
 def test_tokens_are_split_as_in_the_public_rows():
     assert split_words('He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!') == [
-        "He", "ca", "n't", "(", "really", ")", "use", "C++", ",", '"', ".NET", '"', "or", "C#", "...", "see", "main()", "and",
-        "v1.2.3", ",", "e.g", ".", "0x80070005", "!!"]
+        "He", "ca", "n't", "(", "really", ")", "use", "C++", ",", '"', ".NET", '"', "or", "C#", "...", "see", "main()",
+        "and", "v1.2.3", ",", "e.g", ".", "0x80070005", "!!"]
 
 
 def test_markup_becomes_tokens_and_tags():
-    row = parse_markup("bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's [C++](SOFTWARE)[17](VERSION).")
+    row = parse_markup("bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's "
+                       "[C++](SOFTWARE)[17](VERSION).")
     assert row["kind"] == "bug"
     assert list(zip(row["tokens"], row["ner_tags"])) == [
-        ("Permission", "B-ERROR"), ("denied", "I-ERROR"), ("(", "I-ERROR"), ("publickey", "I-ERROR"), (")", "I-ERROR"), (",", "O"),
-        ("then", "O"), ("Windows", "B-OS"), ("-only", "O"), (";", "O"), ("it", "O"), ("'s", "O"), ("C++", "B-SOFTWARE"),
-        ("17", "B-VERSION"), (".", "O")]
+        ("Permission", "B-ERROR"), ("denied", "I-ERROR"), ("(", "I-ERROR"), ("publickey", "I-ERROR"), (")", "I-ERROR"),
+        (",", "O"), ("then", "O"), ("Windows", "B-OS"), ("-only", "O"), (";", "O"), ("it", "O"), ("'s", "O"),
+        ("C++", "B-SOFTWARE"), ("17", "B-VERSION"), (".", "O")]
 
 
 @pytest.mark.parametrize("line, reason", [("no tab", "begins with ticket"), ("mail\tx", "begins with ticket"),
-                                          ("bug\t[x](CAT)", "unknown label 'CAT'"), ("bug\t[ x](OS)", "spaces at the edge"),
+                                          ("bug\t[x](CAT)", "unknown label 'CAT'"),
+                                          ("bug\t[ x](OS)", "spaces at the edge"),
                                           ("bug\t[[x](OS)](OS)", "broken markup")])
 def test_bad_markup_is_refused(line, reason):
     with pytest.raises(ValueError, match=reason):
@@ -184,7 +187,8 @@ def test_public_files_are_mapped_without_the_headings():
     assert parts["validation"] == [
         {"tokens": ["Use", "Visual", "C++"], "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE"],
          "fine_tags": ["O", "B-Application", "B-Language"]},
-        {"tokens": ["on", "Linux", "3"], "ner_tags": ["O", "B-OS", "O"], "fine_tags": ["O", "B-Operating_System", "B-Value"]}]
+        {"tokens": ["on", "Linux", "3"], "ner_tags": ["O", "B-OS", "O"],
+         "fine_tags": ["O", "B-Operating_System", "B-Value"]}]
 
 
 def test_folders_may_hold_conll_or_markup(tmp_path):

@@ -31,7 +31,8 @@ def tagger(encoder, tmp_path_factory):
     """A tagger with word features whose weights all matter."""
     run = tiny_run(encoder, tmp_path_factory.mktemp("run"))
     features = fit_features([row.target for row in sentences()], True, True)
-    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS, attention="eager"), Layout(TAGS, features.sizes)).eval()
+    base = load_encoder(run, encoder_path(run), TAGS, attention="eager")
+    model = TokenTagger(base, Layout(TAGS, features.sizes)).eval()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter.data.add_(0.2 * torch.randn(parameter.shape, generator=generator))
@@ -75,8 +76,8 @@ def test_sizes_count_weights_in_other_files(exported, tmp_path):
     import onnx
 
     whole = onnx_megabytes(exported)
-    onnx.save_model(onnx.load(str(exported)), str(tmp_path / "split.onnx"), save_as_external_data=True, location="weights.bin",
-                    size_threshold=0)
+    onnx.save_model(onnx.load(str(exported)), str(tmp_path / "split.onnx"), save_as_external_data=True,
+                    location="weights.bin", size_threshold=0)
     assert (tmp_path / "split.onnx").stat().st_size < 0.2e6
     assert onnx_megabytes(tmp_path / "split.onnx") == pytest.approx(whole, rel=0.05)
 

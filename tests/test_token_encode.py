@@ -44,7 +44,7 @@ def test_the_gazetteer_feature_says_label_and_share():
 
 
 def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
-    rows = [sentence("Vim/B-SOFTWARE works").target, sentence("Vim/B-SOFTWARE fails").target, sentence("Perl/B-SOFTWARE").target]
+    rows = [sentence(marked).target for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")]
     features, known = fit_features(rows, shapes=False, gazetteer=True), count_words(rows)
     software = FIRST_LABEL + 3 * 3 + 2
     assert features.values(["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
@@ -65,7 +65,7 @@ def test_tags_stand_on_the_first_piece_of_each_word(tokenizer):
     pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
     assert pieces[0] == "[CLS]" and pieces[-1] == "[SEP]" and len(pieces) > 5
     assert window.words == [0, 2] and [pieces[head] for head in window.heads] == ["ku", "crashes"]
-    assert [word for word in window.piece_words if word >= 0] == sorted(word for word in window.piece_words if word >= 0)
+    assert window.piece_words[1:-1] == sorted(window.piece_words[1:-1])
 
 
 WORDS = st.lists(st.sampled_from(("a", "server", "Kubernetes", "0x80070005", "PostgreSQL", "\x00")), max_size=60)
@@ -81,7 +81,8 @@ def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
     for window in windows:
         assert len(window) <= limit and [window.piece_words[head] for head in window.heads] == window.words
         inside = sorted(set(window.piece_words) - {-1})
-        assert window.input_ids[1:-1] == [piece for piece, word in zip(whole["input_ids"], whole.word_ids()) if word in inside]
+        assert window.input_ids[1:-1] == [
+            piece for piece, word in zip(whole["input_ids"], whole.word_ids()) if word in inside]
     if len(whole["input_ids"]) <= limit - 2:
         assert len(windows) <= 1
     for one, other in zip(windows, windows[1:]):
@@ -90,7 +91,7 @@ def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
 
 
 def test_a_word_that_fits_no_window_is_refused(tokenizer):
-    with pytest.raises(UserError, match="raise max_pieces"):
+    with pytest.raises(UserError, match="a word of 80 pieces does not fit into 14"):
         windows_of(tokenizer, [["a", "x9" * 40]], 16)
 
 
@@ -109,7 +110,8 @@ def test_a_batch_is_padded_to_its_longest_window_only(tokenizer):
     assert batch["input_ids"].shape[1] == max(map(len, rows)) and batch["features"].shape[2] == 1
     assert batch["attention_mask"].sum() == sum(map(len, rows))
     assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2 and (batch["features"][:, 0] == 0).all()
-    assert batch["row"].tolist() == [0, 1, 1, 1] and batch["head"].tolist() == [h for row in rows for h in row.window.heads]
+    assert batch["row"].tolist() == [0, 1, 1, 1]
+    assert batch["head"].tolist() == [head for row in rows for head in row.window.heads]
     assert batch["tags"].tolist() == [1] * 4 and batch["outputs"].tolist() == [2] * 4
 
 
@@ -124,7 +126,8 @@ def paths(words: int):
 def random_scores(words: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     count = len(SMALL)
-    return rng.normal(size=(words, count)), rng.normal(size=(count, count)) + bio_transitions(SMALL), start_scores(SMALL)
+    transitions = rng.normal(size=(count, count)) + bio_transitions(SMALL)
+    return rng.normal(size=(words, count)), transitions, start_scores(SMALL)
 
 
 def path_score(path, scores, transitions, start) -> float:
@@ -146,7 +149,7 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
 @given(st.integers(1, 5), st.integers(0, 10_000))
 def test_the_partition_sums_over_all_paths(words, seed):
     scores, transitions, start = random_scores(words, seed)
-    longer = torch.full((2, words + 2, len(SMALL)), 7.0, dtype=torch.float64)  # what stands behind a sentence is not read
+    longer = torch.full((2, words + 2, len(SMALL)), 7.0, dtype=torch.float64)  # behind a sentence nothing is read
     longer[0, :words] = torch.tensor(scores)
     arguments = (longer, torch.tensor([words, words + 2]))
     weights = torch.tensor(transitions), torch.tensor(start)
@@ -166,7 +169,8 @@ def test_crf_loss_is_the_mean_over_words_of_both_sentences():
 
     total, full = 0.0, transitions.numpy() + bio_transitions()
     for part, gold in ((scores[:2].numpy(), tags[:2].tolist()), (scores[2:].numpy(), tags[2:].tolist())):
-        every = [path_score(path, part, full, start_scores()) for path in itertools.product(range(len(TAGS)), repeat=len(part))]
+        every = [path_score(path, part, full, start_scores())
+                 for path in itertools.product(range(len(TAGS)), repeat=len(part))]
         total += np.logaddexp.reduce(every) - path_score(gold, part, full, start_scores())
     assert loss.item() == pytest.approx(total / 3)
 

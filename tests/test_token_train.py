@@ -38,8 +38,8 @@ def fine_sentences():
     """The rows with finer tags: two finer labels for software."""
     rows = []
     for row in sentences():
-        kinds = {"SOFTWARE": "Language" if row.id % 2 else "Application", "OS": "Operating_System", "ERROR": "Error_Name",
-                 "HARDWARE": "Device", "VERSION": "Version"}
+        kinds = {"SOFTWARE": "Language" if row.id % 2 else "Application", "OS": "Operating_System",
+                 "ERROR": "Error_Name", "HARDWARE": "Device", "VERSION": "Version"}
         fine = [tag if tag == "O" else tag[:2] + kinds[tag[2:]] for tag in row.target.tags]
         marked = " ".join(f"{word}/{tag}" for word, tag in zip(row.target.tokens, row.target.tags))
         rows.append(sentence(marked.replace("/O", ""), row.id, fine_tags=fine))
@@ -53,7 +53,8 @@ def quick(variant, **more):
 
 # -- training ---------------------------------------------------------------------------------------------------------
 def test_full_fine_tuning_learns_and_predicts(encoder, tmp_path):
-    run = tiny_run(encoder, tmp_path, **quick("full", epochs=12, patience=12, learning_rate=1e-2, freeze_embeddings=False))
+    own = {"epochs": 12, "patience": 12, "learning_rate": 1e-2, "freeze_embeddings": False}
+    run = tiny_run(encoder, tmp_path, **quick("full", **own))
     rows = sentences()
     result = fit(run, "full", rows, rows)
     assert result.best_score > 0.8 and result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
@@ -122,10 +123,12 @@ def test_new_layers_have_a_rate_of_their_own(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), Layout(features={"shape": 5}, crf=True))
     own = {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1}
-    rates = {id(p): (group["lr"], group["weight_decay"]) for group in parameter_groups(model, own) for p in group["params"]}
+    rates = {id(p): (group["lr"], group["weight_decay"])
+             for group in parameter_groups(model, own) for p in group["params"]}
     named = dict(model.named_parameters())
     assert rates[id(named["transitions"])] == rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
-    assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1) and rates[id(named["base.classifier.bias"])] == (2.0, 0.0)
+    assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1)
+    assert rates[id(named["base.classifier.bias"])] == (2.0, 0.0)
     assert rates[id(named["base.bert.encoder.layer.0.output.dense.weight"])] == (1.0, 0.1)
     assert rates[id(named["base.bert.embeddings.word_embeddings.weight"])] == (1.0, 0.0)
 
@@ -149,7 +152,8 @@ def test_averages_follow_and_change_places():
 def test_finer_labels_are_outputs_that_add_up_to_ours(encoder, tmp_path):
     run, rows = tiny_run(encoder, tmp_path), fine_sentences()
     outputs = fine_outputs(rows)
-    assert {"O", "B-Language", "I-Language", "B-Application", "I-Device"} <= set(outputs) and "B-SOFTWARE" not in outputs
+    assert {"O", "B-Language", "I-Language", "B-Application", "I-Device"} <= set(outputs)
+    assert "B-SOFTWARE" not in outputs
     assert fine_outputs([*rows, sentence("plain")]) == TAGS
     model = TokenTagger(load_encoder(run, encoder_path(run), outputs), Layout(outputs))
     logits = torch.randn(4, len(outputs))
@@ -250,7 +254,8 @@ def test_soft_loss_by_hand():
     teacher, student = torch.tensor([[0.8, 0.2]]).log(), torch.tensor([[0.5, 0.5]]).log()
     assert soft_loss(student, teacher, 1.0).item() == pytest.approx(0.8 * np.log(1.6) + 0.2 * np.log(0.4), rel=1e-5)
     # at temperature 2 the teacher's odds of 4 become 2, and the result is multiplied by 4
-    assert soft_loss(student, teacher, 2.0).item() == pytest.approx(4 * (2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3)), rel=1e-4)
+    by_hand = 4 * (2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3))
+    assert soft_loss(student, teacher, 2.0).item() == pytest.approx(by_hand, rel=1e-4)
     assert soft_loss(teacher, teacher, 2.0).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -260,7 +265,8 @@ def test_layers_are_spread_and_end_with_the_last():
 
 def test_the_student_learns_from_its_teachers(encoder, tmp_path):
     rows = sentences()
-    settings = {**quick("full", epochs=2), **quick("lora", epochs=1), **quick("distilled", layers=1, teacher="full, lora")}
+    settings = {**quick("full", epochs=2), **quick("lora", epochs=1),
+                **quick("distilled", layers=1, teacher="full, lora")}
     run = tiny_run(encoder, tmp_path, **settings)
     with pytest.raises(UserError, match="train full, lora first"):
         fit(run, "distilled", rows, rows)
@@ -268,7 +274,8 @@ def test_the_student_learns_from_its_teachers(encoder, tmp_path):
     before = fingerprint(run, "distilled", rows, rows)
     fit(run, "lora", rows, rows)
     assert fingerprint(run, "distilled", rows, rows) != before  # another teacher, another student
-    mean = [np.exp(a) / 2 + np.exp(b) / 2 for a, b in zip(*(scores_with(run, load(run, name), rows) for name in ("full", "lora")))]
+    both = [scores_with(run, load(run, name), rows) for name in ("full", "lora")]
+    mean = [np.exp(a) / 2 + np.exp(b) / 2 for a, b in zip(*both)]
     soft = teacher_log_probs(run, ["full", "lora"], rows + rows[:1])
     assert soft[0].exp().numpy() == pytest.approx(mean[0], abs=1e-4) and torch.equal(soft[0], soft[-1])
     result = fit(run, "distilled", rows, rows)
@@ -282,7 +289,8 @@ def test_a_student_of_a_finer_teacher_tells_our_labels(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     outputs = fine_outputs(fine_sentences())
     base = load_encoder(run, encoder_path(run), outputs)
-    teacher = TrainedTagger(TokenTagger(base, Layout(outputs)), load_token_tokenizer(run), WordFeatures(), NO_TRANSITIONS)
+    teacher = TrainedTagger(TokenTagger(base, Layout(outputs)), load_token_tokenizer(run), WordFeatures(),
+                            NO_TRANSITIONS)
     student = build_student(run, variant_settings(run, "distilled") | {"layers": 1}, teacher)
     assert student.model.base.classifier.out_features == len(TAGS) and student.model.layout == Layout()
     first, source = (one.base.bert.encoder.layer for one in (student.model, teacher.model))

@@ -159,7 +159,8 @@ class ItNer(Task):
             return None, "not an object"
         if set(value) - set(self.fields):
             return None, "extra keys"
-        if not all(isinstance(found, list) and all(isinstance(item, str) for item in found) for found in value.values()):
+        if not all(isinstance(found, list) and all(isinstance(item, str) for item in found)
+                   for found in value.values()):
             return None, "wrong type"
         return {label: value.get(label, []) for label in self.fields}, None
 
@@ -207,7 +208,7 @@ class ItNer(Task):
 
 
 def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:
-    """Tags of every place where the tokens spell an entity string; the longer string comes first, spaces do not count."""
+    """Tags of every place where the tokens spell an entity string; longer strings come first, spaces do not count."""
     tags = ["O"] * len(tokens)
     wanted = sorted(((value, label) for label, values in found.items() for value in values),
                     key=lambda pair: (-len(pair[0]), pair))

@@ -20,6 +20,7 @@ from helpers.text import normalise
 PACKAGES = "packages"
 LEAST_SHARE = 0.6  # a gazetteer entry labels weakly only if that share of its occurrences in train is labelled
 SHORTEST, LONGEST = 5, 40  # tokens of a sentence that is labelled weakly
+_MARKUP = re.compile(r"[`*|<>{}\\=_#]|::|https?:|\.\. ")
 RARE = 0.5  # a label is rare where it has less than this share of the mean number of entities a label
 
 
@@ -66,7 +67,8 @@ def _sentences(text: str) -> list[str]:
     text = re.sub(r"```.*?```", "\n\n", text, flags=re.DOTALL)
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
     found = [sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)]
-    return [s for s in found if re.match(r"[A-Z]", s) and s[-1] in ".!?" and not re.search(r"[`*|<>{}\\=_#]|::|https?:|\.\. ", s)]
+    return [sentence for sentence in found
+            if re.match(r"[A-Z]", sentence) and sentence[-1] in ".!?" and not _MARKUP.search(sentence)]
 
 
 def unlabelled_sentences(source: str) -> list[str]:
@@ -87,8 +89,8 @@ def unlabelled_sentences(source: str) -> list[str]:
         try:
             lines = Path(source).expanduser().read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file, a sentence a line") \
-                from None
+            raise UserError(f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file with a sentence a "
+                            "line") from None
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     texts = {(dist.metadata["Name"] or "").lower(): dist.metadata.get_payload() or dist.metadata["Description"] or ""
              for dist in metadata.distributions()}
@@ -174,7 +176,8 @@ def relabelling_table(examples: Sequence[Example]) -> pd.DataFrame:
         for start, end, fine in spans_of(example.extra.get("fine_tags") or ()):
             label = label_of(relabel([f"B-{fine}"])[0])
             counts[fine, label or "outside"] += 1
-    rows = [(fine, label, count) for (fine, label), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    rows = [(fine, label, count) for (fine, label), count in ranked]
     return pd.DataFrame(rows, columns=["finer label", "label", "entities"]).set_index("finer label")
 
 

@@ -14,14 +14,15 @@ Key = tuple[str, ...]
 
 _DOTTED = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[.-]?(?:alpha|beta|rc|a|b|r|p|LTS)?\d*)?(?:\.x)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[vV]?\d{1,4}(?:\.x)?")
-_ERROR_NAME = re.compile(r"(?:\w+(?:\.|::))*[A-Z]\w*(?:Exception|Error|Warning|Fault)|SIG(?:SEGV|ABRT|KILL|BUS|ILL|FPE|TERM)"
+_ERROR_NAME = re.compile(r"(?:\w+(?:\.|::))*[A-Z]\w*(?:Exception|Error|Warning|Fault)"
+                         r"|SIG(?:SEGV|ABRT|KILL|BUS|ILL|FPE|TERM)"
                          r"|E(?:ACCES|NOENT|PERM|INVAL|CONNREFUSED|CONNRESET|TIMEDOUT|ADDRINUSE|PIPE)"
                          r"|(?:ERR|ERROR|STATUS)(?:_[A-Z0-9]+)+|ORA-\d{5}")
 _ERROR_CODE = re.compile(r"0x[0-9A-Fa-f]{4,8}")
 _STATUS = re.compile(r"[45]\d\d")
 _SYSTEMS = {
-    "windows", "macos", "linux", "ubuntu", "debian", "fedora", "centos", "android", "ios", "ipados", "freebsd", "openbsd",
-    "rhel", "opensuse", "chromeos", "solaris", "unix",
+    "windows", "macos", "linux", "ubuntu", "debian", "fedora", "centos", "android", "ios", "ipados", "freebsd",
+    "openbsd", "rhel", "opensuse", "chromeos", "solaris", "unix",
 }
 _TAKES_VERSION = ("SOFTWARE", "OS")
 
@@ -47,7 +48,7 @@ def pattern_spans(tokens: Sequence[str]) -> list[Span]:
 
 
 def version_spans(tokens: Sequence[str], spans: Sequence[Span]) -> list[Span]:
-    """Numbers that stand right behind an entity that takes a version ("Python 3", "Windows 10"), after `version` too."""
+    """Numbers right behind an entity that takes a version ("Python 3", "Windows 10") or behind the word `version`."""
     ends = {end: label for _, end, label in spans}
     taken = {index for start, end, _ in spans for index in range(start, end)}
     found: list[Span] = []

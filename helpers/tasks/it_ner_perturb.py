@@ -13,8 +13,8 @@ Change = Callable[[Example, random.Random], "Example | None"]
 POOLS: dict[str, tuple[str, ...]] = {
     "ERROR": ("StackOverflowError", "HTTP 504", "error 0x80070020", "SIGBUS", "kernel oops", "EADDRINUSE",
               "DeadlockException", "bus error"),
-    "HARDWARE": ("EliteDesk 800", "barcode reader", "Quadro P620", "Latitude 7440", "mini PC", "webcam", "LaserJet M404",
-                 "RAID controller"),
+    "HARDWARE": ("EliteDesk 800", "barcode reader", "Quadro P620", "Latitude 7440", "mini PC", "webcam",
+                 "LaserJet M404", "RAID controller"),
     "OS": ("Alpine Linux", "Haiku", "Slackware", "AIX", "NetBSD", "Zorin OS", "HarmonyOS", "Solaris"),
     "SOFTWARE": ("Inkscape", "RabbitMQ", "Elixir", "Bugzilla", "scikit-image", "Thunderbird", "CouchDB", "Fortran",
                  "LibreOffice Calc", "Prometheus"),

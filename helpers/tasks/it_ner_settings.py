@@ -13,8 +13,9 @@ def training_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared: dict[str, Any] = {
-        "epochs": 1 if smoke else 5 if gpu else 3, "batch_pieces": 4096 if gpu else 512, "learning_rate": 3e-5 if gpu else 1e-4,
-        "head_rate": 1e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2,
+        "epochs": 1 if smoke else 5 if gpu else 3, "batch_pieces": 4096 if gpu else 512,
+        "learning_rate": 3e-5 if gpu else 1e-4, "head_rate": 1e-3, "weight_decay": 0.01,
+        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2,
         "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0, "freeze_embeddings": not gpu, "repeat_share": 0.1,
         "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False,
         "fine_weight": 0.0, "crf": False, "average": 0.0,
@@ -30,8 +31,8 @@ def training_settings(profile: str) -> dict[str, Any]:
     }
     common = {
         "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2", "max_rows": 60 if smoke else 0,
-        "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5, "weak_ratio": 0.3,
-        "unlabelled": "packages", "few_shot": 3, "score_rows": 40 if smoke else 0, "predict_pieces": 4096,
-        "latency_runs": 20 if smoke else 200,
+        "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5,
+        "weak_ratio": 0.3, "unlabelled": "packages", "few_shot": 3, "score_rows": 40 if smoke else 0,
+        "predict_pieces": 4096, "latency_runs": 20 if smoke else 200,
     }
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}

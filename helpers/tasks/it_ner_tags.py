@@ -10,8 +10,8 @@ COARSE_LABEL = {"Application": "SOFTWARE", "Library": "SOFTWARE", "Language": "S
                 "Device": "HARDWARE", "Version": "VERSION", "Error_Name": "ERROR"}
 UNMAPPED = frozenset(
     "Algorithm Class_Name Code_Block Data_Structure Data_Type File_Name File_Type Function_Name HTML_XML_Tag "
-    "Keyboard_IP Library_Class Library_Function Library_Variable Licence Organization Output_Block User_Interface_Element "
-    "User_Name Value Variable_Name Website".split())
+    "Keyboard_IP Library_Class Library_Function Library_Variable Licence Organization Output_Block "
+    "User_Interface_Element User_Name Value Variable_Name Website".split())
 """Labels of the public annotation that none of ours stands for; their tokens are outside."""
 
 Span = tuple[int, int, str]
