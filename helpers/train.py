@@ -348,7 +348,7 @@ def training_rows(run: Run, variant: str) -> list[Example]:
     time that training may take. Variants with the same settings get the same rows.
     """
     own, gold = variant_settings(run, variant), run.load("train")
-    made = [row for row in run.load("train_augmented") if row.origin != "gold"]
-    if 0 < own["made_rows"] < len(made):
-        made = run.rng("made rows").sample(made, own["made_rows"])
-    return gold * own["gold_repeats"] + made
+    made, limit = [row for row in run.load("train_augmented") if row.origin != "gold"], own.get("made_rows", 0)
+    if 0 < limit < len(made):
+        made = run.rng("made rows").sample(made, limit)
+    return gold * own.get("gold_repeats", 1) + made
