@@ -29,8 +29,8 @@ def available() -> tuple[str, ...]:
 
 
 def baseline_names(task: Task) -> tuple[str, ...]:
-    """The task's own baselines, or else those of this module that can run here."""
-    return tuple(task.baselines) or available()
+    """The task's own baselines, or else those of this module; `llm` only with a server."""
+    return tuple(name for name in task.baselines or BASELINES if name != "llm" or server())
 
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:

@@ -211,8 +211,11 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
+    from helpers.tasks import get_task
+
     for task in tasks:
-        if not (folder / task / "train.jsonl").is_file():
+        endings = (".jsonl", *get_task(task).suffixes)
+        if not any((folder / task / f"train{ending}").is_file() for ending in endings):
             raise UserError(f"--data {given!r} has no {task}/train.jsonl: a data folder holds "
                             f"{task}/train.jsonl, {task}/validation.jsonl and perhaps {task}/test.jsonl")
     return str(folder)

@@ -1,4 +1,4 @@
-"""Taggers without training: all outside, surface patterns, the dictionary of training entities, an untuned encoder."""
+"""Taggers without training: all outside, patterns, the dictionary of train entities, untuned encoder, prompted LLM."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -37,3 +37,18 @@ def predict_untuned(run: Run, examples: Sequence[Example]) -> Records:
     from helpers.token_predict import predict_with, untuned_tagger  # loads torch
 
     return predict_with(run, untuned_tagger(run), examples)
+
+
+def predict_llm(run: Run, examples: Sequence[Example]) -> Records:
+    """A prompted language model that names the entities of each label; wherever the tokens spell one, it is tagged.
+
+    Only with a server, see :func:`helpers.baselines.server`.
+    """
+    from helpers.baselines import server
+    from helpers.predict import pick_shots, predict_server  # loads torch
+
+    shots = pick_shots(run, run.load("train"), run["few_shot"])
+    records = predict_server(run, examples, shots, *server())
+    bound = [run.task.bind(record["prediction"], example) for record, example in zip(records, examples)]
+    return [{**record, "prediction": None if found is None else list(found.tags)}
+            for record, found in zip(records, bound)]

@@ -202,12 +202,13 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
     if (folder / "resume.pt").exists():
         state = resume_training(folder / "resume.pt", model, optimizer, average)
     lengths, trained = [len(row) for row in rows], [p for p in model.parameters() if p.requires_grad]
-    batches = [epoch_batches(run, variant, lengths, own["batch_pieces"], epoch) for epoch in range(own["epochs"])]
+    epochs = epoch_count(own, len(budget_batches(lengths, own["batch_pieces"])))
+    batches = [epoch_batches(run, variant, lengths, own["batch_pieces"], epoch) for epoch in range(epochs)]
     steps = sum(map(len, batches))
     warmup = max(1, round(own["warmup_share"] * steps))
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
     bar = tqdm(total=steps, initial=state.step, desc=variant)
-    while state.epoch < own["epochs"] and state.bad < own["patience"]:
+    while state.epoch < epochs and state.bad < own["patience"]:
         torch.manual_seed(random.Random(f"{run.seed}:{variant}:{state.epoch}:dropout").randrange(2**31))
         model.train()
         for number, batch in enumerate(batches[state.epoch], 1):
@@ -244,6 +245,11 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
     writer.close()
     (folder / "resume.pt").unlink(missing_ok=True)
     return FitResult(variant, state.history, count_parameters(model), state.best_score, state.best_step)
+
+
+def epoch_count(own: dict[str, Any], steps: int) -> int:
+    """Epochs of `steps` steps: `epochs`, or as many as it takes to `least_steps`, so that few rows are read enough."""
+    return max(own["epochs"], math.ceil(own["least_steps"] / steps))
 
 
 def epoch_batches(run: Run, variant: str, lengths: Sequence[int], budget: int, epoch: int) -> list[list[int]]:

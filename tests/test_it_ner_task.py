@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoder import sentence, sentences
 
+from helpers.augment import augment_train
 from helpers.config import ROOT, Run, UserError
 from helpers.data import load_source, read_rows
+from helpers.splits import write_splits
 from helpers.tasks import get_task
 from helpers.tasks.it_ner import place_strings
 from helpers.tasks.it_ner_augment import (
@@ -261,6 +263,19 @@ def test_oversampling_meets_its_factors():
     table = resampling_table(train, train + copies)
     assert table.loc["ERROR"].tolist() == [40, 80, 40]
     assert table.loc["sentences without", "after"] == 200
+
+
+def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
+    (tmp_path / "text.txt").write_text("Docker is on every router of the house.\nA Docker host hums in Ann's room.\n")
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path / "out"), settings={
+        "unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0})
+    train = [sentence("Docker/B-SOFTWARE is down", 0), sentence("my router/B-HARDWARE hums", 1), sentence("plain", 2)]
+    # the second text is a validation row, and may not come back with weak labels
+    write_splits(run, {"train": train, "validation": [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]})
+    rows, report = augment_train(run, train)
+    assert [row.origin for row in rows] == ["gold"] * 3 + ["weak"] + ["oversampled"] * 2
+    assert report.loc["weak", ["made", "kept", "near evaluation"]].tolist() == [2, 1, 1]
+    assert run.load("train_augmented") == rows
 
 
 def test_relabelling_table_counts_the_finer_labels():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_encoder import sentence, sentences
 
-from helpers import baselines
+from helpers import baselines, predict
 from helpers.config import Run
 from helpers.data import write_jsonl
 from helpers.splits import write_splits
@@ -91,7 +91,7 @@ def test_scores_with_and_without_what_train_has_seen():
     assert line["difference"] == pytest.approx(-1 / 6) and (line["rows"], line["seen"]) == (3, 2)
 
 
-def test_baselines_of_the_task_are_run_and_scored(tmp_path):
+def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
     run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
     write_splits(run, {"train": sentences(), "validation": sentences()[:3]})
     write_jsonl(run.path("splits", "train_augmented.jsonl"), [])
@@ -100,5 +100,26 @@ def test_baselines_of_the_task_are_run_and_scored(tmp_path):
     assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match"}
     majority = baselines.run_baseline(run, "majority", run.load("validation"))
     assert majority["f1"] == 0 < majority["accuracy"] < 1
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
     assert baselines.baseline_names(TASK) == ("majority", "patterns", "dictionary", "untuned")
     assert baselines.run_baseline(run, "patterns", run.load("validation"))["precision"] == 1
+
+
+def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
+    write_splits(run, {"train": sentences(), "validation": GOLD})
+    answers = ['{"SOFTWARE": ["Visual Studio"], "OS": null}', "no json"]
+
+    def answer(run, examples, shots, address, model):
+        assert (address, len(shots)) == ("http://localhost:1", run["few_shot"])
+        parsed = [run.task.parse_output(text) for text in answers]
+        return [{"id": e.id, "prediction": one, "raw": raw, "error": kind}
+                for e, raw, (one, kind) in zip(examples, answers, parsed)]
+
+    monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
+    monkeypatch.setattr(predict, "predict_server", answer)
+    assert baselines.baseline_names(TASK)[-1] == "llm"
+    scores = baselines.run_baseline(run, "llm", GOLD)
+    assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1
+    kept = predict.read_predictions(run, "llm", "validation")
+    assert [record["prediction"] for record in kept] == [["B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"], None]

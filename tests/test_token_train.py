@@ -23,7 +23,8 @@ from helpers.token_model import (
     load_token_tokenizer, load_trained_tagger, save_tagger)
 from helpers.token_predict import choose_multiple, label_confidence, load, predict_scores, scores_with, untuned_tagger
 from helpers.token_train import (
-    WeightAverage, cosine_factor, encode_training, fine_outputs, parameter_groups, tagging_loss, training_sentences)
+    WeightAverage, cosine_factor, encode_training, epoch_count, fine_outputs, parameter_groups, tagging_loss,
+    training_sentences)
 from helpers.train import fingerprint, fit, variant_settings
 
 NO_TRANSITIONS = np.zeros((len(TAGS), len(TAGS)))
@@ -111,6 +112,11 @@ def test_weak_rows_and_repeated_placeholders_are_thinned(encoder, tmp_path):
     assert kept[0] == blocks[0] and 15 < len([row for row in kept if row.id < 200]) < 40
     assert weak not in kept and kept[-3:] == entity
     assert weak in training_sentences(run, own | {"weak": True}, [weak])
+
+
+def test_few_rows_are_read_more_often():
+    assert epoch_count({"epochs": 3, "least_steps": 500}, 75) == 7
+    assert epoch_count({"epochs": 3, "least_steps": 500}, 400) == epoch_count({"epochs": 3, "least_steps": 0}, 7) == 3
 
 
 def test_schedule_warms_up_and_ends_at_nothing():

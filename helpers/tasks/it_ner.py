@@ -47,7 +47,7 @@ class ItNer(Task):
                 "enhanced": "helpers.token_train:fit_token_tagger", "distilled": "helpers.distil:fit_distilled"}
     predictors = dict.fromkeys(variants, "helpers.token_predict")
     baselines = {name: f"helpers.token_baselines:predict_{name}"
-                 for name in ("majority", "patterns", "dictionary", "untuned")}
+                 for name in ("majority", "patterns", "dictionary", "untuned", "llm")}
     metrics = "helpers.token_metrics"
     training_modules = ("token_features", "token_encode", "token_model", "token_crf", "token_train", "token_predict",
                         "token_metrics", "distil")
@@ -159,6 +159,7 @@ class ItNer(Task):
             return None, "not an object"
         if set(value) - set(self.fields):
             return None, "extra keys"
+        value = {label: [] if found is None else found for label, found in value.items()}
         if not all(isinstance(found, list) and all(isinstance(item, str) for item in found)
                    for found in value.values()):
             return None, "wrong type"

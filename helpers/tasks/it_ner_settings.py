@@ -8,14 +8,14 @@ def training_settings(profile: str) -> dict[str, Any]:
     """Settings of data, augmentation and variants.
 
     `batch_pieces` bounds the word pieces of a batch, padding included; `learning_rate` is that of the encoder or its
-    adapter, `head_rate` that of all new layers. Dropout is off and the word embeddings stay as they are: on a CPU both
-    make steps faster, and on rows this few neither lost anything.
+    adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows. On a CPU dropout is off and
+    the word embeddings stay as they are, which makes steps faster.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared: dict[str, Any] = {
         "epochs": 1 if smoke else 5 if gpu else 3, "batch_pieces": 4096 if gpu else 512,
         "learning_rate": 3e-5 if gpu else 1e-4, "head_rate": 1e-3, "weight_decay": 0.01,
-        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2,
+        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0 if smoke else 500,
         "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0, "freeze_embeddings": not gpu, "repeat_share": 0.1,
         "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False,
         "fine_weight": 0.0, "crf": False, "average": 0.0,
