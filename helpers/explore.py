@@ -201,9 +201,11 @@ def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.
         most similar first.
     """
     pairs = alike([example.text for example in examples], threshold=threshold)
-    rows = [(kind, similarity, examples[i].id, examples[i].text, examples[j].id, examples[j].text)
-            for i, j, similarity, kind in pairs.itertuples(index=False)]
-    frame = pd.DataFrame(rows, columns=["kind", "similarity", "id_one", "text_one", "id_other", "text_other"])
+    ids = np.array([example.id for example in examples], dtype=int)
+    texts = np.array([example.text for example in examples], dtype=object)
+    frame = pd.DataFrame({"kind": pairs["kind"], "similarity": pairs["similarity"],
+                          "id_one": ids[pairs["left"]], "text_one": texts[pairs["left"]],
+                          "id_other": ids[pairs["right"]], "text_other": texts[pairs["right"]]})
     return frame.sort_values(["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True)
 
 
