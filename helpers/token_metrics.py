@@ -1,7 +1,8 @@
 """Scores of tagged sentences: entity precision, recall and F1 in seqeval's strict IOB2 mode, and token accuracy.
 
 An entity counts where its first token, its last token and its label are all right. :func:`score` asks seqeval; the
-bootstrap needs the counts of each sentence, which :func:`row_counts` makes of the same spans.
+bootstrap needs the counts of each sentence, which :func:`row_counts` makes of the same spans. Functions that
+:mod:`helpers.metrics` has too take and give the same, so that a task can name either module.
 """
 from __future__ import annotations
 
@@ -26,6 +27,7 @@ SCORES: dict[str, tuple[str, str]] = {
     "recall": ("right", "gold"),
     "accuracy": ("right_tokens", "tokens"),
     "exact_match": ("exact", "rows"),
+    "field_accuracy": ("right_fields", "fields"),
 }
 AVERAGE = "micro avg"
 
@@ -66,8 +68,8 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
     Returns
     -------
     dict
-        The names in :data:`SCORES` (shares in 0..1), `fields` (label to precision, recall, f1, support) and
-        `invalid` (rows without a valid prediction).
+        The names in :data:`SCORES` (shares in 0..1), `fields` (label to precision, recall, f1, support, and
+        accuracy: the share of rows with all its entities right) and `invalid` (rows without a valid prediction).
 
     Raises
     ------
@@ -78,11 +80,43 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
         raise ValueError("no rows to score")
     wanted, found = [example.target.tags for example in gold], predicted_tags(task, gold, records)
     cells = report(wanted, found)
-    overall = cells.pop(AVERAGE)
+    overall, rows = cells.pop(AVERAGE), row_counts(gold, found)
+    for label, accuracy in field_table(field_results(task, gold, records))["accuracy"].items():
+        cells[label]["accuracy"] = float(accuracy)
     return {"f1": overall["f1"], "precision": overall["precision"], "recall": overall["recall"],
             "accuracy": float(accuracy_score(list(map(list, wanted)), list(map(list, found)))),
-            "exact_match": float(np.mean([left == right for left, right in zip(wanted, found)])),
+            "exact_match": float(rows["exact"].mean()),
+            "field_accuracy": float(rows["right_fields"].sum() / rows["fields"].sum()),
             "fields": cells, "invalid": sum(record["prediction"] is None for record in records)}
+
+
+def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """One line for every row and label.
+
+    Returns
+    -------
+    DataFrame
+        Columns id, field, right (bool: the same entities at the same places, also where there are none), hits,
+        gold_values, predicted_values (numbers of entities).
+    """
+    lines = []
+    for example, tags in zip(gold, predicted_tags(task, gold, records)):
+        wanted, found = set(spans_of(example.target.tags)), set(spans_of(tags))
+        for label in LABELS:
+            left, right = ({span for span in spans if span[2] == label} for spans in (wanted, found))
+            lines.append((example.id, label, left == right, len(left & right), len(left), len(right)))
+    return pd.DataFrame(lines, columns=["id", "field", "right", "hits", "gold_values", "predicted_values"])
+
+
+def field_table(results: pd.DataFrame) -> pd.DataFrame:
+    """Scores of each label, from :func:`field_results`: index field; accuracy, precision, recall, f1, support."""
+    sums = results.drop(columns="id").groupby("field", sort=False).sum()
+    table = {"accuracy": results.groupby("field", sort=False)["right"].mean(),
+             "precision": ratio(sums["hits"], sums["predicted_values"]),
+             "recall": ratio(sums["hits"], sums["gold_values"]),
+             "f1": ratio(2 * sums["hits"], sums["gold_values"] + sums["predicted_values"]),
+             "support": sums["gold_values"].astype(int)}
+    return pd.DataFrame(table, index=sums.index)
 
 
 def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]]) -> pd.DataFrame:
@@ -90,13 +124,24 @@ def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]]) -> p
     lines = []
     for example, tags in zip(gold, predicted):
         wanted, found = set(spans_of(example.target.tags)), set(spans_of(tags))
-        right = len(wanted & found)
+        right, wrong_labels = len(wanted & found), {label for _, _, label in wanted ^ found}
         lines.append((example.id, right, 2 * right, len(wanted), len(found), len(wanted) + len(found),
                       sum(map(str.__eq__, example.target.tags, tags)), len(tags),
-                      tuple(tags) == example.target.tags, 1))
+                      tuple(tags) == example.target.tags, 1, len(LABELS) - len(wrong_labels), len(LABELS)))
     columns = ["id", "right", "twice_right", "gold", "predicted", "gold_and_predicted", "right_tokens", "tokens",
-               "exact", "rows"]
+               "exact", "rows", "right_fields", "fields"]
     return pd.DataFrame(lines, columns=columns).set_index("id").astype(float)
+
+
+def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
+    """Whether each row has all its tags right, ndarray of bool."""
+    return row_counts(gold, predicted_tags(task, gold, records))["exact"].to_numpy(bool)
+
+
+def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
+    """F1 of each row by itself, 1 where there is no entity and none was found: what paired tests compare."""
+    rows = row_counts(gold, predicted_tags(task, gold, records))
+    return np.nan_to_num(ratio(rows["twice_right"], rows["gold_and_predicted"]), nan=1.0)
 
 
 def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], seed: int,
@@ -120,11 +165,6 @@ def score_table(scores: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Headline scores of several systems side by side: index variant, the columns of :data:`SCORES`."""
     return pd.DataFrame({name: {column: one.get(column) for column in SCORES} for name, one in scores.items()},
                         dtype=float).T[list(SCORES)].rename_axis("variant")
-
-
-def label_table(scores: dict[str, Any]) -> pd.DataFrame:
-    """Scores of one system by label: index label; columns precision, recall, f1, support."""
-    return pd.DataFrame.from_dict(scores["fields"], orient="index").rename_axis("label")
 
 
 # -- sentences that train has seen -------------------------------------------------------------------------------------

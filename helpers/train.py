@@ -37,11 +37,12 @@ class FitResult:
     ----------
     variant : str
     history : list of dict
-        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss`, `val_exact_match`.
+        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss` and `val_exact_match` or
+        `val_f1`.
     parameters : dict
         `trainable` and `total`.
     best_score, best_step
-        Validation exact match of the kept checkpoint and its step.
+        Validation score of the kept checkpoint and its step.
     note : str
         What the reader should know, e.g. why 4 bits were not used.
     """

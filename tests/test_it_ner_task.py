@@ -200,8 +200,8 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
     (folder / "validation.txt").write_text("bug\t[Vim](SOFTWARE) is fine\n\nforum\tno\n", encoding="utf-8")
     run = Run(task="it_ner", profile="smoke", data=str(tmp_path), out=str(tmp_path / "out"))
     source = load_source(run)
-    assert [len(source[part]) for part in ("train", "validation")] == [4, 2] and "test" not in source
-    assert source["train"][1].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE")
+    assert [len(source[part]) for part in ("train", "validation")] == [2, 2] and "test" not in source
+    assert source["train"][0].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE")
     assert source["validation"][0].extra["kind"] == "bug"
     (folder / "validation.txt").write_text("bug\t[Vim](TOOL) is fine\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"validation.txt, line 1: unknown label 'TOOL'"):

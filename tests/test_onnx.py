@@ -2,11 +2,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
-
-pytest.importorskip("onnxruntime")
 
 from helpers.config import UserError
 from helpers.encoder import encoder_path
@@ -73,8 +72,6 @@ def test_int8_weights_are_a_quarter_and_near(tagger, exported, per_channel):
 
 
 def test_sizes_count_weights_in_other_files(exported, tmp_path):
-    import onnx
-
     whole = onnx_megabytes(exported)
     onnx.save_model(onnx.load(str(exported)), str(tmp_path / "split.onnx"), save_as_external_data=True,
                     location="weights.bin", size_threshold=0)

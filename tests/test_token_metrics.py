@@ -15,7 +15,8 @@ from helpers.splits import write_splits
 from helpers.tasks import get_task
 from helpers.tasks.it_ner_tags import TAGS, to_iob2
 from helpers.token_metrics import (
-    AVERAGE, entity_f1, intervals, label_table, report, row_counts, score, score_table, seen_in, with_and_without)
+    AVERAGE, entity_f1, exact_match, field_results, field_table, intervals, report, row_counts, row_scores, score,
+    score_table, seen_in, with_and_without)
 
 TASK = get_task("it_ner")
 GOLD = [sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3), sentence("nothing here", 5)]
@@ -31,16 +32,25 @@ def test_scores_of_a_worked_example():
     scores = score(TASK, GOLD, found)
     assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3] * 3)
     assert scores["accuracy"] == pytest.approx(4 / 7) and scores["exact_match"] == 0
-    assert scores["fields"]["VERSION"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1}
+    assert scores["fields"]["VERSION"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1,
+                                           "accuracy": 1.0}
     assert scores["fields"]["SOFTWARE"]["f1"] == 0 and scores["fields"]["OS"]["support"] == 1
     assert math.isnan(scores["fields"]["ERROR"]["f1"]) and scores["fields"]["ERROR"]["support"] == 0
-    assert label_table(scores).loc["VERSION", "support"] == 1
+    assert scores["field_accuracy"] == pytest.approx(7 / 10)  # wrong: SOFTWARE and OS of one row, OS of the other
+    results = field_results(TASK, GOLD, found)
+    table = field_table(results)
+    assert table.loc["OS"].tolist() == pytest.approx([0, 0, 0, 0, 1]) and table.loc["VERSION", "f1"] == 1
+    assert table["accuracy"].mean() == pytest.approx(scores["field_accuracy"]) and math.isnan(table.loc["ERROR", "f1"])
+    assert results["hits"].sum() == 1 and results["predicted_values"].sum() == 3
+    assert row_scores(TASK, GOLD, found).tolist() == pytest.approx([2 / 5, 0])
+    assert not exact_match(TASK, GOLD, found).any()
     assert score_table({"one": scores}).loc["one", "f1"] == pytest.approx(1 / 3)
 
 
 def test_an_inside_tag_that_begins_an_entity_is_read_as_its_beginning():
     found = [record(3, "I-SOFTWARE", "I-SOFTWARE", "I-VERSION", "O", "I-OS"), record(5, "O", "O")]
     assert score(TASK, GOLD, found)["f1"] == 1
+    assert row_scores(TASK, GOLD, found).tolist() == [1, 1] and exact_match(TASK, GOLD, found).all()
 
 
 def test_rows_without_a_prediction_count_as_missed():
@@ -97,7 +107,8 @@ def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
     write_jsonl(run.path("splits", "train_augmented.jsonl"), [])
     result = baselines.run_baseline(run, "dictionary", run.load("validation"))
     assert result["f1"] == pytest.approx(10 / 11)  # "the windows in room 4" is an entity to a dictionary
-    assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match"}
+    assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match",
+                                   "field_accuracy"}
     majority = baselines.run_baseline(run, "majority", run.load("validation"))
     assert majority["f1"] == 0 < majority["accuracy"] < 1
     monkeypatch.delenv("LLM_BASE_URL", raising=False)

@@ -143,7 +143,8 @@ def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[
     row : dict, or the ValueError that says why there is none
     """
     if suffix == ".conll":
-        yield from ((line, {"tokens": tokens, "ner_tags": tags}) for line, tokens, tags in read_conll(lines))
+        yield from ((line, {"tokens": tokens, "ner_tags": tags}) for line, tokens, tags in read_conll(lines)
+                    if tokens[0] not in HEADINGS)
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():

@@ -8,8 +8,8 @@ def training_settings(profile: str) -> dict[str, Any]:
     """Settings of data, augmentation and variants.
 
     `batch_pieces` bounds the word pieces of a batch, padding included; `learning_rate` is that of the encoder or its
-    adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows. On a CPU dropout is off and
-    the word embeddings stay as they are, which makes steps faster.
+    adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows. On a CPU dropout is off
+    and the word embeddings stay as they are, which makes steps faster.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared: dict[str, Any] = {
