@@ -16,7 +16,7 @@ from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_features import fit_features
 from helpers.token_model import Layout, TokenTagger, TrainedTagger, keep_layers, load_encoder, load_token_tokenizer
 from helpers.token_train import (
-    Loss, encode_training, gold_rows, tagging_loss, training_loop, training_sentences)
+    Loss, encode_training, gold_rows, tagging_loss, training_loop, training_sentences, training_values)
 from helpers.train import FitResult, variant_settings
 
 
@@ -53,12 +53,16 @@ def teacher_names(own: dict[str, Any]) -> list[str]:
 def teacher_log_probs(run: Run, teachers: Sequence[str], rows: Sequence[Example]) -> list[torch.Tensor]:
     """Log of the mean probability that the teachers give each tag, (words, tags) for each row.
 
-    Rows that repeat (oversampled copies) are read once.
+    Rows that repeat (oversampled copies) are read once. The teachers see the features they were trained with: the
+    gazetteer of all other rows.
     """
     distinct = list({row.target.tokens: row for row in rows}.values())
     total: list[torch.Tensor] = []
     for name in teachers:
-        scores = token_predict.scores_with(run, token_predict.load(run, name), distinct, progress=f"teacher {name}")
+        teacher = token_predict.load(run, name)
+        scores = token_predict.predict_scores(
+            run, teacher.model, teacher.tokenizer, training_values(teacher.features, rows),
+            [row.target.tokens for row in distinct], progress=f"teacher {name}")
         parts = [torch.as_tensor(one, dtype=torch.float32) for one in scores]
         total = [torch.logaddexp(a, b) for a, b in zip(total, parts)] if total else parts
     found = {row.target.tokens: one.log_softmax(-1) for row, one in zip(distinct, total)}

@@ -14,7 +14,7 @@ from helpers.train import fit, training_rows
 WHOLE = "everything"
 PARTS: dict[str, dict[str, Any]] = {
     WHOLE: {}, "without shape and casing": {"shapes": False}, "without gazetteer": {"gazetteer": False},
-    "without finer labels": {"fine_weight": 0.0}, "without CRF": {"crf": False}, "without averaging": {"average": 0.0},
+    "without finer labels": {"fine": False}, "without CRF": {"crf": False}, "without averaging": {"average": 0.0},
     "LoRA r=16": {"rank": 16, "alpha": 32}, "with weak labels": {"weak": True},
 }
 

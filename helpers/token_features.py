@@ -119,6 +119,17 @@ class WordFeatures:
         return [list(values) for values in zip(*columns)] if columns else [[] for _ in tokens]
 
 
+@dataclass(frozen=True)
+class KnownValues:
+    """Values of sentences that were worked out before, in the place of :class:`WordFeatures`."""
+
+    table: dict[tuple[str, ...], list[list[int]]]
+
+    def values(self, tokens: Sequence[str]) -> list[list[int]]:
+        """Values of the features of each word of one of these sentences."""
+        return self.table[tuple(tokens)]
+
+
 def fit_features(sentences: Sequence[TaggedTokens], shapes: bool, gazetteer: bool) -> WordFeatures:
     """The features of training sentences, each sentence given once."""
     counts = Counter(shape(word) for sentence in sentences for word in sentence.tokens) if shapes else Counter()

@@ -17,7 +17,7 @@ from helpers.tasks.base import Example
 from helpers.tasks.it_ner_tags import LABELS, TAGS, TaggedTokens, label_of
 from helpers.token_crf import MULTIPLES, decode
 from helpers.token_encode import WindowRow, budget_batches, collate_windows, windows_of
-from helpers.token_features import WordFeatures
+from helpers.token_features import KnownValues, WordFeatures
 from helpers.token_metrics import entity_f1
 from helpers.token_model import (
     Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer, load_trained_tagger)
@@ -29,14 +29,14 @@ Scores = list[np.ndarray]
 
 
 # -- scores -----------------------------------------------------------------------------------------------------------
-def encode_sentences(tokenizer, features: WordFeatures, sentences: Sequence[Sequence[str]],
+def encode_sentences(tokenizer, features: WordFeatures | KnownValues, sentences: Sequence[Sequence[str]],
                      limit: int) -> list[list[WindowRow]]:
     """Windows of sentences with their word features, as prediction needs them."""
     return [[WindowRow(window, features.values(tokens)) for window in windows]
             for tokens, windows in zip(sentences, windows_of(tokenizer, sentences, limit))]
 
 
-def gather_scores(run: Run, tokenizer, features: WordFeatures, sentences: Sequence[Sequence[str]],
+def gather_scores(run: Run, tokenizer, features: WordFeatures | KnownValues, sentences: Sequence[Sequence[str]],
                   score_batch: Callable[[dict[str, torch.Tensor]], np.ndarray], progress: str | None = None) -> Scores:
     """Log-probabilities (words, tags) of each sentence, whatever computes them.
 
@@ -64,8 +64,8 @@ def gather_scores(run: Run, tokenizer, features: WordFeatures, sentences: Sequen
 
 
 @torch.inference_mode()
-def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatures, sentences: Sequence[Sequence[str]],
-                   progress: str | None = None) -> Scores:
+def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatures | KnownValues,
+                   sentences: Sequence[Sequence[str]], progress: str | None = None) -> Scores:
     """:func:`gather_scores` by PyTorch; the model is left in evaluation mode."""
     model.eval()
 

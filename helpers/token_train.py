@@ -21,7 +21,7 @@ from helpers.tasks.base import Example
 from helpers.tasks.it_ner_tags import TAGS, align_fine
 from helpers.token_crf import crf_loss, transition_pmi
 from helpers.token_encode import IGNORE, WindowRow, budget_batches, collate_windows, windows_of
-from helpers.token_features import WordFeatures, count_words, fit_features
+from helpers.token_features import KnownValues, WordFeatures, count_words, fit_features
 from helpers.token_model import (
     Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger)
 from helpers.token_predict import choose_multiple, predict_scores
@@ -67,9 +67,23 @@ def fine_outputs(gold: Sequence[Example]) -> tuple[str, ...]:
     return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 
+def training_values(features: WordFeatures, rows: Sequence[Example]) -> KnownValues:
+    """Feature values of training rows.
+
+    The gazetteer feature of a labelled row is that of all other rows. For a weakly labelled one every word is unknown:
+    its labels come from the gazetteer, which would explain them all.
+    """
+    known, table = count_words(example.target for example in gold_rows(rows)), {}
+    for example in sorted(rows, key=lambda row: row.origin != "weak"):  # a labelled row comes after a weak one
+        own = count_words([example.target])
+        table[example.target.tokens] = features.values(
+            example.target.tokens, own, own if example.origin == "weak" else known)
+    return KnownValues(table)
+
+
 def encode_training(tokenizer, features: WordFeatures, outputs: Sequence[str], rows: Sequence[Example], limit: int,
                     teacher: Sequence[torch.Tensor] | None = None) -> list[WindowRow]:
-    """Training windows of rows; the gazetteer feature of a labelled row is that of all other rows.
+    """Training windows of rows with the features of :func:`training_values`.
 
     Parameters
     ----------
@@ -77,11 +91,10 @@ def encode_training(tokenizer, features: WordFeatures, outputs: Sequence[str], r
         Log-probabilities of a teacher for each row.
     """
     tag_ids, output_ids = ({tag: index for index, tag in enumerate(names)} for names in (TAGS, outputs))
-    known = count_words(example.target for example in gold_rows(rows))
+    known = training_values(features, rows)
     encoded, cut = [], windows_of(tokenizer, [example.target.tokens for example in rows], limit)
     for index, (example, windows) in enumerate(zip(rows, cut)):
-        values = features.values(example.target.tokens, count_words([example.target]), known) \
-            if example.origin != "weak" else features.values(example.target.tokens)
+        values = known.values(example.target.tokens)
         tags = [tag_ids[tag] for tag in example.target.tags]
         wanted = tags
         if tuple(outputs) != TAGS:
@@ -100,7 +113,7 @@ def encode_training(tokenizer, features: WordFeatures, outputs: Sequence[str], r
 def tagging_loss(own: dict[str, Any]) -> Loss:
     """Loss of a variant's settings.
 
-    Cross-entropy of the classifier with label smoothing; with a CRF or finer labels a mean, weighted by `fine_weight`,
+    Cross-entropy of the classifier with label smoothing; with a CRF or finer labels a mean, weighted by `token_weight`,
     of that and of the negative log-likelihood of our tags, of the whole sequence under the CRF or of each word.
     """
     def loss(model: TokenTagger, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -113,7 +126,7 @@ def tagging_loss(own: dict[str, Any]) -> Loss:
         log_probs = model.tag_log_probs(logits)
         whole = crf_loss(log_probs, batch["tags"], batch["row"], model.transitions) if layout.crf else \
             F.nll_loss(log_probs, batch["tags"])
-        return own["fine_weight"] * single + (1 - own["fine_weight"]) * whole
+        return own["token_weight"] * single + (1 - own["token_weight"]) * whole
     return loss
 
 
@@ -168,7 +181,7 @@ def fit_token_tagger(run: Run, variant: str, train: list[Example], validation: l
     own = variant_settings(run, variant)
     gold = gold_rows(train)
     features = fit_features([example.target for example in gold], own["shapes"], own["gazetteer"])
-    outputs = fine_outputs(gold) if own["fine_weight"] else TAGS
+    outputs = fine_outputs(gold) if own["fine"] else TAGS
     model = build_token_tagger(run, own, Layout(outputs, features.sizes, own["crf"]))
     tokenizer = load_token_tokenizer(run)
     rows = encode_training(tokenizer, features, outputs, training_sentences(run, own, train), run["max_pieces"])

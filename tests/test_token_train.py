@@ -17,7 +17,7 @@ from helpers.predict import load_variant, predict_variant
 from helpers.tasks.it_ner_tags import TAGS, align_fine
 from helpers.token_crf import transition_pmi
 from helpers.token_encode import collate_windows
-from helpers.token_features import WordFeatures, fit_features
+from helpers.token_features import UNKNOWN, WordFeatures, fit_features
 from helpers.token_model import (
     Layout, TokenTagger, TrainedTagger, add_token_lora, build_token_tagger, keep_layers, load_encoder,
     load_token_tokenizer, load_trained_tagger, save_tagger)
@@ -182,6 +182,17 @@ def test_encoded_targets_follow_the_words_of_each_window(encoder, tmp_path):
     assert len(encoded) > len(rows) + 2
 
 
+def test_the_gazetteer_feature_of_training_rows(encoder, tmp_path):
+    """Leave-one-out for labelled rows and their copies; unknown throughout for weakly labelled ones."""
+    run = tiny_run(encoder, tmp_path)
+    rows = [sentence("Vim/B-SOFTWARE works", 0), sentence("Vim/B-SOFTWARE fails", 1)]
+    features = fit_features([row.target for row in rows], False, True)
+    made = [rows[0].with_(origin="oversampled"), sentence("Vim/B-SOFTWARE fails", 2).with_(origin="weak")]
+    encoded = encode_training(load_token_tokenizer(run), features, TAGS, [*rows, *made], 32)
+    known = features.values(["vim"])[0]
+    assert [row.features for row in encoded] == [[known, [UNKNOWN]]] * 3 + [[[UNKNOWN], [UNKNOWN]]]
+
+
 def test_loss_is_a_mean_of_classifier_and_sequence(encoder, tmp_path):
     run, rows = tiny_run(encoder, tmp_path), sentences()[:2]
     tokenizer = load_token_tokenizer(run)
@@ -189,7 +200,7 @@ def test_loss_is_a_mean_of_classifier_and_sequence(encoder, tmp_path):
     model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), Layout()).eval()
     logits = model.word_logits(batch)
     single = F.cross_entropy(logits, batch["tags"], label_smoothing=0.1)
-    own = {"label_smoothing": 0.1, "fine_weight": 0.25}
+    own = {"label_smoothing": 0.1, "token_weight": 0.25}
     assert tagging_loss(own)(model, batch).item() == pytest.approx(single.item(), rel=1e-5)
     crf = TokenTagger(model.base, Layout(crf=True)).eval()
     whole = train_module.crf_loss(logits.log_softmax(-1), batch["tags"], batch["row"], crf.transitions)

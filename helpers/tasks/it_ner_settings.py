@@ -18,14 +18,14 @@ def training_settings(profile: str) -> dict[str, Any]:
         "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0 if smoke else 500,
         "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0, "freeze_embeddings": not gpu, "repeat_share": 0.1,
         "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False,
-        "fine_weight": 0.0, "crf": False, "average": 0.0,
+        "fine": False, "crf": False, "token_weight": 0.5, "average": 0.0,
     }
     adapter = {**shared, "learning_rate": 2e-4 if gpu else 1e-3, "lora_dropout": 0.05}
     features = {"shapes": True, "gazetteer": True}
     variants = {
         "full": shared,
         "lora": {**adapter, "rank": 16, "alpha": 32},
-        "enhanced": {**adapter, **features, "rank": 32, "alpha": 64, "fine_weight": 0.5, "crf": True, "average": 0.99},
+        "enhanced": {**adapter, **features, "rank": 32, "alpha": 64, "fine": True, "crf": True, "average": 0.99},
         "distilled": {**shared, **features, "learning_rate": 5e-5 if gpu else 3e-4, "teacher": "enhanced", "layers": 3,
                       "student_model": "distilbert-base-cased" if gpu else "", "temperature": 2.0, "soft_weight": 0.7},
     }
