@@ -187,7 +187,7 @@ def test_the_gazetteer_feature_of_training_rows(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     rows = [sentence("Vim/B-SOFTWARE works", 0), sentence("Vim/B-SOFTWARE fails", 1)]
     features = fit_features([row.target for row in rows], False, True)
-    made = [rows[0].with_(origin="oversampled"), sentence("Vim/B-SOFTWARE fails", 2).with_(origin="weak")]
+    made = [rows[0].with_(origin="oversampled"), sentence("Vim/B-SOFTWARE sleeps", 2).with_(origin="weak")]
     encoded = encode_training(load_token_tokenizer(run), features, TAGS, [*rows, *made], 32)
     known = features.values(["vim"])[0]
     assert [row.features for row in encoded] == [[known, [UNKNOWN]]] * 3 + [[[UNKNOWN], [UNKNOWN]]]
