@@ -184,7 +184,11 @@ def warm_restarts(optimizer, period: int, warmup: int) -> torch.optim.lr_schedul
 
 
 def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
-    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`)."""
+    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`).
+
+    Setting `learn_prompt` says whether its first term counts the prompt too. A base that was never trained to write what
+    it is given, such as the embedded one, would spend its weights on that.
+    """
     own = variant_settings(run, variant)
     tokenizer, model = load_tokenizer(run), load_base(run, dtype=torch.float32)
     weights = torch.tensor([run.task.field_weights.get(name, 1.0) for name in run.task.fields], device=model.device)
@@ -192,7 +196,8 @@ def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: li
     def loss(targets: Targets) -> torch.Tensor:
         return entity_loss(targets, weights, own["entity_loss_weight"])
 
-    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss, with_prompt=True)
+    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss,
+                         with_prompt=own["learn_prompt"])
 
 
 def fit_structured_loss(run: Run, variant: str, train: list[Example], validation: list[Example],
