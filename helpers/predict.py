@@ -94,7 +94,8 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
     if variant in run.task.taggers:
         return with_ids(examples, tag_texts(run, model, tokenizer, texts, conventions, progress=name))
     return with_ids(examples, predict_texts(model, tokenizer, run.task, texts, constraint, run["max_new_tokens"],
-                                            run["generation_batch_size"], progress=name))
+                                            run["generation_batch_size"], progress=name,
+                                            dialogue=run.settings.get("dialogue", "independent")))
 
 
 def _predict_vote(run: Run, vote: str, examples: Sequence[Example], progress: bool) -> list[dict[str, Any]]:
@@ -137,7 +138,8 @@ def predict_base(run: Run, examples: Sequence[Example], shots: Sequence[Example]
     prefix = few_shot_prefix(run, shots)
     name = f"base, {len(shots)} shots"
     records = predict_texts(model, tokenizer, run.task, [e.text for e in examples], "free", run["max_new_tokens"],
-                            run["generation_batch_size"], prefix=prefix, progress=name)
+                            run["generation_batch_size"], prefix=prefix, progress=name,
+                            dialogue=run.settings.get("dialogue", "independent"))
     del model
     gc.collect()
     return with_ids(examples, records)
