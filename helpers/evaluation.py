@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from helpers.config import Run, UserError
 from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json
-from helpers.metrics import SCORES, align, exact_match, intervals, row_scores, score, score_table
+from helpers.metrics import SCORES, align, exact_match, field_results, intervals, row_scores, score, score_table
 from helpers.statistics import compare
 from helpers.tasks.base import Example, Task
 from helpers.vote import count_votes, sum_parameters, vote_names
@@ -285,6 +285,24 @@ def decoding_table(task: Task, variants: dict[str, dict[str, Any]], metric: str 
     cells = {decoding: [variants[prediction_name(task, name, decoding)][metric] for name in trained]
              for decoding in task.decodings}
     return pd.DataFrame(cells, index=pd.Index(trained, name="variant"))
+
+
+def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Records], names: Sequence[str]) -> pd.DataFrame:
+    """Value F1 of several systems in the slices that the task names first.
+
+    Returns
+    -------
+    DataFrame
+        Index slice, columns rows and one a system.
+    """
+    which = next(iter(task.slices(gold[0])))
+    of_row = {example.id: task.slices(example)[which] for example in gold}
+    columns: dict[str, Any] = {"rows": pd.Series(of_row).value_counts()}
+    for name in names:
+        results = field_results(task, gold, predictions[name])
+        sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
+        columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
+    return pd.DataFrame(columns).rename_axis(which)
 
 
 def field_matrix(variants: dict[str, dict[str, Any]], names: Sequence[str], column: str = "f1") -> pd.DataFrame:

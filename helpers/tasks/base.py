@@ -241,6 +241,10 @@ class Task(ABC):
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
         return left == right
 
+    def says_nothing(self, value: str) -> bool:
+        """Whether a value only says that there is none ("not provided")."""
+        return False
+
     # -- generation ---------------------------------------------------------------------------------------------
     @abstractmethod
     def prompt(self, text: str) -> str:

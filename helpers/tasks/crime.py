@@ -76,7 +76,7 @@ class Crime(DialogueTask):
     def settings(self, profile: str) -> dict[str, Any]:
         gpu, smoke = profile == "gpu", profile == "smoke"
         return {
-            "synthetic": 8 if smoke else 150, "augment_per_row": 1 if smoke else 2, "max_rows": 36 if smoke else 0,
+            "synthetic": 6 if smoke else 100, "augment_per_row": 1 if smoke else 2, "max_rows": 36 if smoke else 0,
             "few_shot": 0,  # solved conversations would not fit into the context of the embedded model
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
             "base_model": "meta-llama/Meta-Llama-3-8B-Instruct" if gpu else "artifacts/base",
@@ -122,6 +122,9 @@ class Crime(DialogueTask):
             return value.removeprefix("the ").removeprefix("an ").removeprefix("a ")
 
         return bare(left) == bare(right) or (means_nothing(left) and means_nothing(right))
+
+    def says_nothing(self, value: str) -> bool:
+        return means_nothing(value)
 
     def split_public(self, files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
         """`dataset.jsonl` shuffled with seed 42, 25 rows for validation and 225 for train; its test file as it is."""
