@@ -51,7 +51,7 @@ def finding(table: pd.DataFrame) -> str:
             f"({table['shared'].mean():.2f} against {table['separate'].mean():.2f} seconds a text); the answers are {same}.")
 
 
-def main(task: str = "crime", data: str = "sample", profile: str = "cpu", rows: Annotated[int, typer.Option()] = 3) -> None:
+def main(task: str, data: str = "sample", profile: str = "cpu", rows: Annotated[int, typer.Option()] = 3) -> None:
     """Time the untuned base model on the first rows of a data source."""
     run = Run(task=task, profile=profile, data=data)
     source = load_source(run)

@@ -25,6 +25,14 @@ def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.Data
     return grouped.set_index("field")
 
 
+def variants_in_words(task: Task) -> str:
+    """The task's variants as Markdown: a table of what sets them apart, and a paragraph on each."""
+    rows = [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.variant_notes.items()]
+    table = "\n".join(["| variant | trains | loss | tool |", "|---|---|---|---|", *rows])
+    return "\n\n".join([table, *(f"### {name.replace('_', ' ')}\n{notes[3].strip()}"
+                                 for name, notes in task.variant_notes.items())])
+
+
 def verdict(task: Task, result: FitResult) -> str:
     """One sentence on a finished training run, in Markdown."""
     losses = [record["loss"] for record in result.history if "loss" in record]

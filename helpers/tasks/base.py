@@ -152,6 +152,10 @@ class Task(ABC):
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
     taggers : frozenset of str
         Variants that mark pieces of the text and write nothing: they have the default way only.
+    variant_notes : dict
+        Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
+    scoring_note, equivalence_note : str
+        How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
     public_train : str
@@ -176,6 +180,9 @@ class Task(ABC):
     headline: str = "exact_match"
     decodings: tuple[str, ...] = ("free", "schema", "source")
     taggers: frozenset[str] = frozenset()
+    variant_notes: dict[str, tuple[str, str, str, str]] = {}
+    scoring_note: str = ""
+    equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
     public_train: str = ""
     public_licence: str = ""

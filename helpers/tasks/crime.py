@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.tasks.base import Example, Message, PublicFile, Values
+from helpers.tasks.crime_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.crime_text import (
     FIELDS,
     GIVEN,
@@ -56,6 +57,7 @@ class Crime(DialogueTask):
     variants = ("full", "lora", "qlora")
     trainers = {"full": "helpers.train:fit_answer_loss", "lora": "helpers.train_trl:fit_sft",
                 "qlora": "helpers.train_trl:fit_sft_4bit"}
+    variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "reports.jsonl"
     sample_shares = {"train": 2 / 3, "validation": 1 / 6, "test": 1 / 6}
     headline = "exact_f1"
@@ -82,7 +84,7 @@ class Crime(DialogueTask):
             "base_model": "meta-llama/Meta-Llama-3-8B-Instruct" if gpu else "artifacts/base",
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
             "max_new_tokens": 200, "generation_batch_size": 72, "score_rows": 3 if smoke else 0,
-            "score_constraint": "source",
+            "score_constraint": "source", "robustness_rows": 4 if smoke else 30,
         } | training_settings(profile)
 
     # -- rows ---------------------------------------------------------------------------------------------------
