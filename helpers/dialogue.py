@@ -7,6 +7,7 @@ from typing import Any
 from tqdm import tqdm
 
 from helpers import chat
+from helpers.block_decoding import decode_blocks
 from helpers.generate import GRAMMAR_TOKENS, Generation, decode_batch, field_confidence
 from helpers.tasks.dialogue import DialogueTask
 
@@ -30,9 +31,9 @@ def encode_questions(tokenizer, task: DialogueTask, text: str) -> tuple[list[int
 
 def answer_together(model, tokenizer, task: DialogueTask, texts: Sequence[str], constraint: str = "free",
                     max_new_tokens: int = 200) -> list[Answers]:
-    """All answers about some texts in one batch: each text is read once, its KV cache is repeated for the questions.
+    """All answers about some texts at once: each text is read once, and its questions share the KV cache of that.
 
-    No question sees another one or its answer.
+    No question sees another one or its answer (:func:`helpers.block_decoding.decode_blocks`).
 
     Returns
     -------
@@ -43,8 +44,8 @@ def answer_together(model, tokenizer, task: DialogueTask, texts: Sequence[str], 
     encoded = [encode_questions(tokenizer, task, text) for text in texts]
     grammars = None if constraint == "free" else [task.answer_grammar(text, name, constraint)
                                                   for text in texts for name in names]
-    found = decode_batch(model, tokenizer, [tail for _, tails in encoded for tail in tails],
-                         [prefix for prefix, _ in encoded], max_new_tokens, grammars, _stop(tokenizer))
+    found = decode_blocks(model, tokenizer, [prefix for prefix, _ in encoded], encoded[0][1], max_new_tokens, grammars,
+                          _stop(tokenizer))
     return [dict(zip(names, found[at:at + len(names)])) for at in range(0, len(found), len(names))]
 
 
@@ -56,8 +57,8 @@ def answer_separately(model, tokenizer, task: DialogueTask, text: str, constrain
     for name, tail in zip(task.questions(), tails):
         if not names or name in names:
             grammars = None if constraint == "free" else [task.answer_grammar(text, name, constraint)]
-            found[name] = decode_batch(model, tokenizer, [prefix + tail], (), max_new_tokens, grammars,
-                                       _stop(tokenizer))[0]
+            found[name] = decode_batch(model, tokenizer, [prefix + tail], max_new_tokens, grammars,
+                                       stop=_stop(tokenizer))[0]
     return found
 
 
@@ -71,7 +72,7 @@ def answer_in_turn(model, tokenizer, task: DialogueTask, texts: Sequence[str], c
     for at, name in enumerate(task.questions()):
         so_far = [before + tails[at] for before, (_, tails) in zip(so_far, encoded)]
         grammars = None if constraint == "free" else [task.answer_grammar(text, name, constraint) for text in texts]
-        found = decode_batch(model, tokenizer, so_far, (), max_new_tokens, grammars, stop)
+        found = decode_batch(model, tokenizer, so_far, max_new_tokens, grammars, stop=stop)
         for row, generation in enumerate(found):
             answers[row][name] = generation
             so_far[row] = so_far[row] + generation.tokens + list(stop)

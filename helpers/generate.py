@@ -79,16 +79,16 @@ def generate(model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 160
     """
     if prefix:
         ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
-        prefixes = [encode_prompt(tokenizer, prefix)]
+        prefix_ids = encode_prompt(tokenizer, prefix)
     else:
-        ids, prefixes = [encode_prompt(tokenizer, prompt) for prompt in prompts], []
+        ids, prefix_ids = [encode_prompt(tokenizer, prompt) for prompt in prompts], []
     order = sorted(range(len(prompts)), key=lambda index: len(ids[index]))
     results: list[Generation] = [Generation() for _ in prompts]
     bar = tqdm(total=len(prompts), desc=progress, disable=progress is None, leave=False)
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
-        found = decode_batch(model, tokenizer, [ids[row] for row in rows], prefixes, max_new_tokens,
-                             [grammars[row] for row in rows] if grammars else None)
+        found = decode_batch(model, tokenizer, [ids[row] for row in rows], max_new_tokens,
+                             [grammars[row] for row in rows] if grammars else None, prefix_ids)
         for row, generation in zip(rows, found):
             results[row] = generation
         bar.update(len(rows))
@@ -97,8 +97,8 @@ def generate(model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 160
 
 
 @torch.inference_mode()
-def decode_batch(model, tokenizer, ids: Sequence[Sequence[int]], prefixes: Sequence[Sequence[int]] = (),
-                 max_new_tokens: int = 160, grammars: Sequence[str] | None = None,
+def decode_batch(model, tokenizer, ids: Sequence[Sequence[int]], max_new_tokens: int = 160,
+                 grammars: Sequence[str] | None = None, prefix_ids: Sequence[int] = (),
                  stop: Collection[int] = ()) -> list[Generation]:
     """Greedy outputs of one batch of encoded prompts, in their order.
 
@@ -107,11 +107,11 @@ def decode_batch(model, tokenizer, ids: Sequence[Sequence[int]], prefixes: Seque
     model, tokenizer
     ids : sequence of token lists
         The prompts, each without its prefix.
-    prefixes : sequence of token lists
-        What stands before the prompts: each prefix serves as many prompts as the others, in order, and is read once.
     max_new_tokens : int
     grammars : sequence of str, optional
         One a prompt.
+    prefix_ids : sequence of int
+        Tokens that stand before every prompt and are read once.
     stop : collection of int
         Tokens that end an output beside the end-of-text token.
     """
@@ -119,14 +119,14 @@ def decode_batch(model, tokenizer, ids: Sequence[Sequence[int]], prefixes: Seque
     model.eval()
     mask = GrammarMask(tokenizer, list(grammars), len(tokenizer)) if grammars else None
     results = [Generation() for _ in ids]
-    _decode(model, tokenizer, ids, prefixes, max_new_tokens, mask, {tokenizer.eos_token_id, *stop}, results)
+    _decode(model, tokenizer, ids, prefix_ids, max_new_tokens, mask, {tokenizer.eos_token_id, *stop}, results)
     for result in results:
         result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
     model.train(was_training)
     return results
 
 
-def _left_padded(rows: Sequence[Sequence[int]], pad: int, device) -> tuple[torch.Tensor, torch.Tensor]:
+def left_padded(rows: Sequence[Sequence[int]], pad: int, device) -> tuple[torch.Tensor, torch.Tensor]:
     """Token ids and attention mask, (rows, longest) each; the last column is everyone's last token."""
     width = max(len(row) for row in rows)
     input_ids = torch.tensor([[*[pad] * (width - len(row)), *row] for row in rows], device=device)
@@ -134,19 +134,17 @@ def _left_padded(rows: Sequence[Sequence[int]], pad: int, device) -> tuple[torch
     return input_ids, attention
 
 
-def _decode(model, tokenizer, ids: Sequence[Sequence[int]], prefixes: Sequence[Sequence[int]], max_new_tokens: int,
+def _decode(model, tokenizer, ids: Sequence[Sequence[int]], prefix_ids: Sequence[int], max_new_tokens: int,
             mask: GrammarMask | None, stop: set[int], results: list[Generation]) -> None:
     device = model.device
-    input_ids, attention = _left_padded(ids, tokenizer.pad_token_id, device)
+    input_ids, attention = left_padded(ids, tokenizer.pad_token_id, device)
     width = input_ids.shape[1]
     cache = roomy_cache()
-    if prefixes:
-        each = len(ids) // len(prefixes)
-        before, seen = _left_padded(prefixes, tokenizer.pad_token_id, device)
-        model(input_ids=before, attention_mask=seen, position_ids=(seen.cumsum(1) - 1).clamp(min=0),
-              past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache.batch_repeat_interleave(each)
-        attention = torch.cat([seen.repeat_interleave(each, 0), attention], 1)
+    if prefix_ids:
+        model(input_ids=torch.tensor([list(prefix_ids)], device=device), past_key_values=cache, use_cache=True,
+              logits_to_keep=1)
+        cache.batch_repeat_interleave(len(ids))
+        attention = torch.cat([attention.new_ones(len(ids), len(prefix_ids)), attention], 1)
     positions = (attention.cumsum(1) - 1).clamp(min=0)
     output = model(input_ids=input_ids, attention_mask=attention, position_ids=positions[:, -width:],
                    past_key_values=cache, use_cache=True, logits_to_keep=1)

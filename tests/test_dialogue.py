@@ -161,7 +161,7 @@ def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenize
 def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeypatch):
     seen = []
     decode = dialogue.decode_batch
-    monkeypatch.setattr(dialogue, "decode_batch", lambda *a: seen.append(tokenizer.decode(a[2][0])) or decode(*a))
+    monkeypatch.setattr(dialogue, "decode_batch", lambda *a, **k: seen.append(tokenizer.decode(a[2][0])) or decode(*a, **k))
     answers = dialogue.answer_in_turn(model, tokenizer, TASK, [HEADED], "source", 10)[0]
     assert list(answers) == list(QUESTIONS) and len(seen) == 18
     assert answers["Location"].text in seen[1] and seen[17].count("What describes") == 18

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 
 from helpers.tasks.crime_text import NOTHING_THERE
 from helpers.text import lark_literal
@@ -19,6 +20,7 @@ _PIECES = re.compile(r"\w+|\s+|[^\w\s]")
 _FREE = rf'FREE_STRING: OPENING /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""'
 
 
+@lru_cache(maxsize=64)
 def _line_terminals(report: str) -> list[str]:
     """One terminal a line of the report: any run of its words and marks, as it stands inside a JSON string."""
     lines = dict.fromkeys(line for line in report.split("\n") if line)
