@@ -48,7 +48,7 @@ def answer_loss(targets: Targets) -> torch.Tensor:
 
 
 def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weight: float = 2.0) -> torch.Tensor:
-    """LM loss over all tokens + `entity_loss_weight` × field-weighted loss over the output.
+    """LM loss over the targets + `entity_loss_weight` × field-weighted loss over the output.
 
     L = mean(ce) + w · Σ_out(v_f · ce) / Σ_out(v_f), where v_f is the weight of the token's field and 1 for
     JSON structure.
@@ -56,7 +56,7 @@ def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weigh
     Parameters
     ----------
     targets : Targets
-        With the prompt positions.
+        With or without the prompt positions.
     field_weights : FloatTensor (fields,)
     entity_loss_weight : float
     """

@@ -119,8 +119,8 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
 
 def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
-    names = ("encode", "losses", "constrain", "generate", "kv_cache", "models", "train", "train_trl", "train_tagger", "tagging",
-             "encoder", "text", "chat", "dialogue", "block_decoding")
+    names = ("encode", "losses", "constrain", "generate", "kv_cache", "models", "train", "train_trl", "train_tagger",
+             "tagging", "encoder", "text", "chat", "dialogue", "block_decoding")
     shared = [ROOT / "helpers" / f"{name}.py" for name in names]
     return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 
@@ -209,7 +209,11 @@ def fit_answer_loss(run: Run, variant: str, train: list[Example], validation: li
 
 
 def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
-    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`)."""
+    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`).
+
+    Setting `learn_prompt` says whether its first term counts the prompt too. A base that was never trained to write what
+    it is given, such as the embedded one, would spend its weights on that.
+    """
     own = variant_settings(run, variant)
     tokenizer, model = load_tokenizer(run), load_base(run, dtype=torch.float32)
     weights = torch.tensor([run.task.field_weights.get(name, 1.0) for name in run.task.fields], device=model.device)
@@ -217,7 +221,8 @@ def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: li
     def loss(targets: Targets) -> torch.Tensor:
         return entity_loss(targets, weights, own["entity_loss_weight"])
 
-    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss, with_prompt=True)
+    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss,
+                         with_prompt=own["learn_prompt"])
 
 
 def fit_structured_loss(run: Run, variant: str, train: list[Example], validation: list[Example],

@@ -8,7 +8,9 @@ values. This variant adds to the language-model loss a second one on the output 
 
 $$L = \frac{1}{N}\sum_{i} \ell_i + w \, \frac{\sum_{i \in \text{output}} v_{f(i)} \, \ell_i}{\sum_{i \in \text{output}} v_{f(i)}}$$
 
-where $\ell_i$ is the cross-entropy of token $i$, $f(i)$ its field, $v$ the field weights and $w$ the entity loss weight."""),
+where $\ell_i$ is the cross-entropy of token $i$, $f(i)$ its field, $v$ the field weights and $w$ the entity loss weight. The
+first sum runs over the answer, or over prompt and answer (setting `learn_prompt`): a model that has learnt to write any text
+can learn the prompt too, the embedded one was only ever trained on answers."""),
     "lora": ("adapter on the attention", "loss on the output", "TRL `SFTTrainer` + PEFT", r"""
 LoRA freezes the weights $W$ and learns a low-rank change: $W + \frac{\alpha}{r} B A$ with $A$ of $r$ rows and $B$ of $r$
 columns. The prompt is masked, so that only the answer is learnt."""),
