@@ -45,7 +45,9 @@ def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """
     rows = []
     for example in examples:
-        given, canonical = _flat(example.extra.get("row", {})), _flat(task.to_row(example))
+        if "row" not in example.extra:
+            continue
+        given, canonical = (_flat(task.row_parts(row)) for row in (example.extra["row"], task.to_row(example)))
         rows += [(example.id, key, _visible(value), _visible(canonical[key])) for key, value in given.items()
                  if key in canonical and canonical[key] != value]
     return pd.DataFrame(rows, columns=["id", "key", "as_given", "canonical"])

@@ -27,6 +27,7 @@ from helpers.losses import Targets, answer_loss, entity_loss, next_token_targets
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, base_files, count_parameters, device_of, folder_megabytes, load_base, load_tokenizer)
 from helpers.tasks import Example
+from helpers.train_log import curve_writer
 
 
 @dataclass
@@ -255,8 +256,6 @@ class LoopState:
 def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example], validation: list[Example],
                   folder: Path, loss_function: Callable[[Targets], torch.Tensor], with_prompt: bool) -> FitResult:
     """AdamW, cosine schedule with warm restarts, accumulation, clipping; a checkpoint after each epoch."""
-    from torch.utils.tensorboard import SummaryWriter
-
     own = variant_settings(run, variant)
     rows, held_out = encode_rows(run, tokenizer, train), encode_rows(run, tokenizer, validation)
     optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"], betas=(0.9, 0.98))
@@ -267,7 +266,7 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
     if (folder / "resume.pt").exists():
         state = resume_loop(folder / "resume.pt", model, optimizer)
         _set_step(schedule, optimizer, state.step)
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
+    writer = curve_writer(run, variant, folder, state.step)
     parameters = count_parameters(model)
     chosen = device_of(run.profile)
     autocast = torch.autocast(chosen.device, dtype=chosen.dtype, enabled=chosen.dtype != torch.float32)

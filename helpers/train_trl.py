@@ -17,6 +17,7 @@ from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, count_parameters, device_of, four_bit_problem, load_base, load_tokenizer)
 from helpers.tasks import Example
 from helpers.train import FitResult, check_finite, encode_rows, validation_score, variant_settings
+from helpers.train_log import report_to
 
 
 class ScoredSFTTrainer(SFTTrainer):
@@ -109,7 +110,7 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
         train_sampling_strategy="group_by_length", length_column_name="length",
         eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
-        logging_steps=1, logging_nan_inf_filter=False, report_to=[run.settings.get("report_to", "tensorboard")],
+        logging_steps=1, logging_nan_inf_filter=False, report_to=[report_to(run)],
         seed=run.seed, data_seed=run.seed, remove_unused_columns=not independent, dataloader_num_workers=0,
         dataloader_pin_memory=not on_cpu, optim="adamw_torch")
 

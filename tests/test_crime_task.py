@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, conversation, example, headed, told
-from helpers import metrics
+from helpers import explore, metrics
 from helpers.constrain import with_opening
 from helpers.tasks.crime_rules import extract
 from helpers.tasks.crime_text import FIELDS, QUESTIONS, is_headed, normalise_report, sections
@@ -90,6 +90,13 @@ def test_a_row_that_does_not_parse_says_which_turn_is_wrong(change, reason):
 def test_a_row_needs_one_conversation(row, reason):
     with pytest.raises(ValueError, match=reason):
         TASK.parse_row(row, 0)
+
+
+def test_what_loading_changed_is_told_by_types():
+    row = parse(conversation(answers={"Victim_Age": [34], "Location": ["Quay  Lane"], "Crime_Type": ["Theft"]}))
+    changes = explore.canonical_changes([row], TASK)
+    assert changes[["key", "as_given", "canonical"]].to_numpy().tolist() == [
+        ["Location", '["Quay  Lane"]', '["Quay Lane"]'], ["Victim_Age", "[34]", '["34"]']]
 
 
 def test_public_split_is_shuffled_once_and_keeps_its_test_file():

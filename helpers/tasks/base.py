@@ -218,6 +218,10 @@ class Task(ABC):
     def to_row(self, example: Example) -> dict[str, Any]:
         """The row in the format of the input files."""
 
+    def row_parts(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What of a row of the input files is compared to tell what the canonical form changed."""
+        return row
+
     def example_from_json(self, record: dict[str, Any]) -> Example:
         """Inverse of :meth:`example_to_json`."""
         row = self.parse_row(record["row"], record["id"])

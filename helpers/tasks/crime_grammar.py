@@ -11,8 +11,8 @@ from functools import lru_cache
 from helpers.tasks.crime_text import NOTHING_THERE
 from helpers.text import lark_literal
 
-MAX_VALUES = 12  # of one answer; the most in train is 6
-MAX_STRING = 400  # characters of a value under `schema`; the longest in train is 167
+MAX_VALUES = 8  # of one answer; labels have up to 4
+MAX_STRING = 300  # characters of a value under `schema`; labels have up to 245
 AGE_GROUPS = ("Adult", "Young Adult")  # train labels state the group of an age that the report gives as a number
 # "John and Mary Smith" is labelled "John Smith" and "Mary Smith": such a name is two pieces of its line
 PERSONS = frozenset({"Victim_Name", "Victim_Owner"})

@@ -139,6 +139,13 @@ def _answered(turn: str | None, number: int, name: str) -> list[str]:
         raise ValueError(f'turn {number}, the answer to {name}, should be {{"{name}": [values]}}: {error}') from None
 
 
+def raw_answers(text: str) -> dict[str, str]:
+    """The values of each answer of a row that parses, as JSON text."""
+    answers = [json.loads(line.strip().removeprefix("Assistant: ")) for line in text.split("\n")
+               if line.startswith('Assistant: {"')]
+    return {name: json.dumps(values, ensure_ascii=False) for answer in answers for name, values in answer.items()}
+
+
 def write_conversation(conversation: Conversation) -> str:
     """Inverse of :func:`parse_conversation`."""
     turns = [line for name, values in conversation.answers.items()
