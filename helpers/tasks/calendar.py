@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, Validati
 
 from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
 from helpers.tasks.calendar_grammar import grammar
+from helpers.tasks.calendar_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.calendar_text import (
     FIELDS,
     Conventions,
@@ -151,6 +152,7 @@ class Calendar(Task):
     votes = {"vote": ("tagger", "full_entity_loss", "rules")}
     taggers = frozenset({"tagger"})
     field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
+    variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "events.jsonl"
     public_files = (PublicFile(
         name="event_text_mapping.jsonl", size=222565,
