@@ -48,7 +48,8 @@ def finding(table: pd.DataFrame) -> str:
     ratio = table["separate"].sum() / table["shared"].sum()
     same = "the same" if table["same_answers"].all() else "not always the same"
     return (f"Reading a text once for all its questions is **{ratio:.1f} ×** as fast as reading it anew for each "
-            f"({table['shared'].mean():.2f} against {table['separate'].mean():.2f} seconds a text); the answers are {same}.")
+            f"({table['shared'].mean():.2f} against {table['separate'].mean():.2f} seconds a text); "
+            f"the answers are {same}.")
 
 
 def main(task: str, data: str = "sample", profile: str = "cpu", rows: Annotated[int, typer.Option()] = 3) -> None:

@@ -287,7 +287,8 @@ def decoding_table(task: Task, variants: dict[str, dict[str, Any]], metric: str 
     return pd.DataFrame(cells, index=pd.Index(trained, name="variant"))
 
 
-def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Records], names: Sequence[str]) -> pd.DataFrame:
+def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Records],
+                 names: Sequence[str]) -> pd.DataFrame:
     """Value F1 of several systems in the slices that the task names first.
 
     Returns

@@ -99,7 +99,8 @@ def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "
     gains = exact[last] - exact[first]
     most = gains.idxmax()
     return (f"From *{first}* to *{last}* decoding, valid output goes from {percent(validity[first].mean())} to "
-            f"{percent(validity[last].mean())} on average over variants, {HEADLINES[metric][0]} from {percent(exact[first].mean())} "
+            f"{percent(validity[last].mean())} on average over variants, {HEADLINES[metric][0]} from "
+            f"{percent(exact[first].mean())} "
             f"to {percent(exact[last].mean())}; {name(most)} changes most, by {100 * gains[most]:+.1f} points.")
 
 
@@ -146,8 +147,8 @@ def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
     if len(known) < 2:
         return f"None of the published results gives {HEADLINES[metric][0]}."
     ours, theirs = known.iloc[0], known.iloc[1:]
-    return (f"The best published {HEADLINES[metric][0]} on this data is {percent(theirs.max())} ({theirs.idxmax()}); this run is "
-            f"{100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies.")
+    return (f"The best published {HEADLINES[metric][0]} on this data is {percent(theirs.max())} ({theirs.idxmax()}); "
+            f"this run is {100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies.")
 
 
 def truncation(times: pd.DataFrame, limit: int) -> str:
@@ -175,8 +176,8 @@ def invented(table: pd.DataFrame, values: int) -> str:
     if table.empty:
         return f"None of the {values} predicted values is made up: each stands in its text or in the label."
     fields = table["field"].value_counts()
-    return (f"**{len(table)}** of {values} predicted values are neither in the label nor anywhere in the text, most of them "
-            f"in *{fields.index[0]}* ({fields.iloc[0]}).")
+    return (f"**{len(table)}** of {values} predicted values are neither in the label nor anywhere in the text, most of "
+            f"them in *{fields.index[0]}* ({fields.iloc[0]}).")
 
 
 # -- stage 06 ---------------------------------------------------------------------------------------------------------

@@ -223,7 +223,7 @@ def predict_texts(model, tokenizer, task, texts: Sequence[str], constraint: str 
     generations = generate(model, tokenizer, [(prompt or task.prompt)(text) for text in texts], max_new_tokens,
                            batch_size, grammars, prefix, progress)
     cut = [row for row, generation in enumerate(generations) if generation.truncated]
-    if cut and grammars:  # a grammar promises valid output: its few unfinished rows get the room that its longest sentence needs
+    if cut and grammars:  # a grammar promises valid output: unfinished rows get the room that its longest sentence needs
         longer = generate(model, tokenizer, [(prompt or task.prompt)(texts[row]) for row in cut], GRAMMAR_TOKENS,
                           batch_size, [grammars[row] for row in cut], prefix)
         for row, generation in zip(cut, longer):

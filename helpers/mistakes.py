@@ -71,9 +71,10 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
     -------
     str or None
         `parse`: no valid output. `suspected label error`: the label is doubtful. `normalisation`: means the same,
-        written or ordered otherwise. `word for nothing`: a value that says "none" against no value. `wrong field`: a value that the label has in another field, or the wanted value
-        landed in one. `missing`: nothing, or too few values. `invented`: something, or too many values. `boundary`:
-        the right place with words too many or too few. `other value`: none of these.
+        written or ordered otherwise. `word for nothing`: a value that says "none" against no value. `wrong field`: a
+        value that the label has in another field, or the wanted value landed in one. `missing`: nothing, or too few
+        values. `invented`: something, or too many values. `boundary`: the right place with words too many or too few.
+        `other value`: none of these.
     """
     wanted, found = gold[name], predicted[name]
     if not valid:

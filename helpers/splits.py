@@ -232,8 +232,8 @@ class Splits:
 def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     """Parts for training and evaluation from a loaded source.
 
-    An unsplit source is cleared of repeats and split by wording, in the task's shares. Given parts keep their evaluation rows whole
-    (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
+    An unsplit source is cleared of repeats and split by wording, in the task's shares. Given parts keep their
+    evaluation rows whole (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
 
     Parameters
     ----------

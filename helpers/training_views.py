@@ -45,8 +45,8 @@ def verdict(task: Task, result: FitResult) -> str:
 def curve_caption(task: Task, results: dict[str, FitResult]) -> str:
     """Which variant ended with the highest score, for the caption under the curves."""
     best = max(results.values(), key=lambda result: result.best_score)
-    return (f"Training loss, learning rate and validation {task.headline_words} by step. {best.variant} reaches the highest "
-            f"validation score, {best.best_score:.1%}.")
+    return (f"Training loss, learning rate and validation {task.headline_words} by step. {best.variant} reaches the "
+            f"highest validation score, {best.best_score:.1%}.")
 
 
 def parameter_caption(table: pd.DataFrame) -> str:

@@ -84,7 +84,8 @@ def rename(example: Example, rng: random.Random) -> Example | None:
 
 
 # -- told ----------------------------------------------------------------------------------------------------------
-_OPENINGS = ("On {date}, at {time}, {type} took place at {place}.", "At {time} on {date} a call came in from {place}: {type}.",
+_OPENINGS = ("On {date}, at {time}, {type} took place at {place}.",
+             "At {time} on {date} a call came in from {place}: {type}.",
              "This is about {type} at {place} on {date}, around {time}.",
              "{type} was reported at {place}; it happened on {date} at {time}.")
 _OFFICERS = ("{name}, badge number {badge}, took the report.", "I am {name}, number {badge}, and I was sent there.",

@@ -23,7 +23,8 @@ _OFFICER = re.compile(r"\b(?:Officer|Sergeant|Detective|Inspector|Constable|Depu
 _ROLES = {"owner": "Victim_Owner", "manager": "Victim_Manager", "ceo": "Victim_CEO", "email": "Victim_Email",
           "name": "Victim_Name", "business": "Victim_Name", "businessname": "Victim_Name", "company": "Victim_Name",
           "age": "Victim_Age", "agerange": "Victim_AgeRange"}
-_KEYED = re.compile(r"^(?:- )?\**(?:Victim[_ ])?(Name|Business(?: Name)?|Company|Age ?Range|Age|Owner|Manager|CEO|E-?mail)\**\s?[:–]\**\s*(.+)$")
+_KEYED = re.compile(r"^(?:- )?\**(?:Victim[_ ])?(Name|Business(?: Name)?|Company|Age ?Range|Age|Owner|Manager|CEO|E-?mail)"
+                    r"\**\s?[:–]\**\s*(.+)$")
 _TOLD = {"Victim_Owner": r"[Oo]wned by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)",
          "Victim_Manager": r"[Mm]anaged by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)"}
 _OWNS = re.compile(r"(?<!home)owners? of the", re.IGNORECASE)
@@ -101,7 +102,8 @@ def _witnesses(content: str) -> list[str]:
     if means_nothing(content):
         return [content.strip(" .")]
     lines = [re.sub(r"^[-•*] |(?:Witness_)?Name: ", "", line) for line in content.split("\n") if "Description:" not in line]
-    return [re.split(r",| \(| [-–] |;", line.removeprefix("- ").strip())[0].strip(" .-") for line in lines if line.strip()]
+    names = [re.split(r",| \(| [-–] |;", line.removeprefix("- ").strip())[0] for line in lines if line.strip()]
+    return [name.strip(" .-") for name in names]
 
 
 def _suspects(content: str) -> list[str]:
@@ -109,7 +111,8 @@ def _suspects(content: str) -> list[str]:
     if means_nothing(content):
         return [content.strip(" .")]
     lines = [re.sub(r"^[-•*] |Suspect_Description: |Description: ", "", line) for line in content.split("\n")]
-    return [re.sub(r"^(?:The )?[Ss]uspect (?:is )?described as an? ", "", line).strip(" .") for line in lines if line.strip()]
+    told = [re.sub(r"^(?:The )?[Ss]uspect (?:is )?described as an? ", "", line) for line in lines]
+    return [line.strip(" .") for line in told if line.strip()]
 
 
 def _officer(content: str) -> tuple[list[str], list[str]]:

@@ -62,7 +62,8 @@ def synthesise(train: Sequence[Example], count: int, rng: random.Random) -> list
         layout = "narrative" if len(made) % 2 else "headed"
         report, writer = draft(rng, names, rng.choice(CRIMES), layout)
         text, target = normalise_report(report), _labelled(writer.stated, *conventions)
-        values = [value for name, found in target.items() if name != "Victim_AgeRange" or not conventions[0] for value in found]
+        values = [value for name, found in target.items() for value in found
+                  if name != "Victim_AgeRange" or not conventions[0]]
         told = not is_headed(text) and any(map(means_nothing, values))
         if values and not told and all(places(value, text) for value in values):
             made.append(Example(first + len(made), text, target, "synthetic"))
