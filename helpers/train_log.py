@@ -31,8 +31,9 @@ class _WandbRun:
     """A run of Weights & Biases; with WANDB_MODE=offline it stays on this machine."""
 
     def __init__(self, run: Run, variant: str, folder: Path):
-        import wandb
+        import importlib
 
+        wandb = importlib.import_module("wandb")  # wanted by those who ask for it alone: no dependency
         self.session = wandb.init(project=f"study-{run.task.name}", name=variant, dir=str(folder), resume="allow",
                                   config={name: value for name, value in run.settings.items()})
 
