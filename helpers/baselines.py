@@ -13,7 +13,6 @@ from helpers.predict import (
     pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
 from helpers.tasks import Example, Task
 
-
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
 
 
@@ -23,14 +22,13 @@ def server() -> tuple[str, str] | None:
     return (address, os.environ.get("LLM_MODEL", "llama3.2")) if address else None
 
 
-def available() -> tuple[str, ...]:
-    """The baselines that can run here: `llm` only with a server."""
-    return BASELINES if server() else BASELINES[:-1]
+def available(run: Run) -> tuple[str, ...]:
+    """The baselines that can run here, the task's own or else those of this module.
 
-
-def baseline_names(task: Task) -> tuple[str, ...]:
-    """The task's own baselines, or else those of this module; `llm` only with a server."""
-    return tuple(name for name in task.baselines or BASELINES if name != "llm" or server())
+    `llm` can run only with a server, `base_few_shot` only where the settings ask for shots.
+    """
+    left_out = ("llm",) * (server() is None) + ("base_few_shot",) * (not run["few_shot"])
+    return tuple(name for name in run.task.baselines or BASELINES if name not in left_out)
 
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
@@ -59,7 +57,7 @@ def predict_scored(run: Run) -> None:
     scored = run.load("scored")
     one_part = not run.path("splits", "test.jsonl").exists()
     for name in dict.fromkeys((*run.task.baselines, *BASELINES)):
-        if name not in baseline_names(run.task):
+        if name not in available(run):
             for part in ("scored", "validation"):
                 predictions_path(run, name, part).unlink(missing_ok=True)
             continue
@@ -101,9 +99,10 @@ def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.
 
 
 def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row a baseline: exact match with interval, field accuracy, F1, validity."""
-    rows = {name: {"exact match": r["exact_match"], "low": r["ci95"]["exact_match"][0],
-                   "high": r["ci95"]["exact_match"][1], "field accuracy": r["field_accuracy"], "F1": r["exact_f1"],
+    """One row a baseline: the headline score with interval, exact match, field accuracy, F1, validity."""
+    metric = run.task.headline
+    rows = {name: {run.task.headline_words: r[metric], "low": r["ci95"][metric][0], "high": r["ci95"][metric][1],
+                   "exact match": r["exact_match"], "field accuracy": r["field_accuracy"], "F1": r["exact_f1"],
                    "valid output": r["json_validity"]} for name, r in results.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "system"

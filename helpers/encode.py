@@ -1,12 +1,16 @@
-"""Prompt and completion → token ids, with every output token told which field it belongs to."""
+"""Prompt and completion, or a whole chat → token ids, with every output token told which field it belongs to."""
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
-from typing import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Sequence
 
 import torch
+
+from helpers import chat
+from helpers.tasks.base import Example
+from helpers.tasks.dialogue import DialogueTask
 
 IGNORE = -100
 STRUCTURE = -1  # JSON keys and punctuation
@@ -23,10 +27,14 @@ class Encoded:
         Prompt, completion, end-of-text.
     field_ids : list of int
         For each token `PROMPT`, `STRUCTURE`, or the index of the field whose value it writes.
+    blocks : list of int
+        For each token 0, or the number of the question it belongs to where questions do not see each other: a token
+        attends to block 0 and to its own. Empty where every token sees all before it.
     """
 
     input_ids: list[int]
     field_ids: list[int]
+    blocks: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -93,6 +101,39 @@ def encode_example(tokenizer, prompt: str, completion: str, fields: Sequence[str
                    [PROMPT] * len(prompt_ids) + kinds + [STRUCTURE])
 
 
+def encode_conversation(tokenizer, task: DialogueTask, example: Example, order: Sequence[str] = (),
+                        independent: bool = True) -> Encoded:
+    """Encode a whole chat through the tokenizer's template: all assistant turns are learnt, with their end-of-turn token.
+
+    Parameters
+    ----------
+    tokenizer
+    task : DialogueTask
+    example : Example
+    order : sequence of str
+        Fields in the order to ask for them; the task's own by default.
+    independent : bool
+        Each question is a block of its own, which sees the opening turns but no other question.
+    """
+    messages = task.conversation(example, order)
+    opening = len(task.opening(example.text))
+    pieces = chat.segments(tokenizer, messages)
+    encoded = tokenizer([piece.text for piece in pieces], add_special_tokens=False, return_offsets_mapping=True)
+    input_ids, field_ids, blocks = [], [], []
+    block, opened = 0, False
+    for piece, ids, offsets in zip(pieces, encoded["input_ids"], encoded["offset_mapping"]):
+        if piece.turn is None:
+            kinds = [PROMPT] * len(ids)
+            block += opened  # what stands between two answers asks the next question
+        else:
+            kinds = field_of_tokens(piece.text, offsets, task.fields)
+        input_ids += ids
+        field_ids += kinds
+        blocks += [block] * len(ids)
+        opened = opened or piece.turn == opening - 1
+    return Encoded(input_ids, field_ids, blocks if independent else [])
+
+
 def length_batches(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
     """Indices in batches of like length, in random order: shuffled, sorted within pools of 16 batches."""
     order = list(range(len(lengths)))
@@ -111,14 +152,41 @@ def collate(batch: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
     Returns
     -------
     dict
-        `input_ids`, `attention_mask` and `field_ids`, each LongTensor (rows, longest).
+        `input_ids`, `attention_mask` and `field_ids`, each LongTensor (rows, longest); for rows with blocks also
+        `blocks`, of the same shape, -1 in the padding.
     """
     width = max(len(item) for item in batch)
-    input_ids = torch.full((len(batch), width), pad)
-    attention_mask = torch.zeros(len(batch), width, dtype=torch.long)
-    field_ids = torch.full((len(batch), width), PROMPT)
-    for row, item in enumerate(batch):
-        input_ids[row, :len(item)] = torch.tensor(item.input_ids)
-        attention_mask[row, :len(item)] = 1
-        field_ids[row, :len(item)] = torch.tensor(item.field_ids)
-    return {"input_ids": input_ids, "attention_mask": attention_mask, "field_ids": field_ids}
+
+    def padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+        return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
+
+    tensors = {"input_ids": padded([item.input_ids for item in batch], pad),
+               "attention_mask": padded([[1] * len(item) for item in batch], 0),
+               "field_ids": padded([item.field_ids for item in batch], PROMPT)}
+    if batch[0].blocks:
+        tensors["blocks"] = padded([item.blocks for item in batch], -1)
+    return tensors
+
+
+def attention_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a model is told about who sees whom: the padding mask, or for blocks a mask of pairs and positions.
+
+    A token of a question sees the tokens before it in block 0 and in its own block, and its position is counted on from
+    the end of block 0, just as if its question were the only one.
+
+    Returns
+    -------
+    dict
+        `attention_mask`, LongTensor (rows, longest) or BoolTensor (rows, 1, longest, longest), and with blocks
+        `position_ids`, LongTensor (rows, longest).
+    """
+    if "blocks" not in batch:
+        return {"attention_mask": batch["attention_mask"]}
+    blocks = batch["blocks"]
+    width = blocks.shape[1]
+    same = blocks[:, :, None] == blocks[:, None, :]
+    sees = (same | (blocks[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool, device=blocks.device).tril()
+    before = (same.tril(-1) & (blocks[:, :, None] != 0)).sum(-1)  # tokens of the own question that come earlier
+    shared = (blocks == 0).sum(-1, keepdim=True)
+    positions = torch.where(blocks == 0, torch.arange(width, device=blocks.device), shared + before)
+    return {"attention_mask": sees[:, None], "position_ids": positions}

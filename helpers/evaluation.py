@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from helpers.config import Run, UserError
 from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json
-from helpers.metrics import SCORES, align, exact_match, intervals, score, score_table
+from helpers.metrics import SCORES, align, exact_match, field_results, intervals, row_scores, score, score_table
 from helpers.statistics import compare
 from helpers.tasks.base import Example, Task
 from helpers.vote import count_votes, sum_parameters, vote_names
@@ -44,7 +44,7 @@ def decode_all(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One line a file: variant, decoding, part, rows, seconds.
+        One line a file: variant, decoding, part, rows, seconds, truncated (outputs that reached `max_new_tokens`).
 
     Raises
     ------
@@ -68,7 +68,8 @@ def decode_all(run: Run) -> pd.DataFrame:
         load_variant(run, variant)  # outside the clock: loading is not decoding
         with timed(run, name, "predict" if part == "scored" else "predict_validation"):
             records = predict_variant(run, variant, parts[part], decoding)
-        lines.append((variant, decoding, part, len(records), time.perf_counter() - started))
+        lines.append((variant, decoding, part, len(records), time.perf_counter() - started,
+                      sum(record.get("truncated", 0) for record in records)))
         for destination in destinations[part]:
             write_predictions(run, name, records, destination)
         record_costs(run, variant, size_mb=folder_megabytes(run.path("checkpoints") / variant / "best"))
@@ -77,7 +78,7 @@ def decode_all(run: Run) -> pd.DataFrame:
             records = count_votes(run, vote, [read_predictions(run, name, part=part) for name in run.task.votes[vote]])
             for destination in written:
                 write_predictions(run, vote, records, destination)
-    return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds"])
+    return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds", "truncated"])
 
 
 def parameters_of(run: Run, variant: str) -> dict[str, int | None]:
@@ -111,12 +112,13 @@ def candidates(run: Run) -> list[str]:
 
 
 def choose_best(run: Run) -> str:
-    """The candidate with the most exact matches on the validation part (default decoding).
+    """The candidate with the best headline score on the validation part (default decoding).
 
     Ties go to the higher field accuracy, then to the first name; the scored part is never looked at.
     """
     table = validation_table(run)
-    return min(table.index, key=lambda name: (-table.loc[name, "exact_match"], -table.loc[name, "field_accuracy"], name))
+    return min(table.index, key=lambda name: (-table.loc[name, run.task.headline], -table.loc[name, "field_accuracy"],
+                                              name))
 
 
 def load_predictions(run: Run) -> dict[str, Records]:
@@ -135,10 +137,14 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
 
 def score_all(run: Run, gold: Sequence[Example], predictions: dict[str, Records]) -> dict[str, dict[str, Any]]:
-    """Scores, 95 % intervals and parameter counts of every variant, as metrics.json holds them."""
-    scores = {}
+    """Scores, 95 % intervals and parameter counts of every variant, as metrics.json holds them.
+
+    What :func:`helpers.likelihood.measure` left stands beside them.
+    """
+    scores, likelihood = {}, read_json(run.path("likelihood.json"))
     for name in tqdm(predictions, desc="scoring", unit="variant"):
         scores[name] = {**score(run.task, gold, predictions[name]),
+                        **likelihood.get(name, {}),
                         "ci95": intervals(run.task, gold, predictions[name], seed=run.seed),
                         "parameters": parameters_of(run, _split_name(run.task, name)[0])}
     return scores
@@ -205,15 +211,15 @@ def read_metrics(run: Run) -> dict[str, Any]:
 
 
 def best_writer(task: Task, variants: dict[str, dict[str, Any]], best: str) -> str:
-    """The best variant, or if that is a tagger or a vote the one with most exact matches of those that write."""
+    """The best variant, or if that is a tagger or a vote the best of those that write."""
     names = [name for name in task.variants if name in variants and name not in task.taggers]
-    return best if best in names or not names else max(names, key=lambda name: variants[name]["exact_match"])
+    return best if best in names or not names else max(names, key=lambda name: variants[name][task.headline])
 
 
 def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
-    """Exact match on some of the rows that the records were made for."""
+    """Mean row score on some of the rows that the records were made for."""
     by_id = {record["id"]: record for record in records}
-    return float(exact_match(task, gold, [by_id[example.id] for example in gold]).mean())
+    return float(row_scores(task, gold, [by_id[example.id] for example in gold]).mean())
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
@@ -256,12 +262,14 @@ def decodings_of_row(task: Task, gold: Sequence[Example], predictions: dict[str,
     return gold[at], table
 
 
-def comparison_table(variants: dict[str, dict[str, Any]], names: Sequence[str] | None = None) -> pd.DataFrame:
-    """Headline scores by variant, with the interval of exact match as `low` and `high`."""
+def comparison_table(variants: dict[str, dict[str, Any]], names: Sequence[str] | None = None,
+                     metric: str = "exact_match") -> pd.DataFrame:
+    """Scores by variant, one of them first with its interval as `low` and `high`."""
     chosen = {name: variants[name] for name in names or variants}
     table = score_table(chosen)
-    table.insert(1, "low", [one["ci95"]["exact_match"][0] for one in chosen.values()])
-    table.insert(2, "high", [one["ci95"]["exact_match"][1] for one in chosen.values()])
+    table.insert(0, metric, table.pop(metric))
+    table.insert(1, "low", [one["ci95"][metric][0] for one in chosen.values()])
+    table.insert(2, "high", [one["ci95"][metric][1] for one in chosen.values()])
     return table.rename_axis("variant")
 
 
@@ -279,6 +287,25 @@ def decoding_table(task: Task, variants: dict[str, dict[str, Any]], metric: str 
     return pd.DataFrame(cells, index=pd.Index(trained, name="variant"))
 
 
+def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Records],
+                 names: Sequence[str]) -> pd.DataFrame:
+    """Value F1 of several systems in the slices that the task names first.
+
+    Returns
+    -------
+    DataFrame
+        Index slice, columns rows and one a system.
+    """
+    which = next(iter(task.slices(gold[0])))
+    of_row = {example.id: task.slices(example)[which] for example in gold}
+    columns: dict[str, Any] = {"rows": pd.Series(of_row).value_counts()}
+    for name in names:
+        results = field_results(task, gold, predictions[name])
+        sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
+        columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
+    return pd.DataFrame(columns).rename_axis(which)
+
+
 def field_matrix(variants: dict[str, dict[str, Any]], names: Sequence[str], column: str = "f1") -> pd.DataFrame:
     """One per-field score: index field, a column a variant; fields that no label and no prediction fills are NaN."""
     table = pd.DataFrame({name: {field: cells[column] for field, cells in variants[name]["fields"].items()}
@@ -293,7 +320,7 @@ def parse_error_table(variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
 
 
 def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
-    """The strongest system that was not trained: most exact matches, then field accuracy, then first name.
+    """The strongest system that was not trained: best headline score, then field accuracy, then first name.
 
     It is picked on the scored rows, which favours the baseline and so makes the comparison a strict one.
 
@@ -305,13 +332,13 @@ def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
     names = untrained_names(task, variants)
     if not names:
         raise UserError(f"no baseline predictions: run notebook 03_baseline (./run_all.sh {task.name}) first")
-    return min(names, key=lambda name: (-variants[name]["exact_match"], -variants[name]["field_accuracy"], name))
+    return min(names, key=lambda name: (-variants[name][task.headline], -variants[name]["field_accuracy"], name))
 
 
 def compare_variants(run: Run, gold: Sequence[Example], predictions: dict[str, Records],
                      pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Paired comparison of exact match for pairs of variants: index `left vs right`, columns of `compare`."""
-    matches = {name: exact_match(run.task, gold, predictions[name]) for name in {n for pair in pairs for n in pair}}
+    """Paired comparison of row scores for pairs of variants: index `left vs right`, columns of `compare`."""
+    matches = {name: row_scores(run.task, gold, predictions[name]) for name in {n for pair in pairs for n in pair}}
     return pd.DataFrame([compare(matches[left], matches[right], seed=run.seed) for left, right in pairs],
                         index=pd.Index([f"{left} vs {right}" for left, right in pairs], name="comparison"))
 
@@ -324,7 +351,7 @@ def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
     DataFrame
         Index variant; columns train_seconds, seconds (decoding the scored part), megabytes (weights on disk),
         train_memory_mb and memory_mb (peak of the process in training and decoding), trainable, total (parameters),
-        score (exact match). NaN where costs.json says nothing.
+        score (the task's headline). NaN where costs.json says nothing.
     """
     costs, lines = read_json(run.path("costs.json")), {}
     for name in (name for name in (*run.task.variants, *run.task.votes) if name in variants):
@@ -332,7 +359,7 @@ def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
         lines[name] = {"train_seconds": cost.get("train_seconds"), "seconds": cost.get("predict_seconds"),
                        "megabytes": cost.get("size_mb"), "train_memory_mb": cost.get("train_peak_memory_mb"),
                        "memory_mb": cost.get("predict_peak_memory_mb"), "trainable": counts["trainable"],
-                       "total": counts["total"], "score": variants[name]["exact_match"]}
+                       "total": counts["total"], "score": variants[name][run.task.headline]}
     return pd.DataFrame.from_dict(lines, orient="index").astype(float).rename_axis("variant")
 
 
@@ -342,7 +369,9 @@ def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) ->
 
     if not run.task.published or not is_public(run):
         return None
-    ours = {"system": f"this run: {best}", **{name: variants[best][name] for name in SCORES}}
+    ours = {"system": f"this run: {best}", **variants[best],
+            "loss_before": variants.get("base_zero_shot", {}).get("loss")}
     lines = pd.DataFrame([ours, *run.task.published])
-    reported = [name for name in lines if name == "system" or lines[name].iloc[1:].notna().any()]
+    reported = ["system", *(name for name in (*SCORES, "token_accuracy", "loss_before", "loss") if name in lines
+                            and lines[name].iloc[1:].notna().any())]
     return lines[reported].set_index("system")

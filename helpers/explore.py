@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from helpers import chat
 from helpers.splits import NEAR, alike
 from helpers.tasks.base import Example, Task
-from helpers.text import is_word_span, normalise, word_spans
+from helpers.text import normalise, places, word_spans
 
 Parts = Mapping[str, Sequence[Example]]
 
@@ -19,9 +20,9 @@ Parts = Mapping[str, Sequence[Example]]
 # -- rows as they come ------------------------------------------------------------------------------------------------
 def spans(example: Example, task: Task) -> list[tuple[int, int, str]]:
     """Where the values of a row stand in its text: (start, end, field), the first place of each value."""
-    places = [(name, word_spans(value, example.text)) for name, values in task.values(example.target).items()
-              for value in values]
-    return [(*found[0], name) for name, found in places if found]
+    found = [(name, places(value, example.text)) for name, values in task.values(example.target).items()
+             for value in values]
+    return [(*spots[0], name) for name, spots in found if spots]
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
@@ -44,7 +45,9 @@ def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """
     rows = []
     for example in examples:
-        given, canonical = _flat(example.extra.get("row", {})), _flat(task.to_row(example))
+        if "row" not in example.extra:
+            continue
+        given, canonical = (_flat(task.row_parts(row)) for row in (example.extra["row"], task.to_row(example)))
         rows += [(example.id, key, _visible(value), _visible(canonical[key])) for key, value in given.items()
                  if key in canonical and canonical[key] != value]
     return pd.DataFrame(rows, columns=["id", "key", "as_given", "canonical"])
@@ -64,17 +67,21 @@ def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataF
     Returns
     -------
     DataFrame
-        Columns `part`, `id`, `characters` (input text), `prompt_tokens` and `tokens` (prompt, completion and
-        end-of-text token: the sequence a causal model is trained on).
+        Columns `part`, `id`, `characters` (input text), `prompt_tokens` (of a chat: the turns before the first question)
+        and `tokens` (the sequence a causal model is trained on: prompt, completion and end-of-text token, or the chat).
     """
     frames = []
     for part, examples in parts.items():
-        prompts = _token_counts([task.prompt(example.text) for example in examples], tokenizer)
-        completions = _token_counts([task.completion(example.target) for example in examples], tokenizer)
+        if task.questions():  # the template writes every special token itself
+            prompts = _token_counts([chat.render(tokenizer, task.opening(example.text)) for example in examples], tokenizer)
+            tokens = _token_counts([chat.render(tokenizer, task.conversation(example)) for example in examples], tokenizer)
+        else:
+            prompts = _token_counts([task.prompt(example.text) for example in examples], tokenizer)
+            completions = _token_counts([task.completion(example.target) for example in examples], tokenizer)
+            tokens = [p + c + 1 for p, c in zip(prompts, completions)]
         frames.append(pd.DataFrame({
             "part": part, "id": [example.id for example in examples],
-            "characters": [len(example.text) for example in examples],
-            "prompt_tokens": prompts, "tokens": [p + c + 1 for p, c in zip(prompts, completions)]}))
+            "characters": [len(example.text) for example in examples], "prompt_tokens": prompts, "tokens": tokens}))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -92,7 +99,7 @@ def length_summary(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def length_limits(frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 512)) -> pd.DataFrame:
+def length_limits(frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 512, 1024, 2048)) -> pd.DataFrame:
     """What a `max_length` would cost.
 
     Returns
@@ -102,6 +109,8 @@ def length_limits(frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 51
         among all positions if every row were padded to that length.
     """
     tokens = frame["tokens"].to_numpy()
+    enough = next((at for at, limit in enumerate(limits) if limit >= max(tokens.max(), 512)), len(limits) - 1)
+    limits = limits[max(0, enough - 3):enough + 1]  # the shortest that cuts nothing, and the three below it
     table = {limit: {"cut": float((tokens > limit).mean()),
                      "padding": float(1 - np.minimum(tokens, limit).sum() / (limit * len(tokens)))} for limit in limits}
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("max_length")
@@ -177,9 +186,9 @@ def verbatim_share(examples: Sequence[Example], task: Task) -> pd.DataFrame:
 
 
 def _how_literal(value: str, text: str) -> str:
-    if is_word_span(value, text):
+    if places(value, text):
         return "verbatim"
-    return "other_case" if is_word_span(value, text, ignore_case=True) else "not_in_text"
+    return "other_case" if places(value, text, ignore_case=True) else "not_in_text"
 
 
 def not_verbatim(examples: Sequence[Example], task: Task, fields: Sequence[str] | None = None) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from helpers.confidence import coverage_at
 from helpers.inspection import copied_share
+from helpers.tasks.base import HEADLINES
 
 
 def percent(share: float) -> str:
@@ -59,11 +60,16 @@ def agreement(table: pd.DataFrame, first: str) -> str:
             f"{line['spoilt']:.0f} right values wrong.")
 
 
-def choice(table: pd.DataFrame, best: str, same_rows: bool) -> str:
+def quote(text: str) -> str:
+    """A text, perhaps of many lines, as a Markdown quotation."""
+    return "\n".join(f"> {line}  " for line in text.split("\n"))
+
+
+def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact_match") -> str:
     """Which variant was chosen and by how much, from :func:`helpers.evaluation.validation_table`."""
-    scores = table["exact_match"]
+    scores = table[metric]
     others = scores.drop(best)
-    text = f"The validation part chooses {name(best)} with {percent(scores[best])} exact match"
+    text = f"The validation part chooses {name(best)} with {percent(scores[best])} {HEADLINES[metric][0]}"
     if len(others) and others.max() == scores[best]:
         text += f", level with {name(others.idxmax())}, so field accuracy and then the name decide"
     elif len(others):
@@ -74,25 +80,27 @@ def choice(table: pd.DataFrame, best: str, same_rows: bool) -> str:
     return text + "."
 
 
-def headline(table: pd.DataFrame, best: str, baseline: str, rows: int) -> str:
+def headline(table: pd.DataFrame, best: str, baseline: str, rows: int, metric: str = "exact_match") -> str:
     """Best variant against best baseline, from :func:`helpers.evaluation.comparison_table`."""
     one, other = table.loc[best], table.loc[baseline]
     apart = one["low"] > other["high"] or other["low"] > one["high"]
-    return (f"On {rows} rows {name(best)} gets **{percent(one['exact_match'])}** of the rows right in every field "
+    what = "of the rows right in every field" if metric == "exact_match" else HEADLINES[metric][0]
+    return (f"On {rows} rows {name(best)} gets **{percent(one[metric])}** {what} "
             f"(95 % interval {percent(one['low'])} to {percent(one['high'])}); the best system without training, "
-            f"{name(baseline)}, gets {percent(other['exact_match'])}. The two intervals "
+            f"{name(baseline)}, gets {percent(other[metric])}. The two intervals "
             f"{'do not overlap' if apart else 'overlap'}.")
 
 
-def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame) -> str:
-    """What constraints add, from :func:`helpers.evaluation.decoding_table` of exact match and JSON validity."""
+def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "exact_match") -> str:
+    """What constraints add, from :func:`helpers.evaluation.decoding_table` of a headline score and JSON validity."""
     first, last = exact.columns[0], exact.columns[-1]
     if first == last:
         return f"This task has one way of decoding, *{first}*."
     gains = exact[last] - exact[first]
     most = gains.idxmax()
     return (f"From *{first}* to *{last}* decoding, valid output goes from {percent(validity[first].mean())} to "
-            f"{percent(validity[last].mean())} on average over variants, exact match from {percent(exact[first].mean())} "
+            f"{percent(validity[last].mean())} on average over variants, {HEADLINES[metric][0]} from "
+            f"{percent(exact[first].mean())} "
             f"to {percent(exact[last].mean())}; {name(most)} changes most, by {100 * gains[most]:+.1f} points.")
 
 
@@ -111,8 +119,8 @@ def field_extremes(table: pd.DataFrame) -> str:
 def paired_test(row: Mapping[str, Any], left: str, right: str) -> str:
     """One line of :func:`helpers.evaluation.compare_variants` in words."""
     sure = "could well be chance" if row["p_permutation"] >= 0.05 else "is more than chance would give"
-    return (f"On the same rows {name(left)} is right where {name(right)} is wrong {row['wins']:.0f} times, the other "
-            f"way round {row['losses']:.0f} times: a difference of {100 * row['difference']:+.1f} points (95 % interval "
+    return (f"On the same rows {name(left)} does better than {name(right)} {row['wins']:.0f} times and worse "
+            f"{row['losses']:.0f} times: a difference of {100 * row['difference']:+.1f} points (95 % interval "
             f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}), which {sure} ({p_value(row['p_permutation'])}, "
             f"paired permutation; {p_value(row['p_mcnemar'])}, McNemar). Cohen's h is {row['cohens_h']:.2f}: a "
             f"{row['effect']} effect.")
@@ -130,17 +138,46 @@ def cheapest(costs: pd.DataFrame) -> str:
     return "; ".join(parts) + "." if parts else "No costs were recorded."
 
 
-def published(table: pd.DataFrame | None) -> str:
+def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
     """Where the run stands among published results, from :func:`helpers.evaluation.published_table`."""
     if table is None:
         return ("**Not shown:** published results stand beside ours only when the run is on that public data; this run "
                 "is on other data, whose numbers could not be compared.")
-    known = table["exact_match"].dropna() if "exact_match" in table else pd.Series(dtype=float)
+    known = table[metric].dropna() if metric in table else pd.Series(dtype=float)
     if len(known) < 2:
-        return "None of the published results gives an exact match."
+        return f"None of the published results gives {HEADLINES[metric][0]}."
     ours, theirs = known.iloc[0], known.iloc[1:]
-    return (f"The best published exact match on this data is {percent(theirs.max())} ({theirs.idxmax()}); this run is "
-            f"{100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies.")
+    return (f"The best published {HEADLINES[metric][0]} on this data is {percent(theirs.max())} ({theirs.idxmax()}); "
+            f"this run is {100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies.")
+
+
+def truncation(times: pd.DataFrame, limit: int) -> str:
+    """How many outputs reached `max_new_tokens`, from :func:`helpers.evaluation.decode_all`."""
+    cut = times[times["truncated"] > 0]
+    if cut.empty:
+        return f"No output reached the limit of {limit} tokens."
+    listed = ", ".join(f"{line.variant}, {line.decoding} ({line.part}): {line.truncated}" for line in cut.itertuples())
+    return (f"**{cut['truncated'].sum()}** outputs reached the limit of {limit} tokens ({listed}). Under a grammar such an "
+            "output is written again with more room, since the grammar promises that it ends; free output stays cut.")
+
+
+def learnt(table: pd.DataFrame, best: str) -> str:
+    """What training did to the probability of the right answers, from :func:`helpers.likelihood.measure`."""
+    before = table.iloc[0]
+    after = table.loc[best] if best in table.index else table.iloc[1:].sort_values("loss").iloc[0]
+    return (f"Training takes the loss on a token of the right answers from {before['loss']:.3f} to **{after['loss']:.3f}** "
+            f"({name(str(after.name))}), perplexity from {before['perplexity']:.2f} to {after['perplexity']:.2f}, and the "
+            f"share of tokens that are the likeliest one from {percent(before['token_accuracy'])} to "
+            f"**{percent(after['token_accuracy'])}**.")
+
+
+def invented(table: pd.DataFrame, values: int) -> str:
+    """Values made up, from :func:`helpers.mistakes.values_not_in_text`; `values` is the number of predicted ones."""
+    if table.empty:
+        return f"None of the {values} predicted values is made up: each stands in its text or in the label."
+    fields = table["field"].value_counts()
+    return (f"**{len(table)}** of {values} predicted values are neither in the label nor anywhere in the text, most of "
+            f"them in *{fields.index[0]}* ({fields.iloc[0]}).")
 
 
 # -- stage 06 ---------------------------------------------------------------------------------------------------------
@@ -211,7 +248,7 @@ def fragility(table: pd.DataFrame) -> str:
         return "No perturbation fits these rows."
     worst = table.loc[table["difference"].idxmin()]
     if worst["difference"] >= 0:
-        return f"None of the {len(table)} perturbations lowers exact match."
+        return f"None of the {len(table)} perturbations lowers the score."
     harmful = table.index[table["difference_high"] < 0]
     listed = names(list(harmful)) if len(harmful) else "none"
     return (f"{name(table['difference'].idxmin())} costs most: {percent(worst['clean'])} → {percent(worst['score'])}, "

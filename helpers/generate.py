@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Sequence
+from typing import Callable, Collection, Sequence
 
 import torch
 from tqdm import tqdm
@@ -59,7 +59,6 @@ def token_pieces(tokenizer, tokens: Sequence[int]) -> list[str]:
     return pieces
 
 
-@torch.inference_mode()
 def generate(model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 160, batch_size: int = 64,
              grammars: Sequence[str] | None = None, prefix: str = "", progress: str | None = None) -> list[Generation]:
     """Greedy outputs for a list of prompts, in their order.
@@ -78,45 +77,74 @@ def generate(model, tokenizer, prompts: Sequence[str], max_new_tokens: int = 160
     progress : str, optional
         Label of a progress bar.
     """
-    was_training = model.training
-    model.eval()
     if prefix:
         ids = [tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
         prefix_ids = encode_prompt(tokenizer, prefix)
     else:
         ids, prefix_ids = [encode_prompt(tokenizer, prompt) for prompt in prompts], []
     order = sorted(range(len(prompts)), key=lambda index: len(ids[index]))
-    results = [Generation() for _ in prompts]
+    results: list[Generation] = [Generation() for _ in prompts]
     bar = tqdm(total=len(prompts), desc=progress, disable=progress is None, leave=False)
     for start in range(0, len(order), batch_size):
         rows = order[start:start + batch_size]
-        mask = GrammarMask(tokenizer, [grammars[row] for row in rows], len(tokenizer)) if grammars else None
-        _decode_batch(model, tokenizer, [ids[row] for row in rows], prefix_ids, max_new_tokens, mask,
-                      [results[row] for row in rows])
+        found = decode_batch(model, tokenizer, [ids[row] for row in rows], max_new_tokens,
+                             [grammars[row] for row in rows] if grammars else None, prefix_ids)
+        for row, generation in zip(rows, found):
+            results[row] = generation
         bar.update(len(rows))
     bar.close()
+    return results
+
+
+@torch.inference_mode()
+def decode_batch(model, tokenizer, ids: Sequence[Sequence[int]], max_new_tokens: int = 160,
+                 grammars: Sequence[str] | None = None, prefix_ids: Sequence[int] = (),
+                 stop: Collection[int] = ()) -> list[Generation]:
+    """Greedy outputs of one batch of encoded prompts, in their order.
+
+    Parameters
+    ----------
+    model, tokenizer
+    ids : sequence of token lists
+        The prompts, each without its prefix.
+    max_new_tokens : int
+    grammars : sequence of str, optional
+        One a prompt.
+    prefix_ids : sequence of int
+        Tokens that stand before every prompt and are read once.
+    stop : collection of int
+        Tokens that end an output beside the end-of-text token.
+    """
+    was_training = model.training
+    model.eval()
+    mask = GrammarMask(tokenizer, list(grammars), len(tokenizer)) if grammars else None
+    results = [Generation() for _ in ids]
+    _decode(model, tokenizer, ids, prefix_ids, max_new_tokens, mask, {tokenizer.eos_token_id, *stop}, results)
     for result in results:
         result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
     model.train(was_training)
     return results
 
 
-def _decode_batch(model, tokenizer, ids: list[list[int]], prefix_ids: list[int], max_new_tokens: int,
-                  mask: GrammarMask | None, results: list[Generation]) -> None:
+def left_padded(rows: Sequence[Sequence[int]], pad: int, device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids and attention mask, (rows, longest) each; the last column is everyone's last token."""
+    width = max(len(row) for row in rows)
+    input_ids = torch.tensor([[*[pad] * (width - len(row)), *row] for row in rows], device=device)
+    attention = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    return input_ids, attention
+
+
+def _decode(model, tokenizer, ids: Sequence[Sequence[int]], prefix_ids: Sequence[int], max_new_tokens: int,
+            mask: GrammarMask | None, stop: set[int], results: list[Generation]) -> None:
     device = model.device
-    width = max(len(row) for row in ids)
-    input_ids = torch.full((len(ids), width), tokenizer.pad_token_id, device=device)
-    attention = torch.zeros(len(ids), width, dtype=torch.long, device=device)
-    for row, tokens in enumerate(ids):  # left padding: the last column is everyone's last token
-        input_ids[row, width - len(tokens):] = torch.tensor(tokens, device=device)
-        attention[row, width - len(tokens):] = 1
+    input_ids, attention = left_padded(ids, tokenizer.pad_token_id, device)
+    width = input_ids.shape[1]
     cache = roomy_cache()
     if prefix_ids:
-        model(input_ids=torch.tensor([prefix_ids], device=device), past_key_values=cache, use_cache=True,
+        model(input_ids=torch.tensor([list(prefix_ids)], device=device), past_key_values=cache, use_cache=True,
               logits_to_keep=1)
         cache.batch_repeat_interleave(len(ids))
-        ones = torch.ones(len(ids), len(prefix_ids), dtype=torch.long, device=device)
-        attention = torch.cat([ones, attention], 1)
+        attention = torch.cat([attention.new_ones(len(ids), len(prefix_ids)), attention], 1)
     positions = (attention.cumsum(1) - 1).clamp(min=0)
     output = model(input_ids=input_ids, attention_mask=attention, position_ids=positions[:, -width:],
                    past_key_values=cache, use_cache=True, logits_to_keep=1)
@@ -130,7 +158,7 @@ def _decode_batch(model, tokenizer, ids: list[list[int]], prefix_ids: list[int],
         keep = []
         for slot, row in enumerate(alive):
             token = chosen_list[slot]
-            stopped = token == tokenizer.eos_token_id
+            stopped = token in stop
             if not stopped:
                 results[row].tokens.append(token)
                 results[row].log_probs.append(probs_list[slot])
@@ -172,8 +200,10 @@ def field_confidence(generation: Generation, tokenizer, fields: Sequence[str]) -
 
 def predict_texts(model, tokenizer, task, texts: Sequence[str], constraint: str = "free", max_new_tokens: int = 160,
                   batch_size: int = 64, prompt: Callable[[str], str] | None = None, prefix: str = "",
-                  progress: str | None = None) -> list[dict]:
+                  progress: str | None = None, dialogue: str = "independent") -> list[dict]:
     """Predictions for input texts: dicts of `prediction`, `raw`, `confidence`, `error`, `truncated`.
+
+    Tasks that ask one question a field are answered by :func:`helpers.dialogue.predict_dialogues`.
 
     Parameters
     ----------
@@ -181,20 +211,27 @@ def predict_texts(model, tokenizer, task, texts: Sequence[str], constraint: str 
         `free`, `schema` (valid JSON of the task) or `source` (verbatim fields are spans of the text as well).
     prompt : callable, optional
         Text → prompt; the task's own by default.
+    dialogue : str
+        Whether the questions of a dialogue see each other, `sequential`, or not, `independent`.
     """
+    if task.questions():
+        from helpers.dialogue import predict_dialogues
+
+        return predict_dialogues(model, tokenizer, task, texts, constraint, max_new_tokens, batch_size, progress,
+                                 sequential=dialogue == "sequential")
     grammars = None if constraint == "free" else [task.grammar(text, constraint) for text in texts]
     generations = generate(model, tokenizer, [(prompt or task.prompt)(text) for text in texts], max_new_tokens,
                            batch_size, grammars, prefix, progress)
-    cut = [row for row, generation in enumerate(generations) if generation.truncated] if grammars else []
-    if cut:  # a grammar promises valid output: its few unfinished rows get the room that its longest sentence needs
+    cut = [row for row, generation in enumerate(generations) if generation.truncated]
+    if cut and grammars:  # a grammar promises valid output: unfinished rows get the room that its longest sentence needs
         longer = generate(model, tokenizer, [(prompt or task.prompt)(texts[row]) for row in cut], GRAMMAR_TOKENS,
                           batch_size, [grammars[row] for row in cut], prefix)
         for row, generation in zip(cut, longer):
             generations[row] = generation
     records = []
-    for generation in generations:
+    for row, generation in enumerate(generations):
         prediction, error = task.parse_output(generation.text)
         records.append({"prediction": prediction, "raw": generation.text, "error": error,
-                        "truncated": generation.truncated,
+                        "truncated": row in cut,
                         "confidence": field_confidence(generation, tokenizer, task.fields) if prediction else None})
     return records

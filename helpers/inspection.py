@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.metrics import align, comparable, exact_match
 from helpers.tasks.base import Example, Task
-from helpers.text import word_spans
+from helpers.text import places
 
 
 def entity_spans(task: Task, example: Example, target: Any) -> list[tuple[int, int, str]]:
@@ -20,7 +20,7 @@ def entity_spans(task: Task, example: Example, target: Any) -> list[tuple[int, i
     taken: list[tuple[int, int, str]] = []
     for name, values in comparable(task, target).items():
         for value in values:
-            free = [(start, end) for start, end in word_spans(value, example.text, ignore_case=True)
+            free = [(start, end) for start, end in places(value, example.text, ignore_case=True)
                     if all(end <= low or start >= high for low, high, _ in taken)]
             if free:
                 taken.append((*free[0], name))
@@ -60,6 +60,15 @@ def _offsets(tokens: Sequence[str]) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends))
 
 
+def _written_values(task: Task, output: str) -> list[str]:
+    """Values in an output, in the order of the fields; of a dialogue, those of one answer."""
+    for name in task.questions():
+        values = task.parse_answer(name, output)[0]
+        if values is not None:
+            return values
+    return [value for values in comparable(task, task.parse_output(output)[0]).values() for value in values]
+
+
 def value_attention(task: Task, example: Example, tokens_in: Sequence[str], tokens_out: Sequence[str],
                     matrix: Any) -> tuple[list[str], list[str], np.ndarray]:
     """The part of an attention map that says where values come from: output tokens of values, input tokens of the text.
@@ -76,13 +85,13 @@ def value_attention(task: Task, example: Example, tokens_in: Sequence[str], toke
     start = prompt.find(example.text)
     columns = [at for at, (low, high) in enumerate(_offsets(tokens_in))
                if high > start and low < start + len(example.text)] if start >= 0 else list(range(len(tokens_in)))
-    places, prediction = [], task.parse_output(output)[0]
-    for value in (value for values in comparable(task, prediction).values() for value in values):
-        at = output.find(value, places[-1][1] if places else 0)
+    spots = []
+    for value in _written_values(task, output):
+        at = output.find(value, spots[-1][1] if spots else 0)
         if at >= 0:
-            places.append((at, at + len(value)))
+            spots.append((at, at + len(value)))
     rows = [at for at, (low, high) in enumerate(_offsets(tokens_out))
-            if any(low < end and high > begin for begin, end in places)] or list(range(len(tokens_out)))
+            if any(low < end and high > begin for begin, end in spots)] or list(range(len(tokens_out)))
     return [tokens_in[at] for at in columns], [tokens_out[at] for at in rows], matrix[np.ix_(rows, columns)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from helpers.encode import PROMPT, STRUCTURE
+from helpers.encode import PROMPT, STRUCTURE, attention_inputs
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Targets:
 def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool) -> Targets:
     """Run the model and keep the positions that are learnt; logits are made for these alone."""
     core = model.get_base_model() if hasattr(model, "get_base_model") else model
-    hidden = core.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    hidden = core.model(input_ids=batch["input_ids"], **attention_inputs(batch)).last_hidden_state
     fields = batch["field_ids"][:, 1:]
     learnt = batch["attention_mask"][:, 1:].bool()
     if not with_prompt:
@@ -42,8 +42,13 @@ def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool)
     return Targets(logits, batch["input_ids"][:, 1:][learnt], fields[learnt], rows)
 
 
+def answer_loss(targets: Targets) -> torch.Tensor:
+    """Mean cross-entropy of the targets: of the answers alone where the prompt is left out of them."""
+    return F.cross_entropy(targets.logits, targets.tokens)
+
+
 def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weight: float = 2.0) -> torch.Tensor:
-    """LM loss over all tokens + `entity_loss_weight` × field-weighted loss over the output.
+    """LM loss over the targets + `entity_loss_weight` × field-weighted loss over the output.
 
     L = mean(ce) + w · Σ_out(v_f · ce) / Σ_out(v_f), where v_f is the weight of the token's field and 1 for
     JSON structure.
@@ -51,7 +56,7 @@ def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weigh
     Parameters
     ----------
     targets : Targets
-        With the prompt positions.
+        With or without the prompt positions.
     field_weights : FloatTensor (fields,)
     entity_loss_weight : float
     """
@@ -102,6 +107,5 @@ def structured_loss(targets: Targets, fields: int, beta: float = 0.2, gamma: flo
         Number of fields of the task.
     beta, gamma, delta : float
     """
-    loss = F.cross_entropy(targets.logits, targets.tokens)
-    return (loss + beta * format_penalty(targets) + gamma * field_penalty(targets, fields)
+    return (answer_loss(targets) + beta * format_penalty(targets) + gamma * field_penalty(targets, fields)
             + delta * confidence_penalty(targets))

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from rapidfuzz import fuzz, process
+from scipy.optimize import linear_sum_assignment
 
 from helpers.statistics import ratio, score_ci
 from helpers.tasks.base import Example, Task, Values
@@ -23,11 +25,16 @@ SCORES: dict[str, tuple[str, str]] = {
     "exact_match": ("exact", "rows"),
     "field_accuracy": ("right", "fields"),
     "exact_f1": ("twice_hits", "values"),
+    "precision": ("hits", "predicted_values"),
+    "recall": ("hits", "gold_values"),
+    "fuzzy_f1": ("twice_fuzzy", "values"),
     "token_f1": ("token_f1", "token_pairs"),
     "presence_f1": ("twice_present", "present"),
-    "json_validity": ("valid", "rows"),
+    "empty_accuracy": ("right_empty", "empty"),
+    "json_validity": ("valid_fields", "fields"),
     "complete_fields": ("complete", "rows"),
 }
+FUZZY = 85  # least rapidfuzz ratio (0-100) of two values that count as alike
 
 
 def comparable(task: Task, target: Any) -> Values:
@@ -84,29 +91,39 @@ def token_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
     return 2 * shared / (left.total() + right.total())
 
 
+def fuzzy_hits(gold: Sequence[str], predicted: Sequence[str]) -> int:
+    """Most pairs of a gold and a predicted value that are alike (ratio of :data:`FUZZY` or more), each used once."""
+    left, right = sorted(set(gold)), sorted(set(predicted))
+    if not left or not right:
+        return 0
+    alike = process.cdist(left, right, scorer=fuzz.ratio) >= FUZZY
+    return int(alike[linear_sum_assignment(alike, maximize=True)].sum())
+
+
 def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """One line for every row and field: what was wanted, what came, and the counts behind the scores.
 
     `right` asks for the same values in the same order (the order in which people are named is part of the label);
     `hits` counts values as sets, which is what precision, recall and F1 are made from. A row whose prediction is None
-    is wrong in every field, also in those that are empty in the label, and predicts no value.
+    is wrong in every field, also in those that are empty in the label, and predicts no value; where fields are answered
+    one by one, the same holds for a field without a valid answer.
 
     Returns
     -------
     DataFrame
-        Columns id, field, gold and predicted (tuples of normalised text), valid, right (bool), hits, gold_values,
-        predicted_values (counts of distinct values), token_f1 (NaN where both sides are empty).
+        Columns id, field, gold and predicted (tuples of normalised text), valid, right (bool), hits, fuzzy_hits,
+        gold_values, predicted_values (counts of distinct values), token_f1 (NaN where both sides are empty).
     """
     lines = []
     for example, record in zip(gold, align(gold, records)):
-        valid = record["prediction"] is not None
+        failed = task.failed_fields(record)
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
         for name in task.fields:
-            left, right = wanted[name], found[name]
+            left, right, valid = wanted[name], found[name], name not in failed
             lines.append((example.id, name, left, right, valid, valid and left == right, len(set(left) & set(right)),
-                          len(set(left)), len(set(right)), token_f1(left, right)))
-    return pd.DataFrame(lines, columns=["id", "field", "gold", "predicted", "valid", "right", "hits", "gold_values",
-                                        "predicted_values", "token_f1"])
+                          fuzzy_hits(left, right), len(set(left)), len(set(right)), token_f1(left, right)))
+    return pd.DataFrame(lines, columns=["id", "field", "gold", "predicted", "valid", "right", "hits", "fuzzy_hits",
+                                        "gold_values", "predicted_values", "token_f1"])
 
 
 def _counted(results: pd.DataFrame) -> pd.DataFrame:
@@ -116,11 +133,13 @@ def _counted(results: pd.DataFrame) -> pd.DataFrame:
         "id": results["id"], "field": results["field"],
         "right": results["right"].astype(float), "fields": 1.0,
         "hits": results["hits"], "gold_values": results["gold_values"],
-        "predicted_values": results["predicted_values"],
-        "twice_hits": 2.0 * results["hits"], "values": results["gold_values"] + results["predicted_values"],
+        "predicted_values": results["predicted_values"], "empty": (~has_gold).astype(float),
+        "right_empty": (results["right"] & ~has_gold).astype(float),
+        "twice_hits": 2.0 * results["hits"], "twice_fuzzy": 2.0 * results["fuzzy_hits"],
+        "values": results["gold_values"] + results["predicted_values"],
         "token_f1": results["token_f1"].fillna(0.0), "token_pairs": (has_gold | has_predicted).astype(float),
         "twice_present": 2.0 * (has_gold & has_predicted), "present": has_gold.astype(float) + has_predicted,
-        "unfilled": (has_gold & ~has_predicted).astype(float), "valid": results["valid"].astype(float),
+        "unfilled": (has_gold & ~has_predicted).astype(float), "valid_fields": results["valid"].astype(float),
     })
 
 
@@ -130,14 +149,13 @@ def row_results(results: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The columns that :data:`SCORES` names; `exact`, `valid` and `complete` are 0 or 1. A row is complete when every
+        The columns that :data:`SCORES` names; `exact` and `complete` are 0 or 1. A row is complete when every
         field that the label fills is filled by a valid prediction, with whatever value.
     """
     rows = _counted(results).drop(columns="field").groupby("id", sort=False).sum()
     rows["rows"] = 1.0
     rows["exact"] = (rows["right"] == rows["fields"]).astype(float)
-    rows["valid"] = (rows["valid"] > 0).astype(float)
-    rows["complete"] = ((rows["unfilled"] == 0) & (rows["valid"] > 0)).astype(float)
+    rows["complete"] = ((rows["unfilled"] == 0) & (rows["valid_fields"] > 0)).astype(float)
     return rows
 
 
@@ -148,9 +166,21 @@ def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     -------
     ndarray of bool, shape (rows,)
     """
-    matches = [record["prediction"] is not None and comparable(task, example.target) == comparable(
+    matches = [not task.failed_fields(record) and comparable(task, example.target) == comparable(
         task, record["prediction"]) for example, record in zip(gold, align(gold, records))]
     return np.array(matches, dtype=bool)
+
+
+def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
+    """What each row gets: 0 or 1 for an exact match, or its share of right fields where that is not the task's headline.
+
+    Returns
+    -------
+    ndarray of float, shape (rows,)
+    """
+    if task.headline == "exact_match":
+        return exact_match(task, gold, records).astype(float)
+    return field_results(task, gold, records).groupby("id", sort=False)["right"].mean().to_numpy(float)
 
 
 def field_table(results: pd.DataFrame) -> pd.DataFrame:
@@ -176,12 +206,8 @@ def field_table(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def parse_errors(task: Task, records: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Kinds of failure among the records without a prediction, and how often each came, most frequent first."""
-    kinds: Counter[str] = Counter()
-    for record in records:
-        if record["prediction"] is None:
-            raw = record.get("raw")
-            kinds[record.get("error") or (task.parse_output(raw)[1] if raw else "no output") or "unusable"] += 1
+    """Kinds of failure among outputs (or answers) that are not valid, and how often each came, most frequent first."""
+    kinds = Counter(kind for record in records for kind in task.error_kinds(record))
     return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.metrics import align, comparable, exact_match, field_results
+from helpers.metrics import align, comparable, exact_match, field_results, row_scores
 from helpers.statistics import proportion_ci, score_ci
 from helpers.tasks.base import Example, Task, Values
+from helpers.text import normalise, places
 
 PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"
 NORMALISATION, MISSING, INVENTED = "normalisation", "missing", "invented"
+NOTHING = "word for nothing"
 BOUNDARY, OTHER = "boundary", "other value"
-ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, WRONG_FIELD, OTHER, SUSPECT)
+ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, NOTHING, WRONG_FIELD, OTHER, SUSPECT)
 Suspects = Collection[tuple[int, str]]
 
 
@@ -69,9 +71,10 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
     -------
     str or None
         `parse`: no valid output. `suspected label error`: the label is doubtful. `normalisation`: means the same,
-        written or ordered otherwise. `wrong field`: a value that the label has in another field, or the wanted value
-        landed in one. `missing`: nothing, or too few values. `invented`: something, or too many values. `boundary`:
-        the right place with words too many or too few. `other value`: none of these.
+        written or ordered otherwise. `word for nothing`: a value that says "none" against no value. `wrong field`: a
+        value that the label has in another field, or the wanted value landed in one. `missing`: nothing, or too few
+        values. `invented`: something, or too many values. `boundary`: the right place with words too many or too few.
+        `other value`: none of these.
     """
     wanted, found = gold[name], predicted[name]
     if not valid:
@@ -82,6 +85,9 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
         return SUSPECT
     if same_values(task, name, wanted, found):
         return NORMALISATION
+    told = [[value for value in values if not task.says_nothing(value)] for values in (wanted, found)]
+    if same_values(task, name, *told):
+        return NOTHING
     lacking = [value for value in wanted if value not in found]
     extra = [value for value in found if value not in wanted]
     others = [other for other in task.fields if other != name]
@@ -144,6 +150,22 @@ def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:
     return first.sort_values(["kind", "id"])[["kind", "field", "text", "gold", "predicted"]].reset_index(drop=True)
 
 
+def values_not_in_text(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Predicted values that are neither in the label nor anywhere in the text: what the model made up.
+
+    Returns
+    -------
+    DataFrame
+        Columns id, field, value.
+    """
+    lines = []
+    for example, record in zip(gold, align(gold, records)):
+        wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
+        lines += [(example.id, name, value) for name in task.fields for value in found[name]
+                  if value not in wanted[name] and not places(value, normalise(example.text), ignore_case=True)]
+    return pd.DataFrame(lines, columns=["id", "field", "value"])
+
+
 # -- patterns ---------------------------------------------------------------------------------------------------------
 def frequent_pairs(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The commonest confusions: field, gold, predicted (text, empty where absent), count."""
@@ -185,19 +207,22 @@ def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
 
 # -- slices -----------------------------------------------------------------------------------------------------------
 def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Exact match in every slice that the task names, with Wilson 95 % intervals.
+    """Mean row score in every slice that the task names, with Wilson 95 % intervals.
+
+    Where each field of a row counts, the interval takes the fields for independent: it is a little too narrow.
 
     Returns
     -------
     DataFrame
         Columns slice, value, n (rows), score, low, high; slices in the task's order, values by name.
     """
-    lines = pd.DataFrame([(name, value, right) for example, right in zip(gold, exact_match(task, gold, records))
+    lines = pd.DataFrame([(name, value, right) for example, right in zip(gold, row_scores(task, gold, records))
                           for name, value in task.slices(example).items()], columns=["slice", "value", "right"])
+    units = 1 if task.headline == "exact_match" else len(task.fields)
     table = []
     for (name, value), group in lines.groupby(["slice", "value"], sort=True):
-        hits = int(group["right"].sum())
-        table.append((name, value, len(group), hits / len(group), *proportion_ci(hits, len(group))))
+        hits, count = round(units * group["right"].sum()), units * len(group)
+        table.append((name, value, len(group), hits / count, *proportion_ci(hits, count)))
     order = {name: at for at, name in enumerate(dict.fromkeys(lines["slice"]))}
     table.sort(key=lambda line: order[line[0]])
     return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])

@@ -135,10 +135,11 @@ def field_presence(frame: pd.DataFrame) -> Figure:
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
-def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str = "exact_match") -> Figure:
     """Loss, learning rate and validation score over training steps, one colour a variant.
 
-    `history` maps a variant to records with `step` and any of `loss`, `lr`, `val_loss` and one more `val_…` score.
+    `history` maps a variant to records with `step` and any of `loss`, `lr`, `val_loss` and `val_<score>` (or one more
+    `val_…` score).
     """
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     panels = figure.subplot_mosaic([["loss", "loss"], ["rate", "score"]])
@@ -147,7 +148,7 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
         table, colour = pd.DataFrame(list(records)), PALETTE[number % len(PALETTE)]
         label, marker = words(variant), MARKERS[number % len(MARKERS)]
         scores = [name for name in table if name.startswith("val_") and name != "val_loss"]
-        score_name = "val_exact_match" if "val_exact_match" in scores else (scores[0] if scores else score_name)
+        score_name = f"val_{score}" if f"val_{score}" in scores else (scores[0] if scores else score_name)
         for panel, column, look in (
                 ("loss", "loss", {"linewidth": 1.2, "label": label}),
                 ("loss", "val_loss", {"linestyle": "--", "marker": marker, "markersize": 4}),

@@ -11,6 +11,7 @@ import torch
 
 from helpers.config import Run, UserError
 from helpers.data import read_jsonl, write_jsonl
+from helpers.dialogue import encode_questions
 from helpers.environment import read_json
 from helpers.generate import encode_prompt, predict_texts
 from helpers.lookup import load_module
@@ -101,7 +102,8 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
     if variant in run.task.taggers:
         return with_ids(examples, tag_texts(run, model, tokenizer, texts, conventions, progress=name))
     return with_ids(examples, predict_texts(model, tokenizer, run.task, texts, constraint, run["max_new_tokens"],
-                                            run["generation_batch_size"], progress=name))
+                                            run["generation_batch_size"], progress=name,
+                                            dialogue=run.settings.get("dialogue", "independent")))
 
 
 def _predict_vote(run: Run, vote: str, examples: Sequence[Example], progress: bool) -> list[dict[str, Any]]:
@@ -144,7 +146,8 @@ def predict_base(run: Run, examples: Sequence[Example], shots: Sequence[Example]
     prefix = few_shot_prefix(run, shots)
     name = f"base, {len(shots)} shots"
     records = predict_texts(model, tokenizer, run.task, [e.text for e in examples], "free", run["max_new_tokens"],
-                            run["generation_batch_size"], prefix=prefix, progress=name)
+                            run["generation_batch_size"], prefix=prefix, progress=name,
+                            dialogue=run.settings.get("dialogue", "independent"))
     del model
     gc.collect()
     return with_ids(examples, records)
@@ -165,6 +168,8 @@ def predict_server(run: Run, examples: Sequence[Example], shots: Sequence[Exampl
     from tqdm import tqdm
 
     task = run.task
+    if task.questions():
+        return with_ids(examples, [_ask_server(run, example, base_url, model) for example in tqdm(examples, desc=model)])
     client = OpenAI(base_url=base_url, api_key=os.environ.get("LLM_API_KEY", "none"), timeout=120, max_retries=1)
     system = f"{task.description} Answer with the JSON alone. Absent values are null."
     solved = [message for shot in shots for message in (
@@ -183,10 +188,32 @@ def predict_server(run: Run, examples: Sequence[Example], shots: Sequence[Exampl
     return with_ids(examples, records)
 
 
+def _ask_server(run: Run, example: Example, base_url: str, model: str) -> dict[str, Any]:
+    """A prompted LLM's answers to the questions of a dialogue, each asked by itself."""
+    import os
+
+    from openai import OpenAI, OpenAIError
+
+    task, answers = run.task, []
+    client = OpenAI(base_url=base_url, api_key=os.environ.get("LLM_API_KEY", "none"), timeout=120, max_retries=1)
+    for name in task.questions():
+        form = {"role": "user", "content": f'{task.question(name)} Answer with {{"{name}": [values]}} alone, values as '
+                                           "written in the text, [] if there is none."}
+        try:
+            answer = client.chat.completions.create(model=model, messages=[*task.opening(example.text), form],
+                                                    temperature=0, seed=run.seed)
+        except OpenAIError as error:
+            raise UserError(f"LLM_BASE_URL={base_url}: {error}; start the server or unset LLM_BASE_URL") from None
+        text = (answer.choices[0].message.content or "").strip().removeprefix("```json").removesuffix("```")
+        answers.append(" ".join(text.split("\n")))
+    prediction, error = task.parse_output("\n".join(answers))
+    return {"prediction": prediction, "raw": "\n".join(answers), "error": error, "confidence": None}
+
+
 # -- a look inside ----------------------------------------------------------------------------------------------------
 @torch.inference_mode()
 def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], list[str], torch.Tensor]:
-    """Attention from each written token to each input token.
+    """Attention from each written token to each input token; of a dialogue, for the longest of its answers.
 
     Returns
     -------
@@ -197,8 +224,14 @@ def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], 
     """
     model, tokenizer, _ = load_variant(run, variant)
     record = predict_variant(run, variant, [example], progress=False)[0]
-    prompt = encode_prompt(tokenizer, run.task.prompt(example.text))
-    output = tokenizer(record["raw"], add_special_tokens=False)["input_ids"]
+    if run.task.questions():
+        written = record["raw"].split("\n")
+        longest = max(range(len(written)), key=lambda at: len(written[at]))
+        opening, tails = encode_questions(tokenizer, run.task, example.text)
+        prompt, text = opening + tails[longest], written[longest]
+    else:
+        prompt, text = encode_prompt(tokenizer, run.task.prompt(example.text)), record["raw"]
+    output = tokenizer(text, add_special_tokens=False)["input_ids"]
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")  # fused attention keeps no weights
     try:

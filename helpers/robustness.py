@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.metrics import exact_match
+from helpers.metrics import row_scores
 from helpers.statistics import compare, score_ci
 from helpers.tasks.base import Example, Task
 
@@ -41,7 +41,7 @@ def sample_rows(examples: Sequence[Example], limit: int, seed: int) -> list[Exam
 
 def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[dict[str, Any]],
                      predict: Callable[[list[Example]], Records], seed: int) -> pd.DataFrame:
-    """Exact match on perturbed inputs, against the same rows unperturbed.
+    """Mean row score on perturbed inputs, against the same rows unperturbed.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[di
     Returns
     -------
     DataFrame
-        Index perturbation; columns n (rows it fits), clean, score (exact match before and after), low, high (95 % of
+        Index perturbation; columns n (rows it fits), clean, score (before and after), low, high (95 % of
         score), difference (score − clean), difference_low, difference_high (paired 95 %), p (paired permutation).
     """
     by_id, rows = {record["id"]: record for record in clean}, {row.id: row for row in examples}
@@ -64,8 +64,8 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[di
     for name, changed in tqdm(perturb(task, examples, seed).items(), desc="perturbations", unit="kind"):
         if not changed:
             continue
-        before = exact_match(task, [rows[row.id] for row in changed], [by_id[row.id] for row in changed])
-        after = exact_match(task, changed, predict(changed))
+        before = row_scores(task, [rows[row.id] for row in changed], [by_id[row.id] for row in changed])
+        after = row_scores(task, changed, predict(changed))
         result = compare(after, before, seed=seed)
         lines[name] = (len(changed), result["right"], result["left"], *score_ci(after, seed=seed),
                        result["difference"], result["low"], result["high"], result["p_permutation"])

@@ -13,7 +13,7 @@ from rapidfuzz import fuzz, process
 
 from helpers.config import Run, UserError
 from helpers.data import PARTS, write_jsonl
-from helpers.tasks.base import Example
+from helpers.tasks.base import Example, Task
 from helpers.text import normalise
 
 NEAR = 90
@@ -22,7 +22,6 @@ NEAR = 90
 On 554 public calendar rows the most similar pairs reach 87 and are different events in one phrasing ("Yoga class at the
 studio …", "Photography class at the studio …"); a changed letter, mark or space in a text of 50 characters gives 98.
 """
-SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
 _BLOCK = 512
 
 
@@ -190,7 +189,7 @@ def alike_rows(examples: Sequence[Example]) -> list[list[Example]]:
     return list(groups.values())
 
 
-def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
+def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
                   ) -> dict[str, list[Example]]:
     """Split at random so that alike rows, siblings too, land in one part.
 
@@ -260,8 +259,8 @@ class Splits:
 def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     """Parts for training and evaluation from a loaded source.
 
-    An unsplit source is cleared of repeats and split 70/15/15 by wording. Given parts keep their evaluation rows whole
-    (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
+    An unsplit source is cleared of repeats and split by wording, in the task's shares. Given parts keep their
+    evaluation rows whole (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
 
     Parameters
     ----------
@@ -280,9 +279,9 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     if "all" in source:
         rows = run.rng("max_rows").sample(source["all"], min(limit or len(source["all"]), len(source["all"])))
         rows = sorted(rows, key=lambda example: example.id)
-        before = plain_split(rows, run.rng("plain split"))
+        before = plain_split(rows, run.rng("plain split"), run.task.sample_shares)
         rows, removed = deduplicate(rows)
-        parts = grouped_split(rows, run.rng("split"))
+        parts = grouped_split(rows, run.rng("split"), run.task.sample_shares)
     else:
         before = {part: list(source[part]) for part in PARTS if part in source}
         before["train"] = before["train"][:limit]
@@ -303,11 +302,12 @@ def open_rows(source: dict[str, list[Example]], parts: dict[str, list[Example]])
     return [example for example in source["all"] if example.id not in held_out]
 
 
-def plain_split(examples: list[Example], rng: random.Random) -> dict[str, list[Example]]:
-    """The plain 70/15/15 split that takes no notice of likeness: what the audit compares with."""
+def plain_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
+                ) -> dict[str, list[Example]]:
+    """The plain split by the same shares that takes no notice of likeness: what the audit compares with."""
     rows = list(examples)
     rng.shuffle(rows)
-    ends = [round(len(rows) * share) for share in (SHARES["train"], SHARES["train"] + SHARES["validation"])]
+    ends = [round(len(rows) * share) for share in (shares["train"], shares["train"] + shares["validation"])]
     return {"train": rows[:ends[0]], "validation": rows[ends[0]:ends[1]], "test": rows[ends[1]:]}
 
 

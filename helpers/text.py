@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import random
 import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -73,6 +74,7 @@ def word_units(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(units)
 
 
+@lru_cache(maxsize=256)
 def _starts(text: str) -> set[int]:
     starts = set()
     for start, end in word_units(text):
@@ -94,6 +96,7 @@ def _abbreviated(text: str, start: int, end: int) -> bool:
     return len(unit) == 1 or "." in unit or unit in ABBREVIATIONS or (following[:1] == " " and following[1:].islower())
 
 
+@lru_cache(maxsize=256)
 def _ends(text: str) -> set[int]:
     ends = set()
     for start, end in word_units(text):
@@ -131,6 +134,14 @@ def word_spans(value: str, text: str, ignore_case: bool = False) -> list[tuple[i
 def is_word_span(value: str, text: str, ignore_case: bool = False) -> bool:
     """Whether `value` is a contiguous piece of `text` that begins and ends with whole words."""
     return bool(word_spans(value, text, ignore_case))
+
+
+def places(value: str, text: str, ignore_case: bool = False) -> list[tuple[int, int]]:
+    """As :func:`word_spans`, but a value may be a whole sentence with the mark that ends it."""
+    found = word_spans(value, text, ignore_case)
+    if found or value[-1:] not in (".", "!", "?"):
+        return found
+    return [(start, end + 1) for start, end in word_spans(value[:-1], text, ignore_case) if text[end:end + 1] == value[-1]]
 
 
 def _bracket_stack(passed: str, open_: str = "") -> str | None:
@@ -258,3 +269,12 @@ def span_terminal(
         # an opened bracket that never closes leaves nothing to match: a terminal must still be defined
         lines.append(f"{terminal}: {' | '.join(options) or NOTHING}")
     return lines + [f"{name}: {' | '.join(heads)}"] if heads else []
+
+
+def typo(word: str, rng: random.Random) -> str:
+    """Two neighbouring inner letters exchanged, or one left out or doubled; short words stay."""
+    if len(word) < 4 or not word.isalpha():
+        return word
+    at = rng.randrange(1, len(word) - 2)
+    swapped = word[:at] + word[at + 1] + word[at] + word[at + 2:]
+    return rng.choice((swapped, word[:at] + word[at + 1:], word[:at] + word[at] + word[at:]))

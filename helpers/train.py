@@ -20,13 +20,14 @@ import torch
 from tqdm import tqdm
 
 from helpers.config import ROOT, Run, UserError
-from helpers.encode import Encoded, collate, encode_example, length_batches
+from helpers.encode import Encoded, collate, encode_conversation, encode_example, length_batches
 from helpers.environment import read_json, seed_everything, timed, write_json
 from helpers.generate import predict_texts
-from helpers.losses import Targets, entity_loss, next_token_targets, structured_loss
+from helpers.losses import Targets, answer_loss, entity_loss, next_token_targets, structured_loss
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, base_files, count_parameters, device_of, folder_megabytes, load_base, load_tokenizer)
 from helpers.tasks import Example
+from helpers.train_log import curve_writer
 
 
 @dataclass
@@ -37,12 +38,12 @@ class FitResult:
     ----------
     variant : str
     history : list of dict
-        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss` and `val_exact_match` or
-        `val_f1`.
+        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss` and the scores of :func:`exact_scores`,
+        or `val_` with the headline of a task whose trainers are its own.
     parameters : dict
         `trainable` and `total`.
     best_score, best_step
-        Validation score of the kept checkpoint and its step.
+        The task's headline score of the kept checkpoint on validation, and its step.
     note : str
         What the reader should know, e.g. why 4 bits were not used.
     """
@@ -124,13 +125,16 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
 def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
     names = ("encode", "losses", "constrain", "generate", "kv_cache", "models", "train", "train_trl", "train_tagger",
-             "tagging", "encoder", "text")
+             "tagging", "encoder", "text", "chat", "dialogue", "block_decoding")
     shared = [ROOT / "helpers" / f"{name}.py" for name in (*names, *run.task.training_modules)]
     return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 
 
 def encode_rows(run: Run, tokenizer, rows: list[Example]) -> list[Encoded]:
-    """Training sequences of the rows.
+    """Training sequences of the rows; for a dialogue the whole chat of each.
+
+    Where questions see each other (setting `dialogue`), made rows ask them in an order of their own, so that a model
+    learns to answer any question first.
 
     Raises
     ------
@@ -138,8 +142,12 @@ def encode_rows(run: Run, tokenizer, rows: list[Example]) -> list[Encoded]:
         If a sequence is longer than `max_length`: nothing is cut silently.
     """
     task = run.task
-    encoded = [encode_example(tokenizer, task.prompt(row.text), task.completion(row.target), task.fields)
-               for row in rows]
+    if task.questions():
+        encoded = [encode_conversation(tokenizer, task, row, question_order(run, row),
+                                       run["dialogue"] == "independent") for row in rows]
+    else:
+        encoded = [encode_example(tokenizer, task.prompt(row.text), task.completion(row.target), task.fields)
+                   for row in rows]
     longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
     if len(encoded[longest]) > run["max_length"]:
         raise UserError(f"row {rows[longest].id} has {len(encoded[longest])} tokens, more than max_length="
@@ -147,21 +155,33 @@ def encode_rows(run: Run, tokenizer, rows: list[Example]) -> list[Encoded]:
     return encoded
 
 
+def question_order(run: Run, row: Example) -> list[str]:
+    """Order in which a row asks its questions: the task's own for gold rows and wherever no question sees another."""
+    order = list(run.task.questions())
+    if run["dialogue"] == "sequential" and row.origin != "gold":
+        run.rng("question order", row.id, row.origin).shuffle(order)
+    return order
+
+
 def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[str, float]:
-    """Exact match and field accuracy of greedy, source-constrained decoding on (some of) the validation rows."""
+    """Scores of greedy decoding with the constraint `score_constraint` on (some of) the validation rows."""
     rows = rows[:run["score_rows"] or None]
     records = predict_texts(model, tokenizer, run.task, [row.text for row in rows], run["score_constraint"],
-                            run["max_new_tokens"], run["generation_batch_size"])
+                            run["max_new_tokens"], run["generation_batch_size"],
+                            dialogue=run.settings.get("dialogue", "independent"))
     return exact_scores(run.task, rows, records)
 
 
 def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> dict[str, float]:
-    """Exact match and field accuracy of prediction records, as the training history holds them."""
+    """Exact match, field accuracy and F1 over values of prediction records, as the training history holds them."""
     gold = [task.values(row.target) for row in rows]
     found = [task.values(record["prediction"]) for record in records]
     right = [[g[name] == f[name] for name in task.fields] for g, f in zip(gold, found)]
+    pairs = [(set(g[name]), set(f[name])) for g, f in zip(gold, found) for name in task.fields]
+    values = sum(len(wanted) + len(got) for wanted, got in pairs)
     return {"val_exact_match": sum(map(all, right)) / len(rows),
-            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(task.fields)}
+            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(task.fields),
+            "val_exact_f1": 2 * sum(len(wanted & got) for wanted, got in pairs) / values if values else 1.0}
 
 
 def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> None:
@@ -187,8 +207,18 @@ def warm_restarts(optimizer, period: int, warmup: int) -> torch.optim.lr_schedul
     return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
 
 
+def fit_answer_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+    """Full fine-tuning with the plain loss on the answers."""
+    tokenizer, model = load_tokenizer(run), load_base(run, dtype=torch.float32)
+    return training_loop(run, variant, model, tokenizer, train, validation, folder, answer_loss, with_prompt=False)
+
+
 def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
-    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`)."""
+    """Full fine-tuning with the entity-weighted loss (:func:`helpers.losses.entity_loss`).
+
+    Setting `learn_prompt` says whether its first term counts the prompt too. A base that was never trained to write what
+    it is given, such as the embedded one, would spend its weights on that.
+    """
     own = variant_settings(run, variant)
     tokenizer, model = load_tokenizer(run), load_base(run, dtype=torch.float32)
     weights = torch.tensor([run.task.field_weights.get(name, 1.0) for name in run.task.fields], device=model.device)
@@ -196,7 +226,8 @@ def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: li
     def loss(targets: Targets) -> torch.Tensor:
         return entity_loss(targets, weights, own["entity_loss_weight"])
 
-    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss, with_prompt=True)
+    return training_loop(run, variant, model, tokenizer, train, validation, folder, loss,
+                         with_prompt=own["learn_prompt"])
 
 
 def fit_structured_loss(run: Run, variant: str, train: list[Example], validation: list[Example],
@@ -229,8 +260,6 @@ class LoopState:
 def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example], validation: list[Example],
                   folder: Path, loss_function: Callable[[Targets], torch.Tensor], with_prompt: bool) -> FitResult:
     """AdamW, cosine schedule with warm restarts, accumulation, clipping; a checkpoint after each epoch."""
-    from torch.utils.tensorboard import SummaryWriter
-
     own = variant_settings(run, variant)
     rows, held_out = encode_rows(run, tokenizer, train), encode_rows(run, tokenizer, validation)
     optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"], betas=(0.9, 0.98))
@@ -241,7 +270,7 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
     if (folder / "resume.pt").exists():
         state = resume_loop(folder / "resume.pt", model, optimizer)
         _set_step(schedule, optimizer, state.step)
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
+    writer = curve_writer(run, variant, folder, state.step)
     parameters = count_parameters(model)
     chosen = device_of(run.profile)
     autocast = torch.autocast(chosen.device, dtype=chosen.dtype, enabled=chosen.dtype != torch.float32)
@@ -280,7 +309,7 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
             bar.update()
         state.epoch += 1
         _evaluate(run, model, tokenizer, held_out, validation, loss_function, with_prompt, state, folder, writer)
-        bar.set_postfix(exact_match=f"{state.history[-1]['val_exact_match']:.3f}")
+        bar.set_postfix({run.task.headline: f"{state.history[-1][f'val_{run.task.headline}']:.3f}"})
         save_loop(folder / "resume.pt", model, optimizer, state)
     bar.close()
     writer.close()
@@ -307,10 +336,11 @@ def _evaluate(run: Run, model, tokenizer, held_out, validation, loss_function, w
     state.history[-1].update(val_loss=loss, **score)
     for name, value in {"val_loss": loss, **score}.items():
         writer.add_scalar(f"validation/{name}", value, state.step)
-    better = (score["val_exact_match"], -loss) > (state.best_score, -state.best_loss)
+    headline = score[f"val_{run.task.headline}"]
+    better = (headline, -loss) > (state.best_score, -state.best_loss)
     state.bad = 0 if better else state.bad + 1
     if better:
-        state.best_score, state.best_loss, state.best_step = score["val_exact_match"], loss, state.step
+        state.best_score, state.best_loss, state.best_step = headline, loss, state.step
         model.save_pretrained(folder / "best", safe_serialization=True)
 
 

@@ -12,10 +12,12 @@ from transformers import EarlyStoppingCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from helpers.config import Run
+from helpers.encode import IGNORE, Encoded, attention_inputs, collate
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, count_parameters, device_of, four_bit_problem, load_base, load_tokenizer)
 from helpers.tasks import Example
 from helpers.train import FitResult, check_finite, encode_rows, validation_score, variant_settings
+from helpers.train_log import report_to
 
 
 class ScoredSFTTrainer(SFTTrainer):
@@ -39,8 +41,8 @@ class ScoredSFTTrainer(SFTTrainer):
         output = super().evaluation_loop(*args, **kwargs)
         run, _, rows = self.study
         score = validation_score(run, self.model, self.processing_class, rows)
-        # the loss breaks ties between checkpoints of equal exact match
-        score["val_score"] = score["val_exact_match"] - 1e-4 * min(output.metrics["eval_loss"], 100.0)
+        # the loss breaks ties between checkpoints of equal score
+        score["val_score"] = score[f"val_{run.task.headline}"] - 1e-4 * min(output.metrics["eval_loss"], 100.0)
         output.metrics.update({f"eval_{name}": value for name, value in score.items()})
         return output
 
@@ -73,14 +75,30 @@ def fit_sft_4bit(run: Run, variant: str, train: list[Example], validation: list[
 
 def _dataset(run: Run, tokenizer, rows: list[Example]) -> Dataset:
     encoded = encode_rows(run, tokenizer, rows)
-    return Dataset.from_dict({"input_ids": [item.input_ids for item in encoded],
-                              "labels": [item.labels for item in encoded],
-                              "length": [len(item) for item in encoded]})
+    columns = {"input_ids": [item.input_ids for item in encoded], "labels": [item.labels for item in encoded],
+               "length": [len(item) for item in encoded]}
+    if encoded[0].blocks:
+        columns["blocks"] = [item.blocks for item in encoded]
+    return Dataset.from_dict(columns)
+
+
+class BlockCollator:
+    """Pads rows whose questions do not see each other and adds the mask that keeps them apart."""
+
+    def __init__(self, pad: int):
+        self.pad = pad
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        encoded = [Encoded(row["input_ids"], row["labels"], row["blocks"]) for row in rows]
+        batch = collate(encoded, self.pad)
+        labels = batch["field_ids"].masked_fill(batch["attention_mask"] == 0, IGNORE)
+        return {"input_ids": batch["input_ids"], "labels": labels, **attention_inputs(batch)}
 
 
 def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
     """TRL's configuration of a variant: batches by length, checkpoints and scores once an epoch."""
     own, chosen = variant_settings(run, variant), device_of(run.profile)
+    independent = run.settings.get("dialogue") == "independent"  # such rows have a column that no model takes
     on_cpu = chosen.device == "cpu"
     return SFTConfig(
         output_dir=str(folder / "trainer"), num_train_epochs=own["epochs"], learning_rate=own["learning_rate"],
@@ -92,8 +110,9 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
         train_sampling_strategy="group_by_length", length_column_name="length",
         eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
-        logging_steps=1, logging_nan_inf_filter=False, report_to=["tensorboard"], seed=run.seed, data_seed=run.seed,
-        dataloader_num_workers=0, dataloader_pin_memory=not on_cpu, optim="adamw_torch")
+        logging_steps=1, logging_nan_inf_filter=False, report_to=[report_to(run)],
+        seed=run.seed, data_seed=run.seed, remove_unused_columns=not independent, dataloader_num_workers=0,
+        dataloader_pin_memory=not on_cpu, optim="adamw_torch")
 
 
 def _fit(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path,
@@ -106,9 +125,11 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
         base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=device_of(run.profile).device != "cpu")
     model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
+    rows = _dataset(run, tokenizer, train)
     trainer = ScoredSFTTrainer(
-        model=model, args=sft_config(run, variant, folder), processing_class=tokenizer,
-        train_dataset=_dataset(run, tokenizer, train), eval_dataset=_dataset(run, tokenizer, validation),
+        model=model, args=sft_config(run, variant, folder), processing_class=tokenizer, train_dataset=rows,
+        eval_dataset=_dataset(run, tokenizer, validation),
+        data_collator=BlockCollator(tokenizer.pad_token_id) if "blocks" in rows.column_names else None,
         callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant)],
         study=(run, variant, validation))
     for parameter in trainer.model.parameters():
@@ -118,7 +139,8 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
     trainer.model.save_pretrained(folder / "best")
     history = history_of(trainer.state.log_history)
     best_step = trainer.state.best_global_step or trainer.state.global_step
-    best = next((r["val_exact_match"] for r in history if r["step"] == best_step and "val_exact_match" in r), 0.0)
+    headline = f"val_{run.task.headline}"
+    best = next((r[headline] for r in history if r["step"] == best_step and headline in r), 0.0)
     return FitResult(variant, history, parameters, best, best_step)
 
 
@@ -135,7 +157,8 @@ def last_checkpoint(folder: Path) -> str | None:
 def history_of(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The Trainer's log as one record a step in the names of :class:`helpers.train.FitResult`."""
     names = {"loss": "loss", "learning_rate": "lr", "eval_loss": "val_loss",
-             "eval_val_exact_match": "val_exact_match", "eval_val_field_accuracy": "val_field_accuracy"}
+             "eval_val_exact_match": "val_exact_match", "eval_val_field_accuracy": "val_field_accuracy",
+             "eval_val_exact_f1": "val_exact_f1"}
     records: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         known = {names[key]: value for key, value in entry.items() if key in names and math.isfinite(value)}

@@ -26,8 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class SmokeRun:
-    """One whole run of the calendar task in the smoke profile."""
+    """One whole run of a task in the smoke profile."""
 
+    task: str
     out: Path
     status: int
     seconds: float
@@ -35,8 +36,8 @@ class SmokeRun:
 
     @property
     def artifacts(self) -> Path:
-        """`artifacts/calendar` of the run."""
-        return self.out / "artifacts" / "calendar"
+        """`artifacts/<task>` of the run."""
+        return self.out / "artifacts" / self.task
 
 
 def run_study(*arguments: object) -> tuple[int, float, str]:
@@ -47,10 +48,20 @@ def run_study(*arguments: object) -> tuple[int, float, str]:
     return done.returncode, time.monotonic() - started, done.stdout
 
 
+def run_smoke(task: str, out: Path) -> SmokeRun:
+    """A task's notebooks and report in the smoke profile."""
+    return SmokeRun(task, out, *run_study(task, "--profile", "smoke", "--out", out))
+
+
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
     """All notebooks and the report, run once for every test that looks at what a run leaves."""
     if not list((ROOT / "notebooks").glob("06_*.ipynb")):
         pytest.skip("the notebooks are not complete yet: notebooks/06_* is missing")
-    out = tmp_path_factory.mktemp("smoke")
-    return SmokeRun(out, *run_study("calendar", "--profile", "smoke", "--out", out))
+    return run_smoke("calendar", tmp_path_factory.mktemp("smoke"))
+
+
+@pytest.fixture(scope="session")
+def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
+    """The same of the crime task."""
+    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"))

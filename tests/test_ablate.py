@@ -292,7 +292,7 @@ def test_what_changes_a_result_changes_its_key(tmp_path):
 
 def test_a_trainer_of_the_configuration_takes_the_place_of_the_variants_own(tmp_path):
     split = Split("fold 1", tuple(read_pool(sample_run(tmp_path)).rows[:6]), (), ())
-    one = Configuration("plain", WRITER, trainer="helpers.ablation_losses:fit_answer_loss")
+    one = Configuration("plain", WRITER, trainer="helpers.train:fit_answer_loss")
     own = cell_run(sample_run(tmp_path), Cell(one, split, 7, "k"), tmp_path / "cell")
     assert own.task.trainers[WRITER] == one.trainer and own.seed == 7
     assert get_task("calendar").trainers[WRITER] != one.trainer

@@ -80,7 +80,7 @@ def test_unreachable_server_is_one_clear_line(run, monkeypatch):
 def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
     write_predictions(run, "llm", [{"id": 0, "prediction": None, "raw": ""}])
-    for name in baselines.available():
+    for name in baselines.available(run):
         baselines.run_baseline(run, name, run.load("validation"))
     baselines.predict_scored(run)
     left = {path.stem for path in run.path("predictions", "x").parent.glob("*.jsonl")}

@@ -62,6 +62,21 @@ def test_second_smoke_run_skips_every_stage_and_changes_nothing(smoke_run: Smoke
     assert state() == before
 
 
+@pytest.mark.whole_run
+def test_smoke_run_of_crime_reports_keeps_to_its_time_and_answers_every_question(crime_smoke_run: SmokeRun):
+    run = crime_smoke_run
+    assert run.status == 0 and run.seconds < MINUTES * 60, run.output
+    metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["task"] == "crime" and {"full", "full@free", "lora", "qlora", "rules"} <= set(metrics["variants"])
+    assert all(metrics["variants"][name]["json_validity"] == 1 for name in ("full", "lora", "qlora", "full@schema"))
+    assert 0 < metrics["variants"]["full"]["token_accuracy"] < 1
+    scored = (run.artifacts / "splits" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in (run.artifacts / "predictions" / "full.jsonl").read_text("utf-8").splitlines()]
+    assert [row["id"] for row in rows] == [json.loads(line)["id"] for line in scored]
+    assert all(row["raw"].count("\n") == 17 and len(row["prediction"]) == 18 for row in rows)
+    assert (run.out / "report" / "crime.html").stat().st_size > 1000
+
+
 # -- form -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stored_without_outputs(path: Path):

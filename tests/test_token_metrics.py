@@ -112,7 +112,7 @@ def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
     majority = baselines.run_baseline(run, "majority", run.load("validation"))
     assert majority["f1"] == 0 < majority["accuracy"] < 1
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
-    assert baselines.baseline_names(TASK) == ("majority", "patterns", "dictionary", "untuned")
+    assert baselines.available(run) == ("majority", "patterns", "dictionary", "untuned")
     assert baselines.run_baseline(run, "patterns", run.load("validation"))["precision"] == 1
 
 
@@ -129,7 +129,7 @@ def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
 
     monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
     monkeypatch.setattr(predict, "predict_server", answer)
-    assert baselines.baseline_names(TASK)[-1] == "llm"
+    assert baselines.available(run)[-1] == "llm"
     scores = baselines.run_baseline(run, "llm", GOLD)
     assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1
     kept = predict.read_predictions(run, "llm", "validation")

@@ -206,3 +206,22 @@ def test_another_base_model_trains_anew(base, tmp_path, monkeypatch):
     monkeypatch.setattr(train_module, "training_loop", lambda *a, **k: pytest.fail("trained again"))
     with pytest.raises(pytest.fail.Exception):
         fit(run, "full_entity_loss", examples(), examples()[:4])
+
+
+@pytest.mark.parametrize("learn_prompt", [False, True])
+def test_the_prompt_is_a_target_only_where_the_setting_says_so(base, tmp_path, monkeypatch, learn_prompt):
+    from helpers import train
+    from helpers.encode import PROMPT
+
+    seen = []
+
+    def watched(*arguments):
+        targets = next_token_targets(*arguments)
+        seen.append(bool((targets.fields == PROMPT).any()))
+        return targets
+
+    next_token_targets = train.next_token_targets
+    monkeypatch.setattr(train, "next_token_targets", watched)
+    run = make_run(base, tmp_path, "full_entity_loss", epochs=1, learn_prompt=learn_prompt)
+    fit(run, "full_entity_loss", examples(), examples()[:4])
+    assert seen and set(seen) == {learn_prompt}

@@ -25,4 +25,4 @@ def get_task(name: str | Task) -> Task:
     except ModuleNotFoundError as error:
         if error.name != f"helpers.tasks.{name}":
             raise
-        raise UserError(f"task {name!r} is not part of this version yet: choose calendar") from None
+        raise UserError(f"task {name!r} is not part of this version yet: choose calendar or crime") from None

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
 Values = dict[str, tuple[str, ...]]
+Message = dict[str, str]  # one turn of a chat: `role` and `content`
+# headline score → its name, and the name of what a row adds to it
+HEADLINES = {"exact_match": ("exact match", "exact match"), "exact_f1": ("value F1", "share of right answers")}
 
 
 @dataclass(frozen=True)
@@ -143,6 +146,11 @@ class Task(ABC):
         File in `data/<name>/` that holds the sample, one JSON row a line or in one of the task's other formats.
     suffixes : tuple of str
         Endings of files in other formats than JSONL that :meth:`rows_of_file` reads.
+    sample_shares : dict
+        Share of the sample that each part gets; the first part takes what the others have no room for.
+    headline : str
+        The score that chooses between checkpoints and variants, one of :data:`HEADLINES`. With `exact_match` a row is
+        right or wrong as a whole (:func:`helpers.metrics.row_scores`), else each of its fields counts.
     decodings : tuple of str
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
     taggers : frozenset of str
@@ -157,6 +165,10 @@ class Task(ABC):
         Module with `score` and `intervals`, as :mod:`helpers.metrics` has them.
     training_modules : tuple of str
         Modules of `helpers` that decide how the task's own variants come out.
+    variant_notes : dict
+        Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
+    scoring_note, equivalence_note : str
+        How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
     public_train : str
@@ -178,16 +190,31 @@ class Task(ABC):
     published: list[dict[str, Any]] = []
     sample_file: str
     suffixes: tuple[str, ...] = ()
+    sample_shares: dict[str, float] = {"train": 0.70, "validation": 0.15, "test": 0.15}
+    headline: str = "exact_match"
     decodings: tuple[str, ...] = ("free", "schema", "source")
     taggers: frozenset[str] = frozenset()
     predictors: dict[str, str] = {}
     baselines: dict[str, str] = {}
     metrics: str = "helpers.metrics"
     training_modules: tuple[str, ...] = ()
+    variant_notes: dict[str, tuple[str, str, str, str]] = {}
+    scoring_note: str = ""
+    equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
     public_train: str = ""
     public_licence: str = ""
     public_citation: str = ""
+
+    @property
+    def headline_words(self) -> str:
+        """The headline score as prose names it."""
+        return HEADLINES[self.headline][0]
+
+    @property
+    def row_words(self) -> str:
+        """The score of a row as prose names it."""
+        return HEADLINES[self.headline][1]
 
     # -- settings -----------------------------------------------------------------------------------------------
     @abstractmethod
@@ -212,6 +239,10 @@ class Task(ABC):
     def rows_of_file(self, suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
         """Rows of a file with one of :attr:`suffixes`: (line, from 1; the row, or the reason why there is none)."""
         raise NotImplementedError(f"task {self.name!r} has no other format than JSONL")
+
+    def row_parts(self, row: dict[str, Any]) -> dict[str, Any]:
+        """What of a row of the input files is compared to tell what the canonical form changed."""
+        return row
 
     def example_from_json(self, record: dict[str, Any]) -> Example:
         """Inverse of :meth:`example_to_json`."""
@@ -247,6 +278,10 @@ class Task(ABC):
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
         return left == right
 
+    def says_nothing(self, value: str) -> bool:
+        """Whether a value only says that there is none ("not provided")."""
+        return False
+
     # -- generation ---------------------------------------------------------------------------------------------
     @abstractmethod
     def prompt(self, text: str) -> str:
@@ -263,6 +298,24 @@ class Task(ABC):
     @abstractmethod
     def grammar(self, text: str, constraint: str) -> str:
         """A llguidance grammar (Lark syntax) for `constraint` in `schema`, `source`."""
+
+    def questions(self) -> tuple[str, ...]:
+        """Fields in the order in which a dialogue asks for them; none where one prompt asks for all of them.
+
+        Tasks that ask are :class:`helpers.tasks.dialogue.DialogueTask`.
+        """
+        return ()
+
+    def failed_fields(self, record: dict[str, Any]) -> frozenset[str]:
+        """Fields of a prediction record for which nothing valid came out of the model."""
+        return frozenset(self.fields if record["prediction"] is None else ())
+
+    def error_kinds(self, record: dict[str, Any]) -> list[str]:
+        """Kind of each failure in a prediction record: one for an output that could not be parsed."""
+        if record["prediction"] is not None:
+            return []
+        raw = record.get("raw")
+        return [record.get("error") or (self.parse_output(raw)[1] if raw else "no output") or "unusable"]
 
     # -- tagging ------------------------------------------------------------------------------------------------
     def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, Validati
 
 from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
 from helpers.tasks.calendar_grammar import grammar
+from helpers.tasks.calendar_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.calendar_text import (
     FIELDS,
     Conventions,
@@ -121,7 +122,8 @@ def training_settings(profile: str) -> dict[str, Any]:
         "patience": 3, "restarts": 1, "gold_repeats": 1, "made_rows": 0 if gpu else 450,
     }
     variants = {
-        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0},
+        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0,
+                             "learn_prompt": gpu},
         "lora": {**shared, "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "attention"},
         "lora_structured_loss": {**shared, "made_rows": 0, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
@@ -150,6 +152,7 @@ class Calendar(Task):
     votes = {"vote": ("tagger", "full_entity_loss", "rules")}
     taggers = frozenset({"tagger"})
     field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
+    variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "events.jsonl"
     public_files = (PublicFile(
         name="event_text_mapping.jsonl", size=222565,

@@ -18,7 +18,6 @@ MADE = {
 ENDS = ("no made rows", "both")
 COSTLY = ("lora_structured_loss", "qlora")
 """Left out of folds and seeds, whose hours are better spent on other questions; the losses have an ablation of their own."""
-LOSSES = "helpers.ablation_losses"
 
 
 def ablations(profile: str, defaults: dict[str, Any], systems: tuple[str, ...]) -> dict[str, Ablation]:
@@ -60,10 +59,12 @@ def ablations(profile: str, defaults: dict[str, Any], systems: tuple[str, ...]) 
 def _losses(smoke: bool) -> tuple[Configuration, ...]:
     plain = "next token, answer"
     found = (
-        Configuration(plain, WRITER, trainer=f"{LOSSES}:fit_answer_loss"),
-        Configuration("next token, prompt and answer", WRITER, {f"{WRITER}.entity_loss_weight": 0.0}, against=plain),
+        Configuration(plain, WRITER, trainer="helpers.train:fit_answer_loss"),
+        Configuration("next token, prompt and answer", WRITER, {f"{WRITER}.entity_loss_weight": 0.0, f"{WRITER}.learn_prompt": True},
+                      against=plain),
         Configuration("entity-weighted", WRITER, against=plain),
-        Configuration("structured", WRITER, trainer=f"{LOSSES}:fit_full_structured_loss", against=plain),
+        Configuration("entity-weighted, prompt too", WRITER, {f"{WRITER}.learn_prompt": True}, against=plain),
+        Configuration("structured", WRITER, trainer="helpers.ablation_losses:fit_full_structured_loss", against=plain),
     )
     return (found[0], found[2]) if smoke else found
 

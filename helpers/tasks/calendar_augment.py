@@ -33,6 +33,7 @@ from helpers.tasks.calendar_pools import (
 )
 from helpers.tasks.calendar_surface import duration_minutes, spell_minutes
 from helpers.tasks.calendar_text import normalise_span
+from helpers.text import typo
 
 Augmenter = Callable[[Example, random.Random], "Example | None"]
 FIRST_DAY, LAST_DAY = datetime.date(2023, 1, 1), datetime.date(2028, 12, 31)
@@ -158,15 +159,6 @@ def _told_like(pieces: list[Piece], template: list[Piece], text: str, pools: Poo
 def _between(pieces: list[Piece], pattern: str, new: str | Callable[[re.Match], str]) -> list[Piece]:
     """The pattern replaced in the text between the values."""
     return [piece if piece.field else replace(piece, text=re.sub(pattern, new, piece.text)) for piece in pieces]
-
-
-def typo(word: str, rng: random.Random) -> str:
-    """Two neighbouring inner letters exchanged, or one left out or doubled; short words stay."""
-    if len(word) < 4 or not word.isalpha():
-        return word
-    at = rng.randrange(1, len(word) - 2)
-    swapped = word[:at] + word[at + 1] + word[at] + word[at + 2:]
-    return rng.choice((swapped, word[:at] + word[at + 1:], word[:at] + word[at] + word[at:]))
 
 
 def _style(pieces: list[Piece], pools: Pools, rng: random.Random) -> list[Piece]:

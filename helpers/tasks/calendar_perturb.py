@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from helpers.tasks.base import Example
-from helpers.tasks.calendar_augment import typo
 from helpers.tasks.calendar_pieces import Piece, join_pieces, split_pieces
 from helpers.tasks.calendar_surface import ordinal
+from helpers.text import typo
 
 _CUE = re.compile(
     r"[\s,;:–-]*(?:\b(?:scheduled|planned|set)\s+)?(?:\b(?:on|at|for|from|around|by|starting|starts|time)\b|@)?"

@@ -1,0 +1,67 @@
+"""How probable the right answers are to a model: loss, perplexity and token accuracy, before and after training."""
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+import torch
+
+from helpers.config import Run
+from helpers.encode import collate
+from helpers.environment import write_json
+from helpers.losses import next_token_targets
+from helpers.models import load_base, load_tokenizer
+from helpers.predict import load_variant, variants_trained
+from helpers.tasks import Example
+from helpers.train import encode_rows
+
+UNTRAINED = "base_zero_shot"
+BATCH = 8
+
+
+@torch.inference_mode()
+def answer_likelihood(run: Run, model, tokenizer, rows: Sequence[Example]) -> dict[str, float]:
+    """Teacher-forced scores of a model on the answers of some rows: each token is predicted from the right ones before it.
+
+    Returns
+    -------
+    dict
+        `loss` (nats a token of the answers), `perplexity` (its exponential) and `token_accuracy` (share of answer tokens
+        that are the likeliest one).
+    """
+    encoded = sorted(encode_rows(run, tokenizer, list(rows)), key=len)
+    was_training = model.training
+    model.eval()
+    loss = hits = count = 0.0
+    for start in range(0, len(encoded), BATCH):
+        batch = collate(encoded[start:start + BATCH], tokenizer.pad_token_id)
+        targets = next_token_targets(model, {name: part.to(model.device) for name, part in batch.items()}, False)
+        loss += torch.nn.functional.cross_entropy(targets.logits, targets.tokens, reduction="sum").item()
+        hits += (targets.logits.argmax(-1) == targets.tokens).sum().item()
+        count += len(targets.tokens)
+    model.train(was_training)
+    return {"loss": loss / count, "perplexity": math.exp(min(loss / count, 700.0)), "token_accuracy": hits / count}
+
+
+def measure(run: Run) -> pd.DataFrame:
+    """Likelihood of the scored rows' answers to the untuned base and to every trained variant that writes.
+
+    Also written to `likelihood.json`, from where it goes into metrics.json.
+
+    Returns
+    -------
+    DataFrame
+        Index system, columns loss, perplexity, token_accuracy.
+    """
+    rows = run.load("scored")
+    model, tokenizer = load_base(run), load_tokenizer(run)
+    found = {UNTRAINED: answer_likelihood(run, model, tokenizer, rows)}
+    del model
+    gc.collect()
+    for variant in variants_trained(run):
+        if variant not in run.task.taggers:
+            found[variant] = answer_likelihood(run, *load_variant(run, variant)[:2], rows)
+    write_json(run.path("likelihood.json"), found)
+    return pd.DataFrame.from_dict(found, orient="index").rename_axis("system")

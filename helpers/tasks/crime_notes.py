@@ -1,0 +1,22 @@
+"""What the notebooks say about the crime task alone: how its variants differ, and how its scores are to be read."""
+from __future__ import annotations
+
+VARIANT_NOTES = {
+    "full": ("all weights", "loss on the answers", "plain PyTorch loop", """
+A row is a whole chat: the report, then 18 questions with their answers. It goes through the model's own chat template in
+one sequence, and only what the assistant says is learnt, with the token that ends its turn. In this study no question sees
+another one (`dialogue=independent`): each attends to the report and to itself, at the positions it would have if it were
+asked alone. One pass over the chat thus teaches 18 separate questions, and at prediction any of them can be asked first.
+With `--set dialogue=sequential` a question sees all turns before it, as in an ordinary chat."""),
+    "lora": ("adapter on all linear layers", "loss on the answers", "TRL `SFTTrainer` + PEFT", r"""
+LoRA freezes the weights $W$ and learns a low-rank change: $W + \frac{\alpha}{r} B A$ with $A$ of $r$ rows and $B$ of $r$
+columns. Report and questions are masked, so that only the answers are learnt."""),
+    "qlora": ("adapter on all linear layers, base in 4 bits", "loss on the answers", "TRL + PEFT + bitsandbytes", """
+The frozen base is stored in 4 bits (NF4, with the scales quantised once more), the adapter stays in full precision. That is
+what makes a model of eight billion parameters fit on one card; on a small one it shows what the rounding costs. Where 4-bit
+layers do not work, plain LoRA is trained in their place, and the reason is printed."""),
+}
+SCORING_NOTE = ("An answer is a set of values: their order does not count, and field accuracy is what other studies call *set "
+                "exact match*. Exact F1, the *value F1*, decides here, since a report is rarely right in all 18 answers. "
+                "Validity is counted by answers, and an invalid answer counts as one without values.")
+EQUIVALENCE_NOTE = "“A torn glove.” and “torn glove” are one item, “Not provided” and “None identified” one statement."
