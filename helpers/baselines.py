@@ -14,6 +14,8 @@ from helpers.predict import (
 from helpers.tasks import Example, Task
 
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
+COLUMNS = {"exact_match": "exact match", "field_accuracy": "field accuracy", "exact_f1": "F1",
+           "accuracy": "token accuracy", "json_validity": "valid output"}
 
 
 def server() -> tuple[str, str] | None:
@@ -77,7 +79,7 @@ def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]])
 
 def score_rules(run: Run, rows: Sequence[Example]) -> dict[str, Any]:
     """Scores of the rules on any rows, e.g. on those they were written from."""
-    return scores(run, rows, predict_rules(run, rows))
+    return scores(run, rows, _predict(run, "rules", rows))
 
 
 def side_by_side(task: Task, example: Example, answer: Any) -> pd.DataFrame:
@@ -99,11 +101,10 @@ def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.
 
 
 def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row a baseline: the headline score with interval, exact match, field accuracy, F1, validity."""
+    """One row a baseline: the headline score with interval, and of :data:`COLUMNS` those that the task's metrics have."""
     metric = run.task.headline
     rows = {name: {run.task.headline_words: r[metric], "low": r["ci95"][metric][0], "high": r["ci95"][metric][1],
-                   "exact match": r["exact_match"], "field accuracy": r["field_accuracy"], "F1": r["exact_f1"],
-                   "valid output": r["json_validity"]} for name, r in results.items()}
+                   **{words: r[key] for key, words in COLUMNS.items() if key in r}} for name, r in results.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "system"
     return frame

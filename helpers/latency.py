@@ -137,6 +137,12 @@ def size_table(run: Run, variants: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(lines, orient="index", columns=["kept", "merged"]).rename_axis("variant")
 
 
+def teachers(run: Run) -> dict[str, str]:
+    """Student → its (first) teacher, of the task's variants."""
+    named = {name: str(run.settings.get(f"{name}.teacher", "")) for name in run.task.variants}
+    return {name: teacher.split(",")[0].strip() for name, teacher in named.items() if teacher}
+
+
 def student_speedup(table: pd.DataFrame, student: str, teacher: str, form: str = "PyTorch fp32") -> dict[str, float]:
     """How many times faster the student is than its teacher in one form, and the F1 it loses."""
     small, large = table.loc[(student, form)], table.loc[(teacher, form)]

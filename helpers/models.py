@@ -48,6 +48,15 @@ def explain_load_error(name: str, error: Exception, setting: str = "base_model")
     return UserError(f"model {name!r} could not be loaded: {way}")
 
 
+def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
+    """The run's base model without memory for its weights, and the names of the layers that adapters may change."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+    return model, {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
+
+
 def load_tokenizer(run: Run):
     """The tokenizer of the run's base model; a missing padding token becomes the end-of-text token."""
     from transformers import AutoTokenizer

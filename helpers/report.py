@@ -22,6 +22,7 @@ from helpers.config import ROOT, TASK_NAMES, Run, UserError
 from helpers.display import figure_html, words
 from helpers.document import Document, cite, frame_images, render
 from helpers.study import Study, command, manifest_tables, numbers, read_study
+from helpers.tasks import get_task
 
 TEMPLATES = Path(__file__).resolve().parent / "report_template"
 MAX_MEGABYTES = 4.0
@@ -135,7 +136,7 @@ def index_page(run: Run, documents: dict[str, Document]) -> str:
             continue
         if (run.report_dir / f"{name}.html").exists() or name in documents:
             study.document = f"{name}.html"
-        document = documents.get(name) or render(executed_notebooks(run.root, name))
+        document = documents.get(name) or render(executed_notebooks(run.root, name), get_task(name).traits)
         figures = (_score_figure(study), _cost_figure(study), _error_figure(study, document))
         study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
         studies.append(study)
@@ -174,7 +175,7 @@ def build(run: Run) -> Path:
     if not notebooks:
         raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
     try:
-        document = render(notebooks)
+        document = render(notebooks, run.task.traits)
     except ValueError as error:
         raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
     study, _ = read_study(run.root, name)

@@ -21,7 +21,7 @@ def predict_majority(run: Run, examples: Sequence[Example]) -> Records:
     return _tag_all(examples, lambda tokens: ["O"] * len(tokens))
 
 
-def predict_patterns(run: Run, examples: Sequence[Example]) -> Records:
+def predict_rules(run: Run, examples: Sequence[Example]) -> Records:
     """Error names and codes, names of systems, version numbers: no training row is read."""
     return _tag_all(examples, pattern_tags)
 

@@ -96,21 +96,25 @@ def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[st
     Returns
     -------
     DataFrame
-        Columns id, field, right (bool: the same entities at the same places, also where there are none), hits,
-        gold_values, predicted_values (numbers of entities).
+        Columns id, field, gold and predicted (tuples of the entities' words), valid, right (bool: the same entities at the
+        same places, also where there are none), hits, gold_values, predicted_values (numbers of entities).
     """
-    lines = []
-    for example, tags in zip(gold, predicted_tags(task, gold, records)):
-        wanted, found = set(spans_of(example.target.tags)), set(spans_of(tags))
+    records, lines = align(gold, records), []
+    for example, record, tags in zip(gold, records, predicted_tags(task, gold, records)):
+        words, valid = example.target.tokens, record["prediction"] is not None
+        wanted, found = spans_of(example.target.tags), spans_of(tags)
         for label in LABELS:
-            left, right = ({span for span in spans if span[2] == label} for spans in (wanted, found))
-            lines.append((example.id, label, left == right, len(left & right), len(left), len(right)))
-    return pd.DataFrame(lines, columns=["id", "field", "right", "hits", "gold_values", "predicted_values"])
+            left, right = ([span for span in spans if span[2] == label] for spans in (wanted, found))
+            texts = (tuple(" ".join(words[start:end]) for start, end, _ in spans) for spans in (left, right))
+            lines.append((example.id, label, *texts, valid, left == right, len(set(left) & set(right)),
+                          len(left), len(right)))
+    return pd.DataFrame(lines, columns=["id", "field", "gold", "predicted", "valid", "right", "hits", "gold_values",
+                                        "predicted_values"])
 
 
 def field_table(results: pd.DataFrame) -> pd.DataFrame:
     """Scores of each label, from :func:`field_results`: index field; accuracy, precision, recall, f1, support."""
-    sums = results.drop(columns="id").groupby("field", sort=False).sum()
+    sums = results.groupby("field", sort=False)[["hits", "gold_values", "predicted_values"]].sum()
     table = {"accuracy": results.groupby("field", sort=False)["right"].mean(),
              "precision": ratio(sums["hits"], sums["predicted_values"]),
              "recall": ratio(sums["hits"], sums["gold_values"]),

@@ -84,6 +84,30 @@ def confusion_matrix(task: Task, gold: Sequence[Example], records: Records) -> p
                         columns=names)
 
 
+def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int) -> pd.DataFrame:
+    """Entity F1 in every slice that the task names, with bootstrap 95 % intervals over sentences.
+
+    Returns
+    -------
+    DataFrame
+        Columns slice, value, n (sentences), score, low, high, as :func:`helpers.mistakes.slice_table` has them; slices
+        without any entity, right or wrong, are left out.
+    """
+    counts = row_counts(gold, predicted_tags(task, gold, records))[["twice_right", "gold_and_predicted"]]
+    lines: dict[tuple[str, str], list[int]] = {}
+    for at, example in enumerate(gold):
+        for pair in task.slices(example).items():
+            lines.setdefault(pair, []).append(at)
+    table = []
+    order = list(dict.fromkeys(name for name, _ in lines))
+    for name, value in sorted(lines, key=lambda pair: (order.index(pair[0]), pair[1])):
+        rows = counts.iloc[lines[name, value]]
+        if rows["gold_and_predicted"].sum():
+            table.append((name, value, len(rows), float(ratio(rows["twice_right"].sum(), rows["gold_and_predicted"].sum())),
+                          *score_ci(rows["twice_right"], rows["gold_and_predicted"], seed=seed)))
+    return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
+
+
 # -- what train had seen ----------------------------------------------------------------------------------------------
 def seen_table(task: Task, train: Sequence[Example], gold: Sequence[Example], records: Records) -> pd.DataFrame:
     """Recall of entities by what train says of their string.
@@ -171,7 +195,8 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Records,
     -------
     DataFrame
         Index perturbation; columns n (rows it fits), clean, score (F1 before and after), low, high (95 % of score),
-        difference, p (paired permutation of the number of wrong entities a sentence).
+        difference, difference_low, difference_high (paired bootstrap 95 %), p (paired permutation of the number of
+        wrong entities a sentence).
     """
     by_id, rows = {record["id"]: record for record in clean}, {row.id: row for row in examples}
     lines = {}
@@ -184,6 +209,48 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Records,
         scores = [float(ratio(one["twice_right"].sum(), one["gold_and_predicted"].sum())) for one in (before, after)]
         errors = [one["gold_and_predicted"] - one["twice_right"] for one in (before, after)]
         lines[name] = (len(changed), *scores, *score_ci(after["twice_right"], after["gold_and_predicted"], seed=seed),
-                       scores[1] - scores[0], paired_permutation_test(errors[1], errors[0], seed=seed))
-    columns = ["n", "clean", "score", "low", "high", "difference", "p"]
+                       scores[1] - scores[0], *_difference_ci(before, after, seed), paired_permutation_test(errors[1], errors[0], seed=seed))
+    columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")
+
+
+def _difference_ci(before: pd.DataFrame, after: pd.DataFrame, seed: int, resamples: int = 2000) -> tuple[float, float]:
+    """Bootstrap 95 % interval of F1 after minus F1 before, the same sentences drawn for both."""
+    drawn = np.random.default_rng(seed).integers(0, len(before), (resamples, len(before)))
+    scores = [ratio(*(one[name].to_numpy()[drawn].sum(1) for name in ("twice_right", "gold_and_predicted")))
+              for one in (before, after)]
+    low, high = np.nanpercentile(np.nan_to_num(scores[1]) - np.nan_to_num(scores[0]), [2.5, 97.5])
+    return float(low), float(high)
+
+
+# -- sentences for the notebook -----------------------------------------------------------------------------------------
+def confusion_finding(matrix: pd.DataFrame) -> str:
+    """The commonest confusion, from :func:`confusion_matrix`."""
+    wrong = matrix.where(~np.eye(len(matrix), dtype=bool), 0)
+    if not wrong.to_numpy().sum():
+        return "No token has a wrong label."
+    label, found = wrong.stack().idxmax()
+    share = wrong.loc[label].max() / matrix.loc[label].sum()
+    return (f"Most often **{label}** is taken for {found}: {wrong.loc[label, found]:,.0f} tokens, {share:.1%} of those of "
+            f"{label}. Between two entity labels {wrong.drop(index='O', columns='O').to_numpy().sum():,.0f} tokens change, "
+            f"between entity and outside {wrong['O'].sum() + wrong.loc['O'].sum():,.0f}.")
+
+
+def outcome_finding(table: pd.DataFrame) -> str:
+    """What kind of error is commonest, from :func:`outcome_table`."""
+    wrong = table.drop(columns=RIGHT).sum()
+    if not wrong.sum():
+        return "Every entity is right."
+    return (f"Of **{wrong.sum()}** wrong entities {wrong[MISSED]} are missed, {wrong[INVENTED]} invented, {wrong[BOUNDARY]} "
+            f"have the right label at wrong borders, {wrong[TYPE]} wrong labels at the right borders, and {wrong[BOTH]} are "
+            f"wrong in both. Most errors are in *{table.drop(columns=RIGHT).sum(axis=1).idxmax()}*.")
+
+
+def seen_finding(table: pd.DataFrame) -> str:
+    """What having been seen is worth, from :func:`seen_table`."""
+    seen, never = table.loc["seen with this label"], table.loc["never seen"]
+    if not seen["entities"] or not never["entities"]:
+        return "These sentences hold no entities of both kinds, seen and never seen, to compare."
+    return (f"Entities whose words train labels the same way are found in {seen['recall']:.1%} of the cases "
+            f"({seen['entities']:.0f} entities), those that train never shows in **{never['recall']:.1%}** "
+            f"({never['entities']:.0f}): the difference is what the model knows by heart.")

@@ -170,6 +170,17 @@ def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
                                            target_modules=targets, modules_to_save=["classifier"]))
 
 
+def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
+    """The run's encoder without memory for its weights, and the names of the layers that adapters may change."""
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    with torch.device("meta"):
+        model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    every = next(list(group) for group in LORA_TARGETS if names.issuperset(group))
+    return model, {"attention": every[:3], "all linear layers": every}
+
+
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
     """The tagger that a variant's settings ask for, untrained."""
     base = load_encoder(run, encoder_path(run), layout.outputs, own["dropout"])

@@ -112,8 +112,8 @@ def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
     majority = baselines.run_baseline(run, "majority", run.load("validation"))
     assert majority["f1"] == 0 < majority["accuracy"] < 1
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
-    assert baselines.available(run) == ("majority", "patterns", "dictionary", "untuned")
-    assert baselines.run_baseline(run, "patterns", run.load("validation"))["precision"] == 1
+    assert baselines.available(run) == ("majority", "rules", "dictionary", "untuned")
+    assert baselines.run_baseline(run, "rules", run.load("validation"))["precision"] == 1
 
 
 def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):

@@ -5,12 +5,16 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
 # headline score → its name, and the name of what a row adds to it
-HEADLINES = {"exact_match": ("exact match", "exact match"), "exact_f1": ("value F1", "share of right answers")}
+HEADLINES = {"exact_match": ("exact match", "exact match"), "exact_f1": ("value F1", "share of right answers"),
+             "f1": ("entity F1", "F1 by sentence")}
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,8 @@ class Task(ABC):
         Fields whose value is a piece of the input text.
     list_fields : frozenset of str
         Fields that hold several values.
+    writes : bool
+        Whether the variants are language models that write their answer; else they give each token a tag.
     variants : tuple of str
         Variants that 04 trains, in order.
     votes : dict
@@ -165,8 +171,13 @@ class Task(ABC):
         Module with `score` and `intervals`, as :mod:`helpers.metrics` has them.
     training_modules : tuple of str
         Modules of `helpers` that decide how the task's own variants come out.
+    tokenizer, adapter_layers : str
+        `module:function` of run: the tokenizer that the variants read with, and the model with the layers that may get an
+        adapter (:func:`helpers.models.adapter_layers`).
     variant_notes : dict
         Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
+    augmentation_note, baseline_note : str
+        What the task makes of its train rows, and what its own baselines are, for notebooks 02 and 03.
     scoring_note, equivalence_note : str
         How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     public_files : tuple of PublicFile
@@ -183,6 +194,7 @@ class Task(ABC):
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
+    writes: bool = True
     variants: tuple[str, ...]
     votes: dict[str, tuple[str, ...]] = {}
     trainers: dict[str, str]
@@ -198,7 +210,11 @@ class Task(ABC):
     baselines: dict[str, str] = {}
     metrics: str = "helpers.metrics"
     training_modules: tuple[str, ...] = ()
+    tokenizer: str = "helpers.models:load_tokenizer"
+    adapter_layers: str = "helpers.models:adapter_layers"
     variant_notes: dict[str, tuple[str, str, str, str]] = {}
+    augmentation_note: str = ""
+    baseline_note: str = ""
     scoring_note: str = ""
     equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
@@ -215,6 +231,18 @@ class Task(ABC):
     def row_words(self) -> str:
         """The score of a row as prose names it."""
         return HEADLINES[self.headline][1]
+
+    @property
+    def group_words(self) -> str:
+        """The score of some of the rows as prose names it: that of a row, or the headline where rows cannot be averaged."""
+        return self.row_words if self.writes else self.headline_words
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
+        found = {"writes" if self.writes else "tags", *(["asks"] if self.questions() else []),
+                 *(["votes"] if self.votes else [])}
+        return frozenset(found)
 
     # -- settings -----------------------------------------------------------------------------------------------
     @abstractmethod
@@ -281,6 +309,10 @@ class Task(ABC):
     def says_nothing(self, value: str) -> bool:
         """Whether a value only says that there is none ("not provided")."""
         return False
+
+    def shown(self, example: Example) -> str:
+        """What a variant reads and what it learns to give for it, as text."""
+        return f"{self.prompt(example.text)}\n{self.completion(example.target)}"
 
     # -- generation ---------------------------------------------------------------------------------------------
     @abstractmethod
@@ -359,6 +391,19 @@ class Task(ABC):
     def resample(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
         """Further copies of train rows that are to weigh more in training; none by default."""
         return []
+
+    def augmentation_tables(self, train: Sequence[Example], rows: Sequence[Example],
+                            validation: Sequence[Example]) -> dict[str, tuple[pd.DataFrame, str]]:
+        """Name → (table, caption): what notebook 02 shows of this task's own ways beside what it shows of all tasks.
+
+        Parameters
+        ----------
+        train, rows : sequence of Example
+            Before and after augmentation.
+        validation : sequence of Example
+            Only to measure how good made labels are.
+        """
+        return {}
 
     # -- analysis -----------------------------------------------------------------------------------------------
     @abstractmethod

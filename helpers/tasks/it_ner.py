@@ -5,14 +5,18 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 from helpers.tasks.base import Example, PublicFile, Task, Values
 from helpers.tasks.it_ner_formats import public_rows, rows_of_file
 from helpers.tasks.it_ner_gazetteer import pattern_tags
+from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner_settings import training_settings
 from helpers.tasks.it_ner_tags import (
-    COARSE_LABEL, LABELS, UNMAPPED, TaggedTokens, check_syntax, label_of, relabel, tags_of, to_iob2)
+    COARSE_LABEL, LABELS, UNMAPPED, TaggedTokens, check_syntax, label_of, relabel, spans_of, tags_of, to_iob2)
 from helpers.text import normalise
 
 _COMMIT = "jeniyat/StackOverflowNER/d1f408d235fcfbb268f028ef53162398ecb8a328/resources/annotated_ner_data/StackOverflow"
@@ -42,15 +46,22 @@ class ItNer(Task):
     fields = LABELS
     verbatim_fields = frozenset(LABELS)
     list_fields = frozenset(LABELS)
+    writes = False
     variants = ("full", "lora", "enhanced", "distilled")
     trainers = {"full": "helpers.token_train:fit_token_tagger", "lora": "helpers.token_train:fit_token_tagger",
                 "enhanced": "helpers.token_train:fit_token_tagger", "distilled": "helpers.distil:fit_distilled"}
     predictors = dict.fromkeys(variants, "helpers.token_predict")
-    baselines = {name: f"helpers.token_baselines:predict_{name}"
-                 for name in ("majority", "patterns", "dictionary", "untuned", "llm")}
+    baselines = {"majority": "helpers.token_baselines:predict_majority",
+                 "rules": "helpers.token_baselines:predict_rules",
+                 "dictionary": "helpers.token_baselines:predict_dictionary",
+                 "untuned": "helpers.token_baselines:predict_untuned", "llm": "helpers.token_baselines:predict_llm"}
     metrics = "helpers.token_metrics"
     training_modules = ("token_features", "token_encode", "token_model", "token_crf", "token_train", "token_predict",
                         "token_metrics", "distil")
+    tokenizer = "helpers.token_model:load_token_tokenizer"
+    adapter_layers = "helpers.token_model:adapter_layers"
+    variant_notes = VARIANT_NOTES
+    augmentation_note, baseline_note, scoring_note = AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE
     decodings = ("viterbi",)
     taggers = frozenset(variants)
     sample_file = "sentences.txt"
@@ -141,6 +152,27 @@ class ItNer(Task):
             raise ValueError(f"row {example.id} has {len(tokens)} tokens but {len(prediction)} predicted tags")
         return TaggedTokens(tokens, to_iob2(prediction))
 
+    def shown(self, example: Example) -> str:
+        """The tokens with their tags, and the finer ones where there are such."""
+        columns = [example.target.tokens, example.target.tags, example.extra.get("fine_tags") or ()]
+        widths = [max(map(len, column), default=0) + 2 for column in columns]
+        lines = ["".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+                 for line in zip(*filter(None, columns))]
+        return "\n".join(lines)
+
+    def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:
+        """Label → places of its entities in the text; None where normalising moved the borders of tokens."""
+        words = [normalise(token) for token in example.target.tokens]
+        if " ".join(words) != example.text:
+            return dict.fromkeys(self.fields)
+        starts = [0]
+        for word in words:
+            starts.append(starts[-1] + len(word) + 1)
+        found: dict[str, list[tuple[int, int]] | None] = {label: [] for label in self.fields}
+        for start, end, label in spans_of(example.target.tags):
+            found[label].append((starts[start], starts[end] - 1))
+        return found
+
     # -- generation: only for a prompted language model ------------------------------------------------------------
     def prompt(self, text: str) -> str:
         return f"Entities ({', '.join(self.fields)}) as JSON, label to list of strings.\nText: {text}\nEntities: "
@@ -188,6 +220,18 @@ class ItNer(Task):
         from helpers.tasks.it_ner_augment import oversample
 
         return oversample(train, settings["oversample"], settings["rare_boost"], rng)
+
+    def augmentation_tables(self, train: Sequence[Example], rows: Sequence[Example],
+                            validation: Sequence[Example]) -> dict[str, tuple[pd.DataFrame, str]]:
+        from helpers.tasks.it_ner_augment import relabelling_table, resampling_table, weak_quality
+
+        finer = relabelling_table(train)
+        shown = {"relabelling": (finer, "Finer labels of the source in train, and which of our labels they became.")}
+        return (shown if len(finer) else {}) | {
+            "resampling": (resampling_table(train, rows), "Entities and sentences before and after, and what each way "
+                           "brought: copies of sentences with entities, and weakly labelled ones."),
+            "weak_labels": (weak_quality(train, validation), "How good the weak labels are: the same labelling on "
+                            "validation rows, against their labels.")}
 
     # -- analysis -----------------------------------------------------------------------------------------------
     def surface_formats(self, example: Example) -> dict[str, str]:
