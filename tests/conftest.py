@@ -1,10 +1,14 @@
 """Fixtures and settings that several test files use."""
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,3 +69,30 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
 def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
     """The same of the crime task."""
     return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"))
+
+
+@pytest.fixture(scope="session")
+def it_ner_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
+    """The same of the IT task."""
+    return run_smoke("it_ner", tmp_path_factory.mktemp("it_ner_smoke"))
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
+    """A local web server in place of the public one; yields the folder it serves and the paths it was asked for."""
+    folder, requests = tmp_path / "web", []
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            requests.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("STUDY_PUBLIC_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield folder, requests
+    server.shutdown()
+    server.server_close()

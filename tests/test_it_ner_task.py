@@ -1,6 +1,7 @@
 """The IT task: rows, tags, markup, CoNLL, public split, gazetteer, weak labels, resampling, perturbations."""
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 
@@ -14,7 +15,8 @@ from helpers.config import ROOT, Run, UserError
 from helpers.data import load_source, read_rows
 from helpers.splits import write_splits
 from helpers.tasks import get_task
-from helpers.tasks.it_ner import place_strings
+from helpers.tasks.base import PublicFile
+from helpers.tasks.it_ner import ItNer, place_strings
 from helpers.tasks.it_ner_augment import (
     label_counts, oversample, rare_labels, relabelling_table, resampling_table, unlabelled_sentences,
     weak_quality, weak_rows)
@@ -191,6 +193,45 @@ def test_public_files_are_mapped_without_the_headings():
          "fine_tags": ["O", "B-Application", "B-Language"]},
         {"tokens": ["on", "Linux", "3"], "ner_tags": ["O", "B-OS", "O"],
          "fine_tags": ["O", "B-Operating_System", "B-Value"]}]
+
+
+def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
+    folder, requests = web
+    texts = {"train.txt": CONLL, "dev.txt": CONLL.replace("Linux", "Debian"), "test.txt": CONLL.replace("Linux", "AIX")}
+    files = []
+    for name, text in texts.items():
+        (folder / "owner").mkdir(exist_ok=True)
+        (folder / "owner" / name).write_text(text, encoding="utf-8")
+        files.append(PublicFile(name, f"owner/{name}", hashlib.sha256(text.encode()).hexdigest(), len(text.encode())))
+
+    class Served(ItNer):
+        public_files = tuple(files)
+
+    run = Run(Served(), profile="smoke", data="public", out=str(tmp_path / "out"))
+    for _ in range(2):
+        source = load_source(run)
+    assert sorted(requests) == ["/owner/dev.txt", "/owner/test.txt", "/owner/train.txt"]  # the second time from the cache
+    assert "Licence: MIT" in capsys.readouterr().out
+    assert [source[part][1].target.entities() for part in ("train", "validation", "test")] == [
+        [("OS", "Linux")], [("OS", "Debian")], [("OS", "AIX")]]
+    assert source["test"][1].extra["fine_tags"] == ("O", "B-Operating_System", "B-Value")
+    (folder / "owner" / "dev.txt").write_text(CONLL, encoding="utf-8")
+    (tmp_path / "cache" / "it_ner" / "dev.txt").unlink()
+    with pytest.raises(UserError, match="dev.txt is not the pinned file"):
+        load_source(run)
+
+
+def test_places_of_entities_in_the_text():
+    example = TASK.parse_row({"tokens": ["Run", "Visual", "C++", "on", "\uff11\uff11"],
+                              "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"]}, 0)
+    spans = TASK.spans(example)
+    assert {label: [example.text[start:end] for start, end in found] for label, found in spans.items() if found} == {
+        "SOFTWARE": ["Visual C++"], "VERSION": ["11"]}
+
+
+def test_tokens_are_shown_with_their_tags():
+    row = {"tokens": ["Use", "Vim"], "ner_tags": ["O", "B-SOFTWARE"], "fine_tags": ["O", "B-Application"]}
+    assert TASK.shown(TASK.parse_row(row, 0)).split("\n") == ["Use  O           O", "Vim  B-SOFTWARE  B-Application"]
 
 
 def test_folders_may_hold_conll_or_markup(tmp_path):

@@ -77,6 +77,25 @@ def test_smoke_run_of_crime_reports_keeps_to_its_time_and_answers_every_question
     assert (run.out / "report" / "crime.html").stat().st_size > 1000
 
 
+@pytest.mark.whole_run
+def test_smoke_run_of_it_sentences_keeps_to_its_time_and_tags_every_token(it_ner_smoke_run: SmokeRun):
+    run = it_ner_smoke_run
+    assert run.status == 0 and run.seconds < MINUTES * 60, run.output
+    metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
+    trained, untrained = {"full", "lora", "enhanced", "distilled"}, {"majority", "rules", "dictionary", "untuned"}
+    assert metrics["task"] == "it_ner" and set(metrics["variants"]) == trained | untrained and metrics["best"] in trained
+    assert all(0 <= one["f1"] <= 1 and len(one["ci95"]["f1"]) == 2 for one in metrics["variants"].values())
+    scored = [json.loads(line) for line in (run.artifacts / "splits" / "test.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (run.artifacts / "predictions" / "lora.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["id"], len(row["prediction"])) for row in rows] == [(one["id"], len(one["row"]["tokens"])) for one in scored]
+    forms = (run.artifacts / "tables" / "compression.csv").read_text(encoding="utf-8")
+    assert all(form in forms for form in ("PyTorch fp32", "ONNX fp32", "ONNX int8"))
+    report = (run.out / "report" / "it_ner.html").read_text(encoding="utf-8")
+    assert "Compression" in report and "Seen and never seen" in report
+    assert "Three decodings" not in report and "Where does it look?" not in report
+    assert "it_ner.html" in (run.out / "report" / "index.html").read_text(encoding="utf-8")
+
+
 # -- form -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_is_stored_without_outputs(path: Path):

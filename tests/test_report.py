@@ -20,7 +20,7 @@ from helpers import plots
 from helpers.config import Run, UserError
 from helpers.display import figure_html
 from helpers.document import OWN_NUMBER, cite, render
-from helpers.notebook_html import code_html, markdown_html, output_html
+from helpers.notebook_html import cells_html, code_html, markdown_html, output_html
 from helpers.report import build, report_numbers
 from helpers.study import command, read_study
 from helpers.tables import table_html
@@ -331,3 +331,16 @@ def test_dark_page_is_dark_and_readable(browser, finished):
         return [look.backgroundColor, look.color].map(c => c.match(/\\d+/g).slice(0, 3).map(Number)); })()""")
     assert max(page_colour) < 60 and min(ink) > 200
     tab.context.close()
+
+
+def test_cells_for_tasks_of_another_kind_are_left_out():
+    notebook = new_notebook(cells=[
+        new_markdown_cell("# Title"), new_markdown_cell("of writers", metadata={"tags": ["only-writes"]}),
+        new_code_cell("tagged = 1", metadata={"tags": ["only-tags"]}, outputs=[new_output("stream", text="of taggers")]),
+        new_markdown_cell("of both", metadata={"tags": ["only-tags", "only-asks"]})])
+    shown = {"all": cells_html(notebook), "writes": cells_html(notebook, {"writes"}), "tags": cells_html(notebook, {"tags"}),
+             "both": cells_html(notebook, {"tags", "asks"})}
+    found = {name: [words for words in ("of writers", "of taggers", "of both") if words in text] for name, text in shown.items()}
+    assert found == {"all": ["of writers", "of taggers", "of both"], "writes": ["of writers"], "tags": ["of taggers"],
+                     "both": ["of taggers", "of both"]}
+    assert "tagged" not in shown["writes"] and "tagged" in shown["tags"]
