@@ -101,7 +101,7 @@ def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.
 
 
 def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row a baseline: the headline score with interval, and of :data:`COLUMNS` those that the task's metrics have."""
+    """One row a baseline: the headline score with interval, and those of :data:`COLUMNS` that the task has."""
     metric = run.task.headline
     rows = {name: {run.task.headline_words: r[metric], "low": r["ci95"][metric][0], "high": r["ci95"][metric][1],
                    **{words: r[key] for key, words in COLUMNS.items() if key in r}} for name, r in results.items()}

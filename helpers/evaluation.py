@@ -139,7 +139,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
 
 def bound(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> Records:
-    """Records whose predictions have the form of a target (:meth:`helpers.tasks.base.Task.bind`), in the order of the rows."""
+    """Records in the order of the rows, with predictions in the form of a target (:meth:`Task.bind`)."""
     return [{**record, "prediction": task.bind(record["prediction"], example)}
             for example, record in zip(gold, align(gold, records))]
 

@@ -192,7 +192,8 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     study = Study(
         name=name, title=task.title, description=task.description, profile=profile, source=source,
         rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
-        model=str(settings.get("base_model") or settings.get("encoder_model", "")), best=metrics.get("best"), costs=read_json(folder / "costs.json"),
+        model=str(settings.get("base_model") or settings.get("encoder_model", "")), best=metrics.get("best"),
+        costs=read_json(folder / "costs.json"),
         trained=tuple(variant for variant in task.variants if variant in variants),
         votes={vote: members for vote, members in task.votes.items() if vote in variants},
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants),

@@ -105,7 +105,7 @@ def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[st
         wanted, found = spans_of(example.target.tags), spans_of(tags)
         for label in LABELS:
             left, right = ([span for span in spans if span[2] == label] for spans in (wanted, found))
-            texts = (tuple(" ".join(words[start:end]) for start, end, _ in spans) for spans in (left, right))
+            texts = (tuple(normalise(" ".join(words[start:end])) for start, end, _ in spans) for spans in (left, right))
             lines.append((example.id, label, *texts, valid, left == right, len(set(left) & set(right)),
                           len(left), len(right)))
     return pd.DataFrame(lines, columns=["id", "field", "gold", "predicted", "valid", "right", "hits", "gold_values",

@@ -209,7 +209,8 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Records,
         scores = [float(ratio(one["twice_right"].sum(), one["gold_and_predicted"].sum())) for one in (before, after)]
         errors = [one["gold_and_predicted"] - one["twice_right"] for one in (before, after)]
         lines[name] = (len(changed), *scores, *score_ci(after["twice_right"], after["gold_and_predicted"], seed=seed),
-                       scores[1] - scores[0], *_difference_ci(before, after, seed), paired_permutation_test(errors[1], errors[0], seed=seed))
+                       scores[1] - scores[0], *_difference_ci(before, after, seed),
+                       paired_permutation_test(errors[1], errors[0], seed=seed))
     columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")
 

@@ -234,7 +234,7 @@ class Task(ABC):
 
     @property
     def group_words(self) -> str:
-        """The score of some of the rows as prose names it: that of a row, or the headline where rows cannot be averaged."""
+        """The score of some rows as prose names it: that of a row, or the headline where rows have no mean."""
         return self.row_words if self.writes else self.headline_words
 
     @property

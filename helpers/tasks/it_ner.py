@@ -7,9 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 from helpers.tasks.base import Example, PublicFile, Task, Values
 from helpers.tasks.it_ner_formats import public_rows, rows_of_file
 from helpers.tasks.it_ner_gazetteer import pattern_tags
@@ -18,6 +15,9 @@ from helpers.tasks.it_ner_settings import training_settings
 from helpers.tasks.it_ner_tags import (
     COARSE_LABEL, LABELS, UNMAPPED, TaggedTokens, check_syntax, label_of, relabel, spans_of, tags_of, to_iob2)
 from helpers.text import normalise
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COMMIT = "jeniyat/StackOverflowNER/d1f408d235fcfbb268f028ef53162398ecb8a328/resources/annotated_ner_data/StackOverflow"
 _KEYS = {"tokens", "ner_tags", "fine_tags", "kind"}
