@@ -11,7 +11,8 @@ from helpers.tasks.it_ner_tags import TAGS, spans_of, to_iob2
 from helpers.token_metrics import row_counts
 from helpers.token_mistakes import (
     BOTH, BOUNDARY, INVENTED, MISSED, RIGHT, TYPE, character_spans, comparison_html, confusion_matrix, entity_outcomes,
-    match_spans, outcome_table, rare_label_table, robustness_table, seen_table, wrong_sentences)
+    confusion_finding, match_spans, outcome_finding, outcome_table, rare_label_table, robustness_table, seen_finding,
+    seen_table, slice_table, wrong_sentences)
 
 TASK = get_task("it_ner")
 GOLD = [sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS & <Vim>/B-SOFTWARE", 4),
@@ -101,6 +102,31 @@ def test_robustness_compares_the_same_rows():
 
     table = robustness_table(TASK, rows, clean, knows_capitals, seed=0)
     assert table.loc["lower case", ["n", "clean", "score", "difference"]].tolist() == [1, 1, 0, -1]
+    assert table.loc["lower case", ["difference_low", "difference_high"]].tolist() == [-1, -1]
     assert "glued marks" not in table.index
     with pytest.raises(KeyError):
         robustness_table(TASK, rows, clean[1:], knows_capitals, seed=0)
+
+
+def test_slices_have_the_f1_of_their_entities():
+    table = slice_table(TASK, GOLD, FOUND, seed=0).set_index(["slice", "value"])
+    assert table.loc[("length", "short"), ["n", "score"]].tolist() == [2, pytest.approx(2 / 8)]
+    assert table.loc[("entities", "several"), "score"] == pytest.approx(2 / 7)
+    assert table.loc[("entities", "none"), "score"] == 0
+    silent = [FOUND[0], {"id": 8, "prediction": ["O"] * 3}]  # nothing to find and nothing found: no F1
+    assert ("entities", "none") not in slice_table(TASK, GOLD, silent, seed=0).set_index(["slice", "value"]).index
+
+
+def test_sentences_read_their_numbers_from_the_tables():
+    text = outcome_finding(outcome_table(entity_outcomes(TASK, GOLD, FOUND)))
+    assert "Of **4** wrong entities 1 are missed, 1 invented, 1 have the right label at wrong borders, 1 wrong labels" in text
+    assert text.endswith("in *SOFTWARE*.")
+    right = [{"id": row.id, "prediction": list(row.target.tags)} for row in GOLD]
+    assert outcome_finding(outcome_table(entity_outcomes(TASK, GOLD, right))) == "Every entity is right."
+    text = confusion_finding(confusion_matrix(TASK, GOLD, FOUND))
+    assert "**SOFTWARE** is taken for O: 2 tokens, 66.7% of those" in text
+    assert "Between two entity labels 1 tokens change, between entity and outside 4." in text
+    assert confusion_finding(confusion_matrix(TASK, GOLD, right)) == "No token has a wrong label."
+    train = [sentence("windows/B-OS or vi")]
+    assert "in 100.0% of the cases (1 entities)" in seen_finding(seen_table(TASK, train, GOLD, FOUND))
+    assert "no entities of both kinds" in seen_finding(seen_table(TASK, GOLD, GOLD, FOUND))

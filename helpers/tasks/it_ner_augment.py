@@ -92,8 +92,8 @@ def unlabelled_sentences(source: str) -> list[str]:
             raise UserError(f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file with a sentence a "
                             "line") from None
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    texts = {(dist.metadata["Name"] or "").lower(): dist.metadata.get_payload() or dist.metadata["Description"] or ""
-             for dist in metadata.distributions()}
+    about = [dist.metadata for dist in metadata.distributions()]  # `get`: a backport raises on what is missing
+    texts = {(one.get("Name") or "").lower(): one.get_payload() or one.get("Description") or "" for one in about if one}
     return list(dict.fromkeys(sentence for name in sorted(texts) for sentence in _sentences(texts[name])))
 
 
