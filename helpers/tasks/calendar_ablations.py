@@ -60,8 +60,6 @@ def _losses(smoke: bool) -> tuple[Configuration, ...]:
     plain = "next token, answer"
     found = (
         Configuration(plain, WRITER, trainer="helpers.train:fit_answer_loss"),
-        Configuration("next token, prompt and answer", WRITER, {f"{WRITER}.entity_loss_weight": 0.0, f"{WRITER}.learn_prompt": True},
-                      against=plain),
         Configuration("entity-weighted", WRITER, against=plain),
         Configuration("entity-weighted, prompt too", WRITER, {f"{WRITER}.learn_prompt": True}, against=plain),
         Configuration("structured", WRITER, trainer="helpers.ablation_losses:fit_full_structured_loss", against=plain),
