@@ -310,6 +310,8 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
     state["seconds"] += time.perf_counter() - started
     model.to("cpu", torch.float16).save_pretrained(out)  # half the size; loaded in fp32, the rounding is harmless
     checkpoint_path.unlink(missing_ok=True)
+    # once more, since another process may have been at work during the first measurement
+    ceiling = max(ceiling, peak_flops(device, torch.bfloat16 if half else torch.float32))
     return describe(recipe, state, out, ceiling, device)
 
 
