@@ -80,6 +80,10 @@ def _table(rows: dict[str, list[Any]], head: list[str]) -> str:
     return "\n".join(lines + ["| " + " | ".join([key, *map(str, cells)]) + " |" for key, cells in rows.items()])
 
 
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _trials(folder: Path) -> str:
     path = folder / "trials.json"
     if not path.exists():
@@ -126,7 +130,7 @@ def write_card(folder: Path) -> Path:
     heads = ["first sitting", *(f"sitting {number}" for number in range(2, len(sittings) + 1))]
     names = ("hidden_size", "layers", "heads", "intermediate_size", "vocab_size", "rope_theta", "start", "copy_tokens",
              "tokens_per_batch", "optimiser", "matrix_lr", "other_lr", "warmup_steps", "decay_share", "seed")
-    shape = {name.replace("_", " "): [one["recipe"][name] for one in sittings] for name in names}
+    shape = {name.replace("_", " "): [_cell(one["recipe"][name]) for one in sittings] for name in names}
     shape |= {"tokens": [f"{one['tokens']:,}" for one in sittings], "steps": [f"{one['steps']:,}" for one in sittings],
               "seconds": [f"{one['seconds']:,.0f}" for one in sittings],
               "share of peak (MFU)": [f"{one['mfu']:.2f}" for one in sittings]}
