@@ -38,7 +38,8 @@ def ablations(profile: str, defaults: dict[str, Any], systems: tuple[str, ...]) 
     return {
         "systems": Ablation("Systems with their default settings", (
             Configuration("rules", "rules"),
-            *(Configuration(name, name, against="rules") for name in ((WRITER, TAGGER) if smoke else folded)))),
+            *(Configuration(name, name, against="rules") for name in ((WRITER, TAGGER) if smoke else folded)),
+            *(() if smoke else (Configuration("tagger without hints", TAGGER, {f"{TAGGER}.hints": False}, against=TAGGER),)))),
         "augmentation": Ablation("Made rows in training", tuple(
             _made(variant, kind, change, defaults) for variant in both for kind, change in kinds.items()
             if variant == WRITER or kind in ENDS)),
