@@ -88,7 +88,7 @@ class Crime(DialogueTask):
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
             "base_model": "meta-llama/Meta-Llama-3-8B-Instruct" if gpu else "artifacts/base",
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
-            "max_new_tokens": 80 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
+            "max_new_tokens": 48 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
             "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 2 if smoke else 30,
         } | training_settings(profile)
 
