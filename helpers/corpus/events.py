@@ -257,9 +257,7 @@ def joined(rng: random.Random, event: Event) -> str:
         else:
             del said[kind]
             # an adjective in the action may say how often, whatever else is left out
-            if kind != "recurrence":
-                event.values[kind] = None
-            elif said["action"].find(event.values[kind]) < 0:
+            if kind != "recurrence" or event.values[kind] not in said["action"]:
                 event.values[kind] = None
     return text
 
