@@ -2,10 +2,8 @@
 from __future__ import annotations
 
 import math
-import os
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,7 @@ from helpers.token_features import KnownValues, WordFeatures, count_words, fit_f
 from helpers.token_model import (
     Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger)
 from helpers.token_predict import choose_multiple, predict_scores
-from helpers.train import FitResult, LoopState, check_finite, variant_settings
+from helpers.train import FitResult, LoopState, check_finite, resume_loop, save_loop, variant_settings
 
 Loss = Callable[[TokenTagger, dict[str, torch.Tensor]], torch.Tensor]
 INITIAL_MULTIPLE = 0.3  # of the transition PMI, from which the CRF's transitions are learnt
@@ -213,7 +211,8 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
     optimizer = torch.optim.AdamW(parameter_groups(model, own))
     average, state = WeightAverage(model, own["average"]), LoopState()
     if (folder / "resume.pt").exists():
-        state = resume_training(folder / "resume.pt", model, optimizer, average)
+        state, kept = resume_loop(folder / "resume.pt", model, optimizer)
+        average.weights, average.updates = kept["average"], kept["updates"]
     lengths, trained = [len(row) for row in rows], [p for p in model.parameters() if p.requires_grad]
     epochs = epoch_count(own, len(budget_batches(lengths, own["batch_pieces"])))
     batches = [epoch_batches(run, variant, lengths, own["batch_pieces"], epoch) for epoch in range(epochs)]
@@ -253,7 +252,7 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
         average.swap()
         bar.set_postfix(f1=f"{state.history[-1]['val_f1']:.3f}")
         writer.add_scalar("validation/f1", state.history[-1]["val_f1"], state.step)
-        save_training(folder / "resume.pt", model, optimizer, average, state)
+        save_loop(folder / "resume.pt", model, optimizer, state, average=average.weights, updates=average.updates)
     bar.close()
     writer.close()
     (folder / "resume.pt").unlink(missing_ok=True)
@@ -286,21 +285,3 @@ def _evaluate(run: Run, model: TokenTagger, tokenizer, features: WordFeatures, v
     if better:
         state.best_score, state.best_loss, state.best_step = f1, float(-chosen.mean()), state.step
         save_tagger(TrainedTagger(model, tokenizer, features, learnt + multiple * pmi, multiple), folder / "best")
-
-
-# -- resuming ---------------------------------------------------------------------------------------------------------
-def save_training(path: Path, model: TokenTagger, optimizer, average: WeightAverage, state: LoopState) -> None:
-    """All that a resumed run needs, in one file; a kill leaves the old file or the new one."""
-    weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "average": average.weights,
-                "updates": average.updates, "state": asdict(state)}, path.with_suffix(".tmp"))
-    os.replace(path.with_suffix(".tmp"), path)
-
-
-def resume_training(path: Path, model: TokenTagger, optimizer, average: WeightAverage) -> LoopState:
-    """Put everything back to where :func:`save_training` left it; returns the state of the loop."""
-    content = torch.load(path, weights_only=True, map_location=model.device)
-    model.load_state_dict(content["weights"], strict=False)
-    optimizer.load_state_dict(content["optimizer"])
-    average.weights, average.updates = content["average"], content["updates"]
-    return LoopState(**content["state"])

@@ -6,7 +6,6 @@ checkpoint, its history and a `finished.json`, and goes on where it was killed.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 import os
@@ -24,6 +23,7 @@ from helpers.encode import Encoded, collate, encode_conversation, encode_example
 from helpers.environment import read_json, seed_everything, timed, write_json
 from helpers.generate import predict_texts
 from helpers.losses import Targets, answer_loss, entity_loss, next_token_targets, structured_loss
+from helpers.lookup import load_function
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, base_files, count_parameters, device_of, folder_megabytes, load_base, load_tokenizer)
 from helpers.tasks import Example
@@ -87,8 +87,7 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(key)
     seed_everything(run.seed)
-    module, name = run.task.trainers[variant].split(":")
-    trainer: Callable[..., FitResult] = getattr(importlib.import_module(module), name)
+    trainer: Callable[..., FitResult] = load_function(run.task.trainers[variant])
     with timed(run, variant, "train"):
         result = trainer(run, variant, train, validation, folder)
     write_json(run.path("history", f"{variant}.json"), result.history)
@@ -268,7 +267,7 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
     schedule = warm_restarts(optimizer, period, min(own["warmup_steps"], period))
     state = LoopState()
     if (folder / "resume.pt").exists():
-        state = resume_loop(folder / "resume.pt", model, optimizer)
+        state, _ = resume_loop(folder / "resume.pt", model, optimizer)
         _set_step(schedule, optimizer, state.step)
     writer = curve_writer(run, variant, folder, state.step)
     parameters = count_parameters(model)
@@ -344,20 +343,23 @@ def _evaluate(run: Run, model, tokenizer, held_out, validation, loss_function, w
         model.save_pretrained(folder / "best", safe_serialization=True)
 
 
-def save_loop(path: Path, model, optimizer, state: LoopState) -> None:
-    """Trained weights, optimiser and state of a loop in one file; a kill leaves the old file or the new one."""
+def save_loop(path: Path, model, optimizer, state: LoopState, **more: Any) -> None:
+    """Trained weights, optimiser, state of a loop and whatever `more` it keeps in one file.
+
+    A kill leaves the old file or the new one.
+    """
     weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state)},
+    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state), "more": more},
                path.with_suffix(".tmp"))
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def resume_loop(path: Path, model, optimizer) -> LoopState:
-    """Put weights and optimiser back to where :func:`save_loop` left them; returns the state."""
+def resume_loop(path: Path, model, optimizer) -> tuple[LoopState, dict[str, Any]]:
+    """Put weights and optimiser back to where :func:`save_loop` left them; returns the state and what else was kept."""
     content = torch.load(path, weights_only=True, map_location=model.device)
     model.load_state_dict(content["weights"], strict=False)
     optimizer.load_state_dict(content["optimizer"])
-    return LoopState(**content["state"])
+    return LoopState(**content["state"]), content["more"]
 
 
 def _set_step(schedule, optimizer, step: int) -> None:

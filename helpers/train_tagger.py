@@ -173,7 +173,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         check_length(row, tokenizer, limit)
     state = LoopState()
     if (folder / "resume.pt").exists():
-        state = resume_loop(folder / "resume.pt", model, optimizer)
+        state, _ = resume_loop(folder / "resume.pt", model, optimizer)
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
     bar = tqdm(total=sum(counts), initial=state.step, desc=variant)
     while state.epoch < len(phases) and state.bad < own["patience"]:
