@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.environment import Device, pick_device
 
@@ -96,7 +97,7 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=chosen.dtype)
-        options["device_map"] = {"": chosen.device}
+        options["device_map"] = {"": processes.device_name(chosen.device)}
     name = base_path(run)
     try:
         model = AutoModelForCausalLM.from_pretrained(name, **options)
@@ -105,7 +106,8 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
     if four_bit and chosen.device == "cpu":
         keep_fp32_kernels(model)
         fit_blocks_to_rows(model, name)
-    return model if four_bit else model.to(chosen.device)
+    # weights that are sharded go to the GPUs piece by piece: whole they may not fit
+    return model if four_bit or processes.shards_model() else model.to(processes.device_name(chosen.device))
 
 
 def keep_fp32_kernels(model) -> None:

@@ -72,6 +72,19 @@ def build_report(run: Run, log: Path) -> None:
             raise StageFailed(f"report: {one_line(kind + str(error))}") from error
 
 
+def print_reports(runs: Sequence[Run]) -> None:
+    """A PDF beside each report that has changed; where that cannot be done, one line says why and the run is good."""
+    from helpers import pdf
+
+    pages = [*(run.report_dir / f"{run.task.name}.html" for run in runs), runs[-1].report_dir / "index.html"]
+    try:
+        for page in pages:
+            if not pdf.up_to_date(page):
+                print(f"printed {shown(pdf.print_pdf(page))}")
+    except UserError as error:
+        print(f"note: {error}", file=sys.stderr)
+
+
 def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
              given: dict[str, Any] | None = None) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them.
@@ -165,12 +178,15 @@ class Plan:
     start: str | None
     force: bool
     given: dict[str, Any]
+    pdf: bool = False
 
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
         started = time.monotonic()
         for run in self.runs:
             run_task(run, start=self.start, force=self.force, given=self.given)
+        if self.pdf:
+            print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)
         print(f"done in {minutes} min {seconds} s: {shown(self.runs[-1].report_dir / 'index.html')}")
 
@@ -250,6 +266,7 @@ def choose(
     out: Annotated[str | None, typer.Option(
         metavar="DIR", help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)."
     )] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the report to PDF too; needs Chromium.")] = False,
 ) -> Plan:
     """Run the notebooks of a task in order and write its report.
 
@@ -267,7 +284,7 @@ def choose(
         runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    return Plan(runs, start, force, given)
+    return Plan(runs, start, force, given, pdf)
 
 
 def _stop(signum: int, frame: Any) -> None:

@@ -16,7 +16,7 @@ from conftest import ROOT
 from tiny_task import TinyTask
 
 import helpers
-from helpers import execute, runner, stages
+from helpers import execute, pdf, runner, stages
 from helpers.config import Run, UserError
 from helpers.execute import StageFailed
 from helpers.progress import Progress, headings, one_line
@@ -350,10 +350,30 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
 
 
+def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    (tmp_path / "report").mkdir()
+    for name in ("calendar", "index"):
+        (tmp_path / "report" / f"{name}.html").touch()
+    printed = []
+    monkeypatch.setattr(pdf, "print_pdf", lambda page: printed.append(page.name) or page.with_suffix(".pdf"))
+    assert runner.cli(["calendar", "--out", str(tmp_path)]) == 0 and not printed
+    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
+    assert printed == ["calendar.html", "index.html"]
+    monkeypatch.undo()
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    monkeypatch.setenv("CHROMIUM", "no-such-browser")
+    capsys.readouterr()
+    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the page "
+        "from any browser"]
+
+
 def test_help_names_every_option(capsys, signals):
     assert runner.cli(["--help"]) == 0
     text = capsys.readouterr().out
-    for word in ("calendar", "it_ner", "--profile", "--data", "--from", "--force", "--set", "--out", "smoke"):
+    for word in ("calendar", "it_ner", "--profile", "--data", "--from", "--force", "--set", "--out", "--pdf", "smoke"):
         assert word in text
 
 
