@@ -13,6 +13,7 @@ import torch
 from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.environment import Device, pick_device
+from helpers.hosted import input_model
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 SMALLEST_BLOCK = 32
@@ -27,10 +28,13 @@ def device_of(profile: str) -> Device:
 
 
 def base_path(run: Run) -> str:
-    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name."""
+    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name.
+
+    A hub model that is mounted as a Kaggle input is taken from there.
+    """
     name = run["base_model"]
-    for folder in (Path(name), ROOT / name):
-        if (folder / "config.json").exists():
+    for folder in (Path(name), ROOT / name, input_model(name)):
+        if folder is not None and (folder / "config.json").exists():
             return str(folder)
     if name.startswith(("artifacts/", ".", "/")):
         raise UserError(f"base_model={name!r}: no model in that folder (config.json is missing)")

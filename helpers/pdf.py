@@ -48,8 +48,8 @@ def print_pdf(page: Path) -> Path:
     pdf = page.with_suffix(".pdf")
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / pdf.name
-        options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync",
-                   "--disable-component-update", f"--user-data-dir={folder}/profile", "--no-pdf-header-footer",
+        options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                   "--disable-sync", "--disable-component-update", f"--user-data-dir={folder}/profile", "--no-pdf-header-footer",
                    f"--print-to-pdf={new}", page.resolve().as_uri()]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.insert(0, "--no-sandbox")  # Chromium refuses to start with its sandbox as root

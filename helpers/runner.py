@@ -22,6 +22,7 @@ import typer
 
 from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of
 from helpers.environment import write_manifest
+from helpers.hosted import input_folder
 from helpers.stages import (
     Busy,
     Stage,
@@ -86,7 +87,7 @@ def print_reports(runs: Sequence[Run]) -> None:
 
 
 def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
-             given: dict[str, Any] | None = None) -> list[str]:
+             given: dict[str, Any] | None = None, end: str | None = None) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them.
 
     Parameters
@@ -100,6 +101,8 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
         Run every stage.
     given : dict, optional
         The settings the user gave; they become the notebooks' parameter `settings`.
+    end : str, optional
+        Last stage to run, as in `--to`.
 
     Returns
     -------
@@ -115,6 +118,8 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     """
     stages = find_stages(notebooks)
     first = pick_stage(stages, start) if start else 0
+    if end:
+        stages = stages[:pick_stage(stages, end, "--to") + 1]
     with task_lock(run) as lock:
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
@@ -179,16 +184,18 @@ class Plan:
     force: bool
     given: dict[str, Any]
     pdf: bool = False
+    end: str | None = None
 
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
         started = time.monotonic()
         for run in self.runs:
-            run_task(run, start=self.start, force=self.force, given=self.given)
-        if self.pdf:
+            run_task(run, start=self.start, force=self.force, given=self.given, end=self.end)
+        if self.pdf and not self.end:
             print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)
-        print(f"done in {minutes} min {seconds} s: {shown(self.runs[-1].report_dir / 'index.html')}")
+        result = self.runs[-1].path("notebooks", "x").parent if self.end else self.runs[-1].report_dir / "index.html"
+        print(f"done in {minutes} min {seconds} s: {shown(result)}")
 
 
 def spread_settings(arguments: Sequence[str]) -> list[str]:
@@ -223,6 +230,8 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
     if given in SOURCES:
         return given
     folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
+    if not folder.is_dir():
+        folder = Path(input_folder(given))
     if not folder.is_dir():
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -259,6 +268,8 @@ def choose(
         "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.")] = "sample",
     start: Annotated[str | None, typer.Option(
         "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run.")] = None,
+    end: Annotated[str | None, typer.Option(
+        "--to", metavar="NN", help="Stop after this stage; the report is then not written.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
     setting: Annotated[list[str] | None, typer.Option(
         "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
@@ -278,13 +289,16 @@ def choose(
     tasks = existing_tasks() if task == "all" else [task]
     given = read_settings(setting or [])
     source, folder = data_source(data, tasks), output_folder(out, profile)
-    if start:
-        pick_stage(find_stages(), start)
+    for stage, option in ((start, "--from"), (end, "--to")):
+        if stage:
+            pick_stage(find_stages(), stage, option)
+    if start and end and pick_stage(find_stages(), start) > pick_stage(find_stages(), end):
+        raise UserError(f"--from {start} comes after --to {end}")
     try:
         runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    return Plan(runs, start, force, given, pdf)
+    return Plan(runs, start, force, given, pdf, end)
 
 
 def _stop(signum: int, frame: Any) -> None:

@@ -63,7 +63,7 @@ def test_second_smoke_run_skips_every_stage_and_changes_nothing(smoke_run: Smoke
 
 
 @pytest.mark.whole_run
-def test_smoke_run_of_crime_reports_keeps_to_its_time_and_answers_every_question(crime_smoke_run: SmokeRun):
+def test_smoke_run_of_own_crime_reports_keeps_to_its_time_and_answers_every_question(crime_smoke_run: SmokeRun):
     run = crime_smoke_run
     assert run.status == 0 and run.seconds < MINUTES * 60, run.output
     metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
@@ -74,7 +74,10 @@ def test_smoke_run_of_crime_reports_keeps_to_its_time_and_answers_every_question
     rows = [json.loads(line) for line in (run.artifacts / "predictions" / "full.jsonl").read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == [json.loads(line)["id"] for line in scored]
     assert all(row["raw"].count("\n") == 17 and len(row["prediction"]) == 18 for row in rows)
-    assert (run.out / "report" / "crime.html").stat().st_size > 1000
+    # the rows came in a folder, and all that is shown is about them
+    assert Path(metrics["data"]["source"]).name == "my-data" and metrics["data"]["rows"] == len(rows) == 2
+    report = (run.out / "report" / "crime.html").read_text(encoding="utf-8")
+    assert "own rows from the folder" in report and "--data" in report
 
 
 # -- form -------------------------------------------------------------------------------------------------------------

@@ -218,6 +218,13 @@ def test_from_runs_that_stage_and_all_later_ones(tmp_path, notebooks, quick):
     assert runner.run_task(run, notebooks, start="report") == ["report"]
 
 
+def test_to_stops_after_a_stage_and_the_next_run_goes_on_there(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    assert runner.run_task(run, notebooks, end="2") == ALL[:2] and not (run.report_dir / "tiny.html").exists()
+    assert runner.run_task(run, notebooks, end="02") == []
+    assert runner.run_task(run, notebooks) == ALL[2:]
+
+
 def test_from_needs_the_earlier_stages_with_the_same_parameters(tmp_path, notebooks, quick):
     run = make_run(tmp_path)
     with pytest.raises(UserError, match="needs stage 01_first, which is not complete"):
@@ -310,7 +317,9 @@ def signals():
     (["--data", "."], "has no calendar/train.jsonl"),
     (["--set", "epochs"], "write it as name=value"),
     (["--set", "no_such_setting=1"], "unknown setting 'no_such_setting'"),
-    (["--from", "99"], "unknown stage '99'"),
+    (["--from", "99"], "unknown stage '99' for --from"),
+    (["--to", "99"], "unknown stage '99' for --to"),
+    (["--from", "03", "--to", "02"], "--from 03 comes after --to 02"),
     (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
     (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
     (["--profil", "cpu"], "--profile"),
@@ -342,7 +351,7 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     assert runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2"]) == 0
     (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
     assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
-    assert plain_more == {"start": None, "force": False, "given": {}}
+    assert plain_more == {"start": None, "force": False, "given": {}, "end": None}
     assert smoke.out == str(ROOT / "artifacts" / "smoke") and smoke.data == str(tmp_path / "mine")
     assert smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"} and smoke_more["force"]
     assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
@@ -366,8 +375,8 @@ def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, mon
     capsys.readouterr()
     assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
     assert capsys.readouterr().err.splitlines() == [
-        "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the page "
-        "from any browser"]
+        "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the "
+        "page from any browser"]
 
 
 def test_help_names_every_option(capsys, signals):

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
 
+from helpers.text import normalise
+
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
 # headline score → its name, and the name of what a row adds to it
@@ -247,6 +249,10 @@ class Task(ABC):
     @abstractmethod
     def canonical(self, target: Any) -> Any:
         """Canonical form of a target or prediction (idempotent)."""
+
+    def typed(self, text: str) -> str:
+        """A text that a person typed, in the form in which the task's rows come; lines are kept."""
+        return "\n".join(filter(None, map(normalise, text.splitlines())))
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
