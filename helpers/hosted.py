@@ -112,10 +112,10 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         return
     install(missing_packages((ROOT / "pyproject.toml").read_text(encoding="utf-8"),
                              (ROOT / "requirements.txt").read_text(encoding="utf-8")))
-    from helpers.models import device_of
+    from helpers.environment import pick_device
 
     print(f"{where}: repository in {ROOT}, profile {profile}")
-    device_of(profile)
+    pick_device(profile)
     if profile != "gpu" and _gpu():
         print("note: there is a GPU here; choose profile gpu in the cell above to train the hub models on it")
     inputs = sorted(path.parent.parent for path in INPUTS.glob(f"*/{task}/train.jsonl"))

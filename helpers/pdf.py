@@ -43,14 +43,14 @@ def print_pdf(page: Path) -> Path:
     """
     browser = find_browser()
     if browser is None:
-        raise UserError(f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or print "
-                        "the page from any browser")
+        raise UserError(f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or "
+                        "print the page from any browser")
     pdf = page.with_suffix(".pdf")
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / pdf.name
         options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                   "--disable-sync", "--disable-component-update", f"--user-data-dir={folder}/profile", "--no-pdf-header-footer",
-                   f"--print-to-pdf={new}", page.resolve().as_uri()]
+                   "--disable-sync", "--disable-component-update", f"--user-data-dir={folder}/profile",
+                   "--no-pdf-header-footer", f"--print-to-pdf={new}", page.resolve().as_uri()]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.insert(0, "--no-sandbox")  # Chromium refuses to start with its sandbox as root
         try:

@@ -74,7 +74,7 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
     if prediction is None:
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
     marked = entity_text(text, entity_spans(task, Example(0, text, prediction), prediction), task.fields)
-    listed = {name: html.escape("; ".join(map(str, values))) for name, values in task.values(prediction).items() if values}
-    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{values}</td></tr>'
-                   for name, values in listed.items())
+    listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
+    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
+                   for name, value in listed.items())
     return f"{head}{marked}<table><tbody>{rows}</tbody></table>"
