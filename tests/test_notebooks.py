@@ -111,7 +111,8 @@ def test_notebook_starts_with_badges_and_the_one_bootstrap_cell(path: Path):
     assert re.findall(r"\.svg\)\]\((\S+)\)", title) == [
         f"https://colab.research.google.com/github/{address}/blob/main/notebooks/{path.name}",
         f"https://kaggle.com/kernels/welcome?src=https://github.com/{address}/blob/main/notebooks/{path.name}"]
-    tagged = ["".join(cell["source"]) for cell in cells(path, "code") if "bootstrap" in cell["metadata"].get("tags", [])]
+    tagged = ["".join(cell["source"]) for cell in cells(path, "code")
+              if "bootstrap" in cell["metadata"].get("tags", [])]
     first = ["".join(cell["source"]) for cell in cells(STUDY[0], "code")][1]
     assert tagged == [first.replace('ready("01"', f'ready("{path.stem[:2]}"')], "one cell, alike in all notebooks"
     assert f'"https://github.com/{address}"' in first
