@@ -29,6 +29,8 @@ def trainable(run: Run, names: Sequence[str]) -> list[str]:
         one_of(name, run.task.variants, "variant")
         if name not in able:
             raise UserError(f"{name} is trained by one process, in stage 04; several can train: {', '.join(able)}")
+    if not able:
+        raise UserError(f"every variant of {run.task.name} is trained by one process, in stage 04")
     return list(names) or able
 
 

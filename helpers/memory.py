@@ -43,12 +43,12 @@ def variants_that_fit(run: Run) -> list[str]:
 
     On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can.
     """
-    if device_of(run.profile).device == "cpu":
-        return list(run.task.variants)
+    kinds = {variant: kind_of(run, variant) for variant in run.task.variants}
+    if device_of(run.profile).device == "cpu" or not any(kinds.values()):
+        return list(kinds)
     parameters, memory = base_parameters(run), gpu_gb()
     kept = []
-    for variant in run.task.variants:
-        kind = kind_of(run, variant)
+    for variant, kind in kinds.items():
         need = 0.0 if kind is None else needed_gb(parameters, kind)
         if need <= memory:
             kept.append(variant)

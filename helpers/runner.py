@@ -118,30 +118,30 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     """
     stages = find_stages(notebooks)
     first = pick_stage(stages, start) if start else 0
-    if end:
-        stages = stages[:pick_stage(stages, end, "--to") + 1]
+    last = pick_stage(stages, end, "--to") if end else len(stages) - 1
     with task_lock(run) as lock:
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
         parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "out": run.out,
                       "settings": json.dumps({name: run.settings[name] for name in given or {}}), "seed": run.seed}
-        return _run_stages(run, stages, keys, first, force, bool(start), stale, parameters, lock)
+        return _run_stages(run, stages, keys, (first, last), force, bool(start), stale, parameters, lock)
 
 
-def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first: int, force: bool, from_here: bool,
-                stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
-    """Skip what is good, run the rest; one line on each."""
+def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span: tuple[int, int], force: bool,
+                from_here: bool, stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
+    """Skip what is good, run the rest of the first to the last stage of the span; one line on each."""
     from helpers.execute import StageFailed, execute
     from helpers.progress import Progress
 
     ran: list[str] = []
     reasons = [why_run(run, stage, key) for stage, key in zip(stages, keys)]
-    progress = Progress(len(stages))
+    first, last = span
+    progress = Progress(last + 1)
     progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
     if stale:
         progress.say(f"note: the code of {', '.join(stale)} has changed since; --from uses their results as they are")
     try:
-        for index, (stage, key) in enumerate(zip(stages, keys)):
+        for index, (stage, key) in enumerate(zip(stages[:last + 1], keys)):
             if index < first:
                 progress.end(f"{stage.name} kept")
                 continue

@@ -49,7 +49,7 @@ class ScoredSFTTrainer(SFTTrainer):
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
         together = self.args.train_batch_size * self.args.gradient_accumulation_steps * processes.count()
-        return LengthSampler(together, list(rows["length"]), self.args.seed)
+        return LengthSampler(together, list(map(len, rows["input_ids"])), self.args.seed)
 
     def __init__(self, *args: Any, study: tuple[Run, str, list[Example]], **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -135,7 +135,7 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
         per_device_eval_batch_size=32 if on_cpu else own["batch_size"], weight_decay=own["weight_decay"],
         max_grad_norm=own["clip_norm"], warmup_steps=own["warmup_steps"], lr_scheduler_type="cosine",
         use_cpu=on_cpu, bf16=chosen.dtype == torch.bfloat16, fp16=chosen.dtype == torch.float16,
-        loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=not on_cpu,
+        loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=run.profile == "gpu",
         train_sampling_strategy="group_by_length", length_column_name="length",
         eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
@@ -151,7 +151,7 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
     targets = ALL_LINEAR if own["targets"] == "all" else ATTENTION
     if four_bit:
         from peft import prepare_model_for_kbit_training
-        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=device_of(run.profile).device != "cpu")
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=run.profile == "gpu")
     model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
     rows = _dataset(run, tokenizer, train)

@@ -35,7 +35,7 @@ def save_model(folder: Path, tokenizer, layers: int, **widths) -> Path:
     config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, pad_token_id=tokenizer.pad_token_id,
                          bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **widths)
     torch.manual_seed(0)
-    LlamaForCausalLM._from_config(config, dtype=torch.float16).save_pretrained(folder)
+    LlamaForCausalLM(config).half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -57,7 +57,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     expected, found = ([record["loss"] for record in history if "loss" in record]
                        for history in (alone.history, saved["history"]))
     assert len(found) == 8 and found == pytest.approx(expected, rel=1e-3)
-    assert found[-1] < found[0]
+    assert len(set(found)) == 8, "the weights have moved"
     assert saved["parameters"] == alone.parameters
     assert (two.path("checkpoints", "lora", "best") / "adapter_model.safetensors").exists()
     assert "train_seconds" in read_json(two.path("costs.json"))["lora"]

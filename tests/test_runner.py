@@ -154,6 +154,8 @@ def test_changed_helper_runs_from_the_first_stage_that_can_reach_it(tmp_path, no
     assert runner.run_task(run, notebooks) == ALL
     (package / "two.py").write_text("x = 1")
     assert runner.run_task(run, notebooks) == ALL[2:]
+    assert runner.run_task(run, notebooks, end="02", force=True) == ALL[:2]
+    assert runner.run_task(run, notebooks) == ALL[2:], "what was forced takes the later stages along"
     (package / "one.py").write_text("x = 1")
     assert runner.run_task(run, notebooks) == ALL[1:]
     (package / "report.py").write_text("x = 1")
