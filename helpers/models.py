@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.environment import Device, pick_device
+from helpers.hosted import input_model
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 SMALLEST_BLOCK = 32
@@ -26,10 +28,13 @@ def device_of(profile: str) -> Device:
 
 
 def base_path(run: Run) -> str:
-    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name."""
+    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name.
+
+    A hub model that is mounted as a Kaggle input is taken from there.
+    """
     name = run["base_model"]
-    for folder in (Path(name), ROOT / name):
-        if (folder / "config.json").exists():
+    for folder in (Path(name), ROOT / name, input_model(name)):
+        if folder is not None and (folder / "config.json").exists():
             return str(folder)
     if name.startswith(("artifacts/", ".", "/")):
         raise UserError(f"base_model={name!r}: no model in that folder (config.json is missing)")
@@ -106,7 +111,7 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=chosen.dtype)
-        options["device_map"] = {"": chosen.device}
+        options["device_map"] = {"": processes.device_name(chosen.device)}
     name = base_path(run)
     try:
         model = AutoModelForCausalLM.from_pretrained(name, **options)
@@ -115,7 +120,8 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
     if four_bit and chosen.device == "cpu":
         keep_fp32_kernels(model)
         fit_blocks_to_rows(model, name)
-    return model if four_bit else model.to(chosen.device)
+    # weights that are sharded go to the GPUs piece by piece: whole they may not fit
+    return model if four_bit or processes.shards_model() else model.to(processes.device_name(chosen.device))
 
 
 def keep_fp32_kernels(model) -> None:

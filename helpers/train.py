@@ -18,6 +18,7 @@ from typing import Any, Callable
 import torch
 from tqdm import tqdm
 
+from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.encode import Encoded, collate, encode_conversation, encode_example, length_batches
 from helpers.environment import read_json, seed_everything, timed, write_json
@@ -73,26 +74,35 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     train, validation : list of Example
     """
     folder = run.path("checkpoints", variant, "x").parent
-    _forget_if_forced(folder)
     key = fingerprint(run, variant, train, validation)
     done = folder / "finished.json"
+    if processes.is_main():
+        _clear_folder(folder, key)
+    processes.wait()
     if done.exists():
         saved = json.loads(done.read_text(encoding="utf-8"))
         if saved["key"] == key:
             return FitResult(**saved["result"])
+    seed_everything(run.seed)
+    trainer: Callable[..., FitResult] = load_function(run.task.trainers[variant])
+    with timed(run, variant, "train"):
+        result = trainer(run, variant, train, validation, folder)
+    processes.wait()
+    if processes.is_main():
+        write_json(run.path("history", f"{variant}.json"), result.history)
+        write_json(done, {"key": key, "result": asdict(result)})
+    return result
+
+
+def _clear_folder(folder: Path, key: str) -> None:
+    """Keep what a folder holds only if it was made from the same inputs, and not where the stage is forced."""
+    _forget_if_forced(folder)
     if (folder / "key").exists() and (folder / "key").read_text() != key:
         for path in folder.iterdir():
             if path.name != "force":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(key)
-    seed_everything(run.seed)
-    trainer: Callable[..., FitResult] = load_function(run.task.trainers[variant])
-    with timed(run, variant, "train"):
-        result = trainer(run, variant, train, validation, folder)
-    write_json(run.path("history", f"{variant}.json"), result.history)
-    write_json(done, {"key": key, "result": asdict(result)})
-    return result
 
 
 def _forget_if_forced(folder: Path) -> None:

@@ -52,9 +52,18 @@ def run_study(*arguments: object) -> tuple[int, float, str]:
     return done.returncode, time.monotonic() - started, done.stdout
 
 
-def run_smoke(task: str, out: Path) -> SmokeRun:
+def run_smoke(task: str, out: Path, *more: object) -> SmokeRun:
     """A task's notebooks and report in the smoke profile."""
-    return SmokeRun(task, out, *run_study(task, "--profile", "smoke", "--out", out))
+    return SmokeRun(task, out, *run_study(task, "--profile", "smoke", "--out", out, *more))
+
+
+def own_rows(task: str, sample: str, folder: Path) -> Path:
+    """A data folder as a user would bring it: ten rows to train on, two each to validate and test."""
+    rows = (ROOT / "data" / task / sample).read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / task).mkdir(parents=True)
+    for part, of_part in {"train": rows[:10], "validation": rows[10:12], "test": rows[12:14]}.items():
+        (folder / task / f"{part}.jsonl").write_text("".join(of_part), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +76,9 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
 
 @pytest.fixture(scope="session")
 def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
-    """The same of the crime task."""
-    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"))
+    """The same of the crime task, on rows that come in a folder (`--data DIR`)."""
+    folder = own_rows("crime", "reports.jsonl", tmp_path_factory.mktemp("own") / "my-data")
+    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"), "--data", folder)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import pandas as pd
 
+from helpers.text import normalise
+
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
 # headline score → its name, and the name of what a row adds to it
@@ -301,6 +303,9 @@ class Task(ABC):
     def bind(self, prediction: Any, example: Example) -> Any:
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
         return prediction
+    def typed(self, text: str) -> str:
+        """A text that a person typed, in the form in which the task's rows come; lines are kept."""
+        return "\n".join(filter(None, map(normalise, text.splitlines())))
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
