@@ -343,7 +343,7 @@ def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
     names = untrained_names(task, variants)
     if not names:
         raise UserError(f"no baseline predictions: run notebook 03_baseline (./run_all.sh {task.name}) first")
-    return min(names, key=lambda name: (-variants[name][task.headline], -variants[name]["field_accuracy"], name))
+    return min(names, key=lambda name: (-variants[name][task.headline], -variants[name].get("field_accuracy", 0.0), name))
 
 
 def compare_variants(run: Run, gold: Sequence[Example], predictions: dict[str, Records],
