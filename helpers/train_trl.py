@@ -6,9 +6,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback
+from tqdm import tqdm
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
@@ -86,6 +88,27 @@ class GradientCheck(TrainerCallback):
             check_finite(float(logs["grad_norm"]), "gradient", self.run, self.variant, state.global_step)
 
 
+class Progress(TrainerCallback):
+    """The progress bar of the other trainers, which a log can follow too, in place of the library's table."""
+
+    def __init__(self, name: str):
+        self.name, self.bar = name, None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.name,
+                        disable=not state.is_world_process_zero)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_evaluate(self, args, state, control, metrics, **kwargs):
+        if self.bar is not None and "eval_val_score" in metrics:
+            self.bar.set_postfix(score=f"{metrics['eval_val_score']:.3f}")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
+
+
 def fit_sft(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
     """LoRA by SFTTrainer on the full-precision base; the loss is on the completion only."""
     return _fit(run, variant, train, validation, folder, four_bit=False)
@@ -141,7 +164,7 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
         logging_steps=1, logging_nan_inf_filter=False, report_to=[report_to(run)],
         seed=run.seed, data_seed=run.seed, remove_unused_columns=not independent, dataloader_num_workers=0,
-        dataloader_pin_memory=not on_cpu, optim="adamw_torch")
+        dataloader_pin_memory=not on_cpu, optim="adamw_torch", disable_tqdm=True)
 
 
 def _fit(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path,
@@ -155,12 +178,14 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
     model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
     rows = _dataset(run, tokenizer, train)
+    datasets.disable_progress_bars()  # four bars of rows that are mapped would hide the one of the training
     trainer = ScoredSFTTrainer(
         model=model, args=sft_config(run, variant, folder), processing_class=tokenizer, train_dataset=rows,
         eval_dataset=_dataset(run, tokenizer, validation),
         data_collator=BlockCollator(tokenizer.pad_token_id) if "blocks" in rows.column_names else None,
-        callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant)],
+        callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant), Progress(variant)],
         study=(run, variant, validation))
+    trainer.remove_callback(PrinterCallback)
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:  # TRL casts the adapter of a 4-bit base to bf16, whatever the configuration says
             parameter.data = parameter.data.float()
