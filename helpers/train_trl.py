@@ -17,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 from helpers import processes
 from helpers.config import Run
 from helpers.encode import IGNORE, Encoded, attention_inputs, collate
+from helpers.losses import answer_weights, number_answers
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, count_parameters, device_of, four_bit_problem, load_base, load_tokenizer)
 from helpers.tasks import Example
@@ -62,6 +63,21 @@ class ScoredSFTTrainer(SFTTrainer):
         run, variant, _ = self.study
         check_finite(loss.item(), "loss", run, variant, self.state.global_step)
         return loss
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        run, variant, _ = self.study
+        power = variant_settings(run, variant).get("length_power", 0.0)
+        if not power:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        outputs = model(**inputs, use_cache=False, fused_lm_head=True)
+        learnt = inputs["labels"][:, 1:] != IGNORE
+        weights = answer_weights(number_answers(learnt), power)
+        # over the tokens of all batches that make one step, as the library counts them
+        tokens = learnt.sum() if num_items_in_batch is None else num_items_in_batch
+        loss = -(outputs.log_probs[learnt] * weights).sum() / tokens
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(self, *args: Any, **kwargs: Any):
         # added here rather than in `evaluate`, so that early stopping sees the score as well
