@@ -303,9 +303,14 @@ class Task(ABC):
     def bind(self, prediction: Any, example: Example) -> Any:
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
         return prediction
+
     def typed(self, text: str) -> str:
         """A text that a person typed, in the form in which the task's rows come; lines are kept."""
         return "\n".join(filter(None, map(normalise, text.splitlines())))
+
+    def unlabelled(self, text: str) -> Example:
+        """A row of a text without labels, as :meth:`typed` gives it."""
+        return Example(0, text, None)
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""

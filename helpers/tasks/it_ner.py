@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helpers.tasks.base import Example, PublicFile, Task, Values
-from helpers.tasks.it_ner_formats import public_rows, rows_of_file
+from helpers.tasks.it_ner_formats import public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner_settings import training_settings
@@ -151,6 +151,10 @@ class ItNer(Task):
         if len(prediction) != len(tokens):
             raise ValueError(f"row {example.id} has {len(tokens)} tokens but {len(prediction)} predicted tags")
         return TaggedTokens(tokens, to_iob2(prediction))
+
+    def unlabelled(self, text: str) -> Example:
+        tokens = [text[start:end] for start, end in tokenise(text)]
+        return Example(0, " ".join(tokens), TaggedTokens(tuple(tokens), ("O",) * len(tokens)))
 
     def shown(self, example: Example) -> str:
         """The tokens with their tags, and the finer ones where there are such."""
