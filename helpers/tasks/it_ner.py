@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helpers.tasks.base import Example, PublicFile, Task, Values
-from helpers.tasks.it_ner_formats import public_rows, rows_of_file, tokenise
+from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner_settings import training_settings
@@ -73,6 +73,7 @@ class ItNer(Task):
                    "96d7427f9bcc91a73f21a2476b87c14e280efb3a027c53ece261cbe5bac9e157", 1003586),
         PublicFile("test.txt", f"{_COMMIT}/test.txt",
                    "e09ae70248e772e3794520dcb4a51d5ff8375d088506af40ebed302830ab4c50", 1093520))
+    public_hub = "mrm8488/stackoverflow-ner"
     public_train = "33cc8e06a131c66261bdc27557610cabdec244430284b2d20a9c543345757002"
     public_licence = "MIT"
     public_citation = ("J. Tabassum, M. Maddela, W. Xu, A. Ritter: Code and Named Entity Recognition in StackOverflow, "
@@ -132,6 +133,9 @@ class ItNer(Task):
         """The published split: train, dev as validation, test."""
         return {part: public_rows(files[name])
                 for part, name in (("train", "train.txt"), ("validation", "dev.txt"), ("test", "test.txt"))}
+
+    def split_hub(self, parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        return hub_rows(parts)
 
     # -- one view on targets and predictions --------------------------------------------------------------------
     def values(self, target: TaggedTokens | None) -> Values:
