@@ -137,21 +137,26 @@ def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]]) -> p
     return pd.DataFrame(lines, columns=columns).set_index("id").astype(float)
 
 
+def row_sums(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """:func:`row_counts` of prediction records."""
+    return row_counts(gold, predicted_tags(task, gold, records))
+
+
 def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
     """Whether each row has all its tags right, ndarray of bool."""
-    return row_counts(gold, predicted_tags(task, gold, records))["exact"].to_numpy(bool)
+    return row_sums(task, gold, records)["exact"].to_numpy(bool)
 
 
 def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
     """F1 of each row by itself, 1 where there is no entity and none was found: what paired tests compare."""
-    rows = row_counts(gold, predicted_tags(task, gold, records))
+    rows = row_sums(task, gold, records)
     return np.nan_to_num(ratio(rows["twice_right"], rows["gold_and_predicted"]), nan=1.0)
 
 
 def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], seed: int,
               resamples: int = 2000) -> dict[str, list[float]]:
     """Bootstrap 95 % intervals over sentences of every score in :data:`SCORES`: name → [low, high]."""
-    rows = row_counts(gold, predicted_tags(task, gold, records))
+    rows = row_sums(task, gold, records)
     return {name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
             for name, (top, bottom) in SCORES.items()}
 

@@ -79,7 +79,8 @@ class Configuration:
     name : str
         Unique within its ablation.
     variant : str
-        A variant of the task, one of its votes, or `rules` for the rule baseline; of these only variants are trained.
+        A variant of the task, one of its votes or baselines, or `rules` for the rule baseline; of these only variants
+        are trained.
     settings : dict
         Settings that differ from those of the run.
     against : str
@@ -131,6 +132,8 @@ class Task(ABC):
     Class attributes
     ----------------
     name, title, description : str
+    aim, question : str
+        Subtitle of the task's report, and what its abstract asks.
     fields : tuple of str
         Entity fields in output order; every per-field table has these rows.
     verbatim_fields : frozenset of str
@@ -195,6 +198,8 @@ class Task(ABC):
     name: str
     title: str
     description: str
+    aim: str = "Fine-tuning language models to turn text into structured entities"
+    question: str = "what fine-tuning a language model for this adds over rules and over prompting the same model"
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]

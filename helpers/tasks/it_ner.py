@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helpers.tasks.base import Example, PublicFile, Task, Values
+from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
 from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
@@ -43,6 +43,9 @@ class ItNer(Task):
     name = "it_ner"
     title = "IT entities"
     description = "Tokens of tickets, forum posts and bug reports get BIO tags of five kinds of entity."
+    aim = "Fine-tuning encoders to find entities in text, and what compression costs"
+    question = ("what fine-tuning a pretrained encoder for this adds over rules and over a dictionary of the labelled "
+                "entities, and what is left of it in a small and fast model")
     fields = LABELS
     verbatim_fields = frozenset(LABELS)
     list_fields = frozenset(LABELS)
@@ -258,6 +261,11 @@ class ItNer(Task):
         from helpers.tasks.it_ner_perturb import perturbations
 
         return perturbations()
+
+    def ablations(self, profile: str) -> dict[str, Ablation]:
+        from helpers.tasks.it_ner_ablations import ablations
+
+        return ablations(profile)
 
 
 def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:
