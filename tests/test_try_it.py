@@ -62,7 +62,7 @@ def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
     assert [mark["title"] for mark in page.select("mark[title]")] == ["SOFTWARE", "OS", "OS", "VERSION"]
     assert [(row.th.text, row.td.text) for row in page("tr")] == [
         ("OS", "Debian; Debian"), ("SOFTWARE", "Docker"), ("VERSION", "12")]
-    assert run.task.values(try_it.extract(run, text)[1])["OS"] == ("Debian", "Debian"), "the rules, as nothing is trained"
+    assert run.task.values(try_it.extract(run, text)[1])["OS"] == ("Debian", "Debian"), "by the rules"
 
 
 def test_nothing_typed_is_refused(run):
