@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from helpers.bio import label_of
 from helpers.tagging import best_paths
-from helpers.tasks.it_ner_tags import TAGS, label_of
+from helpers.tasks.it_ner_tags import TAGS
 
 FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from helpers.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
 from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
 from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner_settings import training_settings
-from helpers.tasks.it_ner_tags import (
-    COARSE_LABEL, LABELS, UNMAPPED, TaggedTokens, check_syntax, label_of, relabel, spans_of, tags_of, to_iob2)
+from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, UNMAPPED, relabel
 from helpers.text import normalise
 
 if TYPE_CHECKING:
@@ -55,11 +55,11 @@ class ItNer(Task):
                 "enhanced": "helpers.token_train:fit_token_tagger", "distilled": "helpers.distil:fit_distilled"}
     predictors = dict.fromkeys(variants, "helpers.token_predict")
     baselines = {"majority": "helpers.token_baselines:predict_majority",
-                 "rules": "helpers.token_baselines:predict_rules",
-                 "dictionary": "helpers.token_baselines:predict_dictionary",
+                 "rules": "helpers.tasks.it_ner_baselines:predict_rules",
+                 "dictionary": "helpers.tasks.it_ner_baselines:predict_dictionary",
                  "untuned": "helpers.token_baselines:predict_untuned", "llm": "helpers.token_baselines:predict_llm"}
     metrics = "helpers.token_metrics"
-    training_modules = ("token_features", "token_encode", "token_model", "token_crf", "token_train", "token_predict",
+    training_modules = ("bio", "token_features", "token_encode", "token_model", "token_crf", "token_train", "token_predict",
                         "token_metrics", "distil")
     tokenizer = "helpers.token_model:load_token_tokenizer"
     adapter_layers = "helpers.token_model:adapter_layers"

@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from helpers.bio import label_of, tags_of
 from helpers.config import UserError
-from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, label_of, relabel, tags_of
+from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, relabel
 
 KINDS = ("ticket", "forum", "bug")
 HEADINGS = frozenset({"Question_ID", "Question_URL", "Answer_to_Question_ID"})
