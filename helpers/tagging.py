@@ -4,6 +4,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Sequence
 
+import numpy as np
 import torch
 
 from helpers.text import balanced, word_spans, word_units
@@ -96,6 +97,33 @@ def collate_tagged(batch: Sequence[Tagged], pad: int) -> dict[str, torch.Tensor]
     return tensors
 
 
+def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Best tag sequences for scores of texts of one length (Viterbi, 1967); of equally good ones the first tag wins.
+
+    Parameters
+    ----------
+    scores : ndarray (texts, words, tags)
+        Log-probability of each tag, or any score that adds up; at least one word.
+    transitions : ndarray (tags, tags)
+    start : ndarray (tags,)
+
+    Returns
+    -------
+    ndarray of int (texts, words)
+    """
+    texts, words = scores.shape[:2]
+    best, back = scores[:, 0] + start, []
+    for at in range(1, words):
+        through = best[:, :, None] + transitions
+        back.append(through.argmax(1))
+        best = through.max(1) + scores[:, at]
+    path = np.empty((texts, words), dtype=int)
+    path[:, -1] = best.argmax(1)
+    for at in range(words - 1, 0, -1):
+        path[:, at - 1] = np.take_along_axis(back[at - 1], path[:, at, None], axis=1)[:, 0]
+    return path
+
+
 def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
     """Most probable tag sequence without an inside tag after an outside one, and its log-probability.
 
@@ -105,20 +133,11 @@ def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
     """
     if not len(log_probs):
         return [], 0.0
-    forbidden = torch.zeros(3, 3)
-    forbidden[OUTSIDE, INSIDE] = float("-inf")
-    score = log_probs[0].clone()
-    score[INSIDE] = float("-inf")
-    back = []
-    for step in log_probs[1:]:
-        best, origin = (score[:, None] + forbidden).max(0)
-        back.append(origin)
-        score = best + step
-    tag = int(score.argmax())
-    total, path = float(score[tag]), [tag]
-    for origin in reversed(back):
-        path.append(int(origin[path[-1]]))
-    return path[::-1], total
+    scores = log_probs.detach().cpu().numpy()
+    start, transitions = np.zeros(3, scores.dtype), np.zeros((3, 3), scores.dtype)
+    start[INSIDE] = transitions[OUTSIDE, INSIDE] = -np.inf
+    path = best_paths(scores[None], transitions, start)[0]
+    return path.tolist(), float(scores[np.arange(len(path)), path].cumsum()[-1])
 
 
 def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: torch.Tensor) -> list[tuple[Span, float]]:

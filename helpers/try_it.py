@@ -8,7 +8,6 @@ from helpers.config import Run, UserError
 from helpers.display import entity_text, words
 from helpers.environment import read_json
 from helpers.inspection import entity_spans
-from helpers.tasks.base import Example
 
 
 def best_system(run: Run) -> str:
@@ -48,9 +47,9 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     if not text:
         raise UserError("the text is empty: type a sentence between the quotes")
     system = system or best_system(run)
-    rows = [Example(0, text, None)]
-    records = predict_rules(run, rows) if system == "rules" else predict_variant(run, system, rows, progress=False)
-    return system, records[0]["prediction"], records[0].get("raw")
+    row = run.task.unlabelled(text)
+    records = predict_rules(run, [row]) if system == "rules" else predict_variant(run, system, [row], progress=False)
+    return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
 
 
 def try_it(run: Run, text: str | None = None, system: str | None = None) -> None:
@@ -73,7 +72,8 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
     head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
     if prediction is None:
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
-    marked = entity_text(text, entity_spans(task, Example(0, text, prediction), prediction), task.fields)
+    row = task.unlabelled(text)
+    marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
     listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
     rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
                    for name, value in listed.items())

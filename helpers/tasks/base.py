@@ -79,7 +79,8 @@ class Configuration:
     name : str
         Unique within its ablation.
     variant : str
-        A variant of the task, one of its votes, or `rules` for the rule baseline; of these only variants are trained.
+        A variant of the task, one of its votes or baselines, or `rules` for the rule baseline; of these only variants
+        are trained.
     settings : dict
         Settings that differ from those of the run.
     against : str
@@ -131,6 +132,8 @@ class Task(ABC):
     Class attributes
     ----------------
     name, title, description : str
+    aim, question : str
+        Subtitle of the task's report, and what its abstract asks.
     fields : tuple of str
         Entity fields in output order; every per-field table has these rows.
     verbatim_fields : frozenset of str
@@ -184,6 +187,8 @@ class Task(ABC):
         How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
+    public_hub : str
+        Data set of the hub that `--data public` reads instead where the setting `public_source` says so.
     public_train : str
         :func:`helpers.data.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
     public_licence, public_citation : str
@@ -193,6 +198,8 @@ class Task(ABC):
     name: str
     title: str
     description: str
+    aim: str = "Fine-tuning language models to turn text into structured entities"
+    question: str = "what fine-tuning a language model for this adds over rules and over prompting the same model"
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
@@ -220,6 +227,7 @@ class Task(ABC):
     scoring_note: str = ""
     equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
+    public_hub: str = ""
     public_train: str = ""
     public_licence: str = ""
     public_citation: str = ""
@@ -287,6 +295,10 @@ class Task(ABC):
         """Downloaded files (name → content) → JSON rows of `train`, `validation` and `test`."""
         raise NotImplementedError(f"task {self.name!r} has no public data")
 
+    def split_hub(self, parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        """Rows of the parts of :attr:`public_hub` → JSON rows of `train`, `validation` and, if there is one, `test`."""
+        raise NotImplementedError(f"task {self.name!r} has no data set on the hub")
+
     def decodings_of(self, variant: str) -> tuple[str, ...]:
         """Ways of decoding that a variant has."""
         return self.decodings[-1:] if variant in self.taggers else self.decodings
@@ -303,9 +315,14 @@ class Task(ABC):
     def bind(self, prediction: Any, example: Example) -> Any:
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
         return prediction
+
     def typed(self, text: str) -> str:
         """A text that a person typed, in the form in which the task's rows come; lines are kept."""
         return "\n".join(filter(None, map(normalise, text.splitlines())))
+
+    def unlabelled(self, text: str) -> Example:
+        """A row of a text without labels, as :meth:`typed` gives it."""
+        return Example(0, text, None)
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
