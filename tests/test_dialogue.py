@@ -173,7 +173,7 @@ def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeyp
 def run(tmp_path, base):
     settings = {"base_model": str(base), "max_new_tokens": 4, "score_rows": 1, "score_constraint": "free"}
     settings |= {f"{variant}.{name}": value for variant in ("full", "lora") for name, value in (
-        ("epochs", 1), ("batch_size", 2), ("warmup_steps", 1), ("learning_rate", 1e-2))}
+        ("epochs", 1), ("batch_size", 2), ("length_power", 0.0), ("warmup_steps", 1), ("learning_rate", 1e-2))}
     made = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings)
     for part in ("train", "validation"):
         write_jsonl(made.path("splits", f"{part}.jsonl"), map(TASK.example_to_json, [headed(), told()]))
