@@ -40,12 +40,12 @@ def training_settings(profile: str) -> dict[str, Any]:
         "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 4, "accumulation": 2 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0,
         "warmup_steps": 3 if smoke else 10, "patience": 2, "restarts": 1, "gold_repeats": 1,
-        "made_rows": 0 if gpu else 2 if smoke else 60, "length_power": 0.0 if gpu else 1.0,
+        "made_rows": 0 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
     if profile == "cpu":
-        full |= {"epochs": 4, "made_rows": 120}
+        full |= {"epochs": 3, "made_rows": 120}
     variants = {"full": full, "lora": adapter, "qlora": adapter}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
