@@ -2,9 +2,12 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Any, Callable
+
+from helpers.text import normalise, places
 
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
@@ -162,6 +165,12 @@ class Task(ABC):
         :func:`helpers.data.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
     public_licence, public_citation : str
         Shown whenever the public data is used.
+    text_key : str
+        Key of the text in a row of the input files.
+    longest_text : int
+        Characters of the longest text that the service takes.
+    examples : tuple of str
+        Texts to try the task with.
     """
 
     name: str
@@ -187,6 +196,9 @@ class Task(ABC):
     public_train: str = ""
     public_licence: str = ""
     public_citation: str = ""
+    text_key: str = "text"
+    longest_text: int = 2000
+    examples: tuple[str, ...] = ()
 
     @property
     def headline_words(self) -> str:
@@ -311,6 +323,65 @@ class Task(ABC):
     def conventions_from_json(self, content: Any) -> Any:
         """Inverse of :meth:`conventions_to_json`."""
         return content
+
+    # -- texts of users -----------------------------------------------------------------------------------------
+    def reading(self, text: str) -> str:
+        """A user's text as :meth:`parse_row` would read it."""
+        return normalise(text)
+
+    def example(self, text: str, index: int = 0) -> Example:
+        """A text without labels, ready to be predicted."""
+        return Example(index, self.reading(text), None)
+
+    def text_of_row(self, row: dict[str, Any]) -> str:
+        """The text of a row of a file that is to be labelled: under `text`, or as the input files have it.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for key in ("text", self.text_key):
+            if isinstance(row.get(key), str):
+                return row[key]
+        raise ValueError(f"no text: expected a string under 'text'{f' or {self.text_key!r}' * (self.text_key != 'text')}")
+
+    def bad_text(self, text: str) -> str | None:
+        """Why a user's text cannot be labelled, or None where it can."""
+        if len(text) > self.longest_text:
+            return f"text has {len(text)} characters, more than the {self.longest_text} allowed"
+        kinds = {char: unicodedata.category(char) for char in set(text) - set("\t\n\r")}
+        if any(kind == "Cs" for kind in kinds.values()):
+            return "text holds half of a surrogate pair: it is no valid Unicode"
+        control = sorted(char for char, kind in kinds.items() if kind == "Cc")
+        if control:
+            return f"text holds the control character U+{ord(control[0]):04X}"
+        return None if self.reading(text) else "text is empty"
+
+    def offsets(self, text: str, prediction: Any) -> dict[str, list[tuple[int, int]]]:
+        """Field → (start, end) of its values in the text as read: one a value that stands there, in their order.
+
+        A value that is written twice goes to the first place that no value before it has.
+        """
+        found: dict[str, list[tuple[int, int]]] = {}
+        for name, values in self.values(prediction).items():
+            found[name] = []
+            for value in values:
+                options = places(value, text) or places(value, text, ignore_case=True)
+                free = [span for span in options if span not in found[name]]
+                found[name] += (free or options)[:1]
+        return found
+
+    def field_schema(self) -> dict[str, Any]:
+        """JSON Schema of the fields of an answer."""
+        text, absent = {"type": "string"}, {"type": "null"}
+        kinds = {name: {"type": "array", "items": text} if name in self.list_fields else text for name in self.fields}
+        return {"type": "object", "required": list(self.fields), "additionalProperties": False,
+                "properties": {name: {"anyOf": [kind, absent]} for name, kind in kinds.items()}}
+
+    def downloads(self, prediction: Any, text: str) -> dict[str, tuple[str, bytes, list[str]]]:
+        """Files beside JSON that an answer can become: name → (media type, content, what the reader should check)."""
+        return {}
 
     # -- baselines ----------------------------------------------------------------------------------------------
     @abstractmethod

@@ -1,0 +1,74 @@
+"""Predictors of finished runs: every kind of system, its spans and versions, and folders that cannot be used."""
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from tiny_run import make_run
+
+from helpers import infer
+from helpers.command import status
+from helpers.predictor import Predictor
+from helpers.text import normalise
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize("variant", ["tagger", "full_entity_loss", "lora", "vote", "rules"])
+def test_every_system_answers_with_fields_spans_and_confidence(folder, variant):
+    predictor = Predictor.open("calendar", folder, variant)
+    texts = ["Lunch with  Ann on 3 May 2026", "Call “Bo” 9\u202fam"]
+    assert [predictor.problem(text) for text in texts] == [None, None]
+    for text, answer in zip(texts, predictor.predict(texts)):
+        assert list(answer["fields"]) == list(predictor.task.fields)
+        for name, spans in answer["spans"].items():
+            assert all(text[span["start"]:span["end"]] == span["text"] for span in spans)
+            value = answer["fields"][name]
+            if name in predictor.task.verbatim_fields and value and len(spans) == 1 and variant != "rules":
+                assert normalise(spans[0]["text"]).lower() in normalise(str(value)).lower()
+        assert all(value is None or 0 <= value <= 1 for value in answer["confidence"].values())
+        assert set(answer["needs_review"]) <= set(predictor.task.fields)
+    assert predictor.predict(texts) == [predictor.predict([text])[0] for text in texts]
+
+
+def test_texts_that_do_not_fit_the_model_are_refused(folder):
+    predictor = Predictor.open("calendar", folder, "full_entity_loss")
+    predictor.models["full_entity_loss"][0].config.max_position_embeddings = 60
+    assert "tokens" in predictor.problem("Lunch with Ann on 3 May 2026 at noon")
+
+
+def test_versions_follow_the_weights(folder, tmp_path):
+    copy = tmp_path / "elsewhere"
+    shutil.copytree(folder, copy)
+    assert Predictor.open("calendar", copy).version == Predictor.open("calendar", folder).version
+    (copy / "checkpoints" / "tagger" / "best" / "conventions.json").write_text('{"durations": [], "words": [], "capitals": []}')
+    assert Predictor.open("calendar", copy).version != Predictor.open("calendar", folder).version
+
+
+def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
+    def line(*arguments):
+        assert status(infer.main, ["--text", "Lunch", *arguments]) == 2
+        printed = capsys.readouterr().err.strip().splitlines()
+        assert printed[-1].startswith("error: ")
+        return printed[-1]
+
+    assert "no model folder" in line("--run", str(tmp_path / "none"))
+    assert "unknown variant" in line("--run", str(folder), "--variant", "taggr")
+    for number, (file, damage) in enumerate([("model.safetensors", b"nothing"), ("config.json", b"{"),
+                                             ("conventions.json", b"[]"), ("model.safetensors", None)]):
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(folder, copy)
+        path = copy / "checkpoints" / "tagger" / "best" / file
+        path.unlink() if damage is None else path.write_bytes(damage)
+        assert "cannot be loaded" in line("--run", str(copy))
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    assert "no finished variant" in line("--run", str(tmp_path / "empty"))
+
+
+def test_one_text_is_printed_as_json_alone(folder, capsys):
+    assert status(infer.main, ["--run", str(folder), "--text", "Lunch with Ann"]) == 0
+    assert set(json.loads(capsys.readouterr().out)) == {"fields", "spans", "confidence", "needs_review"}
