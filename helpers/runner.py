@@ -28,6 +28,7 @@ from helpers.stages import (
     begin,
     find_stages,
     finish,
+    forget_optional,
     pick_stage,
     require_complete,
     shown,
@@ -73,7 +74,7 @@ def build_report(run: Run, log: Path) -> None:
 
 
 def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
-             given: dict[str, Any] | None = None) -> list[str]:
+             given: dict[str, Any] | None = None, deploy: bool = False) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them.
 
     Parameters
@@ -87,6 +88,8 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
         Run every stage.
     given : dict, optional
         The settings the user gave; they become the notebooks' parameter `settings`.
+    deploy : bool
+        Run the optional stages too.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     StageFailed
         If a stage fails; the message names stage, cell, reason and log.
     """
-    stages = find_stages(notebooks)
+    stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
     with task_lock(run) as lock:
         keys = stage_keys(run, stages)
@@ -132,6 +135,8 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first
                 progress.end(f"{stage.name} unchanged, skipped")
                 continue
             log = run.path("logs", f"{stage.name}.log")
+            if stage.notebook is not None:
+                forget_optional(run, stages)
             token = begin(run, stage, stages[index + 1:], key, fresh=force or from_here)
             started = time.monotonic()
             try:
@@ -165,12 +170,13 @@ class Plan:
     start: str | None
     force: bool
     given: dict[str, Any]
+    deploy: bool = False
 
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
         started = time.monotonic()
         for run in self.runs:
-            run_task(run, start=self.start, force=self.force, given=self.given)
+            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)
         print(f"done in {minutes} min {seconds} s: {shown(self.runs[-1].report_dir / 'index.html')}")
 
@@ -244,6 +250,8 @@ def choose(
     start: Annotated[str | None, typer.Option(
         "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
+    deploy: Annotated[bool, typer.Option(
+        "--deploy", help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.")] = False,
     setting: Annotated[list[str] | None, typer.Option(
         "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
     )] = None,
@@ -262,12 +270,12 @@ def choose(
     given = read_settings(setting or [])
     source, folder = data_source(data, tasks), output_folder(out, profile)
     if start:
-        pick_stage(find_stages(), start)
+        pick_stage(find_stages(optional=deploy), start)
     try:
         runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    return Plan(runs, start, force, given)
+    return Plan(runs, start, force, given, deploy)
 
 
 def _stop(signum: int, frame: Any) -> None:

@@ -9,7 +9,10 @@ from statistics import median
 import pytest
 from conftest import ROOT, SmokeRun, run_study
 
+from helpers.stages import find_stages
+
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+STAGES = [stage.notebook for stage in find_stages() if stage.notebook]
 MINUTES = 2
 
 
@@ -27,7 +30,7 @@ def test_smoke_profile_runs_every_notebook_within_its_time(smoke_run: SmokeRun):
     assert smoke_run.status == 0, smoke_run.output
     assert smoke_run.seconds < MINUTES * 60, smoke_run.output
     executed = {path.name for path in (smoke_run.artifacts / "notebooks").glob("*.ipynb")}
-    assert executed == {path.name for path in NOTEBOOKS}
+    assert executed == {path.name for path in STAGES}
 
 
 @pytest.mark.whole_run
@@ -45,7 +48,7 @@ def test_smoke_run_leaves_predictions_for_every_scored_row_metrics_and_report(sm
         assert sorted(row["id"] for row in rows) == ids, path.name
         assert all({"id", "prediction", "raw", "confidence"} <= set(row) for row in rows), path.name
     manifest = json.loads((smoke_run.artifacts / "manifest.json").read_text(encoding="utf-8"))
-    assert set(manifest["stages"]) == {path.stem for path in NOTEBOOKS} | {"report"}
+    assert set(manifest["stages"]) == {path.stem for path in STAGES} | {"report"}
     for page in ("index.html", "calendar.html"):
         assert (smoke_run.out / "report" / page).stat().st_size > 1000
 
@@ -58,7 +61,7 @@ def test_second_smoke_run_skips_every_stage_and_changes_nothing(smoke_run: Smoke
 
     before = state()
     status, _, output = run_study("calendar", "--profile", "smoke", "--out", smoke_run.out)
-    assert status == 0 and output.count("unchanged, skipped") == len(NOTEBOOKS) + 1
+    assert status == 0 and output.count("unchanged, skipped") == len(STAGES) + 1
     assert state() == before
 
 

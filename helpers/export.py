@@ -1,0 +1,272 @@
+"""Take a trained variant out of the study: folders and files that other programs load with nothing else.
+
+Run as: python -m helpers.export --task calendar --variant lora
+
+Writes below `artifacts/<task>/export/<variant>/`:
+
+- `model/`: whole weights with their tokenizer, for `from_pretrained` and `pipeline`;
+- `base/` and `adapter/`: where the variant is an adapter, for `AutoPeftModelForCausalLM`;
+- `onnx/`: `model.onnx` and `model_int8.onnx`, causal models with a KV cache;
+- `gguf/`: `model.gguf` and a `Modelfile`, for llama.cpp and Ollama;
+- `parity.json`: how far each of them is from the model that was trained.
+"""
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from helpers import causal_onnx
+from helpers.config import Run, UserError
+from helpers.environment import read_json, write_json
+from helpers.export_gguf import modelfile, write_gguf
+from helpers.model_folder import open_run
+from helpers.tasks.base import Example
+
+PARITY = "parity.json"
+FORMS = ("model", "adapter", "onnx", "gguf")
+
+
+def export_folder(run: Run, variant: str, *parts: str) -> Path:
+    """Where a variant's exports lie."""
+    return run.dir.joinpath("export", variant, *parts)
+
+
+def _checked(run: Run, variant: str) -> Path:
+    """Folder of the best checkpoint of a variant."""
+    done = run.dir / "checkpoints" / variant / "finished.json"
+    if not done.exists():
+        raise UserError(f"variant {variant!r} cannot be exported: it is not one of the trained variants of {run.dir}")
+    return done.parent / "best"
+
+
+def four_bit_trained(run: Run, variant: str) -> bool:
+    """Whether the variant's adapter was trained on a base in 4 bits."""
+    note = read_json(run.dir / "checkpoints" / variant / "finished.json").get("result", {}).get("note") or ""
+    return note.startswith("base in 4-bit")
+
+
+# -- whole weights ----------------------------------------------------------------------------------------------------
+def with_adapter(run: Run, variant: str) -> Any:
+    """The base in fp32 (of a variant trained in 4 bits: rounded to them and back) with the adapter beside it, unmerged."""
+    from peft import PeftModel
+
+    from helpers.models import load_base
+
+    four_bit = four_bit_trained(run, variant)
+    base = load_base(run, four_bit)
+    if four_bit:
+        base = base.dequantize().to(torch.float32)
+        base.config.quantization_config = None
+    return PeftModel.from_pretrained(base, _checked(run, variant)).eval()
+
+
+def export_model(run: Run, variant: str) -> Path:
+    """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder.
+
+    Raises
+    ------
+    UserError
+        If the variant is not trained.
+    """
+    from helpers.models import load_finetuned, load_tokenizer
+    from helpers.train_tagger import load_tagger
+
+    source, folder = _checked(run, variant), export_folder(run, variant, "model")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    if variant in run.task.taggers:
+        model, tokenizer, knowledge = load_tagger(run, source)
+        labels = [f"{tag}-{name}" for name in run.task.fields for tag in ("O", "B", "I")]
+        model.config.id2label, model.config.label2id = dict(enumerate(labels)), {n: i for i, n in enumerate(labels)}
+        write_json(folder / "conventions.json", run.task.conventions_to_json(knowledge))
+    else:
+        model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant)), load_tokenizer(run)
+        if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
+            model.generation_config.do_sample = False
+            model.generation_config.max_new_tokens = int(run["max_new_tokens"])
+    model.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def export_adapter(run: Run, variant: str) -> Path | None:
+    """Write base and adapter side by side, the adapter pointing to the base; None where the variant is no adapter."""
+    source = _checked(run, variant)
+    if not (source / "adapter_config.json").exists():
+        return None
+    from helpers.models import load_tokenizer
+
+    base, folder = export_folder(run, variant, "base"), export_folder(run, variant, "adapter")
+    for each in (base, folder):
+        shutil.rmtree(each, ignore_errors=True)
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("README.md"))
+    unmerged, tokenizer = with_adapter(run, variant), load_tokenizer(run)
+    unmerged.unload().save_pretrained(base, safe_serialization=True)
+    for each in (base, folder):
+        tokenizer.save_pretrained(each)
+    point_to_base(folder, str(base.resolve()))
+    return folder
+
+
+def point_to_base(adapter: Path, base: str) -> None:
+    """Write into an adapter's folder where its base is: a folder or a name on the hub."""
+    path = adapter / "adapter_config.json"
+    write_json(path, {**json.loads(path.read_text(encoding="utf-8")), "base_model_name_or_path": base})
+
+
+# -- other runtimes ---------------------------------------------------------------------------------------------------
+def load_exported(run: Run, variant: str) -> tuple[Any, Any, Any]:
+    """(model, tokenizer, knowledge) from the exported whole weights, in fp32 on the CPU."""
+    from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+
+    folder = export_folder(run, variant, "model")
+    if not (folder / "config.json").exists():
+        folder = export_model(run, variant)
+    kind, knowledge = AutoModelForCausalLM, None
+    if variant in run.task.taggers:
+        kind = AutoModelForTokenClassification
+        knowledge = run.task.conventions_from_json(json.loads((folder / "conventions.json").read_text("utf-8")))
+    model = kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return model.eval(), AutoTokenizer.from_pretrained(folder), knowledge
+
+
+def export_onnx(run: Run, variant: str) -> Path:
+    """Write the ONNX graph and its int8 form with the tokenizer; returns the folder."""
+    model, tokenizer, _ = load_exported(run, variant)
+    folder = export_folder(run, variant, "onnx")
+    write = causal_onnx.export_tagger if variant in run.task.taggers else causal_onnx.export_causal
+    causal_onnx.quantise(write(model, folder))
+    model.config.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def load_onnx(run: Run, variant: str, quantised: bool = True) -> tuple[Any, Any, Any]:
+    """(model, tokenizer, knowledge) as :func:`helpers.predict.load_variant` gives them, by ONNX Runtime.
+
+    Raises
+    ------
+    UserError
+        If the variant has not been exported.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = export_folder(run, variant, "onnx")
+    path = folder / (causal_onnx.QUANTISED if quantised else causal_onnx.FILE)
+    if not path.exists():
+        raise UserError(f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
+                        f"--variant {variant}")
+    config, tokenizer, knowledge = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), None
+    if variant in run.task.taggers:
+        content = (_checked(run, variant) / "conventions.json").read_text(encoding="utf-8")
+        knowledge = run.task.conventions_from_json(json.loads(content))
+        return causal_onnx.OnnxTagger(path, config), tokenizer, knowledge
+    return causal_onnx.OnnxCausalLM(path, config), tokenizer, knowledge
+
+
+def export_gguf(run: Run, variant: str, kind: str = "q8_0") -> Path | None:
+    """Write GGUF file and Modelfile; returns the folder, None for a tagger, which llama.cpp does not run."""
+    if variant in run.task.taggers:
+        return None
+    model, tokenizer, _ = load_exported(run, variant)
+    folder = export_folder(run, variant, "gguf")
+    write_gguf(model, tokenizer, folder, f"{run['base_model']} {run.task.name} {variant}", kind)
+    text = modelfile(run.task, tokenizer, int(run["max_new_tokens"]), model.config.max_position_embeddings)
+    (folder / "Modelfile").write_text(text, encoding="utf-8")
+    return folder
+
+
+# -- parity -----------------------------------------------------------------------------------------------------------
+@torch.inference_mode()
+def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> float:
+    """Largest absolute difference between the logits of two models over every token of some texts."""
+    worst = 0.0
+    for text in texts:
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        pair = [model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float() for model in (left, right)]
+        worst = max(worst, float((pair[0] - pair[1]).abs().max()))
+    return worst
+
+
+def _texts_seen(run: Run, variant: str, examples: Sequence[Example]) -> list[str]:
+    """What the model reads, with the answer where it writes one."""
+    task = run.task
+    if variant in task.taggers:
+        return [example.text for example in examples]
+    return [task.prompt(example.text) + task.completion(example.target) for example in examples]
+
+
+def compare(run: Run, variant: str, left: tuple[Any, Any, Any], right: tuple[Any, Any, Any],
+            examples: Sequence[Example], gap_rows: int = 8) -> dict[str, float]:
+    """Share of rows with the same prediction, the largest logit gap over some rows, and exact match of both."""
+    from helpers.metrics import exact_match
+    from helpers.predict import predict_loaded
+
+    records = [predict_loaded(run, variant, one, examples) for one in (left, right)]
+    same = [a["prediction"] == b["prediction"] for a, b in zip(*records)]
+    scores = [float(exact_match(run.task, examples, found).mean()) for found in records]
+    gap = logit_gap(left[0], right[0], left[1], _texts_seen(run, variant, examples[:gap_rows]))
+    return {"rows": len(examples), "same_predictions": sum(same) / len(same), "largest_logit_gap": gap,
+            "exact_match": scores[1], "exact_match_before": scores[0]}
+
+
+def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, float]]:
+    """Compare every exported form with the trained model on the scored part; kept in `parity.json`.
+
+    `merged` sets the merged weights beside base and adapter, or beside the checkpoint where there is no adapter; `onnx`
+    and `onnx_int8` are set beside the merged weights.
+    """
+    from helpers.models import load_tokenizer
+    from helpers.predict import load_variant
+
+    examples = run.load("scored")[:rows or None]
+    whole = load_exported(run, variant)
+    if (_checked(run, variant) / "adapter_config.json").exists():
+        trained: tuple[Any, Any, Any] = (with_adapter(run, variant), load_tokenizer(run), None)
+    else:
+        trained = load_variant(run, variant)
+    found = {"merged": compare(run, variant, trained, whole, examples)}
+    for name, quantised in (("onnx", False), ("onnx_int8", True)):
+        if (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists() and not run.task.questions():
+            found[name] = compare(run, variant, whole, load_onnx(run, variant, quantised), examples)
+    write_json(export_folder(run, variant, PARITY), found)
+    return found
+
+
+def export(run: Run, variant: str, forms: Sequence[str] = FORMS) -> dict[str, Path]:
+    """Write the wanted forms of a variant; returns the folders of those it has."""
+    makers: dict[str, Callable[[Run, str], Path | None]] = {
+        "model": export_model, "adapter": export_adapter, "onnx": export_onnx, "gguf": export_gguf}
+    found = {form: makers[form](run, variant) for form in FORMS if form in forms}
+    return {form: folder for form, folder in found.items() if folder is not None}
+
+
+def main(
+    task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner")] = "calendar",
+    run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
+    variant: Annotated[str, typer.Option(help="A trained variant (the best by default).")] = "",
+    form: Annotated[list[str] | None, typer.Option(metavar="|".join(FORMS), help="Only these forms.")] = None,
+    rows: Annotated[int, typer.Option(min=0, help="Rows that parity is measured on (0: all scored ones).")] = 0,
+) -> None:
+    """Export a trained variant and check that nothing was lost."""
+    from helpers.config import one_of
+
+    opened, name = open_run(task, run or None, variant or None)
+    for each in form or []:
+        one_of(each, FORMS, "form")
+    for made, folder in export(opened, name, form or FORMS).items():
+        print(f"{made}: {folder}")
+    for made, numbers in check_parity(opened, name, rows).items():
+        print(f"{made}: " + ", ".join(f"{label} {value:.6g}" for label, value in numbers.items()))
+
+
+if __name__ == "__main__":
+    from helpers.command import start
+
+    start(main)
