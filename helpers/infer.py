@@ -22,6 +22,7 @@ import typer
 
 from helpers.config import UserError
 from helpers.environment import read_json, write_json
+from helpers.model_folder import ENGINES
 
 LONGEST_LINE = 4_000_000  # bytes that are held of one line
 TAIL = 1 << 16
@@ -240,6 +241,7 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Output file; a folder for several files.")] = None,
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[str, typer.Option(help="A trained variant, a vote or rules (the best by default).")] = "",
+    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")] = ENGINES[0],
     batch: Annotated[int, typer.Option(min=1, help="Lines that are answered together.")] = 64,
     force: Annotated[bool, typer.Option("--force", help="Start anew over an output that is there.")] = False,
 ) -> None:
@@ -254,7 +256,7 @@ def main(
         if not path.is_file():
             raise UserError(f"no file {path}")
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    predictor = Predictor.open(task, run or None, variant or None)
+    predictor = Predictor.open(task, run or None, variant or None, engine)
     if text is not None:
         problem = predictor.problem(text)
         if problem:

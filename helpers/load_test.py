@@ -26,6 +26,7 @@ import pandas as pd
 import typer
 
 from helpers.config import ROOT, UserError
+from helpers.model_folder import ENGINES
 
 START_SECONDS = 300
 SAMPLE_SECONDS = 0.5
@@ -167,11 +168,11 @@ def summary(seen: Seen, seconds: float, clients: int, rate: float) -> dict[str, 
 
 
 def load_test(task: str, folder: str, variant: str, clients: int, seconds: float, texts: int = 200,
-              extra: tuple[str, ...] = ()) -> pd.DataFrame:
-    """Measure a served run against the loop; one line, see :func:`summary`."""
+              engine: str = ENGINES[0], extra: tuple[str, ...] = ()) -> pd.DataFrame:
+    """Measure a served run against the loop, which is that of the same engine; one line, see :func:`summary`."""
     from helpers.predictor import Predictor
 
-    predictor = Predictor.open(task, folder or None, variant or None)
+    predictor = Predictor.open(task, folder or None, variant or None, engine)
     pool = [text for text in pick_texts(predictor.run, texts) if predictor.problem(text) is None]
     rate, alone = loop_rate(predictor, pool, max(3.0, min(20.0, seconds / 3)))
     together = predictor.predict(pool)
@@ -180,7 +181,7 @@ def load_test(task: str, folder: str, variant: str, clients: int, seconds: float
                 if alone.get(text, answer)["fields"] == answer["fields"]}
     name = predictor.variant
     del predictor
-    arguments = ["--task", task, "--variant", name, *(["--run", folder] if folder else []), *extra]
+    arguments = ["--task", task, "--variant", name, "--engine", engine, *(["--run", folder] if folder else []), *extra]
     process, port = start_server(arguments)
     try:
         press(port, process.pid, expected, clients, min(2.0, seconds / 5), seed=1000)
@@ -196,13 +197,15 @@ def load_test(task: str, folder: str, variant: str, clients: int, seconds: float
             process.wait(30)
         except subprocess.TimeoutExpired:
             process.kill()
-    return pd.DataFrame([{"variant": name, **numbers}]).set_index("variant")
+    label = name if engine == ENGINES[0] else f"{name} ({engine})"
+    return pd.DataFrame([{"variant": label, **numbers}]).set_index("variant")
 
 
 def main(
     task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner")] = "calendar",
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
+    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")] = ENGINES[0],
     clients: Annotated[int, typer.Option(min=1)] = 16,
     seconds: Annotated[float, typer.Option(min=1)] = 60,
     texts: Annotated[int, typer.Option(min=1, help="Distinct texts that are asked.")] = 200,
@@ -211,7 +214,7 @@ def main(
 ) -> None:
     """Press a served run with many clients and print how it did."""
     folder = str(Path(run).resolve()) if run else ""
-    table = pd.concat([load_test(task, folder, name, clients, seconds, texts, ("--batch", str(batch)))
+    table = pd.concat([load_test(task, folder, name, clients, seconds, texts, engine, ("--batch", str(batch)))
                        for name in variant or [""]])
     print(table.T.round(3).to_string())
     if out:

@@ -11,6 +11,8 @@ from helpers.environment import read_json
 from helpers.tasks import get_task
 from helpers.vote import RULES
 
+ENGINES = ("torch", "onnx", "onnx_int8")
+ONNX_FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
 SERVED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".onnx", ".data")
 
 
@@ -78,8 +80,8 @@ def members_of(run: Run, variant: str) -> tuple[str, ...]:
     return run.task.votes.get(variant, (variant,))
 
 
-def load_members(run: Run, variant: str) -> dict[str, Any]:
-    """Trained member → what :func:`helpers.predict.load_variant` gives.
+def load_members(run: Run, variant: str, engine: str = ENGINES[0]) -> dict[str, Any]:
+    """Trained member → what :func:`helpers.predict.load_variant` gives, or its export for another engine.
 
     Raises
     ------
@@ -88,12 +90,18 @@ def load_members(run: Run, variant: str) -> dict[str, Any]:
     """
     from helpers.predict import load_variant
 
+    one_of(engine, ENGINES, "engine")
     loaded = {}
     for name in members_of(run, variant):
         if name == RULES:
             continue
         try:
-            loaded[name] = load_variant(run, name)
+            if engine == ENGINES[0]:
+                loaded[name] = load_variant(run, name)
+            else:
+                from helpers.export import load_onnx
+
+                loaded[name] = load_onnx(run, name, quantised=engine == "onnx_int8")
         except UserError:
             raise
         except Exception as error:  # whatever a damaged file makes of the loaders means the same to the user
@@ -103,7 +111,7 @@ def load_members(run: Run, variant: str) -> dict[str, Any]:
     return loaded
 
 
-def model_files(run: Run, variant: str) -> list[Path]:
+def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
     """Files that decide what a variant answers: its own, and those of the local base where it is an adapter."""
     from helpers.models import base_path
 
@@ -111,6 +119,8 @@ def model_files(run: Run, variant: str) -> list[Path]:
     for name in members_of(run, variant):
         folder = run.dir / "checkpoints" / name / "best"
         files += sorted(path for path in folder.glob("*") if path.suffix in SERVED)
+        if engine != ENGINES[0]:
+            files += sorted((run.dir / "export" / name / "onnx").glob(f"{ONNX_FILES[engine]}*"))
         if name != RULES and name not in run.task.taggers and Path(base_path(run)).is_dir():
             files += sorted(path for path in Path(base_path(run)).iterdir()
                             if path.name in ("model.safetensors", "tokenizer.json", "config.json"))

@@ -25,6 +25,8 @@ class Predictor:
     run : Run
     variant : str
         A finished variant, a vote or `rules`.
+    engine : str
+        `torch`, or `onnx` or `onnx_int8` for a variant that :mod:`helpers.export` has written.
 
     Attributes
     ----------
@@ -37,17 +39,18 @@ class Predictor:
         In one line, if the model folder is missing or damaged.
     """
 
-    def __init__(self, run: Run, variant: str):
-        self.run, self.task, self.variant = run, run.task, variant
-        self.models = load_members(run, variant)
+    def __init__(self, run: Run, variant: str, engine: str = "torch"):
+        self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
+        self.models = load_members(run, variant, engine)
         self.calibrations = load_calibrations(run, variant)
-        self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant))
+        self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant, engine))
 
     @classmethod
-    def open(cls, task: str, folder: str | Path | None = None, variant: str | None = None) -> Predictor:
+    def open(cls, task: str, folder: str | Path | None = None, variant: str | None = None,
+             engine: str = "torch") -> Predictor:
         """The predictor of a run's folder, see :func:`helpers.model_folder.open_run`; standard output stays clean."""
         with contextlib.redirect_stdout(sys.stderr):
-            return cls(*open_run(task, folder, variant))
+            return cls(*open_run(task, folder, variant), engine)
 
     # -- texts that cannot be answered --------------------------------------------------------------------------------
     def problem(self, text: str) -> str | None:

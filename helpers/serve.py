@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from helpers.config import UserError
+from helpers.model_folder import ENGINES
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -62,6 +63,7 @@ def main(
     task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner", help="What to look for.")] = "calendar",
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[str, typer.Option(help="A trained variant, a vote or rules (the best by default).")] = "",
+    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")] = ENGINES[0],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
     batch: Annotated[int, typer.Option(min=1, help="Texts in one pass through the model.")] = 16,
@@ -82,7 +84,7 @@ def main(
         if threads:
             torch.set_num_threads(threads)
         log_to(sys.stderr)
-        predictor = Predictor.open(task, run or None, variant or None)
+        predictor = Predictor.open(task, run or None, variant or None, engine)
         if predictor.task.examples:  # the first pass is the slowest: not for the first user to wait for
             predictor.predict([predictor.task.examples[0]])
         limits = Limits(texts=min(64, queue), batch=batch, wait=wait_ms / 1000, queue=queue, timeout=timeout, cache=cache)

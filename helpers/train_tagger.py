@@ -16,11 +16,19 @@ from helpers.encode import length_batches
 from helpers.encoder import encoder_path
 from helpers.environment import write_json
 from helpers.models import device_of, explain_load_error
-from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi, widen
+from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi_of_fields, widen
 from helpers.tasks import Example
 from helpers.train import (
-    FitResult, LoopState, check_finite, count_parameters, decay_groups, exact_scores, resume_loop, save_loop,
-    variant_settings)
+    FitResult,
+    LoopState,
+    check_finite,
+    count_parameters,
+    decay_groups,
+    exact_scores,
+    resume_loop,
+    save_loop,
+    variant_settings,
+)
 
 
 def build_tagger(run: Run):
@@ -79,8 +87,7 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
 
 def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge: Any) -> dict[str, Any]:
     spans, confidence = {}, {}
-    for index, name in enumerate(task.fields):
-        tags, total = viterbi(log_probs[:, index])
+    for index, (name, (tags, total)) in enumerate(zip(task.fields, viterbi_of_fields(log_probs))):
         found = spans_of_tags(tags, item.units, log_probs[:, index])
         if name not in task.list_fields:
             found = sorted(found, key=lambda pair: -pair[1])[:1]
