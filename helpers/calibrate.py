@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.confidence import coverage_at, expected_calibration_error, reliability_table, risk_coverage
 from helpers.config import Run, UserError
-from helpers.environment import read_json, write_json
+from helpers.environment import digest, read_json, write_json
 from helpers.metrics import align, field_results
 from helpers.tasks.base import Example, Task
 
@@ -151,6 +151,12 @@ def from_json(content: Mapping[str, Any]) -> Calibrations:
             for name, one in content.items()}
 
 
+def _mark(run: Run, variant: str) -> str:
+    """Fingerprint of the predictions that a calibration was fitted on; empty where they are gone."""
+    path = run.dir / "validation_predictions" / f"{variant}.jsonl"
+    return digest(path.read_bytes()) if path.exists() else ""
+
+
 def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool = True) -> Calibrations:
     """Calibrations of a variant from its predictions on the validation part, kept in `calibration.json` of the run.
 
@@ -169,15 +175,19 @@ def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool =
         content = read_json(run.path(FILE))
         variants = content.get("variants", {}) if content.get("precision") == precision else {}
         write_json(run.path(FILE), {"precision": precision, "rows": int(frame["id"].nunique()),
-                                    "variants": {**variants, variant: to_json(found)}})
+                                    "variants": {**variants, variant: {"predictions": _mark(run, variant),
+                                                                       "fields": to_json(found)}}})
     return found
 
 
 def load_calibrations(run: Run, variant: str) -> Calibrations:
-    """Calibrations of a variant: those kept, else fitted now, else none where there are no labelled predictions."""
+    """Calibrations of a variant: those kept, else fitted now, else none where there are no labelled predictions.
+
+    Those of a model that has been trained anew since are not used.
+    """
     kept = read_json(run.dir / FILE).get("variants", {}).get(variant)
-    if kept:
-        return from_json(kept)
+    if kept and _mark(run, variant) in ("", kept["predictions"]):
+        return from_json(kept["fields"])
     try:
         return calibrate(run, variant, save=False)
     except UserError:

@@ -22,16 +22,17 @@ ALL = "all fields"
 
 # -- what is deployed -------------------------------------------------------------------------------------------------
 def writer_of(run: Run) -> str:
-    """The causal variant that did best by the headline score: the one that llama.cpp and ONNX decoding are about.
+    """The trained variant that did best by the headline score, a causal one where there is any: the one to export.
 
     Raises
     ------
     UserError
         If none has been trained.
     """
-    there = [each for each in run.task.variants if each in finished(run) and each not in run.task.taggers]
-    if not there:
-        raise UserError(f"{run.dir} holds no causal variant: run stage 04 first")
+    trained = [each for each in run.task.variants if each in finished(run)]
+    if not trained:
+        raise UserError(f"{run.dir} holds no trained variant: run stage 04 first")
+    there = [each for each in trained if each not in run.task.taggers] or trained
     scores = read_json(run.dir / "metrics.json").get("variants", {})
     return max(there, key=lambda each: scores.get(each, {}).get(run.task.headline) or 0.0)
 
@@ -81,16 +82,16 @@ def answer_table(answer: Mapping[str, Any]) -> pd.DataFrame:
 
 def marked_text(text: str, spans: Mapping[str, Sequence[Mapping[str, Any]]], fields: Sequence[str]) -> str:
     """HTML of a text with the values of each field on a colour of its own; of overlapping pieces the first counts."""
-    pieces = sorted(((span["start"], -span["end"], field) for field in fields for span in spans.get(field, [])))
+    pieces = sorted((span["start"], -span["end"], field) for field in fields for span in spans.get(field, []))
     parts, at = [], 0
     for start, end, field in pieces:
         end = -end
         if start < at or end <= start:
             continue
         colour = COLOURS[list(fields).index(field) % len(COLOURS)]
-        parts += [html.escape(text[at:start]), f'<mark title="{html.escape(field, quote=True)}" data-field="'
-                  f'{html.escape(field, quote=True)}" style="background:{colour};padding:0 2px;border-radius:3px">'
-                  f"{html.escape(text[start:end])}</mark>"]
+        label = html.escape(field, quote=True)
+        opening = f'<mark title="{label}" data-field="{label}" style="background:{colour};padding:0 2px;border-radius:3px">'
+        parts += [html.escape(text[at:start]), opening, html.escape(text[start:end]), "</mark>"]
         at = end
     return "<p style=\"line-height:1.9\">" + "".join([*parts, html.escape(text[at:])]).replace("\n", "<br>") + "</p>"
 

@@ -210,6 +210,19 @@ def label_file(predictor: Any, source: Path, out: Path, batch: int = 64, rank: i
 
 
 # -- several processes ------------------------------------------------------------------------------------------------
+def place_among_processes() -> tuple[int, int]:
+    """(rank, number of processes) as accelerate, torchrun or MPI tell them; on GPUs each process takes its own."""
+    names = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
+    rank, world = next(((int(os.environ[a]), int(os.environ[b])) for a, b in names
+                        if a in os.environ and b in os.environ), (0, 1))
+    if world > 1 and "LOCAL_RANK" in os.environ:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    return rank, world
+
+
 def share(out: Path, rank: int, world: int) -> Path:
     """Output of one process of several; the output itself where there is one process only."""
     return out if world == 1 else out.with_name(f"{out.name}.part{rank + 1}of{world}")
@@ -255,7 +268,7 @@ def main(
     for path in file or []:
         if not path.is_file():
             raise UserError(f"no file {path}")
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    rank, world = place_among_processes()
     predictor = Predictor.open(task, run or None, variant or None, engine)
     if text is not None:
         problem = predictor.problem(text)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from helpers.config import ROOT, Run, UserError, one_of
+from helpers.config import ROOT, SEED, Run, UserError, one_of
 from helpers.environment import read_json
 from helpers.tasks import get_task
 from helpers.vote import RULES
@@ -44,8 +44,9 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     profile = manifest.get("profile", "cpu")
     known = chosen.settings(profile)
     settings = {name: value for name, value in manifest.get("settings", {}).items() if name in known}
+    at_home = place.name == chosen.name and place.parent.name == "artifacts"  # elsewhere no folder is to be made for it
     run = Run(task=chosen, profile=profile, data=manifest.get("data", {}).get("source", "sample"),
-              out=str(place.parent.parent), settings=settings, seed=manifest.get("seed", 42))
+              out=str(place.parent.parent) if at_home else None, settings=settings, seed=manifest.get("seed", SEED))
     run.dir = place
     return run, pick_variant(run, variant)
 

@@ -71,6 +71,13 @@ class Predictor:
         limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
         if name in self.task.taggers:
             return len(tokenizer(reading)["input_ids"]), limit
+        if self.task.questions():
+            from helpers.dialogue import encode_questions
+
+            opening, tails = encode_questions(tokenizer, self.task, reading)
+            answers = [len(tail) + int(self.run["max_new_tokens"]) for tail in tails]
+            together = self.run.settings.get("dialogue", "independent") == "independent"
+            return len(opening) + (max(answers) if together else sum(answers)), limit
         return len(tokenizer(self.task.prompt(reading))["input_ids"]) + int(self.run["max_new_tokens"]), limit
 
     # -- answers ------------------------------------------------------------------------------------------------------
@@ -102,7 +109,7 @@ class Predictor:
         if prediction is None:
             return {"fields": dict.fromkeys(names), "spans": {name: [] for name in names},
                     "confidence": dict.fromkeys(names), "needs_review": list(names)}
-        fields = {name: prediction[name] for name in names}
+        fields = self.task.fields_of(prediction)
         confidence, review = self._confidence(record)
         return {"fields": fields, "spans": self._spans(text, example.text, prediction), "confidence": confidence,
                 "needs_review": review}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -48,6 +49,9 @@ def server_of(app: Any, grace: float) -> Any:
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
             """Finish what has begun on the first signal, leave on the second."""
+            if threading.current_thread() is not threading.main_thread():
+                yield  # signals reach the main thread alone
+                return
             before = {each: signal.signal(each, self.handle_exit) for each in (signal.SIGINT, signal.SIGTERM)}
             try:
                 yield

@@ -1,6 +1,7 @@
 """The web service around a predictor: limits, batches, cache, metrics, and logs that hold no text."""
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -189,7 +190,7 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         batcher.start()
         LOG.info("started", extra={"facts": model})
         yield
-        batcher.close(limits.timeout)
+        await asyncio.to_thread(batcher.close, limits.timeout)
         LOG.info("stopped", extra={"facts": model})
 
     app = FastAPI(title=f"{task.title}: extraction", version=predictor.version, description=task.description,

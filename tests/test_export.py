@@ -1,6 +1,7 @@
 """Exports: merged weights equal base and adapter, ONNX and GGUF equal PyTorch, folders load with nothing else."""
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ import torch
 from tiny_run import make_run, rows
 
 from helpers import causal_onnx, export, export_gguf, publish
-from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, to_json
+from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
 from helpers.config import UserError
 from helpers.generate import encode_prompt, generate
 from helpers.model_folder import open_run
@@ -162,6 +163,37 @@ def test_the_file_holds_the_model(run, exported):
     assert "FROM ./model.gguf" in text and 'TEMPLATE """Extract entities from: {{ .Prompt }} → """' in text
 
 
+def joined_by_score(text, lists):
+    """Token numbers as llama.cpp finds them: of all pairs that make a token the one of the highest score, again and again."""
+    scores = dict(zip(lists["tokens"], lists["scores"]))
+    numbers = {token: number for number, token in enumerate(lists["tokens"])}
+    pieces = list(text.replace(" ", "▁"))
+    while True:
+        pairs = [(scores[left + right], -at) for at, (left, right) in enumerate(itertools.pairwise(pieces))
+                 if left + right in scores]
+        if not pairs:
+            break
+        at = -max(pairs)[1]
+        pieces[at:at + 2] = [pieces[at] + pieces[at + 1]]
+    return [number for piece in pieces for number in (
+        [numbers[piece]] if piece in numbers else [numbers[f"<0x{byte:02X}>"] for byte in piece.encode()])]
+
+
+def test_scores_make_llama_cpp_read_texts_as_the_tokenizer_does(run):
+    from transformers import AutoTokenizer
+
+    from helpers.config import ROOT as root
+
+    tokenizer = AutoTokenizer.from_pretrained(root / "artifacts" / "base")
+    lists = export_gguf.token_lists(tokenizer)
+    lines = (root / "data" / "calendar" / "events.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+    texts = [run.task.prompt(json.loads(line)["event_text"]) for line in lines] + ["日本 ☕ naïveté → "]
+    assert [joined_by_score(text, lists) for text in texts] == [
+        tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    kinds = dict(zip(lists["tokens"], lists["kinds"]))
+    assert (kinds["<|eos|>"], kinds["<0x41>"], kinds["▁the"]) == (export_gguf.CONTROL, export_gguf.BYTE, export_gguf.NORMAL)
+
+
 def test_llama_cpp_writes_what_pytorch_writes(run, tmp_path):
     llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     model, tokenizer, _ = export.load_exported(run, "lora")
@@ -267,7 +299,7 @@ def test_calibrations_are_kept_and_used(run):
                 "confidence": dict.fromkeys(run.task.fields, 0.9 if row.id % 2 else 0.2)} for row in examples]
     write_predictions(run, "tagger", records, part="validation")
     found = calibrate(run, "tagger", 0.9)
-    assert found["action"]([0.9])[0] > 0.7 > 0.4 > found["action"]([0.2])[0]
+    assert found["action"]([0.9])[0] > 0.7 and found["action"]([0.2])[0] < 0.4
     predictor = Predictor(run, "tagger")
     example = run.task.example("Lunch with Ann")
     answers = [predictor.answer(example.text, example, {"prediction": examples[0].target, "confidence": dict.fromkeys(
@@ -278,6 +310,12 @@ def test_calibrations_are_kept_and_used(run):
     assert from_json(json.loads(json.dumps(to_json(frame)))) == frame
     with pytest.raises(UserError, match="precision"):
         calibrate(run, "tagger", 1.5)
-    (run.dir / "calibration.json").unlink()
+    assert load_calibrations(run, "tagger") == found
+    for record in records:
+        record["prediction"] = examples[0].target  # as if the model had been trained anew
+    write_predictions(run, "tagger", records, part="validation")
+    assert load_calibrations(run, "tagger") != found
     run.path("validation_predictions", "tagger.jsonl").unlink()
+    assert load_calibrations(run, "tagger") == found
+    (run.dir / "calibration.json").unlink()
     assert Predictor(run, "tagger").calibrations == {}

@@ -190,3 +190,15 @@ def test_shares_of_several_processes_join_to_the_whole(tmp_path):
     assert infer.join_shares(out, 3)
     for ending in ("", ".bad.jsonl"):
         assert infer.beside(out, ending).read_bytes() == infer.beside(whole, ending).read_bytes()
+
+
+def test_processes_know_their_place(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert infer.place_among_processes() == (0, 1)
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    assert infer.place_among_processes() == (1, 3)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert infer.place_among_processes() == (2, 4)

@@ -9,6 +9,7 @@ from tiny_run import make_run
 
 from helpers import infer
 from helpers.command import status
+from helpers.config import UserError
 from helpers.predictor import Predictor
 from helpers.text import normalise
 
@@ -72,3 +73,22 @@ def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
 def test_one_text_is_printed_as_json_alone(folder, capsys):
     assert status(infer.main, ["--run", str(folder), "--text", "Lunch with Ann"]) == 0
     assert set(json.loads(capsys.readouterr().out)) == {"fields", "spans", "confidence", "needs_review"}
+
+
+def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    predictor = Predictor.open("crime", tmp_path, "rules")
+    text = predictor.task.examples[0].replace("was called to", "was called\n  to")
+    assert predictor.problem(text) is None and "characters" in predictor.problem("x" * 6000)
+    answer = predictor.predict([text])[0]
+    assert "4471" in answer["fields"]["Officer_BadgeNumber"]
+    span = answer["spans"]["Officer_BadgeNumber"][0]
+    assert text[span["start"]:span["end"]] == "4471" == span["text"]
+    assert not (tmp_path.parent / "artifacts").exists()
+
+
+def test_another_engine_needs_an_export(folder):
+    with pytest.raises(UserError, match=r"helpers\.export"):
+        Predictor.open("calendar", folder, "tagger", "onnx")
+    with pytest.raises(UserError, match="unknown engine"):
+        Predictor.open("calendar", folder, "tagger", "onx")

@@ -25,6 +25,7 @@ from helpers.config import ROOT
 from helpers.service import LOG, JsonLines, Limits, create_app, log_to
 from helpers.tasks import get_task
 
+FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
 FIELDS = get_task("calendar").fields
 
 
@@ -270,7 +271,7 @@ JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st
 
 @given(body=JSON | st.dictionaries(st.sampled_from(["text", "texts"]), st.text(max_size=700) | st.lists(
     st.text(max_size=20), max_size=7), max_size=2))
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=FUZZ, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_ends_in_500(served, body):
     client, _ = served
     response = client.post("/extract", content=json.dumps(body).encode("utf-8", "surrogatepass"),

@@ -372,6 +372,10 @@ class Task(ABC):
                 found[name] += (free or options)[:1]
         return found
 
+    def fields_of(self, prediction: Any) -> dict[str, Any]:
+        """Field → value of a prediction, as :meth:`field_schema` describes it."""
+        return {name: prediction[name] for name in self.fields}
+
     def field_schema(self) -> dict[str, Any]:
         """JSON Schema of the fields of an answer."""
         text, absent = {"type": "string"}, {"type": "null"}
