@@ -13,6 +13,8 @@ from typing import Any
 
 Answer = dict[str, Any]
 LOG = logging.getLogger("study.serve")
+LONGEST_WAIT = 0.05  # seconds that a batch gathers at most
+PATIENCE = 0.1  # of the last pass
 
 
 class Overloaded(Exception):
@@ -44,8 +46,9 @@ class _Item:
 class Batcher:
     """Collects texts into batches for a thread that predicts them.
 
-    A batch goes as soon as it is full, or `wait` seconds after its first text: while one is computed the next one
-    gathers, so that batches grow with the load and a lone request hardly waits.
+    While one batch is computed the next one gathers. It goes as soon as it is full or no text has come for `wait`
+    seconds, and no later than a tenth of the last pass after its beginning: batches grow with the load, clients that ask
+    again at the same time stay together, and a lone request hardly waits.
 
     Parameters
     ----------
@@ -53,7 +56,7 @@ class Batcher:
         List of texts → list of answers, in order; called from one thread only.
     max_batch : int
     wait : float
-        Seconds that the first text of a batch waits for company.
+        Seconds that a text waits for another one.
     capacity : int
         Texts that may wait; beyond it :class:`Overloaded` is raised.
     timeout : float
@@ -72,6 +75,7 @@ class Batcher:
     _queue: deque[_Item] = field(default_factory=deque)
     _condition: threading.Condition = field(default_factory=threading.Condition)
     _stopping: bool = False
+    _last_pass: float = 0.0
     _thread: threading.Thread | None = None
 
     # -- the service's side -------------------------------------------------------------------------------------------
@@ -137,12 +141,14 @@ class Batcher:
         with self._condition:
             while not self._queue and not self._stopping:
                 self._condition.wait()
-            until = time.monotonic() + self.wait
+            until = time.monotonic() + max(self.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass) * bool(self.wait))
             while 0 < len(self._queue) < self.max_batch and not self._stopping:
-                left = until - time.monotonic()
+                before, left = len(self._queue), min(self.wait, until - time.monotonic())
                 if left <= 0:
                     break
                 self._condition.wait(left)
+                if len(self._queue) == before:
+                    break
             batch: list[_Item] = []
             while self._queue and len(batch) < self.max_batch:
                 item = self._queue.popleft()
@@ -172,6 +178,7 @@ class Batcher:
                     LOG.exception("prediction failed", extra={"facts": {"characters": len(text)}})
                     found[text] = error
         seconds = time.perf_counter() - started
+        self._last_pass = seconds
         self.seconds_a_text = 0.8 * self.seconds_a_text + 0.2 * seconds / len(texts)
         if self.on_batch:
             self.on_batch(len(batch), seconds)

@@ -81,6 +81,27 @@ def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
     asyncio.run(scenario())
 
 
+def test_clients_that_ask_again_stay_together_and_a_lone_one_does_not_wait():
+    async def scenario():
+        predictor = Echo(seconds=0.2)
+        batcher = Batcher(predictor.predict, max_batch=8, wait=0.02)
+        batcher.start()
+
+        async def client(at):
+            for turn in range(3):
+                await asyncio.sleep(0.001 * at)
+                await batcher.answer([f"{at} {turn}"])
+
+        await asyncio.gather(*map(client, range(8)))
+        assert len(predictor.batches) <= 6  # three at best; one a request without the wait
+        predictor.seconds, started = 0, time.monotonic()
+        await batcher.answer(["alone"])
+        assert time.monotonic() - started < 1
+        batcher.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_full_queue_refuses_at_once_and_keeps_what_it_has():
     async def scenario():
         predictor = Echo()
