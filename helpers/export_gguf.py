@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,26 @@ def tensor_name(name: str) -> str:
     return f"blk.{number}.{LAYER[part]}.{ending}"
 
 
+def without_opening_spaces(text: str) -> str:
+    """What llama.cpp writes, as the tokenizer of the embedded model would write it.
+
+    That tokenizer reads a quotation mark that opens a JSON string with a space behind it, and takes the space out again
+    when it turns tokens into text (:mod:`helpers.base_tokenizer`); llama.cpp leaves it in.
+    """
+    return re.sub(r'(?:(?<=[\[{:,] )|(?<=[\[{:,]))" (?= *[^\W_])', '"', text)
+
+
 def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     """Rows of a query or key projection in the order of llama.cpp, which turns neighbouring pairs.
 
     transformers turns the first half of a head against its second half.
     """
     return weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+
+
+def byte_fallback(tokenizer: Any) -> bool:
+    """Whether what is not in the vocabulary is written with byte tokens."""
+    return bool(json.loads(tokenizer.backend_tokenizer.to_str())["model"].get("byte_fallback"))
 
 
 def token_lists(tokenizer: Any) -> dict[str, Any]:
@@ -59,11 +74,11 @@ def token_lists(tokenizer: Any) -> dict[str, Any]:
     tokens = [token for token, _ in sorted(ids.items(), key=lambda item: item[1])]
     if [ids[token] for token in tokens] != list(range(len(tokens))):
         raise UserError("GGUF export needs token numbers without gaps")
-    byte_fallback = bool(state["model"].get("byte_fallback"))
-    kinds = [CONTROL if token in special else BYTE if byte_fallback and len(token) == 6 and token.startswith("<0x")
+    fallback = byte_fallback(tokenizer)
+    kinds = [CONTROL if token in special else BYTE if fallback and len(token) == 6 and token.startswith("<0x")
              else NORMAL for token in tokens]
-    found: dict[str, Any] = {"model": "llama" if byte_fallback else "gpt2", "tokens": tokens, "kinds": kinds}
-    if byte_fallback:
+    found: dict[str, Any] = {"model": "llama" if fallback else "gpt2", "tokens": tokens, "kinds": kinds}
+    if fallback:
         ranks: dict[str, int] = {}
         for rank, (left, right) in enumerate(pairs):
             ranks.setdefault(left + right, rank)
@@ -161,6 +176,8 @@ def _add_tokenizer(writer: Any, tokenizer: Any, name: str) -> None:
 def modelfile(task: Any, tokenizer: Any, max_new_tokens: int, context: int) -> str:
     """Text of the Modelfile with which `ollama create NAME -f Modelfile` takes the GGUF file."""
     lines = [f"FROM ./{FILE}"]
+    if byte_fallback(tokenizer):
+        lines.insert(0, "# Strings in answers begin with a space that is not part of them: take it out before use.")
     if not task.questions():  # the template of a dialogue is in the GGUF file
         lines.append(f'TEMPLATE """{task.prompt("{{ .Prompt }}")}"""')
     lines += ["PARAMETER temperature 0", f"PARAMETER num_ctx {context}", f"PARAMETER num_predict {max_new_tokens}",

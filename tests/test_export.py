@@ -14,7 +14,7 @@ from tiny_run import make_run, rows
 
 from helpers import causal_onnx, export, export_gguf, publish
 from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
-from helpers.config import UserError
+from helpers.config import ROOT, UserError
 from helpers.generate import encode_prompt, generate
 from helpers.model_folder import open_run
 from helpers.predict import write_predictions
@@ -182,11 +182,9 @@ def joined_by_score(text, lists):
 def test_scores_make_llama_cpp_read_texts_as_the_tokenizer_does(run):
     from transformers import AutoTokenizer
 
-    from helpers.config import ROOT as root
-
-    tokenizer = AutoTokenizer.from_pretrained(root / "artifacts" / "base")
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "artifacts" / "base")
     lists = export_gguf.token_lists(tokenizer)
-    lines = (root / "data" / "calendar" / "events.jsonl").read_text(encoding="utf-8").splitlines()[:60]
+    lines = (ROOT / "data" / "calendar" / "events.jsonl").read_text(encoding="utf-8").splitlines()[:60]
     texts = [run.task.prompt(json.loads(line)["event_text"]) for line in lines] + ["日本 ☕ naïveté → "]
     assert [joined_by_score(text, lists) for text in texts] == [
         tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
@@ -206,9 +204,25 @@ def test_llama_cpp_writes_what_pytorch_writes(run, tmp_path):
     with torch.inference_mode():
         expected = model(torch.tensor([ids])).logits[0].numpy()
     assert np.abs(np.array(llama.scores[:len(ids)]) - expected).max() < 0.05
-    written = llama.create_completion(ids, max_tokens=12, temperature=0)["choices"][0]["text"]
-    expected_text = generate(model, tokenizer, [text], 12)[0].text
-    assert written.strip()[:10] == expected_text.strip()[:10]
+    written: list[int] = []
+    while len(written) < 12:
+        token = int(np.argmax(llama.scores[len(ids) + len(written) - 1]))
+        if token == tokenizer.eos_token_id:
+            break
+        written.append(token)
+        llama.eval([token])
+    assert written == generate(model, tokenizer, [text], 12)[0].tokens
+
+
+def test_spaces_of_opening_quotation_marks_are_taken_out_as_the_tokenizer_does(run):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "artifacts" / "base")
+    answer = run.task.completion(rows(run.task)[0].target | {"notes": 'say "hi", x: "y"'})
+    tokens = tokenizer.convert_ids_to_tokens(tokenizer(answer, add_special_tokens=False)["input_ids"])
+    as_llama = "".join(tokens).replace("▁", " ")
+    assert '" Ann"' in as_llama
+    assert json.loads(export_gguf.without_opening_spaces(as_llama)) == json.loads(answer)
 
 
 # -- the hub ----------------------------------------------------------------------------------------------------------
