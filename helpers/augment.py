@@ -97,7 +97,7 @@ def _variants(run: Run, train: list[Example], augmenters: dict[str, Augmenter], 
 
 
 def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.DataFrame]:
-    """Train rows, their variants and synthetic rows; also written to `splits/train_augmented.jsonl`.
+    """Train rows, their variants, synthetic and weakly labelled rows; also written to `splits/train_augmented.jsonl`.
 
     Every made row differs from every train row, is in other words than every evaluation text (see
     :func:`helpers.splits.alike`; siblings count too), and its text holds something of every span value.
@@ -112,8 +112,8 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     Returns
     -------
     rows : list of Example
-        The originals in their order, then variants (`id` of the original, `origin` the augmenter), then synthetic rows
-        (new ids).
+        The originals in their order, then variants (`id` of the original, `origin` the augmenter), then synthetic and
+        weakly labelled rows (new ids), then what the task's resampling repeats of the originals.
     report : DataFrame
         Index origin; rows `made`, and of these `kept`, `duplicate`, `near evaluation`, `broken`.
     """
@@ -121,8 +121,10 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     variants = _variants(run, train, run.task.augmenters(train), gate) if run["augment_per_row"] else []
     synthetic = run.task.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
     first = 1 + max((example.id for example in train), default=-1)
+    synthetic += run.task.label_weakly(train, run.settings, run.rng("weak"))
     synthetic = [example.with_(id=first + at) for at, example in enumerate(filter(gate.passes, synthetic))]
     rows = list(train) + gate.without_near(variants + synthetic)
+    rows += run.task.resample(train, run.settings, run.rng("resample"))
     write_jsonl(run.path("splits", "train_augmented.jsonl"), map(run.task.example_to_json, rows))
     return rows, gate.report()
 

@@ -38,8 +38,8 @@ model = AutoModelForCausalLM.from_pretrained("artifacts/base", dtype="float32")
 
 {recipe}
 
-Made by `python -m helpers.pretrain`. Matrices are updated by Muon, embedding and norms by AdamW; the learning rate warms
-up, stays, and falls linearly over the last part of the run. The first two layers start with weights that copy what
+Made by `python -m helpers.pretrain`. Matrices are updated by the optimiser of the table, embedding and norms by AdamW;
+the learning rate warms up, stays, and falls linearly over the last part of the run. The first two layers start with weights that copy what
 followed the last time (`helpers/induction.py`), and the first `copy_tokens` come from short texts. A later sitting goes
 on from the weights of the one before, with new documents and a new warm-up (`--start-from`). Documents are never cut;
 {packing}. Answers have loss weight 1, given text {given}. The weights are stored in fp16 and meant to be loaded in fp32.
@@ -48,7 +48,8 @@ on from the weights of the one before, with new documents and a new warm-up (`--
 
 {tokens:.1f} M tokens, seen once, from the generators in `helpers/corpus`: event texts with their fields, records of many
 invented schemas, key–value and span copying, dates and times rewritten, reports with questions about them. Names and
-places come from Faker in twenty locales and from made-up syllables. Nothing of `data/` is in it: documents that hold a
+places come from Faker in twenty locales and from made-up syllables; from the fourth sitting on, activities, venues,
+people and words of police reports come from `helpers/corpus/pools` too. Nothing of `data/` is in it: documents that hold a
 text of the samples are left out by the stream itself. Shares of documents, once the opening is over:
 
 {mixture}
@@ -79,6 +80,10 @@ def _table(rows: dict[str, list[Any]], head: list[str]) -> str:
     return "\n".join(lines + ["| " + " | ".join([key, *map(str, cells)]) + " |" for key, cells in rows.items()])
 
 
+def _cell(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def _trials(folder: Path) -> str:
     path = folder / "trials.json"
     if not path.exists():
@@ -86,7 +91,7 @@ def _trials(folder: Path) -> str:
     content = json.loads(path.read_text(encoding="utf-8"))
     lines = [f"One choice changed at a time, {content['seconds']:.0f} seconds each on the same machine "
              "(`python -m helpers.pretrain_trials`). Loss in nats a character of the answer: events, spans to copy, "
-             "records of invented schemas.", "",
+             f"records of invented schemas. {content.get('note', '')}".rstrip(), "",
              "| trial | parameters | tokens | MFU | events | copying | schemas |", "|---|---|---|---|---|---|---|"]
     lines += [f"| {name} | {one['parameters'] / 1e6:.2f} M | {one['tokens'] / 1e3:.0f} k | {one['mfu']:.2f} | "
               f"{one['event']:.3f} | {one['copy']:.3f} | {one['schema']:.3f} |" for name, one in content["trials"].items()]
@@ -125,7 +130,7 @@ def write_card(folder: Path) -> Path:
     heads = ["first sitting", *(f"sitting {number}" for number in range(2, len(sittings) + 1))]
     names = ("hidden_size", "layers", "heads", "intermediate_size", "vocab_size", "rope_theta", "start", "copy_tokens",
              "tokens_per_batch", "optimiser", "matrix_lr", "other_lr", "warmup_steps", "decay_share", "seed")
-    shape = {name.replace("_", " "): [one["recipe"][name] for one in sittings] for name in names}
+    shape = {name.replace("_", " "): [_cell(one["recipe"][name]) for one in sittings] for name in names}
     shape |= {"tokens": [f"{one['tokens']:,}" for one in sittings], "steps": [f"{one['steps']:,}" for one in sittings],
               "seconds": [f"{one['seconds']:,.0f}" for one in sittings],
               "share of peak (MFU)": [f"{one['mfu']:.2f}" for one in sittings]}

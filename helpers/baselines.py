@@ -6,15 +6,16 @@ from typing import Any, Sequence
 
 import pandas as pd
 
-from helpers import metrics
 from helpers.config import Run
 from helpers.environment import timed, write_json
+from helpers.lookup import load_function, load_module
 from helpers.predict import (
     pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
 from helpers.tasks import Example, Task
 
-
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
+COLUMNS = {"exact_match": "exact match", "field_accuracy": "field accuracy", "exact_f1": "F1",
+           "accuracy": "token accuracy", "json_validity": "valid output"}
 
 
 def server() -> tuple[str, str] | None:
@@ -24,12 +25,17 @@ def server() -> tuple[str, str] | None:
 
 
 def available(run: Run) -> tuple[str, ...]:
-    """The baselines that can run here: `llm` only with a server, `base_few_shot` only where the settings ask for shots."""
+    """The baselines that can run here, the task's own or else those of this module.
+
+    `llm` can run only with a server, `base_few_shot` only where the settings ask for shots.
+    """
     left_out = ("llm",) * (server() is None) + ("base_few_shot",) * (not run["few_shot"])
-    return tuple(name for name in BASELINES if name not in left_out)
+    return tuple(name for name in run.task.baselines or BASELINES if name not in left_out)
 
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
+    if name in run.task.baselines:
+        return load_function(run.task.baselines[name])(run, rows)
     shots = pick_shots(run, run.load("train"), run["few_shot"])
     if name == "rules":
         return predict_rules(run, rows)
@@ -39,7 +45,7 @@ def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any
 
 
 def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
-    """Run one of :data:`BASELINES` on the validation part; returns its scores, keeps them and the predictions."""
+    """Run one of the task's baselines on the validation part; returns its scores, keeps them and the predictions."""
     with timed(run, name, "predict"):
         records = _predict(run, name, validation)
     write_predictions(run, name, records, "validation")
@@ -52,7 +58,7 @@ def predict_scored(run: Run) -> None:
     """Write the predictions of every available baseline for the scored part; drop those of other runs."""
     scored = run.load("scored")
     one_part = not run.path("splits", "test.jsonl").exists()
-    for name in BASELINES:
+    for name in dict.fromkeys((*run.task.baselines, *BASELINES)):
         if name not in available(run):
             for part in ("scored", "validation"):
                 predictions_path(run, name, part).unlink(missing_ok=True)
@@ -62,16 +68,18 @@ def predict_scored(run: Run) -> None:
 
 
 def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Scores of :func:`helpers.metrics.score` with the accuracy of each field and 95 % intervals beside them."""
+    """Scores of the task's metrics module with 95 % intervals, and the accuracy of each field if it has one."""
+    metrics = load_module(run.task.metrics)
     result = metrics.score(run.task, gold, records)
-    result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()}
+    result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()
+                                         if "accuracy" in row}
     result["ci95"] = metrics.intervals(run.task, gold, records, run.seed)
     return result
 
 
 def score_rules(run: Run, rows: Sequence[Example]) -> dict[str, Any]:
     """Scores of the rules on any rows, e.g. on those they were written from."""
-    return scores(run, rows, predict_rules(run, rows))
+    return scores(run, rows, _predict(run, "rules", rows))
 
 
 def side_by_side(task: Task, example: Example, answer: Any) -> pd.DataFrame:
@@ -93,11 +101,10 @@ def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.
 
 
 def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row a baseline: the headline score with interval, exact match, field accuracy, F1, validity."""
+    """One row a baseline: the headline score with interval, and those of :data:`COLUMNS` that the task has."""
     metric = run.task.headline
     rows = {name: {run.task.headline_words: r[metric], "low": r["ci95"][metric][0], "high": r["ci95"][metric][1],
-                   "exact match": r["exact_match"], "field accuracy": r["field_accuracy"], "F1": r["exact_f1"],
-                   "valid output": r["json_validity"]} for name, r in results.items()}
+                   **{words: r[key] for key, words in COLUMNS.items() if key in r}} for name, r in results.items()}
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "system"
     return frame

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.metrics import align, field_results
+from helpers.lookup import load_module
+from helpers.metrics import align
 from helpers.statistics import proportion_ci
 from helpers.tasks.base import Example, Task
 
@@ -23,7 +24,7 @@ def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict
     """
     aligned = align(gold, records)
     stated = [{**dict.fromkeys(task.fields), **(record.get("confidence") or {})} for record in aligned]
-    results = field_results(task, gold, aligned)
+    results = load_module(task.metrics).field_results(task, gold, aligned)
     results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
                                       index=results.index)
     kept = results[results["valid"].astype(bool) & results["confidence"].notna()]

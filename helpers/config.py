@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.hosted import input_folder
+
 ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ("smoke", "cpu", "gpu")
 TASK_NAMES = ("calendar", "crime", "it_ner")
@@ -101,7 +103,7 @@ class Run:
         from helpers.tasks import get_task  # tasks import this module for UserError
 
         one_of(self.profile, PROFILES, "profile")
-        self.task = get_task(self.task)
+        self.task, self.data = get_task(self.task), input_folder(self.data)
         given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)
         self.settings = merge_settings(self.task.settings(self.profile), given)
         self.root = Path(self.out).resolve() if self.out else ROOT

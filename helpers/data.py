@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,8 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"malformed JSON: {name} is not a JSON value")
 
 
-def _parse_line(line: bytes, index: int, task: Task) -> Example:
-    """One line of a data file as an example; a `ValueError` says in one line what is wrong with it."""
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}") from None
+def _json_row(text: str) -> dict[str, Any]:
+    """The JSON object of a line."""
     try:
         row = json.loads(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -71,6 +67,26 @@ def _parse_line(line: bytes, index: int, task: Task) -> Example:
         raise ValueError("malformed JSON: nested too deeply") from None
     if not isinstance(row, dict):
         raise ValueError(f"not a JSON object but a {type(row).__name__}")
+    return row
+
+
+def _decode(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}") from None
+
+
+def _decode_or_stop(path: Path, number: int, line: bytes) -> str:
+    """Text of a line in a format whose rows may span lines, so that a bad line cannot be set aside alone."""
+    try:
+        return _decode(line)
+    except ValueError as error:
+        raise UserError(f"{_shown(path)}, line {number}: {error}: save it as UTF-8") from None
+
+
+def _parse_row(row: dict[str, Any], index: int, task: Task) -> Example:
+    """A row as an example; a `ValueError` says in one line what is wrong with it."""
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
@@ -120,26 +136,43 @@ def _content(path: Path) -> bytes:
     return content
 
 
+def _rows_of_content(path: Path, task: Task) -> Iterator[tuple[int, bytes, dict[str, Any] | ValueError]]:
+    """Line number (from 1), line, and the row in it or the reason why there is none."""
+    lines = _content(path).split(b"\n")
+    if path.suffix in task.suffixes:
+        text = [_decode_or_stop(path, number, line) for number, line in enumerate(lines, start=1)]
+        yield from ((number, lines[number - 1], row) for number, row in task.rows_of_file(path.suffix, text))
+        return
+    for number, line in enumerate(lines, start=1):
+        line = line.strip()
+        if line:
+            try:
+                yield number, line, _json_row(_decode(line))
+            except ValueError as error:
+                yield number, line, error
+
+
 def _scan(path: Path, task: Task) -> tuple[list[Example], list[dict[str, Any]], int]:
     """Good rows, bad rows and the number of rows of a file."""
     examples: list[Example] = []
     rejected: list[dict[str, Any]] = []
-    index = undecodable = 0
-    for number, line in enumerate(_content(path).split(b"\n"), start=1):
-        line = line.strip()
-        if not line:
-            continue
+    count = undecodable = 0
+    for index, (number, line, row) in enumerate(_rows_of_content(path, task)):
+        count += 1
         try:
-            examples.append(_parse_line(line, index, task))
+            if isinstance(row, ValueError):
+                raise row
+            examples.append(_parse_row(row, index, task))
         except ValueError as error:
             reason = _one_line(error)
             undecodable += reason.startswith("not UTF-8: byte")
-            row = line.decode("utf-8", errors="backslashreplace")
-            rejected.append({"file": _shown(path), "line": number, "reason": reason, "row": row})
-        index += 1
-    if undecodable == index:
+            text = line.decode("utf-8", errors="backslashreplace")
+            rejected.append({"file": _shown(path), "line": number, "reason": reason, "row": text})
+    if not count:
+        raise UserError(f"{_shown(path)} holds no row")
+    if undecodable == count:
         raise UserError(f"{_shown(path)} is not UTF-8 text: save it as UTF-8")
-    return examples, rejected, index
+    return examples, rejected, count
 
 
 def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
@@ -156,7 +189,7 @@ def read_rows(path: str | Path, task: Task) -> tuple[list[Example], list[dict[st
     Parameters
     ----------
     path : path
-        UTF-8 JSONL; blank lines are ignored, a byte order mark is tolerated.
+        UTF-8 JSONL, or another format of the task; blank lines are ignored, a byte order mark is tolerated.
     task : Task
         Validates each row.
 
@@ -246,6 +279,12 @@ def is_public(run: Run) -> bool:
     return fingerprint(rows) == run.task.public_train
 
 
+def _part_file(folder: Path, part: str, task: Task) -> Path:
+    """`<part>.jsonl`, or where there is none the part in another format of the task."""
+    files = [folder / f"{part}{suffix}" for suffix in (".jsonl", *task.suffixes)]
+    return next((file for file in files if file.exists()), files[0])
+
+
 # -- sources ----------------------------------------------------------------------------------------------------------
 def source_files(run: Run) -> dict[str, Path]:
     """Part → file of the run's data source; `{"all": file}` for the sample, which is not split.
@@ -269,7 +308,7 @@ def source_files(run: Run) -> dict[str, Path]:
         if not folder.is_dir():
             raise UserError(f"{given.as_posix()} has no folder {task.name!r}: put {task.name}/train.jsonl and "
                             f"{task.name}/validation.jsonl there")
-    files = {part: folder / f"{part}.jsonl" for part in PARTS}
+    files = {part: _part_file(folder, part, task) for part in PARTS}
     if not files["test"].exists():
         del files["test"]
     return files

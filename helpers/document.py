@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,8 +166,10 @@ def _resolve_references(body: str, document: Document) -> str:
     return str(soup)
 
 
-def render(paths: Iterable[Path]) -> Document:
+def render(paths: Iterable[Path], traits: Collection[str] | None = None) -> Document:
     """Render executed notebooks, in the order given, into one document.
+
+    Cells for tasks without these traits are left out, see :func:`helpers.notebook_html.cells_html`.
 
     Raises
     ------
@@ -180,7 +182,7 @@ def render(paths: Iterable[Path]) -> Document:
             notebook = nbformat.read(path, as_version=4)
         except (json.JSONDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError) as error:
             raise ValueError(f"{path} is not a notebook: {error}") from None
-        soup = BeautifulSoup(cells_html(notebook), "html.parser")
+        soup = BeautifulSoup(cells_html(notebook, traits), "html.parser")
         clean(soup)
         _scrollable(soup)
         _frame_images(soup)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from helpers.config import ROOT, Run, UserError
+from helpers.hosted import input_model
 
 PACKAGED = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -37,5 +38,6 @@ def encoder_path(run: Run) -> str:
     name = run["encoder_model"]
     if name == PACKAGED:
         return str(packaged_encoder())
-    local = next((folder for folder in (Path(name), ROOT / name) if (folder / "config.json").exists()), None)
+    places = (Path(name), ROOT / name, input_model(name))
+    local = next((folder for folder in places if folder is not None and (folder / "config.json").exists()), None)
     return str(local or name)

@@ -18,6 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from helpers import processes
 from helpers.config import ROOT, Run
 
 LOCK_FILE = "requirements.txt"
@@ -262,7 +263,9 @@ def peak_memory_mb(pid: int | None = None) -> float | None:
 
 
 def record_costs(run: Run, variant: str, **costs: float | None) -> None:
-    """Merge costs of one variant into `artifacts/<task>/costs.json`."""
+    """Merge costs of one variant into `artifacts/<task>/costs.json`; of several processes the first one writes."""
+    if not processes.is_main():
+        return
     path = run.path("costs.json")
     content = read_json(path)
     content[variant] = {**content.get(variant, {}), **costs}

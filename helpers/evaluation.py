@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from helpers.config import Run, UserError
 from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json
-from helpers.metrics import SCORES, align, exact_match, field_results, intervals, row_scores, score, score_table
+from helpers.lookup import load_module
+from helpers.metrics import align, exact_match
 from helpers.statistics import compare
 from helpers.tasks.base import Example, Task
 from helpers.vote import count_votes, sum_parameters, vote_names
@@ -133,7 +134,14 @@ def load_predictions(run: Run) -> dict[str, Records]:
     decoded = [prediction_name(run.task, variant, decoding) for variant in trained
                for decoding in run.task.decodings_of(variant)]
     names = [*untrained_names(run.task, found), *decoded, *vote_names(run.task, trained)]
-    return {name: read_predictions(run, name, part="scored") for name in names}
+    scored = run.load("scored")
+    return {name: bound(run.task, scored, read_predictions(run, name, part="scored")) for name in names}
+
+
+def bound(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> Records:
+    """Records in the order of the rows, with predictions in the form of a target (:meth:`Task.bind`)."""
+    return [{**record, "prediction": task.bind(record["prediction"], example)}
+            for example, record in zip(gold, align(gold, records))]
 
 
 def score_all(run: Run, gold: Sequence[Example], predictions: dict[str, Records]) -> dict[str, dict[str, Any]]:
@@ -142,10 +150,11 @@ def score_all(run: Run, gold: Sequence[Example], predictions: dict[str, Records]
     What :func:`helpers.likelihood.measure` left stands beside them.
     """
     scores, likelihood = {}, read_json(run.path("likelihood.json"))
+    metrics = load_module(run.task.metrics)
     for name in tqdm(predictions, desc="scoring", unit="variant"):
-        scores[name] = {**score(run.task, gold, predictions[name]),
+        scores[name] = {**metrics.score(run.task, gold, predictions[name]),
                         **likelihood.get(name, {}),
-                        "ci95": intervals(run.task, gold, predictions[name], seed=run.seed),
+                        "ci95": metrics.intervals(run.task, gold, predictions[name], seed=run.seed),
                         "parameters": parameters_of(run, _split_name(run.task, name)[0])}
     return scores
 
@@ -217,9 +226,11 @@ def best_writer(task: Task, variants: dict[str, dict[str, Any]], best: str) -> s
 
 
 def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
-    """Mean row score on some of the rows that the records were made for."""
-    by_id = {record["id"]: record for record in records}
-    return float(row_scores(task, gold, [by_id[example.id] for example in gold]).mean())
+    """Score of some of the rows that the records were made for: mean row score, or entity F1 of a task that tags."""
+    by_id, metrics = {record["id"]: record for record in records}, load_module(task.metrics)
+    kept = [by_id[example.id] for example in gold]
+    return float(metrics.row_scores(task, gold, kept).mean() if task.writes else
+                 metrics.score(task, gold, kept)[task.headline])
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
@@ -237,9 +248,9 @@ def validation_table(run: Run) -> pd.DataFrame:
     """Scores of trained variants and votes on the validation part, which decides between them (default decoding)."""
     from helpers.predict import read_predictions
 
-    gold = run.load("validation")
-    return score_table({name: score(run.task, gold, read_predictions(run, name, part="validation"))
-                        for name in candidates(run)}).rename_axis("variant")
+    gold, metrics = run.load("validation"), load_module(run.task.metrics)
+    return metrics.score_table({name: metrics.score(run.task, gold, read_predictions(run, name, part="validation"))
+                                for name in candidates(run)}).rename_axis("variant")
 
 
 def decodings_of_row(task: Task, gold: Sequence[Example], predictions: dict[str, Records],
@@ -263,10 +274,10 @@ def decodings_of_row(task: Task, gold: Sequence[Example], predictions: dict[str,
 
 
 def comparison_table(variants: dict[str, dict[str, Any]], names: Sequence[str] | None = None,
-                     metric: str = "exact_match") -> pd.DataFrame:
-    """Scores by variant, one of them first with its interval as `low` and `high`."""
+                     metric: str = "exact_match", metrics: str = Task.metrics) -> pd.DataFrame:
+    """Scores by variant, one of them first with its interval as `low` and `high`; `metrics` is the task's module."""
     chosen = {name: variants[name] for name in names or variants}
-    table = score_table(chosen)
+    table = load_module(metrics).score_table(chosen)
     table.insert(0, metric, table.pop(metric))
     table.insert(1, "low", [one["ci95"][metric][0] for one in chosen.values()])
     table.insert(2, "high", [one["ci95"][metric][1] for one in chosen.values()])
@@ -289,7 +300,7 @@ def decoding_table(task: Task, variants: dict[str, dict[str, Any]], metric: str 
 
 def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Records],
                  names: Sequence[str]) -> pd.DataFrame:
-    """Value F1 of several systems in the slices that the task names first.
+    """F1 over values or entities of several systems in the slices that the task names first.
 
     Returns
     -------
@@ -300,7 +311,7 @@ def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Rec
     of_row = {example.id: task.slices(example)[which] for example in gold}
     columns: dict[str, Any] = {"rows": pd.Series(of_row).value_counts()}
     for name in names:
-        results = field_results(task, gold, predictions[name])
+        results = load_module(task.metrics).field_results(task, gold, predictions[name])
         sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
         columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
     return pd.DataFrame(columns).rename_axis(which)
@@ -315,7 +326,7 @@ def field_matrix(variants: dict[str, dict[str, Any]], names: Sequence[str], colu
 
 def parse_error_table(variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Kinds of parse error: index variant, a column a kind, counts; variants without any are left out."""
-    found = {name: one["parse_errors"] for name, one in variants.items() if one["parse_errors"]}
+    found = {name: one["parse_errors"] for name, one in variants.items() if one.get("parse_errors")}
     return pd.DataFrame(found).T.fillna(0).astype(int).rename_axis("variant").sort_index(axis=1)
 
 
@@ -332,12 +343,13 @@ def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
     names = untrained_names(task, variants)
     if not names:
         raise UserError(f"no baseline predictions: run notebook 03_baseline (./run_all.sh {task.name}) first")
-    return min(names, key=lambda name: (-variants[name][task.headline], -variants[name]["field_accuracy"], name))
+    return min(names, key=lambda name: (-variants[name][task.headline], -variants[name].get("field_accuracy", 0.0), name))
 
 
 def compare_variants(run: Run, gold: Sequence[Example], predictions: dict[str, Records],
                      pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Paired comparison of row scores for pairs of variants: index `left vs right`, columns of `compare`."""
+    row_scores = load_module(run.task.metrics).row_scores
     matches = {name: row_scores(run.task, gold, predictions[name]) for name in {n for pair in pairs for n in pair}}
     return pd.DataFrame([compare(matches[left], matches[right], seed=run.seed) for left, right in pairs],
                         index=pd.Index([f"{left} vs {right}" for left, right in pairs], name="comparison"))
@@ -372,6 +384,7 @@ def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) ->
     ours = {"system": f"this run: {best}", **variants[best],
             "loss_before": variants.get("base_zero_shot", {}).get("loss")}
     lines = pd.DataFrame([ours, *run.task.published])
-    reported = ["system", *(name for name in (*SCORES, "token_accuracy", "loss_before", "loss") if name in lines
+    shown = load_module(run.task.metrics).SCORES
+    reported = ["system", *(name for name in (*shown, "token_accuracy", "loss_before", "loss") if name in lines
                             and lines[name].iloc[1:].notna().any())]
     return lines[reported].set_index("system")

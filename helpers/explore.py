@@ -19,7 +19,13 @@ Parts = Mapping[str, Sequence[Example]]
 
 # -- rows as they come ------------------------------------------------------------------------------------------------
 def spans(example: Example, task: Task) -> list[tuple[int, int, str]]:
-    """Where the values of a row stand in its text: (start, end, field), the first place of each value."""
+    """Where the values of a row stand in its text: (start, end, field), the first place of each value.
+
+    Of tagged tokens the place is known.
+    """
+    if not task.writes:
+        marked = task.spans(example).items()
+        return sorted((start, end, name) for name, found in marked for start, end in found or ())
     found = [(name, places(value, example.text)) for name, values in task.values(example.target).items()
              for value in values]
     return [(*spots[0], name) for name, spots in found if spots]
@@ -68,13 +74,17 @@ def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataF
     -------
     DataFrame
         Columns `part`, `id`, `characters` (input text), `prompt_tokens` (of a chat: the turns before the first question)
-        and `tokens` (the sequence a causal model is trained on: prompt, completion and end-of-text token, or the chat).
+        and `tokens` (the sequence a causal model is trained on: prompt, completion and end-of-text token, or the chat; for
+        a tagger the text with its special tokens).
     """
     frames = []
     for part, examples in parts.items():
         if task.questions():  # the template writes every special token itself
             prompts = _token_counts([chat.render(tokenizer, task.opening(example.text)) for example in examples], tokenizer)
             tokens = _token_counts([chat.render(tokenizer, task.conversation(example)) for example in examples], tokenizer)
+        elif not task.writes:  # a tagger reads the text between its special tokens and writes nothing
+            pieces = _token_counts([example.text for example in examples], tokenizer)
+            prompts = tokens = [count + tokenizer.num_special_tokens_to_add() for count in pieces]
         else:
             prompts = _token_counts([task.prompt(example.text) for example in examples], tokenizer)
             completions = _token_counts([task.completion(example.target) for example in examples], tokenizer)
@@ -210,9 +220,11 @@ def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.
         most similar first.
     """
     pairs = alike([example.text for example in examples], threshold=threshold)
-    rows = [(kind, similarity, examples[i].id, examples[i].text, examples[j].id, examples[j].text)
-            for i, j, similarity, kind in pairs.itertuples(index=False)]
-    frame = pd.DataFrame(rows, columns=["kind", "similarity", "id_one", "text_one", "id_other", "text_other"])
+    ids = np.array([example.id for example in examples], dtype=int)
+    texts = np.array([example.text for example in examples], dtype=object)
+    frame = pd.DataFrame({"kind": pairs["kind"], "similarity": pairs["similarity"],
+                          "id_one": ids[pairs["left"]], "text_one": texts[pairs["left"]],
+                          "id_other": ids[pairs["right"]], "text_other": texts[pairs["right"]]})
     return frame.sort_values(["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True)
 
 
@@ -236,10 +248,12 @@ def label_conflicts(examples: Sequence[Example], task: Task) -> pd.DataFrame:
         each field that differs.
     """
     pairs = alike([example.text for example in examples])
-    rows = []
+    values, rows = [task.values(example.target) for example in examples], []
     for i, j, _, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
+        left, right = values[i], values[j]
+        if left == right:
+            continue
         one, other = examples[i], examples[j]
-        left, right = task.values(one.target), task.values(other.target)
         rows += [(kind, one.id, other.id, one.text, other.text, name, "; ".join(left[name]), "; ".join(right[name]))
                  for name in task.fields if left[name] != right[name]]
     return pd.DataFrame(rows, columns=["kind", "id_one", "id_other", "text_one", "text_other", "field", "label_one",
@@ -299,7 +313,8 @@ def convention_conflicts(examples: Sequence[Example], task: Task, threshold: flo
     pairs = alike([example.text for example in examples], threshold=threshold)
     names = [name for name in task.fields if name in task.verbatim_fields]
     leads = [{name: set(_lead_words(example, task, name)) for name in names} for example in examples]
-    rows = []
+    rows, told = [], np.array([any(found.values()) for found in leads], dtype=bool)
+    pairs = pairs[told[pairs["left"].to_numpy(int)] & told[pairs["right"].to_numpy(int)]]
     for i, j, similarity, _ in pairs.itertuples(index=False):
         for one, other in ((i, j), (j, i)):
             rows += [(name, word, similarity, examples[one].id, examples[one].text, examples[other].id,

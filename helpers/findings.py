@@ -200,16 +200,17 @@ def error_classes(counts: pd.DataFrame) -> str:
             f"{percent(kinds.max() / total)}), and most are in *{fields.idxmax()}* ({int(fields.max())}).")
 
 
-def slices(table: pd.DataFrame, least: int = 5) -> str:
-    """Hardest slice of at least `least` rows, and whether it stands out, from :func:`helpers.mistakes.slice_table`."""
+def slices(table: pd.DataFrame, overall: float, least: int = 5) -> str:
+    """Hardest slice of at least `least` rows, and whether it stands out, from :func:`helpers.mistakes.slice_table`.
+
+    `overall` is the score of all rows.
+    """
     large = table[table["n"] >= least]
     if large.empty:
         return "No slice holds enough rows to say anything."
     worst = large.loc[large["score"].idxmin()]
     if worst["score"] == large["score"].max():
         return f"All slices score the same, {percent(worst['score'])}."
-    first = table[table["slice"] == table["slice"].iloc[0]]  # the slices of one kind hold every row
-    overall = (first["score"] * first["n"]).sum() / first["n"].sum()
     stands_out = "lies below" if worst["high"] < overall else "includes"
     return (f"The hardest slice is *{worst['slice']}: {worst['value']}* with {percent(worst['score'])} of "
             f"{worst['n']:.0f} rows; its interval {stands_out} the score of all rows ({percent(overall)}).")

@@ -104,12 +104,12 @@ def neighbour_conflicts(task: Task, gold: Sequence[Example], reference: Sequence
     if not texts or not others:
         return pd.DataFrame(columns=CONFLICT_COLUMNS)
     ratios = process.cdist(texts, others, scorer=fuzz.ratio, score_cutoff=similarity, workers=1)
+    labels, known = ([comparable(task, row.target) for row in rows] for rows in (gold, reference))
     lines = []
     for left, right in zip(*np.nonzero(ratios)):
-        row, other = gold[left], reference[right]
-        if row is other:
+        row, other, ours, theirs = gold[left], reference[right], labels[left], known[right]
+        if row is other or ours == theirs:
             continue
-        ours, theirs = comparable(task, row.target), comparable(task, other.target)
         for name in task.fields:
             differ = set(ours[name]) ^ set(theirs[name])
             both = all(is_word_span(value, text, ignore_case=True) for value in differ

@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 import torch
 
+from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.environment import Device, pick_device
+from helpers.hosted import input_model
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 SMALLEST_BLOCK = 32
@@ -26,10 +28,13 @@ def device_of(profile: str) -> Device:
 
 
 def base_path(run: Run) -> str:
-    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name."""
+    """The `base_model` setting: a folder (relative ones are looked up in the repository) or a hub name.
+
+    A hub model that is mounted as a Kaggle input is taken from there.
+    """
     name = run["base_model"]
-    for folder in (Path(name), ROOT / name):
-        if (folder / "config.json").exists():
+    for folder in (Path(name), ROOT / name, input_model(name)):
+        if folder is not None and (folder / "config.json").exists():
             return str(folder)
     if name.startswith(("artifacts/", ".", "/")):
         raise UserError(f"base_model={name!r}: no model in that folder (config.json is missing)")
@@ -46,6 +51,15 @@ def explain_load_error(name: str, error: Exception, setting: str = "base_model")
     else:
         way = text.splitlines()[0][:200] if text else type(error).__name__
     return UserError(f"model {name!r} could not be loaded: {way}")
+
+
+def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
+    """The run's base model without memory for its weights, and the names of the layers that adapters may change."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+    return model, {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
 
 
 def load_tokenizer(run: Run):
@@ -66,7 +80,8 @@ def base_files(run: Run) -> list[Path]:
     """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
     from helpers.encoder import encoder_path
 
-    folders = [Path(path) for path in (base_path(run), encoder_path(run)) if Path(path).is_dir()]
+    base = [base_path(run)] if "base_model" in run.settings else []
+    folders = [Path(path) for path in (*base, encoder_path(run)) if Path(path).is_dir()]
     return [path for folder in folders for path in sorted(folder.iterdir())
             if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")]
 
@@ -96,7 +111,7 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=chosen.dtype)
-        options["device_map"] = {"": chosen.device}
+        options["device_map"] = {"": processes.device_name(chosen.device)}
     name = base_path(run)
     try:
         model = AutoModelForCausalLM.from_pretrained(name, **options)
@@ -105,7 +120,8 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
     if four_bit and chosen.device == "cpu":
         keep_fp32_kernels(model)
         fit_blocks_to_rows(model, name)
-    return model if four_bit else model.to(chosen.device)
+    # weights that are sharded go to the GPUs piece by piece: whole they may not fit
+    return model if four_bit or processes.shards_model() else model.to(processes.device_name(chosen.device))
 
 
 def keep_fp32_kernels(model) -> None:

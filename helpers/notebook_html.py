@@ -5,7 +5,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -118,8 +118,21 @@ def _hidden(cell: Any) -> bool:
     return bool(HIDDEN_TAGS & set(cell.metadata.get("tags", ()))) or "sys.path" in cell.source
 
 
-def cells_html(notebook: Any) -> str:
-    """All cells of one notebook; code cells with nothing between them share one folded block."""
+def _for_other_tasks(cell: Any, traits: Collection[str] | None) -> bool:
+    """Whether a cell is tagged `only-…` for tasks with a trait that this one does not have."""
+    wanted = {tag.removeprefix("only-") for tag in cell.metadata.get("tags", ()) if tag.startswith("only-")}
+    return traits is not None and bool(wanted - set(traits))
+
+
+def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
+    """All cells of one notebook; code cells with nothing between them share one folded block.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    traits : collection of str, optional
+        Traits of the task (:attr:`helpers.tasks.base.Task.traits`): cells for tasks with others are left out.
+    """
     pieces, pending, title = [], [], "notebook"
 
     def flush() -> None:
@@ -128,7 +141,7 @@ def cells_html(notebook: Any) -> str:
             pending.clear()
 
     for cell in notebook.cells:
-        if _hidden(cell):
+        if _hidden(cell) or _for_other_tasks(cell, traits):
             continue
         if cell.cell_type == "markdown" and cell.source.strip():
             flush()

@@ -14,6 +14,7 @@ from helpers.data import read_jsonl, write_jsonl
 from helpers.dialogue import encode_questions
 from helpers.environment import read_json
 from helpers.generate import encode_prompt, predict_texts
+from helpers.lookup import load_module
 from helpers.models import load_base, load_finetuned, load_tokenizer
 from helpers.tasks import Example
 from helpers.train_tagger import load_tagger, tag_texts
@@ -63,11 +64,15 @@ def _cached_model(folder: Path, stamp: float, key: tuple, four_bit: bool, tagger
 def load_variant(run: Run, variant: str):
     """(model, tokenizer, conventions) of a trained variant, adapter merged; the last one stays in memory.
 
+    A variant with a predictor of its own is what that loads.
+
     Raises
     ------
     UserError
         If stage 04 has not finished the variant.
     """
+    if variant in run.task.predictors:
+        return load_module(run.task.predictors[variant]).load(run, variant)
     folder = run.dir / "checkpoints" / variant
     done = folder / "finished.json"
     if not done.exists():
@@ -96,6 +101,9 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
 def predict_loaded(run: Run, variant: str, loaded: Any, examples: Sequence[Example], constraint: str = "source",
                    progress: bool = False) -> list[dict[str, Any]]:
     """As :func:`predict_variant`, of a variant in the form that :func:`load_variant` gives."""
+    if variant in run.task.predictors:
+        name = variant if progress else None
+        return load_module(run.task.predictors[variant]).predict_loaded(run, loaded, examples, name)
     model, tokenizer, conventions = loaded
     texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
     if variant in run.task.taggers:

@@ -107,6 +107,9 @@ def build_model(recipe: Recipe, tokenizer) -> LlamaForCausalLM:
     return model
 
 
+MATRIX_LR = {"muon": 0.015, "adamw": 1e-3}  # each one's best of the trials in the model card
+
+
 def build_optimisers(recipe: Recipe, model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
     """One optimiser for the matrices of the layers, one for embedding and norms."""
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
@@ -307,6 +310,8 @@ def pretrain(recipe: Recipe, out: Path, profile: str = "cpu", save_every: int = 
     state["seconds"] += time.perf_counter() - started
     model.to("cpu", torch.float16).save_pretrained(out)  # half the size; loaded in fp32, the rounding is harmless
     checkpoint_path.unlink(missing_ok=True)
+    # once more, since another process may have been at work during the first measurement
+    ceiling = max(ceiling, peak_flops(device, torch.bfloat16 if half else torch.float32))
     return describe(recipe, state, out, ceiling, device)
 
 
@@ -341,11 +346,14 @@ def main(profile: str = typer.Option("cpu", help="smoke, cpu or gpu"), out: Path
          tokens: int = typer.Option(0, help="tokens to read; 0 keeps the recipe's"),
          max_seconds: float = typer.Option(0, help="finish within so many seconds"),
          start_from: Path = typer.Option(None, help="folder of a finished model to train on"),
-         peak: float = typer.Option(1.0, help="multiple of the recipe's learning rates")) -> None:
+         optimiser: str = typer.Option("", help="for the matrices: muon or adamw; the recipe's if not given"),
+         peak: float = typer.Option(1.0, help="multiple of the learning rates")) -> None:
     """Pre-train the embedded base model on synthetic extraction text."""
     try:
         recipe = RECIPES[one_of(profile, tuple(RECIPES), "profile")]
-        changes = {"matrix_lr": peak * recipe.matrix_lr, "other_lr": peak * recipe.other_lr}
+        kind = one_of(optimiser or recipe.optimiser, tuple(MATRIX_LR), "optimiser")
+        matrix_lr = recipe.matrix_lr if kind == recipe.optimiser else MATRIX_LR[kind]
+        changes = {"optimiser": kind, "matrix_lr": peak * matrix_lr, "other_lr": peak * recipe.other_lr}
         if tokens:
             changes["tokens"] = tokens
         if start_from:

@@ -28,7 +28,7 @@ from helpers.packing import encode
 from helpers.pretrain import RECIPES, Recipe, pretrain
 
 TRIALS: dict[str, dict] = {
-    "as shipped": {},
+    "the first sitting's recipe": {},
     "random start": {"start": "random"},
     "random start, AdamW 1e-3": {"start": "random", "optimiser": "adamw", "matrix_lr": 1e-3},
     "AdamW 1e-3": {"optimiser": "adamw", "matrix_lr": 1e-3},

@@ -21,7 +21,9 @@ from helpers import plots
 from helpers.config import ROOT, TASK_NAMES, Run, UserError
 from helpers.display import figure_html, words
 from helpers.document import Document, cite, frame_images, render
-from helpers.study import Study, command, manifest_tables, numbers, read_study
+from helpers.environment import write_json
+from helpers.study import Study, command, evidence, manifest_tables, numbers, read_study
+from helpers.tasks import get_task
 
 TEMPLATES = Path(__file__).resolve().parent / "report_template"
 MAX_MEGABYTES = 4.0
@@ -135,7 +137,7 @@ def index_page(run: Run, documents: dict[str, Document]) -> str:
             continue
         if (run.report_dir / f"{name}.html").exists() or name in documents:
             study.document = f"{name}.html"
-        document = documents.get(name) or render(executed_notebooks(run.root, name))
+        document = documents.get(name) or render(executed_notebooks(run.root, name), get_task(name).traits)
         figures = (_score_figure(study), _cost_figure(study), _error_figure(study, document))
         study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
         studies.append(study)
@@ -159,6 +161,8 @@ def number_captions(page: str) -> str:
 def build(run: Run) -> Path:
     """Write `report/<task>.html` and `report/index.html` from what the stages left in `artifacts/`.
 
+    `report/<task>.json` keeps the metrics and costs beside the document whose numbers were read from them.
+
     Returns
     -------
     Path
@@ -174,10 +178,11 @@ def build(run: Run) -> Path:
     if not notebooks:
         raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
     try:
-        document = render(notebooks)
+        document = render(notebooks, run.task.traits)
     except ValueError as error:
         raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
     study, _ = read_study(run.root, name)
+    write_json(run.report_dir / f"{name}.json", evidence(run.root, name))
     path = run.report_dir / f"{name}.html"
     _write(path, task_page(run, study, document))
     _write(run.report_dir / "index.html", number_captions(index_page(run, {name: document})))

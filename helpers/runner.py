@@ -22,6 +22,7 @@ import typer
 
 from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of
 from helpers.environment import write_manifest
+from helpers.hosted import input_folder
 from helpers.stages import (
     Busy,
     Stage,
@@ -73,8 +74,21 @@ def build_report(run: Run, log: Path) -> None:
             raise StageFailed(f"report: {one_line(kind + str(error))}") from error
 
 
+def print_reports(runs: Sequence[Run]) -> None:
+    """A PDF beside each report that has changed; where that cannot be done, one line says why and the run is good."""
+    from helpers import pdf
+
+    pages = [*(run.report_dir / f"{run.task.name}.html" for run in runs), runs[-1].report_dir / "index.html"]
+    try:
+        for page in pages:
+            if not pdf.up_to_date(page):
+                print(f"printed {shown(pdf.print_pdf(page))}")
+    except UserError as error:
+        print(f"note: {error}", file=sys.stderr)
+
+
 def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
-             given: dict[str, Any] | None = None, deploy: bool = False) -> list[str]:
+             given: dict[str, Any] | None = None, deploy: bool = False, end: str | None = None) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them.
 
     Parameters
@@ -90,6 +104,8 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
         The settings the user gave; they become the notebooks' parameter `settings`.
     deploy : bool
         Run the optional stages too.
+    end : str, optional
+        Last stage to run, as in `--to`.
 
     Returns
     -------
@@ -105,28 +121,30 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     """
     stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
+    last = pick_stage(stages, end, "--to") if end else len(stages) - 1
     with task_lock(run) as lock:
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
         parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "out": run.out,
                       "settings": json.dumps({name: run.settings[name] for name in given or {}}), "seed": run.seed}
-        return _run_stages(run, stages, keys, first, force, bool(start), stale, parameters, lock)
+        return _run_stages(run, stages, keys, (first, last), force, bool(start), stale, parameters, lock)
 
 
-def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], first: int, force: bool, from_here: bool,
-                stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
-    """Skip what is good, run the rest; one line on each."""
+def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span: tuple[int, int], force: bool,
+                from_here: bool, stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
+    """Skip what is good, run the rest of the first to the last stage of the span; one line on each."""
     from helpers.execute import StageFailed, execute
     from helpers.progress import Progress
 
     ran: list[str] = []
     reasons = [why_run(run, stage, key) for stage, key in zip(stages, keys)]
-    progress = Progress(len(stages))
+    first, last = span
+    progress = Progress(last + 1)
     progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
     if stale:
         progress.say(f"note: the code of {', '.join(stale)} has changed since; --from uses their results as they are")
     try:
-        for index, (stage, key) in enumerate(zip(stages, keys)):
+        for index, (stage, key) in enumerate(zip(stages[:last + 1], keys)):
             if index < first:
                 progress.end(f"{stage.name} kept")
                 continue
@@ -171,14 +189,19 @@ class Plan:
     force: bool
     given: dict[str, Any]
     deploy: bool = False
+    pdf: bool = False
+    end: str | None = None
 
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
         started = time.monotonic()
         for run in self.runs:
-            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy)
+            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
+        if self.pdf and not self.end:
+            print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)
-        print(f"done in {minutes} min {seconds} s: {shown(self.runs[-1].report_dir / 'index.html')}")
+        result = self.runs[-1].path("notebooks", "x").parent if self.end else self.runs[-1].report_dir / "index.html"
+        print(f"done in {minutes} min {seconds} s: {shown(result)}")
 
 
 def spread_settings(arguments: Sequence[str]) -> list[str]:
@@ -214,11 +237,16 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
         return given
     folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
     if not folder.is_dir():
+        folder = Path(input_folder(given))
+    if not folder.is_dir():
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
+    from helpers.tasks import get_task
+
     for task in tasks:
-        if not (folder / task / "train.jsonl").is_file():
+        endings = (".jsonl", *get_task(task).suffixes)
+        if not any((folder / task / f"train{ending}").is_file() for ending in endings):
             raise UserError(f"--data {given!r} has no {task}/train.jsonl: a data folder holds "
                             f"{task}/train.jsonl, {task}/validation.jsonl and perhaps {task}/test.jsonl")
     return str(folder)
@@ -249,6 +277,8 @@ def choose(
         "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.")] = "sample",
     start: Annotated[str | None, typer.Option(
         "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run.")] = None,
+    end: Annotated[str | None, typer.Option(
+        "--to", metavar="NN", help="Stop after this stage; the report is then not written.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
     deploy: Annotated[bool, typer.Option(
         "--deploy", help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.")] = False,
@@ -258,6 +288,7 @@ def choose(
     out: Annotated[str | None, typer.Option(
         metavar="DIR", help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)."
     )] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Print the report to PDF too; needs Chromium.")] = False,
 ) -> Plan:
     """Run the notebooks of a task in order and write its report.
 
@@ -269,13 +300,17 @@ def choose(
     tasks = existing_tasks() if task == "all" else [task]
     given = read_settings(setting or [])
     source, folder = data_source(data, tasks), output_folder(out, profile)
-    if start:
-        pick_stage(find_stages(optional=deploy), start)
+    stages = find_stages(optional=deploy)
+    for stage, option in ((start, "--from"), (end, "--to")):
+        if stage:
+            pick_stage(stages, stage, option)
+    if start and end and pick_stage(stages, start) > pick_stage(stages, end):
+        raise UserError(f"--from {start} comes after --to {end}")
     try:
         runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    return Plan(runs, start, force, given, deploy)
+    return Plan(runs, start, force, given, deploy, pdf, end)
 
 
 def _stop(signum: int, frame: Any) -> None:

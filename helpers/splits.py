@@ -57,24 +57,51 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
         Ordered by `right`, then `left`.
     """
     within = right is None
-    right = left if right is None else right
-    wording = [masked(text) for text in left], [masked(text) for text in right]
-    found = []
-    for start in range(0, len(left), _BLOCK):
-        scores = process.cdist(wording[0][start:start + _BLOCK], wording[1], scorer=fuzz.ratio, dtype=np.float32,
+    wordings: list[dict[str, list[int]]] = [{}, {}]  # each once: placeholders of left-out code repeat by the thousand
+    for side, texts in zip(wordings, (left, left if within else right)):
+        for at, text in enumerate(texts):
+            side.setdefault(masked(text), []).append(at)
+    ones, others, scores = _wording_pairs(list(wordings[0]), list(wordings[1]), threshold)
+    rows = [[np.array(places) for places in side.values()] for side in wordings]
+    found = [(np.repeat(rows[0][i], len(rows[1][j])), np.tile(rows[1][j], len(rows[0][i])))
+             for i, j in zip(ones, others)]
+    counts = [len(pair[0]) for pair in found]
+    first, second = (np.concatenate([pair[side] for pair in found]) if found else np.zeros(0, int) for side in (0, 1))
+    frame = pd.DataFrame({"left": first, "right": second, "similarity": np.repeat(scores, counts)})
+    if within:
+        frame = frame[frame["left"] < frame["right"]]
+    frame = frame.sort_values(["right", "left"], ignore_index=True)
+    return frame.assign(kind=_kinds(left, left if within else right, frame["left"], frame["right"]))
+
+
+def _wording_pairs(left: list[str], right: list[str], threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions in both lists, and similarity, of the pairs of texts that reach the threshold."""
+    rows, columns = (np.array(sorted(range(len(side)), key=lambda at: len(side[at])), dtype=int)
+                     for side in (left, right))
+    by_length, sizes = [right[at] for at in columns], np.array([len(right[at]) for at in columns])
+    share = threshold / (200 - threshold)  # a text shorter than this share of the other cannot reach the threshold
+    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    for start in range(0, len(rows), _BLOCK):
+        block = rows[start:start + _BLOCK]
+        low = np.searchsorted(sizes, share * len(left[block[0]]) - 1e-6)
+        high = np.searchsorted(sizes, len(left[block[-1]]) / share + 1e-6) if share else len(sizes)
+        scores = process.cdist([left[at] for at in block], by_length[low:high], scorer=fuzz.ratio, dtype=np.float32,
                                score_cutoff=threshold)
-        rows, columns = np.nonzero(scores >= max(threshold, 1e-6))
-        found += [(start + i, j, float(scores[i, j])) for i, j in zip(rows.tolist(), columns.tolist())
-                  if not within or start + i < j]
-    kinds = [_kind(left[i], right[j]) for i, j, _ in found]
-    frame = pd.DataFrame(found, columns=["left", "right", "similarity"]).assign(kind=kinds)
-    return frame.sort_values(["right", "left"], ignore_index=True)
+        i, j = np.nonzero(scores >= max(threshold, 1e-6))
+        found.append((block[i], columns[low + j], scores[i, j].astype(float)))
+    ones, others, similarity = (np.concatenate(part) for part in zip(*found))
+    return ones, others, similarity
 
 
-def _kind(left: str, right: str) -> str:
-    if normalise(left) == normalise(right):
-        return "exact"
-    return "near" if numbers(left) == numbers(right) else "sibling"
+def _kinds(left: Sequence[str], right: Sequence[str], ones: pd.Series, others: pd.Series) -> np.ndarray:
+    """Kind of likeness of the pairs (positions in `left` and `right`) of alike texts, see :func:`alike`."""
+    same = []
+    for form in (normalise, numbers):
+        codes: dict = {}
+        coded = [np.array([codes.setdefault(form(text), len(codes)) for text in side], dtype=int)
+                 for side in (left, right)]
+        same.append(coded[0][ones] == coded[1][others])
+    return np.array(["sibling", "near", "exact"], dtype=object)[np.where(same[0], 2, same[1].astype(int))]
 
 
 def nearest(texts: Sequence[str], limit: int = 2000) -> pd.Series:

@@ -88,8 +88,8 @@ def forget_optional(run: Run, stages: list[Stage]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def pick_stage(stages: list[Stage], given: str) -> int:
-    """Index of the stage that `--from` names: `4`, `04`, `04_train_lora` or `report`.
+def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
+    """Index of the stage that an option names: `4`, `04`, `04_train_lora` or `report`.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def pick_stage(stages: list[Stage], given: str) -> int:
     for index, stage in enumerate(stages):
         if wanted in (stage.number, stage.name):
             return index
-    raise UserError(f"unknown stage {given!r} for --from: choose from {', '.join(stage.number for stage in stages)}")
+    raise UserError(f"unknown stage {given!r} for {option}: choose from {', '.join(stage.number for stage in stages)}")
 
 
 # -- which modules a notebook can reach -------------------------------------------------------------------------------

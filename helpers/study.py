@@ -55,6 +55,8 @@ class Study:
     headline: str = HEADLINE
     test_part: bool = True
     votes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    licence: str = ""
+    citation: str = ""
     document: str | None = None
     figures: list[str] = field(default_factory=list)
 
@@ -88,10 +90,36 @@ class Study:
         """Scores that any published result has and we measure."""
         return [name for name in self.columns if any(row.get(name) is not None for row in self.published)]
 
+    @property
+    def published_best(self) -> tuple[str, float] | None:
+        """Published system with the best headline score on this data, and that score."""
+        known = [(row["system"], row[self.headline]) for row in self.published if row.get(self.headline) is not None]
+        return max(known, key=lambda item: item[1], default=None)
+
     def _field_extreme(self, pick: Any) -> tuple[str, float] | None:
         fields = self.variants.get(self.best or "", {}).get("fields") or {}
         scored = [(name, cells["f1"]) for name, cells in fields.items() if cells.get("f1") is not None]
         return pick(scored, key=lambda item: item[1], default=None)
+
+    @property
+    def hard_fields(self) -> list[tuple[str, float]]:
+        """The fields of the best variant with the lowest F1, at most three, lowest first."""
+        fields = self.variants.get(self.best or "", {}).get("fields") or {}
+        scored = [(name, cells["f1"]) for name, cells in fields.items() if cells.get("f1") is not None]
+        return sorted(scored, key=lambda item: item[1])[:3]
+
+    @property
+    def standings(self) -> list[dict[str, Any]]:
+        """Every system in its default decoding, best first: name, score, interval, and what kind of system it is."""
+        rows = []
+        for name in self.default_names:
+            score = self.variants[name].get(self.headline)
+            if score is None:
+                continue
+            low, high = (self.variants[name].get("ci95") or {}).get(self.headline) or (score, score)
+            kind = "trained" if name in self.trained else "vote" if name in self.votes else "baseline"
+            rows.append({"name": name, "score": score, "low": low, "high": high, "kind": kind})
+        return sorted(rows, key=lambda row: -row["score"])
 
     @property
     def weakest(self) -> tuple[str, float] | None:
@@ -125,7 +153,11 @@ class Study:
                 }.get(self.source, f"own rows from the folder {Path(self.source).name!r}")
         rows = f"; {self.rows} rows were scored" if self.rows else ""
         mark = f"; fingerprint {self.fingerprint[:12]}" if self.fingerprint else ""
-        return f"{text}{rows}{mark}."
+        terms = ""
+        if self.source == "public" or self.published:
+            terms = "".join(f" {what}: {value.rstrip('.')}." for what, value in (
+                ("Licence", self.licence), ("Citation", self.citation)) if value)
+        return f"{text}{rows}{mark}.{terms}"
 
     @property
     def models_text(self) -> str:
@@ -173,6 +205,26 @@ def _baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str | None:
         return None
 
 
+def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manifest: dict[str, Any] | None = None,
+               test_part: bool = True) -> Study:
+    """The study of one task from the contents of its metrics, costs and manifest files."""
+    from helpers.tasks import get_task
+
+    manifest = manifest or {}
+    task, profile = get_task(name), metrics.get("profile") or manifest.get("profile") or "cpu"
+    variants, data = metrics.get("variants", {}), metrics.get("data", {})
+    settings = {**task.settings(profile), **manifest.get("settings", {})}
+    return Study(
+        name=name, title=task.title, description=task.description, profile=profile,
+        source=str(data.get("source") or manifest.get("data", {}).get("source") or "sample"),
+        rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
+        model=str(settings.get("base_model") or settings.get("encoder_model", "")), best=metrics.get("best"), costs=costs,
+        trained=tuple(variant for variant in task.variants if variant in variants),
+        votes={vote: members for vote, members in task.votes.items() if vote in variants},
+        headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
+        licence=task.public_licence, citation=task.public_citation)
+
+
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     """The study of one task under `root/artifacts/`, and the run that made it (None if its data are gone).
 
@@ -181,32 +233,30 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     UserError
         If the task is not known.
     """
-    from helpers.tasks import get_task
-
     folder = root / "artifacts" / name
-    metrics, manifest = read_json(folder / "metrics.json"), read_json(folder / "manifest.json")
-    task, profile = get_task(name), metrics.get("profile") or manifest.get("profile") or "cpu"
-    variants, data = metrics.get("variants", {}), metrics.get("data", {})
-    settings = {**task.settings(profile), **manifest.get("settings", {})}
-    source = str(data.get("source") or manifest.get("data", {}).get("source") or "sample")
-    study = Study(
-        name=name, title=task.title, description=task.description, profile=profile, source=source,
-        rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
-        model=str(settings.get("base_model", "")), best=metrics.get("best"), costs=read_json(folder / "costs.json"),
-        trained=tuple(variant for variant in task.variants if variant in variants),
-        votes={vote: members for vote, members in task.votes.items() if vote in variants},
-        headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants),
-        test_part=(folder / "splits" / "test.jsonl").exists() or not (folder / "splits").exists())
+    manifest = read_json(folder / "manifest.json")
+    study = make_study(name, read_json(folder / "metrics.json"), read_json(folder / "costs.json"), manifest,
+                       (folder / "splits" / "test.jsonl").exists() or not (folder / "splits").exists())
     try:
-        run = Run(task=name, profile=profile, data=source, out=str(root), settings=manifest.get("settings", {}),
-                  seed=manifest.get("seed", 42))
+        run = Run(task=name, profile=study.profile, data=study.source, out=str(root),
+                  settings=manifest.get("settings", {}), seed=manifest.get("seed", 42))
     except UserError:
         run = None
-    if run is not None and task.published:
+    if run is not None and run.task.published:
         from helpers.data import is_public
 
-        study.published = list(task.published) if is_public(run) else []
+        study.published = list(run.task.published) if is_public(run) else []
     return study, run
+
+
+def evidence(root: Path, name: str) -> dict[str, Any]:
+    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files."""
+    folder = root / "artifacts" / name
+    metrics = read_json(folder / "metrics.json")
+    source = metrics.get("data", {}).get("source")
+    if source not in (None, "sample", "public"):
+        metrics["data"] = {**metrics["data"], "source": Path(source).name}  # where a folder lay says nothing elsewhere
+    return {"metrics": metrics, "costs": read_json(folder / "costs.json")}
 
 
 def numbers(study: Study) -> dict[str, float]:
@@ -222,6 +272,11 @@ def numbers(study: Study) -> dict[str, float]:
             found |= {f"{key}.{metric}.low": low, f"{key}.{metric}.high": high}
         found |= {f"{key}.fields.{name}.f1": cells["f1"] for name, cells in (scores.get("fields") or {}).items()
                   if cells.get("f1") is not None}
+        if study.trained_parameters(variant) is not None:
+            found[f"{key}.parameters"] = study.trained_parameters(variant)
+    for variant, costs in study.costs.items():
+        found |= {f"{study.name}.costs.{variant}.{what}": value for what, value in costs.items()
+                  if isinstance(value, (int, float))}
     return found
 
 

@@ -27,12 +27,15 @@ class Tagged:
         Position of the first word piece of each unit; the tag of a unit is read there.
     tags : LongTensor (units, fields), optional
         Gold tags.
+    hints : LongTensor (units, fields), optional
+        Tags that something else, such as rules, proposes.
     """
 
     input_ids: list[int]
     units: list[Span]
     heads: list[int]
     tags: torch.Tensor | None = None
+    hints: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -56,8 +59,9 @@ def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None])
     return tags
 
 
-def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None = None) -> Tagged:
-    """Encode a text and, where the spans of its fields are given, its gold tags."""
+def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None = None,
+             hints: Sequence[Sequence[Span] | None] | None = None) -> Tagged:
+    """Encode a text and, where the spans of its fields are given, its gold tags; `hints` are spans that are proposed."""
     encoded = tokenizer(text, return_offsets_mapping=True)
     offsets = encoded["offset_mapping"]
     units, heads = [], []
@@ -66,22 +70,30 @@ def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None
         if head is not None:  # a unit the tokenizer drops (an unknown control sign) has no tag
             units.append((start, end))
             heads.append(head)
-    return Tagged(encoded["input_ids"], units, heads, None if spans is None else tags_of_spans(units, spans))
+    proposed = None if hints is None else tags_of_spans(units, [places or [] for places in hints])
+    return Tagged(encoded["input_ids"], units, heads, None if spans is None else tags_of_spans(units, spans), proposed)
 
 
 def collate_tagged(batch: Sequence[Tagged], pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded `input_ids`, `attention_mask` (rows, pieces) and, with tags, `labels` (rows, pieces, fields)."""
+    """Right-padded `input_ids`, `attention_mask` (rows, pieces) and, with tags, `labels` (rows, pieces, fields).
+
+    With hints there are `hints` (rows, pieces, fields), too: outside wherever nothing is proposed.
+    """
     width = max(len(item) for item in batch)
     input_ids = torch.full((len(batch), width), pad)
     mask = torch.zeros(len(batch), width, dtype=torch.long)
     tensors = {"input_ids": input_ids, "attention_mask": mask}
     if batch[0].tags is not None:
         tensors["labels"] = torch.full((len(batch), width, batch[0].tags.shape[1]), IGNORE)
+    if batch[0].hints is not None:
+        tensors["hints"] = torch.full((len(batch), width, batch[0].hints.shape[1]), OUTSIDE)
     for row, item in enumerate(batch):
         input_ids[row, :len(item)] = torch.tensor(item.input_ids)
         mask[row, :len(item)] = 1
         if item.tags is not None:
             tensors["labels"][row, item.heads] = item.tags
+        if item.hints is not None:
+            tensors["hints"][row, item.heads] = item.hints
     return tensors
 
 

@@ -6,7 +6,6 @@ checkpoint, its history and a `finished.json`, and goes on where it was killed.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import math
 import os
@@ -19,11 +18,13 @@ from typing import Any, Callable
 import torch
 from tqdm import tqdm
 
+from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.encode import Encoded, collate, encode_conversation, encode_example, length_batches
-from helpers.environment import seed_everything, timed, write_json
+from helpers.environment import read_json, seed_everything, timed, write_json
 from helpers.generate import predict_texts
 from helpers.losses import Targets, answer_loss, entity_loss, next_token_targets, structured_loss
+from helpers.lookup import load_function
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, base_files, count_parameters, device_of, folder_megabytes, load_base, load_tokenizer)
 from helpers.tasks import Example
@@ -38,7 +39,8 @@ class FitResult:
     ----------
     variant : str
     history : list of dict
-        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss` and the scores of :func:`exact_scores`.
+        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss` and the scores of :func:`exact_scores`,
+        or `val_` with the headline of a task whose trainers are its own.
     parameters : dict
         `trainable` and `total`.
     best_score, best_step
@@ -72,27 +74,35 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     train, validation : list of Example
     """
     folder = run.path("checkpoints", variant, "x").parent
-    _forget_if_forced(folder)
     key = fingerprint(run, variant, train, validation)
     done = folder / "finished.json"
+    if processes.is_main():
+        _clear_folder(folder, key)
+    processes.wait()
     if done.exists():
         saved = json.loads(done.read_text(encoding="utf-8"))
         if saved["key"] == key:
             return FitResult(**saved["result"])
+    seed_everything(run.seed)
+    trainer: Callable[..., FitResult] = load_function(run.task.trainers[variant])
+    with timed(run, variant, "train"):
+        result = trainer(run, variant, train, validation, folder)
+    processes.wait()
+    if processes.is_main():
+        write_json(run.path("history", f"{variant}.json"), result.history)
+        write_json(done, {"key": key, "result": asdict(result)})
+    return result
+
+
+def _clear_folder(folder: Path, key: str) -> None:
+    """Keep what a folder holds only if it was made from the same inputs, and not where the stage is forced."""
+    _forget_if_forced(folder)
     if (folder / "key").exists() and (folder / "key").read_text() != key:
         for path in folder.iterdir():
             if path.name != "force":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(key)
-    seed_everything(run.seed)
-    module, name = run.task.trainers[variant].split(":")
-    trainer: Callable[..., FitResult] = getattr(importlib.import_module(module), name)
-    with timed(run, variant, "train"):
-        result = trainer(run, variant, train, validation, folder)
-    write_json(run.path("history", f"{variant}.json"), result.history)
-    write_json(done, {"key": key, "result": asdict(result)})
-    return result
 
 
 def _forget_if_forced(folder: Path) -> None:
@@ -110,10 +120,13 @@ def _forget_if_forced(folder: Path) -> None:
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
-    rows = [json.dumps([e.id, e.origin, e.text, e.target], ensure_ascii=False, default=str)
+    rows = [json.dumps([e.text, run.task.example_to_json(e)], ensure_ascii=False, default=str)
             for e in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
-    parts = [variant, run.profile, run.seed, variant_settings(run, variant), shared, rows,
+    own = variant_settings(run, variant)
+    teachers = [read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
+                for name in own.get("teacher", "").split(",")]  # a student is trained anew after its teacher
+    parts = [variant, run.profile, run.seed, own, shared, rows, *([teachers] if "teacher" in own else []),
              [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -122,7 +135,7 @@ def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
     names = ("encode", "losses", "constrain", "generate", "kv_cache", "models", "train", "train_trl", "train_tagger",
              "tagging", "encoder", "text", "chat", "dialogue", "block_decoding")
-    shared = [ROOT / "helpers" / f"{name}.py" for name in names]
+    shared = [ROOT / "helpers" / f"{name}.py" for name in (*names, *run.task.training_modules)]
     return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 
 
@@ -264,7 +277,7 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
     schedule = warm_restarts(optimizer, period, min(own["warmup_steps"], period))
     state = LoopState()
     if (folder / "resume.pt").exists():
-        state = resume_loop(folder / "resume.pt", model, optimizer)
+        state, _ = resume_loop(folder / "resume.pt", model, optimizer)
         _set_step(schedule, optimizer, state.step)
     writer = curve_writer(run, variant, folder, state.step)
     parameters = count_parameters(model)
@@ -340,20 +353,23 @@ def _evaluate(run: Run, model, tokenizer, held_out, validation, loss_function, w
         model.save_pretrained(folder / "best", safe_serialization=True)
 
 
-def save_loop(path: Path, model, optimizer, state: LoopState) -> None:
-    """Trained weights, optimiser and state of a loop in one file; a kill leaves the old file or the new one."""
+def save_loop(path: Path, model, optimizer, state: LoopState, **more: Any) -> None:
+    """Trained weights, optimiser, state of a loop and whatever `more` it keeps in one file.
+
+    A kill leaves the old file or the new one.
+    """
     weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state)},
+    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state), "more": more},
                path.with_suffix(".tmp"))
     os.replace(path.with_suffix(".tmp"), path)
 
 
-def resume_loop(path: Path, model, optimizer) -> LoopState:
-    """Put weights and optimiser back to where :func:`save_loop` left them; returns the state."""
+def resume_loop(path: Path, model, optimizer) -> tuple[LoopState, dict[str, Any]]:
+    """Put weights and optimiser back to where :func:`save_loop` left them; returns the state and what else was kept."""
     content = torch.load(path, weights_only=True, map_location=model.device)
     model.load_state_dict(content["weights"], strict=False)
     optimizer.load_state_dict(content["optimizer"])
-    return LoopState(**content["state"])
+    return LoopState(**content["state"]), content["more"]
 
 
 def _set_step(schedule, optimizer, step: int) -> None:
@@ -375,7 +391,7 @@ def training_rows(run: Run, variant: str) -> list[Example]:
     time that training may take. Variants with the same settings get the same rows.
     """
     own, gold = variant_settings(run, variant), run.load("train")
-    made = [row for row in run.load("train_augmented") if row.origin != "gold"]
-    if 0 < own["made_rows"] < len(made):
-        made = run.rng("made rows").sample(made, own["made_rows"])
-    return gold * own["gold_repeats"] + made
+    made, limit = [row for row in run.load("train_augmented") if row.origin != "gold"], own.get("made_rows", 0)
+    if 0 < limit < len(made):
+        made = run.rng("made rows").sample(made, limit)
+    return gold * own.get("gold_repeats", 1) + made

@@ -1,4 +1,8 @@
-"""Fine-tuning an encoder as a span tagger: BIO tags a field on all-MiniLM-L6-v2 or a BERT of the hub."""
+"""Fine-tuning an encoder as a span tagger: BIO tags a field on all-MiniLM-L6-v2 or a BERT of the hub.
+
+With the setting `hints` the tagger also sees what the task's rules propose: an embedding of the rules' tag of each field
+is added to that of the word piece. So it learns from gold rows where the rules can be trusted.
+"""
 from __future__ import annotations
 
 import json
@@ -9,6 +13,7 @@ from typing import Any, Sequence
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from helpers.config import Run, UserError
@@ -31,7 +36,21 @@ from helpers.train import (
 )
 
 
-def build_tagger(run: Run):
+HINTS = "hints.safetensors"
+UNTRUSTED = 0.15
+"""Share of training rows whose hints are withheld, so that the tagger learns to do without."""
+
+
+def add_hints(model, fields: int, weight: torch.Tensor | None = None) -> None:
+    """Give a model embeddings of the hints (three tags a field), or those of `weight` (3 · fields, width)."""
+    model.hints = torch.nn.Embedding(3 * fields, model.config.hidden_size)
+    if weight is None:
+        torch.nn.init.normal_(model.hints.weight, std=0.02)
+    else:
+        model.hints.weight.data.copy_(weight)
+
+
+def build_tagger(run: Run, hints: bool = False):
     """(model, tokenizer): the run's encoder with a fresh linear head of three logits a field."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
@@ -43,12 +62,18 @@ def build_tagger(run: Run):
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
+    if hints:
+        add_hints(model, len(run.task.fields))
     return model.to(chosen.device), tokenizer
 
 
 def field_logits(model, batch: dict[str, torch.Tensor], fields: int) -> torch.Tensor:
     """Tag logits (rows, pieces, fields, 3)."""
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits.float()
+    given = {"input_ids": batch["input_ids"]}
+    if "hints" in batch:
+        which = batch["hints"] + 3 * torch.arange(fields, device=batch["hints"].device)
+        given = {"inputs_embeds": model.get_input_embeddings()(batch["input_ids"]) + model.hints(which).sum(-2)}
+    logits = model(**given, attention_mask=batch["attention_mask"]).logits.float()
     return logits.view(*logits.shape[:2], fields, 3)
 
 
@@ -69,7 +94,8 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
     """
     model.eval()
     task = run.task
-    items = [tag_text(tokenizer, text) for text in texts]
+    hinted = hasattr(model, "hints")
+    items = [tag_text(tokenizer, text, hints=proposed(task, text) if hinted else None) for text in texts]
     order = sorted(range(len(texts)), key=lambda index: len(items[index]))
     records: list[dict[str, Any]] = [{} for _ in texts]
     bar = tqdm(total=len(texts), desc=progress, disable=progress is None, leave=False)
@@ -83,6 +109,20 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
         bar.update(len(rows))
     bar.close()
     return records
+
+
+def proposed(task, text: str) -> list[list[tuple[int, int]] | None]:
+    """Spans of the values that the task's rules find in a text, in the order of the fields."""
+    spans = task.spans(Example(0, text, task.rules(text)))
+    return [spans[name] for name in task.fields]
+
+
+def withheld(batch: dict[str, torch.Tensor], rng: random.Random) -> dict[str, torch.Tensor]:
+    """The batch with the hints of some rows taken out."""
+    if "hints" in batch:
+        kept = torch.tensor([rng.random() >= UNTRUSTED for _ in batch["hints"]])
+        batch["hints"] *= kept[:, None, None]  # OUTSIDE is 0
+    return batch
 
 
 def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge: Any) -> dict[str, Any]:
@@ -120,14 +160,16 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     from torch.utils.tensorboard import SummaryWriter
 
     own, task = variant_settings(run, variant), run.task
-    model, tokenizer = build_tagger(run)
+    model, tokenizer = build_tagger(run, own["hints"])
     gold = list({row.id: row for row in train if row.origin == "gold"}.values())
     made = [row for row in train if row.origin != "gold"]
     knowledge = task.learn_conventions(gold)
 
     def prepared(rows: Sequence[Example]) -> list[Tagged]:
         spans = [task.spans(row) for row in rows]
-        return [tag_text(tokenizer, row.text, [s[name] for name in task.fields]) for row, s in zip(rows, spans)]
+        hints = [proposed(task, row.text) if own["hints"] else None for row in rows]
+        return [tag_text(tokenizer, row.text, [s[name] for name in task.fields], hint)
+                for row, s, hint in zip(rows, spans, hints)]
 
     phases = [prepared(made)] * (own["made_epochs"] if made else 0) + [prepared(gold)] * own["epochs"]
     first_gold = len(phases) - own["epochs"]
@@ -138,7 +180,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         check_length(row, tokenizer, limit)
     state = LoopState()
     if (folder / "resume.pt").exists():
-        state = resume_loop(folder / "resume.pt", model, optimizer)
+        state, _ = resume_loop(folder / "resume.pt", model, optimizer)
     writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
     bar = tqdm(total=sum(counts), initial=state.step, desc=variant)
     while state.epoch < len(phases) and state.bad < own["patience"]:
@@ -153,7 +195,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
             rate = own["learning_rate"] * min(1.0, (state.step - before + 1) / max(1, own["warmup_steps"])) * (1 - share)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            batch = collate_tagged([rows[index] for index in indices], tokenizer.pad_token_id or 0)
+            batch = withheld(collate_tagged([rows[index] for index in indices], tokenizer.pad_token_id or 0), rng)
             loss = tagging_loss(model, {k: v.to(model.device) for k, v in batch.items()}, len(task.fields))
             check_finite(loss.item(), "loss", run, variant, state.step)
             loss.backward()
@@ -176,7 +218,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         state.bad = 0 if better or state.epoch <= first_gold else state.bad + 1
         if better:
             state.best_score, state.best_step = quality, state.step
-            model.save_pretrained(folder / "best", safe_serialization=True)
+            _save(model, folder / "best")
             tokenizer.save_pretrained(folder / "best")
             write_json(folder / "best" / "conventions.json", task.conventions_to_json(knowledge))
         bar.set_postfix(exact_match=f"{score['val_exact_match']:.3f}")
@@ -188,11 +230,22 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     return FitResult(variant, state.history, count_parameters(model), best, state.best_step)
 
 
+def _save(model, folder: Path) -> None:
+    """Encoder and head as `from_pretrained` reads them; the embeddings of the hints in a file beside them."""
+    weights = model.state_dict()
+    hints = weights.pop("hints.weight", None)
+    model.save_pretrained(folder, state_dict=weights, safe_serialization=True)
+    if hints is not None:
+        save_file({"weight": hints.cpu()}, folder / HINTS)
+
+
 def load_tagger(run: Run, folder: Path):
     """(model, tokenizer, knowledge) of a trained tagger."""
     from transformers import AutoModelForTokenClassification, AutoTokenizer
 
     chosen = device_of(run.profile)
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+    if (folder / HINTS).exists():
+        add_hints(model, len(run.task.fields), load_file(folder / HINTS)["weight"])
     knowledge = run.task.conventions_from_json(json.loads((folder / "conventions.json").read_text(encoding="utf-8")))
-    return model.to(chosen.device).eval(), AutoTokenizer.from_pretrained(folder), knowledge
+    return model.to(chosen.device, chosen.dtype).eval(), AutoTokenizer.from_pretrained(folder), knowledge

@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
+from helpers import processes
 from helpers.config import Run
 from helpers.encode import IGNORE, Encoded, attention_inputs, collate
 from helpers.models import (
@@ -20,11 +22,34 @@ from helpers.train import FitResult, check_finite, encode_rows, validation_score
 from helpers.train_log import report_to
 
 
+class LengthSampler(LengthGroupedSampler):
+    """Rows of like length together, in an order that the seed and the epoch decide alone.
+
+    The library's sampler draws on the generator that dropout uses too; processes that train together would drift apart.
+    """
+
+    def __init__(self, size: int, lengths: list[int], seed: int):
+        super().__init__(size, lengths=lengths, generator=torch.Generator())
+        self.seed, self.epoch = seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self):
+        self.generator.manual_seed(1000 * self.seed + self.epoch)
+        return super().__iter__()
+
+
 class ScoredSFTTrainer(SFTTrainer):
     """SFTTrainer that scores generated answers at each evaluation and stops on a loss that is no number.
 
     `study` is (run, variant, validation examples).
     """
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthSampler:
+        rows = self.train_dataset if train_dataset is None else train_dataset
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * processes.count()
+        return LengthSampler(together, list(map(len, rows["input_ids"])), self.args.seed)
 
     def __init__(self, *args: Any, study: tuple[Run, str, list[Example]], **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -40,6 +65,9 @@ class ScoredSFTTrainer(SFTTrainer):
         # added here rather than in `evaluate`, so that early stopping sees the score as well
         output = super().evaluation_loop(*args, **kwargs)
         run, _, rows = self.study
+        if processes.shards_model():  # generating would gather every layer for every token: the loss alone chooses
+            output.metrics["eval_val_score"] = -output.metrics["eval_loss"]
+            return output
         score = validation_score(run, self.model, self.processing_class, rows)
         # the loss breaks ties between checkpoints of equal score
         score["val_score"] = score[f"val_{run.task.headline}"] - 1e-4 * min(output.metrics["eval_loss"], 100.0)
@@ -100,13 +128,14 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
     own, chosen = variant_settings(run, variant), device_of(run.profile)
     independent = run.settings.get("dialogue") == "independent"  # such rows have a column that no model takes
     on_cpu = chosen.device == "cpu"
+    size, accumulation = processes.split_batch(own["batch_size"], own["accumulation"], processes.count())
     return SFTConfig(
         output_dir=str(folder / "trainer"), num_train_epochs=own["epochs"], learning_rate=own["learning_rate"],
-        per_device_train_batch_size=own["batch_size"], per_device_eval_batch_size=32,
-        gradient_accumulation_steps=own["accumulation"], weight_decay=own["weight_decay"],
+        per_device_train_batch_size=size, gradient_accumulation_steps=accumulation,
+        per_device_eval_batch_size=32 if on_cpu else own["batch_size"], weight_decay=own["weight_decay"],
         max_grad_norm=own["clip_norm"], warmup_steps=own["warmup_steps"], lr_scheduler_type="cosine",
         use_cpu=on_cpu, bf16=chosen.dtype == torch.bfloat16, fp16=chosen.dtype == torch.float16,
-        loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=not on_cpu,
+        loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=run.profile == "gpu",
         train_sampling_strategy="group_by_length", length_column_name="length",
         eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
@@ -122,7 +151,7 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
     targets = ALL_LINEAR if own["targets"] == "all" else ATTENTION
     if four_bit:
         from peft import prepare_model_for_kbit_training
-        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=device_of(run.profile).device != "cpu")
+        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=run.profile == "gpu")
     model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
     rows = _dataset(run, tokenizer, train)
@@ -136,7 +165,9 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
         if parameter.requires_grad:  # TRL casts the adapter of a 4-bit base to bf16, whatever the configuration says
             parameter.data = parameter.data.float()
     trainer.train(resume_from_checkpoint=last_checkpoint(folder / "trainer"))
-    trainer.model.save_pretrained(folder / "best")
+    weights = trainer.accelerator.get_state_dict(trainer.model) if processes.shards_model() else None
+    if processes.is_main():
+        trainer.model.save_pretrained(folder / "best", state_dict=weights)
     history = history_of(trainer.state.log_history)
     best_step = trainer.state.best_global_step or trainer.state.global_step
     headline = f"val_{run.task.headline}"

@@ -6,7 +6,8 @@ import pandas as pd
 from helpers.config import Run
 from helpers.encode import PROMPT, STRUCTURE, Encoded
 from helpers.environment import read_json
-from helpers.models import ALL_LINEAR, ATTENTION, base_path, folder_megabytes
+from helpers.lookup import load_function
+from helpers.models import folder_megabytes
 from helpers.tagging import tags_of_spans
 from helpers.tasks import Example, Task
 from helpers.text import word_units
@@ -75,14 +76,10 @@ def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataF
 
     A matrix of n × m gets r · (n + m) parameters. The model is built without memory for its weights.
     """
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+    model, groups = load_function(run.task.adapter_layers)(run)
     total = sum(parameter.numel() for parameter in model.parameters())
     rows = []
-    for layers, targets in (("attention", ATTENTION), ("all linear layers", ALL_LINEAR)):
+    for layers, targets in groups.items():
         shapes = [module.weight.shape for name, module in model.named_modules() if name.split(".")[-1] in targets]
         rows += [{"rank": rank, "layers": layers, "parameters": rank * sum(map(sum, shapes)),
                   "share of the base %": 100 * rank * sum(map(sum, shapes)) / total} for rank in ranks]

@@ -1,10 +1,14 @@
 """Fixtures and settings that several test files use."""
 from __future__ import annotations
 
+import functools
+import http.server
 import os
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,9 +52,18 @@ def run_study(*arguments: object) -> tuple[int, float, str]:
     return done.returncode, time.monotonic() - started, done.stdout
 
 
-def run_smoke(task: str, out: Path) -> SmokeRun:
+def run_smoke(task: str, out: Path, *more: object) -> SmokeRun:
     """A task's notebooks and report in the smoke profile."""
-    return SmokeRun(task, out, *run_study(task, "--profile", "smoke", "--out", out))
+    return SmokeRun(task, out, *run_study(task, "--profile", "smoke", "--out", out, *more))
+
+
+def own_rows(task: str, sample: str, folder: Path) -> Path:
+    """A data folder as a user would bring it: ten rows to train on, two each to validate and test."""
+    rows = (ROOT / "data" / task / sample).read_text(encoding="utf-8").splitlines(keepends=True)
+    (folder / task).mkdir(parents=True)
+    for part, of_part in {"train": rows[:10], "validation": rows[10:12], "test": rows[12:14]}.items():
+        (folder / task / f"{part}.jsonl").write_text("".join(of_part), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -63,5 +76,33 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
 
 @pytest.fixture(scope="session")
 def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
-    """The same of the crime task."""
-    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"))
+    """The same of the crime task, on rows that come in a folder (`--data DIR`)."""
+    folder = own_rows("crime", "reports.jsonl", tmp_path_factory.mktemp("own") / "my-data")
+    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"), "--data", folder)
+
+
+@pytest.fixture(scope="session")
+def it_ner_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
+    """The same of the IT task."""
+    return run_smoke("it_ner", tmp_path_factory.mktemp("it_ner_smoke"))
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
+    """A local web server in place of the public one; yields the folder it serves and the paths it was asked for."""
+    folder, requests = tmp_path / "web", []
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            requests.append(self.path)
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("STUDY_PUBLIC_URL", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    yield folder, requests
+    server.shutdown()
+    server.server_close()

@@ -1,12 +1,9 @@
 """Loading: what is refused, what is kept, and what the user is told."""
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import json
 import random
-import threading
 from pathlib import Path
 
 import pytest
@@ -218,27 +215,13 @@ class PublicTask(TinyTask):
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    """A local web server in place of the public one; yields the file it serves and the number of requests."""
-    served = tmp_path / "web" / "owner" / "repository" / "abc" / "rows.jsonl"
+def server(web):
+    """The file that the local web server serves, and the paths it was asked for."""
+    folder, requests = web
+    served = folder / "owner" / "repository" / "abc" / "rows.jsonl"
     served.parent.mkdir(parents=True)
     served.write_bytes(CONTENT)
-    requests = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            requests.append(self.path)
-
-    handler = functools.partial(Handler, directory=str(tmp_path / "web"))
-    web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=web.serve_forever, daemon=True).start()
-    monkeypatch.setenv("STUDY_PUBLIC_URL", f"http://127.0.0.1:{web.server_port}/")
-    monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    yield served, requests
-    web.shutdown()
-    web.server_close()
+    return served, requests
 
 
 def test_public_data_is_downloaded_once_and_its_licence_shown(server, tmp_path, capsys):

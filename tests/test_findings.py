@@ -92,10 +92,10 @@ def test_error_classes_and_patterns_name_the_largest():
 def test_slices_weigh_intervals_against_all_rows():
     table = pd.DataFrame([("people", "none", 40, 0.9, 0.8, 0.95), ("people", "some", 40, 0.3, 0.2, 0.45),
                           ("length", "long", 4, 0.0, 0.0, 0.5)], columns=["slice", "value", "n", "score", "low", "high"])
-    text = findings.slices(table)
+    text = findings.slices(table, 0.6)
     assert "*people: some* with 30.0 % of 40 rows" in text and "lies below" in text and "(60.0 %)" in text
-    assert "All slices score the same" in findings.slices(table.iloc[:1])
-    assert "No slice" in findings.slices(table.iloc[2:])
+    assert "All slices score the same" in findings.slices(table.iloc[:1], 0.9)
+    assert "No slice" in findings.slices(table.iloc[2:], 0.6)
 
 
 def test_fragility_names_what_hurts_for_certain():

@@ -3,15 +3,19 @@ from __future__ import annotations
 
 import ast
 import json
+import re
+import sys
 from pathlib import Path
 from statistics import median
 
 import pytest
 from conftest import ROOT, SmokeRun, run_study
 
+from helpers.config import UserError
 from helpers.stages import find_stages
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+STUDY = [path for path in NOTEBOOKS if path.stem < "07"]
 STAGES = [stage.notebook for stage in find_stages() if stage.notebook]
 MINUTES = 2
 
@@ -66,7 +70,7 @@ def test_second_smoke_run_skips_every_stage_and_changes_nothing(smoke_run: Smoke
 
 
 @pytest.mark.whole_run
-def test_smoke_run_of_crime_reports_keeps_to_its_time_and_answers_every_question(crime_smoke_run: SmokeRun):
+def test_smoke_run_of_own_crime_reports_keeps_to_its_time_and_answers_every_question(crime_smoke_run: SmokeRun):
     run = crime_smoke_run
     assert run.status == 0 and run.seconds < MINUTES * 60, run.output
     metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
@@ -77,7 +81,29 @@ def test_smoke_run_of_crime_reports_keeps_to_its_time_and_answers_every_question
     rows = [json.loads(line) for line in (run.artifacts / "predictions" / "full.jsonl").read_text("utf-8").splitlines()]
     assert [row["id"] for row in rows] == [json.loads(line)["id"] for line in scored]
     assert all(row["raw"].count("\n") == 17 and len(row["prediction"]) == 18 for row in rows)
-    assert (run.out / "report" / "crime.html").stat().st_size > 1000
+    # the rows came in a folder, and all that is shown is about them
+    assert Path(metrics["data"]["source"]).name == "my-data" and metrics["data"]["rows"] == len(rows) == 2
+    report = (run.out / "report" / "crime.html").read_text(encoding="utf-8")
+    assert "own rows from the folder" in report and "--data" in report
+
+
+@pytest.mark.whole_run
+def test_smoke_run_of_it_sentences_keeps_to_its_time_and_tags_every_token(it_ner_smoke_run: SmokeRun):
+    run = it_ner_smoke_run
+    assert run.status == 0 and run.seconds < MINUTES * 60, run.output
+    metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
+    trained, untrained = {"full", "lora", "enhanced", "distilled"}, {"majority", "rules", "dictionary", "untuned"}
+    assert metrics["task"] == "it_ner" and set(metrics["variants"]) == trained | untrained and metrics["best"] in trained
+    assert all(0 <= one["f1"] <= 1 and len(one["ci95"]["f1"]) == 2 for one in metrics["variants"].values())
+    scored = [json.loads(line) for line in (run.artifacts / "splits" / "test.jsonl").read_text("utf-8").splitlines()]
+    rows = [json.loads(line) for line in (run.artifacts / "predictions" / "lora.jsonl").read_text("utf-8").splitlines()]
+    assert [(row["id"], len(row["prediction"])) for row in rows] == [(one["id"], len(one["row"]["tokens"])) for one in scored]
+    forms = (run.artifacts / "tables" / "compression.csv").read_text(encoding="utf-8")
+    assert all(form in forms for form in ("PyTorch fp32", "ONNX fp32", "ONNX int8"))
+    report = (run.out / "report" / "it_ner.html").read_text(encoding="utf-8")
+    assert "Compression" in report and "Seen and never seen" in report
+    assert "Three decodings" not in report and "Where does it look?" not in report
+    assert "it_ner.html" in (run.out / "report" / "index.html").read_text(encoding="utf-8")
 
 
 # -- form -------------------------------------------------------------------------------------------------------------
@@ -97,6 +123,38 @@ def test_notebook_has_readable_cells(path: Path):
     definitions = [node.name for cell in code for node in ast.walk(ast.parse("".join(cell["source"])))
                    if isinstance(node, ast.ClassDef)]
     assert not definitions  # classes live in helpers/
+
+
+@pytest.mark.parametrize("path", STUDY, ids=lambda path: path.stem)
+def test_notebook_starts_with_badges_and_the_one_bootstrap_cell(path: Path):
+    address = re.search(r'Repository = "https://github.com/([^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))[1]
+    title = "".join(cells(path, "markdown")[0]["source"])
+    assert re.findall(r"\.svg\)\]\((\S+)\)", title) == [
+        f"https://colab.research.google.com/github/{address}/blob/main/notebooks/{path.name}",
+        f"https://kaggle.com/kernels/welcome?src=https://github.com/{address}/blob/main/notebooks/{path.name}"]
+    tagged = ["".join(cell["source"]) for cell in cells(path, "code")
+              if "bootstrap" in cell["metadata"].get("tags", [])]
+    first = ["".join(cell["source"]) for cell in cells(STUDY[0], "code")][1]
+    assert tagged == [first.replace('ready("01"', f'ready("{path.stem[:2]}"')], "one cell, alike in all notebooks"
+    assert f'"https://github.com/{address}"' in first
+
+
+@pytest.mark.parametrize("path", STUDY[2:], ids=lambda path: path.stem)  # the first two read the data themselves
+def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    variables: dict[str, object] = {}
+    with pytest.raises(UserError, match=r"run notebook 0\d_\w+"):
+        for cell in cells(path, "code")[:6]:
+            exec(compile("".join(cell["source"]), path.stem, "exec"), variables)
+            if "parameters" in cell["metadata"].get("tags", []):
+                variables |= {"out": str(tmp_path), "profile": "smoke"}
+
+
+def test_three_notebooks_let_the_reader_try():
+    trying = [path.stem[:2] for path in STUDY if any("try_it(run, text, " in "".join(cell["source"])
+                                                     for cell in cells(path, "code"))]
+    assert trying == ["03", "04", "06"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

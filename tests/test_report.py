@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -16,18 +15,17 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from helpers import plots
-from helpers.config import Run, UserError
+from helpers import pdf, plots
+from helpers.config import ROOT, Run, UserError
 from helpers.display import figure_html
 from helpers.document import OWN_NUMBER, cite, render
-from helpers.notebook_html import code_html, markdown_html, output_html
-from helpers.report import build, report_numbers
-from helpers.study import command, read_study
+from helpers.notebook_html import cells_html, code_html, markdown_html, output_html
+from helpers.report import MAX_MEGABYTES, build, report_numbers
+from helpers.study import command, make_study, numbers, read_study
 from helpers.tables import table_html
 
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                     "--disable-sync", "--no-first-run"]
-CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 STDERR = "Epoch:  40%|####      | 4/10 [00:01<00:02, 3.1it/s]"
 
 
@@ -230,6 +228,58 @@ def test_index_sums_up_every_scored_task(finished):
     assert all(float(tag["value"]) == pytest.approx(known[tag["data-key"]]) for tag in index("data"))
 
 
+def test_index_shows_each_system_with_its_interval_the_gain_the_cost_and_the_weak_fields(finished):
+    index = BeautifulSoup((finished.report_dir / "index.html").read_text(encoding="utf-8"), "html.parser")
+    card = index.select_one("article.card")
+    assert [row.th.text for row in card.select("tbody tr")] == ["LoRA", "QLoRA", "rules", "base zero shot"]
+    kinds = [row.select_one(".track")["class"][1] for row in card.select("tbody tr")]
+    assert kinds == ["trained", "trained", "baseline", "baseline"]
+    assert card.select_one("tr.chosen i")["style"] == "left:64.1%;width:9.4%"
+    facts = dict(zip([term.text for term in card("dt")], [" ".join(value.text.split()) for value in card("dd")]))
+    assert facts["Gain"] == "0.453 over rules, best without training"
+    assert facts["Cost"] == "12 s of training, 90,112 parameters, 0.4 MB"
+    assert facts["Weak at"] == "notes (0.40), date (0.90)" and "Published" not in facts
+    assert "sample, 17 rows" in facts["Data"]
+
+
+def test_published_results_and_terms_stand_beside_public_data_only():
+    study = make_study("calendar", {"data": {"source": "public"}, "best": "lora", "variants": {
+        "lora": {"exact_match": 0.5}, "rules": {"exact_match": 0.25}}}, {})
+    study.published = [{"system": "A", "exact_match": 0.7}, {"system": "B", "exact_match": 0.8}, {"system": "C"}]
+    assert study.published_best == ("B", 0.8)
+    assert "Licence: Apache-2.0. Citation: P. Koujalagi" in study.data_text
+    own = make_study("calendar", {"data": {"source": "sample"}, "variants": {}}, {})
+    assert own.published_best is None and "Licence" not in own.data_text
+
+
+def test_numbers_and_their_metrics_are_kept_side_by_side(finished, page):
+    kept = json.loads((finished.report_dir / "calendar.json").read_text(encoding="utf-8"))
+    assert kept["metrics"] == json.loads(finished.path("metrics.json").read_text(encoding="utf-8"))
+    assert kept["costs"]["lora"]["train_seconds"] == 12
+    assert numbers(make_study("calendar", kept["metrics"], kept["costs"])) == report_numbers(finished)
+
+
+REPORTS = sorted(path for path in (ROOT / "report").glob("*.html") if path.stem != "index")
+
+
+@pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
+def test_report_in_the_repository_has_the_numbers_of_its_metrics_file(path):
+    kept = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    assert kept["metrics"]["profile"] == "cpu" and kept["metrics"]["data"]["source"] == "sample"
+    known = numbers(make_study(path.stem, kept["metrics"], kept["costs"]))
+    assert path.stat().st_size < MAX_MEGABYTES * 1e6
+    shown = 0
+    for page in (path, path.with_name("index.html")):
+        for tag in BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")("data"):
+            key = tag["data-key"]
+            if key.startswith(f"{path.stem}."):
+                assert float(tag["value"]) == pytest.approx(known[key], abs=1e-12), (page.name, key)
+                written = float(tag.text.replace(",", "").rstrip("\xa0 %")) / (100 if "%" in tag.text else 1)
+                assert written == pytest.approx(known[key], rel=5e-3, abs=6e-3), (page.name, key)
+                shown += 1
+    assert shown > 40
+
+
 def test_a_score_on_the_rows_that_chose_the_variant_is_marked(finished, page, tmp_path):
     assert "also chose the variant" not in page.get_text()
     run = Run(task="calendar", profile="smoke", out=str(tmp_path))
@@ -260,7 +310,7 @@ def test_report_without_metrics_says_so_and_without_notebooks_is_refused(tmp_pat
 @pytest.fixture(scope="module")
 def browser():
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: page not opened")
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
+    path = pdf.find_browser()
     if path is None:
         pytest.skip("no chromium found (set CHROMIUM to its path): page not opened in a browser")
     with sync_api.sync_playwright() as playwright:
@@ -325,9 +375,73 @@ def test_one_switch_opens_and_folds_all_code(browser, finished):
     tab.context.close()
 
 
+def test_index_of_three_tasks_answers_on_one_screen(browser, finished, tmp_path):
+    text = (finished.report_dir / "index.html").read_text(encoding="utf-8")
+    soup = BeautifulSoup(text, "html.parser")
+    cards = soup.select_one(".cards")
+    for _ in range(2):
+        cards.append(BeautifulSoup(str(cards.article), "html.parser"))
+    (tmp_path / "index.html").write_text(str(soup), encoding="utf-8")
+    tab, _ = open_page(browser, tmp_path / "index.html")
+    boxes = tab.evaluate("""Array.from(document.querySelectorAll(".card"), card => {
+        const box = card.getBoundingClientRect(); return [box.left, box.top, box.bottom]; })""")
+    assert len({left for left, _, _ in boxes}) == 3 and len({top for _, top, _ in boxes}) == 1, "cards side by side"
+    assert max(bottom for _, _, bottom in boxes) <= 900
+    tab.context.close()
+
+
+def test_printed_page_is_light_whole_and_without_contents(browser, finished):
+    tab, _ = open_page(browser, finished.report_dir / "calendar.html", width=700, dark=True)
+    tab.emulate_media(media="print", color_scheme="dark")
+    look = tab.evaluate("""(() => { const style = at => getComputedStyle(document.querySelector(at));
+        return [style("body").color, style("nav.contents").display, style("figure img").filter,
+                document.documentElement.scrollWidth]; })()""")
+    assert look[:3] == ["rgb(0, 0, 0)", "none", "none"] and look[3] <= 700
+    tab.context.close()
+
+
+def test_pdf_is_printed_beside_the_page_and_kept_while_it_is_newer(browser, finished, tmp_path):
+    page = tmp_path / "calendar.html"
+    page.write_bytes((finished.report_dir / "calendar.html").read_bytes())
+    printed = pdf.print_pdf(page)
+    assert printed == tmp_path / "calendar.pdf" and pdf.up_to_date(page)
+    content = printed.read_bytes()
+    assert content.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", content)) > 2
+    os.utime(page, (printed.stat().st_mtime + 5,) * 2)
+    assert not pdf.up_to_date(page)
+
+
+def test_pdf_without_a_browser_or_with_a_broken_one_is_one_line(tmp_path, monkeypatch):
+    page = tmp_path / "calendar.html"
+    page.write_text("<p>text", encoding="utf-8")
+    monkeypatch.setenv("CHROMIUM", "no-such-browser")
+    with pytest.raises(UserError, match="no Chromium found; install chromium"):
+        pdf.print_pdf(page)
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'cannot open display' >&2\nexit 3\n", encoding="utf-8")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CHROMIUM", str(broken))
+    with pytest.raises(UserError, match="broken made none .cannot open display"):
+        pdf.print_pdf(page)
+    assert not page.with_suffix(".pdf").exists()
+
+
 def test_dark_page_is_dark_and_readable(browser, finished):
     tab, _ = open_page(browser, finished.report_dir / "calendar.html", dark=True)
     page_colour, ink = tab.evaluate("""(() => { const look = getComputedStyle(document.body);
         return [look.backgroundColor, look.color].map(c => c.match(/\\d+/g).slice(0, 3).map(Number)); })()""")
     assert max(page_colour) < 60 and min(ink) > 200
     tab.context.close()
+
+
+def test_cells_for_tasks_of_another_kind_are_left_out():
+    notebook = new_notebook(cells=[
+        new_markdown_cell("# Title"), new_markdown_cell("of writers", metadata={"tags": ["only-writes"]}),
+        new_code_cell("tagged = 1", metadata={"tags": ["only-tags"]}, outputs=[new_output("stream", text="of taggers")]),
+        new_markdown_cell("of both", metadata={"tags": ["only-tags", "only-asks"]})])
+    shown = {"all": cells_html(notebook), "writes": cells_html(notebook, {"writes"}), "tags": cells_html(notebook, {"tags"}),
+             "both": cells_html(notebook, {"tags", "asks"})}
+    found = {name: [words for words in ("of writers", "of taggers", "of both") if words in text] for name, text in shown.items()}
+    assert found == {"all": ["of writers", "of taggers", "of both"], "writes": ["of writers"], "tags": ["of taggers"],
+                     "both": ["of taggers", "of both"]}
+    assert "tagged" not in shown["writes"] and "tagged" in shown["tags"]

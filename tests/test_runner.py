@@ -16,7 +16,7 @@ from conftest import ROOT
 from tiny_task import TinyTask
 
 import helpers
-from helpers import execute, runner, stages
+from helpers import execute, pdf, runner, stages
 from helpers.config import Run, UserError
 from helpers.execute import StageFailed
 from helpers.progress import Progress, headings, one_line
@@ -154,6 +154,8 @@ def test_changed_helper_runs_from_the_first_stage_that_can_reach_it(tmp_path, no
     assert runner.run_task(run, notebooks) == ALL
     (package / "two.py").write_text("x = 1")
     assert runner.run_task(run, notebooks) == ALL[2:]
+    assert runner.run_task(run, notebooks, end="02", force=True) == ALL[:2]
+    assert runner.run_task(run, notebooks) == ALL[2:], "what was forced takes the later stages along"
     (package / "one.py").write_text("x = 1")
     assert runner.run_task(run, notebooks) == ALL[1:]
     (package / "report.py").write_text("x = 1")
@@ -216,6 +218,13 @@ def test_from_runs_that_stage_and_all_later_ones(tmp_path, notebooks, quick):
     for given in ("2", "02", "02_second"):
         assert runner.run_task(run, notebooks, start=given) == ALL[1:]
     assert runner.run_task(run, notebooks, start="report") == ["report"]
+
+
+def test_to_stops_after_a_stage_and_the_next_run_goes_on_there(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    assert runner.run_task(run, notebooks, end="2") == ALL[:2] and not (run.report_dir / "tiny.html").exists()
+    assert runner.run_task(run, notebooks, end="02") == []
+    assert runner.run_task(run, notebooks) == ALL[2:]
 
 
 def test_from_needs_the_earlier_stages_with_the_same_parameters(tmp_path, notebooks, quick):
@@ -310,7 +319,9 @@ def signals():
     (["--data", "."], "has no calendar/train.jsonl"),
     (["--set", "epochs"], "write it as name=value"),
     (["--set", "no_such_setting=1"], "unknown setting 'no_such_setting'"),
-    (["--from", "99"], "unknown stage '99'"),
+    (["--from", "99"], "unknown stage '99' for --from"),
+    (["--to", "99"], "unknown stage '99' for --to"),
+    (["--from", "03", "--to", "02"], "--from 03 comes after --to 02"),
     (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
     (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
     (["--profil", "cpu"], "--profile"),
@@ -342,7 +353,7 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     assert runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2"]) == 0
     (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
     assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
-    assert plain_more == {"start": None, "force": False, "given": {}}
+    assert plain_more == {"start": None, "force": False, "given": {}, "end": None}
     assert smoke.out == str(ROOT / "artifacts" / "smoke") and smoke.data == str(tmp_path / "mine")
     assert smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"} and smoke_more["force"]
     assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
@@ -350,10 +361,30 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
 
 
+def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    (tmp_path / "report").mkdir()
+    for name in ("calendar", "index"):
+        (tmp_path / "report" / f"{name}.html").touch()
+    printed = []
+    monkeypatch.setattr(pdf, "print_pdf", lambda page: printed.append(page.name) or page.with_suffix(".pdf"))
+    assert runner.cli(["calendar", "--out", str(tmp_path)]) == 0 and not printed
+    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
+    assert printed == ["calendar.html", "index.html"]
+    monkeypatch.undo()
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    monkeypatch.setenv("CHROMIUM", "no-such-browser")
+    capsys.readouterr()
+    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the "
+        "page from any browser"]
+
+
 def test_help_names_every_option(capsys, signals):
     assert runner.cli(["--help"]) == 0
     text = capsys.readouterr().out
-    for word in ("calendar", "it_ner", "--profile", "--data", "--from", "--force", "--set", "--out", "smoke"):
+    for word in ("calendar", "it_ner", "--profile", "--data", "--from", "--force", "--set", "--out", "--pdf", "smoke"):
         assert word in text
 
 

@@ -127,8 +127,50 @@ def test_tagger_learns_resumes_to_the_same_bytes_and_reloads(encoder, tmp_path, 
         fit(parts, "tagger", rows(), rows())
     monkeypatch.setattr(tagger_module, "tagging_loss", original)
     fit(parts, "tagger", rows(), rows())
-    best = "checkpoints/tagger/best/model.safetensors"
-    assert (whole.dir / best).read_bytes() == (parts.dir / best).read_bytes()
+    for name in ("model.safetensors", tagger_module.HINTS):
+        best = f"checkpoints/tagger/best/{name}"
+        assert (whole.dir / best).read_bytes() == (parts.dir / best).read_bytes(), name
+
+
+def test_hints_stand_at_the_first_pieces_of_what_the_rules_find(encoder):
+    from transformers import AutoTokenizer
+
+    task, tokenizer = get_task("calendar"), AutoTokenizer.from_pretrained(encoder)
+    text = "Standup on 12/03/2026"
+    items = [tag_text(tokenizer, text, hints=tagger_module.proposed(task, text)),
+             tag_text(tokenizer, f"{text} with Bo", hints=tagger_module.proposed(task, f"{text} with Bo"))]
+    hints = collate_tagged(items, 0)["hints"]
+    date = task.fields.index("date")
+    pieces = tokenizer.convert_ids_to_tokens(items[0].input_ids)
+    tagged = [piece for piece, tag in zip(pieces, hints[0, :, date]) if tag == BEGIN]
+    assert tagged == ["12"] and (hints[0, len(pieces):] == OUTSIDE).all()
+    assert (hints[0, :, task.fields.index("notes")] == OUTSIDE).all()
+
+
+def test_a_tagger_follows_its_hints_and_keeps_them_in_a_file(encoder, tmp_path):
+    run = make_run(encoder, tmp_path, epochs=2)
+    fit(run, "tagger", rows(), rows())
+    model, tokenizer, knowledge = tagger_module.load_tagger(run, run.dir / "checkpoints/tagger/best")
+    task = run.task
+    item = tag_text(tokenizer, rows()[0].text, hints=tagger_module.proposed(task, rows()[0].text))
+    batch = collate_tagged([item], 0)
+    with_hints = tagger_module.field_logits(model, batch, len(task.fields))
+    batch["hints"] = torch.zeros_like(batch["hints"])
+    assert not torch.allclose(with_hints, tagger_module.field_logits(model, batch, len(task.fields)))
+
+    plain = make_run(encoder, tmp_path / "plain", epochs=2, hints=False)
+    fit(plain, "tagger", rows(), rows())
+    assert not (plain.dir / "checkpoints/tagger/best" / tagger_module.HINTS).exists()
+    assert not hasattr(tagger_module.load_tagger(plain, plain.dir / "checkpoints/tagger/best")[0], "hints")
+
+
+def test_hints_of_some_rows_are_withheld():
+    import random
+
+    batch = {"hints": torch.ones(400, 3, 2, dtype=torch.long)}
+    kept = tagger_module.withheld(batch, random.Random(1))["hints"].float().mean((1, 2))
+    assert set(kept.tolist()) == {0.0, 1.0}
+    assert 1 - kept.mean().item() == pytest.approx(tagger_module.UNTRUSTED, abs=0.06)
 
 
 def test_the_packaged_encoder_is_the_hub_model():

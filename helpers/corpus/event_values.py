@@ -6,6 +6,7 @@ canonical form.
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 from helpers.corpus import phrases
@@ -102,6 +103,21 @@ PLACE_SORTS = (
 ).split("|")
 
 
+# First words by which an action of the pool is known to say what to do; others are taken for nouns.
+DOING = frozenset(
+    "return pick order drill renew change book sign collect water open write take set pay hand clean check submit register "
+    "mark clear replace put print plant meet count board apply weigh wash swap phone pack hang get feed exchange cancel "
+    "buy visit update turn tune tag send run roll ring read post paint move load lift label fix finish drain deliver "
+    "cut close call bring upload unpack unload try trade thin strip reconcile confirm stay drop tidy fill find make go "
+    "do see tell ask give keep let shut sow sort start stop switch test top trim wrap wire walk wait wax vacuum "
+    "file fit fold follow freeze grease grind groom harvest help hoover insulate iron join lay leave line lock mend "
+    "mow nail oil photograph polish prepare prune pump push rake rebook rehearse remove repaint repot review rinse "
+    "sand scan scrub sell service sharpen ship shear shovel splice spray stack stain stock sweep swim talk teach "
+    "tie tighten transfer translate varnish video weed weld work worm zip draft edit finalise finalize plan organise".split())
+ONLINE_WORDS = re.compile(r"\b(teams|zoom|meet|skype|webex|facetime|whatsapp|discord|slack|online|video call|huddle|"
+                          r"webinar|signal call|teamspeak)\b", re.IGNORECASE)
+
+
 def topic(rng: random.Random, lex: Lexicon) -> str:
     draw = rng.random()
     if draw < 0.7:
@@ -147,6 +163,8 @@ def platform(rng: random.Random) -> str:
 
 def place(rng: random.Random, lex: Lexicon) -> str:
     """A place in space: a room, an address, a venue, a common noun or a made-up name."""
+    if rng.random() < 0.35:
+        return lex.pooled(rng, "places")
     draw = rng.random()
     if draw < 0.28:
         tag = rng.choice((str(rng.randint(1, 40)), str(rng.randint(100, 999)), rng.choice("ABCDEFGH"),
@@ -211,6 +229,8 @@ class Event:
         The phrase of every value that is there.
     lead : str
         Words before the action that do not belong to it.
+    led_in : bool
+        Whether those words are a phrase of the pool, which may be of any grammar.
     company : str
         People named right after the action ("Meet Ana"), with the word that links them.
     online : bool
@@ -223,15 +243,17 @@ class Event:
         values: dict[str, Any] = dict.fromkeys(KEYS)
         said: dict[str, str] = {}
         self.values, self.said, self.online, self.company, self.lead, self.verbal = values, said, False, "", "", False
+        self.led_in = False
         if rng.random() < 0.97:
             said["date"], values["date"] = phrases.date(rng)
         if rng.random() < 0.95:
             said["time"], values["time"] = phrases.time(rng)
         if rng.random() < 0.75:
-            said["attendees"], values["attendees"] = phrases.people(rng, lex)
+            said["attendees"], values["attendees"] = phrases.people(rng, lex, groups=rng.choice((0.05, 0.1, 0.5)))
         if rng.random() < 0.66:
             self.online = rng.random() < 0.42
             values["location"] = said["location"] = platform(rng) if self.online else place(rng, lex)
+            self.online = self.online or bool(ONLINE_WORDS.search(said["location"]))
         if rng.random() < 0.03:
             said["duration"] = rng.choice(phrases.ADJECTIVAL)
             values["duration"] = phrases.WORDED_DURATIONS[said["duration"]]
@@ -247,7 +269,7 @@ class Event:
         action = action or self._action(rng, lex, often)
         if rng.random() < 0.03:
             action = misspell(rng, action)
-        action = self._with_lead(rng, action, keep_lead)
+        action = self._with_lead(rng, lex, action, keep_lead)
         if values["recurrence"] is None:
             # An adjective such as "weekly" in the action says how often, too.
             found = [word for word in action.split(" ") if word.lower() in phrases.RECURRENCE_ADJECTIVES]
@@ -264,6 +286,10 @@ class Event:
     def _action(self, rng: random.Random, lex: Lexicon, often: str) -> str:
         if often:
             return f"{often} {rng.choice(NOUNS) if rng.random() < 0.5 else noun_action(rng, lex)}"
+        if rng.random() < 0.4:
+            action = lex.pooled(rng, "actions")
+            self.verbal = action.split(" ")[0].lower() in DOING
+            return action
         draw = rng.random()
         if draw < 0.12:
             return rng.choice(SINGLES)
@@ -272,7 +298,10 @@ class Event:
         self.verbal = True
         return verb_action(rng, lex)
 
-    def _with_lead(self, rng: random.Random, action: str, keep_lead: bool) -> str:
+    def _with_lead(self, rng: random.Random, lex: Lexicon, action: str, keep_lead: bool) -> str:
+        if rng.random() < 0.12:
+            self.lead, self.led_in = f"{lex.pooled(rng, 'lead_ins')} ", True
+            return action
         draw = rng.random()
         if self.verbal or draw > 0.42:
             return capitalised(action) if draw < 0.82 else action

@@ -6,12 +6,14 @@ many ways, in one of five layouts and any order.
 from __future__ import annotations
 
 import random
+from functools import lru_cache
+from string import Formatter
 from typing import Any
 
 from helpers.corpus import phrases
 from helpers.corpus.document import Document, chat, completion, to_json
 from helpers.corpus.event_values import KEYS, Event, capitalised
-from helpers.corpus.lexicon import Lexicon
+from helpers.corpus.lexicon import Lexicon, lexicon
 
 PROMPT = "Extract entities from: {text} → "
 
@@ -155,7 +157,7 @@ def sentence(rng: random.Random, event: Event) -> str:
     """`Plan a budget review with Ana on 3 May 2027 at 4 pm for half an hour.`"""
     kinds, text, before = order(rng, event, 0.9), head(event), "action"
     takes = event.said.get("duration")
-    if event.lead and takes and takes not in phrases.ADJECTIVAL and rng.random() < 0.1:
+    if event.lead and not event.led_in and takes and takes not in phrases.ADJECTIVAL and rng.random() < 0.1:
         kinds.remove("duration")
         blocked = rng.choice(("Block", "Block out", "Reserve", "Set aside", "Keep", "Book", "Hold"))
         text = f"{blocked} {takes} for {rng.choice(('the ', 'the ', 'our ', ''))}{event.said['action']}"
@@ -175,7 +177,7 @@ def sentence(rng: random.Random, event: Event) -> str:
 def chatty(rng: random.Random, event: Event) -> str:
     """`hey, can we do a budget review …? thanks`."""
     said = event.said["action"]
-    opened = rng.random() < 0.8
+    opened = rng.random() < 0.8 and not event.led_in
     if opened and event.verbal and rng.random() < 0.7:
         event.values["action"] = event.said["action"] = said[0].lower() + said[1:]
     text = sentence(rng, event)
@@ -220,7 +222,7 @@ def labelled(rng: random.Random, event: Event) -> str:
     colon = rng.choice((": ", ": ", ": ", ": ", ":", " = ", " - "))
     lines = []
     for kind in kinds:
-        phrase = event.lead + event.said[kind] if kind == "action" else event.said[kind]
+        phrase = event.lead + event.said[kind] if kind == "action" and not event.led_in else event.said[kind]
         if kind == "action" and rng.random() < 0.3:
             lines.append(phrase)
         else:
@@ -228,7 +230,39 @@ def labelled(rng: random.Random, event: Event) -> str:
     return glue.join(lines)
 
 
-LAYOUTS = (telegraph,) * 7 + (sentence,) * 7 + (chatty,) * 3 + (sentences,) * 3 + (labelled,) * 2
+SLOTS = {"people": "attendees", "place": "location"}  # names of the pool's slots that are no keys
+
+
+@lru_cache(maxsize=1)
+def joiners() -> tuple[tuple[str, frozenset[str]], ...]:
+    """Patterns of the pool in which values stand together, with the keys each needs."""
+    return tuple((pattern, frozenset(SLOTS.get(name, name) for _, name, _, _ in Formatter().parse(pattern) if name))
+                 for pattern in lexicon().pools["joiners"])
+
+
+def joined(rng: random.Random, event: Event) -> str:
+    """`Ana → budget review → Room 4`: a pattern of the pool; values it has no place for follow it or are left out."""
+    said = event.said
+    fits = [(pattern, keys) for pattern, keys in joiners() if keys <= said.keys()]
+    if event.company or said.get("duration") in phrases.ADJECTIVAL or not fits:
+        return telegraph(rng, event)
+    pattern, keys = rng.choice(fits)
+    rest = [kind for kind in said if kind not in keys]
+    rng.shuffle(rest)
+    text = pattern.removesuffix(".").format(**{slot: said[key] for slot, key in SLOTS.items() if key in said},
+                          **{key: head(event) if key == "action" else said[key] for key in keys - set(SLOTS.values())})
+    for kind in rest:
+        if rng.random() < 0.7:
+            text = f"{text} {say(rng, event, kind, 0.1, 'action')}"
+        else:
+            del said[kind]
+            # an adjective in the action may say how often, whatever else is left out
+            if kind != "recurrence" or event.values[kind] not in said["action"]:
+                event.values[kind] = None
+    return text
+
+
+LAYOUTS = (telegraph,) * 6 + (sentence,) * 6 + (joined,) * 5 + (chatty,) * 3 + (sentences,) * 3 + (labelled,) * 2
 
 
 def event(rng: random.Random, lex: Lexicon, keep_lead: bool | None = None) -> tuple[str, dict[str, Any]]:

@@ -1,15 +1,18 @@
-"""Pools of names, places and words from Faker, drawn once so that sampling costs microseconds.
+"""Pools of names, places and words, read or drawn once so that sampling costs microseconds.
 
-The model is to learn to copy, not to remember: pools mix several locales with made-up words that no
-other text holds, and every draw may be altered in case.
+The model is to learn to copy, not to remember: names from Faker in several locales are mixed with made-up words that
+no other text holds. What a copied span may look like (what people do, where, with whom) cannot be made up, so phrases
+written for this project stand in `pools/`, one a line.
 """
 from __future__ import annotations
 
 import random
 from functools import lru_cache
+from pathlib import Path
 
 from faker import Faker
 
+POOLS = Path(__file__).with_name("pools")
 LATIN_LOCALES = ("en_US", "en_GB", "en_IN", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "pt_BR", "sv_SE", "tr_TR",
                  "nl_NL", "cs_CZ", "fi_FI", "ro_RO", "hr_HR", "vi_VN", "id_ID", "en_NG", "no_NO")
 ONSETS = "b br c ch cl d dr f fl g gr h j k kr l m n p pl qu r s sh sk sl st t th tr v w y z".split() + [""]
@@ -50,6 +53,7 @@ class Lexicon:
         self.jobs = sorted({fake.job() for _ in range(3000)})
         self.phrases = sorted({fake.bs() for _ in range(3000)})
         self.catch_phrases = sorted({fake.catch_phrase() for _ in range(3000)})
+        self.pools = {file.stem: tuple(file.read_text(encoding="utf-8").splitlines()) for file in POOLS.glob("*.txt")}
         self.domains = ["example.com", "example.org", "mail.example", "corp.example", "shop.example"]
 
     def first_name(self, rng: random.Random) -> str:
@@ -92,6 +96,10 @@ class Lexicon:
     def made_up(self, rng: random.Random) -> str:
         """A pronounceable string that is in no list."""
         return "".join(rng.choice(ONSETS) + rng.choice(VOWELS) + rng.choice(CODAS) for _ in range(rng.randint(1, 3)))
+
+    def pooled(self, rng: random.Random, pool: str) -> str:
+        """A line of `pools/<pool>.txt`."""
+        return rng.choice(self.pools[pool])
 
     def code(self, rng: random.Random) -> str:
         """A reference such as `TK-40917` or `B7X2`."""

@@ -20,7 +20,7 @@ WORD = re.compile(r"\w+")
 
 # Weights are shares of documents; reports are long, so that a small share of them is many tokens.
 MIXTURE: dict[str, tuple[float, Generator]] = {
-    "event_extraction": (0.38, events.event_extraction),
+    "event_extraction": (0.46, events.event_extraction),
     "event_instruction": (0.035, events.event_instruction),
     "event_subset": (0.03, events.event_subset),
     "event_chat": (0.02, events.event_chat),

@@ -228,7 +228,7 @@ def person(rng: random.Random, lex: Lexicon, groups: float = 0.08) -> str:
     """A first name, a full name, a titled name, initials or a group."""
     draw = rng.random()
     if draw < groups:
-        return rng.choice(GROUPS)
+        return lex.pooled(rng, "people") if rng.random() < 0.6 else rng.choice(GROUPS)
     if draw < groups + 0.66:
         return lex.first_name(rng)
     if draw < groups + 0.8:
@@ -287,6 +287,8 @@ NOTE_EXTRAS = ("parking is free|dress code is casual|doors open early|wear comfo
 def note(rng: random.Random, lex: Lexicon) -> str:
     """A remark such as `bring the slides`, copied as it stands."""
     draw = rng.random()
+    if rng.random() < 0.5:
+        return lex.pooled(rng, "notes")
     if draw < 0.5:
         thing = rng.choice(NOTE_THINGS) if rng.random() < 0.7 else lex.phrase(rng, 1, 2)
         return f"{rng.choice(NOTE_ACTS)} {thing}"

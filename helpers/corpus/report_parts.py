@@ -24,6 +24,12 @@ from helpers.corpus.report_values import (
 )
 
 PHYSICAL = ("Evidence", "Damage", "Parts", "Damaged", "Missing", "Materials", "Equipment")
+# Phrases that take no article: several people, or nobody in sight.
+COUNTED = re.compile(r"(?i)(a|an|the|one|two|three|four|five|six|several|some|group|unknown|no|none|not|on|someone|male|"
+                     r"female|known|wanted|unidentified|\w+s)\b|\W|\d")
+# What follows a report names its own days and streets: not those of the event, which the facts of that name are.
+FOLLOW_UP_SLOTS = {"date": "day_after", "time": "clock", "place": "street", "name": "person", "officer": "colleague"}
+FOLLOW_UP_SLOT = re.compile(r"\{(date|time|place|name|officer)\}")
 SLOT = re.compile(r"\{(\w+)\}")
 ALTERNATIVES = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
 
@@ -54,6 +60,7 @@ class Writer:
         thing = f"{rng.choice(COLOURS + MAKES)} {thing}" if rng.random() < 0.4 else thing
         spot, spot2 = rng.sample(kind.spots, 2)
         # Said without being asked for, so nothing is recorded.
+        self.pooled = kind.event == "Crime" and rng.random() < 0.7  # phrases of the pools beside those of the kind
         self.plain = {
             "thing": thing,
             "thing2": thing2,
@@ -77,10 +84,10 @@ class Writer:
             "owner": self.person(0.1),
             "manager": self.person(0.1),
             "ceo": self.person(0.1),
-            "type": rng.choice(kind.types) if rng.random() < 0.9 else lex.phrase(rng, 1, 3).title(),
+            "type": self.pool("crime_types", 0.6) or rng.choice(kind.types) if rng.random() < 0.9 else lex.phrase(rng, 1, 3).title(),
             "date": self.day(),
             "time": self.clock(),
-            "status": rng.choice(kind.statuses) if rng.random() < 0.95 else lex.phrase(rng, 1, 2).title(),
+            "status": self.pool("statuses", 0.5) or rng.choice(kind.statuses) if rng.random() < 0.95 else lex.phrase(rng, 1, 2).title(),
             "supervisor": self.person(0.3),
             "reference": lex.code(rng),
             "report_date": self.day(1),
@@ -120,15 +127,27 @@ class Writer:
             )
             self.a_look = look
         else:
-            self.a_look = article(look)
+            look = self.pool("suspects", 0.6) or look
+            self.a_look = look if COUNTED.match(look) else article(look)
         self.facts["look"] = sentence_case(look)
         self.facts["summary"] = ""
-        self.facts["summary"] = self.say(rng.choice(kind.summaries))
+        self.facts["summary"] = self.pool("summaries", 0.6) or self.say(rng.choice(kind.summaries))
         if rng.random() < 0.12:
             source = f", {rng.choice(('according to', 'says', 'reports'))} {lex.company(rng).rstrip('.')}."
             self.facts["summary"] = self.facts["summary"].rstrip(".") + source
 
     CONCEPT = {"subject2": "subject", "age2": "age", "look": "description", "a_look": "description"}
+
+    def pool(self, name: str, share: float) -> str:
+        """A phrase of that pool, or nothing; only for reports that draw on the pools."""
+        return self.lex.pooled(self.rng, name) if self.pooled and self.rng.random() < share else ""
+
+    def steps(self) -> tuple[str, ...]:
+        """Patterns that tell what was done or is to be done."""
+        if not self.pooled:
+            return self.kind.steps
+        return tuple(FOLLOW_UP_SLOT.sub(lambda match: f"{{{FOLLOW_UP_SLOTS[match[1]]}}}", pattern)
+                     for pattern in self.rng.sample(self.lex.pools["follow_ups"], 8))
 
     def person(self, titled: float) -> str:
         title = self.rng.choice(("Mr. ", "Mrs. ", "Ms. ", "Dr. ")) if self.rng.random() < titled else ""
@@ -143,7 +162,7 @@ class Writer:
 
     def missing(self, concept: str) -> str:
         """Words that say nothing is known, recorded as the stated value."""
-        return self.state(concept, self.rng.choices(MISSING, MISSING_WEIGHTS)[0])
+        return self.state(concept, self.pool("nothing", 0.4) or self.rng.choices(MISSING, MISSING_WEIGHTS)[0])
 
     def say(self, pattern: str) -> str:
         """One pattern as text with its first letter in upper case; the values of fact slots are recorded."""
@@ -167,7 +186,10 @@ class Writer:
         physical = self.kind.items_label[0] in PHYSICAL
         for item in chosen:
             single, text = item.startswith("~"), SLOT.sub(self._fill, item.lstrip("~"))
-            if self.rng.random() < 0.07:
+            draw = self.rng.random()
+            if self.pooled and draw < 0.6:
+                single, text = False, self.lex.pooled(self.rng, "evidence")
+            elif draw > 0.93:
                 text = self.lex.phrase(self.rng, 1, 3)
             elif physical and self.rng.random() < 0.3 and "{" not in item:
                 text += self.rng.choice(
@@ -214,6 +236,10 @@ class Writer:
             return the + rng.choice((self.kind.subject.lower(), self.plain["subject_word"]))
         if name == "person":
             return self.lex.full_name(rng)
+        if name == "street":
+            return self.lex.street(rng)
+        if name == "colleague":
+            return f"{rng.choice(self.kind.titles)} {self.lex.last_name(rng)}".strip()
         if name == "witness":
             return self.state("witness", self.person(0.15))
         if name == "clock":

@@ -215,7 +215,7 @@ def section(w: Writer, name: str, fill: int) -> tuple[str, str]:
         ), paragraph(w, STEPS_GENERIC[:6], 1 + fill // 3)
     if name == "steps":
         return head(("Further Steps", "Next Steps", "Follow-up", "Recommendations", "Planned Actions")), paragraph(
-            w, kind.steps + STEPS_GENERIC[6:], 1 + fill // 3
+            w, w.steps() + STEPS_GENERIC[6:], 1 + fill // 3
         )
     if name == "status":
         return head(("Current Status",) * 3 + ("Status", f"{event} Status", "State")), w.say("{status}")

@@ -181,7 +181,7 @@ def tell(w: Writer, name: str, fill: int) -> str:
     if name == "circumstances":
         return paragraph(w, kind.body, fill)
     if name in ("initial", "steps"):
-        return paragraph(w, STEPS_GENERIC[:6] if name == "initial" else kind.steps + STEPS_GENERIC[6:], 1 + fill // 3)
+        return paragraph(w, STEPS_GENERIC[:6] if name == "initial" else w.steps() + STEPS_GENERIC[6:], 1 + fill // 3)
     if name == "conclusion":
         return paragraph(w, kind.endings, 1)
     if name == "items":

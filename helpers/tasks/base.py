@@ -4,15 +4,20 @@ from __future__ import annotations
 import random
 import unicodedata
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 from helpers.text import normalise, places
 
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
 # headline score → its name, and the name of what a row adds to it
-HEADLINES = {"exact_match": ("exact match", "exact match"), "exact_f1": ("value F1", "share of right answers")}
+HEADLINES = {"exact_match": ("exact match", "exact match"), "exact_f1": ("value F1", "share of right answers"),
+             "f1": ("entity F1", "F1 by sentence")}
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ class Task(ABC):
         Fields whose value is a piece of the input text.
     list_fields : frozenset of str
         Fields that hold several values.
+    writes : bool
+        Whether the variants are language models that write their answer; else they give each token a tag.
     variants : tuple of str
         Variants that 04 trains, in order.
     votes : dict
@@ -145,7 +152,9 @@ class Task(ABC):
     field_weights : dict
         Weight of a field's tokens in the entity loss; 1 where a field is not named.
     sample_file : str
-        File in `data/<name>/` that holds the sample, one JSON row a line.
+        File in `data/<name>/` that holds the sample, one JSON row a line or in one of the task's other formats.
+    suffixes : tuple of str
+        Endings of files in other formats than JSONL that :meth:`rows_of_file` reads.
     sample_shares : dict
         Share of the sample that each part gets; the first part takes what the others have no room for.
     headline : str
@@ -155,8 +164,23 @@ class Task(ABC):
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
     taggers : frozenset of str
         Variants that mark pieces of the text and write nothing: they have the default way only.
+    predictors : dict
+        Variant → module that predicts with it, for variants that need more than the shared ways: its functions are
+        `load(run, variant)` and `predict(run, variant, examples, progress)` (called by :mod:`helpers.predict`).
+    baselines : dict
+        Name → function of (run, examples) that predicts them, as `module:function`; where a task names none, those of
+        :mod:`helpers.baselines` are its baselines.
+    metrics : str
+        Module with `score` and `intervals`, as :mod:`helpers.metrics` has them.
+    training_modules : tuple of str
+        Modules of `helpers` that decide how the task's own variants come out.
+    tokenizer, adapter_layers : str
+        `module:function` of run: the tokenizer that the variants read with, and the model with the layers that may get an
+        adapter (:func:`helpers.models.adapter_layers`).
     variant_notes : dict
         Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
+    augmentation_note, baseline_note : str
+        What the task makes of its train rows, and what its own baselines are, for notebooks 02 and 03.
     scoring_note, equivalence_note : str
         How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     public_files : tuple of PublicFile
@@ -179,17 +203,27 @@ class Task(ABC):
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
+    writes: bool = True
     variants: tuple[str, ...]
     votes: dict[str, tuple[str, ...]] = {}
     trainers: dict[str, str]
     field_weights: dict[str, float] = {}
     published: list[dict[str, Any]] = []
     sample_file: str
+    suffixes: tuple[str, ...] = ()
     sample_shares: dict[str, float] = {"train": 0.70, "validation": 0.15, "test": 0.15}
     headline: str = "exact_match"
     decodings: tuple[str, ...] = ("free", "schema", "source")
     taggers: frozenset[str] = frozenset()
+    predictors: dict[str, str] = {}
+    baselines: dict[str, str] = {}
+    metrics: str = "helpers.metrics"
+    training_modules: tuple[str, ...] = ()
+    tokenizer: str = "helpers.models:load_tokenizer"
+    adapter_layers: str = "helpers.models:adapter_layers"
     variant_notes: dict[str, tuple[str, str, str, str]] = {}
+    augmentation_note: str = ""
+    baseline_note: str = ""
     scoring_note: str = ""
     equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
@@ -210,6 +244,18 @@ class Task(ABC):
         """The score of a row as prose names it."""
         return HEADLINES[self.headline][1]
 
+    @property
+    def group_words(self) -> str:
+        """The score of some rows as prose names it: that of a row, or the headline where rows have no mean."""
+        return self.row_words if self.writes else self.headline_words
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
+        found = {"writes" if self.writes else "tags", *(["asks"] if self.questions() else []),
+                 *(["votes"] if self.votes else [])}
+        return frozenset(found)
+
     # -- settings -----------------------------------------------------------------------------------------------
     @abstractmethod
     def settings(self, profile: str) -> dict[str, Any]:
@@ -229,6 +275,10 @@ class Task(ABC):
     @abstractmethod
     def to_row(self, example: Example) -> dict[str, Any]:
         """The row in the format of the input files."""
+
+    def rows_of_file(self, suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+        """Rows of a file with one of :attr:`suffixes`: (line, from 1; the row, or the reason why there is none)."""
+        raise NotImplementedError(f"task {self.name!r} has no other format than JSONL")
 
     def row_parts(self, row: dict[str, Any]) -> dict[str, Any]:
         """What of a row of the input files is compared to tell what the canonical form changed."""
@@ -260,6 +310,14 @@ class Task(ABC):
     def canonical(self, target: Any) -> Any:
         """Canonical form of a target or prediction (idempotent)."""
 
+    def bind(self, prediction: Any, example: Example) -> Any:
+        """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
+        return prediction
+
+    def typed(self, text: str) -> str:
+        """A text that a person typed, in the form in which the task's rows come; lines are kept."""
+        return "\n".join(filter(None, map(normalise, text.splitlines())))
+
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
         return left == right
@@ -267,6 +325,10 @@ class Task(ABC):
     def says_nothing(self, value: str) -> bool:
         """Whether a value only says that there is none ("not provided")."""
         return False
+
+    def shown(self, example: Example) -> str:
+        """What a variant reads and what it learns to give for it, as text."""
+        return f"{self.prompt(example.text)}\n{self.completion(example.target)}"
 
     # -- generation ---------------------------------------------------------------------------------------------
     @abstractmethod
@@ -400,6 +462,27 @@ class Task(ABC):
     @abstractmethod
     def synthesise(self, train: list[Example], count: int, rng: random.Random) -> list[Example]:
         """`count` examples made from patterns seen in train and invented values."""
+
+    def label_weakly(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+        """Rows that rules and train values labelled in text without labels; none by default."""
+        return []
+
+    def resample(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+        """Further copies of train rows that are to weigh more in training; none by default."""
+        return []
+
+    def augmentation_tables(self, train: Sequence[Example], rows: Sequence[Example],
+                            validation: Sequence[Example]) -> dict[str, tuple[pd.DataFrame, str]]:
+        """Name → (table, caption): what notebook 02 shows of this task's own ways beside what it shows of all tasks.
+
+        Parameters
+        ----------
+        train, rows : sequence of Example
+            Before and after augmentation.
+        validation : sequence of Example
+            Only to measure how good made labels are.
+        """
+        return {}
 
     # -- analysis -----------------------------------------------------------------------------------------------
     @abstractmethod

@@ -129,7 +129,7 @@ def training_settings(profile: str) -> dict[str, Any]:
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
         "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 16, "accumulation": 1,
-                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": 0, "patience": 4},
+                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": 0, "patience": 4, "hints": True},
     }
     common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64, "score_rows": 24 if smoke else 0,
               "score_constraint": "source"}

@@ -38,7 +38,8 @@ def ablations(profile: str, defaults: dict[str, Any], systems: tuple[str, ...]) 
     return {
         "systems": Ablation("Systems with their default settings", (
             Configuration("rules", "rules"),
-            *(Configuration(name, name, against="rules") for name in ((WRITER, TAGGER) if smoke else folded)))),
+            *(Configuration(name, name, against="rules") for name in ((WRITER, TAGGER) if smoke else folded)),
+            *(() if smoke else (Configuration("tagger without hints", TAGGER, {f"{TAGGER}.hints": False}, against=TAGGER),)))),
         "augmentation": Ablation("Made rows in training", tuple(
             _made(variant, kind, change, defaults) for variant in both for kind, change in kinds.items()
             if variant == WRITER or kind in ENDS)),
@@ -60,8 +61,6 @@ def _losses(smoke: bool) -> tuple[Configuration, ...]:
     plain = "next token, answer"
     found = (
         Configuration(plain, WRITER, trainer="helpers.train:fit_answer_loss"),
-        Configuration("next token, prompt and answer", WRITER, {f"{WRITER}.entity_loss_weight": 0.0, f"{WRITER}.learn_prompt": True},
-                      against=plain),
         Configuration("entity-weighted", WRITER, against=plain),
         Configuration("entity-weighted, prompt too", WRITER, {f"{WRITER}.learn_prompt": True}, against=plain),
         Configuration("structured", WRITER, trainer="helpers.ablation_losses:fit_full_structured_loss", against=plain),

@@ -25,7 +25,10 @@ layers do not work, plain LoRA is trained in their place, and the reason is prin
 Is generation needed? Most values stand in the text word for word. A model that only has to *mark* them needs no output
 format and cannot invent a value. An encoder reads the whole text at once and gives each word a tag for every field:
 **B**egin, **I**nside or **O**utside. The marked spans become values by the conventions counted on the training rows
-(whether "30m" is kept or spelt out, how a date is written)."""),
+(whether "30m" is kept or spelt out, how a date is written).
+
+The tagger also sees what the rules of the baseline propose, as one more embedding a word, and learns from the gold rows
+where they can be trusted. `--set tagger.hints=false` trains it without."""),
 }
 SCORING_NOTE = "The order in which people are named is part of the answer; F1 looks at values as sets."
 EQUIVALENCE_NOTE = "“2 pm” and “14:00” are one time, “30 min” and “half an hour” one duration."

@@ -40,7 +40,7 @@ def training_settings(profile: str) -> dict[str, Any]:
         "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 4, "accumulation": 2 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0,
         "warmup_steps": 3 if smoke else 10, "patience": 2, "restarts": 1, "gold_repeats": 1,
-        "made_rows": 0 if gpu else 3 if smoke else 60,
+        "made_rows": 0 if gpu else 2 if smoke else 60,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
@@ -91,13 +91,13 @@ class Crime(DialogueTask):
     def settings(self, profile: str) -> dict[str, Any]:
         gpu, smoke = profile == "gpu", profile == "smoke"
         return {
-            "synthetic": 4 if smoke else 100, "augment_per_row": 1 if smoke else 2, "max_rows": 14 if smoke else 0,
+            "synthetic": 2 if smoke else 100, "augment_per_row": 1 if smoke else 2, "max_rows": 6 if smoke else 0,
             "few_shot": 0,  # solved conversations would not fit into the context of the embedded model
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
             "base_model": "meta-llama/Meta-Llama-3-8B-Instruct" if gpu else "artifacts/base",
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
-            "max_new_tokens": 80 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
-            "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 2 if smoke else 30,
+            "max_new_tokens": 160 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
+            "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,
         } | training_settings(profile)
 
     # -- rows ---------------------------------------------------------------------------------------------------

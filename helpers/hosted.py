@@ -1,0 +1,147 @@
+"""Notebooks in Colab and on Kaggle: packages, folders, the stages before. Elsewhere nothing here does anything.
+
+Nothing but the standard library is imported on top: on such a machine the packages of this project come first.
+"""
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+INPUTS = Path("/kaggle/input")  # where Kaggle mounts the data sets and models of a notebook, read only
+KEPT = {"torch", "numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "pillow", "jupyterlab", "ipykernel",
+        "ipython", "nbconvert", "nbformat", "nbclient", "jupyter-client", "tensorboard"}  # the machine's own serve as well
+
+
+def place() -> str | None:
+    """`Colab` or `Kaggle` where this process runs there, else None."""
+    if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
+        return "Kaggle"
+    return "Colab" if os.environ.get("COLAB_RELEASE_TAG") else None
+
+
+# -- folders that Kaggle mounts ---------------------------------------------------------------------------------------
+def input_folder(given: str) -> str:
+    """A data folder: as given, or the Kaggle input of that name (`my-events` → `/kaggle/input/my-events`)."""
+    if Path(given).expanduser().is_dir() or not re.fullmatch(r"[\w.-]+", given):
+        return given
+    return str(INPUTS / given) if (INPUTS / given).is_dir() else given
+
+
+def input_models() -> list[Path]:
+    """Folders of the Kaggle inputs that hold a model: weights in safetensors beside a config.json."""
+    found = {path.parent for path in INPUTS.glob("**/config.json")} if INPUTS.is_dir() else set()
+    return sorted(folder for folder in found if any(folder.glob("*.safetensors")))
+
+
+def input_model(name: str) -> Path | None:
+    """The Kaggle input that holds a hub model: one of its folders is called like the model, but for case and marks."""
+    def plain(text: str) -> str:
+        return re.sub(r"[^a-z0-9]", "", text.lower())
+
+    wanted = plain(name.rpartition("/")[2])
+    return next((folder for folder in input_models()
+                 if wanted in map(plain, folder.relative_to(INPUTS).parts)), None)
+
+
+# -- packages ---------------------------------------------------------------------------------------------------------
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def missing_packages(project: str, lock: str, installed: Callable[[str], str | None] = _version) -> list[str]:
+    """Pinned requirements of what the project depends on directly and the machine does not have in a fitting version.
+
+    Parameters
+    ----------
+    project, lock : str
+        Contents of pyproject.toml and requirements.txt.
+    installed : callable
+        Version of an installed package, or None.
+    """
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    listed = re.search(r"^dependencies = \[(.*?)^\]", project, flags=re.DOTALL | re.MULTILINE)
+    wanted = [Requirement(text) for text in re.findall(r'"([^"]+)"', listed[1] if listed else "")]
+    pins = [Requirement(line) for line in lock.splitlines() if line.strip() and not line.startswith("#")]
+    pinned = {canonicalize_name(pin.name): pin for pin in pins if pin.marker is None or pin.marker.evaluate()}
+    result = []
+    for need in wanted:
+        name, version = canonicalize_name(need.name), installed(need.name)
+        if name in KEPT or version is not None and need.specifier.contains(version, prereleases=True):
+            continue
+        result.append(f"{need.name}{pinned[name].specifier}" if name in pinned else str(need))
+    return result
+
+
+def install(packages: Iterable[str]) -> None:
+    """pip install, quietly; the torch of the machine, which fits its GPU, is held."""
+    packages = list(packages)
+    if not packages:
+        return
+    print(f"installing {len(packages)} packages: {', '.join(packages)}")
+    held = [f"torch=={version}"] if (version := _version("torch")) else []
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *held, *packages], check=True)
+    importlib.invalidate_caches()
+
+
+# -- the notebook -----------------------------------------------------------------------------------------------------
+def ready(stage: str, task: str, profile: str, data: str, out: str | None, settings: str, seed: int) -> None:
+    """Make a notebook run in Colab or on Kaggle: install what is missing, say what is there, run the stages before it.
+
+    Parameters
+    ----------
+    stage : str
+        Number of this notebook, `04`.
+    task, profile, data, out, settings, seed
+        Its parameters.
+    """
+    where = place()
+    if where is None:
+        return
+    install(missing_packages((ROOT / "pyproject.toml").read_text(encoding="utf-8"),
+                             (ROOT / "requirements.txt").read_text(encoding="utf-8")))
+    from helpers.environment import pick_device
+
+    print(f"{where}: repository in {ROOT}, profile {profile}")
+    pick_device(profile)
+    if profile != "gpu" and _gpu():
+        print("note: there is a GPU here; choose profile gpu in the cell above to train the hub models on it")
+    inputs = sorted(path.parent.parent for path in INPUTS.glob(f"*/{task}/train.jsonl"))
+    for folder in inputs:
+        print(f"input with rows for {task}: write {folder.name!r} as data to use it")
+    for folder in input_models():
+        print(f"input with a model: {folder}; settings='{{\"base_model\": \"{folder}\"}}' uses it")
+    if int(stage) > 1:
+        run_stages_before(stage, task, profile, data, out, settings, seed)
+
+
+def _gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def run_stages_before(stage: str, task: str, profile: str, data: str, out: str | None, settings: str,
+                      seed: int) -> None:
+    """Run all stages before a notebook that are not up to date: here each notebook has a machine of its own."""
+    command = [sys.executable, "-m", f"{__package__}.runner", task, "--profile", profile, "--data", data,
+               "--to", f"{int(stage) - 1:02d}"]
+    if out:
+        command += ["--out", out]
+    for name, value in json.loads(settings).items():
+        command += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
+    if seed != 42:
+        print("note: the stages before this one run with seed 42")
+    subprocess.run(command, cwd=ROOT, check=True)

@@ -1,0 +1,149 @@
+"""What compression costs and buys: size, latency and F1 of each form of a token tagger."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from helpers.config import Run
+from helpers.models import folder_megabytes
+from helpers.onnx_export import (
+    example_inputs, export_onnx, largest_difference, onnx_megabytes, open_session, predict_onnx, quantise_onnx,
+    run_session)
+from helpers.tasks.base import Example
+from helpers.token_metrics import entity_f1, predicted_tags
+from helpers.token_model import load_trained_tagger
+from helpers.token_predict import predict_with
+
+LENGTH, WARMUP, THREADS = 128, 10, 2
+
+
+@contextmanager
+def torch_threads(count: int) -> Iterator[None]:
+    """PyTorch on that many threads inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def time_calls(call: Callable[[], Any], runs: int, warmup: int = WARMUP) -> np.ndarray:
+    """Milliseconds of each of `runs` calls, after some that are not counted."""
+    for _ in range(warmup):
+        call()
+    spent = np.empty(runs)
+    for index in range(runs):
+        started = time.perf_counter()
+        call()
+        spent[index] = 1000 * (time.perf_counter() - started)
+    return spent
+
+
+def latency_line(spent: np.ndarray) -> dict[str, float]:
+    """Median, 5th and 95th percentile of times in ms; the median is what one sentence takes on a quiet machine."""
+    low, middle, high = np.percentile(spent, [5, 50, 95])
+    return {"ms": float(middle), "ms_p5": float(low), "ms_p95": float(high)}
+
+
+def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Example]) -> pd.DataFrame:
+    """Every form of trained variants: PyTorch in fp32, ONNX in fp32, ONNX in int8.
+
+    Latency is that of one sentence of 128 pieces (batch 1) on two threads, over `latency_runs` runs, the forms in turn
+    so that a busy moment of the machine meets all of them.
+
+    Parameters
+    ----------
+    run : Run
+    variants : sequence of str
+        Trained variants.
+    examples : sequence of Example
+        Rows on which F1 is measured.
+
+    Returns
+    -------
+    DataFrame
+        Index (variant, form); columns megabytes (all files of the weights), ms, ms_p5, ms_p95, speedup (over PyTorch
+        fp32 of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's; NaN
+        for int8, whose logits are not meant to be the same).
+    """
+    lines: dict[tuple[str, str], dict[str, float]] = {}
+    for variant in tqdm(variants, desc="compression", unit="variant"):
+        for form, line in _forms(run, variant, examples).items():
+            lines[variant, form] = line
+    table = pd.DataFrame.from_dict(lines, orient="index").rename_axis(["variant", "form"])
+    first = table.xs("PyTorch fp32", level="form").reindex(table.index.get_level_values("variant"))
+    table.insert(4, "speedup", first["ms"].to_numpy() / table["ms"])
+    table.insert(6, "f1_change", table["f1"] - first["f1"].to_numpy())
+    return table
+
+
+def _forms(run: Run, variant: str, examples: Sequence[Example]) -> dict[str, dict[str, float]]:
+    """One line a form of a variant."""
+    folder, gold = run.path("checkpoints") / variant / "best", [example.target.tags for example in examples]
+    tagger = load_trained_tagger(run, folder)
+    model = tagger.model.cpu()
+    plain = export_onnx(run, variant)
+    files = {"ONNX fp32": plain, "ONNX int8": quantise_onnx(plain)}
+    sessions = {form: open_session(path, THREADS) for form, path in files.items()}
+    inputs = example_inputs(model, 1, min(LENGTH, model.base.config.max_position_embeddings))
+
+    def f1(records: list[dict[str, Any]]) -> float:
+        return entity_f1(gold, predicted_tags(run.task, examples, records))
+
+    with torch_threads(THREADS), torch.inference_mode():
+        spent = interleaved({"PyTorch fp32": lambda: model(*inputs.values()), **{
+            form: lambda session=session: run_session(session, inputs) for form, session in sessions.items()}},
+            run["latency_runs"])
+    lines = {"PyTorch fp32": {"megabytes": _merged_megabytes(model), **latency_line(spent["PyTorch fp32"]),
+                              "f1": f1(predict_with(run, tagger, examples)), "largest_difference": 0.0}}
+    for form, path in files.items():
+        difference = largest_difference(model, sessions[form]) if form == "ONNX fp32" else np.nan
+        lines[form] = {"megabytes": onnx_megabytes(path), **latency_line(spent[form]),
+                       "f1": f1(predict_onnx(run, tagger, path, examples, THREADS)),
+                       "largest_difference": difference}
+    return lines
+
+
+def interleaved(calls: dict[str, Callable[[], Any]], runs: int, rounds: int = 10) -> dict[str, np.ndarray]:
+    """Times in ms of several calls, measured in rounds in which each gets its turn."""
+    share = [len(part) for part in np.array_split(np.arange(runs), rounds) if len(part)]
+    found: dict[str, list[np.ndarray]] = {name: [] for name in calls}
+    for number, count in enumerate(share):
+        for name, call in calls.items():
+            found[name].append(time_calls(call, count, WARMUP if number == 0 else 1))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _merged_megabytes(model) -> float:
+    """Weights of a model in fp32 with the adapter merged, MB (1e6 bytes)."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
+
+
+def size_table(run: Run, variants: Sequence[str]) -> pd.DataFrame:
+    """Megabytes that stage 04 keeps for each variant (of LoRA the adapter alone), and of the merged weights."""
+    lines = {}
+    for variant in variants:
+        folder: Path = run.path("checkpoints") / variant / "best"
+        lines[variant] = (folder_megabytes(folder), _merged_megabytes(load_trained_tagger(run, folder).model))
+    return pd.DataFrame.from_dict(lines, orient="index", columns=["kept", "merged"]).rename_axis("variant")
+
+
+def teachers(run: Run) -> dict[str, str]:
+    """Student → its (first) teacher, of the task's variants."""
+    named = {name: str(run.settings.get(f"{name}.teacher", "")) for name in run.task.variants}
+    return {name: teacher.split(",")[0].strip() for name, teacher in named.items() if teacher}
+
+
+def student_speedup(table: pd.DataFrame, student: str, teacher: str, form: str = "PyTorch fp32") -> dict[str, float]:
+    """How many times faster the student is than its teacher in one form, and the F1 it loses."""
+    small, large = table.loc[(student, form)], table.loc[(teacher, form)]
+    return {"speedup": float(large["ms"] / small["ms"]), "f1_lost": float(large["f1"] - small["f1"])}

@@ -1,0 +1,58 @@
+"""Which variants a GPU can train: an estimate from the number of parameters, before hours are spent on a crash."""
+from __future__ import annotations
+
+import torch
+
+from helpers.config import Run
+from helpers.models import base_path, device_of
+
+# bytes a parameter of the base model while it trains, and what batches and adapters take besides, in GB (1e9 bytes)
+BYTES = {"full": 16.0, "adapter": 2.0, "adapter in 4 bits": 1.05}
+BESIDE_GB = 3.0
+
+
+def kind_of(run: Run, variant: str) -> str | None:
+    """How a variant holds the base model: `full`, `adapter`, `adapter in 4 bits`; None where it is another model."""
+    if variant in run.task.taggers:
+        return None
+    if run.task.trainers[variant].endswith("4bit"):
+        return "adapter in 4 bits"
+    return "adapter" if f"{variant}.rank" in run.settings else "full"
+
+
+def needed_gb(parameters: int, kind: str) -> float:
+    """Memory that training takes: fp32 weights, gradients and two moments; or 16- or 4-bit weights that stay."""
+    return parameters * BYTES[kind] / 1e9 + BESIDE_GB
+
+
+def base_parameters(run: Run) -> int:
+    """Parameters of the base model, from its configuration alone."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run))).num_parameters()
+
+
+def gpu_gb() -> float:
+    """Memory of the GPU, in GB."""
+    return torch.cuda.get_device_properties(0).total_memory / 1e9
+
+
+def variants_that_fit(run: Run) -> list[str]:
+    """The variants of the task that this machine can train, in order; what is left out is printed with the reason.
+
+    On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can.
+    """
+    kinds = {variant: kind_of(run, variant) for variant in run.task.variants}
+    if device_of(run.profile).device == "cpu" or not any(kinds.values()):
+        return list(kinds)
+    parameters, memory = base_parameters(run), gpu_gb()
+    kept = []
+    for variant, kind in kinds.items():
+        need = 0.0 if kind is None else needed_gb(parameters, kind)
+        if need <= memory:
+            kept.append(variant)
+        else:
+            print(f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
+                  f"{need:.0f} GB, this GPU has {memory:.0f} GB")
+    return kept

@@ -1,0 +1,167 @@
+"""Export of token taggers to ONNX, dynamic int8 quantisation, and prediction with ONNX Runtime."""
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from helpers.config import Run, UserError
+from helpers.tasks.base import Example
+from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
+from helpers.token_predict import Scores, gather_scores, records_of
+
+OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
+EXAMPLE_SHAPE = (2, 16)  # batch and length of the inputs that are traced; both stay open in the graph
+
+
+class _Exported(nn.Module):
+    """The tagger's logits as a function of plain tensors, in the order of :func:`input_names`."""
+
+    def __init__(self, model: TokenTagger) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return self.model(*inputs)
+
+
+def require_onnx() -> None:
+    """Stop with a clear line where the packages for ONNX are missing.
+
+    Raises
+    ------
+    UserError
+    """
+    for name in ("onnx", "onnxruntime"):
+        try:
+            __import__(name)
+        except ImportError:
+            raise UserError(f"package {name} is missing: install requirements.txt") from None
+
+
+def input_names(model: TokenTagger) -> list[str]:
+    """Inputs of the exported graph."""
+    return ["input_ids", "attention_mask", *(["features"] if model.layout.features else [])]
+
+
+def example_inputs(model: TokenTagger, rows: int, pieces: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random inputs of that shape; every row after the first is padded by one piece more than the row before it."""
+    generator = torch.Generator().manual_seed(seed)
+    mask = (torch.arange(pieces) < pieces - torch.arange(rows)[:, None]).long()
+    inputs = {"input_ids": torch.randint(0, model.base.config.vocab_size, (rows, pieces), generator=generator),
+              "attention_mask": mask}
+    if model.layout.features:
+        inputs["features"] = torch.stack([torch.randint(0, size, (rows, pieces), generator=generator)
+                                          for size in model.layout.features.values()], -1)
+    return inputs
+
+
+def export_onnx(run: Run, variant: str, folder: Path | None = None) -> Path:
+    """Write a trained variant as `model.onnx`, adapter merged, batch and length left open; returns the file.
+
+    Weights over 2 GB, and whatever else the exporter keeps outside, lie beside it and count in
+    :func:`onnx_megabytes`.
+
+    Raises
+    ------
+    UserError
+        If the variant is not trained, or a package is missing.
+    """
+    require_onnx()
+    if not (run.dir / "checkpoints" / variant / "finished.json").exists():
+        raise UserError(f"variant {variant!r} is not trained: run notebook 04_train_lora first")
+    tagger = load_trained_tagger(run, run.dir / "checkpoints" / variant / "best", attention="eager")
+    return export_tagger(tagger.model.cpu(), folder or run.path("onnx", variant, "x").parent)
+
+
+def export_tagger(model: TokenTagger, folder: Path) -> Path:
+    """Write a tagger as `model.onnx` in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("model.onnx*"):
+        old.unlink()
+    inputs = example_inputs(model, *EXAMPLE_SHAPE)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes a minute a model
+        torch.onnx.export(_Exported(model.eval()), tuple(inputs.values()), str(folder / "model.onnx"), dynamo=False,
+                          input_names=list(inputs), output_names=["logits"], opset_version=OPSET,
+                          dynamic_axes={name: {0: "batch", 1: "length"} for name in (*inputs, "logits")})
+    return folder / "model.onnx"
+
+
+def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
+    """Write the graph with int8 weights beside it (activations are quantised as they come) and return the file.
+
+    Matrix products and embedding tables are quantised; with `per_channel` each output column has a scale of its own.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    target = path.with_name(f"{path.stem}_int8{'' if per_channel else '_tensor'}.onnx")
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # the quantiser recommends its preprocessing on every call
+    try:
+        quantize_dynamic(str(path), str(target), weight_type=QuantType.QInt8, per_channel=per_channel,
+                         op_types_to_quantize=["MatMul", "Gather"], extra_options={"MatMulConstBOnly": True})
+    finally:
+        root.setLevel(level)
+    return target
+
+
+def onnx_megabytes(path: Path) -> float:
+    """Size of a graph with all its weights, also those in files of their own beside it (1e6 bytes)."""
+    import onnx
+
+    names = {path.name}
+    for tensor in onnx.load(str(path), load_external_data=False).graph.initializer:
+        names |= {entry.value for entry in tensor.external_data if entry.key == "location"}
+    return sum((path.parent / name).stat().st_size for name in names) / 1e6
+
+
+# -- ONNX Runtime -----------------------------------------------------------------------------------------------------
+def open_session(path: Path, threads: int):
+    """A session on the CPU with that many threads."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def run_session(session, inputs: dict[str, torch.Tensor]) -> np.ndarray:
+    """Logits of one batch."""
+    names = {one.name for one in session.get_inputs()}
+    return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in names})[0]
+
+
+def largest_difference(model: TokenTagger, session, shapes: Sequence[tuple[int, int]] = ((1, 7), (3, 24))) -> float:
+    """Largest absolute difference between the logits of PyTorch and of a session, over random inputs of some shapes."""
+    worst = 0.0
+    for rows, pieces in shapes:
+        inputs = example_inputs(model, rows, pieces, seed=rows)
+        with torch.inference_mode():
+            expected = model.eval()(*inputs.values()).numpy()
+        worst = max(worst, float(np.abs(expected - run_session(session, inputs)).max()))
+    return worst
+
+
+def session_scores(run: Run, tagger: TrainedTagger, session, examples: Sequence[Example]) -> Scores:
+    """Log-probabilities (words, tags) of each sentence by ONNX Runtime."""
+    model = tagger.model.cpu()
+
+    def score_batch(batch: dict[str, torch.Tensor]) -> np.ndarray:
+        logits = torch.as_tensor(run_session(session, batch))[batch["row"], batch["head"]]
+        return model.tag_log_probs(logits).double().numpy()
+
+    return gather_scores(run, tagger.tokenizer, tagger.features, [e.target.tokens for e in examples], score_batch)
+
+
+def predict_onnx(run: Run, tagger: TrainedTagger, path: Path, examples: Sequence[Example],
+                 threads: int = 2) -> list[dict[str, Any]]:
+    """Prediction records of an exported tagger."""
+    return records_of(examples, session_scores(run, tagger, open_session(path, threads), examples), tagger.transitions)

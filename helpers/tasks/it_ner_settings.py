@@ -1,0 +1,40 @@
+"""Settings of the IT task with their defaults in each profile."""
+from __future__ import annotations
+
+from typing import Any
+
+
+def training_settings(profile: str) -> dict[str, Any]:
+    """Settings of data, augmentation and variants.
+
+    `batch_pieces` bounds the word pieces of a batch, padding included; `learning_rate` is that of the encoder or its
+    adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows. On a CPU dropout is off
+    and the word embeddings stay as they are, which makes steps faster. `compressed` names the variants that stage 05
+    exports and quantises.
+    """
+    gpu, smoke = profile == "gpu", profile == "smoke"
+    shared: dict[str, Any] = {
+        "epochs": 1 if smoke else 5 if gpu else 3, "batch_pieces": 4096 if gpu else 512,
+        "learning_rate": 3e-5 if gpu else 1e-4, "head_rate": 1e-3, "weight_decay": 0.01,
+        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0 if smoke else 500,
+        "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0, "freeze_embeddings": not gpu, "repeat_share": 0.1,
+        "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False,
+        "fine": False, "crf": False, "token_weight": 0.5, "average": 0.0,
+    }
+    adapter = {**shared, "learning_rate": 2e-4 if gpu else 1e-3, "lora_dropout": 0.05}
+    features = {"shapes": True, "gazetteer": True}
+    variants = {
+        "full": shared,
+        "lora": {**adapter, "rank": 16, "alpha": 32},
+        "enhanced": {**adapter, **features, "rank": 32, "alpha": 64, "fine": True, "crf": True, "average": 0.99},
+        "distilled": {**shared, **features, "learning_rate": 5e-5 if gpu else 3e-4, "teacher": "enhanced", "layers": 3,
+                      "student_model": "distilbert-base-cased" if gpu else "", "temperature": 2.0, "soft_weight": 0.7},
+    }
+    common = {
+        "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2", "max_rows": 60 if smoke else 0,
+        "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5,
+        "weak_ratio": 0.3, "unlabelled": "packages", "few_shot": 3, "score_rows": 40 if smoke else 0,
+        "predict_pieces": 4096, "latency_runs": 20 if smoke else 200,
+        "compressed": ["lora", "distilled"] if smoke else list(variants),
+    }
+    return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}

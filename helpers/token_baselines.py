@@ -1,0 +1,54 @@
+"""Taggers without training: all outside, patterns, the dictionary of train entities, untuned encoder, prompted LLM."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from helpers.config import Run
+from helpers.tasks.base import Example
+from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
+
+Records = list[dict[str, Any]]
+
+
+def _tag_all(examples: Sequence[Example], tagger: Callable[[Sequence[str]], Sequence[str]]) -> Records:
+    return [{"id": example.id, "prediction": list(tagger(example.target.tokens)), "raw": None, "confidence": None}
+            for example in examples]
+
+
+def predict_majority(run: Run, examples: Sequence[Example]) -> Records:
+    """The most frequent tag for every token: outside. Its accuracy shows how little accuracy says."""
+    return _tag_all(examples, lambda tokens: ["O"] * len(tokens))
+
+
+def predict_rules(run: Run, examples: Sequence[Example]) -> Records:
+    """Error names and codes, names of systems, version numbers: no training row is read."""
+    return _tag_all(examples, pattern_tags)
+
+
+def predict_dictionary(run: Run, examples: Sequence[Example]) -> Records:
+    """Entities of the train part wherever they stand again, patterns, and versions behind both."""
+    gazetteer = build_gazetteer(run.load("train"))
+    return _tag_all(examples, lambda tokens: dictionary_tags(tokens, gazetteer))
+
+
+def predict_untuned(run: Run, examples: Sequence[Example]) -> Records:
+    """The encoder as it comes, with a classifier of seeded random weights: what fine-tuning starts from."""
+    from helpers.token_predict import predict_with, untuned_tagger  # loads torch
+
+    return predict_with(run, untuned_tagger(run), examples)
+
+
+def predict_llm(run: Run, examples: Sequence[Example]) -> Records:
+    """A prompted language model that names the entities of each label; wherever the tokens spell one, it is tagged.
+
+    Only with a server, see :func:`helpers.baselines.server`.
+    """
+    from helpers.baselines import server
+    from helpers.predict import pick_shots, predict_server  # loads torch
+
+    shots = pick_shots(run, run.load("train"), run["few_shot"])
+    records = predict_server(run, examples, shots, *server())
+    bound = [run.task.bind(record["prediction"], example) for record, example in zip(records, examples)]
+    return [{**record, "prediction": None if found is None else list(found.tags)}
+            for record, found in zip(records, bound)]

@@ -1,0 +1,80 @@
+"""Type a text, see what a system finds in it: the fields coloured in the text, and all values in a table."""
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from helpers.config import Run, UserError
+from helpers.display import entity_text, words
+from helpers.environment import read_json
+from helpers.inspection import entity_spans
+from helpers.tasks.base import Example
+
+
+def best_system(run: Run) -> str:
+    """The variant that stage 05 chose, else the first that stage 04 trained, else the rules."""
+    from helpers.predict import variants_trained
+
+    trained = variants_trained(run)
+    chosen = read_json(run.path("metrics.json")).get("best")
+    if chosen in trained or chosen in run.task.votes and set(run.task.votes[chosen]) <= {*trained, "rules"}:
+        return chosen
+    return trained[0] if trained else "rules"
+
+
+def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, str | None]:
+    """What a system finds in one text.
+
+    Parameters
+    ----------
+    text : str
+        One input of the task.
+    system : str, optional
+        `rules`, a trained variant or a vote; by default :func:`best_system`.
+
+    Returns
+    -------
+    (system, prediction, raw)
+        `prediction` is None where nothing valid came out; then `raw` is what was written.
+
+    Raises
+    ------
+    UserError
+        If the text is empty, or the system is not trained.
+    """
+    from helpers.predict import predict_rules, predict_variant
+
+    text = run.task.typed(text)
+    if not text:
+        raise UserError("the text is empty: type a sentence between the quotes")
+    system = system or best_system(run)
+    rows = [Example(0, text, None)]
+    records = predict_rules(run, rows) if system == "rules" else predict_variant(run, system, rows, progress=False)
+    return system, records[0]["prediction"], records[0].get("raw")
+
+
+def try_it(run: Run, text: str | None = None, system: str | None = None) -> None:
+    """Display a text with what a system finds in it; without a text, the first validation row.
+
+    Parameters
+    ----------
+    text, system
+        As in :func:`extract`.
+    """
+    from IPython.display import HTML, display
+
+    text = run.task.typed(text) if text else run.load("validation")[0].text
+    display(HTML(found_html(run, text, *extract(run, text, system))))
+
+
+def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | None) -> str:
+    """The text with its fields coloured, and under it the values found."""
+    task = run.task
+    head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
+    if prediction is None:
+        return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
+    marked = entity_text(text, entity_spans(task, Example(0, text, prediction), prediction), task.fields)
+    listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
+    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
+                   for name, value in listed.items())
+    return f"{head}{marked}<table><tbody>{rows}</tbody></table>"

@@ -1,0 +1,113 @@
+"""The gpu profile's code at the real widths, with random weights and few layers; its defaults against 16 GB."""
+from __future__ import annotations
+
+import gc
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from helpers import memory as memory_module
+from helpers.base_tokenizer import train_tokenizer
+from helpers.config import Run
+from helpers.corpus import mixture
+from helpers.environment import Device
+from helpers.memory import variants_that_fit
+from helpers.tasks import get_task
+from helpers.train import fit
+
+# widths as published with the models; layers and vocabulary are cut (a wider vocabulary is more of the same rows)
+SMOLLM = {"hidden_size": 960, "intermediate_size": 2560, "num_attention_heads": 15, "num_key_value_heads": 5,
+          "rms_norm_eps": 1e-5, "rope_theta": 10_000.0, "tie_word_embeddings": True, "max_position_embeddings": 2048}
+LLAMA3 = {"hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8,
+          "rms_norm_eps": 1e-5, "rope_theta": 500_000.0, "tie_word_embeddings": False, "max_position_embeddings": 8192}
+T4_GB = 14.7  # what a 16 GB T4 leaves for tensors
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_tokenizer((document.text for document in itertools.islice(mixture.stream(seed=3), 800)), 800)
+
+
+def save_model(folder: Path, tokenizer, layers: int, **widths) -> Path:
+    config = LlamaConfig(vocab_size=len(tokenizer), num_hidden_layers=layers, pad_token_id=tokenizer.pad_token_id,
+                         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, **widths)
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).half().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def rows(count: int):
+    task = get_task("calendar")
+    return [task.parse_row({"event_text": f"Call Ann at {at + 1} pm", "output": {
+        **dict.fromkeys(task.fields), "action": "Call", "attendees": ["Ann"]}}, at) for at in range(count)]
+
+
+@pytest.mark.parametrize("name, widths, layers, variant", [
+    ("smollm", SMOLLM, 2, "lora"), ("smollm", SMOLLM, 2, "qlora"), ("llama3", LLAMA3, 1, "qlora")])
+def test_gpu_profile_trains_and_writes_at_the_real_widths(tmp_path, tokenizer, name, widths, layers, variant):
+    base = save_model(tmp_path / "base", tokenizer, layers, **widths)
+    own = {"epochs": 1, "batch_size": 1, "accumulation": 2, "warmup_steps": 0}
+    run = Run("calendar", profile="gpu", out=str(tmp_path / "out"), settings={
+        "base_model": str(base), "max_new_tokens": 2, "score_rows": 1, "score_constraint": "free",
+        **{f"{variant}.{key}": value for key, value in own.items()}})
+    result = fit(run, variant, rows(4), rows(1))
+    assert [record["step"] for record in result.history if "loss" in record] == [1, 2]
+    rank, width = run[f"{variant}.rank"], widths["hidden_size"]
+    keys = width * widths["num_key_value_heads"] // widths["num_attention_heads"]
+    pairs = [(width, width), (width, keys), (width, keys), (width, width)]
+    if run[f"{variant}.targets"] == "all":
+        pairs += [(width, widths["intermediate_size"])] * 3
+    assert result.parameters["trainable"] == layers * rank * sum(map(sum, pairs))
+    assert ("4-bit NF4" in result.note) == (variant == "qlora")
+    gc.collect()
+
+
+# -- does it fit? -----------------------------------------------------------------------------------------------------
+def gigabytes(widths: dict, layers: int, vocabulary: int, four_bit: bool, rank: int, rows: int, tokens: int) -> float:
+    """Peak of training an adapter on all linear layers with gradient checkpointing, estimated from above.
+
+    Frozen weights (half a byte each in 4 bits, plus an eighth for scales; else two), fp32 adapter with gradient and two
+    moments, one saved input a layer, the activations of one layer, and logits in three copies of which two are fp32.
+    """
+    hidden, inner = widths["hidden_size"], widths["intermediate_size"]
+    keys = hidden * widths["num_key_value_heads"] // widths["num_attention_heads"]
+    linear = layers * (2 * hidden * hidden + 2 * hidden * keys + 3 * hidden * inner)
+    embedded = vocabulary * hidden * (1 if widths["tie_word_embeddings"] else 2)
+    adapter = layers * rank * (2 * (hidden + keys) + 2 * 2 * hidden + 3 * (hidden + inner))
+    weights = linear * (0.5 * 1.125 if four_bit else 2) + embedded * (4 if four_bit else 2)
+    activations = rows * tokens * (layers * hidden * 4 + 12 * hidden * 4 + 6 * inner * 4)
+    return (weights + adapter * 16 + activations + rows * tokens * vocabulary * 10) / 1e9
+
+
+@pytest.mark.parametrize("task, variant, widths, layers, vocabulary, four_bit, tokens", [
+    ("calendar", "lora", SMOLLM, 32, 49152, False, 256), ("calendar", "qlora", SMOLLM, 32, 49152, True, 256),
+    ("crime", "qlora", LLAMA3, 32, 128256, True, 1600)])
+def test_defaults_of_the_gpu_profile_fit_a_t4(task, variant, widths, layers, vocabulary, four_bit, tokens, tmp_path):
+    run = Run(task, profile="gpu", out=str(tmp_path))
+    batch, rank = run[f"{variant}.batch_size"], run[f"{variant}.rank"]
+    assert gigabytes(widths, layers, vocabulary, four_bit, rank, batch, tokens) < T4_GB
+    # the estimate is no formality: Llama-3-8B in 16 bits, or with eight rows at a time, does not fit
+    assert gigabytes(LLAMA3, 32, 128256, False, 16, 1, 1600) > T4_GB
+    assert gigabytes(LLAMA3, 32, 128256, True, 16, 8, 1600) > T4_GB
+
+
+@pytest.mark.parametrize("task, parameters, memory, fitting", [
+    ("crime", 8_030_000_000, 15.8, ["qlora"]), ("crime", 8_030_000_000, 25.4, ["lora", "qlora"]),
+    ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora"]),
+    ("calendar", 362_000_000, 15.8, list(get_task("calendar").variants))])
+def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memory, fitting, tmp_path, monkeypatch,
+                                                         capsys):
+    run = Run(task, profile="gpu", out=str(tmp_path))
+    assert variants_that_fit(run) == list(run.task.variants), "no GPU here: nothing to run out of"
+    monkeypatch.setattr(memory_module, "device_of", lambda profile: Device("cuda", torch.float16, ""))
+    monkeypatch.setattr(memory_module, "base_parameters", lambda run: parameters)
+    monkeypatch.setattr(memory_module, "gpu_gb", lambda: memory)
+    capsys.readouterr()
+    assert variants_that_fit(run) == fitting
+    left_out = capsys.readouterr().out
+    assert [name for name in run.task.variants if f"{name} is left out" in left_out] == [
+        name for name in run.task.variants if name not in fitting]

@@ -1,0 +1,93 @@
+"""Colab and Kaggle: nothing happens elsewhere; there packages, input folders and the stages before are seen to."""
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from conftest import ROOT
+
+from helpers import hosted
+from helpers.config import Run
+from helpers.models import base_path
+from helpers.runner import data_source
+
+PLACES = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG")
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """A machine that is neither; gives the commands that would have been run."""
+    for name in PLACES:
+        monkeypatch.delenv(name, raising=False)
+    commands: list[list[str]] = []
+    monkeypatch.setattr(hosted.subprocess, "run", lambda command, **more: commands.append(list(map(str, command))))
+    return commands
+
+
+@pytest.fixture
+def inputs(tmp_path, monkeypatch):
+    """Kaggle's input folder with rows and a model in it."""
+    folder = tmp_path / "input"
+    (folder / "my-events" / "calendar").mkdir(parents=True)
+    (folder / "my-events" / "calendar" / "train.jsonl").touch()
+    model = folder / "smollm" / "transformers" / "smollm-360m" / "1"
+    model.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (model / name).touch()
+    (folder / "pickled").mkdir()
+    (folder / "pickled" / "config.json").touch()
+    monkeypatch.setattr(hosted, "INPUTS", folder)
+    return folder
+
+
+def test_elsewhere_nothing_happens(elsewhere, capsys):
+    hosted.ready("04", "calendar", "cpu", "sample", None, "{}", 42)
+    assert elsewhere == [] and capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch, capsys, inputs, name):
+    monkeypatch.setenv(name, "x")
+    monkeypatch.setattr(hosted, "missing_packages", lambda *texts: ["peft==0.1"])
+    hosted.ready("04", "calendar", "cpu", "sample", "out", json.dumps({"lora.rank": 4, "few_shot": "2"}), 42)
+    install, stages = elsewhere
+    assert install[1:4] == ["-m", "pip", "install"] and install[-1] == "peft==0.1"
+    assert any(re.match("torch==", part) for part in install), "the torch of the machine is kept"
+    assert stages[1:] == ["-m", "helpers.runner", "calendar", "--profile", "cpu", "--data", "sample", "--to", "03",
+                          "--out", "out", "--set", "lora.rank=4", "--set", "few_shot=2"]
+    shown = capsys.readouterr().out
+    assert ("Kaggle" if "KAGGLE" in name else "Colab") in shown and "device: cpu, float32 (" in shown
+    assert "write 'my-events' as data" in shown and "smollm-360m" in shown and "pickled" not in shown
+    elsewhere.clear()
+    monkeypatch.setattr(hosted, "missing_packages", lambda *texts: [])
+    hosted.ready("01", "calendar", "cpu", "sample", None, "{}", 42)
+    assert elsewhere == [], "the first notebook needs no stage"
+
+
+def test_only_what_is_missing_or_too_old_is_installed():
+    needs = ["# models", '"torch==2.0",', '"peft",', '"trl>=1.0",', '"Faker",', '"numpy",']
+    project = "\n".join(['name = "x"', "dependencies = [", *needs, "]", ""])
+    lock = "\n".join(["# a comment", "peft==0.21 ; python_version >= '3.10'", "peft==0.1 ; python_version < '3.10'",
+                      "trl==1.16", "faker==40.1", ""])
+    have = {"trl": "0.9", "torch": "1.0", "Faker": "30"}
+    assert hosted.missing_packages(project, lock, have.get) == ["peft==0.21", "trl==1.16"]
+    have |= {"trl": "1.2", "peft": "0.3"}
+    assert hosted.missing_packages(project, lock, have.get) == []
+
+
+def test_everything_this_project_needs_is_pinned_for_a_bare_machine():
+    texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "requirements.txt")]
+    wanted = hosted.missing_packages(*texts, installed=lambda name: None)
+    assert {"transformers", "trl", "peft", "bitsandbytes", "papermill"} <= {need.partition("==")[0] for need in wanted}
+    assert all("==" in need for need in wanted) and not any(need.startswith(("torch==", "numpy")) for need in wanted)
+
+
+def test_kaggle_inputs_are_found_by_name(inputs, tmp_path, monkeypatch):
+    monkeypatch.setenv("STUDY_CWD", str(tmp_path))
+    assert data_source("my-events", ["calendar"]) == str(inputs / "my-events")
+    assert Run("calendar", data="my-events", out=str(tmp_path / "out")).data == str(inputs / "my-events")
+    assert Run("calendar", data="sample", out=str(tmp_path / "out")).data == "sample"
+    run = Run("calendar", profile="gpu", out=str(tmp_path / "out"))
+    assert base_path(run) == str(inputs / "smollm" / "transformers" / "smollm-360m" / "1")
+    assert hosted.input_model("HuggingFaceTB/SmolLM-135M") is None
