@@ -28,8 +28,6 @@ SYSTEMS = ("pytorch", "onnx", "onnx_int8")
 def load_systems(run: Run, variant: str) -> dict[str, Any]:
     """The variant by each runtime, exported first where it is not yet."""
     whole = load_exported(run, variant)
-    if variant not in run.task.taggers:
-        whole[0].set_attn_implementation("eager")
     if not (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists():
         export_onnx(run, variant)
     return {"pytorch": whole, "onnx": load_onnx(run, variant, False), "onnx_int8": load_onnx(run, variant)}
@@ -58,15 +56,15 @@ def benchmark(run: Run, variant: str, texts: int = 24, rounds: int = 3) -> pd.Da
     Returns
     -------
     DataFrame
-        Index system; columns milliseconds (median a text), speed_up (of the total against PyTorch), exact_match and
-        same_predictions (as those of PyTorch) over all scored rows, size_mb.
+        Index system; columns milliseconds (median a text), speed_up (of the total against PyTorch), the task's headline
+        score and same_predictions (as those of PyTorch) over all scored rows, size_mb.
 
     Raises
     ------
     UserError
         If the task asks questions, which ONNX Runtime does not answer side by side.
     """
-    from helpers.metrics import exact_match
+    from helpers.evaluation import share_right
     from helpers.predict import predict_loaded
 
     if run.task.questions():
@@ -83,7 +81,7 @@ def benchmark(run: Run, variant: str, texts: int = 24, rounds: int = 3) -> pd.Da
         same = [a["prediction"] == b["prediction"] for a, b in zip(records[name], records["pytorch"])]
         lines[name] = {"milliseconds": 1000 * float(np.median(seconds[name])),
                        "speed_up": sum(seconds["pytorch"]) / sum(seconds[name]),
-                       "exact_match": float(exact_match(run.task, examples, records[name]).mean()),
+                       run.task.headline: share_right(run.task, examples, records[name]),
                        "same_predictions": sum(same) / len(same),
                        "size_mb": weights[name].stat().st_size / 1e6 if weights[name].exists() else np.nan}
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("system")

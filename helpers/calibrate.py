@@ -15,7 +15,8 @@ import pandas as pd
 from helpers.confidence import coverage_at, expected_calibration_error, reliability_table, risk_coverage
 from helpers.config import Run, UserError
 from helpers.environment import digest, read_json, write_json
-from helpers.metrics import align, field_results
+from helpers.lookup import load_module
+from helpers.metrics import align
 from helpers.tasks.base import Example, Task
 
 FILE = "calibration.json"
@@ -125,7 +126,7 @@ def fit_field(stated: Sequence[float], right: Sequence[bool], precision: float, 
 def stated_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Stated confidence and truth of every field of every row with a prediction; 1 where a system states none."""
     aligned = align(gold, records)
-    results = field_results(task, gold, aligned)
+    results = load_module(task.metrics).field_results(task, gold, aligned)
     stated = [{**dict.fromkeys(task.fields, 1.0), **(record.get("confidence") or {})} for record in aligned]
     results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
                                       index=results.index)

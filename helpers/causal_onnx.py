@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from helpers.config import UserError
+from helpers.train_tagger import tag_logits
 
 OPSET = 17
 HIDDEN = -1e9  # added to the scores of positions that may not be seen
@@ -213,17 +214,21 @@ class OnnxCausalLM:
 
 # -- taggers ----------------------------------------------------------------------------------------------------------
 class _Logits(nn.Module):
-    def __init__(self, model: nn.Module):
-        super().__init__()
-        self.model = model
+    """Logits (batch, pieces, labels) as a function of plain tensors."""
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, pieces, labels)."""
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+    def __init__(self, model: nn.Module, names: tuple[str, ...]):
+        super().__init__()
+        self.model, self.names = model, names
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return tag_logits(self.model, dict(zip(self.names, inputs)))
 
 
 def export_tagger(model: Any, folder: Path) -> Path:
-    """Write an encoder with a head as `model.onnx`, batch and length left open; returns the file."""
+    """Write an encoder with a head as `model.onnx`, batch and length left open; returns the file.
+
+    One that takes hints has a third input, `hints` (batch, length, fields): the rules' tag of each field.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("model*.onnx*"):
         old.unlink()
@@ -232,12 +237,14 @@ def export_tagger(model: Any, folder: Path) -> Path:
     ids = torch.randint(1, model.config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
     mask[1, 7:] = 0
-    names = ("input_ids", "attention_mask", "logits")
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    if hasattr(model, "hints"):
+        inputs["hints"] = torch.zeros(*ids.shape, model.hints.num_embeddings // 3, dtype=torch.long)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
-        torch.onnx.export(_Logits(model), (ids, mask), str(folder / FILE), dynamo=False, input_names=list(names[:2]),
-                          output_names=[names[2]], opset_version=OPSET,
-                          dynamic_axes={name: {0: "batch", 1: "length"} for name in names})
+        torch.onnx.export(_Logits(model, tuple(inputs)), tuple(inputs.values()), str(folder / FILE), dynamo=False,
+                          input_names=list(inputs), output_names=["logits"], opset_version=OPSET,
+                          dynamic_axes={name: {0: "batch", 1: "length"} for name in (*inputs, "logits")})
     return folder / FILE
 
 
@@ -248,12 +255,14 @@ class OnnxTagger:
 
     def __init__(self, path: Path, config: Any, threads: int = 0):
         self.session, self.config = open_session(path, threads), config
+        self.inputs = [one.name for one in self.session.get_inputs()]
+        if "hints" in self.inputs:
+            self.hints = True  # as a model of PyTorch says it, by having them
 
     def eval(self) -> OnnxTagger:
         """Nothing to switch."""
         return self
 
-    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> SimpleNamespace:
-        """Logits (batch, pieces, labels)."""
-        logits = self.session.run(["logits"], {"input_ids": input_ids.numpy(), "attention_mask": attention_mask.numpy()})
-        return SimpleNamespace(logits=torch.from_numpy(logits[0]))
+    def tag_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits (batch, pieces, labels) of :func:`helpers.tagging.collate_tagged`."""
+        return torch.from_numpy(self.session.run(["logits"], {name: batch[name].numpy() for name in self.inputs})[0])

@@ -15,6 +15,7 @@ from helpers.environment import read_json
 from helpers.findings import name, percent
 from helpers.infer import label_file, last_number
 from helpers.model_folder import finished
+from helpers.tasks.base import HEADLINES
 
 COLOURS = ("#cde7f5", "#fbe0b8", "#cfeadb", "#f7d3dd", "#e3dcf2", "#f5f0b5", "#d9d9d9", "#fcd5c4")
 ALL = "all fields"
@@ -102,15 +103,15 @@ def parity_table(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("form")
 
 
-def parity_sentence(table: pd.DataFrame) -> str:
-    """How far the forms are from the trained model."""
+def parity_sentence(table: pd.DataFrame, score: str = "exact match") -> str:
+    """How far the forms are from the trained model; `score` is the headline in words."""
     merged = table.loc["merged"]
     text = (f"Merged, the model answers {percent(merged['same_predictions'])} of {merged['rows']:.0f} rows as before; its "
             f"logits differ by at most {merged['largest_logit_gap']:.2g}.")
     if "onnx_int8" in table.index:
         eight = table.loc["onnx_int8"]
-        text += (f" With int8 weights {percent(eight['same_predictions'])} of the answers stay, and the exact match goes "
-                 f"from {eight['exact_match_before']:.3f} to {eight['exact_match']:.3f}.")
+        text += (f" With int8 weights {percent(eight['same_predictions'])} of the answers stay, and the {score} goes "
+                 f"from {eight['score_before']:.3f} to {eight['score']:.3f}.")
     return text
 
 
@@ -129,14 +130,14 @@ def speed_table(run: Run, variant: str, texts: int, rounds: int = 2) -> pd.DataF
     return pd.DataFrame() if run.task.questions() else benchmark(run, variant, texts, rounds)
 
 
-def speed_sentence(table: pd.DataFrame) -> str:
-    """What another runtime brings, from :func:`speed_table`."""
+def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:
+    """What another runtime brings, from :func:`speed_table`; `headline` is the task's score."""
     if table.empty:
         return "The questions of this task are answered side by side, which PyTorch alone does: see `benchmark_prefix`."
     best = table["speed_up"].idxmax()
     return (f"One text at a time, `{best}` is {table.loc[best, 'speed_up']:.1f} × as fast as PyTorch "
-            f"({table.loc[best, 'milliseconds']:.0f} against {table.loc['pytorch', 'milliseconds']:.0f} ms a text); exact "
-            f"match {table.loc[best, 'exact_match']:.3f} against {table.loc['pytorch', 'exact_match']:.3f}.")
+            f"({table.loc[best, 'milliseconds']:.0f} against {table.loc['pytorch', 'milliseconds']:.0f} ms a text); "
+            f"{HEADLINES[headline][0]} {table.loc[best, headline]:.3f} against {table.loc['pytorch', headline]:.3f}.")
 
 
 # -- service and files ------------------------------------------------------------------------------------------------

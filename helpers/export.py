@@ -25,6 +25,7 @@ from helpers import causal_onnx
 from helpers.config import Run, UserError
 from helpers.environment import read_json, write_json
 from helpers.export_gguf import modelfile, write_gguf
+from helpers.lookup import load_module
 from helpers.model_folder import open_run
 from helpers.tasks.base import Example
 
@@ -43,6 +44,11 @@ def _checked(run: Run, variant: str) -> Path:
     if not done.exists():
         raise UserError(f"variant {variant!r} cannot be exported: it is not one of the trained variants of {run.dir}")
     return done.parent / "best"
+
+
+def _exporter(run: Run, variant: str) -> Any:
+    """The task's own module for a variant's forms (:attr:`helpers.tasks.base.Task.exporters`), None where it has none."""
+    return load_module(run.task.exporters[variant]) if variant in run.task.exporters else None
 
 
 def four_bit_trained(run: Run, variant: str) -> bool:
@@ -75,30 +81,38 @@ def export_model(run: Run, variant: str) -> Path:
         If the variant is not trained.
     """
     from helpers.models import load_finetuned, load_tokenizer
-    from helpers.train_tagger import load_tagger
+    from helpers.train_tagger import load_tagger, save_weights
 
     source, folder = _checked(run, variant), export_folder(run, variant, "model")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    own = _exporter(run, variant)
+    if own:
+        own.export_model(run, source, folder)
+        return folder
     if variant in run.task.taggers:
         model, tokenizer, knowledge = load_tagger(run, source)
         labels = [f"{tag}-{name}" for name in run.task.fields for tag in ("O", "B", "I")]
         model.config.id2label, model.config.label2id = dict(enumerate(labels)), {n: i for i, n in enumerate(labels)}
         write_json(folder / "conventions.json", run.task.conventions_to_json(knowledge))
+        save_weights(model, folder)
     else:
         model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant)), load_tokenizer(run)
         if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
             model.generation_config.do_sample = False
             model.generation_config.max_new_tokens = int(run["max_new_tokens"])
-    model.save_pretrained(folder, safe_serialization=True)
+        model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     return folder
 
 
 def export_adapter(run: Run, variant: str) -> Path | None:
-    """Write base and adapter side by side, the adapter pointing to the base; None where the variant is no adapter."""
+    """Write base and adapter side by side, the adapter pointing to the base; None where the variant is no such adapter.
+
+    One on an encoder is not written: with its head it is of no use to other programs before it is merged.
+    """
     source = _checked(run, variant)
-    if not (source / "adapter_config.json").exists():
+    if variant in run.task.taggers or not (source / "adapter_config.json").exists():
         return None
     from helpers.models import load_tokenizer
 
@@ -121,25 +135,31 @@ def point_to_base(adapter: Path, base: str) -> None:
 
 
 # -- other runtimes ---------------------------------------------------------------------------------------------------
-def load_exported(run: Run, variant: str) -> tuple[Any, Any, Any]:
-    """(model, tokenizer, knowledge) from the exported whole weights, in fp32 on the CPU."""
-    from transformers import AutoModelForCausalLM, AutoModelForTokenClassification, AutoTokenizer
+def load_exported(run: Run, variant: str) -> Any:
+    """The exported whole weights as :func:`helpers.predict.load_variant` gives a variant; causal ones in fp32 on the CPU."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    folder = export_folder(run, variant, "model")
+    from helpers.train_tagger import load_tagger
+
+    folder, own = export_folder(run, variant, "model"), _exporter(run, variant)
     if not (folder / "config.json").exists():
         folder = export_model(run, variant)
-    kind, knowledge = AutoModelForCausalLM, None
+    if own:
+        return own.load_model(run, folder)
     if variant in run.task.taggers:
-        kind = AutoModelForTokenClassification
-        knowledge = run.task.conventions_from_json(json.loads((folder / "conventions.json").read_text("utf-8")))
-    model = kind.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    return model.eval(), AutoTokenizer.from_pretrained(folder), knowledge
+        return load_tagger(run, folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return model.eval(), AutoTokenizer.from_pretrained(folder), None
 
 
 def export_onnx(run: Run, variant: str) -> Path:
     """Write the ONNX graph and its int8 form with the tokenizer; returns the folder."""
+    folder, own = export_folder(run, variant, "onnx"), _exporter(run, variant)
+    if own:
+        load_exported(run, variant)  # written first where it is not there
+        own.export_onnx(run, export_folder(run, variant, "model"), folder)
+        return folder
     model, tokenizer, _ = load_exported(run, variant)
-    folder = export_folder(run, variant, "onnx")
     write = causal_onnx.export_tagger if variant in run.task.taggers else causal_onnx.export_causal
     causal_onnx.quantise(write(model, folder))
     model.config.save_pretrained(folder)
@@ -147,8 +167,8 @@ def export_onnx(run: Run, variant: str) -> Path:
     return folder
 
 
-def load_onnx(run: Run, variant: str, quantised: bool = True) -> tuple[Any, Any, Any]:
-    """(model, tokenizer, knowledge) as :func:`helpers.predict.load_variant` gives them, by ONNX Runtime.
+def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
+    """A variant as :func:`helpers.predict.load_variant` gives it, by ONNX Runtime.
 
     Raises
     ------
@@ -162,6 +182,9 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> tuple[Any, Any,
     if not path.exists():
         raise UserError(f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
                         f"--variant {variant}")
+    own = _exporter(run, variant)
+    if own:
+        return own.load_onnx(run, folder, quantised)
     config, tokenizer, knowledge = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), None
     if variant in run.task.taggers:
         content = (_checked(run, variant) / "conventions.json").read_text(encoding="utf-8")
@@ -185,7 +208,7 @@ def export_gguf(run: Run, variant: str, kind: str = "q8_0") -> Path | None:
 # -- parity -----------------------------------------------------------------------------------------------------------
 @torch.inference_mode()
 def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> float:
-    """Largest absolute difference between the logits of two models over every token of some texts."""
+    """Largest absolute difference between the logits of two causal models over every token of some texts."""
     worst = 0.0
     for text in texts:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
@@ -194,26 +217,56 @@ def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> fl
     return worst
 
 
-def _texts_seen(run: Run, variant: str, examples: Sequence[Example]) -> list[str]:
-    """What the model reads, with the answer where it writes one."""
-    task = run.task
+@torch.inference_mode()
+def tag_gap(task: Any, left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> float:
+    """The same of two span taggers, each text with the hints that they were trained to see."""
+    from helpers.tagging import collate_tagged
+    from helpers.train_tagger import field_logits, read_texts
+
+    worst = 0.0
+    for item in read_texts(task, left, tokenizer, texts):
+        pair = [field_logits(model, collate_tagged([item], tokenizer.pad_token_id or 0), len(task.fields))
+                for model in (left, right)]
+        worst = max(worst, float((pair[0] - pair[1]).abs().max()))
+    return worst
+
+
+def gap_between(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example]) -> float:
+    """Largest logit gap between two forms of a variant; a model that writes reads the answer, too."""
+    own, task = _exporter(run, variant), run.task
+    if own:
+        return own.logit_gap(run, left, right, examples)
     if variant in task.taggers:
-        return [example.text for example in examples]
-    return [task.prompt(example.text) + task.completion(example.target) for example in examples]
+        return tag_gap(task, left[0], right[0], left[1], [example.text for example in examples])
+    texts = [task.prompt(example.text) + task.completion(example.target) for example in examples]
+    return logit_gap(left[0], right[0], left[1], texts)
 
 
-def compare(run: Run, variant: str, left: tuple[Any, Any, Any], right: tuple[Any, Any, Any],
-            examples: Sequence[Example], gap_rows: int = 8) -> dict[str, float]:
-    """Share of rows with the same prediction, the largest logit gap over some rows, and exact match of both."""
-    from helpers.metrics import exact_match
+def load_unmerged(run: Run, variant: str) -> Any:
+    """A variant as it was trained, an adapter beside its base."""
+    from helpers.models import load_tokenizer
+    from helpers.predict import load_variant
+
+    own = _exporter(run, variant)
+    if own:
+        return own.load_trained(run, _checked(run, variant))
+    if (_checked(run, variant) / "adapter_config.json").exists():
+        return with_adapter(run, variant), load_tokenizer(run), None
+    return load_variant(run, variant)
+
+
+def compare(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example],
+            gap_rows: int = 8) -> dict[str, float]:
+    """Share of rows with the same prediction, the largest logit gap over some rows, and the headline score of both."""
+    from helpers.evaluation import share_right
     from helpers.predict import predict_loaded
 
     records = [predict_loaded(run, variant, one, examples) for one in (left, right)]
     same = [a["prediction"] == b["prediction"] for a, b in zip(*records)]
-    scores = [float(exact_match(run.task, examples, found).mean()) for found in records]
-    gap = logit_gap(left[0], right[0], left[1], _texts_seen(run, variant, examples[:gap_rows]))
-    return {"rows": len(examples), "same_predictions": sum(same) / len(same), "largest_logit_gap": gap,
-            "exact_match": scores[1], "exact_match_before": scores[0]}
+    scores = [share_right(run.task, examples, found) for found in records]
+    return {"rows": len(examples), "same_predictions": sum(same) / len(same),
+            "largest_logit_gap": gap_between(run, variant, left, right, examples[:gap_rows]),
+            "score": scores[1], "score_before": scores[0]}
 
 
 def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, float]]:
@@ -222,16 +275,9 @@ def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, f
     `merged` sets the merged weights beside base and adapter, or beside the checkpoint where there is no adapter; `onnx`
     and `onnx_int8` are set beside the merged weights.
     """
-    from helpers.models import load_tokenizer
-    from helpers.predict import load_variant
-
     examples = run.load("scored")[:rows or None]
     whole = load_exported(run, variant)
-    if (_checked(run, variant) / "adapter_config.json").exists():
-        trained: tuple[Any, Any, Any] = (with_adapter(run, variant), load_tokenizer(run), None)
-    else:
-        trained = load_variant(run, variant)
-    found = {"merged": compare(run, variant, trained, whole, examples)}
+    found = {"merged": compare(run, variant, load_unmerged(run, variant), whole, examples)}
     for name, quantised in (("onnx", False), ("onnx_int8", True)):
         if (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists() and not run.task.questions():
             found[name] = compare(run, variant, whole, load_onnx(run, variant, quantised), examples)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.calibrate import PRECISION, load_calibrations
-from helpers.config import Run
-from helpers.model_folder import load_members, members_of, model_files, open_run, version_of
+from helpers.config import Run, UserError
+from helpers.model_folder import ENGINES, load_members, members_of, model_files, open_run, version_of
 from helpers.source import origins, to_original
 from helpers.tasks.base import Example
 from helpers.vote import RULES, majority
@@ -41,6 +41,8 @@ class Predictor:
 
     def __init__(self, run: Run, variant: str, engine: str = "torch"):
         self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
+        if engine != ENGINES[0] and run.task.questions() and set(members_of(run, variant)) != {RULES}:
+            raise UserError(f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}")
         self.models = load_members(run, variant, engine)
         self.calibrations = load_calibrations(run, variant)
         self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant, engine))
@@ -60,6 +62,8 @@ class Predictor:
             return found
         reading = self.task.reading(text)
         for name, loaded in self.models.items():
+            if name in self.task.predictors:  # those read long texts in windows
+                continue
             needed, limit = self._room(name, loaded, reading)
             if needed > limit:
                 return f"text takes {needed} tokens of {name}, which has room for {limit}"
@@ -105,7 +109,7 @@ class Predictor:
 
     def answer(self, text: str, example: Example, record: dict[str, Any]) -> Answer:
         """The answer that a prediction record makes."""
-        prediction, names = record["prediction"], self.task.fields
+        prediction, names = self.task.bind(record["prediction"], example), self.task.fields
         if prediction is None:
             return {"fields": dict.fromkeys(names), "spans": {name: [] for name in names},
                     "confidence": dict.fromkeys(names), "needs_review": list(names)}

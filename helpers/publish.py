@@ -16,12 +16,13 @@ from helpers.calibrate import FILE as CALIBRATION
 from helpers.config import Run, UserError
 from helpers.environment import read_json
 from helpers.export import FORMS, PARITY, export, export_folder, point_to_base
+from helpers.lookup import load_module
 from helpers.model_folder import open_run, pick_variant, version_of
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)
 SECTIONS = ("Use", "Data", "Recipe", "Results", "Limits")
-PERCENT = {"exact_match": "exact match", "field_accuracy": "fields right", "exact_f1": "value F1",
+PERCENT = {"exact_match": "exact match", "field_accuracy": "fields right", "exact_f1": "value F1", "f1": "entity F1",
            "json_validity": "valid output"}
 
 
@@ -73,6 +74,8 @@ def usage(run: Run, variant: str, repo: str) -> str:
     """Python that loads the model and answers a text; it works as printed once `repo` is a folder or a name."""
     task = run.task
     text = task.examples[0] if task.examples else ""
+    if variant in task.exporters:
+        return load_module(task.exporters[variant]).usage(repo, text)
     if variant in task.taggers:
         return (f"from transformers import pipeline\n\ntagger = pipeline(\"token-classification\", model={repo!r})\n"
                 f"labels = tagger.model.config.id2label  # O, B and I of each field: the best of each three counts\n"

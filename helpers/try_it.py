@@ -44,13 +44,12 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     """
     from helpers.predict import predict_rules, predict_variant
 
-    text = run.task.typed(text)
-    if not text:
+    row = run.task.example(text)
+    if not row.text:
         raise UserError("the text is empty: type a sentence between the quotes")
     system = system or best_system(run)
-    rows = [Example(0, text, None)]
-    records = predict_rules(run, rows) if system == "rules" else predict_variant(run, system, rows, progress=False)
-    return system, records[0]["prediction"], records[0].get("raw")
+    records = predict_rules(run, [row]) if system == "rules" else predict_variant(run, system, [row], progress=False)
+    return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
 
 
 def try_it(run: Run, text: str | None = None, system: str | None = None) -> None:
@@ -63,7 +62,7 @@ def try_it(run: Run, text: str | None = None, system: str | None = None) -> None
     """
     from IPython.display import HTML, display
 
-    text = run.task.typed(text) if text else run.load("validation")[0].text
+    text = run.task.reading(text) if text else run.load("validation")[0].text
     display(HTML(found_html(run, text, *extract(run, text, system))))
 
 

@@ -38,7 +38,7 @@ def test_the_best_trained_system_answers_once_there_is_one(run, monkeypatch):
 
 
 def test_values_are_coloured_in_the_text_and_listed(run):
-    text = run.task.typed(TEXT)
+    text = run.task.reading(TEXT)
     found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana", "Bo"]}
     page = BeautifulSoup(try_it.found_html(run, text, "lora", found, None), "html.parser")
     marks = {mark["title"]: mark.find(string=True, recursive=False) for mark in page.select("mark[title]")}

@@ -166,7 +166,11 @@ class Task(ABC):
         Variants that mark pieces of the text and write nothing: they have the default way only.
     predictors : dict
         Variant → module that predicts with it, for variants that need more than the shared ways: its functions are
-        `load(run, variant)` and `predict(run, variant, examples, progress)` (called by :mod:`helpers.predict`).
+        `load(run, variant)`, `predict(run, variant, examples, progress)` and `predict_loaded(run, loaded, examples,
+        progress)` (called by :mod:`helpers.predict`).
+    exporters : dict
+        Variant → module that writes and reads its other forms, with the functions of :mod:`helpers.token_export`, for
+        variants that :mod:`helpers.export` does not know how to write itself.
     baselines : dict
         Name → function of (run, examples) that predicts them, as `module:function`; where a task names none, those of
         :mod:`helpers.baselines` are its baselines.
@@ -216,6 +220,7 @@ class Task(ABC):
     decodings: tuple[str, ...] = ("free", "schema", "source")
     taggers: frozenset[str] = frozenset()
     predictors: dict[str, str] = {}
+    exporters: dict[str, str] = {}
     baselines: dict[str, str] = {}
     metrics: str = "helpers.metrics"
     training_modules: tuple[str, ...] = ()
@@ -313,10 +318,6 @@ class Task(ABC):
     def bind(self, prediction: Any, example: Example) -> Any:
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
         return prediction
-
-    def typed(self, text: str) -> str:
-        """A text that a person typed, in the form in which the task's rows come; lines are kept."""
-        return "\n".join(filter(None, map(normalise, text.splitlines())))
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
