@@ -140,6 +140,12 @@ def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:
             f"{HEADLINES[headline][0]} {table.loc[best, headline]:.3f} against {table.loc['pytorch', headline]:.3f}.")
 
 
+def quoted_section(card: str, title: str) -> str:
+    """One section of a Markdown card, without its heading, set off as a quotation."""
+    text = card.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0].strip()
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
+
+
 # -- service and files ------------------------------------------------------------------------------------------------
 def request_table(client: Any, bodies: Mapping[str, Any]) -> pd.DataFrame:
     """What the service says to some bodies: what it is → status and detail."""

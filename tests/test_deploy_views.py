@@ -45,8 +45,15 @@ def test_sentences_read_their_tables():
                          index=["pytorch", "onnx"])
     assert "2.5 ×" in deploy_views.speed_sentence(speed) and "40 against 100 ms" in deploy_views.speed_sentence(speed)
     assert "side by side" in deploy_views.speed_sentence(pd.DataFrame())
+    assert "entity F1 0.500 against" in deploy_views.speed_sentence(speed.rename(columns={"exact_match": "f1"}), "f1")
     parity = deploy_views.parity_table({"merged": {"rows": 8, "same_predictions": 1.0, "largest_logit_gap": 1e-5}})
     assert "100.0 % of 8 rows" in deploy_views.parity_sentence(parity)
+
+
+def test_a_section_of_a_card_is_quoted():
+    card = "# A\n\n## Use\n\n```python\nprint()\n```\n\n## Data\n\nrows\n"
+    assert deploy_views.quoted_section(card, "Use") == "> ```python\n> print()\n> ```"
+    assert deploy_views.quoted_section(card, "Data") == "> rows"
 
 
 def test_optional_stages_run_only_when_asked_for_and_are_forgotten_when_models_change(tmp_path):

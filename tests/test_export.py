@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from tiny_run import make_run, rows
+from tiny_run import make_run, make_token_run, rows
 
 from helpers import causal_onnx, export, export_gguf, publish
 from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
@@ -42,6 +42,38 @@ def test_every_form_is_written_and_equals_the_trained_model(run, exported):
         for name in ("merged", "onnx"):
             assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, (variant, name)
         assert found["onnx_int8"]["largest_logit_gap"] > found["onnx"]["largest_logit_gap"]
+
+
+def test_the_tagger_takes_its_hints_along(run, exported):
+    from safetensors.torch import save_file
+
+    folder, texts = export.export_folder(run, "tagger", "model"), [row.text for row in rows(run.task)]
+    graph, whole = export.load_onnx(run, "tagger", quantised=False), export.load_exported(run, "tagger")
+    assert graph[0].inputs == ["input_ids", "attention_mask", "hints"] and whole[0].hints.num_embeddings == 24
+    save_file({"weight": torch.zeros(24, 32)}, folder / "hints.safetensors")
+    try:
+        assert export.tag_gap(run.task, graph[0], export.load_exported(run, "tagger")[0], graph[1], texts) > 0.01
+    finally:
+        save_file({"weight": whole[0].hints.weight.detach()}, folder / "hints.safetensors")
+
+
+def test_taggers_of_tokens_have_the_same_forms(tmp_path, capsys):
+    from helpers.predictor import Predictor
+
+    run = open_run("it_ner", make_token_run(tmp_path))[0]
+    for variant in ("lora", "enhanced"):
+        made = export.export(run, variant)
+        assert set(made) == {"model", "onnx"}
+        found = export.check_parity(run, variant)
+        for name in ("merged", "onnx"):
+            assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, (variant, name)
+        assert found["onnx_int8"]["largest_logit_gap"] > found["onnx"]["largest_logit_gap"]
+        assert Predictor(run, variant, "onnx").predict(["Docker on Debian 12"])[0]["fields"] == Predictor(
+            run, variant).predict(["Docker on Debian 12"])[0]["fields"]
+        exec(compile(publish.usage(run, variant, str(made["model"])), "card", "exec"), {})  # noqa: S102
+    assert capsys.readouterr().out.strip()
+    folder = publish.write_folder(run, "enhanced", "me/it", ("onnx",))
+    assert publish.check_folder(folder) == [] and "entity F1 | 0.500 (0.250 to 0.750)" in (folder / "README.md").read_text()
 
 
 def test_the_adapter_does_something_and_the_merge_keeps_it(run, exported):

@@ -15,7 +15,6 @@ from helpers.config import UserError
 from helpers.stages import find_stages
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-STUDY = [path for path in NOTEBOOKS if path.stem < "07"]
 STAGES = [stage.notebook for stage in find_stages() if stage.notebook]
 MINUTES = 2
 
@@ -125,7 +124,7 @@ def test_notebook_has_readable_cells(path: Path):
     assert not definitions  # classes live in helpers/
 
 
-@pytest.mark.parametrize("path", STUDY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_starts_with_badges_and_the_one_bootstrap_cell(path: Path):
     address = re.search(r'Repository = "https://github.com/([^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))[1]
     title = "".join(cells(path, "markdown")[0]["source"])
@@ -134,12 +133,12 @@ def test_notebook_starts_with_badges_and_the_one_bootstrap_cell(path: Path):
         f"https://kaggle.com/kernels/welcome?src=https://github.com/{address}/blob/main/notebooks/{path.name}"]
     tagged = ["".join(cell["source"]) for cell in cells(path, "code")
               if "bootstrap" in cell["metadata"].get("tags", [])]
-    first = ["".join(cell["source"]) for cell in cells(STUDY[0], "code")][1]
+    first = ["".join(cell["source"]) for cell in cells(NOTEBOOKS[0], "code")][1]
     assert tagged == [first.replace('ready("01"', f'ready("{path.stem[:2]}"')], "one cell, alike in all notebooks"
     assert f'"https://github.com/{address}"' in first
 
 
-@pytest.mark.parametrize("path", STUDY[2:], ids=lambda path: path.stem)  # the first two read the data themselves
+@pytest.mark.parametrize("path", NOTEBOOKS[2:], ids=lambda path: path.stem)  # the first two read the data themselves
 def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -152,7 +151,7 @@ def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Pa
 
 
 def test_three_notebooks_let_the_reader_try():
-    trying = [path.stem[:2] for path in STUDY if any("try_it(run, text, " in "".join(cell["source"])
+    trying = [path.stem[:2] for path in NOTEBOOKS if any("try_it(run, text, " in "".join(cell["source"])
                                                      for cell in cells(path, "code"))]
     assert trying == ["03", "04", "06"]
 

@@ -5,12 +5,15 @@ import json
 import shutil
 
 import pytest
-from tiny_run import make_run
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_run import make_run, make_token_run
 
 from helpers import infer
 from helpers.command import status
 from helpers.config import UserError
 from helpers.predictor import Predictor
+from helpers.tasks import get_task
 from helpers.text import normalise
 
 
@@ -34,6 +37,48 @@ def test_every_system_answers_with_fields_spans_and_confidence(folder, variant):
         assert all(value is None or 0 <= value <= 1 for value in answer["confidence"].values())
         assert set(answer["needs_review"]) <= set(predictor.task.fields)
     assert predictor.predict(texts) == [predictor.predict([text])[0] for text in texts]
+
+
+@pytest.fixture(scope="module")
+def token_folder(tmp_path_factory):
+    return make_token_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.mark.parametrize("variant", ["full", "lora", "enhanced", "rules"])
+def test_taggers_of_tokens_answer_in_the_same_form(token_folder, variant):
+    predictor = Predictor.open("it_ner", token_folder, variant)
+    texts = ["Docker (on  Debian 12) fails: “SIGSEGV”, isn't it? " * 8, "Ubuntu 24.04"]
+    assert [predictor.problem(text) for text in texts] == [None, None]  # long texts are read in windows
+    answers = predictor.predict(texts)
+    for text, answer in zip(texts, answers):
+        assert list(answer["fields"]) == list(answer["spans"]) == list(predictor.task.fields)
+        for name, spans in answer["spans"].items():
+            assert len(spans) == len(answer["fields"][name])
+            for span, value in zip(spans, answer["fields"][name]):
+                assert text[span["start"]:span["end"]] == span["text"]
+                assert "".join(normalise(span["text"]).split()) == "".join(value.split())
+    assert any(answer["fields"][name] for answer in answers for name in predictor.task.fields)
+    if variant == "rules":
+        assert answers[0]["spans"]["OS"][0]["text"] == "Debian" and answers[1]["fields"]["VERSION"] == ["24.04"]
+    else:
+        assert all(0 <= value <= 1 for value in answers[0]["confidence"].values())
+
+
+def test_rows_of_tokens_are_labelled_token_by_token(token_folder):
+    task = Predictor.open("it_ner", token_folder, "rules").task
+    row = {"tokens": ["Docker", "fails", "on", "Debian", "12", "."], "ner_tags": ["O"] * 6}
+    assert task.text_of_row(row) == "Docker fails on Debian 12 ." and task.text_of_row({"text": "a"}) == "a"
+    for wrong in ({"tokens": "Docker"}, {}):
+        with pytest.raises(ValueError, match="tokens"):
+            task.text_of_row(wrong)
+
+
+@given(st.text(max_size=60))
+def test_tokens_of_a_typed_text_stay_as_they_are(text):
+    task = get_task("it_ner")
+    row = task.example(text)
+    assert row.text == " ".join(row.target.tokens) == task.reading(row.text)
+    assert task.parse_row(task.to_row(row), 0).text == row.text
 
 
 def test_texts_that_do_not_fit_the_model_are_refused(folder):
@@ -60,7 +105,8 @@ def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
     assert "no model folder" in line("--run", str(tmp_path / "none"))
     assert "unknown variant" in line("--run", str(folder), "--variant", "taggr")
     for number, (file, damage) in enumerate([("model.safetensors", b"nothing"), ("config.json", b"{"),
-                                             ("conventions.json", b"[]"), ("model.safetensors", None)]):
+                                             ("conventions.json", b"[]"), ("hints.safetensors", b"nothing"),
+                                             ("model.safetensors", None)]):
         copy = tmp_path / f"copy{number}"
         shutil.copytree(folder, copy)
         path = copy / "checkpoints" / "tagger" / "best" / file
@@ -92,3 +138,10 @@ def test_another_engine_needs_an_export(folder):
         Predictor.open("calendar", folder, "tagger", "onnx")
     with pytest.raises(UserError, match="unknown engine"):
         Predictor.open("calendar", folder, "tagger", "onx")
+
+
+def test_questions_side_by_side_need_pytorch(folder, tmp_path):
+    (tmp_path / "checkpoints" / "lora").mkdir(parents=True)
+    (tmp_path / "checkpoints" / "lora" / "finished.json").write_text('{"result": {"note": ""}}')
+    with pytest.raises(UserError, match="side by side"):
+        Predictor.open("crime", tmp_path, "lora", "onnx")
