@@ -19,6 +19,7 @@ from helpers.tasks.base import HEADLINES
 
 COLOURS = ("#cde7f5", "#fbe0b8", "#cfeadb", "#f7d3dd", "#e3dcf2", "#f5f0b5", "#d9d9d9", "#fcd5c4")
 ALL = "all fields"
+SAME_SCORE = 0.01
 
 
 # -- what is deployed -------------------------------------------------------------------------------------------------
@@ -98,18 +99,20 @@ def marked_text(text: str, spans: Mapping[str, Sequence[Mapping[str, Any]]], fie
 
 
 # -- exports ----------------------------------------------------------------------------------------------------------
-def parity_table(found: Mapping[str, Mapping[str, float]]) -> pd.DataFrame:
-    """One line a form, from :func:`helpers.export.check_parity`."""
-    return pd.DataFrame.from_dict(found, orient="index").rename_axis("form")
+def parity_table(found: Mapping[str, Mapping[str, float]], score: str = "exact match") -> pd.DataFrame:
+    """One line a form, from :func:`helpers.export.check_parity`, for reading; `score` is the headline in words."""
+    table = pd.DataFrame.from_dict(found, orient="index").rename_axis("form").astype({"rows": int})
+    table["largest_logit_gap"] = table["largest_logit_gap"].map("{:.1e}".format)
+    return table.rename(columns={"score": score, "score_before": f"{score} before"})
 
 
-def parity_sentence(table: pd.DataFrame, score: str = "exact match") -> str:
-    """How far the forms are from the trained model; `score` is the headline in words."""
-    merged = table.loc["merged"]
+def parity_sentence(found: Mapping[str, Mapping[str, float]], score: str = "exact match") -> str:
+    """How far the forms are from the trained model, from :func:`helpers.export.check_parity`."""
+    merged = found["merged"]
     text = (f"Merged, the model answers {percent(merged['same_predictions'])} of {merged['rows']:.0f} rows as before; its "
             f"logits differ by at most {merged['largest_logit_gap']:.2g}.")
-    if "onnx_int8" in table.index:
-        eight = table.loc["onnx_int8"]
+    if "onnx_int8" in found:
+        eight = found["onnx_int8"]
         text += (f" With int8 weights {percent(eight['same_predictions'])} of the answers stay, and the {score} goes "
                  f"from {eight['score_before']:.3f} to {eight['score']:.3f}.")
     return text
@@ -131,10 +134,15 @@ def speed_table(run: Run, variant: str, texts: int, rounds: int = 2) -> pd.DataF
 
 
 def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:
-    """What another runtime brings, from :func:`speed_table`; `headline` is the task's score."""
+    """What another runtime brings, from :func:`speed_table`; `headline` is the task's score.
+
+    It speaks of the fastest one whose score is that of PyTorch within :data:`SAME_SCORE`.
+    """
     if table.empty:
         return "The questions of this task are answered side by side, which PyTorch alone does: see `benchmark_prefix`."
-    best = table["speed_up"].idxmax()
+    best = table["speed_up"][(table[headline] - table.loc["pytorch", headline]).abs() <= SAME_SCORE].idxmax()
+    if best == "pytorch":
+        return "No other runtime is faster here and scores the same."
     return (f"One text at a time, `{best}` is {table.loc[best, 'speed_up']:.1f} × as fast as PyTorch "
             f"({table.loc[best, 'milliseconds']:.0f} against {table.loc['pytorch', 'milliseconds']:.0f} ms a text); "
             f"{HEADLINES[headline][0]} {table.loc[best, headline]:.3f} against {table.loc['pytorch', headline]:.3f}.")

@@ -212,7 +212,8 @@ def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> fl
     worst = 0.0
     for text in texts:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
-        pair = [model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.float() for model in (left, right)]
+        pair = [model(input_ids=ids.to(model.device), attention_mask=torch.ones_like(ids).to(model.device)).logits.float()
+                .cpu() for model in (left, right)]
         worst = max(worst, float((pair[0] - pair[1]).abs().max()))
     return worst
 
@@ -225,7 +226,8 @@ def tag_gap(task: Any, left: Any, right: Any, tokenizer: Any, texts: Sequence[st
 
     worst = 0.0
     for item in read_texts(task, left, tokenizer, texts):
-        pair = [field_logits(model, collate_tagged([item], tokenizer.pad_token_id or 0), len(task.fields))
+        batch = collate_tagged([item], tokenizer.pad_token_id or 0)
+        pair = [field_logits(model, {name: part.to(model.device) for name, part in batch.items()}, len(task.fields)).cpu()
                 for model in (left, right)]
         worst = max(worst, float((pair[0] - pair[1]).abs().max()))
     return worst

@@ -103,8 +103,20 @@ def _limits(run: Run, variant: str, metrics: dict[str, Any]) -> str:
     calibration = read_json(run.dir / CALIBRATION)
     known = f" Confidence is calibrated for a precision of {calibration['precision']:g} (`{CALIBRATION}`)." if \
         variant in calibration.get("variants", {}) else ""
-    return ("English texts like those of the data only. Free decoding may write values that are not in the text; the "
-            "study's own service holds the output to the task's schema and to the text." + weakest + known)
+    return f"English texts like those of the data only. {_alone(run, variant)}{weakest}{known}"
+
+
+def _alone(run: Run, variant: str) -> str:
+    """What the weights lack without the study's own code around them."""
+    from helpers.train_tagger import HINTS
+
+    if variant not in run.task.taggers:
+        return ("Free decoding may write values that are not in the text; the study's own service holds the output to the "
+                "task's schema and to the text.")
+    hints = f" It was trained to see what the rules propose (`{HINTS}`), and tags less well without." if \
+        (run.dir / "checkpoints" / variant / "best" / HINTS).exists() else ""
+    return ("The weights alone score single words: the best sequence of tags and the values that it stands for are the work "
+            f"of the study's own service.{hints}")
 
 
 def model_card(run: Run, variant: str, repo: str) -> str:

@@ -84,6 +84,8 @@ def logit_gap(run: Run, left: TrainedTagger, right: TrainedTagger, examples: Seq
     sentences = [example.target.tokens for example in examples]
     for rows in encode_sentences(left.tokenizer, left.features, sentences, run["max_pieces"]):
         for row in rows:
-            pair = [one.model.word_logits(collate_windows([row], pad)) for one in (left, right)]
+            batch = collate_windows([row], pad)
+            pair = [one.model.word_logits({name: part.to(one.model.device) for name, part in batch.items()}).cpu()
+                    for one in (left, right)]
             worst = max(worst, float((pair[0] - pair[1]).abs().max()))
     return worst

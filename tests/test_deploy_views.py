@@ -44,10 +44,16 @@ def test_sentences_read_their_tables():
     speed = pd.DataFrame({"milliseconds": [100.0, 40.0], "speed_up": [1.0, 2.5], "exact_match": [0.5, 0.5]},
                          index=["pytorch", "onnx"])
     assert "2.5 ×" in deploy_views.speed_sentence(speed) and "40 against 100 ms" in deploy_views.speed_sentence(speed)
+    lossy = speed.assign(exact_match=[0.5, 0.48])
+    assert "No other runtime" in deploy_views.speed_sentence(lossy)
     assert "side by side" in deploy_views.speed_sentence(pd.DataFrame())
     assert "entity F1 0.500 against" in deploy_views.speed_sentence(speed.rename(columns={"exact_match": "f1"}), "f1")
-    parity = deploy_views.parity_table({"merged": {"rows": 8, "same_predictions": 1.0, "largest_logit_gap": 1e-5}})
-    assert "100.0 % of 8 rows" in deploy_views.parity_sentence(parity)
+    parity = {form: {"rows": 8, "same_predictions": same, "largest_logit_gap": 1e-5, "score": score, "score_before": 0.5}
+              for form, same, score in (("merged", 1.0, 0.5), ("onnx_int8", 0.75, 0.625))}
+    text = deploy_views.parity_sentence(parity, "entity F1")
+    assert "100.0 % of 8 rows" in text and "75.0 % of the answers stay, and the entity F1 goes from 0.500 to 0.625" in text
+    table = deploy_views.parity_table(parity, "entity F1")
+    assert table.loc["merged", "largest_logit_gap"] == "1.0e-05" and table.loc["onnx_int8", "entity F1"] == 0.625
 
 
 def test_a_section_of_a_card_is_quoted():

@@ -310,6 +310,8 @@ def test_nothing_is_sent_without_the_flag(run, monkeypatch, capsys):
     monkeypatch.setattr(publish, "push", lambda *args, **kwargs: pytest.fail("sent"))
     assert status(publish.main, ["--run", str(run.dir), "--variant", "tagger"]) == 0
     assert "ready" in capsys.readouterr().out
+    card = (export.export_folder(run, "tagger", "hub") / "README.md").read_text(encoding="utf-8")
+    assert "hints.safetensors" in card and "Free decoding" not in card
     assert status(publish.main, ["--run", str(run.dir), "--variant", "tagger", "--push"]) == 2
 
 
