@@ -24,19 +24,21 @@ SAME_SCORE = 0.01
 
 # -- what is deployed -------------------------------------------------------------------------------------------------
 def writer_of(run: Run) -> str:
-    """The trained variant that did best by the headline score, a causal one where there is any: the one to export.
+    """The variant to export: the best of the run, or the best that writes where that is a vote or a tagger beside writers.
 
     Raises
     ------
     UserError
         If none has been trained.
     """
+    from helpers.evaluation import best_writer
+
     trained = [each for each in run.task.variants if each in finished(run)]
     if not trained:
         raise UserError(f"{run.dir} holds no trained variant: run stage 04 first")
-    there = [each for each in trained if each not in run.task.taggers] or trained
-    scores = read_json(run.dir / "metrics.json").get("variants", {})
-    return max(there, key=lambda each: scores.get(each, {}).get(run.task.headline) or 0.0)
+    metrics = read_json(run.dir / "metrics.json")
+    scores = {each: metrics.get("variants", {}).get(each) or {run.task.headline: 0.0} for each in trained}
+    return best_writer(run.task, scores, metrics.get("best") or trained[0])
 
 
 def deployed(run: Run, predictor: Any, writer: str) -> str:

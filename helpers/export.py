@@ -259,7 +259,10 @@ def load_unmerged(run: Run, variant: str) -> Any:
 
 def compare(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example],
             gap_rows: int = 8) -> dict[str, float]:
-    """Share of rows with the same prediction, the largest logit gap over some rows, and the headline score of both."""
+    """Share of rows with the same prediction, the largest logit gap over some rows, and the scores of both.
+
+    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.share_right`).
+    """
     from helpers.evaluation import share_right
     from helpers.predict import predict_loaded
 

@@ -14,7 +14,15 @@ from helpers.onnx_export import export_tagger, quantise_onnx, run_session
 from helpers.tasks.base import Example
 from helpers.token_encode import collate_windows
 from helpers.token_model import (
-    CARD, Layout, TokenTagger, TrainedTagger, load_token_tokenizer, load_trained_tagger, read_card, save_tagger)
+    CARD,
+    Layout,
+    TokenTagger,
+    TrainedTagger,
+    load_token_tokenizer,
+    load_trained_tagger,
+    read_card,
+    save_tagger,
+)
 from helpers.token_predict import encode_sentences
 
 

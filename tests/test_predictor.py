@@ -140,6 +140,20 @@ def test_another_engine_needs_an_export(folder):
         Predictor.open("calendar", folder, "tagger", "onx")
 
 
+def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_path):
+    from helpers.deploy_views import writer_of
+    from helpers.model_folder import open_run
+
+    assert writer_of(open_run("calendar", folder)[0]) == "full_entity_loss"  # the tagger is best, and writes nothing
+    assert writer_of(open_run("it_ner", token_folder)[0]) == "lora"
+    copy = tmp_path / "calendar"
+    shutil.copytree(folder, copy)
+    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics["variants"]["full_entity_loss"]["exact_match"] = 0.9
+    (copy / "metrics.json").write_text(json.dumps({**metrics, "best": "lora"}))
+    assert writer_of(open_run("calendar", copy)[0]) == "lora"  # chosen on validation, whatever the scored part says
+
+
 def test_questions_side_by_side_need_pytorch(folder, tmp_path):
     (tmp_path / "checkpoints" / "lora").mkdir(parents=True)
     (tmp_path / "checkpoints" / "lora" / "finished.json").write_text('{"result": {"note": ""}}')
