@@ -25,7 +25,8 @@ from helpers.ablation_folds import Pool, Split, fold_splits, validation_split
 from helpers.augment import augment_train
 from helpers.config import ROOT, Run, merge_settings
 from helpers.environment import digest
-from helpers.metrics import align, field_results, row_results
+from helpers.lookup import load_function, load_module
+from helpers.metrics import align
 from helpers.splits import write_splits
 from helpers.tasks.base import Ablation, Configuration, Example
 from helpers.vote import RULES, majority
@@ -157,7 +158,8 @@ def train_and_score(run: Run, cell: Cell, decodings: Sequence[str], folder: Path
     -------
     dict
         What :func:`append_cell` keeps: key, names and sizes, seconds, and for each decoding the prediction, the exact
-        match (0 or 1) and the number of right fields of every held-out row, in the order of `ids`.
+        match (0 or 1) and the number of right fields of every held-out row, in the order of `ids`; where the task's
+        headline is another score, also its numerator (`top`) and denominator (`bottom`) of every row.
     """
     from helpers.predict import predict_rules, predict_variant
     from helpers.train import fit, training_rows
@@ -165,7 +167,10 @@ def train_and_score(run: Run, cell: Cell, decodings: Sequence[str], folder: Path
     own, variant = cell_run(run, cell, folder), cell.configuration.variant
     held_out, made, seconds = list(cell.split.held_out), 0, 0.0
     train, choosing = own.load("train"), own.load("validation")
-    if variant == RULES:
+    if variant in own.task.baselines:
+        baseline = load_function(own.task.baselines[variant])(own, held_out)
+        predictions = {way: baseline for way in decodings}
+    elif variant == RULES:
         predictions = {way: predict_rules(own, held_out) for way in decodings}
     else:
         augment_train(own, train)
@@ -198,9 +203,14 @@ def _record(run: Run, cell: Cell, predictions: dict[str, list[dict[str, Any]]], 
 
 
 def _row_scores(run: Run, held_out: list[Example], records: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    rows = row_results(field_results(run.task, held_out, records))
-    return {"exact": rows["exact"].astype(int).tolist(), "right": rows["right"].astype(int).tolist(),
-            "predictions": [record["prediction"] for record in align(held_out, records)]}
+    metrics, headline = load_module(run.task.metrics), run.task.headline
+    rows = metrics.row_sums(run.task, held_out, records)
+    exact, right, sums = (metrics.SCORES[name] for name in ("exact_match", "field_accuracy", headline))
+    found = {"exact": rows[exact[0]].astype(int).tolist(), "right": rows[right[0]].astype(int).tolist(),
+             "predictions": [record["prediction"] for record in align(held_out, records)]}
+    if headline != "exact_match":  # a ratio of two sums over rows
+        found |= {"top": rows[sums[0]].tolist(), "bottom": rows[sums[1]].tolist()}
+    return found
 
 
 # -- all cells --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 
 from helpers.config import Run, UserError
@@ -61,7 +61,8 @@ class Split:
     sha256: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        rows = [{"part": part, "id": row.id, "text": row.text, "target": row.target}
+        rows = [{"part": part, "id": row.id, "text": row.text,
+                 "target": asdict(row.target) if is_dataclass(row.target) else row.target}
                 for part in ("train", "choosing", "held_out") for row in getattr(self, part)]
         object.__setattr__(self, "sha256", fingerprint(rows))
 

@@ -14,6 +14,7 @@ from helpers.ablation_results import read_results
 from helpers.config import Run
 from helpers.display import MARKERS, PALETTE, WIDTH, words
 from helpers.findings import name, p_value, percent
+from helpers.tasks.base import HEADLINES
 
 Results = dict[str, Any]
 
@@ -60,18 +61,23 @@ def ablation_tables(run: Run, folder: Path | None = None) -> dict[str, pd.DataFr
     Returns
     -------
     dict of str to DataFrame
-        Index configuration; exact match with its 95 % interval (`low`, `high`), field accuracy, the paired difference
-        in exact match to the configuration in `against` with its interval and p-value (where there is one), sizes and
-        mean seconds of one training. Of an ablation over seeds: mean, standard deviation, smallest and largest exact
-        match.
+        Index configuration; the task's headline score with its 95 % interval (`low`, `high`), field accuracy, the paired
+        difference in it to the configuration in `against` with its interval and p-value (where there is one), its
+        standard deviation over seeds (where there are several), sizes and mean seconds of one training. Of an ablation
+        over seeds: mean, standard deviation, smallest and largest score.
     """
     results = read_results(run, folder)
-    return {label: _table(one) for label, one in results["ablations"].items()} if results else {}
+    return {label: _table(one, headline(results)) for label, one in results["ablations"].items()} if results else {}
 
 
-def _table(ablation: dict[str, Any]) -> pd.DataFrame:
+def headline(results: Results) -> str:
+    """Name of the score that the results are told by."""
+    return results.get("headline", "exact_match")
+
+
+def _table(ablation: dict[str, Any], score: str) -> pd.DataFrame:
     line = _seeds_line if ablation["view"] == "seeds" else _line
-    frame = pd.DataFrame([line(one) for one in ablation["configurations"]])
+    frame = pd.DataFrame([line(one, score) for one in ablation["configurations"]])
     return frame.set_index("configuration").dropna(axis=1, how="all")
 
 
@@ -81,17 +87,19 @@ def _shared(one: dict[str, Any]) -> dict[str, Any]:
             "seconds": one["seconds"] / trained if trained else None}
 
 
-def _line(one: dict[str, Any]) -> dict[str, Any]:
-    low, high = one["ci95"]["exact_match"]
-    change = one.get("differences", {}).get("exact_match", {})
-    return {"configuration": words(one["name"]), "exact_match": one["exact_match"], "low": low, "high": high,
+def _line(one: dict[str, Any], score: str) -> dict[str, Any]:
+    low, high = one["ci95"][score]
+    change = one.get("differences", {}).get(score, {})
+    seeds = len({part["seed"] for part in one["parts"]})
+    return {"configuration": words(one["name"]), score: one[score], "low": low, "high": high,
+            "seeds": seeds if seeds > 1 else None, "sd": one["spread"]["sd"] if seeds > 1 else None,
             "field_accuracy": one["field_accuracy"], "against": words(one["against"]) if change else None,
             "difference": change.get("difference"), "from": change.get("low"), "to": change.get("high"),
             "p": change.get("p"), **_shared(one)}
 
 
-def _seeds_line(one: dict[str, Any]) -> dict[str, Any]:
-    low, high = one["ci95"]["exact_match"]
+def _seeds_line(one: dict[str, Any], score: str) -> dict[str, Any]:
+    low, high = one["ci95"][score]
     return {"configuration": words(one["name"]), "seeds": len(one["parts"]),
             **{label: one["spread"][label] for label in ("mean", "sd", "min", "max")}, "low": low, "high": high,
             "field_accuracy": one["field_accuracy"], **_shared(one)}
@@ -104,29 +112,33 @@ def caption(run: Run, label: str, folder: Path | None = None) -> str:
     one, data = results["ablations"][label], results["data"]
     where = (f"{results['folds']} folds, every row held out once" if one["scored_on"] == "folds"
              else f"trained on the train part, scored on the {data['validation']} validation rows")
-    columns = ("mean, standard deviation, smallest and largest exact match over seeds; low and high bound the 95 % "
+    score = HEADLINES[headline(results)][0]
+    columns = (f"mean, standard deviation, smallest and largest {score} over seeds; low and high bound the 95 % "
                "interval of the mean over rows" if one["view"] == "seeds" else
-               "low and high bound the 95 % interval of exact match, from and to that of its difference")
+               f"low and high bound the 95 % interval of {score}, from and to that of its difference")
+    if any(len({part["seed"] for part in each["parts"]}) > 1 for each in one["configurations"]) and one["view"] != "seeds":
+        columns += "; sd is the standard deviation over seeds"
     rows = "" if same_rows(run, results) else f" Not the rows of this run: {measured_on(results)}."
     return f"{one['title']}: {where}; {columns}.{rows}"
 
 
 # -- the learning curve -----------------------------------------------------------------------------------------------
 def curve_frame(run: Run, folder: Path | None = None) -> pd.DataFrame | None:
-    """Exact match against gold training rows: columns variant, made (bool), rows, score, low, high; None without it."""
+    """The headline score against gold training rows: columns variant, made (bool), rows, score, low, high; None without it."""
     results = read_results(run, folder)
     found = [one for ablation in (results or {"ablations": {}})["ablations"].values() if ablation["view"] == "curve"
              for one in ablation["configurations"]]
     if not found:
         return None
-    lines = [(one["variant"], one["made_rows"] > 0, one["train_rows"], one["exact_match"], *one["ci95"]["exact_match"])
+    score = headline(results or {})
+    lines = [(one["variant"], one["made_rows"] > 0, one["train_rows"], one[score], *one["ci95"][score])
              for one in found]
     frame = pd.DataFrame(lines, columns=["variant", "made", "rows", "score", "low", "high"])
     return frame.sort_values(["variant", "made", "rows"], ignore_index=True)
 
 
-def learning_curve(frame: pd.DataFrame) -> Figure:
-    """Exact match against the number of gold training rows (log₂), with and without made rows; a panel a variant.
+def learning_curve(frame: pd.DataFrame, score: str = "exact match") -> Figure:
+    """A score against the number of gold training rows (log₂), with and without made rows; a panel a variant.
 
     Bars are 95 % intervals over the scored rows; the two lines of a panel stand a little apart to keep bars legible.
     """
@@ -150,7 +162,7 @@ def learning_curve(frame: pd.DataFrame) -> Figure:
         ax.set_xticklabels([f"{tick:,.0f}" for tick in ticks])
         ax.set(xlabel="gold training rows (log scale)", ylim=(0, 1))
         ax.set_title(words(variant), pad=24)
-    panels[0].set_ylabel("exact match")
+    panels[0].set_ylabel(score)
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2, borderaxespad=0.2, columnspacing=1.4)
     return figure
 
@@ -174,27 +186,27 @@ def curve_finding(frame: pd.DataFrame) -> str:
 
 
 # -- sentences --------------------------------------------------------------------------------------------------------
-def _largest(configurations: Iterable[dict[str, Any]]) -> str | None:
+def _largest(configurations: Iterable[dict[str, Any]], score: str) -> str | None:
     """The largest difference of a comparison, in words."""
     compared = [one for one in configurations if "differences" in one]
     if not compared:
         return None
-    one = max(compared, key=lambda each: abs(each["differences"]["exact_match"]["difference"]))
-    change = one["differences"]["exact_match"]
+    one = max(compared, key=lambda each: abs(each["differences"][score]["difference"]))
+    change = one["differences"][score]
     sure = "could well be chance" if change["p"] >= 0.05 else "is more than chance would give"
     most = f"of {len(compared)} differences the largest is that of " if len(compared) > 1 else "the difference of "
     return (f"{most}*{words(one['name'])}* from *{words(one['against'])}*, {100 * change['difference']:+.1f} "
-            f"points of exact match (95 % interval {100 * change['low']:+.1f} to {100 * change['high']:+.1f}), which "
+            f"points of {HEADLINES[score][0]} (95 % interval {100 * change['low']:+.1f} to {100 * change['high']:+.1f}), which "
             f"{sure} ({p_value(change['p'])})")
 
 
-def _seeds(configurations: list[dict[str, Any]]) -> str | None:
+def _seeds(configurations: list[dict[str, Any]], score: str) -> str | None:
     several = [one for one in configurations if one["spread"]["sd"] is not None]
     if not several:
         return None
     one = max(several, key=lambda each: each["spread"]["max"] - each["spread"]["min"])
     return (f"the seed alone moves *{words(one['name'])}* most, between {percent(one['spread']['min'])} and "
-            f"{percent(one['spread']['max'])} exact match (standard deviation {100 * one['spread']['sd']:.1f} points)")
+            f"{percent(one['spread']['max'])} {HEADLINES[score][0]} (standard deviation {100 * one['spread']['sd']:.1f} points)")
 
 
 def conclusions(run: Run, folder: Path | None = None) -> str:
@@ -205,7 +217,8 @@ def conclusions(run: Run, folder: Path | None = None) -> str:
             frame = curve_frame(run, folder)
             text = curve_finding(frame) if frame is not None else None
         else:
-            text = _seeds(one["configurations"]) if one["view"] == "seeds" else _largest(one["configurations"])
+            sentence = _seeds if one["view"] == "seeds" else _largest
+            text = sentence(one["configurations"], headline(results or {}))
         if text:
             lines.append(f"- {words(label).capitalize()}: {text.rstrip('.')}.")
-    return "\n".join(lines) or "Nothing to conclude without ablations."
+    return "\n".join(lines)

@@ -12,7 +12,7 @@ from helpers.ablation_cells import Cell, base_models, deciding_code, decoding_of
 from helpers.ablation_folds import CHOOSING_SHARE, Pool, data_name
 from helpers.config import ROOT, Run
 from helpers.environment import environment_fingerprint, hardware, read_json
-from helpers.statistics import compare, score_ci
+from helpers.statistics import compare, compare_ratios, ratio, score_ci
 from helpers.tasks.base import Ablation
 
 RESULTS = ROOT / "results" / "ablations"
@@ -49,6 +49,23 @@ def row_means(cells: Sequence[Cell], records: Records, decoding: str) -> tuple[l
     return ids, np.array([np.mean(exact[row]) for row in ids]), np.array([np.mean(right[row]) for row in ids])
 
 
+def row_ratios(cells: Sequence[Cell], records: Records, decoding: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Numerator and denominator of the headline score of every held-out row, as :func:`row_means` orders them.
+
+    None where exact match is the headline. A row that several seeds were scored on has the means over seeds.
+    """
+    tops: dict[int, list[float]] = {}
+    bottoms: dict[int, list[float]] = {}
+    for cell in cells:
+        scores = records[cell.key]["scores"][decoding]
+        if "top" not in scores:
+            return None
+        for row, top, bottom in zip(records[cell.key]["ids"], scores["top"], scores["bottom"]):
+            tops.setdefault(row, []).append(top)
+            bottoms.setdefault(row, []).append(bottom)
+    return tuple(np.array([np.mean(part[row]) for row in sorted(part)]) for part in (tops, bottoms))
+
+
 def spread(values: Sequence[float]) -> dict[str, float | None]:
     """Mean, standard deviation (n − 1; None of a single value), smallest and largest."""
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -56,15 +73,19 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def _difference(left: np.ndarray, right: np.ndarray, seed: int) -> dict[str, float]:
-    found = compare(left, right, seed=seed)
+    return _kept(compare(left, right, seed=seed))
+
+
+def _kept(found: dict[str, Any]) -> dict[str, float]:
     return {name: found[name] for name in ("difference", "low", "high", "wins", "losses")} | {
         "p": found["p_permutation"]}
 
 
-def _part(cell: Cell, record: dict[str, Any], decoding: str) -> dict[str, Any]:
+def _part(cell: Cell, record: dict[str, Any], decoding: str, headline: str) -> dict[str, Any]:
     scores, rows = record["scores"][decoding], len(record["ids"])
+    other = {headline: float(np.nan_to_num(ratio(sum(scores["top"]), sum(scores["bottom"]))))} if "top" in scores else {}
     return {"split": cell.split.name, "seed": cell.seed, "rows": rows, "exact_match": sum(scores["exact"]) / rows,
-            "field_accuracy": sum(scores["right"]) / rows / record["fields"], "seconds": record["seconds"]}
+            "field_accuracy": sum(scores["right"]) / rows / record["fields"], **other, "seconds": record["seconds"]}
 
 
 def summarise_configuration(run: Run, cells: Sequence[Cell], records: Records,
@@ -84,14 +105,15 @@ def summarise_configuration(run: Run, cells: Sequence[Cell], records: Records,
     Returns
     -------
     dict
-        Settings that differ, sizes, scores with 95 % intervals over rows, parts (one a split and seed), spread of exact
-        match over parts, paired differences, seconds of training of all parts.
+        Settings that differ, sizes, scores with 95 % intervals over rows, parts (one a split and seed), spread of the
+        task's headline over parts, paired differences, seconds of training of all parts.
     """
-    one = cells[0].configuration
+    one, headline = cells[0].configuration, run.task.headline
     decoding = decoding_of(run, one)
+    sums = row_ratios(cells, records, decoding)
     ids, exact, fields = row_means(cells, records, decoding)
     own = [records[cell.key] for cell in cells]
-    parts = [_part(cell, record, decoding) for cell, record in zip(cells, own)]
+    parts = [_part(cell, record, decoding, headline) for cell, record in zip(cells, own)]
     result = {
         "name": one.name, "variant": one.variant, "decoding": decoding, "trainer": one.trainer or None,
         "settings": {name: value for name, value in one.settings.items() if value != run.settings[name]},
@@ -100,9 +122,12 @@ def summarise_configuration(run: Run, cells: Sequence[Cell], records: Records,
         "exact_match": float(exact.mean()), "field_accuracy": float(fields.mean()),
         "ci95": {"exact_match": list(score_ci(exact, seed=run.seed)),
                  "field_accuracy": list(score_ci(fields, seed=run.seed))},
-        "spread": spread([part["exact_match"] for part in parts]), "parts": parts,
+        "spread": spread([part[headline] for part in parts]), "parts": parts,
         "seconds": sum(part["seconds"] for part in parts),
     }
+    if sums is not None:
+        result[headline] = float(np.nan_to_num(ratio(sums[0].sum(), sums[1].sum())))
+        result["ci95"][headline] = list(score_ci(*sums, seed=run.seed))
     if against is not None:
         other = row_means(against, records, decoding_of(run, against[0].configuration))
         if other[0] != ids:
@@ -110,6 +135,9 @@ def summarise_configuration(run: Run, cells: Sequence[Cell], records: Records,
         result |= {"against": one.against, "differences": {
             "exact_match": _difference(exact, other[1], run.seed),
             "field_accuracy": _difference(fields, other[2], run.seed)}}
+        others = row_ratios(against, records, decoding_of(run, against[0].configuration))
+        if sums is not None and others is not None:
+            result["differences"][headline] = _kept(compare_ratios(sums, others, seed=run.seed))
     return result
 
 
@@ -158,7 +186,7 @@ def summarise(run: Run, pool: Pool, ablations: dict[str, Ablation], plan: dict[s
                                for cells in done.values()],
             "missing": [label for label in configurations if label not in done]}
     return _tidy({
-        "task": run.task.name, "profile": run.profile, "seed": run.seed, "folds": folds,
+        "task": run.task.name, "profile": run.profile, "seed": run.seed, "folds": folds, "headline": run.task.headline,
         "data": {"name": pool.name, "sha256": pool.sha256, "train": len(pool.train),
                  "validation": len(pool.validation)},
         "checkpoint": f"the epoch that is best on {CHOOSING_SHARE:.0%} of the training rows, which are not trained on; "

@@ -111,7 +111,7 @@ class Run:
         self.report_dir = self.root / "report"
         self.dir.mkdir(parents=True, exist_ok=True)
         self.log = logging.getLogger(f"study.{self.task.name}")
-        if self.profile != "gpu":
+        if self.profile != "gpu" and self.data != "public":
             os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
     def __getitem__(self, name: str) -> Any:

@@ -17,6 +17,7 @@ PARTS = ("train", "validation", "test")
 MAX_BAD_SHARE = 0.05
 PUBLIC_URL = "https://raw.githubusercontent.com"
 TIMEOUT_SECONDS = 60
+FILES = "files"  # the setting `public_source` where `--data public` reads the pinned files
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -247,10 +248,16 @@ def download(file: PublicFile, folder: Path) -> bytes:
     return content
 
 
-def fetch_public(task: Task) -> Path:
+def fetch_public(task: Task, source: str = FILES) -> Path:
     """Folder with the parts of the task's public data, in the form of `--data DIR` for one task.
 
     Prints source, licence and citation.
+
+    Parameters
+    ----------
+    task : Task
+    source : str
+        `files` (:attr:`Task.public_files`), `hub` (:attr:`Task.public_hub`), or a folder with a copy of the latter.
 
     Raises
     ------
@@ -259,11 +266,20 @@ def fetch_public(task: Task) -> Path:
     """
     if not task.public_files:
         raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")
-    folder = cache_dir() / task.name
-    contents = {file.name: download(file, folder) for file in task.public_files}
-    print(f"Public data: {', '.join(file.path for file in task.public_files)}")
+    folder = cache_dir() / (task.name if source == FILES else f"{task.name}-hub")
+    if source == FILES:
+        contents = {file.name: download(file, folder) for file in task.public_files}
+        parts, origin = task.split_public(contents), ", ".join(file.path for file in task.public_files)
+    else:
+        from helpers.hub_data import hub_parts  # loads libraries of the hub
+
+        parts, origin = hub_parts(task, source)
+    print(f"Public data: {origin}")
     print(f"Licence: {task.public_licence}. Citation: {task.public_citation}")
-    for part, rows in task.split_public(contents).items():
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+        (folder / f"{part}.jsonl").unlink(missing_ok=True)
+    for part, rows in parts.items():
         write_jsonl(folder / f"{part}.jsonl", rows)
     return folder
 
@@ -298,7 +314,7 @@ def source_files(run: Run) -> dict[str, Path]:
     if run.data == "sample":
         return {"all": ROOT / "data" / task.name / task.sample_file}
     if run.data == "public":
-        folder = fetch_public(task)
+        folder = fetch_public(task, run.settings.get("public_source", FILES))
     else:
         given = Path(run.data).expanduser()
         folder = given / task.name

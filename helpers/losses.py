@@ -21,12 +21,15 @@ class Targets:
         `PROMPT`, `STRUCTURE` or a field index.
     rows : LongTensor (positions,)
         Row of the batch each position came from.
+    answers : LongTensor (positions,), optional
+        Answer of the batch each position belongs to: positions of a row without a gap between them.
     """
 
     logits: torch.Tensor
     tokens: torch.Tensor
     fields: torch.Tensor
     rows: torch.Tensor
+    answers: torch.Tensor | None = None
 
 
 def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool) -> Targets:
@@ -39,12 +42,43 @@ def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool)
         learnt &= fields != PROMPT
     rows = torch.arange(len(fields), device=fields.device)[:, None].expand_as(fields)[learnt]
     logits = core.lm_head(hidden[:, :-1][learnt]).float()
-    return Targets(logits, batch["input_ids"][:, 1:][learnt], fields[learnt], rows)
+    return Targets(logits, batch["input_ids"][:, 1:][learnt], fields[learnt], rows, number_answers(learnt))
 
 
-def answer_loss(targets: Targets) -> torch.Tensor:
-    """Mean cross-entropy of the targets: of the answers alone where the prompt is left out of them."""
-    return F.cross_entropy(targets.logits, targets.tokens)
+def number_answers(learnt: torch.Tensor) -> torch.Tensor:
+    """Number of the answer each learnt position belongs to, counted through the batch: LongTensor (positions,).
+
+    An answer is what is learnt without a gap: the turn of an assistant in a chat, the whole output of a single prompt.
+
+    Parameters
+    ----------
+    learnt : BoolTensor (rows, length)
+    """
+    begins = learnt.clone()
+    begins[:, 1:] &= ~learnt[:, :-1]
+    return begins.flatten().cumsum(0)[learnt.flatten()] - 1
+
+
+def answer_weights(answers: torch.Tensor, length_power: float) -> torch.Tensor:
+    """Weight of each position by the length of its answer, 1 on average: FloatTensor (positions,).
+
+    A chat asks for a summary of thirty tokens and for an age of one. With `length_power` 0 each token counts the same,
+    and so the summary thirty times as much; with 1 each answer counts the same; with 0.5 it is between the two.
+    """
+    lengths = answers.bincount()[answers]
+    weights = lengths.float() ** -length_power
+    return weights / weights.mean()
+
+
+def answer_loss(targets: Targets, length_power: float = 0.0) -> torch.Tensor:
+    """Mean cross-entropy of the targets: of the answers alone where the prompt is left out of them.
+
+    `length_power` weighs the answers, see :func:`answer_weights`.
+    """
+    if not length_power:
+        return F.cross_entropy(targets.logits, targets.tokens)
+    losses = F.cross_entropy(targets.logits, targets.tokens, reduction="none")
+    return (losses * answer_weights(targets.answers, length_power)).mean()
 
 
 def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weight: float = 2.0) -> torch.Tensor:

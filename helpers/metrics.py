@@ -159,6 +159,11 @@ def row_results(results: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def row_sums(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The columns of every row that :data:`SCORES` names, as :func:`row_results` gives them."""
+    return row_results(field_results(task, gold, records))
+
+
 def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
     """Whether each row is right in all fields, order of list values included.
 
@@ -259,7 +264,7 @@ def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, A
     -------
     dict of str to [low, high]
     """
-    rows = row_results(field_results(task, gold, records))
+    rows = row_sums(task, gold, records)
     return {name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
             for name, (top, bottom) in SCORES.items()}
 

@@ -24,6 +24,8 @@ class Study:
     Parameters
     ----------
     name, title, description, profile : str
+    aim, question : str
+        :attr:`Task.aim` and :attr:`Task.question`.
     trained : tuple of str
         Fine-tuned variants that have scores, in the task's order.
     votes : dict
@@ -57,6 +59,8 @@ class Study:
     votes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     licence: str = ""
     citation: str = ""
+    aim: str = Task.aim
+    question: str = Task.question
     document: str | None = None
     figures: list[str] = field(default_factory=list)
 
@@ -222,7 +226,8 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
         trained=tuple(variant for variant in task.variants if variant in variants),
         votes={vote: members for vote, members in task.votes.items() if vote in variants},
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
-        licence=task.public_licence, citation=task.public_citation)
+        licence=task.public_licence, citation=task.public_citation,
+        aim=task.aim, question=task.question)
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:

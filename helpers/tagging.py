@@ -97,6 +97,40 @@ def collate_tagged(batch: Sequence[Tagged], pad: int) -> dict[str, torch.Tensor]
     return tensors
 
 
+def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Best tag sequences for scores of texts of one length (Viterbi, 1967); of equally good ones the first tag wins.
+
+    Parameters
+    ----------
+    scores : ndarray (texts, words, tags)
+        Log-probability of each tag, or any score that adds up; at least one word.
+    transitions : ndarray (tags, tags)
+    start : ndarray (tags,)
+
+    Returns
+    -------
+    ndarray of int (texts, words)
+    """
+    texts, words = scores.shape[:2]
+    best, back = scores[:, 0] + start, []
+    for at in range(1, words):
+        through = best[:, :, None] + transitions
+        back.append(through.argmax(1))
+        best = through.max(1) + scores[:, at]
+    path = np.empty((texts, words), dtype=int)
+    path[:, -1] = best.argmax(1)
+    for at in range(words - 1, 0, -1):
+        path[:, at - 1] = np.take_along_axis(back[at - 1], path[:, at, None], axis=1)[:, 0]
+    return path
+
+
+def _span_rules(kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the first tag and of each pair of tags: none begins with, or goes from outside to, an inside tag."""
+    start, transitions = np.zeros(3, kind), np.zeros((3, 3), kind)
+    start[INSIDE] = transitions[OUTSIDE, INSIDE] = -np.inf
+    return start, transitions
+
+
 def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
     """Most probable tag sequence without an inside tag after an outside one, and its log-probability.
 
@@ -106,49 +140,26 @@ def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
     """
     if not len(log_probs):
         return [], 0.0
-    forbidden = torch.zeros(3, 3)
-    forbidden[OUTSIDE, INSIDE] = float("-inf")
-    score = log_probs[0].clone()
-    score[INSIDE] = float("-inf")
-    back = []
-    for step in log_probs[1:]:
-        best, origin = (score[:, None] + forbidden).max(0)
-        back.append(origin)
-        score = best + step
-    tag = int(score.argmax())
-    total, path = float(score[tag]), [tag]
-    for origin in reversed(back):
-        path.append(int(origin[path[-1]]))
-    return path[::-1], total
+    scores = log_probs.detach().cpu().numpy()
+    start, transitions = _span_rules(scores.dtype)
+    path = best_paths(scores[None], transitions, start)[0]
+    return path.tolist(), float(scores[np.arange(len(path)), path].cumsum()[-1])
 
 
 def viterbi_of_fields(log_probs: torch.Tensor) -> list[tuple[list[int], float]]:
-    """:func:`viterbi` of every field at once: all of them take each step together.
+    """:func:`viterbi` of every field at once, as texts of one length.
 
     Parameters
     ----------
     log_probs : FloatTensor (units, fields, 3)
     """
-    values = log_probs.float().numpy()
-    units, fields = values.shape[:2]
-    if not units:
-        return [([], 0.0)] * fields
-    forbidden = np.zeros((3, 3), dtype=np.float32)
-    forbidden[OUTSIDE, INSIDE] = -np.inf
-    score = values[0].copy()
-    score[:, INSIDE] = -np.inf
-    back = []
-    for step in values[1:]:
-        moves = score[:, :, None] + forbidden
-        back.append(moves.argmax(1))
-        score = moves.max(1) + step
-    tags = score.argmax(-1)
-    everyone = np.arange(fields)
-    totals, path = score[everyone, tags], [tags]
-    for origin in reversed(back):
-        path.append(origin[everyone, path[-1]])
-    columns = np.stack(path[::-1], 1).tolist()
-    return [(column, float(total)) for column, total in zip(columns, totals)]
+    scores = log_probs.float().numpy().transpose(1, 0, 2)
+    if not scores.shape[1]:
+        return [([], 0.0)] * len(scores)
+    start, transitions = _span_rules(scores.dtype)
+    paths = best_paths(scores, transitions, start)
+    totals = np.take_along_axis(scores, paths[:, :, None], axis=2)[:, :, 0].cumsum(1)[:, -1]
+    return list(zip(paths.tolist(), totals.tolist()))
 
 
 def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: torch.Tensor) -> list[tuple[Span, float]]:

@@ -1,4 +1,4 @@
-"""Taggers without training: all outside, patterns, the dictionary of train entities, untuned encoder, prompted LLM."""
+"""Taggers without training, of any labels: all outside, untuned encoder, prompted LLM."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -6,30 +6,19 @@ from typing import Any
 
 from helpers.config import Run
 from helpers.tasks.base import Example
-from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
 
 Records = list[dict[str, Any]]
 
 
-def _tag_all(examples: Sequence[Example], tagger: Callable[[Sequence[str]], Sequence[str]]) -> Records:
+def tag_all(examples: Sequence[Example], tagger: Callable[[Sequence[str]], Sequence[str]]) -> Records:
+    """Prediction records of a function from tokens to tags."""
     return [{"id": example.id, "prediction": list(tagger(example.target.tokens)), "raw": None, "confidence": None}
             for example in examples]
 
 
 def predict_majority(run: Run, examples: Sequence[Example]) -> Records:
     """The most frequent tag for every token: outside. Its accuracy shows how little accuracy says."""
-    return _tag_all(examples, lambda tokens: ["O"] * len(tokens))
-
-
-def predict_rules(run: Run, examples: Sequence[Example]) -> Records:
-    """Error names and codes, names of systems, version numbers: no training row is read."""
-    return _tag_all(examples, pattern_tags)
-
-
-def predict_dictionary(run: Run, examples: Sequence[Example]) -> Records:
-    """Entities of the train part wherever they stand again, patterns, and versions behind both."""
-    gazetteer = build_gazetteer(run.load("train"))
-    return _tag_all(examples, lambda tokens: dictionary_tags(tokens, gazetteer))
+    return tag_all(examples, lambda tokens: ["O"] * len(tokens))
 
 
 def predict_untuned(run: Run, examples: Sequence[Example]) -> Records:

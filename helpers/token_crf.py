@@ -6,7 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from helpers.tasks.it_ner_tags import TAGS, label_of
+from helpers.bio import label_of
+from helpers.tagging import best_paths
+from helpers.tasks.it_ner_tags import TAGS
 
 FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -46,33 +48,6 @@ def transition_pmi(sequences: Sequence[Sequence[int]], count: int = len(TAGS)) -
 
 
 # -- decoding ---------------------------------------------------------------------------------------------------------
-def viterbi(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Best tag sequences for scores of sentences of one length.
-
-    Parameters
-    ----------
-    scores : ndarray (sentences, words, tags)
-        Log-probability of each tag, or any score that adds up.
-    transitions : ndarray (tags, tags)
-    start : ndarray (tags,)
-
-    Returns
-    -------
-    ndarray of int (sentences, words)
-    """
-    sentences, words = scores.shape[:2]
-    best, back = scores[:, 0] + start, []
-    for at in range(1, words):
-        through = best[:, :, None] + transitions
-        back.append(through.argmax(1))
-        best = through.max(1) + scores[:, at]
-    path = np.empty((sentences, words), dtype=int)
-    path[:, -1] = best.argmax(1)
-    for at in range(words - 1, 0, -1):
-        path[:, at - 1] = np.take_along_axis(back[at - 1], path[:, at, None], axis=1)[:, 0]
-    return path
-
-
 def decode(scores: Sequence[np.ndarray], transitions: np.ndarray) -> list[list[str]]:
     """Tags of each sentence by Viterbi, sentences of one length together.
 
@@ -88,7 +63,7 @@ def decode(scores: Sequence[np.ndarray], transitions: np.ndarray) -> list[list[s
     found: list[list[str]] = [[] for _ in scores]
     for length, indices in by_length.items():
         if length:
-            paths = viterbi(np.stack([scores[i] for i in indices]), transitions + bio_transitions(), start_scores())
+            paths = best_paths(np.stack([scores[i] for i in indices]), transitions + bio_transitions(), start_scores())
             for index, path in zip(indices, paths):
                 found[index] = [TAGS[tag] for tag in path]
     return found

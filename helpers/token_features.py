@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from helpers.tasks.it_ner_tags import LABELS, TaggedTokens, label_of
+from helpers.bio import TaggedTokens, label_of
+from helpers.tasks.it_ner_tags import LABELS
 
 UNKNOWN = 1  # 0 is left for padding and special pieces
 SHAPES, LEAST_SHAPE, SHAPE_LENGTH = 120, 5, 8

@@ -14,10 +14,10 @@ import pandas as pd
 from seqeval.metrics import accuracy_score, classification_report
 from seqeval.scheme import IOB2
 
+from helpers.bio import spans_of
 from helpers.metrics import align
 from helpers.statistics import ratio, score_ci
 from helpers.tasks.base import Example, Task
-from helpers.tasks.it_ner_tags import LABELS, spans_of
 from helpers.text import normalise
 
 # score name -> (numerator, denominator) columns of row_counts
@@ -38,8 +38,9 @@ def predicted_tags(task: Task, gold: Sequence[Example], records: Iterable[dict[s
     return [("O",) * len(example.target.tags) if found is None else found.tags for example, found in zip(gold, bound)]
 
 
-def report(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Label and `micro avg` → precision, recall, f1 and support, by seqeval in strict IOB2 mode.
+def report(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]],
+           labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Each of the labels and `micro avg` → precision, recall, f1 and support, by seqeval in strict IOB2 mode.
 
     Labels without any gold or predicted entity have support 0 and NaN scores.
     """
@@ -49,7 +50,7 @@ def report(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) ->
         table = classification_report(list(map(list, gold)), list(map(list, predicted)), output_dict=True,
                                       mode="strict", scheme=IOB2, zero_division=0)
     nothing = {"precision": np.nan, "recall": np.nan, "f1-score": np.nan, "support": 0}
-    cells = {name: table.get(name, nothing) for name in (AVERAGE, *LABELS)}
+    cells = {name: table.get(name, nothing) for name in (AVERAGE, *labels)}
     return {name: {"precision": float(one["precision"]), "recall": float(one["recall"]), "f1": float(one["f1-score"]),
                    "support": int(one["support"])} for name, one in cells.items()}
 
@@ -79,8 +80,8 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
     if not gold:
         raise ValueError("no rows to score")
     wanted, found = [example.target.tags for example in gold], predicted_tags(task, gold, records)
-    cells = report(wanted, found)
-    overall, rows = cells.pop(AVERAGE), row_counts(gold, found)
+    cells = report(wanted, found, task.fields)
+    overall, rows = cells.pop(AVERAGE), row_counts(gold, found, task.fields)
     for label, accuracy in field_table(field_results(task, gold, records))["accuracy"].items():
         cells[label]["accuracy"] = float(accuracy)
     return {"f1": overall["f1"], "precision": overall["precision"], "recall": overall["recall"],
@@ -103,7 +104,7 @@ def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[st
     for example, record, tags in zip(gold, records, predicted_tags(task, gold, records)):
         words, valid = example.target.tokens, record["prediction"] is not None
         wanted, found = spans_of(example.target.tags), spans_of(tags)
-        for label in LABELS:
+        for label in task.fields:
             left, right = ([span for span in spans if span[2] == label] for spans in (wanted, found))
             texts = (tuple(normalise(" ".join(words[start:end])) for start, end, _ in spans) for spans in (left, right))
             lines.append((example.id, label, *texts, valid, left == right, len(set(left) & set(right)),
@@ -123,7 +124,7 @@ def field_table(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table, index=sums.index)
 
 
-def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]]) -> pd.DataFrame:
+def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]], labels: Sequence[str]) -> pd.DataFrame:
     """Counts of each sentence, one row each, index `id`: the columns that :data:`SCORES` names."""
     lines = []
     for example, tags in zip(gold, predicted):
@@ -131,27 +132,32 @@ def row_counts(gold: Sequence[Example], predicted: Sequence[Sequence[str]]) -> p
         right, wrong_labels = len(wanted & found), {label for _, _, label in wanted ^ found}
         lines.append((example.id, right, 2 * right, len(wanted), len(found), len(wanted) + len(found),
                       sum(map(str.__eq__, example.target.tags, tags)), len(tags),
-                      tuple(tags) == example.target.tags, 1, len(LABELS) - len(wrong_labels), len(LABELS)))
+                      tuple(tags) == example.target.tags, 1, len(labels) - len(wrong_labels), len(labels)))
     columns = ["id", "right", "twice_right", "gold", "predicted", "gold_and_predicted", "right_tokens", "tokens",
                "exact", "rows", "right_fields", "fields"]
     return pd.DataFrame(lines, columns=columns).set_index("id").astype(float)
 
 
+def row_sums(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """:func:`row_counts` of prediction records."""
+    return row_counts(gold, predicted_tags(task, gold, records), task.fields)
+
+
 def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
     """Whether each row has all its tags right, ndarray of bool."""
-    return row_counts(gold, predicted_tags(task, gold, records))["exact"].to_numpy(bool)
+    return row_sums(task, gold, records)["exact"].to_numpy(bool)
 
 
 def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
     """F1 of each row by itself, 1 where there is no entity and none was found: what paired tests compare."""
-    rows = row_counts(gold, predicted_tags(task, gold, records))
+    rows = row_sums(task, gold, records)
     return np.nan_to_num(ratio(rows["twice_right"], rows["gold_and_predicted"]), nan=1.0)
 
 
 def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], seed: int,
               resamples: int = 2000) -> dict[str, list[float]]:
     """Bootstrap 95 % intervals over sentences of every score in :data:`SCORES`: name → [low, high]."""
-    rows = row_counts(gold, predicted_tags(task, gold, records))
+    rows = row_sums(task, gold, records)
     return {name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
             for name, (top, bottom) in SCORES.items()}
 

@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from helpers.bio import Span, label_of, spans_of
 from helpers.display import entity_text
 from helpers.robustness import perturb
 from helpers.statistics import paired_permutation_test, proportion_ci, ratio, score_ci
 from helpers.tasks.base import Example, Task
-from helpers.tasks.it_ner_tags import LABELS, Span, label_of, spans_of
-from helpers.token_metrics import predicted_tags, row_counts
+from helpers.token_metrics import predicted_tags, row_sums
 
 Records = list[dict[str, Any]]
 RIGHT, BOUNDARY, TYPE, BOTH, MISSED, INVENTED = "right", "boundary", "type", "boundary and type", "missed", "invented"
@@ -66,11 +66,11 @@ def entity_outcomes(task: Task, gold: Sequence[Example], records: Records) -> pd
     return pd.DataFrame(lines, columns=["id", "outcome", "label", "text", "predicted_label", "predicted_text"])
 
 
-def outcome_table(outcomes: pd.DataFrame) -> pd.DataFrame:
+def outcome_table(task: Task, outcomes: pd.DataFrame) -> pd.DataFrame:
     """Number of entities by label (index; invented ones under the label they were given) and outcome (columns)."""
     label = outcomes["label"].fillna(outcomes["predicted_label"])
     table = pd.crosstab(label, outcomes["outcome"])
-    table = table.reindex(index=list(LABELS), columns=list(OUTCOMES), fill_value=0)
+    table = table.reindex(index=list(task.fields), columns=list(OUTCOMES), fill_value=0)
     return table.rename_axis(index="label", columns=None)
 
 
@@ -79,7 +79,7 @@ def confusion_matrix(task: Task, gold: Sequence[Example], records: Records) -> p
     counts: Counter[tuple[str, str]] = Counter()
     for example, tags in zip(gold, predicted_tags(task, gold, records)):
         counts.update((label_of(one) or "O", label_of(other) or "O") for one, other in zip(example.target.tags, tags))
-    names = [*LABELS, "O"]
+    names = [*task.fields, "O"]
     return pd.DataFrame([[counts[one, other] for other in names] for one in names], index=pd.Index(names, name="label"),
                         columns=names)
 
@@ -93,7 +93,7 @@ def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int
         Columns slice, value, n (sentences), score, low, high, as :func:`helpers.mistakes.slice_table` has them; slices
         without any entity, right or wrong, are left out.
     """
-    counts = row_counts(gold, predicted_tags(task, gold, records))[["twice_right", "gold_and_predicted"]]
+    counts = row_sums(task, gold, records)[["twice_right", "gold_and_predicted"]]
     lines: dict[tuple[str, str], list[int]] = {}
     for at, example in enumerate(gold):
         for pair in task.slices(example).items():
@@ -136,12 +136,12 @@ def seen_table(task: Task, train: Sequence[Example], gold: Sequence[Example], re
     return pd.DataFrame.from_dict(lines, orient="index", columns=["entities", "right", "recall", "low", "high"])
 
 
-def rare_label_table(train: Sequence[Example], scores: dict[str, Any]) -> pd.DataFrame:
+def rare_label_table(task: Task, train: Sequence[Example], scores: dict[str, Any]) -> pd.DataFrame:
     """F1 of each label beside the number of its entities in train, rarest first."""
     counts = Counter(label for example in train for label, _ in example.target.entities())
-    table = pd.DataFrame({"entities in train": {label: counts[label] for label in LABELS},
-                          "f1": {label: scores["fields"][label]["f1"] for label in LABELS},
-                          "support": {label: scores["fields"][label]["support"] for label in LABELS}})
+    table = pd.DataFrame({"entities in train": {label: counts[label] for label in task.fields},
+                          "f1": {label: scores["fields"][label]["f1"] for label in task.fields},
+                          "support": {label: scores["fields"][label]["support"] for label in task.fields}})
     return table.sort_values(["entities in train"], kind="stable").rename_axis("label")
 
 
@@ -169,10 +169,10 @@ def character_spans(tokens: Sequence[str], tags: Sequence[str]) -> list[tuple[in
     return [(starts[start], starts[end] - 1, label) for start, end, label in spans_of(tags)]
 
 
-def comparison_html(example: Example, tags: Sequence[str]) -> str:
+def comparison_html(task: Task, example: Example, tags: Sequence[str]) -> str:
     """Label and prediction of a sentence, one under the other; labels are written out, so that colour is not needed."""
     tokens = example.target.tokens
-    shown = {title: entity_text(" ".join(tokens), character_spans(tokens, one), LABELS)
+    shown = {title: entity_text(" ".join(tokens), character_spans(tokens, one), task.fields)
              for title, one in (("Label", example.target.tags), ("Prediction", tags))}
     return "".join(f"<p><strong>{title}</strong></p>{text}" for title, text in shown.items())
 
@@ -204,8 +204,8 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Records,
         if not changed:
             continue
         originals = [rows[row.id] for row in changed]
-        before = row_counts(originals, predicted_tags(task, originals, [by_id[row.id] for row in changed]))
-        after = row_counts(changed, predicted_tags(task, changed, predict(changed)))
+        before = row_sums(task, originals, [by_id[row.id] for row in changed])
+        after = row_sums(task, changed, predict(changed))
         scores = [float(ratio(one["twice_right"].sum(), one["gold_and_predicted"].sum())) for one in (before, after)]
         errors = [one["gold_and_predicted"] - one["twice_right"] for one in (before, after)]
         lines[name] = (len(changed), *scores, *score_ci(after["twice_right"], after["gold_and_predicted"], seed=seed),

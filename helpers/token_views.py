@@ -8,8 +8,7 @@ import pandas as pd
 
 from helpers.config import Run
 from helpers.data import load_source
-from helpers.tasks.base import Example
-from helpers.tasks.it_ner_tags import LABELS
+from helpers.tasks.base import Example, Task
 from helpers.token_encode import windows_of
 from helpers.token_features import FIRST_LABEL, UNKNOWN, casing, count_words, gazetteer_value, shape
 from helpers.token_metrics import with_and_without
@@ -44,23 +43,23 @@ def window_finding(run: Run, tokenizer, rows: Sequence[Example]) -> str:
             f"longer than {run['max_pieces']} pieces and are read in overlapping windows; no word is cut off.")
 
 
-def feature_table(train: Sequence[Example], example: Example) -> pd.DataFrame:
+def feature_table(task: Task, train: Sequence[Example], example: Example) -> pd.DataFrame:
     """Features of the words of a train row: index word; columns shape, casing, gazetteer (what the *other* rows say)."""
     known, own = count_words(row.target for row in train), count_words([example.target])
     lines = []
     for word in example.target.tokens:
         others = [a - b for a, b in zip(known.get(word.lower(), own[word.lower()]), own[word.lower()])]
-        lines.append((shape(word), casing(word), _in_words(gazetteer_value(others))))
+        lines.append((shape(word), casing(word), _in_words(gazetteer_value(others), task.fields)))
     return pd.DataFrame(lines, columns=["shape", "casing", "gazetteer"],
                         index=pd.Index(example.target.tokens, name="word"))
 
 
-def _in_words(value: int) -> str:
+def _in_words(value: int, labels: Sequence[str]) -> str:
     """A value of the gazetteer feature for readers."""
     if value < FIRST_LABEL:
         return "never seen" if value == UNKNOWN else "never an entity"
     label, share = divmod(value - FIRST_LABEL, len(OFTEN))
-    return f"{OFTEN[share]} {LABELS[label]}"
+    return f"{OFTEN[share]} {labels[label]}"
 
 
 # -- notebook 05 ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import os
 import random
 import shutil
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Callable
 
@@ -217,9 +218,11 @@ def warm_restarts(optimizer, period: int, warmup: int) -> torch.optim.lr_schedul
 
 
 def fit_answer_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
-    """Full fine-tuning with the plain loss on the answers."""
+    """Full fine-tuning with the loss on the answers, weighed by their length where `length_power` is set."""
+    power = variant_settings(run, variant).get("length_power", 0.0)
     tokenizer, model = load_tokenizer(run), load_base(run, dtype=torch.float32)
-    return training_loop(run, variant, model, tokenizer, train, validation, folder, answer_loss, with_prompt=False)
+    return training_loop(run, variant, model, tokenizer, train, validation, folder,
+                         partial(answer_loss, length_power=power), with_prompt=False)
 
 
 def fit_entity_loss(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:

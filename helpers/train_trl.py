@@ -6,15 +6,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
+import torch.nn.functional as F
 from datasets import Dataset
-from transformers import EarlyStoppingCallback, TrainerCallback
+from tqdm import tqdm
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
 from helpers import processes
 from helpers.config import Run
 from helpers.encode import IGNORE, Encoded, attention_inputs, collate
+from helpers.losses import answer_weights, number_answers
 from helpers.models import (
     ALL_LINEAR, ATTENTION, add_lora, count_parameters, device_of, four_bit_problem, load_base, load_tokenizer)
 from helpers.tasks import Example
@@ -61,6 +65,27 @@ class ScoredSFTTrainer(SFTTrainer):
         check_finite(loss.item(), "loss", run, variant, self.state.global_step)
         return loss
 
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """Mean loss of what is learnt, :func:`helpers.losses.answer_loss`; logits are made for these positions alone.
+
+        The library's own loss scores every position where there is no Triton, which on a CPU takes a third of a step.
+        """
+        run, variant, _ = self.study
+        labels = inputs["labels"][:, 1:]
+        learnt = labels != IGNORE
+        positions = learnt.any(0).nonzero()[:, 0]
+        others = {name: tensor for name, tensor in inputs.items() if name != "labels"}
+        outputs = model(**others, use_cache=False, logits_to_keep=positions)
+        losses = F.cross_entropy(outputs.logits[learnt[:, positions]].float(), labels[learnt], reduction="none")
+        power = variant_settings(run, variant).get("length_power", 0.0)
+        weights = answer_weights(number_answers(learnt), power) if power else 1.0
+        # over the tokens of all batches that make one step, as the library counts them
+        tokens = len(losses) if num_items_in_batch is None else num_items_in_batch
+        loss = (losses * weights).sum() / tokens
+        if self.args.average_tokens_across_devices and num_items_in_batch is not None:
+            loss = loss * self.accelerator.num_processes
+        return (loss, outputs) if return_outputs else loss
+
     def evaluation_loop(self, *args: Any, **kwargs: Any):
         # added here rather than in `evaluate`, so that early stopping sees the score as well
         output = super().evaluation_loop(*args, **kwargs)
@@ -84,6 +109,27 @@ class GradientCheck(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if logs and "grad_norm" in logs and not args.fp16:  # in fp16 an inf is a step that the loss scaler skips
             check_finite(float(logs["grad_norm"]), "gradient", self.run, self.variant, state.global_step)
+
+
+class Progress(TrainerCallback):
+    """The progress bar of the other trainers, which a log can follow too, in place of the library's table."""
+
+    def __init__(self, name: str):
+        self.name, self.bar = name, None
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.name,
+                        disable=not state.is_world_process_zero)
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_evaluate(self, args, state, control, metrics, **kwargs):
+        if self.bar is not None and "eval_val_score" in metrics:
+            self.bar.set_postfix(score=f"{metrics['eval_val_score']:.3f}")
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.bar.close()
 
 
 def fit_sft(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
@@ -141,7 +187,7 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
         logging_steps=1, logging_nan_inf_filter=False, report_to=[report_to(run)],
         seed=run.seed, data_seed=run.seed, remove_unused_columns=not independent, dataloader_num_workers=0,
-        dataloader_pin_memory=not on_cpu, optim="adamw_torch")
+        dataloader_pin_memory=not on_cpu, optim="adamw_torch", disable_tqdm=True)
 
 
 def _fit(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path,
@@ -155,12 +201,14 @@ def _fit(run: Run, variant: str, train: list[Example], validation: list[Example]
     model = add_lora(base, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
     rows = _dataset(run, tokenizer, train)
+    datasets.disable_progress_bars()  # four bars of rows that are mapped would hide the one of the training
     trainer = ScoredSFTTrainer(
         model=model, args=sft_config(run, variant, folder), processing_class=tokenizer, train_dataset=rows,
         eval_dataset=_dataset(run, tokenizer, validation),
         data_collator=BlockCollator(tokenizer.pad_token_id) if "blocks" in rows.column_names else None,
-        callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant)],
+        callbacks=[EarlyStoppingCallback(own["patience"]), GradientCheck(run, variant), Progress(variant)],
         study=(run, variant, validation))
+    trainer.remove_callback(PrinterCallback)
     for parameter in trainer.model.parameters():
         if parameter.requires_grad:  # TRL casts the adapter of a 4-bit base to bf16, whatever the configuration says
             parameter.data = parameter.data.float()

@@ -8,7 +8,6 @@ from helpers.config import Run, UserError
 from helpers.display import entity_text, words
 from helpers.environment import read_json
 from helpers.inspection import entity_spans
-from helpers.tasks.base import Example
 
 
 def best_system(run: Run) -> str:
@@ -72,7 +71,8 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
     head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
     if prediction is None:
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
-    marked = entity_text(text, entity_spans(task, Example(0, text, prediction), prediction), task.fields)
+    row = task.example(text)
+    marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
     listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
     rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
                    for name, value in listed.items())

@@ -4,13 +4,14 @@ from __future__ import annotations
 import hashlib
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.config import Run, UserError
+from helpers.config import ROOT, Run, UserError
 from helpers.data import (
     download, fingerprint, is_public, load_source, read_jsonl, read_rows, source_files, write_jsonl,
 )
@@ -163,10 +164,13 @@ def test_the_sample_passes_its_own_validation(tmp_path):
 
 def test_the_sample_has_the_presence_its_card_states(tmp_path):
     examples = load_source(Run("calendar", out=str(tmp_path)))["all"]
-    card = {"attendees": 0.758, "location": 0.665, "duration": 0.812, "recurrence": 0.056, "notes": 0.055}
-    for name, wanted in card.items():
-        share = sum(bool(example.target[name]) for example in examples) / len(examples)
-        assert share == pytest.approx(wanted, abs=0.0006), name
+    card = (ROOT / "data" / "calendar" / "README.md").read_text(encoding="utf-8")
+    assert f"holds {len(examples)} short texts" in card
+    stated = re.findall(r"^\| ([\d.]+ % .*) \|$", card, flags=re.M)
+    (shares,) = [[float(cell.strip(" %")) for cell in row.split("|")] for row in stated]
+    for name, wanted in zip(TASK.fields, shares, strict=True):
+        share = 100 * sum(bool(example.target[name]) for example in examples) / len(examples)
+        assert share == pytest.approx(wanted, abs=0.06), name
 
 
 def test_every_span_of_the_sample_is_a_piece_of_its_text(tmp_path):

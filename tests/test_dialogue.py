@@ -14,6 +14,7 @@ from helpers.data import write_jsonl
 from helpers.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
 from helpers.likelihood import answer_likelihood
 from helpers.losses import answer_loss, next_token_targets
+from helpers.models import load_base, load_tokenizer
 from helpers.tasks.crime_text import QUESTIONS, READ
 from helpers.train import encode_rows, fit, question_order
 from tiny_model import save_tiny_base
@@ -172,7 +173,7 @@ def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeyp
 def run(tmp_path, base):
     settings = {"base_model": str(base), "max_new_tokens": 4, "score_rows": 1, "score_constraint": "free"}
     settings |= {f"{variant}.{name}": value for variant in ("full", "lora") for name, value in (
-        ("epochs", 1), ("batch_size", 2), ("warmup_steps", 1), ("learning_rate", 1e-2))}
+        ("epochs", 1), ("batch_size", 2), ("length_power", 0.0), ("warmup_steps", 1), ("learning_rate", 1e-2))}
     made = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings)
     for part in ("train", "validation"):
         write_jsonl(made.path("splits", f"{part}.jsonl"), map(TASK.example_to_json, [headed(), told()]))
@@ -215,3 +216,14 @@ def test_the_acknowledgement_stands_before_the_first_question():
     assert TASK.conversation(headed())[2]["content"] == READ
     assert json.loads(TASK.conversation(headed())[4]["content"]) == {"Location": ["12 Quay Lane, Port Arden"]}
     assert conversation().count("Assistant: ") == 19
+
+
+@pytest.mark.parametrize("power", [0.0, 0.7])
+def test_both_trainers_weigh_answers_alike(base, tmp_path, power):
+    settings = {"base_model": str(base), "max_length": 9000, "score_rows": 1, "max_new_tokens": 5, "lora.dropout": 0.0,
+                "lora.length_power": power, "lora.batch_size": 2, "lora.accumulation": 1, "lora.epochs": 1}
+    run, rows = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings), [headed(), told()]
+    learnt = collate(encode_rows(run, load_tokenizer(run), rows), load_tokenizer(run).pad_token_id)
+    by_hand = answer_loss(next_token_targets(load_base(run), learnt, with_prompt=False), power).item()
+    result = fit(run, "lora", rows, rows[:1])  # an adapter starts out as no change at all
+    assert result.history[0]["loss"] == pytest.approx(by_hand, rel=1e-4)

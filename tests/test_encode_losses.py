@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from helpers.encode import IGNORE, PROMPT, STRUCTURE, collate, encode_example, json_value_spans, length_batches
-from helpers.losses import Targets, confidence_penalty, entity_loss, field_penalty, format_penalty, structured_loss
+from helpers.losses import (
+    Targets, answer_loss, confidence_penalty, entity_loss, field_penalty, format_penalty, number_answers, structured_loss)
 from tiny_model import save_tiny_base
 
 FIELDS = ("who", "where", "when")
@@ -92,6 +94,21 @@ def test_entity_loss_by_hand():
     weighted = (2 * ce[1] + 2 * ce[2] + 1 * ce[3] + 1 * ce[4]) / 6
     loss = entity_loss(targets(), torch.tensor([2.0, 1.0]), entity_loss_weight=2.0)
     assert loss.item() == pytest.approx(sum(ce) / 5 + 2 * weighted, rel=1e-5)
+
+
+def test_answers_weighed_by_their_length_by_hand():
+    # two answers in the first row, of one and two tokens, and one of two tokens in the second
+    learnt = torch.tensor([[False, True, False, True, True], [True, True, False, False, False]])
+    answers = number_answers(learnt)
+    assert answers.tolist() == [0, 1, 1, 2, 2]
+    ce = [-math.log(p) for p in (0.5, 0.8, 0.4, 0.6, 0.8)]
+    t = replace(targets(), answers=answers)
+    assert answer_loss(t).item() == pytest.approx(sum(ce) / 5, rel=1e-5)
+    by_answer = (ce[0] + (ce[1] + ce[2]) / 2 + (ce[3] + ce[4]) / 2) / 3
+    assert answer_loss(t, length_power=1.0).item() == pytest.approx(by_answer, rel=1e-5)
+    root = 2**-0.5
+    between = (ce[0] + root * sum(ce[1:])) / (1 + 4 * root)
+    assert answer_loss(t, length_power=0.5).item() == pytest.approx(between, rel=1e-5)
 
 
 def test_penalties_by_hand():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tiny_encoder import sentence, sentences
 
 from helpers.augment import augment_train
+from helpers.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
 from helpers.config import ROOT, Run, UserError
 from helpers.data import load_source, read_rows
 from helpers.splits import write_splits
@@ -22,8 +23,7 @@ from helpers.tasks.it_ner_augment import (
     weak_quality, weak_rows)
 from helpers.tasks.it_ner_formats import KINDS, parse_markup, read_conll, tokenise
 from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
-from helpers.tasks.it_ner_tags import LABELS, TAGS, align_fine, coarse_tag, relabel, spans_of, tags_of, to_iob2
-from helpers.tasks.it_ner_tags import TaggedTokens
+from helpers.tasks.it_ner_tags import LABELS, TAGS, coarse_tag, relabel
 
 TASK = get_task("it_ner")
 

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from tiny_encoder import sentence
 from transformers import AutoTokenizer
 
+from helpers.bio import to_iob2
 from helpers.config import UserError
 from helpers.encoder import packaged_encoder
-from helpers.tasks.it_ner_tags import TAGS, to_iob2
+from helpers.tagging import best_paths
+from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_crf import (
-    FORBIDDEN, bio_transitions, crf_loss, decode, log_partition, sequence_score, start_scores, transition_pmi, viterbi)
+    FORBIDDEN, bio_transitions, crf_loss, decode, log_partition, sequence_score, start_scores, transition_pmi)
 from helpers.token_encode import WindowRow, budget_batches, collate_windows, windows_of
 from helpers.token_features import (
     FIRST_LABEL, UNKNOWN, UNLABELLED, UNLABELLED_RARE, casing, count_words, fit_features, gazetteer_value, shape)
@@ -141,7 +143,7 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
     scores, transitions, start = random_scores(words, seed)
     best = max(paths(words), key=lambda path: path_score(path, scores, transitions, start))
     other = random_scores(words, seed + 1)[0]
-    found = viterbi(np.stack([scores, other]), transitions, start)
+    found = best_paths(np.stack([scores, other]), transitions, start)
     assert found[0].tolist() == list(best)
 
 

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from tiny_encoder import sentence, sentences
 
 from helpers import baselines, predict
+from helpers.bio import to_iob2
 from helpers.config import Run
 from helpers.data import write_jsonl
 from helpers.splits import write_splits
 from helpers.tasks import get_task
-from helpers.tasks.it_ner_tags import TAGS, to_iob2
+from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_metrics import (
     AVERAGE, entity_f1, exact_match, field_results, field_table, intervals, report, row_counts, row_scores, score,
     score_table, seen_in, with_and_without)
@@ -59,7 +60,7 @@ def test_rows_without_a_prediction_count_as_missed():
 
 
 def test_no_entity_anywhere_is_no_score():
-    assert math.isnan(report([["O"]], [["O"]])[AVERAGE]["f1"])
+    assert math.isnan(report([["O"]], [["O"]], TASK.fields)[AVERAGE]["f1"])
     with pytest.raises(ValueError, match="no rows"):
         score(TASK, [], [])
 
@@ -71,9 +72,9 @@ TAGGED = st.integers(1, 8).flatmap(lambda n: st.tuples(*[st.lists(st.sampled_fro
 @given(st.lists(TAGGED, min_size=1, max_size=4))
 def test_counts_and_seqeval_agree(pairs):
     gold, found = ([to_iob2(pair[side]) for pair in pairs] for side in (0, 1))
-    overall = report(gold, found)[AVERAGE]
+    overall = report(gold, found, TASK.fields)[AVERAGE]
     examples = [sentence(" ".join(f"w/{tag}" for tag in tags), index) for index, tags in enumerate(gold)]
-    sums = row_counts(examples, found).sum()
+    sums = row_counts(examples, found, TASK.fields).sum()
     if sums["gold_and_predicted"]:
         assert overall["f1"] == pytest.approx(sums["twice_right"] / sums["gold_and_predicted"])
         assert entity_f1(gold, found) == pytest.approx(overall["f1"])

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoder import sentence
 
+from helpers.bio import spans_of, to_iob2
 from helpers.tasks import get_task
-from helpers.tasks.it_ner_tags import TAGS, spans_of, to_iob2
+from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_metrics import row_counts
 from helpers.token_mistakes import (
     BOTH, BOUNDARY, INVENTED, MISSED, RIGHT, TYPE, character_spans, comparison_html, confusion_matrix, entity_outcomes,
@@ -45,13 +46,13 @@ def test_outcomes_count_every_entity_once(pair):
     assert sorted(one for one, _, _ in pairs if one) == sorted(gold)
     assert sorted(other for _, other, _ in pairs if other) == sorted(found)
     example = sentence(" ".join(f"w/{tag}" for tag in to_iob2(pair[0])))
-    right = row_counts([example], [to_iob2(pair[1])])["right"].iloc[0]
+    right = row_counts([example], [to_iob2(pair[1])], TASK.fields)["right"].iloc[0]
     assert sum(outcome == RIGHT for *_, outcome in pairs) == right
 
 
 def test_outcome_and_confusion_tables():
     outcomes = entity_outcomes(TASK, GOLD, FOUND)
-    table = outcome_table(outcomes)
+    table = outcome_table(TASK, outcomes)
     assert table.loc["SOFTWARE"].to_dict() == {RIGHT: 0, BOUNDARY: 1, TYPE: 0, BOTH: 0, MISSED: 1, INVENTED: 0}
     assert table.loc["VERSION", TYPE] == 1 and table.loc["OS", RIGHT] == 1 and table.loc["HARDWARE", INVENTED] == 1
     assert outcomes.query("outcome == 'type'")[["text", "predicted_label"]].values.tolist() == [["2019", "SOFTWARE"]]
@@ -70,7 +71,7 @@ def test_recall_by_what_train_says():
 
 def test_rare_labels_come_first():
     scores = {"fields": {label: {"f1": 0.5, "support": 1} for label in TASK.fields}}
-    table = rare_label_table([*GOLD, sentence("Vim/B-SOFTWARE a/B-ERROR b/B-HARDWARE c/B-HARDWARE d/B-OS")], scores)
+    table = rare_label_table(TASK, [*GOLD, sentence("Vim/B-SOFTWARE a/B-ERROR b/B-HARDWARE c/B-HARDWARE d/B-OS")], scores)
     assert table["entities in train"].tolist() == [1, 1, 2, 2, 3] and table.index[-1] == "SOFTWARE"
 
 
@@ -87,7 +88,7 @@ def test_marked_sentences_are_escaped_and_name_their_labels():
     text = " ".join(example.target.tokens)
     assert [(text[start:end], label) for start, end, label in spans] == [
         (value, label) for label, value in example.target.entities()]
-    html = comparison_html(example, FOUND[0]["prediction"])
+    html = comparison_html(TASK, example, FOUND[0]["prediction"])
     assert "&lt;Vim&gt;" in html and "<Vim>" not in html and "&amp;" in html
     assert html.count("Prediction") == 1 and html.count("VERSION</small>") == 1
 
@@ -118,11 +119,11 @@ def test_slices_have_the_f1_of_their_entities():
 
 
 def test_sentences_read_their_numbers_from_the_tables():
-    text = outcome_finding(outcome_table(entity_outcomes(TASK, GOLD, FOUND)))
+    text = outcome_finding(outcome_table(TASK, entity_outcomes(TASK, GOLD, FOUND)))
     assert "Of **4** wrong entities 1 are missed, 1 invented, 1 have the right label at wrong borders, 1 wrong labels" in text
     assert text.endswith("in *SOFTWARE*.")
     right = [{"id": row.id, "prediction": list(row.target.tags)} for row in GOLD]
-    assert outcome_finding(outcome_table(entity_outcomes(TASK, GOLD, right))) == "Every entity is right."
+    assert outcome_finding(outcome_table(TASK, entity_outcomes(TASK, GOLD, right))) == "Every entity is right."
     text = confusion_finding(confusion_matrix(TASK, GOLD, FOUND))
     assert "**SOFTWARE** is taken for O: 2 tokens, 66.7% of those" in text
     assert "Between two entity labels 1 tokens change, between entity and outside 4." in text

@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 
 import helpers.token_train as train_module
+from helpers.bio import align_fine
 from helpers.config import UserError
 from helpers.distil import build_student, soft_loss, spread_layers, teacher_log_probs
 from helpers.encoder import encoder_path
 from helpers.predict import load_variant, predict_variant
-from helpers.tasks.it_ner_tags import TAGS, align_fine
+from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_crf import transition_pmi
 from helpers.token_encode import collate_windows
 from helpers.token_features import UNKNOWN, WordFeatures, fit_features

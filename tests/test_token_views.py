@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 
+from helpers.tasks import get_task
 from helpers.data import write_jsonl
 from helpers.latency import teachers
 from helpers.splits import write_splits
@@ -38,10 +39,10 @@ def test_the_fullest_short_sentence_is_shown():
 
 def test_a_row_does_not_find_itself_in_the_gazetteer():
     rows = [sentence("Vim/B-SOFTWARE hangs", 0), sentence("emacs/B-SOFTWARE hangs", 1), sentence("vim/B-SOFTWARE", 2)]
-    table = feature_table(rows, rows[0])
+    table = feature_table(get_task("it_ner"), rows, rows[0])
     assert table["gazetteer"].tolist() == ["mostly SOFTWARE", "never an entity"]
     assert table["casing"].tolist() == ["title", "lower"] and table["shape"].tolist() == ["Xxx", "xx"]
-    assert feature_table(rows, rows[1])["gazetteer"].tolist()[0] == "never seen"
+    assert feature_table(get_task("it_ner"), rows, rows[1])["gazetteer"].tolist()[0] == "never seen"
 
 
 def test_repeats_are_counted_against_train_as_it_came(encoder, tmp_path):

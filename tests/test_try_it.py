@@ -49,6 +49,22 @@ def test_values_are_coloured_in_the_text_and_listed(run):
     assert "Nothing valid" in broken and "{&quot;a&quot;: &lt;" in broken
 
 
+def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
+    run = Run("it_ner", profile="smoke", out=str(tmp_path))
+
+    def predict_variant(run, variant, rows, progress):
+        assert rows[0].target.tokens == ("Docker", "fails", "on", "Debian", ",", "Debian", "12", "!")
+        return [{"prediction": ["B-SOFTWARE", "O", "O", "B-OS", "O", "B-OS", "B-VERSION", "O"], "raw": None}]
+
+    monkeypatch.setattr(predict, "predict_variant", predict_variant)
+    text = run.task.reading("Docker fails  on Debian, Debian 12!")
+    page = BeautifulSoup(try_it.found_html(run, text, *try_it.extract(run, text, "full")), "html.parser")
+    assert [mark["title"] for mark in page.select("mark[title]")] == ["SOFTWARE", "OS", "OS", "VERSION"]
+    assert [(row.th.text, row.td.text) for row in page("tr")] == [
+        ("OS", "Debian; Debian"), ("SOFTWARE", "Docker"), ("VERSION", "12")]
+    assert run.task.values(try_it.extract(run, text)[1])["OS"] == ("Debian", "Debian"), "by the rules"
+
+
 def test_nothing_typed_is_refused(run):
     with pytest.raises(UserError, match="type a sentence"):
         try_it.extract(run, " \n ")

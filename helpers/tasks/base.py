@@ -80,7 +80,8 @@ class Configuration:
     name : str
         Unique within its ablation.
     variant : str
-        A variant of the task, one of its votes, or `rules` for the rule baseline; of these only variants are trained.
+        A variant of the task, one of its votes or baselines, or `rules` for the rule baseline; of these only variants
+        are trained.
     settings : dict
         Settings that differ from those of the run.
     against : str
@@ -132,6 +133,8 @@ class Task(ABC):
     Class attributes
     ----------------
     name, title, description : str
+    aim, question : str
+        Subtitle of the task's report, and what its abstract asks.
     fields : tuple of str
         Entity fields in output order; every per-field table has these rows.
     verbatim_fields : frozenset of str
@@ -189,6 +192,8 @@ class Task(ABC):
         How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     public_files : tuple of PublicFile
         Files that `--data public` downloads; empty where there is no public data set.
+    public_hub : str
+        Data set of the hub that `--data public` reads instead where the setting `public_source` says so.
     public_train : str
         :func:`helpers.data.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
     public_licence, public_citation : str
@@ -204,6 +209,8 @@ class Task(ABC):
     name: str
     title: str
     description: str
+    aim: str = "Fine-tuning language models to turn text into structured entities"
+    question: str = "what fine-tuning a language model for this adds over rules and over prompting the same model"
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
@@ -232,6 +239,7 @@ class Task(ABC):
     scoring_note: str = ""
     equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
+    public_hub: str = ""
     public_train: str = ""
     public_licence: str = ""
     public_citation: str = ""
@@ -301,6 +309,10 @@ class Task(ABC):
     def split_public(self, files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
         """Downloaded files (name → content) → JSON rows of `train`, `validation` and `test`."""
         raise NotImplementedError(f"task {self.name!r} has no public data")
+
+    def split_hub(self, parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        """Rows of the parts of :attr:`public_hub` → JSON rows of `train`, `validation` and, if there is one, `test`."""
+        raise NotImplementedError(f"task {self.name!r} has no data set on the hub")
 
     def decodings_of(self, variant: str) -> tuple[str, ...]:
         """Ways of decoding that a variant has."""

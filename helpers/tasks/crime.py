@@ -33,19 +33,20 @@ from helpers.text import normalise
 def training_settings(profile: str) -> dict[str, Any]:
     """Settings of the three variants; the `gpu` values are those of the studies this one follows.
 
-    The small base model of the other profiles learns from larger steps and more rows at a time.
+    The small base model of the other profiles learns from larger steps and more rows at a time. `length_power` 1 gives each
+    answer the same weight: with 0 the tokens of summaries and descriptions hide the question whether there is an age.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
         "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 4, "accumulation": 2 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0,
         "warmup_steps": 3 if smoke else 10, "patience": 2, "restarts": 1, "gold_repeats": 1,
-        "made_rows": 0 if gpu else 2 if smoke else 60,
+        "made_rows": 0 if gpu else 2 if smoke else 60, "length_power": 0.0 if gpu else 1.0,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
     if profile == "cpu":
-        full |= {"epochs": 3, "made_rows": 120}
+        full |= {"epochs": 4, "made_rows": 120}
     variants = {"full": full, "lora": adapter, "qlora": adapter}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
@@ -61,6 +62,7 @@ class Crime(DialogueTask):
     verbatim_fields = frozenset(FIELDS) - {"Victim_AgeRange", "Witness_Name", "Suspect_Description"}
     list_fields = frozenset(FIELDS)
     variants = ("full", "lora", "qlora")
+    votes = {"vote": ("full", "lora", "rules")}
     trainers = {"full": "helpers.train:fit_answer_loss", "lora": "helpers.train_trl:fit_sft",
                 "qlora": "helpers.train_trl:fit_sft_4bit"}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE

@@ -6,7 +6,8 @@ VARIANT_NOTES = {
 A row is a whole chat: the report, then 18 questions with their answers. It goes through the model's own chat template in
 one sequence, and only what the assistant says is learnt, with the token that ends its turn. In this study no question sees
 another one (`dialogue=independent`): each attends to the report and to itself, at the positions it would have if it were
-asked alone. One pass over the chat thus teaches 18 separate questions, and at prediction any of them can be asked first.
+asked alone. Each answer counts the same in the loss, be it an age or a long summary (`length_power=1`; with 0 each token
+does). One pass over the chat thus teaches 18 separate questions, and at prediction any of them can be asked first.
 With `--set dialogue=sequential` a question sees all turns before it, as in an ordinary chat."""),
     "lora": ("adapter on all linear layers", "loss on the answers", "TRL `SFTTrainer` + PEFT", r"""
 LoRA freezes the weights $W$ and learns a low-rank change: $W + \frac{\alpha}{r} B A$ with $A$ of $r$ rows and $B$ of $r$

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from helpers.tasks.base import Example, PublicFile, Task, Values
-from helpers.tasks.it_ner_formats import public_rows, rows_of_file, tokenise
+from helpers.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
+from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
+from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner_settings import training_settings
-from helpers.tasks.it_ner_tags import (
-    COARSE_LABEL, LABELS, UNMAPPED, TaggedTokens, check_syntax, label_of, relabel, spans_of, tags_of, to_iob2)
+from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, UNMAPPED, relabel
 from helpers.text import normalise
 
 if TYPE_CHECKING:
@@ -43,6 +43,9 @@ class ItNer(Task):
     name = "it_ner"
     title = "IT entities"
     description = "Tokens of tickets, forum posts and bug reports get BIO tags of five kinds of entity."
+    aim = "Fine-tuning encoders to find entities in text, and what compression costs"
+    question = ("what fine-tuning a pretrained encoder for this adds over rules and over a dictionary of the labelled "
+                "entities, and what is left of it in a small and fast model")
     fields = LABELS
     verbatim_fields = frozenset(LABELS)
     list_fields = frozenset(LABELS)
@@ -53,11 +56,11 @@ class ItNer(Task):
     predictors = dict.fromkeys(variants, "helpers.token_predict")
     exporters = dict.fromkeys(variants, "helpers.token_export")
     baselines = {"majority": "helpers.token_baselines:predict_majority",
-                 "rules": "helpers.token_baselines:predict_rules",
-                 "dictionary": "helpers.token_baselines:predict_dictionary",
+                 "rules": "helpers.tasks.it_ner_baselines:predict_rules",
+                 "dictionary": "helpers.tasks.it_ner_baselines:predict_dictionary",
                  "untuned": "helpers.token_baselines:predict_untuned", "llm": "helpers.token_baselines:predict_llm"}
     metrics = "helpers.token_metrics"
-    training_modules = ("token_features", "token_encode", "token_model", "token_crf", "token_train", "token_predict",
+    training_modules = ("bio", "token_features", "token_encode", "token_model", "token_crf", "token_train", "token_predict",
                         "token_metrics", "distil")
     tokenizer = "helpers.token_model:load_token_tokenizer"
     adapter_layers = "helpers.token_model:adapter_layers"
@@ -74,6 +77,7 @@ class ItNer(Task):
                    "96d7427f9bcc91a73f21a2476b87c14e280efb3a027c53ece261cbe5bac9e157", 1003586),
         PublicFile("test.txt", f"{_COMMIT}/test.txt",
                    "e09ae70248e772e3794520dcb4a51d5ff8375d088506af40ebed302830ab4c50", 1093520))
+    public_hub = "mrm8488/stackoverflow-ner"
     public_train = "33cc8e06a131c66261bdc27557610cabdec244430284b2d20a9c543345757002"
     public_licence = "MIT"
     public_citation = ("J. Tabassum, M. Maddela, W. Xu, A. Ritter: Code and Named Entity Recognition in StackOverflow, "
@@ -140,6 +144,9 @@ class ItNer(Task):
         """The published split: train, dev as validation, test."""
         return {part: public_rows(files[name])
                 for part, name in (("train", "train.txt"), ("validation", "dev.txt"), ("test", "test.txt"))}
+
+    def split_hub(self, parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+        return hub_rows(parts)
 
     # -- one view on targets and predictions --------------------------------------------------------------------
     def values(self, target: TaggedTokens | None) -> Values:
@@ -283,6 +290,11 @@ class ItNer(Task):
         from helpers.tasks.it_ner_perturb import perturbations
 
         return perturbations()
+
+    def ablations(self, profile: str) -> dict[str, Ablation]:
+        from helpers.tasks.it_ner_ablations import ablations
+
+        return ablations(profile)
 
 
 def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:

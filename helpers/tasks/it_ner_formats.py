@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from helpers.tasks.it_ner_tags import LABELS, relabel, tags_of
+from helpers.bio import label_of, tags_of
+from helpers.config import UserError
+from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, relabel
 
 KINDS = ("ticket", "forum", "bug")
 HEADINGS = frozenset({"Question_ID", "Question_URL", "Answer_to_Question_ID"})
@@ -132,6 +134,26 @@ def public_rows(content: bytes) -> list[dict[str, Any]]:
     sentences = read_conll(content.decode("utf-8").splitlines())
     return [{"tokens": tokens, "ner_tags": list(relabel(tags)), "fine_tags": tags}
             for _, tokens, tags in sentences if tokens[0] not in HEADINGS]
+
+
+def hub_rows(parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the parts of the annotation's data set on the hub, as :func:`public_rows` gives them.
+
+    The data set is not pinned, so labels under other names are an error here: they would all be outside.
+
+    Raises
+    ------
+    UserError
+        If the rows are not tokens with tags, or one of the labels that ours are made of does not occur.
+    """
+    if any(not {"tokens", "ner_tags"} <= row.keys() for rows in parts.values() for row in rows):
+        raise UserError("the hub's rows have no columns tokens and ner_tags: use --set public_source=files")
+    known = {label_of(str(tag)) for rows in parts.values() for row in rows for tag in row["ner_tags"]}
+    if missing := sorted(COARSE_LABEL.keys() - known):
+        raise UserError(f"no row of the hub's data set has the label {missing[0]}, but {', '.join(sorted(known - {''}))}: "
+                        "use --set public_source=files")
+    return {part: [{"tokens": row["tokens"], "ner_tags": list(relabel(row["ner_tags"])), "fine_tags": row["ner_tags"]}
+                   for row in rows] for part, rows in parts.items()}
 
 
 def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:

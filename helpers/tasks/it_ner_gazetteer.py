@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from helpers.bio import Span, spans_of, tags_of
 from helpers.tasks.base import Example
-from helpers.tasks.it_ner_tags import Span, spans_of, tags_of
 
 LONGEST = 6  # tokens of a gazetteer entry
 Key = tuple[str, ...]

@@ -5,8 +5,8 @@ import random
 import re
 from collections.abc import Callable
 
+from helpers.bio import TaggedTokens, spans_of, tags_of
 from helpers.tasks.base import Example
-from helpers.tasks.it_ner_tags import TaggedTokens, spans_of, tags_of
 from helpers.text import normalise
 
 Change = Callable[[Example, random.Random], "Example | None"]

@@ -10,7 +10,8 @@ def training_settings(profile: str) -> dict[str, Any]:
     `batch_pieces` bounds the word pieces of a batch, padding included; `learning_rate` is that of the encoder or its
     adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows. On a CPU dropout is off
     and the word embeddings stay as they are, which makes steps faster. `compressed` names the variants that stage 05
-    exports and quantises.
+    exports and quantises. `public_source` says where `--data public` gets its rows: `files` at a pinned commit, `hub`, or a
+    folder with a copy of the hub's data set.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared: dict[str, Any] = {
@@ -32,6 +33,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     }
     common = {
         "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2", "max_rows": 60 if smoke else 0,
+        "public_source": "files",
         "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5,
         "weak_ratio": 0.3, "unlabelled": "packages", "few_shot": 3, "score_rows": 40 if smoke else 0,
         "predict_pieces": 4096, "latency_runs": 20 if smoke else 200,
