@@ -95,9 +95,16 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
     """
     if variant in run.task.votes:
         return _predict_vote(run, variant, examples, progress)
+    return predict_loaded(run, variant, load_variant(run, variant), examples, constraint, progress)
+
+
+def predict_loaded(run: Run, variant: str, loaded: Any, examples: Sequence[Example], constraint: str = "source",
+                   progress: bool = False) -> list[dict[str, Any]]:
+    """As :func:`predict_variant`, of a variant in the form that :func:`load_variant` gives."""
     if variant in run.task.predictors:
-        return load_module(run.task.predictors[variant]).predict(run, variant, examples, progress)
-    model, tokenizer, conventions = load_variant(run, variant)
+        name = variant if progress else None
+        return load_module(run.task.predictors[variant]).predict_loaded(run, loaded, examples, name)
+    model, tokenizer, conventions = loaded
     texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
     if variant in run.task.taggers:
         return with_ids(examples, tag_texts(run, model, tokenizer, texts, conventions, progress=name))

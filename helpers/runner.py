@@ -29,6 +29,7 @@ from helpers.stages import (
     begin,
     find_stages,
     finish,
+    forget_optional,
     pick_stage,
     require_complete,
     shown,
@@ -87,7 +88,7 @@ def print_reports(runs: Sequence[Run]) -> None:
 
 
 def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
-             given: dict[str, Any] | None = None, end: str | None = None) -> list[str]:
+             given: dict[str, Any] | None = None, deploy: bool = False, end: str | None = None) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them.
 
     Parameters
@@ -101,6 +102,8 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
         Run every stage.
     given : dict, optional
         The settings the user gave; they become the notebooks' parameter `settings`.
+    deploy : bool
+        Run the optional stages too.
     end : str, optional
         Last stage to run, as in `--to`.
 
@@ -116,7 +119,7 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     StageFailed
         If a stage fails; the message names stage, cell, reason and log.
     """
-    stages = find_stages(notebooks)
+    stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
     last = pick_stage(stages, end, "--to") if end else len(stages) - 1
     with task_lock(run) as lock:
@@ -150,6 +153,8 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
                 progress.end(f"{stage.name} unchanged, skipped")
                 continue
             log = run.path("logs", f"{stage.name}.log")
+            if stage.notebook is not None:
+                forget_optional(run, stages)
             token = begin(run, stage, stages[index + 1:], key, fresh=force or from_here)
             started = time.monotonic()
             try:
@@ -183,6 +188,7 @@ class Plan:
     start: str | None
     force: bool
     given: dict[str, Any]
+    deploy: bool = False
     pdf: bool = False
     end: str | None = None
 
@@ -190,7 +196,7 @@ class Plan:
         """Run the tasks one after the other."""
         started = time.monotonic()
         for run in self.runs:
-            run_task(run, start=self.start, force=self.force, given=self.given, end=self.end)
+            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
         if self.pdf and not self.end:
             print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)
@@ -274,6 +280,8 @@ def choose(
     end: Annotated[str | None, typer.Option(
         "--to", metavar="NN", help="Stop after this stage; the report is then not written.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
+    deploy: Annotated[bool, typer.Option(
+        "--deploy", help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.")] = False,
     setting: Annotated[list[str] | None, typer.Option(
         "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
     )] = None,
@@ -292,16 +300,17 @@ def choose(
     tasks = existing_tasks() if task == "all" else [task]
     given = read_settings(setting or [])
     source, folder = data_source(data, tasks), output_folder(out, profile)
+    stages = find_stages(optional=deploy)
     for stage, option in ((start, "--from"), (end, "--to")):
         if stage:
-            pick_stage(find_stages(), stage, option)
-    if start and end and pick_stage(find_stages(), start) > pick_stage(find_stages(), end):
+            pick_stage(stages, stage, option)
+    if start and end and pick_stage(stages, start) > pick_stage(stages, end):
         raise UserError(f"--from {start} comes after --to {end}")
     try:
         runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    return Plan(runs, start, force, given, pdf, end)
+    return Plan(runs, start, force, given, deploy, pdf, end)
 
 
 def _stop(signum: int, frame: Any) -> None:

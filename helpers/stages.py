@@ -22,6 +22,7 @@ from helpers.environment import LOCK_FILE, data_fingerprint, digest, notebook_so
 
 NOTEBOOKS = ROOT / "notebooks"
 REPORT = "report"
+OPTIONAL = ("07_deploy",)  # notebooks that run only where they are asked for
 LOCK_SECONDS = 10.0
 SWITCHES = ("LLM_BASE_URL", "LLM_MODEL")  # environment variables that change results where the code reads them
 
@@ -57,8 +58,14 @@ class Stage:
         return run.path("notebooks", self.notebook.name)
 
 
-def find_stages(notebooks: Path | None = None) -> list[Stage]:
+def find_stages(notebooks: Path | None = None, optional: bool = False) -> list[Stage]:
     """The numbered notebooks of a folder (`notebooks/` by default) in order, then the report.
+
+    Parameters
+    ----------
+    notebooks : Path, optional
+    optional : bool
+        Whether those of :data:`OPTIONAL` are among them.
 
     Raises
     ------
@@ -69,7 +76,16 @@ def find_stages(notebooks: Path | None = None) -> list[Stage]:
     paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise UserError(f"no numbered notebook (01_….ipynb) in {notebooks}")
-    return [Stage(path.stem, path) for path in paths] + [Stage(REPORT, None)]
+    return [Stage(path.stem, path) for path in paths if optional or path.stem not in OPTIONAL] + [Stage(REPORT, None)]
+
+
+def forget_optional(run: Run, stages: list[Stage]) -> None:
+    """Remove what optional stages that are not among these left: it speaks of models that are there no longer."""
+    for name in OPTIONAL:
+        if name not in [stage.name for stage in stages]:
+            left = Stage(name, NOTEBOOKS / f"{name}.ipynb")
+            for path in (left.stamp(run), left.started(run), left.output(run)):
+                path.unlink(missing_ok=True)
 
 
 def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:

@@ -124,6 +124,13 @@ def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -
     return path
 
 
+def _span_rules(kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the first tag and of each pair of tags: none begins with, or goes from outside to, an inside tag."""
+    start, transitions = np.zeros(3, kind), np.zeros((3, 3), kind)
+    start[INSIDE] = transitions[OUTSIDE, INSIDE] = -np.inf
+    return start, transitions
+
+
 def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
     """Most probable tag sequence without an inside tag after an outside one, and its log-probability.
 
@@ -134,10 +141,25 @@ def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
     if not len(log_probs):
         return [], 0.0
     scores = log_probs.detach().cpu().numpy()
-    start, transitions = np.zeros(3, scores.dtype), np.zeros((3, 3), scores.dtype)
-    start[INSIDE] = transitions[OUTSIDE, INSIDE] = -np.inf
+    start, transitions = _span_rules(scores.dtype)
     path = best_paths(scores[None], transitions, start)[0]
     return path.tolist(), float(scores[np.arange(len(path)), path].cumsum()[-1])
+
+
+def viterbi_of_fields(log_probs: torch.Tensor) -> list[tuple[list[int], float]]:
+    """:func:`viterbi` of every field at once, as texts of one length.
+
+    Parameters
+    ----------
+    log_probs : FloatTensor (units, fields, 3)
+    """
+    scores = log_probs.float().numpy().transpose(1, 0, 2)
+    if not scores.shape[1]:
+        return [([], 0.0)] * len(scores)
+    start, transitions = _span_rules(scores.dtype)
+    paths = best_paths(scores, transitions, start)
+    totals = np.take_along_axis(scores, paths[:, :, None], axis=2)[:, :, 0].cumsum(1)[:, -1]
+    return list(zip(paths.tolist(), totals.tolist()))
 
 
 def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: torch.Tensor) -> list[tuple[Span, float]]:

@@ -52,6 +52,13 @@ class Layout:
         """Index in our tags of what each output stands for."""
         return [TAGS.index(coarse_tag(tag)) if self.fine else index for index, tag in enumerate(self.outputs)]
 
+    @property
+    def membership(self) -> torch.Tensor:
+        """1 where an output (line) stands for one of our tags (column)."""
+        table = torch.zeros(len(self.outputs), len(TAGS))
+        table[range(len(self.outputs)), self.tag_of_output] = 1
+        return table
+
 
 class TokenTagger(nn.Module):
     """An encoder that classifies word pieces.
@@ -79,9 +86,7 @@ class TokenTagger(nn.Module):
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
         self.transitions = nn.Parameter(torch.zeros(len(TAGS), len(TAGS))) if layout.crf else None
-        membership = torch.zeros(len(layout.outputs), len(TAGS))
-        membership[range(len(layout.outputs)), layout.tag_of_output] = 1
-        self.register_buffer("membership", membership, persistent=False)
+        self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
     def device(self) -> torch.device:
@@ -242,16 +247,24 @@ def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
                                "transitions": np.round(tagger.transitions, 6).tolist(), "multiple": tagger.multiple})
 
 
-def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa") -> TrainedTagger:
-    """Inverse of :func:`save_tagger`; an adapter is merged into the encoder, so that it costs nothing."""
+def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float]:
+    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions and multiple."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    given = card["layout"]
-    layout = Layout(tuple(given["outputs"]), given["features"], given["crf"])
+    given, features = card["layout"], card["features"]
+    return (Layout(tuple(given["outputs"]), given["features"], given["crf"]),
+            WordFeatures(tuple(features["names"]), features["shapes"], features["gazetteer"]),
+            np.array(card["transitions"]), card["multiple"])
+
+
+def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
+    """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
+    layout, features, transitions, multiple = read_card(folder)
     if (folder / "adapter_config.json").exists():
         from peft import PeftModel
 
         base = load_encoder(run, encoder_path(run), layout.outputs, attention=attention)
-        base = PeftModel.from_pretrained(base, folder).merge_and_unload()
+        base = PeftModel.from_pretrained(base, folder)
+        base = base.merge_and_unload() if merge else base
     else:
         base = load_encoder(run, str(folder), layout.outputs, attention=attention)
     model = TokenTagger(base, layout)
@@ -259,7 +272,5 @@ def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa") -> Trai
         missing = model.load_state_dict(load_file(folder / EXTRAS), strict=False).unexpected_keys
         if missing:
             raise ValueError(f"{folder / EXTRAS} holds weights the tagger has no place for: {missing}")
-    features = WordFeatures(tuple(card["features"]["names"]), card["features"]["shapes"], card["features"]["gazetteer"])
     model = model.to(device_of(run.profile).device).eval()
-    return TrainedTagger(model, load_token_tokenizer(run, str(folder)), features, np.array(card["transitions"]),
-                         card["multiple"])
+    return TrainedTagger(model, load_token_tokenizer(run, str(folder)), features, transitions, multiple)

@@ -156,4 +156,10 @@ def load(run: Run, variant: str) -> TrainedTagger:
 
 def predict(run: Run, variant: str, examples: Sequence[Example], progress: bool = True) -> list[dict[str, Any]]:
     """Prediction records of a trained variant."""
-    return predict_with(run, load(run, variant), examples, variant if progress else None)
+    return predict_loaded(run, load(run, variant), examples, variant if progress else None)
+
+
+def predict_loaded(run: Run, loaded: TrainedTagger, examples: Sequence[Example],
+                   progress: str | None = None) -> list[dict[str, Any]]:
+    """Prediction records of what :func:`load` gives."""
+    return predict_with(run, loaded, examples, progress)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -21,11 +22,19 @@ from helpers.encode import length_batches
 from helpers.encoder import encoder_path
 from helpers.environment import write_json
 from helpers.models import device_of, explain_load_error
-from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi, widen
+from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi_of_fields, widen
 from helpers.tasks import Example
 from helpers.train import (
-    FitResult, LoopState, check_finite, count_parameters, decay_groups, exact_scores, resume_loop, save_loop,
-    variant_settings)
+    FitResult,
+    LoopState,
+    check_finite,
+    count_parameters,
+    decay_groups,
+    exact_scores,
+    resume_loop,
+    save_loop,
+    variant_settings,
+)
 
 
 HINTS = "hints.safetensors"
@@ -61,12 +70,18 @@ def build_tagger(run: Run, hints: bool = False):
 
 def field_logits(model, batch: dict[str, torch.Tensor], fields: int) -> torch.Tensor:
     """Tag logits (rows, pieces, fields, 3)."""
+    own = getattr(model, "tag_logits", None)  # a graph adds the embeddings of its hints itself
+    logits = (own or partial(tag_logits, model))(batch).float()
+    return logits.view(*logits.shape[:2], fields, 3)
+
+
+def tag_logits(model, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Logits (rows, pieces, labels) of `input_ids`, `attention_mask` and, where the model takes them, `hints`."""
     given = {"input_ids": batch["input_ids"]}
     if "hints" in batch:
-        which = batch["hints"] + 3 * torch.arange(fields, device=batch["hints"].device)
+        which = batch["hints"] + 3 * torch.arange(batch["hints"].shape[-1], device=batch["hints"].device)
         given = {"inputs_embeds": model.get_input_embeddings()(batch["input_ids"]) + model.hints(which).sum(-2)}
-    logits = model(**given, attention_mask=batch["attention_mask"]).logits.float()
-    return logits.view(*logits.shape[:2], fields, 3)
+    return model(**given, attention_mask=batch["attention_mask"]).logits
 
 
 def tagging_loss(model, batch: dict[str, torch.Tensor], fields: int, smoothing: float = 0.0) -> torch.Tensor:
@@ -86,8 +101,7 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
     """
     model.eval()
     task = run.task
-    hinted = hasattr(model, "hints")
-    items = [tag_text(tokenizer, text, hints=proposed(task, text) if hinted else None) for text in texts]
+    items = read_texts(task, model, tokenizer, texts)
     order = sorted(range(len(texts)), key=lambda index: len(items[index]))
     records: list[dict[str, Any]] = [{} for _ in texts]
     bar = tqdm(total=len(texts), desc=progress, disable=progress is None, leave=False)
@@ -101,6 +115,12 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
         bar.update(len(rows))
     bar.close()
     return records
+
+
+def read_texts(task, model, tokenizer, texts: Sequence[str]) -> list[Tagged]:
+    """Texts as the model takes them: with the rules' proposals where it was trained to see them."""
+    hinted = hasattr(model, "hints")
+    return [tag_text(tokenizer, text, hints=proposed(task, text) if hinted else None) for text in texts]
 
 
 def proposed(task, text: str) -> list[list[tuple[int, int]] | None]:
@@ -119,8 +139,7 @@ def withheld(batch: dict[str, torch.Tensor], rng: random.Random) -> dict[str, to
 
 def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge: Any) -> dict[str, Any]:
     spans, confidence = {}, {}
-    for index, name in enumerate(task.fields):
-        tags, total = viterbi(log_probs[:, index])
+    for index, (name, (tags, total)) in enumerate(zip(task.fields, viterbi_of_fields(log_probs))):
         found = spans_of_tags(tags, item.units, log_probs[:, index])
         if name not in task.list_fields:
             found = sorted(found, key=lambda pair: -pair[1])[:1]
@@ -211,7 +230,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         state.bad = 0 if better or state.epoch <= first_gold else state.bad + 1
         if better:
             state.best_score, state.best_step = quality, state.step
-            _save(model, folder / "best")
+            save_weights(model, folder / "best")
             tokenizer.save_pretrained(folder / "best")
             write_json(folder / "best" / "conventions.json", task.conventions_to_json(knowledge))
         bar.set_postfix(exact_match=f"{score['val_exact_match']:.3f}")
@@ -223,7 +242,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     return FitResult(variant, state.history, count_parameters(model), best, state.best_step)
 
 
-def _save(model, folder: Path) -> None:
+def save_weights(model, folder: Path) -> None:
     """Encoder and head as `from_pretrained` reads them; the embeddings of the hints in a file beside them."""
     weights = model.state_dict()
     hints = weights.pop("hints.weight", None)
@@ -238,7 +257,7 @@ def load_tagger(run: Run, folder: Path):
 
     chosen = device_of(run.profile)
     model = AutoModelForTokenClassification.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
-    if (folder / HINTS).exists():
+    if (folder / HINTS).exists():  # beside the model, as from_pretrained has no place for them
         add_hints(model, len(run.task.fields), load_file(folder / HINTS)["weight"])
     knowledge = run.task.conventions_from_json(json.loads((folder / "conventions.json").read_text(encoding="utf-8")))
     return model.to(chosen.device, chosen.dtype).eval(), AutoTokenizer.from_pretrained(folder), knowledge

@@ -43,11 +43,10 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     """
     from helpers.predict import predict_rules, predict_variant
 
-    text = run.task.typed(text)
-    if not text:
+    row = run.task.example(text)
+    if not row.text:
         raise UserError("the text is empty: type a sentence between the quotes")
     system = system or best_system(run)
-    row = run.task.unlabelled(text)
     records = predict_rules(run, [row]) if system == "rules" else predict_variant(run, system, [row], progress=False)
     return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
 
@@ -62,7 +61,7 @@ def try_it(run: Run, text: str | None = None, system: str | None = None) -> None
     """
     from IPython.display import HTML, display
 
-    text = run.task.typed(text) if text else run.load("validation")[0].text
+    text = run.task.reading(text) if text else run.load("validation")[0].text
     display(HTML(found_html(run, text, *extract(run, text, system))))
 
 
@@ -72,7 +71,7 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
     head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
     if prediction is None:
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
-    row = task.unlabelled(text)
+    row = task.example(text)
     marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
     listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
     rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'

@@ -12,9 +12,10 @@ import pytest
 from conftest import ROOT, SmokeRun, run_study
 
 from helpers.config import UserError
+from helpers.stages import find_stages
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-STUDY = [path for path in NOTEBOOKS if path.stem < "07"]
+STAGES = [stage.notebook for stage in find_stages() if stage.notebook]
 MINUTES = 2
 
 
@@ -32,7 +33,7 @@ def test_smoke_profile_runs_every_notebook_within_its_time(smoke_run: SmokeRun):
     assert smoke_run.status == 0, smoke_run.output
     assert smoke_run.seconds < MINUTES * 60, smoke_run.output
     executed = {path.name for path in (smoke_run.artifacts / "notebooks").glob("*.ipynb")}
-    assert executed == {path.name for path in NOTEBOOKS}
+    assert executed == {path.name for path in STAGES}
 
 
 @pytest.mark.whole_run
@@ -50,7 +51,7 @@ def test_smoke_run_leaves_predictions_for_every_scored_row_metrics_and_report(sm
         assert sorted(row["id"] for row in rows) == ids, path.name
         assert all({"id", "prediction", "raw", "confidence"} <= set(row) for row in rows), path.name
     manifest = json.loads((smoke_run.artifacts / "manifest.json").read_text(encoding="utf-8"))
-    assert set(manifest["stages"]) == {path.stem for path in NOTEBOOKS} | {"report"}
+    assert set(manifest["stages"]) == {path.stem for path in STAGES} | {"report"}
     for page in ("index.html", "calendar.html"):
         assert (smoke_run.out / "report" / page).stat().st_size > 1000
 
@@ -63,7 +64,7 @@ def test_second_smoke_run_skips_every_stage_and_changes_nothing(smoke_run: Smoke
 
     before = state()
     status, _, output = run_study("calendar", "--profile", "smoke", "--out", smoke_run.out)
-    assert status == 0 and output.count("unchanged, skipped") == len(NOTEBOOKS) + 1
+    assert status == 0 and output.count("unchanged, skipped") == len(STAGES) + 1
     assert state() == before
 
 
@@ -123,7 +124,7 @@ def test_notebook_has_readable_cells(path: Path):
     assert not definitions  # classes live in helpers/
 
 
-@pytest.mark.parametrize("path", STUDY, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_starts_with_badges_and_the_one_bootstrap_cell(path: Path):
     address = re.search(r'Repository = "https://github.com/([^"]+)"', (ROOT / "pyproject.toml").read_text("utf-8"))[1]
     title = "".join(cells(path, "markdown")[0]["source"])
@@ -132,12 +133,12 @@ def test_notebook_starts_with_badges_and_the_one_bootstrap_cell(path: Path):
         f"https://kaggle.com/kernels/welcome?src=https://github.com/{address}/blob/main/notebooks/{path.name}"]
     tagged = ["".join(cell["source"]) for cell in cells(path, "code")
               if "bootstrap" in cell["metadata"].get("tags", [])]
-    first = ["".join(cell["source"]) for cell in cells(STUDY[0], "code")][1]
+    first = ["".join(cell["source"]) for cell in cells(NOTEBOOKS[0], "code")][1]
     assert tagged == [first.replace('ready("01"', f'ready("{path.stem[:2]}"')], "one cell, alike in all notebooks"
     assert f'"https://github.com/{address}"' in first
 
 
-@pytest.mark.parametrize("path", STUDY[2:], ids=lambda path: path.stem)  # the first two read the data themselves
+@pytest.mark.parametrize("path", NOTEBOOKS[2:], ids=lambda path: path.stem)  # the first two read the data themselves
 def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -150,7 +151,7 @@ def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Pa
 
 
 def test_three_notebooks_let_the_reader_try():
-    trying = [path.stem[:2] for path in STUDY if any("try_it(run, text, " in "".join(cell["source"])
+    trying = [path.stem[:2] for path in NOTEBOOKS if any("try_it(run, text, " in "".join(cell["source"])
                                                      for cell in cells(path, "code"))]
     assert trying == ["03", "04", "06"]
 

@@ -14,7 +14,8 @@ from helpers.config import Run, UserError
 from helpers.encoder import PACKAGED, packaged_encoder
 from helpers.predict import predict_variant
 from helpers.tagging import (
-    BEGIN, IGNORE, INSIDE, OUTSIDE, collate_tagged, spans_of_tags, tag_text, tags_of_spans, viterbi, widen)
+    BEGIN, IGNORE, INSIDE, OUTSIDE, collate_tagged, spans_of_tags, tag_text, tags_of_spans, viterbi, viterbi_of_fields,
+    widen)
 from helpers.tasks import get_task
 from helpers.text import word_units
 from helpers.train import fit
@@ -51,6 +52,12 @@ def test_viterbi_equals_trying_every_sequence(scores):
     best = max(sum(log_probs[i, t].item() for i, t in enumerate(tags))
                for tags in itertools.product(range(3), repeat=len(scores)) if allowed(tags))
     assert allowed(path) and total == pytest.approx(best, abs=1e-4)
+
+
+@given(st.integers(0, 6), st.integers(1, 4), st.integers(0, 10**6))
+def test_all_fields_at_once_give_what_each_gives_alone(units, fields, seed):
+    scores = torch.randn(units, fields, 3, generator=torch.Generator().manual_seed(seed)).log_softmax(-1)
+    assert viterbi_of_fields(scores) == [viterbi(scores[:, field]) for field in range(fields)]
 
 
 @pytest.mark.parametrize("piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."),

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import pandas as pd
 
-from helpers.text import normalise
+from helpers.text import normalise, places
 
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
@@ -168,7 +169,11 @@ class Task(ABC):
         Variants that mark pieces of the text and write nothing: they have the default way only.
     predictors : dict
         Variant → module that predicts with it, for variants that need more than the shared ways: its functions are
-        `load(run, variant)` and `predict(run, variant, examples, progress)` (called by :mod:`helpers.predict`).
+        `load(run, variant)`, `predict(run, variant, examples, progress)` and `predict_loaded(run, loaded, examples,
+        progress)` (called by :mod:`helpers.predict`).
+    exporters : dict
+        Variant → module that writes and reads its other forms, with the functions of :mod:`helpers.token_export`, for
+        variants that :mod:`helpers.export` does not know how to write itself.
     baselines : dict
         Name → function of (run, examples) that predicts them, as `module:function`; where a task names none, those of
         :mod:`helpers.baselines` are its baselines.
@@ -193,6 +198,12 @@ class Task(ABC):
         :func:`helpers.data.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
     public_licence, public_citation : str
         Shown whenever the public data is used.
+    text_key : str
+        Key of the text in a row of the input files.
+    longest_text : int
+        Characters of the longest text that the service takes.
+    examples : tuple of str
+        Texts to try the task with.
     """
 
     name: str
@@ -216,6 +227,7 @@ class Task(ABC):
     decodings: tuple[str, ...] = ("free", "schema", "source")
     taggers: frozenset[str] = frozenset()
     predictors: dict[str, str] = {}
+    exporters: dict[str, str] = {}
     baselines: dict[str, str] = {}
     metrics: str = "helpers.metrics"
     training_modules: tuple[str, ...] = ()
@@ -231,6 +243,9 @@ class Task(ABC):
     public_train: str = ""
     public_licence: str = ""
     public_citation: str = ""
+    text_key: str = "text"
+    longest_text: int = 2000
+    examples: tuple[str, ...] = ()
 
     @property
     def headline_words(self) -> str:
@@ -316,14 +331,6 @@ class Task(ABC):
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
         return prediction
 
-    def typed(self, text: str) -> str:
-        """A text that a person typed, in the form in which the task's rows come; lines are kept."""
-        return "\n".join(filter(None, map(normalise, text.splitlines())))
-
-    def unlabelled(self, text: str) -> Example:
-        """A row of a text without labels, as :meth:`typed` gives it."""
-        return Example(0, text, None)
-
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Whether two values of a field mean the same ("2pm" and "14:00")."""
         return left == right
@@ -391,6 +398,69 @@ class Task(ABC):
     def conventions_from_json(self, content: Any) -> Any:
         """Inverse of :meth:`conventions_to_json`."""
         return content
+
+    # -- texts of users -----------------------------------------------------------------------------------------
+    def reading(self, text: str) -> str:
+        """A user's text as :meth:`parse_row` would read it."""
+        return normalise(text)
+
+    def example(self, text: str, index: int = 0) -> Example:
+        """A text without labels, ready to be predicted."""
+        return Example(index, self.reading(text), None)
+
+    def text_of_row(self, row: dict[str, Any]) -> str:
+        """The text of a row of a file that is to be labelled: under `text`, or as the input files have it.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for key in ("text", self.text_key):
+            if isinstance(row.get(key), str):
+                return row[key]
+        raise ValueError(f"no text: expected a string under 'text'{f' or {self.text_key!r}' * (self.text_key != 'text')}")
+
+    def bad_text(self, text: str) -> str | None:
+        """Why a user's text cannot be labelled, or None where it can."""
+        if len(text) > self.longest_text:
+            return f"text has {len(text)} characters, more than the {self.longest_text} allowed"
+        kinds = {char: unicodedata.category(char) for char in set(text) - set("\t\n\r")}
+        if any(kind == "Cs" for kind in kinds.values()):
+            return "text holds half of a surrogate pair: it is no valid Unicode"
+        control = sorted(char for char, kind in kinds.items() if kind == "Cc")
+        if control:
+            return f"text holds the control character U+{ord(control[0]):04X}"
+        return None if self.reading(text) else "text is empty"
+
+    def offsets(self, text: str, prediction: Any) -> dict[str, list[tuple[int, int]]]:
+        """Field → (start, end) of its values in the text as read: one a value that stands there, in their order.
+
+        A value that is written twice goes to the first place that no value before it has.
+        """
+        found: dict[str, list[tuple[int, int]]] = {}
+        for name, values in self.values(prediction).items():
+            found[name] = []
+            for value in values:
+                options = places(value, text) or places(value, text, ignore_case=True)
+                free = [span for span in options if span not in found[name]]
+                found[name] += (free or options)[:1]
+        return found
+
+    def fields_of(self, prediction: Any) -> dict[str, Any]:
+        """Field → value of a prediction, as :meth:`field_schema` describes it."""
+        return {name: prediction[name] for name in self.fields}
+
+    def field_schema(self) -> dict[str, Any]:
+        """JSON Schema of the fields of an answer."""
+        text, absent = {"type": "string"}, {"type": "null"}
+        kinds = {name: {"type": "array", "items": text} if name in self.list_fields else text for name in self.fields}
+        return {"type": "object", "required": list(self.fields), "additionalProperties": False,
+                "properties": {name: {"anyOf": [kind, absent]} for name, kind in kinds.items()}}
+
+    def downloads(self, prediction: Any, text: str) -> dict[str, tuple[str, bytes, list[str]]]:
+        """Files beside JSON that an answer can become: name → (media type, content, what the reader should check)."""
+        return {}
 
     # -- baselines ----------------------------------------------------------------------------------------------
     @abstractmethod

@@ -162,6 +162,13 @@ class Calendar(Task):
     public_train = "98d1da6fe7e054f94c9574aec0f51a1b56943d65dd5fb0e2eb248c8815e59edf"
     public_licence = "Apache-2.0"
     public_citation = "P. Koujalagi, SmolLM2-360M-Instruct-Text-2-JSON, github.com/pramodkoujalagi"
+    text_key = "event_text"
+    longest_text = 600
+    examples = (
+        "Design review with Amara and Tobias on 12 March 2027 at 2:30pm in the Birch Room for 45 minutes",
+        "Dentist 04/11/2026 8am, bring the insurance card",
+        "Weekly choir practice every Tuesday 19:00 at St Anne's Hall",
+    )
     published = [
         {"system": "SmolLM-360M, full fine-tuning, entity-weighted loss", "exact_match": 0.832, "json_validity": 0.916},
         {"system": "SmolLM-360M, LoRA r=16", "exact_match": 0.767, "json_validity": 1.0, "field_accuracy": 0.971},
@@ -245,6 +252,10 @@ class Calendar(Task):
         found = align(example)
         return {name: None if example.target[name] and not found[name] else found[name] for name in self.fields}
 
+    def offsets(self, text: str, prediction: Target) -> dict[str, list[tuple[int, int]]]:
+        """Dates, times and durations are found in any writing."""
+        return align(Example(0, text, prediction))
+
     def learn_conventions(self, train: list[Example]) -> Conventions:
         return learn_conventions(train)
 
@@ -267,6 +278,11 @@ class Calendar(Task):
         from helpers.tasks.calendar_rules import extract
 
         return self.canonical(extract(text))
+
+    def downloads(self, prediction: Target, text: str) -> dict[str, tuple[str, bytes, list[str]]]:
+        from helpers.tasks.calendar_file import calendar_file
+
+        return {"event.ics": calendar_file(prediction, text)}
 
     def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         from helpers.tasks.calendar_augment import augmenters

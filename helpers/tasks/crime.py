@@ -19,6 +19,7 @@ from helpers.tasks.crime_text import (
     answer_text,
     is_headed,
     means_nothing,
+    normalise_report,
     parse_conversation,
     question_text,
     raw_answers,
@@ -76,6 +77,13 @@ class Crime(DialogueTask):
     public_train = "354d4e3b90ff56d7e1511aa7f8ad0bd041aefd5aa166827857302db834f28543"
     public_licence = "none stated: for your own use, not to be passed on"
     public_citation = "C. Daher, NER-Finetuning, github.com/CharbelDaher34"
+    text_key = "conversation"
+    longest_text = 5000
+    examples = (
+        "On 14 May 2026 at about 22:40 Officer Marta Quill (badge 4471) was called to 18 Harrow Lane, Easton. The victim, "
+        "Jonas Feld, 34, said that two men had forced the back door and taken a laptop and 300 pounds in cash. A "
+        "neighbour, Ines Prado, saw a dark blue van leave towards Mill Road.",
+    )
     published = [
         {"system": "Llama-3-8B, QLoRA, 1 epoch (free generation garbled)", "token_accuracy": 0.941, "loss_before": 1.255,
          "loss": 0.189},
@@ -145,6 +153,15 @@ class Crime(DialogueTask):
                       for file in self.public_files)
         random.Random(42).shuffle(rows)
         return {"train": rows[25:], "validation": rows[:25], "test": test}
+
+    def reading(self, text: str) -> str:
+        return normalise_report(text)
+
+    def text_of_row(self, row: dict[str, Any]) -> str:
+        """A report under `text`, or that of a conversation."""
+        if isinstance(row.get("conversation"), str) and not isinstance(row.get("text"), str):
+            return parse_conversation(row["conversation"]).report
+        return super().text_of_row(row)
 
     # -- dialogue -----------------------------------------------------------------------------------------------
     def questions(self) -> tuple[str, ...]:

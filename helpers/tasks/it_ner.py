@@ -54,6 +54,7 @@ class ItNer(Task):
     trainers = {"full": "helpers.token_train:fit_token_tagger", "lora": "helpers.token_train:fit_token_tagger",
                 "enhanced": "helpers.token_train:fit_token_tagger", "distilled": "helpers.distil:fit_distilled"}
     predictors = dict.fromkeys(variants, "helpers.token_predict")
+    exporters = dict.fromkeys(variants, "helpers.token_export")
     baselines = {"majority": "helpers.token_baselines:predict_majority",
                  "rules": "helpers.tasks.it_ner_baselines:predict_rules",
                  "dictionary": "helpers.tasks.it_ner_baselines:predict_dictionary",
@@ -81,6 +82,13 @@ class ItNer(Task):
     public_licence = "MIT"
     public_citation = ("J. Tabassum, M. Maddela, W. Xu, A. Ritter: Code and Named Entity Recognition in StackOverflow, "
                        "ACL 2020")
+    text_key = "tokens"
+    longest_text = 4000
+    examples = (
+        "After the update to Ubuntu 24.04 my ThinkPad docking station is not recognised, dmesg says USB error -71.",
+        "pip install numpy 2.1 fails on Windows 11 with ModuleNotFoundError, Python 3.12 worked fine.",
+        "The HP LaserJet on the second floor prints blank pages since Tuesday.",
+    )
     published = [{"system": "bert-base-cased, full fine-tuning", "f1": 0.740},
                  {"system": "bert-base-cased, LoRA", "f1": 0.723},
                  {"system": "distilbert-base-cased", "f1": 0.717}]
@@ -159,10 +167,6 @@ class ItNer(Task):
             raise ValueError(f"row {example.id} has {len(tokens)} tokens but {len(prediction)} predicted tags")
         return TaggedTokens(tokens, to_iob2(prediction))
 
-    def unlabelled(self, text: str) -> Example:
-        tokens = [text[start:end] for start, end in tokenise(text)]
-        return Example(0, " ".join(tokens), TaggedTokens(tuple(tokens), ("O",) * len(tokens)))
-
     def shown(self, example: Example) -> str:
         """The tokens with their tags, and the finer ones where there are such."""
         columns = [example.target.tokens, example.target.tags, example.extra.get("fine_tags") or ()]
@@ -183,6 +187,31 @@ class ItNer(Task):
         for start, end, label in spans_of(example.target.tags):
             found[label].append((starts[start], starts[end] - 1))
         return found
+
+    # -- texts of users -----------------------------------------------------------------------------------------
+    def reading(self, text: str) -> str:
+        """The tokens of a text with spaces between them."""
+        plain = normalise(text)
+        return " ".join(plain[start:end] for start, end in tokenise(plain))
+
+    def example(self, text: str, index: int = 0) -> Example:
+        tokens = tuple(self.reading(text).split())
+        return Example(index, " ".join(tokens), TaggedTokens(tokens, ("O",) * len(tokens)))
+
+    def text_of_row(self, row: dict[str, Any]) -> str:
+        """A text under `text`, or the tokens of a row of the input files."""
+        if isinstance(row.get("text"), str):
+            return row["text"]
+        if "tokens" in row:
+            return " ".join(_strings(row, "tokens"))
+        raise ValueError("no text: expected a string under 'text' or a list of strings under 'tokens'")
+
+    def offsets(self, text: str, prediction: TaggedTokens) -> dict[str, list[tuple[int, int]]]:
+        """Tags know where their entities stand."""
+        return {label: found or [] for label, found in self.spans(Example(0, text, prediction)).items()}
+
+    def fields_of(self, prediction: TaggedTokens) -> dict[str, list[str]]:
+        return {label: list(found) for label, found in self.values(prediction).items()}
 
     # -- generation: only for a prompted language model ------------------------------------------------------------
     def prompt(self, text: str) -> str:

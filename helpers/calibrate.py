@@ -1,0 +1,246 @@
+"""From a model's own confidence to the share of right answers, field by field, and below which of them to look twice.
+
+Fitted on the validation part, whose labels no model was trained on (they chose the best checkpoint, though: expect new
+texts to be a little harder). Run as: python -m helpers.calibrate --task calendar --precision 0.95
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.confidence import coverage_at, expected_calibration_error, reliability_table, risk_coverage
+from helpers.config import Run, UserError
+from helpers.environment import digest, read_json, write_json
+from helpers.lookup import load_module
+from helpers.metrics import align
+from helpers.tasks.base import Example, Task
+
+FILE = "calibration.json"
+PRECISION = 0.95
+FOLDS = 5
+NEVER = 2.0  # a threshold that no confidence reaches: the field is always to be reviewed
+METHODS = ("none", "temperature", "isotonic")
+
+
+@dataclass(frozen=True)
+class FieldCalibration:
+    """How the confidence in one field is to be read.
+
+    Parameters
+    ----------
+    method : str
+        `none`, `constant`, `temperature` (the log-odds scaled and shifted) or `isotonic` (a rising curve of straight
+        pieces).
+    x, y : tuple of float
+        Corners of the curve; for `temperature` slope and shift in `x`, for `constant` the share in `y`.
+    low, high : float
+        No answer is surer than what the number of rows can show.
+    threshold : float
+        Least calibrated confidence at which the wanted precision is reached.
+    """
+
+    method: str
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+    low: float = 0.0
+    high: float = 1.0
+    threshold: float = 0.0
+
+    def __call__(self, stated: Sequence[float] | float) -> np.ndarray:
+        """Calibrated confidence of stated ones."""
+        stated = np.atleast_1d(np.asarray(stated, dtype=float))
+        if self.method == "constant":
+            values = np.full(len(stated), self.y[0])
+        elif self.method == "isotonic":
+            values = np.interp(stated, self.x, self.y)
+        elif self.method == "temperature":
+            values = 1 / (1 + np.exp(-(self.x[0] * _log_odds(stated) + self.x[1])))
+        else:
+            values = stated
+        return np.clip(values, self.low, self.high)
+
+
+Calibrations = dict[str, FieldCalibration]
+
+
+def _log_odds(share: np.ndarray) -> np.ndarray:
+    inside = np.clip(share, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+# -- fitting ----------------------------------------------------------------------------------------------------------
+def fit_curve(stated: Sequence[float], right: Sequence[bool], method: str) -> FieldCalibration:
+    """Fit one method; a field that is always right (or wrong) is told by the number of its rows alone.
+
+    The bounds are those of Laplace's rule: after n right answers the next is right with (n + 1) / (n + 2).
+    """
+    stated, truth = np.asarray(stated, dtype=float), np.asarray(right, dtype=bool)
+    count, hits = len(truth), int(truth.sum())
+    bounds = {"low": 1 / (count + 2), "high": (count + 1) / (count + 2)}
+    if hits in (0, count):
+        return FieldCalibration("constant", (), (hits / count,), **bounds)
+    if method == "none":
+        return FieldCalibration("none", **bounds)
+    if method == "temperature":
+        from sklearn.linear_model import LogisticRegression
+
+        fitted = LogisticRegression(C=10.0).fit(_log_odds(stated)[:, None], truth)
+        return FieldCalibration("temperature", (float(fitted.coef_[0, 0]), float(fitted.intercept_[0])), **bounds)
+    from sklearn.isotonic import IsotonicRegression
+
+    fitted = IsotonicRegression(out_of_bounds="clip").fit(stated, truth)
+    return FieldCalibration("isotonic", tuple(map(float, fitted.X_thresholds_)),
+                            tuple(map(float, fitted.y_thresholds_)), **bounds)
+
+
+def held_out(stated: np.ndarray, right: np.ndarray, method: str, seed: int) -> np.ndarray:
+    """Calibrated confidence of each row by a curve that was fitted without it."""
+    places = np.random.default_rng(seed).permutation(len(stated)) % FOLDS
+    found = np.empty(len(stated))
+    for fold in range(FOLDS):
+        inside = places == fold
+        if inside.any():
+            rest = inside if inside.all() else ~inside
+            found[inside] = fit_curve(stated[rest], right[rest], method)(stated[inside])
+    return found
+
+
+def fit_field(stated: Sequence[float], right: Sequence[bool], precision: float, seed: int = 0) -> FieldCalibration:
+    """The method whose held-out confidence has the least squared error, fitted on all rows, with its threshold.
+
+    The threshold is the lowest held-out confidence from which on the answers reach the wanted precision.
+    """
+    stated, truth = np.asarray(stated, dtype=float), np.asarray(right, dtype=bool)
+    tried = {method: held_out(stated, truth, method, seed) for method in METHODS}
+    method = min(METHODS, key=lambda name: round(float(np.mean((tried[name] - truth) ** 2)), 9))
+    curve = fit_curve(stated, truth, method)
+    safe = coverage_at(risk_coverage(tried[method], truth), 1 - precision)
+    threshold = NEVER if np.isnan(safe["threshold"]) else min(safe["threshold"], float(curve(stated).max()))
+    return FieldCalibration(curve.method, curve.x, curve.y, curve.low, curve.high, threshold)
+
+
+def stated_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Stated confidence and truth of every field of every row with a prediction; 1 where a system states none."""
+    aligned = align(gold, records)
+    results = load_module(task.metrics).field_results(task, gold, aligned)
+    stated = [{**dict.fromkeys(task.fields, 1.0), **(record.get("confidence") or {})} for record in aligned]
+    results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
+                                      index=results.index)
+    return results.loc[results["valid"].astype(bool), ["id", "field", "confidence", "right"]].reset_index(drop=True)
+
+
+def fit_calibrations(frame: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> Calibrations:
+    """Field → calibration, from :func:`stated_frame`."""
+    return {name: fit_field(group["confidence"], group["right"].astype(bool), precision, seed)
+            for name, group in frame.groupby("field", sort=False)}
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+def to_json(calibrations: Mapping[str, FieldCalibration]) -> dict[str, Any]:
+    """JSON form of a variant's calibrations."""
+    return {name: {"method": one.method, "x": list(one.x), "y": list(one.y), "low": one.low, "high": one.high,
+                   "threshold": one.threshold} for name, one in calibrations.items()}
+
+
+def from_json(content: Mapping[str, Any]) -> Calibrations:
+    """Inverse of :func:`to_json`."""
+    return {name: FieldCalibration(**{**one, "x": tuple(one["x"]), "y": tuple(one["y"])})
+            for name, one in content.items()}
+
+
+def _mark(run: Run, variant: str) -> str:
+    """Fingerprint of the predictions that a calibration was fitted on; empty where they are gone."""
+    path = run.dir / "validation_predictions" / f"{variant}.jsonl"
+    return digest(path.read_bytes()) if path.exists() else ""
+
+
+def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool = True) -> Calibrations:
+    """Calibrations of a variant from its predictions on the validation part, kept in `calibration.json` of the run.
+
+    Raises
+    ------
+    UserError
+        If the precision is no share, or the predictions or the validation part are missing.
+    """
+    from helpers.predict import read_predictions  # loads torch
+
+    if not 0 < precision < 1:
+        raise UserError(f"precision {precision} is no share: choose one between 0 and 1, such as {PRECISION}")
+    frame = stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
+    found = fit_calibrations(frame, precision, run.seed)
+    if save:
+        content = read_json(run.path(FILE))
+        variants = content.get("variants", {}) if content.get("precision") == precision else {}
+        write_json(run.path(FILE), {"precision": precision, "rows": int(frame["id"].nunique()),
+                                    "variants": {**variants, variant: {"predictions": _mark(run, variant),
+                                                                       "fields": to_json(found)}}})
+    return found
+
+
+def load_calibrations(run: Run, variant: str) -> Calibrations:
+    """Calibrations of a variant: those kept, else fitted now, else none where there are no labelled predictions.
+
+    Those of a model that has been trained anew since are not used.
+    """
+    kept = read_json(run.dir / FILE).get("variants", {}).get(variant)
+    if kept and _mark(run, variant) in ("", kept["predictions"]):
+        return from_json(kept["fields"])
+    try:
+        return calibrate(run, variant, save=False)
+    except UserError:
+        return {}
+
+
+# -- what it changes --------------------------------------------------------------------------------------------------
+def calibration_table(frame: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> pd.DataFrame:
+    """What calibration changes, measured on rows held out from it; last line all fields together.
+
+    Returns
+    -------
+    DataFrame
+        Index field; columns method, n, accuracy, ece_stated, ece_calibrated, brier_stated, brier_calibrated, threshold
+        (NaN where no confidence is enough), kept (share of answers above the threshold) and precision among them.
+    """
+    lines, everything = {}, []
+    for name, group in frame.groupby("field", sort=False):
+        stated, truth = group["confidence"].to_numpy(float), group["right"].to_numpy(bool)
+        one = fit_field(stated, truth, precision, seed)
+        sure = held_out(stated, truth, one.method, seed)
+        kept = sure >= one.threshold
+        everything.append(pd.DataFrame({"stated": stated, "sure": sure, "right": truth, "kept": kept}))
+        threshold = np.nan if one.threshold == NEVER else one.threshold
+        lines[name] = {"method": one.method, **_line(everything[-1], threshold)}
+    lines["all fields"] = {"method": "", **_line(pd.concat(everything), np.nan)}
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("field")
+
+
+def _line(rows: pd.DataFrame, threshold: float) -> dict[str, Any]:
+    """Numbers of one line of :func:`calibration_table`."""
+    right, kept = rows["right"], rows[rows["kept"]]
+    found: dict[str, Any] = {"n": len(rows), "accuracy": right.mean()}
+    for column, label in (("stated", "stated"), ("sure", "calibrated")):
+        found[f"ece_{label}"] = expected_calibration_error(reliability_table(rows[column], right))
+        found[f"brier_{label}"] = float(np.mean((rows[column] - right) ** 2))
+    return found | {"threshold": threshold, "kept": len(kept) / len(rows), "precision": kept["right"].mean()}
+
+
+def main(task: str = "calendar", run: str = "", variant: str = "", precision: float = PRECISION) -> None:
+    """Fit the calibration of a variant and show what it changes."""
+    from helpers.model_folder import open_run
+
+    opened, name = open_run(task, run, variant)
+    calibrate(opened, name, precision)
+    from helpers.predict import read_predictions
+
+    frame = stated_frame(opened.task, opened.load("validation"), read_predictions(opened, name, part="validation"))
+    print(calibration_table(frame, precision, opened.seed).round(3).to_string())
+
+
+if __name__ == "__main__":
+    from helpers.command import start
+
+    start(main)

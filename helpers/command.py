@@ -1,0 +1,39 @@
+"""Command lines of the single tools: one line for what the user can mend, and the exit status of the study."""
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+
+from helpers.config import UserError
+
+FAILED, REFUSED = 1, 2
+
+
+def start(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
+    """Run a function as a command line and leave the process with its status: 2 where the user gave what cannot be."""
+    sys.exit(status(function, arguments))
+
+
+def status(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> int:
+    """Exit status of a function that is run as a command line; what went wrong is one line on standard error."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+    app.command()(function)
+    try:
+        result = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # what typer says of a wrong option
+            line, code = f"{' '.join(error.format_message().split())} (--help lists the options)", REFUSED
+        elif isinstance(error, UserError):
+            line, code = str(error), REFUSED
+        elif isinstance(error, OSError):
+            line, code = str(error), FAILED
+        else:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        return code
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,88 @@
+"""What the service takes and gives, as its OpenAPI description shows it."""
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+
+Value = str | list[str] | None
+
+
+class Extract(BaseModel):
+    """One text, or several."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={
+        "examples": [{"text": "Lunch with Ana on 3 May 2026 at noon"}],
+        "oneOf": [{"required": ["text"]}, {"required": ["texts"]}]})
+    text: StrictStr = Field(default=None, description="One text.")
+    texts: list[StrictStr] = Field(default=None, description="Several texts.", min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Extract:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give either text or texts")
+        return self
+
+    @property
+    def given(self) -> list[str]:
+        """The texts, however they were given."""
+        return self.texts if "texts" in self.model_fields_set else [self.text]
+
+
+class Span(BaseModel):
+    """A piece of the text as it was sent, in characters (Unicode code points), `end` not included."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Model(BaseModel):
+    """Which model has answered."""
+
+    name: str
+    version: str
+
+
+class Result(BaseModel):
+    """The values of one text."""
+
+    fields: dict[str, Value]
+    spans: dict[str, list[Span]] = Field(description="Where the values stand; nothing for values that do not.")
+    confidence: dict[str, float | None] = Field(description="Probability of each value, null where it is not known.")
+    needs_review: list[str] = Field(description="Fields whose confidence is too low for the wanted precision.")
+
+
+class Answer(BaseModel):
+    """Results in the order of the texts."""
+
+    results: list[Result]
+    model: Model
+    milliseconds: float
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the service can answer."""
+
+    status: str
+    model: Model
+    waiting: int
+
+
+class Schema(BaseModel):
+    """What the service looks for, and its limits."""
+
+    task: str
+    title: str
+    description: str
+    fields: dict[str, Any] = Field(description="JSON Schema of `fields` in a result.")
+    verbatim: list[str] = Field(description="Fields whose values are pieces of the text.")
+    limits: dict[str, float]
+    examples: list[str]
+    model: Model

@@ -1,0 +1,204 @@
+"""Labelling from the command line: answers point into the original text, each line is answered once, also after a kill."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers import infer
+from helpers.config import ROOT, UserError
+from helpers.source import origins, to_original
+from helpers.tasks import get_task
+from helpers.text import normalise
+
+FAKE = '''
+import sys, time
+from pathlib import Path
+from helpers import infer
+from helpers.tasks import get_task
+class Slow:
+    name, version, task = "fake", "1", get_task("calendar")
+    def problem(self, text): return self.task.bad_text(text)
+    def predict(self, texts):
+        time.sleep(0.02)
+        return [{"fields": {"action": text}} for text in texts]
+infer.label_file(Slow(), Path(sys.argv[1]), Path(sys.argv[2]), batch=5, progress=False)
+'''
+
+
+class Echo:
+    """Answers with the text; remembers how many it was asked at once."""
+
+    name, version, task = "fake", "1", get_task("calendar")
+
+    def __init__(self):
+        self.largest = 0
+
+    def problem(self, text):
+        return self.task.bad_text(text)
+
+    def predict(self, texts):
+        self.largest = max(self.largest, len(texts))
+        return [{"fields": {"action": text}} for text in texts]
+
+
+def read(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# -- offsets ----------------------------------------------------------------------------------------------------------
+@given(st.text(max_size=40))
+def test_every_sign_read_has_an_origin_in_order(text):
+    reading = normalise(text)
+    found = origins(text, reading, normalise)
+    assert len(found) == len(reading)
+    assert all(0 <= start <= end <= len(text) for start, end in found)
+    assert [start for start, _ in found] == sorted(start for start, _ in found)
+
+
+@pytest.mark.parametrize("text, value, original", [
+    ("  Lunch\t\twith  Zoe\u0308 ", "Zoë", "Zoe\u0308"),
+    ("call “Ana” at 9\u202fam", '"Ana"', "“Ana”"),
+    ("meet at 9\u202fam sharp", "9 am", "9\u202fam"),
+    ("½ hour ﬁle review", "file", "ﬁle"),
+])
+def test_spans_point_to_what_the_user_wrote(text, value, original):
+    reading = normalise(text)
+    at = reading.index(value)
+    start, end = to_original((at, at + len(value)), origins(text, reading, normalise))
+    assert text[start:end] == original
+
+
+def test_a_value_named_twice_has_a_place_for_each():
+    crime = get_task("crime")
+    text = "Ann Lee saw Ann Lee and Bo."
+    found = crime.offsets(text, crime.canonical({"Witness_Name": ["Ann Lee", "Bo"], "Victim_Name": ["ann lee"]}))
+    assert found["Witness_Name"] == [(0, 7), (24, 26)] and found["Victim_Name"] == [(0, 7)]
+
+
+# -- texts that cannot be answered ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("text, reason", [
+    ("", "empty"), (" \t\n", "empty"), ("a\x00b", "U+0000"), ("x" * 601, "601 characters"), ("a\ud800", "surrogate")])
+def test_bad_texts_are_refused_with_the_reason(text, reason):
+    assert reason in get_task("calendar").bad_text(text)
+
+
+def test_tabs_and_line_breaks_are_fine():
+    assert get_task("calendar").bad_text("a\tb\r\nc") is None
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+LINES = ['{"text": "one", "id": "a"}', "", "{broken", '{"event_text": "two"}', '"three"', "[1]", '{"text": 4}', '{"text": ""}',
+         '{"text": "four"}']
+
+
+def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes("\n".join(LINES).encode() + b"\n\xff\n")
+    counts = infer.label_file(Echo(), source, out, batch=2, progress=False)
+    assert counts == {"answered": 4, "bad": 5, "before": 0}
+    assert [(row["line"], row["fields"]["action"]) for row in read(out)] == [(1, "one"), (4, "two"), (5, "three"),
+                                                                            (9, "four")]
+    assert read(out)[0]["id"] == "a"
+    bad = {row["line"]: row["reason"] for row in read(infer.beside(out, ".bad.jsonl"))}
+    assert list(bad) == [3, 6, 7, 8, 10]
+    assert "not JSON" in bad[3] and "list" in bad[6] and "text" in bad[7] and "empty" in bad[8] and "UTF-8" in bad[10]
+
+
+def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(infer, "LONGEST_LINE", 100)
+    source, predictor = tmp_path / "in.jsonl", Echo()
+    source.write_text("".join(f'{{"text": "{"x" * (500 if at == 7 else 3)}"}}\n' for at in range(20)))
+    pieces = list(infer.raw_lines(source))
+    assert len(pieces) == 20 and max(len(raw) for raw, _ in pieces) == 101
+    assert sum(size for _, size in pieces) == source.stat().st_size
+    counts = infer.label_file(predictor, source, tmp_path / "out", batch=4, progress=False)
+    assert counts["bad"] == 1 and predictor.largest <= 4
+    assert "longer" in read(tmp_path / "out.bad.jsonl")[0]["reason"]
+
+
+def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join("{bad\n" if at % 7 == 3 else f'{{"text": "event {at}"}}\n' for at in range(300)))
+    command = [sys.executable, "-c", FAKE, str(source), str(out)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    sizes = []
+    for _ in range(3):
+        process = subprocess.Popen(command, env=env, cwd=ROOT)
+        before, deadline = len(read_whole(out)), time.monotonic() + 300
+        while len(read_whole(out)) < before + 40 and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        sizes.append(len(read_whole(out)))
+        with out.open("ab") as file:
+            file.write(b'{"line": 29')  # as if the kill had come in the middle of a line
+    assert 0 < sizes[0] < sizes[1] < sizes[2] < 257
+    subprocess.run(command, env=env, cwd=ROOT, check=True)
+    answered, bad = read(out), read(infer.beside(out, ".bad.jsonl"))
+    assert [row["line"] for row in answered] == [at + 1 for at in range(300) if at % 7 != 3]
+    assert [row["line"] for row in bad] == [at + 1 for at in range(300) if at % 7 == 3]
+    assert all(row["fields"]["action"] == f"event {row['line'] - 1}" for row in answered)
+
+
+def read_whole(path):
+    """Whole lines of a file that is being written."""
+    return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+
+
+@pytest.mark.parametrize("tail, expected, kept", [
+    (b"", 0, b""), (b'{"line": 3', 0, b""), (b'{"line": 3}\n', 3, b'{"line": 3}\n'),
+    (b'{"line": 3}\n{"line": 12, "x": "' + b"y" * 200_000 + b'"}\n{"li', 12, None)])
+def test_the_last_whole_line_counts_and_half_a_line_goes(tmp_path, tail, expected, kept):
+    path = tmp_path / "out"
+    path.write_bytes(tail)
+    assert infer.last_number(path) == expected
+    assert path.read_bytes() == (kept if kept is not None else tail[:tail.rfind(b"\n") + 1])
+
+
+def test_output_of_another_model_or_program_is_not_continued(tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('"a"\n"b"\n')
+    infer.label_file(Echo(), source, out, progress=False)
+    other = Echo()
+    other.version = "2"
+    with pytest.raises(UserError, match="another model"):
+        infer.label_file(other, source, out, progress=False)
+    infer.label_file(other, source, out, progress=False, force=True)
+    assert len(read(out)) == 2
+    foreign = tmp_path / "notes.jsonl"
+    foreign.write_text("my notes\n")
+    with pytest.raises(UserError, match="is there already"):
+        infer.label_file(Echo(), source, foreign, progress=False)
+    assert foreign.read_text() == "my notes\n"
+
+
+def test_shares_of_several_processes_join_to_the_whole(tmp_path):
+    source, whole, out = tmp_path / "in.jsonl", tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(LINES * 5))
+    infer.label_file(Echo(), source, whole, progress=False)
+    for rank in (2, 0, 1):
+        assert not infer.join_shares(out, 3)
+        infer.label_file(Echo(), source, infer.share(out, rank, 3), 2, rank, 3, progress=False)
+    assert infer.join_shares(out, 3)
+    for ending in ("", ".bad.jsonl"):
+        assert infer.beside(out, ending).read_bytes() == infer.beside(whole, ending).read_bytes()
+
+
+def test_processes_know_their_place(monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert infer.place_among_processes() == (0, 1)
+    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
+    assert infer.place_among_processes() == (1, 3)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert infer.place_among_processes() == (2, 4)
