@@ -56,8 +56,8 @@ class Crime(DialogueTask):
 
     name = "crime"
     title = "Crime reports"
-    description = ("A police report is read once; then a chat asks for 18 entity types one by one, and each answer is "
-                   '`{"Type": [values]}`.')
+    description = ("A police report is read once; then a chat asks for 18 entity types one by one, and each answer is a "
+                   "JSON object with the type and a list of its values.")
     fields = FIELDS
     verbatim_fields = frozenset(FIELDS) - {"Victim_AgeRange", "Witness_Name", "Suspect_Description"}
     list_fields = frozenset(FIELDS)
