@@ -236,7 +236,7 @@ def test_index_shows_each_system_with_its_interval_the_gain_the_cost_and_the_wea
     assert kinds == ["trained", "trained", "baseline", "baseline"]
     assert card.select_one("tr.chosen i")["style"] == "left:64.1%;width:9.4%"
     facts = dict(zip([term.text for term in card("dt")], [" ".join(value.text.split()) for value in card("dd")]))
-    assert facts["Gain"] == "0.453 over rules, best without training"
+    assert facts["Gain"] == "0.453 against rules, best without training"
     assert facts["Cost"] == "12 s of training, 90,112 parameters, 0.4 MB"
     assert facts["Weak at"] == "notes (0.40), date (0.90)" and "Published" not in facts
     assert "sample, 17 rows" in facts["Data"]
