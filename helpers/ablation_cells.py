@@ -28,7 +28,7 @@ from helpers.environment import digest
 from helpers.lookup import load_function, load_module
 from helpers.metrics import align
 from helpers.splits import write_splits
-from helpers.tasks.base import Ablation, Configuration, Example
+from helpers.tasks.records import Ablation, Configuration, Example
 from helpers.vote import RULES, majority
 
 # beside the modules that decide how a model comes out

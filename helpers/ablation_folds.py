@@ -10,7 +10,8 @@ from pathlib import Path
 from helpers.config import Run, UserError
 from helpers.data import fingerprint, is_public, load_source
 from helpers.splits import alike_rows, grouped_split, make_splits
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 CHOOSING_SHARE = 0.10
 """Share of the training rows that choose the best epoch and are not trained on."""

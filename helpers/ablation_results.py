@@ -13,7 +13,7 @@ from helpers.ablation_folds import CHOOSING_SHARE, Pool, data_name
 from helpers.config import ROOT, Run
 from helpers.environment import environment_fingerprint, hardware, read_json
 from helpers.statistics import compare, compare_ratios, ratio, score_ci
-from helpers.tasks.base import Ablation
+from helpers.tasks.records import Ablation
 
 RESULTS = ROOT / "results" / "ablations"
 DECIMALS = 6

@@ -12,7 +12,8 @@ from helpers.config import Run
 from helpers.data import write_jsonl
 from helpers.explore import field_presence, surface_formats
 from helpers.splits import alike, masked
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import is_word_span, normalise
 
 OUTCOMES = ("kept", "duplicate", "near evaluation", "broken")

@@ -20,7 +20,7 @@ from helpers import causal_onnx
 from helpers.config import Run, UserError
 from helpers.export import export_folder, export_onnx, load_exported, load_onnx
 from helpers.model_folder import open_run
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 
 SYSTEMS = ("pytorch", "onnx", "onnx_int8")
 

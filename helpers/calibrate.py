@@ -17,7 +17,8 @@ from helpers.config import Run, UserError
 from helpers.environment import digest, read_json, write_json
 from helpers.lookup import load_module
 from helpers.metrics import align
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 FILE = "calibration.json"
 PRECISION = 0.95

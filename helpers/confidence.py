@@ -11,7 +11,8 @@ import pandas as pd
 from helpers.lookup import load_module
 from helpers.metrics import align
 from helpers.statistics import proportion_ci
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 
 def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from helpers.config import ROOT, Run, UserError
-from helpers.tasks.base import Example, PublicFile, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example, PublicFile
 
 PARTS = ("train", "validation", "test")
 MAX_BAD_SHARE = 0.05

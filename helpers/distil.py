@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from helpers import token_predict
 from helpers.config import Run, UserError
 from helpers.models import device_of
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_features import fit_features
 from helpers.token_model import Layout, TokenTagger, TrainedTagger, keep_layers, load_encoder, load_token_tokenizer

@@ -4,12 +4,12 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field
-from typing import Any, Sequence
+from typing import Sequence
 
 import torch
 
 from helpers import chat
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.dialogue import DialogueTask
 
 IGNORE = -100

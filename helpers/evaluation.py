@@ -14,7 +14,8 @@ from helpers.environment import data_fingerprint, read_json, record_costs, timed
 from helpers.lookup import load_module
 from helpers.metrics import align, exact_match
 from helpers.statistics import compare
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.vote import count_votes, sum_parameters, vote_names
 
 DECIMALS = 6

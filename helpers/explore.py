@@ -11,7 +11,8 @@ import pandas as pd
 
 from helpers import chat
 from helpers.splits import NEAR, alike
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import normalise, places, word_spans
 
 Parts = Mapping[str, Sequence[Example]]

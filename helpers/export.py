@@ -27,7 +27,7 @@ from helpers.environment import read_json, write_json
 from helpers.export_gguf import modelfile, write_gguf
 from helpers.lookup import load_module
 from helpers.model_folder import open_run
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 
 PARITY = "parity.json"
 FORMS = ("model", "adapter", "onnx", "gguf")

@@ -19,7 +19,8 @@ from helpers.label_questions import Question, TrainLabels
 from helpers.label_votes import MIN_CASES, locate
 from helpers.metrics import align, exact_match, field_results
 from helpers.statistics import proportion_ci
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 MINORITY = 0.1  # a rarer way of labelling than this is taken for slips, not for a second convention
 SHARES = (0.05, MINORITY, 0.2)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from helpers.metrics import align, comparable, exact_match
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import places
 
 

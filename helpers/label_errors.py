@@ -19,7 +19,8 @@ from rapidfuzz import fuzz, process
 
 from helpers.confidence import confidence_frame
 from helpers.metrics import align, comparable
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import is_word_span, normalise
 
 SIMILARITY = 65.0  # rapidfuzz ratio (0-100) of neighbours: one sentence pattern with other names and dates reaches it

@@ -17,7 +17,8 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 from helpers.metrics import comparable
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import word_spans, word_units
 
 MIN_CASES = 5  # fewer labelled rows say nothing about what is usual

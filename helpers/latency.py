@@ -17,7 +17,7 @@ from helpers.models import folder_megabytes
 from helpers.onnx_export import (
     example_inputs, export_onnx, largest_difference, onnx_megabytes, open_session, predict_onnx, quantise_onnx,
     run_session)
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.token_metrics import entity_f1, predicted_tags
 from helpers.token_model import load_trained_tagger
 from helpers.token_predict import predict_with

@@ -17,7 +17,8 @@ from rapidfuzz import fuzz, process
 from scipy.optimize import linear_sum_assignment
 
 from helpers.statistics import ratio, score_ci
-from helpers.tasks.base import Example, Task, Values
+from helpers.tasks.base import Task, Values
+from helpers.tasks.records import Example
 from helpers.text import normalise
 
 # score name -> (numerator, denominator) columns of row_results

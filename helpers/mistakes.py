@@ -10,7 +10,8 @@ import pandas as pd
 
 from helpers.metrics import align, comparable, exact_match, field_results, row_scores
 from helpers.statistics import proportion_ci, score_ci
-from helpers.tasks.base import Example, Task, Values
+from helpers.tasks.base import Task, Values
+from helpers.tasks.records import Example
 from helpers.text import normalise, places
 
 PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"

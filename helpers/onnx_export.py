@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from helpers.config import Run, UserError
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
 from helpers.token_predict import Scores, gather_scores, records_of
 

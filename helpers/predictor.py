@@ -11,7 +11,7 @@ from helpers.calibrate import PRECISION, load_calibrations
 from helpers.config import Run, UserError
 from helpers.model_folder import ENGINES, load_members, members_of, model_files, open_run, version_of
 from helpers.source import origins, to_original
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.vote import RULES, majority
 
 Answer = dict[str, Any]

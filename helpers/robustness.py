@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from helpers.metrics import row_scores
 from helpers.statistics import compare, score_ci
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 Records = list[dict[str, Any]]
 ROWS = 120  # rows that stage 06 perturbs at most: each perturbation decodes them anew

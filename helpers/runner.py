@@ -297,7 +297,7 @@ def choose(
     """
     one_of(task, (*TASK_NAMES, "all"), "task")
     one_of(profile, PROFILES, "profile")
-    tasks = existing_tasks() if task == "all" else [task]
+    tasks = [task] if task in TASK_NAMES else existing_tasks()
     given = read_settings(setting or [])
     source, folder = data_source(data, tasks), output_folder(out, profile)
     stages = find_stages(optional=deploy)

@@ -13,7 +13,8 @@ from rapidfuzz import fuzz, process
 
 from helpers.config import Run, UserError
 from helpers.data import PARTS, write_jsonl
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import normalise
 
 NEAR = 90

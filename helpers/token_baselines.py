@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from helpers.config import Run
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 
 Records = list[dict[str, Any]]
 

@@ -11,7 +11,7 @@ import torch
 from helpers.causal_onnx import FILE, QUANTISED, open_session
 from helpers.config import Run
 from helpers.onnx_export import export_tagger, quantise_onnx, run_session
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.token_encode import collate_windows
 from helpers.token_model import (
     CARD,

@@ -17,7 +17,8 @@ from seqeval.scheme import IOB2
 from helpers.bio import spans_of
 from helpers.metrics import align
 from helpers.statistics import ratio, score_ci
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.text import normalise
 
 # score name -> (numerator, denominator) columns of row_counts

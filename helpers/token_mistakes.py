@@ -13,7 +13,8 @@ from helpers.bio import Span, label_of, spans_of
 from helpers.display import entity_text
 from helpers.robustness import perturb
 from helpers.statistics import paired_permutation_test, proportion_ci, ratio, score_ci
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.token_metrics import predicted_tags, row_sums
 
 Records = list[dict[str, Any]]

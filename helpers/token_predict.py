@@ -14,7 +14,7 @@ from tqdm import tqdm
 from helpers.bio import TaggedTokens, label_of
 from helpers.config import Run, UserError
 from helpers.encoder import encoder_path
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.it_ner_tags import LABELS, TAGS
 from helpers.token_crf import MULTIPLES, decode
 from helpers.token_encode import WindowRow, budget_batches, collate_windows, windows_of

@@ -16,7 +16,7 @@ from helpers.bio import align_fine
 from helpers.config import Run
 from helpers.models import count_parameters, device_of
 from helpers.splits import masked
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_crf import crf_loss, transition_pmi
 from helpers.token_encode import IGNORE, WindowRow, budget_batches, collate_windows, windows_of

@@ -8,7 +8,8 @@ import pandas as pd
 
 from helpers.config import Run
 from helpers.data import load_source
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.token_encode import windows_of
 from helpers.token_features import FIRST_LABEL, UNKNOWN, casing, count_words, gazetteer_value, shape
 from helpers.token_metrics import with_and_without

@@ -15,7 +15,8 @@ import pandas as pd
 
 from helpers.config import Run
 from helpers.environment import read_json, record_costs
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 RULES = "rules"  # the one member that is not trained
 KINDS = ("unanimous", "majority", "split")

@@ -35,7 +35,7 @@ from helpers.config import PROFILES, Run, UserError, merge_settings
 from helpers.environment import read_json, write_json
 from helpers.splits import alike, write_splits
 from helpers.tasks import get_task
-from helpers.tasks.base import Ablation, Configuration, Example
+from helpers.tasks.records import Ablation, Configuration, Example
 from helpers.text import normalise
 
 WRITER, TAGGER = "full_entity_loss", "tagger"

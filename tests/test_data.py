@@ -15,7 +15,7 @@ from helpers.config import ROOT, Run, UserError
 from helpers.data import (
     download, fingerprint, is_public, load_source, read_jsonl, read_rows, source_files, write_jsonl,
 )
-from helpers.tasks.base import PublicFile
+from helpers.tasks.records import PublicFile
 from helpers.tasks.calendar import TASK
 from helpers.text import is_word_span
 from tiny_task import TinyTask

@@ -16,7 +16,7 @@ from helpers.config import ROOT, Run, UserError
 from helpers.data import load_source, read_rows
 from helpers.splits import write_splits
 from helpers.tasks import get_task
-from helpers.tasks.base import PublicFile
+from helpers.tasks.records import PublicFile
 from helpers.tasks.it_ner import ItNer, place_strings
 from helpers.tasks.it_ner_augment import (
     label_counts, oversample, rare_labels, relabelling_table, resampling_table, unlabelled_sentences,

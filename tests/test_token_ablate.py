@@ -17,7 +17,7 @@ from helpers.environment import read_json
 from helpers.splits import make_splits, write_splits
 from helpers.statistics import compare_ratios
 from helpers.tasks import get_task
-from helpers.tasks.base import Configuration
+from helpers.tasks.records import Configuration
 from helpers.token_plots import compression_picture
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 DAYS = {"mon": "monday", "tue": "tuesday"}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 import importlib
 
 from helpers.config import TASK_NAMES, UserError, one_of
-from helpers.tasks.base import Example, Task
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 
 __all__ = ["Example", "Task", "get_task"]
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 
-from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
+from helpers.tasks.base import Task, Values
+from helpers.tasks.records import Ablation, Example, PublicFile
 from helpers.tasks.calendar_grammar import grammar
 from helpers.tasks.calendar_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.calendar_text import (

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.tasks.base import Ablation, Configuration
+from helpers.tasks.records import Ablation, Configuration
 
 WRITER, TAGGER = "full_entity_loss", "tagger"
 SIZES = (25, 50, 100, 200, 0)

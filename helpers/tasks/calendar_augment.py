@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.calendar_pieces import (
     Piece,
     calendar_day,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.calendar_pieces import Piece, join_pieces, split_pieces
 from helpers.tasks.calendar_surface import ordinal
 from helpers.text import typo

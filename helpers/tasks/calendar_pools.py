@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.calendar_pieces import Piece, split_pieces
 from helpers.tasks.calendar_rules import GROUPS, PLATFORMS, VIRTUAL
 from helpers.tasks.calendar_text import LEAD, Conventions, learn_conventions

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.calendar_surface import (
     Mention,
     canonical_date,

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from helpers.tasks.base import Example, Message, PublicFile, Values
+from helpers.tasks.base import Message, Values
+from helpers.tasks.records import Example, PublicFile
 from helpers.tasks.crime_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.crime_text import (
     FIELDS,

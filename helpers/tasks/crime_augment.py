@@ -5,7 +5,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.crime_layout import drop, rename, reorder, retell
 from helpers.tasks.crime_swap import exchange, pools
 from helpers.tasks.crime_text import Section, means_nothing, sections

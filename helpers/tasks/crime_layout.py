@@ -4,7 +4,7 @@ from __future__ import annotations
 import random
 import re
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.crime_text import Section, means_nothing, normalise_report, sections
 from helpers.text import places
 

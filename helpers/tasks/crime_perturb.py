@@ -5,7 +5,7 @@ import random
 import re
 from collections.abc import Callable
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.crime_layout import LEAST_SECTIONS, rename, reorder
 from helpers.tasks.crime_text import means_nothing, normalise_report, sections
 from helpers.text import typo

@@ -4,7 +4,7 @@ from __future__ import annotations
 import datetime
 import re
 
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.crime_text import is_headed, means_nothing, sections
 
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",

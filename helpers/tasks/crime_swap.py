@@ -7,7 +7,7 @@ import re
 from functools import lru_cache
 
 from helpers.corpus.lexicon import Lexicon
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.crime_rules import YOUNG
 from helpers.tasks.crime_style import find_dates, find_times, shift_time, write_date
 from helpers.tasks.crime_text import means_nothing

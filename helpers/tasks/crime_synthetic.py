@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from helpers.corpus.report_crimes import CRIMES
 from helpers.corpus.reports import draft
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.crime_rules import age_group
 from helpers.tasks.crime_swap import pools
 from helpers.tasks.crime_text import FIELDS, Target, is_headed, means_nothing, normalise_report

@@ -4,7 +4,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, Sequence
 
-from helpers.tasks.base import Example, Message, Task
+from helpers.tasks.base import Message, Task
+from helpers.tasks.records import Example
 
 
 class DialogueTask(Task):

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from helpers.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
-from helpers.tasks.base import Ablation, Example, PublicFile, Task, Values
+from helpers.tasks.base import Task, Values
+from helpers.tasks.records import Ablation, Example, PublicFile
 from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES

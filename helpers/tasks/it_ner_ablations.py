@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.tasks.base import Ablation, Configuration
+from helpers.tasks.records import Ablation, Configuration
 
 ENHANCED, BASELINE, WHOLE = "enhanced", "dictionary", "everything"
 SYSTEMS = ("full", "lora", ENHANCED)

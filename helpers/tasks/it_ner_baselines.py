@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from helpers.config import Run
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
 from helpers.token_baselines import Records, tag_all
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from helpers.bio import Span, spans_of, tags_of
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 
 LONGEST = 6  # tokens of a gazetteer entry
 Key = tuple[str, ...]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from helpers.bio import TaggedTokens, spans_of, tags_of
-from helpers.tasks.base import Example
+from helpers.tasks.records import Example
 from helpers.text import normalise
 
 Change = Callable[[Example, random.Random], "Example | None"]
