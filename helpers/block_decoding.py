@@ -13,6 +13,7 @@ import torch
 from helpers.constrain import GrammarMask
 from helpers.generate import Generation, left_padded
 from helpers.kv_cache import roomy_cache
+from helpers.llama_forward import for_decoding
 
 TEXT = 0  # owner of the tokens that every question sees
 
@@ -90,7 +91,7 @@ def decode_blocks(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
     texts = [[*text, *questions[0][:shared]] for text in texts]
     questions = [question[shared:] for question in questions]
     sizes = torch.tensor([len(question) for question in questions], device=device)
-    sequence = _Sequence(model, texts, tokenizer.pad_token_id)
+    sequence = _Sequence(for_decoding(model), texts, tokenizer.pad_token_id)
     tokens = torch.tensor([token for question in questions for token in question], device=device)
     logits = sequence.read(
         tokens.expand(len(texts), -1), torch.arange(1, count + 1, device=device).repeat_interleave(sizes),

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from helpers.constrain import GrammarMask
 from helpers.kv_cache import roomy_cache
+from helpers.llama_forward import for_decoding
 
 
 GRAMMAR_TOKENS = 4096
@@ -117,9 +118,10 @@ def decode_batch(model, tokenizer, ids: Sequence[Sequence[int]], max_new_tokens:
     """
     was_training = model.training
     model.eval()
+    forward = for_decoding(model)
     mask = GrammarMask(tokenizer, list(grammars), len(tokenizer)) if grammars else None
     results = [Generation() for _ in ids]
-    _decode(model, tokenizer, ids, prefix_ids, max_new_tokens, mask, {tokenizer.eos_token_id, *stop}, results)
+    _decode(forward, tokenizer, ids, prefix_ids, max_new_tokens, mask, {tokenizer.eos_token_id, *stop}, results)
     for result in results:
         result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
     model.train(was_training)

@@ -7,6 +7,7 @@ from typing import Sequence
 import numpy as np
 import torch
 
+from helpers.token_encode import cut_windows
 from helpers.text import balanced, word_spans, word_units
 
 OUTSIDE, BEGIN, INSIDE = 0, 1, 2
@@ -72,6 +73,24 @@ def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None
             heads.append(head)
     proposed = None if hints is None else tags_of_spans(units, [places or [] for places in hints])
     return Tagged(encoded["input_ids"], units, heads, None if spans is None else tags_of_spans(units, spans), proposed)
+
+
+def windows(item: Tagged, limit: int) -> list[Tagged]:
+    """The text in windows of at most `limit` pieces, special ones counted, that share words at their edges.
+
+    Each unit is in the window that owns it, so that the units of all windows in turn are those of the text. A text that
+    fits is its own window.
+    """
+    if len(item) <= limit:
+        return [item]
+    first, *pieces, last = item.input_ids
+    found = []
+    for start, end, owned in cut_windows(len(pieces), [(at, head - 1) for at, head in enumerate(item.heads)], limit - 2):
+        found.append(Tagged([first, *pieces[start:end], last], [item.units[at] for at in owned],
+                            [item.heads[at] - start for at in owned],
+                            None if item.tags is None else item.tags[owned],
+                            None if item.hints is None else item.hints[owned]))
+    return found
 
 
 def collate_tagged(batch: Sequence[Tagged], pad: int) -> dict[str, torch.Tensor]:

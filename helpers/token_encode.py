@@ -92,17 +92,36 @@ def windows_of(tokenizer, sentences: Sequence[Sequence[str]], limit: int) -> lis
         words = encoded.word_ids(index)
         heads = {word: at for at, word in reversed(list(enumerate(words)))}
         sentence = []
-        for start, end, owned in _cuts(words, sorted(heads.items()), room):
+        for start, end, owned in cut_windows(len(words), sorted(heads.items()), room):
             sentence.append(Window([first, *ids[start:end], last], [-1, *words[start:end], -1], owned,
                                    [heads[word] - start + 1 for word in owned]))
         found.append(sentence)
     return found
 
 
-def _cuts(words: Sequence[int], heads: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, list[int]]]:
-    """(first piece, piece after the last, owned words) of each window; windows begin and end between words."""
+def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, list[int]]]:
+    """Overlapping windows of at most `room` pieces; they begin and end between words.
+
+    Parameters
+    ----------
+    pieces : int
+        Word pieces of the whole text, special ones not counted.
+    heads : sequence of (word, first piece)
+        In reading order.
+    room : int
+
+    Returns
+    -------
+    list of (first piece, piece after the last, owned words)
+        Every word is owned by one window: of two that hold it, the one in which it stands further from the edge.
+
+    Raises
+    ------
+    UserError
+        If one word alone has more pieces than a window.
+    """
     starts = [at for _, at in heads]
-    ends = [*starts[1:], len(words)]
+    ends = [*starts[1:], pieces]
     longest = max((end - start for start, end in zip(starts, ends)), default=0)
     if longest > room:
         raise UserError(f"a word of {longest} pieces does not fit into {room}: raise it with --set max_pieces=…")

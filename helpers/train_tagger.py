@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from helpers.config import Run, UserError
+from helpers.config import Run
 from helpers.encode import length_batches
 from helpers.encoder import encoder_path
 from helpers.environment import write_json
 from helpers.models import device_of, explain_load_error
-from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi_of_fields, widen
+from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi_of_fields, widen, windows
 from helpers.tasks import Example
 from helpers.train import (
     FitResult,
@@ -102,17 +102,27 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
     model.eval()
     task = run.task
     items = read_texts(task, model, tokenizer, texts)
-    order = sorted(range(len(texts)), key=lambda index: len(items[index]))
-    records: list[dict[str, Any]] = [{} for _ in texts]
-    bar = tqdm(total=len(texts), desc=progress, disable=progress is None, leave=False)
+    limit, pieces, rows_of_piece = longest_window(model), [], []
+    for row, item in enumerate(items):
+        cut = windows(item, limit)
+        pieces += cut
+        rows_of_piece += [row] * len(cut)
+    order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
+    scores: list[torch.Tensor] = [torch.empty(0)] * len(pieces)
+    bar = tqdm(total=len(pieces), desc=progress, disable=progress is None, leave=False)
     for start in range(0, len(order), batch_size):
-        rows = order[start:start + batch_size]
-        batch = collate_tagged([items[row] for row in rows], tokenizer.pad_token_id or 0)
+        chosen = order[start:start + batch_size]
+        batch = collate_tagged([pieces[at] for at in chosen], tokenizer.pad_token_id or 0)
         log_probs = field_logits(model, {k: v.to(model.device) for k, v in batch.items()}, len(task.fields))
         log_probs = log_probs.log_softmax(-1).cpu()
-        for slot, row in enumerate(rows):
-            records[row] = _read_tags(task, texts[row], items[row], log_probs[slot, items[row].heads], knowledge)
-        bar.update(len(rows))
+        for slot, at in enumerate(chosen):
+            scores[at] = log_probs[slot, pieces[at].heads]
+        bar.update(len(chosen))
+    of_row: list[list[torch.Tensor]] = [[] for _ in texts]
+    for row, found in zip(rows_of_piece, scores):
+        of_row[row].append(found)
+    records = [_read_tags(task, text, item, torch.cat(found), knowledge)
+               for text, item, found in zip(texts, items, of_row)]
     bar.close()
     return records
 
@@ -150,17 +160,9 @@ def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge
             "confidence": confidence}
 
 
-def check_length(row: Example, tokenizer, limit: int) -> None:
-    """Stop where a text does not fit the encoder: nothing is cut silently.
-
-    Raises
-    ------
-    UserError
-        With the row's index.
-    """
-    length = len(tokenizer(row.text)["input_ids"])
-    if length > limit:
-        raise UserError(f"row {row.id} has {length} word pieces, more than the {limit} of the encoder: shorten the row")
+def longest_window(model) -> int:
+    """Word pieces that the encoder takes at once, the special ones counted."""
+    return getattr(model.config, "max_position_embeddings", 512)
 
 
 def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
@@ -180,16 +182,14 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     def prepared(rows: Sequence[Example]) -> list[Tagged]:
         spans = [task.spans(row) for row in rows]
         hints = [proposed(task, row.text) if own["hints"] else None for row in rows]
-        return [tag_text(tokenizer, row.text, [s[name] for name in task.fields], hint)
-                for row, s, hint in zip(rows, spans, hints)]
+        tagged = [tag_text(tokenizer, row.text, [s[name] for name in task.fields], hint)
+                  for row, s, hint in zip(rows, spans, hints)]
+        return [window for item in tagged for window in windows(item, longest_window(model))]
 
     phases = [prepared(made)] * (own["made_epochs"] if made else 0) + [prepared(gold)] * own["epochs"]
     first_gold = len(phases) - own["epochs"]
     optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"])
     counts = [math.ceil(len(rows) / own["batch_size"]) for rows in phases]
-    limit = getattr(model.config, "max_position_embeddings", 512)
-    for row in (*train, *validation):
-        check_length(row, tokenizer, limit)
     state = LoopState()
     if (folder / "resume.pt").exists():
         state, _ = resume_loop(folder / "resume.pt", model, optimizer)
@@ -224,8 +224,9 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         records = tag_texts(run, model, tokenizer, [row.text for row in validation], knowledge)
         score = exact_scores(task, validation, records)
         state.history[-1].update(score)
-        writer.add_scalar("validation/exact_match", score["val_exact_match"], state.step)
-        quality = score["val_exact_match"] + 1e-3 * score["val_field_accuracy"]
+        headline = score[f"val_{task.headline}"]
+        writer.add_scalar(f"validation/{task.headline}", headline, state.step)
+        quality = headline + 1e-3 * score["val_field_accuracy"]
         better = quality > state.best_score
         state.bad = 0 if better or state.epoch <= first_gold else state.bad + 1
         if better:
@@ -233,12 +234,12 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
             save_weights(model, folder / "best")
             tokenizer.save_pretrained(folder / "best")
             write_json(folder / "best" / "conventions.json", task.conventions_to_json(knowledge))
-        bar.set_postfix(exact_match=f"{score['val_exact_match']:.3f}")
+        bar.set_postfix({task.headline: f"{headline:.3f}"})
         save_loop(folder / "resume.pt", model, optimizer, state)
     bar.close()
     writer.close()
     (folder / "resume.pt").unlink(missing_ok=True)
-    best = next(r["val_exact_match"] for r in state.history if r["step"] == state.best_step)
+    best = next(r[f"val_{task.headline}"] for r in state.history if r["step"] == state.best_step)
     return FitResult(variant, state.history, count_parameters(model), best, state.best_step)
 
 

@@ -18,12 +18,5 @@ if ! has_browser && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 fi
 has_browser || echo "no chromium here: the test that opens the report in a browser is skipped" >&2
 
-# llama.cpp has no wheel: built only where that is asked for, it takes some minutes
-if [ -n "${WITH_LLAMA_CPP:-}" ] && ! "$PYTHON" -c 'import llama_cpp' 2>/dev/null; then
-  echo "building llama-cpp-python for the test of the GGUF file" >&2
-  CMAKE_ARGS="-DMTMD_BUILD=OFF -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_CURL=OFF" \
-    "$PYTHON" -m pip install -q --no-deps llama-cpp-python==0.3.36 diskcache || true
-fi
-
 cd "$ROOT"
 exec "$PYTHON" -m pytest -rs "$@"

@@ -14,9 +14,10 @@ from tiny_run import make_run, make_token_run, rows
 
 from helpers import causal_onnx, export, export_gguf, publish
 from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
-from helpers.config import ROOT, UserError
+from helpers.config import ROOT, Run, UserError
 from helpers.generate import encode_prompt, generate
 from helpers.model_folder import open_run
+from helpers.models import load_base, load_tokenizer
 from helpers.predict import write_predictions
 
 
@@ -224,26 +225,24 @@ def test_scores_make_llama_cpp_read_texts_as_the_tokenizer_does(run):
     assert (kinds["<|eos|>"], kinds["<0x41>"], kinds["▁the"]) == (export_gguf.CONTROL, export_gguf.BYTE, export_gguf.NORMAL)
 
 
-def test_llama_cpp_writes_what_pytorch_writes(run, tmp_path):
-    llama_cpp = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
-    model, tokenizer, _ = export.load_exported(run, "lora")
-    path = export_gguf.write_gguf(model, tokenizer, tmp_path, "tiny", "f32")
-    llama = llama_cpp.Llama(str(path), n_ctx=512, verbose=False, logits_all=True)
-    text = "Extract entities from: Lunch with Ann on 3/03/2026 at 1pm → "
-    ids = encode_prompt(tokenizer, text)
-    assert llama.tokenize(text.encode(), add_bos=True, special=True) == ids
-    llama.eval(ids)
-    with torch.inference_mode():
-        expected = model(torch.tensor([ids])).logits[0].numpy()
-    assert np.abs(np.array(llama.scores[:len(ids)]) - expected).max() < 0.05
-    written: list[int] = []
-    while len(written) < 12:
-        token = int(np.argmax(llama.scores[len(ids) + len(written) - 1]))
-        if token == tokenizer.eos_token_id:
-            break
-        written.append(token)
-        llama.eval([token])
-    assert written == generate(model, tokenizer, [text], 12)[0].tokens
+def test_llama_cpp_writes_what_pytorch_writes(tmp_path):
+    """The base that is shipped, asked by llama.cpp itself (the package xllamacpp brings it ready to run)."""
+    xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
+    base = Run(task="calendar", profile="cpu", out=str(tmp_path))
+    model, tokenizer = load_base(base), load_tokenizer(base)
+    path = export_gguf.write_gguf(model, tokenizer, tmp_path, "base", "f32")
+    given = xllamacpp.CommonParams()
+    given.model.path, given.n_ctx, given.n_parallel = str(path), 512, 1
+    server = xllamacpp.Server(given)
+    text = base.task.prompt("Lunch with Ann on 3/03/2026 at 1pm")
+    mine = generate(model, tokenizer, [text], 100)[0]
+    for prompt in (encode_prompt(tokenizer, text), text):  # so llama.cpp reads a text as the tokenizer does
+        answer = server.handle_completions({"prompt": prompt, "max_tokens": 100, "temperature": 0, "logprobs": 1})
+        written = answer["choices"][0]["logprobs"]["content"]
+        assert [token["id"] for token in written if token["id"] != tokenizer.eos_token_id] == mine.tokens
+        assert [token["logprob"] for token in written][:len(mine.tokens)] == pytest.approx(mine.log_probs, abs=1e-3)
+        plain = export_gguf.without_opening_spaces(answer["choices"][0]["text"])
+        assert json.loads(plain) == json.loads(mine.text)
 
 
 def test_spaces_of_opening_quotation_marks_are_taken_out_as_the_tokenizer_does(run):

@@ -15,7 +15,7 @@ from helpers.encoder import PACKAGED, packaged_encoder
 from helpers.predict import predict_variant
 from helpers.tagging import (
     BEGIN, IGNORE, INSIDE, OUTSIDE, collate_tagged, spans_of_tags, tag_text, tags_of_spans, viterbi, viterbi_of_fields,
-    widen)
+    widen, windows)
 from helpers.tasks import get_task
 from helpers.text import word_units
 from helpers.train import fit
@@ -91,6 +91,38 @@ def test_heads_are_the_first_pieces_of_their_words(encoder):
     batch = collate_tagged([item, tag_text(tokenizer, "a", [[]])], 0)
     assert (batch["labels"][0, item.heads, 0] == torch.tensor([BEGIN, OUTSIDE, OUTSIDE])).all()
     assert (batch["labels"] != IGNORE).sum() == 4
+
+
+def test_long_texts_are_read_in_windows_that_share_their_words_among_them(encoder):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    text = " ".join(f"naïveté {number}" for number in range(40))
+    item = tag_text(tokenizer, text, [[(0, 7)], [(len(text) - 2, len(text))]], [[(0, 7)], []])
+    assert windows(item, len(item)) == [item]
+    cut = windows(item, 20)
+    assert len(cut) > 3 and max(map(len, cut)) <= 20
+    assert [unit for window in cut for unit in window.units] == item.units
+    assert torch.cat([window.tags for window in cut]).equal(item.tags)
+    assert torch.cat([window.hints for window in cut]).equal(item.hints)
+    for window in cut:
+        assert (window.input_ids[0], window.input_ids[-1]) == (item.input_ids[0], item.input_ids[-1])
+        for (start, end), head in zip(window.units, window.heads):
+            piece = tokenizer.convert_ids_to_tokens(window.input_ids[head])
+            assert piece == ("naive" if text[start:end] == "naïveté" else text[start:end])
+    inner = cut[1]  # what it owns stands away from both its edges
+    assert inner.heads[0] > 1 and inner.heads[-1] < len(inner) - 2
+
+
+def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path):
+    run = make_run(encoder, tmp_path, epochs=30)
+    fit(run, "tagger", rows(), rows())
+    model, tokenizer, knowledge = tagger_module.load_tagger(run, run.dir / "checkpoints/tagger/best")
+    texts = [f"{'so ' * 600}{rows()[0].text}", rows()[1].text]
+    records = tagger_module.tag_texts(run, model, tokenizer, texts, knowledge)
+    assert records[0]["prediction"]["date"] == "12/03/2026"
+    alone = tagger_module.tag_texts(run, model, tokenizer, texts[1:], knowledge)[0]
+    assert records[1]["prediction"] == alone["prediction"] == rows()[1].target
 
 
 def rows():

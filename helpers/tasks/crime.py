@@ -9,6 +9,8 @@ from typing import Any
 from helpers.tasks.base import Message, Values
 from helpers.tasks.records import Example, PublicFile
 from helpers.tasks.crime_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
+from helpers.tasks.crime_spans import (
+    Conventions, conventions_from_json, conventions_to_json, learn_conventions, value_spans, values_of_spans)
 from helpers.tasks.crime_text import (
     FIELDS,
     GIVEN,
@@ -32,7 +34,7 @@ from helpers.text import normalise
 
 
 def training_settings(profile: str) -> dict[str, Any]:
-    """Settings of the three variants; the `gpu` values are those of the studies this one follows.
+    """Settings of the variants; the `gpu` values are those of the studies this one follows.
 
     The small base model of the other profiles learns from larger steps and more rows at a time. `length_power` 1 gives each
     answer the same weight: with 0 the tokens of summaries and descriptions hide the question whether there is an age.
@@ -48,7 +50,9 @@ def training_settings(profile: str) -> dict[str, Any]:
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
     if profile == "cpu":
         full |= {"epochs": 3, "made_rows": 120}
-    variants = {"full": full, "lora": adapter, "qlora": adapter}
+    tagger = {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 8, "accumulation": 1,
+              "epochs": 1 if smoke else 8 if gpu else 5, "made_epochs": 1, "hints": True}
+    variants = {"full": full, "lora": adapter, "qlora": adapter, "tagger": tagger}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 
@@ -62,10 +66,11 @@ class Crime(DialogueTask):
     fields = FIELDS
     verbatim_fields = frozenset(FIELDS) - {"Victim_AgeRange", "Witness_Name", "Suspect_Description"}
     list_fields = frozenset(FIELDS)
-    variants = ("full", "lora", "qlora")
+    variants = ("full", "lora", "qlora", "tagger")
+    taggers = frozenset({"tagger"})
     votes = {"vote": ("full", "lora", "rules")}
     trainers = {"full": "helpers.train:fit_answer_loss", "lora": "helpers.train_trl:fit_sft",
-                "qlora": "helpers.train_trl:fit_sft_4bit"}
+                "qlora": "helpers.train_trl:fit_sft_4bit", "tagger": "helpers.train_tagger:fit_tagger"}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "reports.jsonl"
     sample_shares = {"train": 2 / 3, "validation": 1 / 6, "test": 1 / 6}
@@ -188,6 +193,22 @@ class Crime(DialogueTask):
         from helpers.tasks.crime_grammar import grammar
 
         return grammar(text, name, constraint)
+
+    # -- tagging ------------------------------------------------------------------------------------------------
+    def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:
+        return value_spans(example)
+
+    def learn_conventions(self, train: list[Example]) -> Conventions:
+        return learn_conventions(train)
+
+    def from_spans(self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Conventions) -> Target:
+        return self.canonical(values_of_spans(text, spans, conventions))
+
+    def conventions_to_json(self, conventions: Conventions) -> dict[str, Any]:
+        return conventions_to_json(conventions)
+
+    def conventions_from_json(self, content: dict[str, Any]) -> Conventions:
+        return conventions_from_json(content)
 
     # -- the rest lives in its own modules, imported when asked for ---------------------------------------------
     def rules(self, text: str) -> Target:

@@ -16,6 +16,13 @@ columns. Report and questions are masked, so that only the answers are learnt.""
 The frozen base is stored in 4 bits (NF4, with the scales quantised once more), the adapter stays in full precision. That is
 what makes a model of eight billion parameters fit on one card; on a small one it shows what the rounding costs. Where 4-bit
 layers do not work, plain LoRA is trained in their place, and the reason is printed."""),
+    "tagger": ("all weights of an encoder", "BIO tags of each type", "plain PyTorch loop", """
+Are questions and answers needed at all? Nearly every value stands in the report word for word. An encoder that was
+pretrained on a billion sentences reads the whole report at once and gives each word a tag for every type: **B**egin,
+**I**nside or **O**utside, so that a word may belong to a summary and to a name. Marked places become values by what is
+counted on the training rows: whether a type keeps its full stop, and which group labels give for an age. The tagger
+also sees what the rules of the baseline propose, as one more embedding a word (`--set tagger.hints=false` trains it
+without). A report that is longer than the encoder takes is read in overlapping windows."""),
 }
 SCORING_NOTE = ("An answer is a set of values: their order does not count, and field accuracy is what other studies call *set "
                 "exact match*. Exact F1, the *value F1*, decides here, since a report is rarely right in all 18 answers. "

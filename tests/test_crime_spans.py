@@ -1,0 +1,91 @@
+"""The crime task as spans: places of labels, what train rows teach about them, and values from marked places."""
+from __future__ import annotations
+
+import json
+
+import torch
+
+from crime_rows import HEADED, HEADED_ANSWERS, TASK, example, headed, told
+from helpers.tagging import spans_of_tags, tags_of_spans, widen
+from helpers.tasks.crime_spans import learn_conventions, section_spans, value_spans, values_of_spans
+from helpers.tasks.crime_text import FIELDS
+from helpers.text import word_units
+
+
+def pieces(row, name):
+    spans = value_spans(row)[name]
+    return None if spans is None else [row.text[start:end] for start, end in spans]
+
+
+def test_sections_stand_where_their_content_does():
+    found = section_spans(HEADED)
+    (start, end), = found["victims"]
+    assert HEADED[start:end] == "Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example"
+    (start, end), = found["status"]
+    assert HEADED[start:end] == "Under Investigation"
+
+
+def test_every_value_is_found_and_its_own_heading_comes_first():
+    assert {name: pieces(headed(), name) for name in FIELDS} == {
+        name: HEADED_ANSWERS.get(name, []) for name in FIELDS}
+    text = HEADED.replace("Two cash boxes", "In a burglary of 21:15 Sergeant Mila Brandt says that two cash boxes")
+    row = example(text, {**HEADED_ANSWERS, "Crime_Summary": []})
+    (start, _), = value_spans(row)["Officer_Name"]
+    assert text[:start].endswith("Reporting Officer:** ")
+    (start, _), = value_spans(row)["Crime_Time"]
+    assert text[:start].endswith("at ")
+
+
+def test_a_type_with_a_value_that_is_not_in_the_report_is_unknown():
+    row = example(HEADED, {**HEADED_ANSWERS, "Victim_AgeRange": ["Adult"], "Witness_Name": ["Rolf Unseen"]})
+    assert value_spans(row)["Victim_AgeRange"] is None and value_spans(row)["Witness_Name"] is None
+    assert value_spans(row)["Victim_Age"] == []
+
+
+def test_marked_places_give_the_labels_back():
+    for row in (headed(), told()):
+        learnt = learn_conventions([row])
+        units, found = word_units(row.text), {}
+        for name, spans in value_spans(row).items():
+            tags = tags_of_spans(units, [spans])[:, 0].tolist()
+            found[name] = [widen(span, row.text) for span, _ in spans_of_tags(tags, units, torch.zeros(len(units), 3))]
+        assert TASK.values(TASK.from_spans(row.text, found, learnt)) == TASK.values(row.target)
+
+
+def victim(age: int, group: str | None):
+    text = HEADED.replace("Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example", f"Ada Holm, {age} years old")
+    return example(text, {**HEADED_ANSWERS, "Victim_Name": ["Ada Holm"], "Victim_Owner": [], "Victim_Email": [],
+                          "Victim_Age": [str(age)], "Victim_AgeRange": [group] if group else []})
+
+
+def test_groups_of_ages_are_learnt_and_a_stated_one_wins():
+    learnt = learn_conventions([victim(34, "Adult"), victim(37, "Adult"), victim(22, "Young Adult"), victim(61, None)])
+    row = victim(33, None)
+    spans = value_spans(row)
+    assert values_of_spans(row.text, spans, learnt)["Victim_AgeRange"] == ["Adult"]
+    old = victim(65, None)
+    assert values_of_spans(old.text, value_spans(old), learnt)["Victim_AgeRange"] == []
+    place = row.text.index("years old")
+    stated = values_of_spans(row.text, {**spans, "Victim_AgeRange": [(place, place + len("years old"))]}, learnt)
+    assert stated["Victim_AgeRange"] == ["years old"]
+
+
+def test_words_for_nothing_become_what_labels_make_of_them():
+    rows = [example(HEADED, {**HEADED_ANSWERS, "Witness_Name": ["Not provided"]}, id) for id in range(3)]
+    row = headed()
+    assert values_of_spans(row.text, value_spans(row), learn_conventions(rows))["Witness_Name"] == ["Not provided"]
+    assert values_of_spans(row.text, value_spans(row), learn_conventions(rows[:2]))["Witness_Name"] == ["None identified"]
+
+
+def test_a_currency_sign_belongs_to_the_amount():
+    report = HEADED.replace("Pry bar", "£50 in coins")
+    at = report.index("50 in coins")
+    found = values_of_spans(report, {"Evidence_Type": [(at, at + len("50 in coins"))]}, learn_conventions([]))
+    assert found["Evidence_Type"] == ["£50 in coins"]
+
+
+def test_conventions_survive_json():
+    learnt = learn_conventions([victim(34, "Adult"), headed(), told(), *[headed()] * 3])
+    assert learnt.stops and learnt.groups and learnt.nothing
+    content = json.loads(json.dumps(TASK.conventions_to_json(learnt)))
+    assert TASK.conventions_from_json(content) == learnt
