@@ -37,9 +37,9 @@ def _split_name(task: Task, name: str) -> tuple[str, str]:
 
 # -- decoding ---------------------------------------------------------------------------------------------------------
 def decode_all(run: Run) -> pd.DataFrame:
-    """Predict the scored part with the baselines, and both parts with every trained variant, in every way the task has.
+    """Predict the scored part with the baselines and with every trained variant, in every way the task has.
 
-    Where the data came without a test part the two parts are one and are decoded once. Writes the prediction files of
+    The validation part, which chooses the best of them, is predicted in each variant's default way. Where the data came without a test part the two parts are one and are decoded once. Writes the prediction files of
     both parts; costs.json learns the time and memory that the scored part took, and the size of the weights. Votes are
     then counted from these files: they decode nothing, and have no line in the table.
 
@@ -63,7 +63,8 @@ def decode_all(run: Run) -> pd.DataFrame:
     destinations = {"scored": both} if one_part else {part: (part,) for part in both}
     parts = {part: run.load(part) for part in destinations}
     jobs = [(variant, decoding, part) for variant in trained_variants(run)
-            for decoding in run.task.decodings_of(variant) for part in parts]
+            for decoding in run.task.decodings_of(variant) for part in parts
+            if part == "scored" or decoding == run.task.decodings_of(variant)[-1]]
     lines = []
     for variant, decoding, part in tqdm(jobs, desc="decoding", unit="file"):
         name, started = prediction_name(run.task, variant, decoding), time.perf_counter()

@@ -62,19 +62,17 @@ class Predictor:
             return found
         reading = self.task.reading(text)
         for name, loaded in self.models.items():
-            if name in self.task.predictors:  # those read long texts in windows
+            if name in self.task.predictors or name in self.task.taggers:  # those read long texts in windows
                 continue
-            needed, limit = self._room(name, loaded, reading)
+            needed, limit = self._room(loaded, reading)
             if needed > limit:
                 return f"text takes {needed} tokens of {name}, which has room for {limit}"
         return None
 
-    def _room(self, name: str, loaded: Any, reading: str) -> tuple[int, int]:
+    def _room(self, loaded: Any, reading: str) -> tuple[int, int]:
         """Tokens that a text takes with its answer, and how many the model has positions for."""
         model, tokenizer, _ = loaded
         limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
-        if name in self.task.taggers:
-            return len(tokenizer(reading)["input_ids"]), limit
         if self.task.questions():
             from helpers.dialogue import encode_questions
 

@@ -247,7 +247,9 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     from helpers import predict
 
     times = evaluation.decode_all(run)
-    assert run.decoded.count("large") == 6 and run.decoded.count("small") == 2  # two parts, no decoding for the vote
+    # the test part in every way, validation in the default one; no decoding for the vote
+    assert run.decoded.count("large") == 4 and run.decoded.count("small") == 2
+    assert list(times.loc[times["part"] == "validation", "decoding"]) == ["source", "source"]
     assert "vote" not in set(times["variant"])
     table = evaluation.validation_table(run)
     assert table["exact_match"].to_dict() == {"large": 0.75, "small": 0.75, "vote": 1.0}
