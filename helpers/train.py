@@ -274,7 +274,8 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
     """AdamW, cosine schedule with warm restarts, accumulation, clipping; a checkpoint after each epoch."""
     own = variant_settings(run, variant)
     rows, held_out = encode_rows(run, tokenizer, train), encode_rows(run, tokenizer, validation)
-    optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"], betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"], betas=(0.9, 0.98),
+                                  fused=True)
     per_epoch = math.ceil(math.ceil(len(rows) / own["batch_size"]) / own["accumulation"])
     period = max(1, math.ceil(own["epochs"] * per_epoch / own["restarts"]))
     schedule = warm_restarts(optimizer, period, min(own["warmup_steps"], period))

@@ -188,7 +188,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
 
     phases = [prepared(made)] * (own["made_epochs"] if made else 0) + [prepared(gold)] * own["epochs"]
     first_gold = len(phases) - own["epochs"]
-    optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"])
+    optimizer = torch.optim.AdamW(decay_groups(model, own["weight_decay"]), lr=own["learning_rate"], fused=True)
     counts = [math.ceil(len(rows) / own["batch_size"]) for rows in phases]
     state = LoopState()
     if (folder / "resume.pt").exists():

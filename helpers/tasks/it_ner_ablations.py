@@ -11,7 +11,7 @@ SYSTEMS = ("full", "lora", ENHANCED)
 PARTS: dict[str, dict[str, Any]] = {
     "without shape and casing": {"shapes": False}, "without gazetteer": {"gazetteer": False},
     "without finer labels": {"fine": False}, "without CRF": {"crf": False}, "without averaging": {"average": 0.0},
-    "LoRA r=16": {"rank": 16, "alpha": 32}, "with weak labels": {"weak": True},
+    "LoRA r=32": {"rank": 32, "alpha": 64, "learning_rate": 1e-3, "lora_dropout": 0.05}, "with weak labels": {"weak": True},
 }
 SEEDS = 3
 

@@ -11,9 +11,9 @@ code would be what the model sees most."""),
 LoRA freezes the encoder's weights $W$ and learns a low-rank change: $W + \frac{\alpha}{r} B A$ with $A$ of $r$ rows and
 $B$ of $r$ columns, on query, key, value and all dense layers. The classifier is new, so it is trained whole and saved with
 the adapter. For prediction the adapter is merged into the encoder: it costs no time."""),
-    "enhanced": ("larger adapter, classifier, word features, transitions", "cross-entropy of finer labels + CRF",
-                 "plain PyTorch loop + PEFT", """
-What an uncased encoder of six layers lacks, added around the same adapter: the **shape** and **casing** of each word, what
+    "enhanced": ("all weights (`gpu` profile: a larger adapter), word features, transitions",
+                 "cross-entropy of finer labels + CRF", "plain PyTorch loop", """
+What an uncased encoder of six layers lacks, added around it: the **shape** and **casing** of each word, what
 the other training rows say of it (a **gazetteer**, a row never looks itself up), the source's **finer labels** as the classes
 of the classifier where there are such, a linear-chain **CRF** over our tags, and a moving **average** of the weights."""),
     "distilled": ("all weights of a three-layer student", "labels and the teacher's probabilities", "plain PyTorch loop",
