@@ -67,8 +67,8 @@ def benchmark(run: Run, variant: str, texts: int = 24, rounds: int = 3) -> pd.Da
     from helpers.evaluation import share_right
     from helpers.predict import predict_loaded
 
-    if run.task.questions():
-        raise UserError(f"task {run.task.name} answers questions side by side, which is measured by "
+    if run.task.asks(variant):
+        raise UserError(f"{variant} answers the questions of task {run.task.name} side by side, which is measured by "
                         "helpers.benchmark_prefix")
     systems, examples = load_systems(run, variant), run.load("scored")
     seconds = time_in_turns(run, variant, systems, examples[:texts], rounds)

@@ -132,7 +132,7 @@ def speed_table(run: Run, variant: str, texts: int, rounds: int = 2) -> pd.DataF
     """:func:`helpers.benchmark_decoding.benchmark`, or an empty table where the task's questions are answered together."""
     from helpers.benchmark_decoding import benchmark
 
-    return pd.DataFrame() if run.task.questions() else benchmark(run, variant, texts, rounds)
+    return pd.DataFrame() if run.task.asks(variant) else benchmark(run, variant, texts, rounds)
 
 
 def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:

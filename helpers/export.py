@@ -221,11 +221,11 @@ def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> fl
 @torch.inference_mode()
 def tag_gap(task: Any, left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> float:
     """The same of two span taggers, each text with the hints that they were trained to see."""
-    from helpers.tagging import collate_tagged
-    from helpers.train_tagger import field_logits, read_texts
+    from helpers.tagging import collate_tagged, windows
+    from helpers.train_tagger import field_logits, longest_window, read_texts
 
-    worst = 0.0
-    for item in read_texts(task, left, tokenizer, texts):
+    worst, limit = 0.0, longest_window(left, tokenizer)
+    for item in (window for whole in read_texts(task, left, tokenizer, texts) for window in windows(whole, limit)):
         batch = collate_tagged([item], tokenizer.pad_token_id or 0)
         pair = [field_logits(model, {name: part.to(model.device) for name, part in batch.items()}, len(task.fields)).cpu()
                 for model in (left, right)]
@@ -284,7 +284,7 @@ def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, f
     whole = load_exported(run, variant)
     found = {"merged": compare(run, variant, load_unmerged(run, variant), whole, examples)}
     for name, quantised in (("onnx", False), ("onnx_int8", True)):
-        if (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists() and not run.task.questions():
+        if (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists() and not run.task.asks(variant):
             found[name] = compare(run, variant, whole, load_onnx(run, variant, quantised), examples)
     write_json(export_folder(run, variant, PARITY), found)
     return found

@@ -43,18 +43,8 @@ class LlamaForward:
     model : LlamaForCausalLM
     """
 
-    training = False
-
     def __init__(self, model: Any):
-        self.model, self.config, self.device = model, model.config, model.device
-
-    def eval(self) -> LlamaForward:
-        """Nothing to switch: dropout is left out."""
-        return self
-
-    def train(self, mode: bool = True) -> LlamaForward:
-        """Nothing to switch."""
-        return self
+        self.model, self.device = model, model.device
 
     def __call__(self, input_ids: torch.Tensor, past_key_values: Any, attention_mask: torch.Tensor | None = None,
                  position_ids: torch.Tensor | None = None, use_cache: bool = True,
@@ -78,7 +68,7 @@ class LlamaForward:
         SimpleNamespace
             `logits`, FloatTensor (rows, kept, vocabulary).
         """
-        inner, config = self.model.model, self.config
+        inner = self.model.model
         rows, new = input_ids.shape
         old = past_key_values.get_seq_length()
         if position_ids is None:
@@ -88,9 +78,9 @@ class LlamaForward:
             mask = torch.zeros(mask.shape, device=self.device).masked_fill_(~mask, float("-inf"))
         hidden = F.embedding(input_ids, inner.embed_tokens.weight)
         cos, sin = (part[:, None] for part in inner.rotary_emb(hidden, position_ids))
-        size = config.head_dim
         for index, layer in enumerate(inner.layers):
             attention, mlp = layer.self_attn, layer.mlp
+            size = attention.head_dim
             normed = _norm(hidden, layer.input_layernorm)
             query, key, value = (_linear(normed, part).view(rows, new, -1, size).transpose(1, 2)
                                  for part in (attention.q_proj, attention.k_proj, attention.v_proj))

@@ -41,7 +41,7 @@ class Predictor:
 
     def __init__(self, run: Run, variant: str, engine: str = "torch"):
         self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
-        if engine != ENGINES[0] and run.task.questions() and set(members_of(run, variant)) != {RULES}:
+        if engine != ENGINES[0] and any(map(run.task.asks, members_of(run, variant))):
             raise UserError(f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}")
         self.models = load_members(run, variant, engine)
         self.calibrations = load_calibrations(run, variant)

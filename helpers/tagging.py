@@ -78,8 +78,8 @@ def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None
 def windows(item: Tagged, limit: int) -> list[Tagged]:
     """The text in windows of at most `limit` pieces, special ones counted, that share words at their edges.
 
-    Each unit is in the window that owns it, so that the units of all windows in turn are those of the text. A text that
-    fits is its own window.
+    Each unit is in the window that owns it, so that the units of all windows in turn are those of the text; of one that
+    is longer than a window (a ruled line) only the beginning is read. A text that fits is its own window.
     """
     if len(item) <= limit:
         return [item]

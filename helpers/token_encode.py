@@ -91,6 +91,9 @@ def windows_of(tokenizer, sentences: Sequence[Sequence[str]], limit: int) -> lis
     for index, ids in enumerate(encoded["input_ids"]):
         words = encoded.word_ids(index)
         heads = {word: at for at, word in reversed(list(enumerate(words)))}
+        longest = max(map(words.count, heads), default=0)
+        if longest > room:
+            raise UserError(f"a word of {longest} pieces does not fit into {room}: raise it with --set max_pieces=…")
         sentence = []
         for start, end, owned in cut_windows(len(words), sorted(heads.items()), room):
             sentence.append(Window([first, *ids[start:end], last], [-1, *words[start:end], -1], owned,
@@ -113,18 +116,11 @@ def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> lis
     Returns
     -------
     list of (first piece, piece after the last, owned words)
-        Every word is owned by one window: of two that hold it, the one in which it stands further from the edge.
-
-    Raises
-    ------
-    UserError
-        If one word alone has more pieces than a window.
+        Every word is owned by one window: of two that hold it, the one in which it stands further from the edge. Of a word
+        longer than a window only the beginning is in it.
     """
     starts = [at for _, at in heads]
-    ends = [*starts[1:], pieces]
-    longest = max((end - start for start, end in zip(starts, ends)), default=0)
-    if longest > room:
-        raise UserError(f"a word of {longest} pieces does not fit into {room}: raise it with --set max_pieces=…")
+    ends = [min(end, start + room) for start, end in zip(starts, [*starts[1:], pieces])]
     spans, low = [], 0
     while low < len(heads):
         high = low + 1

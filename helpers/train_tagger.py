@@ -24,6 +24,7 @@ from helpers.environment import write_json
 from helpers.models import device_of, explain_load_error
 from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi_of_fields, widen, windows
 from helpers.tasks import Example
+from helpers.token_encode import budget_batches
 from helpers.train import (
     FitResult,
     LoopState,
@@ -93,25 +94,23 @@ def tagging_loss(model, batch: dict[str, torch.Tensor], fields: int, smoothing: 
 
 
 @torch.inference_mode()
-def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, batch_size: int = 64,
+def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, batch_pieces: int = 4096,
               progress: str | None = None) -> list[dict[str, Any]]:
     """Predictions of a tagger for texts: best tags by Viterbi, spans to values by the task.
 
-    `raw` holds the found spans as JSON, `confidence` the probability of each field's whole tag sequence.
+    `raw` holds the found spans as JSON (None for a task that asks questions), `confidence` the probability of each field's whole tag sequence.
     """
     model.eval()
     task = run.task
     items = read_texts(task, model, tokenizer, texts)
-    limit, pieces, rows_of_piece = longest_window(model), [], []
+    limit, pieces, rows_of_piece = longest_window(model, tokenizer), [], []
     for row, item in enumerate(items):
         cut = windows(item, limit)
         pieces += cut
         rows_of_piece += [row] * len(cut)
-    order = sorted(range(len(pieces)), key=lambda index: len(pieces[index]))
     scores: list[torch.Tensor] = [torch.empty(0)] * len(pieces)
     bar = tqdm(total=len(pieces), desc=progress, disable=progress is None, leave=False)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start:start + batch_size]
+    for chosen in budget_batches([len(piece) for piece in pieces], batch_pieces):
         batch = collate_tagged([pieces[at] for at in chosen], tokenizer.pad_token_id or 0)
         log_probs = field_logits(model, {k: v.to(model.device) for k, v in batch.items()}, len(task.fields))
         log_probs = log_probs.log_softmax(-1).cpu()
@@ -121,7 +120,8 @@ def tag_texts(run: Run, model, tokenizer, texts: Sequence[str], knowledge: Any, 
     of_row: list[list[torch.Tensor]] = [[] for _ in texts]
     for row, found in zip(rows_of_piece, scores):
         of_row[row].append(found)
-    records = [_read_tags(task, text, item, torch.cat(found), knowledge)
+    none = torch.empty(0, len(task.fields), 3)  # a text without words
+    records = [_read_tags(task, text, item, torch.cat([none, *found]), knowledge)
                for text, item, found in zip(texts, items, of_row)]
     bar.close()
     return records
@@ -155,14 +155,15 @@ def _read_tags(task, text: str, item: Tagged, log_probs: torch.Tensor, knowledge
             found = sorted(found, key=lambda pair: -pair[1])[:1]
         spans[name] = [widen(span, text) for span, _ in found]
         confidence[name] = round(math.exp(total), 6)
-    raw = json.dumps({name: [text[s:e] for s, e in places] for name, places in spans.items()}, ensure_ascii=False)
+    raw = None if task.questions() else json.dumps(  # where questions are asked `raw` holds what was answered
+        {name: [text[s:e] for s, e in places] for name, places in spans.items()}, ensure_ascii=False)
     return {"prediction": task.from_spans(text, spans, knowledge), "raw": raw, "error": None, "truncated": False,
             "confidence": confidence}
 
 
-def longest_window(model) -> int:
+def longest_window(model, tokenizer) -> int:
     """Word pieces that the encoder takes at once, the special ones counted."""
-    return getattr(model.config, "max_position_embeddings", 512)
+    return min(getattr(model.config, "max_position_embeddings", 512), tokenizer.model_max_length)
 
 
 def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
@@ -184,7 +185,8 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
         hints = [proposed(task, row.text) if own["hints"] else None for row in rows]
         tagged = [tag_text(tokenizer, row.text, [s[name] for name in task.fields], hint)
                   for row, s, hint in zip(rows, spans, hints)]
-        return [window for item in tagged for window in windows(item, longest_window(model))]
+        limit = longest_window(model, tokenizer)
+        return [window for item in tagged for window in windows(item, limit)]
 
     phases = [prepared(made)] * (own["made_epochs"] if made else 0) + [prepared(gold)] * own["epochs"]
     first_gold = len(phases) - own["epochs"]

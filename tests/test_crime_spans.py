@@ -5,7 +5,8 @@ import json
 
 import torch
 
-from crime_rows import HEADED, HEADED_ANSWERS, TASK, example, headed, told
+from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example, headed, told
+from helpers import metrics
 from helpers.tagging import spans_of_tags, tags_of_spans, widen
 from helpers.tasks.crime_spans import learn_conventions, section_spans, value_spans, values_of_spans
 from helpers.tasks.crime_text import FIELDS
@@ -20,26 +21,54 @@ def pieces(row, name):
 def test_sections_stand_where_their_content_does():
     found = section_spans(HEADED)
     (start, end), = found["victims"]
-    assert HEADED[start:end] == "Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example"
+    assert HEADED[start:end] == ":** Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example"
     (start, end), = found["status"]
-    assert HEADED[start:end] == "Under Investigation"
+    assert HEADED[start:end] == ":** Under Investigation"
 
 
 def test_every_value_is_found_and_its_own_heading_comes_first():
     assert {name: pieces(headed(), name) for name in FIELDS} == {
         name: HEADED_ANSWERS.get(name, []) for name in FIELDS}
-    text = HEADED.replace("Two cash boxes", "In a burglary of 21:15 Sergeant Mila Brandt says that two cash boxes")
-    row = example(text, {**HEADED_ANSWERS, "Crime_Summary": []})
+    text = f"Report of Sergeant Mila Brandt, 21:15 hours\n\n{HEADED}".replace("**Location:**", "\n**Location:**")
+    row = example(text, HEADED_ANSWERS)
     (start, _), = value_spans(row)["Officer_Name"]
     assert text[:start].endswith("Reporting Officer:** ")
     (start, _), = value_spans(row)["Crime_Time"]
     assert text[:start].endswith("at ")
 
 
+def test_a_name_within_another_and_a_value_given_twice():
+    text = TOLD + " Ms Moreau will be asked again. Rita Moreau agreed."
+    row = example(text, {**TOLD_ANSWERS, "Witness_Name": ["Moreau", "Rita Moreau", "Rita Moreau"]})
+    whole, part = value_spans(row)["Witness_Name"]
+    assert text[slice(*whole)] == "Rita Moreau" and text[part[0] - 3:part[1]] == "Ms Moreau"
+    spans = {"Witness_Name": [whole, (text.rindex("Rita Moreau"), text.rindex("Rita Moreau") + len("Rita Moreau"))]}
+    assert values_of_spans(text, spans, learn_conventions([]))["Witness_Name"] == ["Rita Moreau"]
+
+
+def test_stops_of_abbreviations_teach_nothing_about_full_stops():
+    def at(time: str):
+        return example(TOLD.replace("half past ten", "noon").replace("ride away.", f"ride away at {time}."),
+                       {**TOLD_ANSWERS, "Crime_Time": [time], "Crime_Summary": []})
+
+    evening = example(TOLD.replace("half past ten", "9 p.m."), {**TOLD_ANSWERS, "Crime_Time": ["9 p.m."], "Crime_Summary": []})
+    rows = [evening] * 3 + [at("21:15")]
+    learnt = learn_conventions(rows)
+    assert learnt.stops["Crime_Time", ""] is False
+    row = at("23:10")
+    assert values_of_spans(row.text, value_spans(row), learnt)["Crime_Time"] == ["23:10"]
+
+
 def test_a_type_with_a_value_that_is_not_in_the_report_is_unknown():
     row = example(HEADED, {**HEADED_ANSWERS, "Victim_AgeRange": ["Adult"], "Witness_Name": ["Rolf Unseen"]})
     assert value_spans(row)["Victim_AgeRange"] is None and value_spans(row)["Witness_Name"] is None
     assert value_spans(row)["Victim_Age"] == []
+
+
+def test_a_tagger_writes_no_text_and_all_its_answers_count():
+    record = {"id": 0, "prediction": headed().target, "raw": None, "error": None, "confidence": None}
+    assert not TASK.failed_fields(record)
+    assert metrics.score(TASK, [headed()], [record])["field_accuracy"] == 1
 
 
 def test_marked_places_give_the_labels_back():

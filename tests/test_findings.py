@@ -54,8 +54,9 @@ def test_constraint_gain_reads_first_and_last_decoding():
 
 
 def test_decoding_speed_leaves_out_variants_with_one_way():
-    times = pd.DataFrame([("a", "free", 10, 1.0), ("a", "source", 10, 2.0), ("tagger", "source", 10, 0.001)],
-                         columns=["variant", "decoding", "rows", "seconds"])
+    times = pd.DataFrame([("a", "free", "scored", 10, 1.0), ("a", "source", "scored", 10, 2.0),
+                          ("a", "source", "validation", 90, 1.0), ("tagger", "source", "scored", 10, 0.001)],
+                         columns=["variant", "decoding", "part", "rows", "seconds"])
     assert findings.decoding_times(times) == "Rows decoded a second: free 10, source 5."
 
 

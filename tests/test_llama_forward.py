@@ -23,13 +23,14 @@ def llama(**more) -> LlamaForCausalLM:
 @torch.inference_mode()
 def test_same_logits_as_transformers_with_padding_over_several_steps(more):
     model = llama(**more)
+    assert isinstance(for_decoding(model), LlamaForward)
     ids, seen = generate.left_padded([[5, 6, 7, 8, 9], [4, 3], [1, 2, 3]], 0, model.device)
     caches = roomy_cache(), roomy_cache()
     positions = (seen.cumsum(1) - 1).clamp(min=0)
     for step in range(4):
         given = {"input_ids": ids, "attention_mask": seen, "position_ids": positions, "use_cache": True}
         usual, lean = (one(past_key_values=cache, **given).logits
-                       for one, cache in zip((model, for_decoding(model)), caches))
+                       for one, cache in zip((model, LlamaForward(model)), caches))
         real = seen[:, -ids.shape[1]:].bool()  # what stands at padding is not looked at
         assert torch.allclose(usual[real], lean[real], atol=1e-5), step
         assert not torch.isnan(lean).any()
@@ -91,6 +92,8 @@ def test_decoding_uses_it(monkeypatch):
             return " ".join(map(str, tokens))
 
     first = generate.decode_batch(model, Tokenizer(), [[5, 6], [7]], 4)
+    assert calls
+    calls.clear()
     blocks = block_decoding.decode_blocks(model, Tokenizer(), [[5, 6]], [[7, 8], [7, 9]], 4)
     assert calls
     for module in (generate, block_decoding):

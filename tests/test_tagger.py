@@ -125,6 +125,14 @@ def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path):
     assert records[1]["prediction"] == alone["prediction"] == rows()[1].target
 
 
+@pytest.mark.parametrize("text", ["-" * 700, "! " * 700, "a." * 400 + "b", "- " * 3])
+def test_texts_without_words_or_with_endless_ones_are_answered(encoder, tmp_path, text):
+    run = make_run(encoder, tmp_path, epochs=1)
+    model, tokenizer = tagger_module.build_tagger(run)
+    record, = tagger_module.tag_texts(run, model, tokenizer, [text], run.task.learn_conventions([]))
+    assert set(record["prediction"]) == set(run.task.fields)
+
+
 def rows():
     task = get_task("calendar")
     return [task.parse_row({"event_text": f"Lunch with {name} on 12/03/2026 at 1pm", "output": dict.fromkeys(

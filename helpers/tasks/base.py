@@ -211,6 +211,10 @@ class Task(ABC):
         """Ways of decoding that a variant has."""
         return self.decodings[-1:] if variant in self.taggers else self.decodings
 
+    def asks(self, variant: str) -> bool:
+        """Whether a variant answers the task's questions one by one, and does not mark all values at once."""
+        return bool(self.questions()) and variant in self.variants and variant not in self.taggers
+
     # -- one view on targets and predictions --------------------------------------------------------------------
     @abstractmethod
     def values(self, target: Any) -> Values:

@@ -50,8 +50,10 @@ def training_settings(profile: str) -> dict[str, Any]:
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
     if profile == "cpu":
         full |= {"epochs": 3, "made_rows": 120}
-    tagger = {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 8, "accumulation": 1,
-              "epochs": 1 if smoke else 8 if gpu else 5, "made_epochs": 1, "hints": True}
+    tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps", "patience", "gold_repeats",
+                                                 "made_rows")},
+              "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 8, "epochs": 1 if smoke else 8 if gpu else 5,
+              "made_epochs": 1, "hints": True}
     variants = {"full": full, "lora": adapter, "qlora": adapter, "tagger": tagger}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 

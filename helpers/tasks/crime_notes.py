@@ -17,9 +17,9 @@ The frozen base is stored in 4 bits (NF4, with the scales quantised once more), 
 what makes a model of eight billion parameters fit on one card; on a small one it shows what the rounding costs. Where 4-bit
 layers do not work, plain LoRA is trained in their place, and the reason is printed."""),
     "tagger": ("all weights of an encoder", "BIO tags of each type", "plain PyTorch loop", """
-Are questions and answers needed at all? Nearly every value stands in the report word for word. An encoder that was
-pretrained on a billion sentences reads the whole report at once and gives each word a tag for every type: **B**egin,
-**I**nside or **O**utside, so that a word may belong to a summary and to a name. Marked places become values by what is
+Are questions and answers needed at all? Nearly every value stands in the report word for word. A pretrained encoder (setting
+`encoder_model`) reads the whole report at once and gives each word a tag for every type: **B**egin, **I**nside or **O**utside,
+so that a word may belong to a summary and to a name. Marked places become values by what is
 counted on the training rows: whether a type keeps its full stop, and which group labels give for an age. The tagger
 also sees what the rules of the baseline propose, as one more embedding a word (`--set tagger.hints=false` trains it
 without). A report that is longer than the encoder takes is read in overlapping windows."""),

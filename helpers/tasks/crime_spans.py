@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.tasks.crime_text import FIELDS, Target, means_nothing, sections
 from helpers.tasks.records import Example
-from helpers.text import places
+from helpers.text import places, word_spans
 
 Span = tuple[int, int]
 # type → the headings under which its values are looked for first
@@ -41,20 +41,19 @@ class Conventions:
 
 
 def section_spans(report: str) -> dict[str, list[Span]]:
-    """Name of a section → where its content stands."""
+    """Name of a section → where it stands, without its heading."""
     found: dict[str, list[Span]] = defaultdict(list)
     at = 0
     for section in sections(report):
         start = report.index(section.lines, at)
         at = start + len(section.lines)
-        found[section.name].append((at - len(section.content), at))
+        found[section.name].append((report.index(section.heading, start) + len(section.heading), at))
     return found
 
 
-def _nearest(options: Sequence[Span], homes: Iterable[Span], taken: Sequence[Span]) -> Span:
+def _nearest(options: Sequence[Span], homes: Sequence[Span], taken: Sequence[Span]) -> Span:
     """The first option under the type's own heading, else the first one at all, if possible one that is not taken."""
-    free = [span for span in options if span not in taken] or list(options)
-    homes = list(homes)
+    free = [span for span in options if not any(span[0] < end and start < span[1] for start, end in taken)] or list(options)
     return next((span for span in free if any(low <= span[0] and span[1] <= high for low, high in homes)), free[0])
 
 
@@ -65,7 +64,7 @@ def value_spans(example: Example) -> dict[str, list[Span] | None]:
     for name in FIELDS:
         homes = [span for section in SECTIONS[name] for span in by_section.get(section, ())]
         spans: list[Span] | None = []
-        for value in example.target[name]:
+        for value in sorted(dict.fromkeys(example.target[name]), key=len, reverse=True):  # a part comes after its whole
             options = places(value, example.text)
             if not options:
                 spans = None
@@ -85,16 +84,19 @@ def learn_conventions(train: Sequence[Example]) -> Conventions:
         text, target = example.text, example.target
         for name, spans in value_spans(example).items():
             for start, end in spans or ():
-                if text[end - 1] == "." or text[end:end + 1] == ".":
+                kept = text[end - 1] == "."
+                stop = end - kept
+                # a stop that belongs to an abbreviation ("9 p.m.", "Inc.") comes with it
+                if text[stop:stop + 1] == "." and (start, stop + 1) not in word_spans(text[start:stop + 1], text):
                     for key in ((name, ""), (name, _first_word(text[start:end]))):
-                        stops[key][text[end - 1] == "."] += 1
+                        stops[key][kept] += 1
         ages, given = target["Victim_Age"], target["Victim_AgeRange"]
         stated = any(places(value, text) for value in given)
         for place, age in enumerate(ages):
             if age.isdecimal() and not stated:
                 groups[int(age) // _DECADE][given[min(place, len(given) - 1)] if given else ""] += 1
-        for key, values in _nothing_keys(text, target):
-            nothing[key][values] += 1
+        for key in _said(text):
+            nothing[key][tuple(target[key[0]])] += 1
     return Conventions({key: seen[True] > seen[False] for key, seen in sorted(stops.items())
                         if not key[1] or seen.total() >= _LEAST_SEEN},
                        {decade: seen.most_common(1)[0][0] for decade, seen in sorted(groups.items())},
@@ -106,15 +108,10 @@ def _first_word(value: str) -> str:
     return value.split()[0].casefold() if value.split() else ""
 
 
-def _nothing_keys(report: str, target: Target) -> list[tuple[tuple[str, str, bool], tuple[str, ...]]]:
-    """What headed witnesses and suspects say where there are none, with the label of that."""
-    return [((name, words, described), tuple(target[name])) for name, words, described in _said(report)]
-
-
 def _said(report: str) -> list[tuple[str, str, bool]]:
     """(type, words, whether suspects are described) of witnesses and suspects sections that only say there is nothing."""
     content = {section.name: section.content.strip(" .") for section in sections(report)}
-    described = "suspects" in content and not means_nothing(content["suspects"])
+    described = bool(content.get("suspects")) and not means_nothing(content["suspects"])
     return [(name, content[home], described) for name, home in
             (("Witness_Name", "witnesses"), ("Suspect_Description", "suspects"))
             if content.get(home) and means_nothing(content[home])]
@@ -122,11 +119,11 @@ def _said(report: str) -> list[tuple[str, str, bool]]:
 
 def values_of_spans(text: str, spans: dict[str, list[Span]], conventions: Conventions) -> Target:
     """The values that labels would give for marked places."""
-    found = {name: [text[slice(*_fitted(name, text, span, conventions))] for span in sorted(spans.get(name, ()))]
-             for name in FIELDS}
+    found = {name: list(dict.fromkeys(text[slice(*_fitted(name, text, span, conventions))]
+                                      for span in sorted(spans.get(name, ())))) for name in FIELDS}
     if not found["Victim_AgeRange"]:
         groups = [conventions.groups.get(int(age) // _DECADE, "") for age in found["Victim_Age"] if age.isdecimal()]
-        found["Victim_AgeRange"] = [group for group in groups if group]
+        found["Victim_AgeRange"] = list(dict.fromkeys(filter(None, groups)))
     for name, words, described in _said(text):
         if all(map(means_nothing, found[name])):
             found[name] = list(conventions.nothing.get((name, words, described), found[name]))
@@ -146,11 +143,12 @@ def _fitted(name: str, text: str, span: Span, conventions: Conventions) -> Span:
 
 def conventions_to_json(conventions: Conventions) -> dict[str, object]:
     """Conventions as JSON."""
-    return {"stops": [[*key, kept] for key, kept in conventions.stops.items()], "groups": [list(pair) for pair in conventions.groups.items()],
+    return {"stops": [[*key, kept] for key, kept in conventions.stops.items()],
+            "groups": [list(pair) for pair in conventions.groups.items()],
             "nothing": [[*key, list(values)] for key, values in conventions.nothing.items()]}
 
 
 def conventions_from_json(content: dict[str, list]) -> Conventions:
     """Inverse of :func:`conventions_to_json`."""
-    return Conventions({(name, word): kept for name, word, kept in content["stops"]}, {decade: group for decade, group in content["groups"]},
+    return Conventions({(name, word): kept for name, word, kept in content["stops"]}, dict(content["groups"]),
                        {(name, words, described): tuple(values) for name, words, described, values in content["nothing"]})
