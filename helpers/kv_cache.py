@@ -53,9 +53,16 @@ class RoomyLayer(DynamicLayer):
         self.capacity = 0
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
-        """Keep the rows of these indices."""
-        super().batch_select_indices(indices)
-        self.capacity = 0
+        """Keep the rows of these indices, and the room behind them."""
+        if self.is_initialized:
+            self.keys, self.values = (self._selected(states, indices) for states in (self.keys, self.values))
+
+    def _selected(self, states: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        """Some rows of the same states at the start of a tensor with room for `capacity` positions."""
+        _, heads, used, size = states.shape
+        roomy = states.new_empty(len(indices), heads, self.capacity, size)
+        torch.index_select(states, 0, indices, out=roomy[:, :, :used])
+        return roomy[:, :, :used]
 
 
 def roomy_cache() -> Cache:

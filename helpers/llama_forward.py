@@ -82,11 +82,13 @@ class LlamaForward:
             attention, mlp = layer.self_attn, layer.mlp
             size = attention.head_dim
             normed = _norm(hidden, layer.input_layernorm)
-            query, key, value = (_linear(normed, part).view(rows, new, -1, size).transpose(1, 2)
+            query, key, value = (_linear(normed, part).view(rows, new, -1, size)
                                  for part in (attention.q_proj, attention.k_proj, attention.v_proj))
-            keys, values = past_key_values.update(_rotated(key, cos, sin), value, index)
-            seen = F.scaled_dot_product_attention(_rotated(query, cos, sin), keys, values, attn_mask=mask,
-                                                  scale=attention.scaling, enable_gqa=query.shape[1] != keys.shape[1])
+            query, key = _rotated(torch.cat((query, key), 2).transpose(1, 2), cos, sin).split(
+                (query.shape[2], key.shape[2]), 1)
+            keys, values = past_key_values.update(key, value.transpose(1, 2), index)
+            seen = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=attention.scaling,
+                                                  enable_gqa=query.shape[1] != keys.shape[1])
             hidden = hidden + _linear(seen.transpose(1, 2).reshape(rows, new, -1), attention.o_proj)
             normed = _norm(hidden, layer.post_attention_layernorm)
             hidden = hidden + _linear(F.silu(_linear(normed, mlp.gate_proj)) * _linear(normed, mlp.up_proj), mlp.down_proj)

@@ -158,6 +158,7 @@ def _bracket_stack(passed: str, open_: str = "") -> str | None:
     return open_
 
 
+@lru_cache(maxsize=4096)
 def lark_literal(text: str) -> str:
     """A Lark string literal that matches `text` as it stands inside a JSON string."""
     return json.dumps(json.dumps(text, ensure_ascii=False)[1:-1], ensure_ascii=False)

@@ -132,8 +132,8 @@ def training_settings(profile: str) -> dict[str, Any]:
         "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 16, "accumulation": 1,
                    "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": 0, "patience": 4, "hints": True},
     }
-    common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64, "score_rows": 24 if smoke else 0,
-              "score_constraint": "source"}
+    common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64 if gpu else 128,
+              "score_rows": 24 if smoke else 0, "score_constraint": "source"}
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 
