@@ -14,6 +14,8 @@ class RoomyLayer(DynamicLayer):
     Gives the same tensors as :class:`transformers.cache_utils.DynamicLayer`, (batch, heads, positions, head size).
     """
 
+    capacity = 0
+
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         super().lazy_initialization(key_states, value_states)
         self.keys, self.values = key_states[..., :0, :], value_states[..., :0, :]
@@ -60,7 +62,7 @@ class RoomyLayer(DynamicLayer):
     def _selected(self, states: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         """Some rows of the same states at the start of a tensor with room for `capacity` positions."""
         _, heads, used, size = states.shape
-        roomy = states.new_empty(len(indices), heads, self.capacity, size)
+        roomy = states.new_empty(len(indices), heads, max(self.capacity, used), size)
         torch.index_select(states, 0, indices, out=roomy[:, :, :used])
         return roomy[:, :, :used]
 
