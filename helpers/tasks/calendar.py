@@ -123,7 +123,8 @@ def training_settings(profile: str) -> dict[str, Any]:
         "patience": 3, "restarts": 1, "gold_repeats": 1, "made_rows": 0 if gpu else 450,
     }
     variants = {
-        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0,
+        "full_entity_loss": {**shared, "epochs": 4 if profile == "cpu" else shared["epochs"],
+                             "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0,
                              "learn_prompt": gpu},
         "lora": {**shared, "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "attention"},
         "lora_structured_loss": {**shared, "made_rows": 0, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
