@@ -49,11 +49,11 @@ def training_settings(profile: str) -> dict[str, Any]:
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
     if profile == "cpu":
-        full |= {"epochs": 3, "made_rows": 120}
-    tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps", "patience", "gold_repeats",
-                                                 "made_rows")},
-              "learning_rate": 3e-5 if gpu else 3e-4, "batch_size": 8, "epochs": 1 if smoke else 8 if gpu else 5,
-              "made_epochs": 1, "hints": True}
+        full |= {"epochs": 3, "made_rows": 60}
+    tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps", "gold_repeats")},
+              "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 1, "made_rows": 0 if gpu else 2 if smoke else 30, "patience": 3,
+              "batch_size": 8 if gpu else 2, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,
+              "freeze_embeddings": not gpu, "inside_weight": 3.0, "hints": True}
     variants = {"full": full, "lora": adapter, "qlora": adapter, "tagger": tagger}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
@@ -70,7 +70,7 @@ class Crime(DialogueTask):
     list_fields = frozenset(FIELDS)
     variants = ("full", "lora", "qlora", "tagger")
     taggers = frozenset({"tagger"})
-    votes = {"vote": ("full", "lora", "rules")}
+    votes = {"vote": ("tagger", "full", "rules")}
     trainers = {"full": "helpers.train:fit_answer_loss", "lora": "helpers.train_trl:fit_sft",
                 "qlora": "helpers.train_trl:fit_sft_4bit", "tagger": "helpers.train_tagger:fit_tagger"}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
