@@ -114,15 +114,25 @@ def test_long_texts_are_read_in_windows_that_share_their_words_among_them(encode
     assert inner.heads[0] > 1 and inner.heads[-1] < len(inner) - 2
 
 
-def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path):
-    run = make_run(encoder, tmp_path, epochs=30)
-    fit(run, "tagger", rows(), rows())
-    model, tokenizer, knowledge = tagger_module.load_tagger(run, run.dir / "checkpoints/tagger/best")
-    texts = [f"{'so ' * 600}{rows()[0].text}", rows()[1].text]
-    records = tagger_module.tag_texts(run, model, tokenizer, texts, knowledge)
-    assert records[0]["prediction"]["date"] == "12/03/2026"
-    alone = tagger_module.tag_texts(run, model, tokenizer, texts[1:], knowledge)[0]
-    assert records[1]["prediction"] == alone["prediction"] == rows()[1].target
+def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path, monkeypatch):
+    run, seen, read = make_run(encoder, tmp_path), {}, tagger_module._read_tags
+
+    def reading(task, text, item, log_probs, knowledge):
+        seen[text] = item, log_probs
+        return read(task, text, item, log_probs, knowledge)
+
+    monkeypatch.setattr(tagger_module, "_read_tags", reading)
+    model, tokenizer = tagger_module.build_tagger(run)
+    long, short = " ".join(f"{number} so" for number in range(400)), rows()[1].text
+    tagger_module.tag_texts(run, model, tokenizer, [long, short], run.task.learn_conventions([]))
+    item, log_probs = seen[long]
+    assert log_probs.shape == (len(item.units), len(run.task.fields), 3) and len(item.units) == 800
+    for text in (long, short):
+        item, log_probs = seen[text]
+        for window in windows(item, 512):
+            alone = tagger_module.field_logits(model, collate_tagged([window], 0), len(run.task.fields)).log_softmax(-1)
+            rows_of_window = [item.units.index(unit) for unit in window.units]
+            assert torch.allclose(log_probs[rows_of_window], alone[0, window.heads], atol=1e-4)
 
 
 @pytest.mark.parametrize("text", ["-" * 700, "! " * 700, "a." * 400 + "b", "- " * 3])
