@@ -73,8 +73,9 @@ def test_smoke_run_of_own_crime_reports_keeps_to_its_time_and_answers_every_ques
     run = crime_smoke_run
     assert run.status == 0 and run.seconds < MINUTES * 60, run.output
     metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["task"] == "crime" and {"full", "full@free", "lora", "qlora", "rules"} <= set(metrics["variants"])
-    assert all(metrics["variants"][name]["json_validity"] == 1 for name in ("full", "lora", "qlora", "full@schema"))
+    assert metrics["task"] == "crime" and {"full", "full@free", "lora", "qlora", "tagger", "rules"} <= set(
+        metrics["variants"])
+    assert all(metrics["variants"][name]["json_validity"] == 1 for name in ("full", "lora", "qlora", "tagger", "full@schema"))
     assert 0 < metrics["variants"]["full"]["token_accuracy"] < 1
     scored = (run.artifacts / "splits" / "test.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in (run.artifacts / "predictions" / "full.jsonl").read_text("utf-8").splitlines()]

@@ -151,7 +151,7 @@ def rows():
 
 
 def make_run(encoder, out, **own):
-    own = {"learning_rate": 5e-3, "epochs": 30, "batch_size": 4, "warmup_steps": 1, "patience": 30} | own
+    own = {"learning_rate": 5e-3, "head_rate": 5e-3, "epochs": 30, "batch_size": 4, "warmup_steps": 1, "patience": 30} | own
     return Run(task="calendar", profile="smoke", out=str(out), settings={
         "encoder_model": str(encoder), **{f"tagger.{key}": value for key, value in own.items()}})
 
