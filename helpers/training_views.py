@@ -86,11 +86,11 @@ def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataF
     return pd.DataFrame(rows).set_index("rank")
 
 
-def tag_table(task: Task, example: Example) -> pd.DataFrame:
-    """Words of an example with their B, I and O tags, for the fields that occur in it."""
-    spans, units = task.spans(example), word_units(example.text)
+def tag_table(task: Task, example: Example, words: int = 40) -> pd.DataFrame:
+    """The first words of an example with their B, I and O tags, for the fields that occur among them."""
+    spans, units = task.spans(example), word_units(example.text)[:words]
     tags = tags_of_spans(units, [spans[name] for name in task.fields])
-    frame = pd.DataFrame({name: ["OBI"[tag] if tag >= 0 else "?" for tag in tags[:, index].tolist()]
-                          for index, name in enumerate(task.fields) if spans[name]},
+    frame = pd.DataFrame({name: ["OBI"[tag] for tag in tags[:, index].tolist()]
+                          for index, name in enumerate(task.fields) if (tags[:, index] > 0).any()},
                          index=[example.text[start:end] for start, end in units])
     return frame.rename_axis("word")

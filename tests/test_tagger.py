@@ -223,6 +223,14 @@ def test_hints_of_some_rows_are_withheld():
     assert 1 - kept.mean().item() == pytest.approx(tagger_module.UNTRUSTED, abs=0.06)
 
 
+def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there():
+    from helpers.training_views import tag_table
+
+    table = tag_table(get_task("calendar"), rows()[0], words=4)
+    assert table.index.tolist() == ["Lunch", "with", "Ann", "on"] and table.columns.tolist() == ["action", "attendees"]
+    assert table["action"].tolist() == list("BOOO") and table["attendees"].tolist() == list("OOBO")
+
+
 def test_the_packaged_encoder_is_the_hub_model():
     assert (packaged_encoder() / "model.safetensors").stat().st_size > 80e6
     assert get_task("calendar").settings("cpu")["encoder_model"] == PACKAGED
