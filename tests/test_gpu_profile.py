@@ -96,8 +96,8 @@ def test_defaults_of_the_gpu_profile_fit_a_t4(task, variant, widths, layers, voc
 
 
 @pytest.mark.parametrize("task, parameters, memory, fitting", [
-    ("crime", 8_030_000_000, 15.8, ["qlora"]), ("crime", 8_030_000_000, 25.4, ["lora", "qlora"]),
-    ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora"]),
+    ("crime", 8_030_000_000, 15.8, ["qlora", "tagger"]), ("crime", 8_030_000_000, 25.4, ["lora", "qlora", "tagger"]),
+    ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora", "tagger"]),
     ("calendar", 362_000_000, 15.8, list(get_task("calendar").variants))])
 def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memory, fitting, tmp_path, monkeypatch,
                                                          capsys):

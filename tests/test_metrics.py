@@ -200,7 +200,9 @@ def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
 
 def test_two_parts_are_both_decoded(run):
     write_jsonl(run.path("splits", "test.jsonl"), [])
-    assert len(evaluation.decode_all(run)) == len(run.calls) == 12
+    times = evaluation.decode_all(run)
+    assert len(times) == len(run.calls) == 8  # validation in the default way alone
+    assert times.groupby("part").size().to_dict() == {"scored": 6, "validation": 2}
 
 
 def test_best_is_chosen_on_validation_with_ties_by_field_accuracy_then_name(run):

@@ -80,7 +80,7 @@ def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, f
 
 def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch):
     rows = fine_sentences()
-    whole, parts = (tiny_run(encoder, tmp_path / name, **quick("enhanced", lora_dropout=0.1)) for name in "ab")
+    whole, parts = (tiny_run(encoder, tmp_path / name, **quick("enhanced", rank=4, alpha=8, lora_dropout=0.1)) for name in "ab")
     fit(whole, "enhanced", rows, rows)
     original, calls = train_module.collate_windows, []
 
