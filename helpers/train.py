@@ -323,7 +323,8 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
         state.epoch += 1
         _evaluate(run, model, tokenizer, held_out, validation, loss_function, with_prompt, state, folder, writer)
         bar.set_postfix({run.task.headline: f"{state.history[-1][f'val_{run.task.headline}']:.3f}"})
-        save_loop(folder / "resume.pt", model, optimizer, state)
+        if state.epoch < own["epochs"]:  # nothing resumes after the last epoch
+            save_loop(folder / "resume.pt", model, optimizer, state)
     bar.close()
     writer.close()
     (folder / "resume.pt").unlink(missing_ok=True)

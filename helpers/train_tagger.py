@@ -256,7 +256,8 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
             tokenizer.save_pretrained(folder / "best")
             write_json(folder / "best" / "conventions.json", task.conventions_to_json(knowledge))
         bar.set_postfix({task.headline: f"{headline:.3f}"})
-        save_loop(folder / "resume.pt", model, optimizer, state)
+        if state.epoch < len(phases):  # nothing resumes after the last epoch
+            save_loop(folder / "resume.pt", model, optimizer, state)
     bar.close()
     writer.close()
     (folder / "resume.pt").unlink(missing_ok=True)
