@@ -60,7 +60,7 @@ class Study:
     licence: str = ""
     citation: str = ""
     aim: str = Task.aim
-    question: str = Task.question
+    question: str = Task.research_question
     document: str | None = None
     figures: list[str] = field(default_factory=list)
 
@@ -227,7 +227,7 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
         votes={vote: members for vote, members in task.votes.items() if vote in variants},
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
         licence=task.public_licence, citation=task.public_citation,
-        aim=task.aim, question=task.question)
+        aim=task.aim, question=task.research_question)
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:

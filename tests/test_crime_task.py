@@ -243,3 +243,10 @@ def test_conversation_is_what_the_row_says():
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "user", "assistant"]
     assert messages[1]["content"] == f"Text:\n{HEADED}"
     assert json.loads(messages[-1]["content"]) == {"Crime_Type": ["Burglary"]}
+
+
+def test_what_the_study_asks_is_a_sentence_in_every_task():
+    from helpers.study import make_study
+
+    for name in ("calendar", "crime", "it_ner"):
+        assert isinstance(make_study(name, {}, {}).question, str), name

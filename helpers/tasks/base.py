@@ -26,7 +26,7 @@ class Task(ABC):
     Class attributes
     ----------------
     name, title, description : str
-    aim, question : str
+    aim, research_question : str
         Subtitle of the task's report, and what its abstract asks.
     fields : tuple of str
         Entity fields in output order; every per-field table has these rows.
@@ -103,7 +103,7 @@ class Task(ABC):
     title: str
     description: str
     aim: str = "Fine-tuning language models to turn text into structured entities"
-    question: str = "what fine-tuning a language model for this adds over rules and over prompting the same model"
+    research_question: str = "what fine-tuning a language model for this adds over rules and over prompting the same model"
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
