@@ -41,6 +41,8 @@ def measured_on(results: Results) -> str:
 
 def origin(run: Run, folder: Path | None = None) -> str:
     """Where the numbers come from, or in one line how to get them where there are none."""
+    if not run.task.ablations(run.profile):
+        return "This task has no ablations."
     results = read_results(run, folder)
     if results is None:
         return f"No ablations have been carried out on these data: `{command(run)}` does it, in hours."

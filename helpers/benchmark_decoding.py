@@ -62,7 +62,7 @@ def benchmark(run: Run, variant: str, texts: int = 24, rounds: int = 3) -> pd.Da
     Raises
     ------
     UserError
-        If the task asks questions, which ONNX Runtime does not answer side by side.
+        If the variant answers questions, which ONNX Runtime does not do side by side.
     """
     from helpers.evaluation import share_right
     from helpers.predict import predict_loaded
@@ -88,7 +88,7 @@ def benchmark(run: Run, variant: str, texts: int = 24, rounds: int = 3) -> pd.Da
 
 
 def main(
-    task: Annotated[str, typer.Option(metavar="calendar|it_ner")] = "calendar",
+    task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner")] = "calendar",
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[str, typer.Option(help="A trained variant (the best by default).")] = "",
     texts: Annotated[int, typer.Option(min=1, help="Texts that are timed.")] = 24,

@@ -145,6 +145,7 @@ def open_session(path: Path, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads or torch.get_num_threads(), 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as PyTorch: see helpers.models
     if not path.is_file():
         raise UserError(f"no file {path}: write it with python -m helpers.export")
     try:

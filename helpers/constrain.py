@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import llguidance
 import llguidance.hf
-import llguidance.torch
+import llguidance.numpy  # not .torch, which imports the compiler of PyTorch: two seconds of every start
 import torch
 
 
@@ -60,7 +60,7 @@ class GrammarMask:
                 raise ValueError(f"grammar does not compile: {matcher.get_error()}")
         self.matchers = [of_grammar[grammar].deep_copy() for grammar in grammars]
         self.vocabulary = vocabulary
-        self.bitmask = llguidance.torch.allocate_token_bitmask(len(grammars), guide.vocab_size)
+        self.bitmask = llguidance.numpy.allocate_token_bitmask(len(grammars), guide.vocab_size)
         self.executor = llguidance.LLExecutor()
 
     def choose(self, logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
@@ -91,8 +91,8 @@ class GrammarMask:
     def allowed(self, rows: list[int], width: int) -> torch.Tensor:
         """Which tokens the rows may take next: BoolTensor (len(rows), width)."""
         pairs = [(self.matchers[row], slot) for slot, row in enumerate(rows)]
-        llguidance.torch.fill_next_token_bitmask_par(self.executor, pairs, self.bitmask)
-        bits = self.bitmask[:len(rows)]
+        llguidance.numpy.fill_next_token_bitmask_par(self.executor, pairs, self.bitmask)
+        bits = torch.from_numpy(self.bitmask[:len(rows)])
         allowed = (bits[:, :, None] >> torch.arange(32, dtype=torch.int32)) & 1
         allowed = allowed.reshape(len(rows), -1)[:, :self.vocabulary].bool()
         return torch.nn.functional.pad(allowed, (0, max(0, width - allowed.shape[1])))

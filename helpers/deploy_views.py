@@ -129,7 +129,7 @@ def size_table(folders: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def speed_table(run: Run, variant: str, texts: int, rounds: int = 2) -> pd.DataFrame:
-    """:func:`helpers.benchmark_decoding.benchmark`, or an empty table where the task's questions are answered together."""
+    """:func:`helpers.benchmark_decoding.benchmark`, or an empty table where the variant answers questions together."""
     from helpers.benchmark_decoding import benchmark
 
     return pd.DataFrame() if run.task.asks(variant) else benchmark(run, variant, texts, rounds)

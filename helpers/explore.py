@@ -239,8 +239,15 @@ def exact_duplicates(examples: Sequence[Example]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["text", "rows", "ids", "targets"])
 
 
-def label_conflicts(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+def label_conflicts(examples: Sequence[Example], task: Task, near: pd.DataFrame) -> pd.DataFrame:
     """Rows that repeat each other (exactly or nearly) and yet have different labels.
+
+    Parameters
+    ----------
+    examples : sequence of Example
+    task : Task
+    near : DataFrame
+        The pairs that :func:`near_duplicates` finds among the examples; siblings are passed over.
 
     Returns
     -------
@@ -248,13 +255,12 @@ def label_conflicts(examples: Sequence[Example], task: Task) -> pd.DataFrame:
         Columns `kind`, `id_one`, `id_other`, `text_one`, `text_other`, `field`, `label_one`, `label_other`: one row for
         each field that differs.
     """
-    pairs = alike([example.text for example in examples])
-    values, rows = [task.values(example.target) for example in examples], []
-    for i, j, _, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
-        left, right = values[i], values[j]
+    by_id, rows = {example.id: example for example in examples}, []
+    repeats = near[near["kind"] != "sibling"].sort_values(["id_other", "id_one"])
+    for kind, one, other in zip(repeats["kind"], repeats["id_one"].map(by_id), repeats["id_other"].map(by_id)):
+        left, right = task.values(one.target), task.values(other.target)
         if left == right:
             continue
-        one, other = examples[i], examples[j]
         rows += [(kind, one.id, other.id, one.text, other.text, name, "; ".join(left[name]), "; ".join(right[name]))
                  for name in task.fields if left[name] != right[name]]
     return pd.DataFrame(rows, columns=["kind", "id_one", "id_other", "text_one", "text_other", "field", "label_one",

@@ -86,13 +86,26 @@ def missing_packages(project: str, lock: str, installed: Callable[[str], str | N
 
 
 def install(packages: Iterable[str]) -> None:
-    """pip install, quietly; the torch of the machine, which fits its GPU, is held."""
+    """pip install, quietly; the torch of the machine, which fits its GPU, is held.
+
+    Where an input has wheels, they are taken instead of what the network offers.
+
+    Raises
+    ------
+    RuntimeError
+        If a package cannot be had.
+    """
     packages = list(packages)
     if not packages:
         return
     print(f"installing {len(packages)} packages: {', '.join(packages)}")
     held = [f"torch=={version}"] if (version := _version("torch")) else []
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *held, *packages], check=True)
+    folders = sorted({str(path.parent) for path in INPUTS.glob("**/*.whl")})
+    source = ["--no-index", *(f"--find-links={folder}" for folder in folders)] if folders else []
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *packages])
+    if done.returncode:
+        raise RuntimeError("pip could not install them: turn the network on, or add an input with their wheels "
+                        f"(pip download -d wheels {' '.join(packages)})")
     importlib.invalidate_caches()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import torch
 
-from helpers.config import Run
+from helpers.config import Run, UserError
 from helpers.models import base_path, device_of
 
 # bytes a parameter of the base model while it trains, and what batches and adapters take besides, in GB (1e9 bytes)
@@ -41,7 +41,13 @@ def gpu_gb() -> float:
 def variants_that_fit(run: Run) -> list[str]:
     """The variants of the task that this machine can train, in order; what is left out is printed with the reason.
 
-    On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can.
+    On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can, and so can
+    several (:mod:`helpers.launch`): what they have trained stays.
+
+    Raises
+    ------
+    UserError
+        If no variant with the base model fits.
     """
     kinds = {variant: kind_of(run, variant) for variant in run.task.variants}
     if device_of(run.profile).device == "cpu" or not any(kinds.values()):
@@ -50,9 +56,12 @@ def variants_that_fit(run: Run) -> list[str]:
     kept = []
     for variant, kind in kinds.items():
         need = 0.0 if kind is None else needed_gb(parameters, kind)
-        if need <= memory:
+        if need <= memory or (run.dir / "checkpoints" / variant / "finished.json").exists():
             kept.append(variant)
         else:
             print(f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
                   f"{need:.0f} GB, this GPU has {memory:.0f} GB")
+    if not any(kinds[variant] for variant in kept):
+        raise UserError(f"this GPU ({memory:.0f} GB) trains no variant that writes: choose a smaller model with "
+                        "--set base_model=…")
     return kept

@@ -130,6 +130,7 @@ def open_session(path: Path, threads: int):
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as PyTorch: see helpers.models
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

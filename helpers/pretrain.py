@@ -32,6 +32,8 @@ from helpers.optimisers import Muon
 from helpers.packing import LONG, Batch, shard
 from helpers.text import normalise
 
+torch.set_flush_denormal(True)  # see helpers.models
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -21,8 +21,8 @@ from helpers import plots
 from helpers.config import ROOT, TASK_NAMES, Run, UserError
 from helpers.display import figure_html, words
 from helpers.document import Document, cite, frame_images, render
-from helpers.environment import write_json
-from helpers.study import Study, command, evidence, manifest_tables, numbers, read_study
+from helpers.environment import read_json, write_json
+from helpers.study import Study, command, evidence, make_study, manifest_tables, numbers, read_study
 from helpers.tasks import get_task
 
 TEMPLATES = Path(__file__).resolve().parent / "report_template"
@@ -127,10 +127,17 @@ def _error_figure(study: Study, document: Document) -> str | None:
 
 
 def index_page(run: Run, documents: dict[str, Document]) -> str:
-    """HTML of the index over every task that has metrics under `artifacts/`; `documents` holds what is rendered."""
-    studies = []
+    """HTML of the index over every task that has metrics under `artifacts/`; `documents` holds what is rendered.
+
+    A task without such a run whose document lies in the report folder (a fresh clone brings all of them) is linked with
+    its score.
+    """
+    studies, kept = [], []
     for name in TASK_NAMES:
         if not (run.root / "artifacts" / name / "metrics.json").exists():
+            content = read_json(run.report_dir / f"{name}.json")
+            if content and (run.report_dir / f"{name}.html").exists():
+                kept.append(make_study(name, content["metrics"], content["costs"]))
             continue
         study, _ = read_study(run.root, name)
         if not study.best or study.best not in study.variants:
@@ -141,7 +148,8 @@ def index_page(run: Run, documents: dict[str, Document]) -> str:
         figures = (_score_figure(study), _cost_figure(study), _error_figure(study, document))
         study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
         studies.append(study)
-    return _templates().get_template("index.html").render(studies=studies, command=command(run))
+    return _templates().get_template("index.html").render(
+        studies=studies, kept=[study for study in kept if study.best in study.variants], command=command(run))
 
 
 def number_captions(page: str) -> str:

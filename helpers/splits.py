@@ -87,7 +87,7 @@ def _wording_pairs(left: list[str], right: list[str], threshold: float) -> tuple
         low = np.searchsorted(sizes, share * len(left[block[0]]) - 1e-6)
         high = np.searchsorted(sizes, len(left[block[-1]]) / share + 1e-6) if share else len(sizes)
         scores = process.cdist([left[at] for at in block], by_length[low:high], scorer=fuzz.ratio, dtype=np.float32,
-                               score_cutoff=threshold)
+                               score_cutoff=threshold, workers=-1)
         i, j = np.nonzero(scores >= max(threshold, 1e-6))
         found.append((block[i], columns[low + j], scores[i, j].astype(float)))
     ones, others, similarity = (np.concatenate(part) for part in zip(*found))
@@ -110,7 +110,7 @@ def nearest(texts: Sequence[str], limit: int = 2000) -> pd.Series:
     wording = [masked(text) for text in texts[:limit]]
     best = []
     for start in range(0, len(wording), _BLOCK):
-        scores = process.cdist(wording[start:start + _BLOCK], wording, scorer=fuzz.ratio, dtype=np.float32)
+        scores = process.cdist(wording[start:start + _BLOCK], wording, scorer=fuzz.ratio, dtype=np.float32, workers=-1)
         scores[np.arange(len(scores)), start + np.arange(len(scores))] = 0
         best += scores.max(axis=1).tolist()
     return pd.Series(best, name="similarity", dtype=float)

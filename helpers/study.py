@@ -25,7 +25,7 @@ class Study:
     ----------
     name, title, description, profile : str
     aim, question : str
-        :attr:`Task.aim` and :attr:`Task.question`.
+        :attr:`Task.aim` and :attr:`Task.research_question`.
     trained : tuple of str
         Fine-tuned variants that have scores, in the task's order.
     votes : dict
@@ -36,6 +36,10 @@ class Study:
         Best variant on validation; strongest variant that was not trained.
     costs : dict
         Name → costs, as in costs.json.
+    command : str
+        The command line that makes the run again, if its data are still there.
+    encoder : str
+        The model that the task's taggers fine-tune beside `model`; empty without such a variant.
     test_part : bool
         Whether the scored rows are a test part; else they are the validation part that also chose the variant.
     """
@@ -61,6 +65,8 @@ class Study:
     citation: str = ""
     aim: str = Task.aim
     question: str = Task.research_question
+    command: str = ""
+    encoder: str = ""
     document: str | None = None
     figures: list[str] = field(default_factory=list)
 
@@ -170,6 +176,8 @@ class Study:
             counts := self.variants[name].get("parameters"), dict) and counts.get("total")), None)
         size = f" of {total / 1e6:,.1f}\N{NO-BREAK SPACE}M parameters" if total else ""
         names = ", ".join(map(words, self.trained)) or "none yet"
+        if self.encoder:
+            names += f" (the tagger: {self.encoder})"
         if self.model.startswith("artifacts/"):
             return (f"the small language model{size} that comes with the repository ({self.model}), fine-tuned in the "
                     f"{self.profile} profile: {names}. Models from the hub may do better (--profile gpu).")
@@ -227,6 +235,7 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
         votes={vote: members for vote, members in task.votes.items() if vote in variants},
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
         licence=task.public_licence, citation=task.public_citation,
+        encoder=str(settings.get("encoder_model", "")) if task.taggers and settings.get("base_model") else "",
         aim=task.aim, question=task.research_question)
 
 
@@ -251,6 +260,7 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
         from helpers.data import is_public
 
         study.published = list(run.task.published) if is_public(run) else []
+    study.command = command(run) if run is not None else ""
     return study, run
 
 

@@ -99,11 +99,39 @@ def test_groups_of_ages_are_learnt_and_a_stated_one_wins():
     assert stated["Victim_AgeRange"] == ["years old"]
 
 
+def test_addresses_are_read_by_their_form_where_labels_give_every_one():
+    report = HEADED.replace("Witnesses", "Contact: press@police.example\n\n**Witnesses", 1)
+    unmarked = {"Crime_Date": []}
+    sure, unsure = learn_conventions([headed()] * 3), learn_conventions([headed(), headed(), victim(30, None), example(
+        report, HEADED_ANSWERS)])
+    assert values_of_spans(HEADED, unmarked, sure)["Victim_Email"] == ["ines@harbourbakery.example"]
+    assert values_of_spans(HEADED, unmarked, unsure)["Victim_Email"] == []
+    assert values_of_spans(HEADED, unmarked, learn_conventions([headed()] * 2))["Victim_Email"] == []
+
+
 def test_words_for_nothing_become_what_labels_make_of_them():
     rows = [example(HEADED, {**HEADED_ANSWERS, "Witness_Name": ["Not provided"]}, id) for id in range(3)]
     row = headed()
     assert values_of_spans(row.text, value_spans(row), learn_conventions(rows))["Witness_Name"] == ["Not provided"]
     assert values_of_spans(row.text, value_spans(row), learn_conventions(rows[:2]))["Witness_Name"] == ["None identified"]
+
+
+def test_a_stop_after_an_address_or_a_number_is_the_sentences():
+    text = TOLD + " He is 7. Write to rita@moreau.example. She lives at 4. That is all at 9 p.m. today."
+    spans = {"Victim_Age": "7.", "Victim_Email": "rita@moreau.example.", "Crime_Time": "9 p.m.", "Location": "at 4."}
+    found = values_of_spans(text, {name: [(text.index(value), text.index(value) + len(value))]
+                                   for name, value in spans.items()}, learn_conventions([]))
+    assert [found[name] for name in spans] == [["7"], ["rita@moreau.example"], ["9 p.m."], ["at 4"]]
+    kept = [example(TOLD + " They live at Dock 4. So they say.", {**TOLD_ANSWERS, "Location": ["Dock 4."]}, id) for id in range(3)]
+    learnt = learn_conventions(kept)
+    assert learnt.stops["Location", "dock"] is True
+    place = kept[0].text.index("Dock 4")
+    assert values_of_spans(kept[0].text, {"Location": [(place, place + 7)]}, learnt)["Location"] == ["Dock 4."]
+
+
+def test_a_value_that_stands_only_inside_another_has_no_place_of_its_own():
+    row = example(TOLD, {**TOLD_ANSWERS, "Witness_Name": ["Rita Moreau", "Moreau"]})
+    assert pieces(row, "Witness_Name") == ["Rita Moreau"]
 
 
 def test_a_currency_sign_belongs_to_the_amount():
@@ -115,6 +143,6 @@ def test_a_currency_sign_belongs_to_the_amount():
 
 def test_conventions_survive_json():
     learnt = learn_conventions([victim(34, "Adult"), headed(), told(), *[headed()] * 3])
-    assert learnt.stops and learnt.groups and learnt.nothing
+    assert learnt.stops and learnt.groups and learnt.nothing and learnt.emails
     content = json.loads(json.dumps(TASK.conventions_to_json(learnt)))
     assert TASK.conventions_from_json(content) == learnt

@@ -100,7 +100,7 @@ def test_exact_and_near_duplicates():
 def test_label_conflicts_name_the_field_and_leave_siblings_alone():
     rows = [row(0, LONG, name="Ann"), row(1, LONG, name="lunch"), row(2, LONG + ".", name="Ann"),
             row(3, LONG + " 5pm", name="Bo")]
-    found = explore.label_conflicts(rows, TASK)
+    found = explore.label_conflicts(rows, TASK, explore.near_duplicates(rows))
     assert found[["kind", "id_one", "id_other", "field", "label_one", "label_other"]].values.tolist() == [
         ["exact", 0, 1, "name", "Ann", "lunch"], ["near", 1, 2, "name", "lunch", "Ann"]]
 

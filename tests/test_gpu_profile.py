@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers import memory as memory_module
 from helpers.base_tokenizer import train_tokenizer
-from helpers.config import Run
+from helpers.config import Run, UserError
 from helpers.corpus import mixture
 from helpers.environment import Device
 from helpers.memory import variants_that_fit
@@ -109,5 +109,14 @@ def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memor
     capsys.readouterr()
     assert variants_that_fit(run) == fitting
     left_out = capsys.readouterr().out
+    first = run.task.variants[0]
+    kept = run.path("checkpoints", first, "finished.json")  # several GPUs have trained it
+    kept.write_text("{}")
+    assert variants_that_fit(run) == [name for name in run.task.variants if name in {*fitting, first}]
+    kept.unlink()
+    monkeypatch.setattr(memory_module, "gpu_gb", lambda: 1.0)
+    with pytest.raises(UserError, match="base_model"):
+        variants_that_fit(run)
+    capsys.readouterr()
     assert [name for name in run.task.variants if f"{name} is left out" in left_out] == [
         name for name in run.task.variants if name not in fitting]

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT
@@ -21,7 +22,12 @@ def elsewhere(monkeypatch):
     for name in PLACES:
         monkeypatch.delenv(name, raising=False)
     commands: list[list[str]] = []
-    monkeypatch.setattr(hosted.subprocess, "run", lambda command, **more: commands.append(list(map(str, command))))
+
+    def run(command, **more):
+        commands.append(list(map(str, command)))
+        return SimpleNamespace(returncode=int("not-there" in command))
+
+    monkeypatch.setattr(hosted.subprocess, "run", run)
     return commands
 
 
@@ -63,6 +69,18 @@ def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch
     monkeypatch.setattr(hosted, "missing_packages", lambda *texts: [])
     hosted.ready("01", "calendar", "cpu", "sample", None, "{}", 42)
     assert elsewhere == [], "the first notebook needs no stage"
+
+
+def test_packages_come_from_an_input_with_wheels_and_what_fails_is_named(elsewhere, inputs):
+    hosted.install(["peft==0.1"])
+    (inputs / "wheels").mkdir()
+    (inputs / "wheels" / "peft-0.1-py3-none-any.whl").touch()
+    hosted.install(["peft==0.1"])
+    online, offline = elsewhere
+    assert "--no-index" not in online and offline[-1] == "peft==0.1"
+    assert {"--no-index", f"--find-links={inputs / 'wheels'}"} <= set(offline)
+    with pytest.raises(RuntimeError, match="pip download -d wheels not-there"):
+        hosted.install(["not-there"])
 
 
 def test_only_what_is_missing_or_too_old_is_installed():

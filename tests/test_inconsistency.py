@@ -227,7 +227,7 @@ def test_two_styles_that_the_text_tells_apart_are_foretold():
     assert against.verdict == EXCEPTION
 
 
-@given(st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.5))
+@given(st.integers(0, 40), st.integers(0, 40), st.floats(0.01, 0.5, allow_subnormal=False))
 def test_verdict_calls_two_ways_by_the_share_alone(ours, theirs, share):
     said = inconsistency.verdict("edge", ours, theirs, float("inf"), None, share)
     both = ours + theirs >= 5 and min(ours, theirs) >= share * (ours + theirs)

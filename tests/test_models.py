@@ -1,5 +1,10 @@
 """Base models in 4 bits: what comes back is what went in, but for the rounding."""
+import subprocess
+import sys
+
 import pytest
+import torch
+from conftest import ROOT
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.config import Run, UserError
@@ -28,3 +33,12 @@ def test_weights_survive_four_bits_whatever_the_length_of_a_row(tmp_path, hidden
 def test_rows_that_no_block_fits_are_refused_in_one_line(tmp_path):
     with pytest.raises(UserError, match="rows of 48 weights"):
         load_base(saved_model(tmp_path, 48), four_bit=True)
+
+
+def test_all_threads_take_the_smallest_numbers_for_zero():
+    code = ("import torch, helpers.models; numbers = torch.full((4_000_000,), 1e-40); "
+            "print(torch.get_num_threads(), bool((numbers * 2 == 0).all()))")
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot")
+    assert shown[1] == "True"

@@ -159,3 +159,5 @@ def test_questions_side_by_side_need_pytorch(folder, tmp_path):
     (tmp_path / "checkpoints" / "lora" / "finished.json").write_text('{"result": {"note": ""}}')
     with pytest.raises(UserError, match="side by side"):
         Predictor.open("crime", tmp_path, "lora", "onnx")
+    task = get_task("crime")
+    assert [name for name in (*task.variants, *task.votes) if task.asks(name)] == ["full", "lora", "qlora"]

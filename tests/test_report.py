@@ -20,9 +20,10 @@ from helpers.config import ROOT, Run, UserError
 from helpers.display import figure_html
 from helpers.document import OWN_NUMBER, cite, render
 from helpers.notebook_html import cells_html, code_html, markdown_html, output_html
-from helpers.report import MAX_MEGABYTES, build, report_numbers
+from helpers.report import MAX_MEGABYTES, build, index_page, report_numbers
 from helpers.study import command, make_study, numbers, read_study
 from helpers.tables import table_html
+from helpers.tasks import get_task
 
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
                     "--disable-sync", "--no-first-run"]
@@ -226,6 +227,23 @@ def test_index_sums_up_every_scored_task(finished):
     assert captions[-1].endswith("Boundaries are the commonest error.")
     known = report_numbers(finished)
     assert all(float(tag["value"]) == pytest.approx(known[tag["data-key"]]) for tag in index("data"))
+
+
+def test_index_links_what_an_earlier_run_left_and_names_the_command_of_each(finished):
+    headline = get_task("crime").headline
+    metrics = {"task": "crime", "profile": "cpu", "best": "tagger", "data": {"source": "sample", "rows": 50},
+               "variants": {"tagger": {headline: 0.8125, "ci95": {headline: [0.75, 0.875]}}}}
+    (finished.report_dir / "crime.json").write_text(json.dumps({"metrics": metrics, "costs": {}}), encoding="utf-8")
+    without = BeautifulSoup(index_page(finished, {}), "html.parser")
+    assert without.find("a", href="crime.html") is None, "a document is missing"
+    (finished.report_dir / "crime.html").touch()
+    index = BeautifulSoup(index_page(finished, {}), "html.parser")
+    for name in ("json", "html"):
+        (finished.report_dir / f"crime.{name}").unlink()
+    line = index.find("a", href="crime.html").find_parent("li").get_text(" ", strip=True)
+    assert "tagger" in line and float(index.find("data", {"data-key": f"crime.variants.tagger.{headline}"})["value"]) == 0.8125
+    assert index.footer.code.text.startswith("./run_all.sh calendar --profile smoke")
+    assert len(index.select(".card")) == 1
 
 
 def test_index_shows_each_system_with_its_interval_the_gain_the_cost_and_the_weak_fields(finished):

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def test_adjacent_spans_stay_apart_and_fields_may_overlap():
     assert tags.tolist() == [[BEGIN, BEGIN], [BEGIN, INSIDE]]
 
 
-@given(st.lists(st.tuples(*[st.floats(-5, 5)] * 3), min_size=1, max_size=5))
+@given(st.lists(st.tuples(*[st.floats(-5, 5, allow_subnormal=False)] * 3), min_size=1, max_size=5))
 def test_viterbi_equals_trying_every_sequence(scores):
     log_probs = torch.tensor(scores).log_softmax(-1)
     path, total = viterbi(log_probs)
@@ -116,23 +117,57 @@ def test_long_texts_are_read_in_windows_that_share_their_words_among_them(encode
 
 def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path, monkeypatch):
     run, seen, read = make_run(encoder, tmp_path), {}, tagger_module._read_tags
+    place = run.task.fields.index("location")
 
     def reading(task, text, item, log_probs, knowledge):
-        seen[text] = item, log_probs
+        seen[text] = item, log_probs.clone()
+        log_probs[:] = torch.tensor([0.0, -20, -20])  # no word of any value but one, far behind what the encoder takes at once
+        if len(item.units) > 700:
+            log_probs[700:702, place] = torch.tensor([[-9.0, 0, -9], [-9, -9, 0]])
         return read(task, text, item, log_probs, knowledge)
 
     monkeypatch.setattr(tagger_module, "_read_tags", reading)
     model, tokenizer = tagger_module.build_tagger(run)
+    tokenizer.model_max_length = 200  # less than the encoder has positions for
     long, short = " ".join(f"{number} so" for number in range(400)), rows()[1].text
-    tagger_module.tag_texts(run, model, tokenizer, [long, short], run.task.learn_conventions([]))
+    found, _ = tagger_module.tag_texts(run, model, tokenizer, [long, short], run.task.learn_conventions([]))
+    assert found["prediction"]["location"] == "350 so"
     item, log_probs = seen[long]
     assert log_probs.shape == (len(item.units), len(run.task.fields), 3) and len(item.units) == 800
     for text in (long, short):
         item, log_probs = seen[text]
-        for window in windows(item, 512):
+        for window in windows(item, 200):
+            assert len(window) <= 200
             alone = tagger_module.field_logits(model, collate_tagged([window], 0), len(run.task.fields)).log_softmax(-1)
             rows_of_window = [item.units.index(unit) for unit in window.units]
             assert torch.allclose(log_probs[rows_of_window], alone[0, window.heads], atol=1e-4)
+
+
+def test_words_of_values_weigh_more_and_new_layers_learn_faster(encoder, tmp_path):
+    logits = torch.tensor([[0.0, 1, 2], [1, 0, 0], [3, 0, 1]])
+    batch = {"labels": torch.tensor([[[0], [1], [-100]]]), "attention_mask": torch.ones(1, 3)}
+    model = SimpleNamespace(tag_logits=lambda batch: logits[None])
+    outside, begin = (float(torch.logsumexp(row, 0) - row[tag]) for row, tag in zip(logits, (0, 1)))
+    for weight in (1.0, 3.0):
+        loss = tagger_module.tagging_loss(model, batch, 1, weight)
+        assert float(loss) == pytest.approx((outside + weight * begin) / 3, abs=1e-6)
+    tagger, _ = tagger_module.build_tagger(make_run(encoder, tmp_path), hints=True)
+    groups = tagger_module.rated_groups(tagger, {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1})
+    rates = {id(p): (group["peak"], group["weight_decay"]) for group in groups for p in group["params"]}
+    named = dict(tagger.named_parameters())
+    assert rates[id(named["classifier.weight"])] == rates[id(named["hints.weight"])] == (2.0, 0.1)
+    assert rates[id(named["classifier.bias"])] == (2.0, 0.0)
+    assert rates[id(tagger.get_input_embeddings().weight)] == (1.0, 0.1)
+    assert len(rates) == len(named)
+
+
+def test_frozen_word_embeddings_stay(encoder, tmp_path):
+    run = make_run(encoder, tmp_path, epochs=1, freeze_embeddings=True)
+    before = tagger_module.build_tagger(run)[0].state_dict()
+    fit(run, "tagger", rows(), rows())
+    after = tagger_module.load_tagger(run, tmp_path / "artifacts" / "calendar" / "checkpoints" / "tagger" / "best")[0].state_dict()
+    same = {name for name in before if torch.equal(before[name], after[name])}
+    assert "bert.embeddings.word_embeddings.weight" in same and "classifier.weight" not in same
 
 
 @pytest.mark.parametrize("text", ["-" * 700, "! " * 700, "a." * 400 + "b", "- " * 3])

@@ -50,7 +50,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
     if profile == "cpu":
         full |= {"epochs": 3, "made_rows": 60}
-    tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps", "gold_repeats")},
+    tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
               "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 0 if smoke else 1, "made_rows": shared["made_rows"],
               "patience": 3,
               "batch_size": 8 if gpu else 2, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,

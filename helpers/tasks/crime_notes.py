@@ -16,7 +16,7 @@ columns. Report and questions are masked, so that only the answers are learnt.""
 The frozen base is stored in 4 bits (NF4, with the scales quantised once more), the adapter stays in full precision. That is
 what makes a model of eight billion parameters fit on one card; on a small one it shows what the rounding costs. Where 4-bit
 layers do not work, plain LoRA is trained in their place, and the reason is printed."""),
-    "tagger": ("all weights of an encoder", "BIO tags of each type", "plain PyTorch loop", """
+    "tagger": ("an encoder, its word embeddings frozen", "BIO tags of each type", "plain PyTorch loop", """
 Are questions and answers needed at all? Nearly every value stands in the report word for word. A pretrained encoder (setting
 `encoder_model`) reads the whole report at once and gives each word a tag for every type: **B**egin, **I**nside or **O**utside,
 so that a word may belong to a summary and to a name. Marked places become values by what is

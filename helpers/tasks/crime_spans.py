@@ -1,10 +1,13 @@
 """Values of a report ↔ places in it, for the tagger: where labels stand, and what train labels make of a marked place."""
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from helpers.tasks.crime_rules import EMAIL
 from helpers.tasks.crime_text import FIELDS, Target, means_nothing, sections
 from helpers.tasks.records import Example
 from helpers.text import places, word_spans
@@ -17,8 +20,10 @@ SECTIONS = {"Location": ("location",), "Officer_Name": ("officer",), "Officer_Ba
             "Witness_Name": ("witnesses",), "Suspect_Description": ("suspects",),
             **{name: ("victims",) for name in FIELDS if name.startswith("Victim_")}}
 _CURRENCY = "$€£"
+_SENTENCE_STOP = re.compile(r"(?:\S+@\S+|\d+(?:[.:,]\d+)*)\.$")  # unlike that of an abbreviation, no part of the word
 _DECADE = 10
 _LEAST_SEEN = 3
+_SURE = 0.95
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,14 @@ class Conventions:
         Decade of an age → the group that labels give to such ages though no report states it ("" for none).
     nothing : dict
         (type, words for "nothing there", whether suspects are described) → the values that labels give there.
+    emails : bool
+        Whether labels give every e-mail address of a report: then its form says more than any tag.
     """
 
     stops: dict[tuple[str, str], bool] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
     nothing: dict[tuple[str, str, bool], tuple[str, ...]] = field(default_factory=dict)
+    emails: bool = False
 
 
 def section_spans(report: str) -> dict[str, list[Span]]:
@@ -51,14 +59,19 @@ def section_spans(report: str) -> dict[str, list[Span]]:
     return found
 
 
-def _nearest(options: Sequence[Span], homes: Sequence[Span], taken: Sequence[Span]) -> Span:
-    """The first option under the type's own heading, else the first one at all, if possible one that is not taken."""
-    free = [span for span in options if not any(span[0] < end and start < span[1] for start, end in taken)] or list(options)
-    return next((span for span in free if any(low <= span[0] and span[1] <= high for low, high in homes)), free[0])
+def _nearest(options: Sequence[Span], homes: Sequence[Span], taken: Sequence[Span]) -> Span | None:
+    """The first free option under the type's own heading, else the first free one; None where all are taken."""
+    free = [span for span in options if not any(span[0] < end and start < span[1] for start, end in taken)]
+    return next((span for span in free if any(low <= span[0] and span[1] <= high for low, high in homes)),
+                free[0] if free else None)
 
 
 def value_spans(example: Example) -> dict[str, list[Span] | None]:
-    """Type → places of its values in reading order; None where one of them does not stand in the report."""
+    """Type → places of its values in reading order; None where one of them does not stand in the report.
+
+    A value that stands only within another one of its type ("knife" in "kitchen knife") has no place of its own: tags
+    can mark a word for one of them.
+    """
     by_section = section_spans(example.text)
     found: dict[str, list[Span] | None] = {}
     for name in FIELDS:
@@ -69,7 +82,8 @@ def value_spans(example: Example) -> dict[str, list[Span] | None]:
             if not options:
                 spans = None
                 break
-            spans.append(_nearest(options, homes, spans))
+            place = _nearest(options, homes, spans)
+            spans += [place] if place else []
         found[name] = spans if spans is None else sorted(set(spans))
     return found
 
@@ -80,14 +94,20 @@ def learn_conventions(train: Sequence[Example]) -> Conventions:
     stops: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
     groups: dict[int, Counter[str]] = defaultdict(Counter)
     nothing: dict[tuple[str, str, bool], Counter[tuple[str, ...]]] = defaultdict(Counter)
+    emails: Counter[bool] = Counter()
     for example in train:
         text, target = example.text, example.target
+        written = EMAIL.findall(text)
+        if written:
+            emails[set(written) == set(target["Victim_Email"])] += 1
         for name, spans in value_spans(example).items():
             for start, end in spans or ():
                 kept = text[end - 1] == "."
                 stop = end - kept
                 # a stop that belongs to an abbreviation ("9 p.m.", "Inc.") comes with it
-                if text[stop:stop + 1] == "." and (start, stop + 1) not in word_spans(text[start:stop + 1], text):
+                stopped = text[start:stop + 1]
+                if text[stop:stop + 1] == "." and (_SENTENCE_STOP.search(stopped) or
+                                                   (start, stop + 1) not in word_spans(stopped, text)):
                     for key in ((name, ""), (name, _first_word(text[start:end]))):
                         stops[key][kept] += 1
         ages, given = target["Victim_Age"], target["Victim_AgeRange"]
@@ -101,7 +121,8 @@ def learn_conventions(train: Sequence[Example]) -> Conventions:
                         if not key[1] or seen.total() >= _LEAST_SEEN},
                        {decade: seen.most_common(1)[0][0] for decade, seen in sorted(groups.items())},
                        {key: seen.most_common(1)[0][0] for key, seen in sorted(nothing.items())
-                        if seen.total() >= _LEAST_SEEN})
+                        if seen.total() >= _LEAST_SEEN},
+                       emails.total() >= _LEAST_SEEN and emails[True] >= _SURE * emails.total())
 
 
 def _first_word(value: str) -> str:
@@ -121,6 +142,8 @@ def values_of_spans(text: str, spans: dict[str, list[Span]], conventions: Conven
     """The values that labels would give for marked places."""
     found = {name: list(dict.fromkeys(text[slice(*_fitted(name, text, span, conventions))]
                                       for span in sorted(spans.get(name, ())))) for name in FIELDS}
+    if conventions.emails:
+        found["Victim_Email"] = list(dict.fromkeys(EMAIL.findall(text)))
     if not found["Victim_AgeRange"]:
         groups = [conventions.groups.get(int(age) // _DECADE, "") for age in found["Victim_Age"] if age.isdecimal()]
         found["Victim_AgeRange"] = list(dict.fromkeys(filter(None, groups)))
@@ -135,20 +158,23 @@ def _fitted(name: str, text: str, span: Span, conventions: Conventions) -> Span:
     start, end = span
     if start and text[start - 1] in _CURRENCY:
         start -= 1
+    if _SENTENCE_STOP.search(text[start:end]):
+        end -= 1
     stops, word = conventions.stops, _first_word(text[start:end])
     if text[end:end + 1] == "." and stops.get((name, word), stops.get((name, ""), False)):
         end += 1
     return start, end
 
 
-def conventions_to_json(conventions: Conventions) -> dict[str, object]:
+def conventions_to_json(conventions: Conventions) -> dict[str, Any]:
     """Conventions as JSON."""
     return {"stops": [[*key, kept] for key, kept in conventions.stops.items()],
             "groups": [list(pair) for pair in conventions.groups.items()],
-            "nothing": [[*key, list(values)] for key, values in conventions.nothing.items()]}
+            "nothing": [[*key, list(values)] for key, values in conventions.nothing.items()], "emails": conventions.emails}
 
 
-def conventions_from_json(content: dict[str, list]) -> Conventions:
+def conventions_from_json(content: dict[str, Any]) -> Conventions:
     """Inverse of :func:`conventions_to_json`."""
     return Conventions({(name, word): kept for name, word, kept in content["stops"]}, dict(content["groups"]),
-                       {(name, words, described): tuple(values) for name, words, described, values in content["nothing"]})
+                       {(name, words, described): tuple(values) for name, words, described, values in content["nothing"]},
+                       content.get("emails", False))

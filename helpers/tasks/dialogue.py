@@ -11,7 +11,8 @@ from helpers.tasks.records import Example
 class DialogueTask(Task):
     """A task whose fields are asked for in a chat.
 
-    The record of a prediction holds the answers in the order of :meth:`questions`, one a line, as `raw`. An answer that
+    The record of a prediction holds the answers in the order of :meth:`questions`, one a line, as `raw`
+    (None where nothing writes: rules, taggers, votes). An answer that
     is not valid counts as one without values; the prediction is None only where no answer at all is valid, and validity
     is counted by answers (:meth:`failed_fields`).
     """
@@ -82,7 +83,7 @@ class DialogueTask(Task):
         raise NotImplementedError(f"task {self.name} answers questions: see answer_grammar")
 
     def failed_fields(self, record: dict[str, Any]) -> frozenset[str]:
-        if record["prediction"] is None or record.get("raw") is None:  # rules write no text
+        if record["prediction"] is None or record.get("raw") is None:  # rules, taggers and votes write no text
             return super().failed_fields(record)
         return frozenset(name for name, (values, _) in self._answers(record["raw"]).items() if values is None)
 
