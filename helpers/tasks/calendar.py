@@ -122,12 +122,12 @@ def training_settings(profile: str) -> dict[str, Any]:
         "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
         "patience": 3, "restarts": 1, "gold_repeats": 1, "made_rows": 0 if gpu else 450,
     }
+    longer = 4 if profile == "cpu" else shared["epochs"]
     variants = {
-        "full_entity_loss": {**shared, "epochs": 4 if profile == "cpu" else shared["epochs"],
-                             "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0, "entity_loss_weight": 2.0,
-                             "learn_prompt": gpu},
+        "full_entity_loss": {**shared, "epochs": longer, "learning_rate": 5e-5 if gpu else 1e-3, "made_rows": 0,
+                             "entity_loss_weight": 2.0, "learn_prompt": gpu},
         "lora": {**shared, "rank": 8, "alpha": 16, "dropout": 0.1, "targets": "attention"},
-        "lora_structured_loss": {**shared, "made_rows": 0, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
+        "lora_structured_loss": {**shared, "epochs": longer, "made_rows": 0, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all",
                                  "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
         "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
