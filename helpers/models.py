@@ -12,6 +12,7 @@ import torch
 
 from helpers import processes
 from helpers.config import ROOT, Run, UserError
+from helpers.dropout import faster_dropout
 from helpers.environment import Device, pick_device
 from helpers.hosted import input_model
 
@@ -195,8 +196,8 @@ def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], s
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    return get_peft_model(model, LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets,
-                                            task_type="CAUSAL_LM"))
+    return faster_dropout(get_peft_model(model, LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM")))
 
 
 def count_parameters(model) -> dict[str, int]:
