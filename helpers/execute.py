@@ -20,6 +20,7 @@ from papermill.exceptions import PapermillExecutionError
 from helpers.config import ROOT, Run
 from helpers.environment import peak_memory_mb, usable_cores
 from helpers.progress import Progress, headings, one_line, plain
+from helpers.standby import Standby, needed_modules
 
 KERNEL_START_SECONDS = 180
 
@@ -40,6 +41,17 @@ class OwnInterpreter(AsyncKernelManager):
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python",
                           metadata={"supported_encryption": "curve"})
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], *, standby: Standby | None = None, **kw: Any) -> None:
+        """Start the kernel, or have the process that stands by become it."""
+        if standby is None:
+            await super()._async_launch_kernel(kernel_cmd, **kw)
+            return
+        env, keep_open = kw["env"], kw.get("pass_fds", ())
+        process = standby.become(kernel_cmd, env["STUDY_FORCE"], Path(kw["stderr"].name), keep_open)
+        self.provisioner.process, self.provisioner.pid, self.provisioner.pgid = process, process.pid, os.getpgid(process.pid)
+        self.provisioner.cwd = kw["cwd"]
+        self._reconcile_connection_info(self.provisioner.connection_info)
 
     async def _async_interrupt_kernel(self) -> None:
         """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
@@ -117,6 +129,25 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     return env
 
 
+# -- the kernel of the next notebook -------------------------------------------------------------------------------------
+_waiting: list[Standby] = []
+
+
+def _take_standby(env: dict[str, str]) -> Standby | None:
+    """The process that stands by, if a kernel with this environment can be it; another one is dismissed."""
+    standby = _waiting.pop() if _waiting else None
+    if standby is not None and not standby.fits(env):
+        standby.dismiss()
+        return None
+    return standby
+
+
+def dismiss_standby() -> None:
+    """End the process that stands by for a notebook that will not run."""
+    while _waiting:
+        _waiting.pop().dismiss()
+
+
 # -- one notebook -----------------------------------------------------------------------------------------------------
 @contextmanager
 def _quiet_papermill() -> Any:
@@ -133,7 +164,7 @@ def _quiet_papermill() -> Any:
 
 
 def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[str, Any], progress: Progress,
-            token: str = "", keep_open: Sequence[int] = ()) -> dict[str, Any]:
+            token: str = "", keep_open: Sequence[int] = (), following: Path | None = None) -> dict[str, Any]:
     """Execute a notebook in a kernel of its own, with the repository as working directory.
 
     The output notebook is saved after every cell; what cells print goes to the log as they print it. The cell that
@@ -152,6 +183,8 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
         Given to the kernel as `STUDY_FORCE`; not empty if the stage is forced.
     keep_open : sequence of int
         File descriptors that the kernel inherits.
+    following : Path, optional
+        The notebook that is executed next: meanwhile a process imports what it needs (:func:`dismiss_standby` ends it).
 
     Returns
     -------
@@ -175,7 +208,10 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     facts: dict[str, Any] = {}
     log.write_text("", encoding="utf-8")
     with log.open("a", encoding="utf-8") as log_file, _quiet_papermill():
-        kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
+        env = kernel_environment(run, token)
+        kernel = {"cwd": str(ROOT), "env": env, "pass_fds": tuple(keep_open), "standby": _take_standby(env)}
+        if following is not None:
+            _waiting.append(Standby(needed_modules(run, following), env))
         try:
             papermill.execute_notebook(
                 notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",

@@ -133,7 +133,7 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
 def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span: tuple[int, int], force: bool,
                 from_here: bool, stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
     """Skip what is good, run the rest of the first to the last stage of the span; one line on each."""
-    from helpers.execute import StageFailed, execute
+    from helpers.execute import StageFailed, dismiss_standby, execute
     from helpers.progress import Progress
 
     ran: list[str] = []
@@ -163,7 +163,9 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
                     facts: dict[str, Any] = {}
                     build_report(run, log)
                 else:
-                    facts = execute(run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock])
+                    following = stages[index + 1].notebook if index < last else None
+                    facts = execute(run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock],
+                                    following)
             except StageFailed as error:
                 raise StageFailed(f"{error} (log: {shown(log)})") from None
             except KeyboardInterrupt:
@@ -176,6 +178,7 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
             progress.end(f"{stage.name} done in {seconds:.0f} s ({reason or 'a stage before it ran'})")
     finally:
         progress.close()
+        dismiss_standby()
     return ran
 
 

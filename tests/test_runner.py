@@ -81,7 +81,7 @@ def quick(monkeypatch, report) -> list[dict]:
     """Notebooks are copied, not executed; gives what each was run with."""
     calls: list[dict] = []
 
-    def copy(run, notebook, output, log, parameters, progress, token="", keep_open=()):
+    def copy(run, notebook, output, log, parameters, progress, token="", keep_open=(), following=None):
         calls.append({"name": notebook.stem, "parameters": parameters, "token": token})
         if "FAIL" in notebook.read_text():
             raise StageFailed(f"{notebook.stem}, cell [2]: broken")
