@@ -298,9 +298,10 @@ def choose(
     A stage whose notebook, helpers, data and parameters have not changed is skipped; a run that was stopped continues
     where it stopped. Logs and executed notebooks are in artifacts/<task>/, the report is report/index.html.
     """
-    one_of(task, (*TASK_NAMES, "all"), "task")
+    choices = {name: [name] for name in TASK_NAMES} | {"all": existing_tasks()}
+    one_of(task, tuple(choices), "task")
     one_of(profile, PROFILES, "profile")
-    tasks = [task] if task in TASK_NAMES else existing_tasks()
+    tasks = choices[task]
     given = read_settings(setting or [])
     source, folder = data_source(data, tasks), output_folder(out, profile)
     stages = find_stages(optional=deploy)

@@ -25,7 +25,10 @@ _STOP_SECONDS = 10
 # -- what to import ---------------------------------------------------------------------------------------------------
 def imported_modules(notebook: Path) -> list[str]:
     """Modules that the cells of a notebook import, those of `from helpers import name` among them."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    try:
+        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    except (OSError, ValueError, KeyError):  # its own stage says what is wrong with it
+        return []
     found: dict[str, None] = {}
     for cell in cells:
         try:

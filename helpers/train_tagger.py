@@ -56,16 +56,18 @@ def add_hints(model, fields: int, weight: torch.Tensor | None = None) -> None:
 def build_tagger(run: Run, hints: bool = False):
     """(model, tokenizer): the run's encoder with a fresh linear head of three logits a field.
 
-    Attention has no dropout: with it PyTorch leaves its fast path on the CPU.
+    On the CPU attention has no dropout: with it PyTorch leaves its fast path.
     """
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer
 
     name, chosen = encoder_path(run), device_of(run.profile)
     torch.manual_seed(run.seed)
     try:
-        model = AutoModelForTokenClassification.from_pretrained(name, num_labels=3 * len(run.task.fields),
-                                                                attention_probs_dropout_prob=0.0,
-                                                                dtype=torch.float32, use_safetensors=True)
+        config = AutoConfig.from_pretrained(name, num_labels=3 * len(run.task.fields))
+        for setting in ("attention_probs_dropout_prob", "attention_dropout"):  # as BERT and as DistilBERT name it
+            if chosen.device == "cpu" and hasattr(config, setting):
+                setattr(config, setting, 0.0)
+        model = AutoModelForTokenClassification.from_pretrained(name, config=config, dtype=torch.float32, use_safetensors=True)
         tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None

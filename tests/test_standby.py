@@ -25,6 +25,8 @@ def test_it_imports_what_the_notebook_does_and_what_training_will(tmp_path):
     assert imported_modules(path) == ["pandas", "json", "helpers", "helpers.plots", "helpers.train", "re"]
     task = types.SimpleNamespace(trainers={"a": "helpers.train:fit_a", "b": "helpers.train_trl:fit_b"})
     assert needed_modules(types.SimpleNamespace(task=task), path)[-2:] == ["re", "helpers.train_trl"]
+    (tmp_path / "broken.ipynb").write_text("{")
+    assert imported_modules(tmp_path / "broken.ipynb") == imported_modules(tmp_path / "none.ipynb") == []
     of_five = needed_modules(types.SimpleNamespace(task=task), ROOT / "notebooks" / "05_evaluate.ipynb")
     assert {"helpers.evaluation", "peft", "helpers.predict"} <= set(of_five) and "helpers.train_trl" not in of_five
 

@@ -152,6 +152,7 @@ def test_words_of_values_weigh_more_and_new_layers_learn_faster(encoder, tmp_pat
         loss = tagger_module.tagging_loss(model, batch, 1, weight)
         assert float(loss) == pytest.approx((outside + weight * begin) / 3, abs=1e-6)
     tagger, _ = tagger_module.build_tagger(make_run(encoder, tmp_path), hints=True)
+    assert tagger.config.attention_probs_dropout_prob == 0.0, "the fast attention of the CPU has none"
     groups = tagger_module.rated_groups(tagger, {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1})
     rates = {id(p): (group["peak"], group["weight_decay"]) for group in groups for p in group["params"]}
     named = dict(tagger.named_parameters())

@@ -45,8 +45,8 @@ class ItNer(Task):
     title = "IT entities"
     description = "Tokens of tickets, forum posts and bug reports get BIO tags of five kinds of entity."
     aim = "Fine-tuning encoders to find entities in text, and what compression costs"
-    research_question = ("what fine-tuning a pretrained encoder for this adds over rules and over a dictionary of the labelled "
-                "entities, and what is left of it in a small and fast model")
+    research_question = ("what fine-tuning a pretrained encoder for this adds over rules and over a dictionary of the "
+                         "labelled entities, and what is left of it in a small and fast model")
     fields = LABELS
     verbatim_fields = frozenset(LABELS)
     list_fields = frozenset(LABELS)
