@@ -129,27 +129,34 @@ def _error_figure(study: Study, document: Document) -> str | None:
 def index_page(run: Run, documents: dict[str, Document]) -> str:
     """HTML of the index over every task that has metrics under `artifacts/`; `documents` holds what is rendered.
 
-    A task without such a run whose document lies in the report folder (a fresh clone brings all of them) is linked with
-    its score.
+    A task that was not run here and whose document lies in the report folder (a fresh clone brings all of them) is shown by
+    the metrics kept beside that.
     """
-    studies, kept = [], []
+    studies = []
     for name in TASK_NAMES:
-        if not (run.root / "artifacts" / name / "metrics.json").exists():
-            content = read_json(run.report_dir / f"{name}.json")
-            if content and (run.report_dir / f"{name}.html").exists():
-                kept.append(make_study(name, content["metrics"], content["costs"]))
-            continue
-        study, _ = read_study(run.root, name)
-        if not study.best or study.best not in study.variants:
+        here = (run.root / "artifacts" / name / "metrics.json").exists()
+        study = read_study(run.root, name)[0] if here else _kept_study(run, name)
+        if study is None or not study.best or study.best not in study.variants:
             continue
         if (run.report_dir / f"{name}.html").exists() or name in documents:
             study.document = f"{name}.html"
-        document = documents.get(name) or render(executed_notebooks(run.root, name), get_task(name).traits)
-        figures = (_score_figure(study), _cost_figure(study), _error_figure(study, document))
+        figures = [_score_figure(study), _cost_figure(study)]
+        if here:
+            document = documents.get(name) or render(executed_notebooks(run.root, name), get_task(name).traits)
+            figures.append(_error_figure(study, document))
         study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
         studies.append(study)
-    return _templates().get_template("index.html").render(
-        studies=studies, kept=[study for study in kept if study.best in study.variants], command=command(run))
+    return _templates().get_template("index.html").render(studies=studies, command=command(run))
+
+
+def _kept_study(run: Run, name: str) -> Study | None:
+    """The study of a document that an earlier run left in the report folder, or None."""
+    kept = read_json(run.report_dir / f"{name}.json")
+    if not kept or not (run.report_dir / f"{name}.html").exists():
+        return None
+    study = make_study(name, kept["metrics"], kept["costs"], test_part=kept.get("test_part", True))
+    study.earlier = True
+    return study
 
 
 def number_captions(page: str) -> str:

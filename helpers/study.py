@@ -40,6 +40,8 @@ class Study:
         The command line that makes the run again, if its data are still there.
     encoder : str
         The model that the task's taggers fine-tune beside `model`; empty without such a variant.
+    earlier : bool
+        Whether it is read from what an earlier run left in the report folder.
     test_part : bool
         Whether the scored rows are a test part; else they are the validation part that also chose the variant.
     """
@@ -67,6 +69,7 @@ class Study:
     question: str = Task.research_question
     command: str = ""
     encoder: str = ""
+    earlier: bool = False
     document: str | None = None
     figures: list[str] = field(default_factory=list)
 
@@ -250,7 +253,7 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     folder = root / "artifacts" / name
     manifest = read_json(folder / "manifest.json")
     study = make_study(name, read_json(folder / "metrics.json"), read_json(folder / "costs.json"), manifest,
-                       (folder / "splits" / "test.jsonl").exists() or not (folder / "splits").exists())
+                       has_test_part(folder))
     try:
         run = Run(task=name, profile=study.profile, data=study.source, out=str(root),
                   settings=manifest.get("settings", {}), seed=manifest.get("seed", 42))
@@ -264,14 +267,21 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     return study, run
 
 
+def has_test_part(folder: Path) -> bool:
+    """Whether the run in `artifacts/<task>/` scored a test part."""
+    return (folder / "splits" / "test.jsonl").exists() or not (folder / "splits").exists()
+
+
 def evidence(root: Path, name: str) -> dict[str, Any]:
-    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files."""
+    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files, and
+    whether they are about a test part."""
     folder = root / "artifacts" / name
     metrics = read_json(folder / "metrics.json")
     source = metrics.get("data", {}).get("source")
     if source not in (None, "sample", "public"):
         metrics["data"] = {**metrics["data"], "source": Path(source).name}  # where a folder lay says nothing elsewhere
-    return {"metrics": metrics, "costs": read_json(folder / "costs.json")}
+    return {"metrics": metrics, "costs": read_json(folder / "costs.json"),
+            "test_part": has_test_part(folder)}
 
 
 def numbers(study: Study) -> dict[str, float]:

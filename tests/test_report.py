@@ -229,7 +229,7 @@ def test_index_sums_up_every_scored_task(finished):
     assert all(float(tag["value"]) == pytest.approx(known[tag["data-key"]]) for tag in index("data"))
 
 
-def test_index_links_what_an_earlier_run_left_and_names_the_command_of_each(finished):
+def test_index_shows_what_an_earlier_run_left_and_names_the_command_of_each(finished):
     headline = get_task("crime").headline
     metrics = {"task": "crime", "profile": "cpu", "best": "tagger", "data": {"source": "sample", "rows": 50},
                "variants": {"tagger": {headline: 0.8125, "ci95": {headline: [0.75, 0.875]}}}}
@@ -240,10 +240,12 @@ def test_index_links_what_an_earlier_run_left_and_names_the_command_of_each(fini
     index = BeautifulSoup(index_page(finished, {}), "html.parser")
     for name in ("json", "html"):
         (finished.report_dir / f"crime.{name}").unlink()
-    line = index.find("a", href="crime.html").find_parent("li").get_text(" ", strip=True)
-    assert "tagger" in line and float(index.find("data", {"data-key": f"crime.variants.tagger.{headline}"})["value"]) == 0.8125
+    assert [card.a["href"] for card in index.select(".card")] == ["#calendar", "#crime"] and index.find("a", href="crime.html")
+    shown = index("data", {"data-key": f"crime.variants.tagger.{headline}"})
+    assert len(shown) > 2 and {float(tag["value"]) for tag in shown} == {0.8125}
+    said = [section.get_text(" ", strip=True) for section in index("section")]
+    assert ["from an earlier run" in text for text in said] == [False, True]
     assert index.footer.code.text.startswith("./run_all.sh calendar --profile smoke")
-    assert len(index.select(".card")) == 1
 
 
 def test_index_shows_each_system_with_its_interval_the_gain_the_cost_and_the_weak_fields(finished):
@@ -273,7 +275,7 @@ def test_published_results_and_terms_stand_beside_public_data_only():
 def test_numbers_and_their_metrics_are_kept_side_by_side(finished, page):
     kept = json.loads((finished.report_dir / "calendar.json").read_text(encoding="utf-8"))
     assert kept["metrics"] == json.loads(finished.path("metrics.json").read_text(encoding="utf-8"))
-    assert kept["costs"]["lora"]["train_seconds"] == 12
+    assert kept["costs"]["lora"]["train_seconds"] == 12 and kept["test_part"] is True
     assert numbers(make_study("calendar", kept["metrics"], kept["costs"])) == report_numbers(finished)
 
 
