@@ -17,7 +17,7 @@ MADE = {
 }
 ENDS = ("no made rows", "both")
 COSTLY = ("lora_structured_loss", "qlora")
-"""Left out of folds and seeds, whose hours are better spent on other questions; the losses have an ablation of their own."""
+"""Left out of the folds, whose hours are better spent on other questions; the losses have an ablation of their own."""
 
 
 def ablations(profile: str, defaults: dict[str, Any], systems: tuple[str, ...]) -> dict[str, Ablation]:
@@ -52,7 +52,7 @@ def ablations(profile: str, defaults: dict[str, Any], systems: tuple[str, ...]) 
             _size(variant, size, kind, defaults) for variant in both for size in sizes
             for kind in ("no made rows", "both")), scored_on="validation", view="curve"),
         "seeds": Ablation("Spread over seeds", tuple(
-            Configuration(name, name, seeds=2 if smoke else 3) for name in ((WRITER,) if smoke else folded)),
+            Configuration(name, name, seeds=2 if smoke else 3) for name in ((WRITER,) if smoke else systems)),
             scored_on="validation", view="seeds"),
     }
 
