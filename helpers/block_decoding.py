@@ -1,53 +1,102 @@
 """Greedy decoding of several questions about a text at the same time, in one sequence with one KV cache.
 
-The questions stand one behind the other, and their answers grow side by side: each decoding step adds one token to every
-answer that goes on. A mask lets a token see the text and its own question only, at the positions it would have if that
-question were the only one. So the cache of the text is neither computed nor copied for each question.
+The questions stand one behind the other, and their answers grow side by side. A mask lets a token see the text and its own
+question only, at the positions it would have if that question were the only one. So the cache of the text is neither
+computed nor copied for each question.
+
+Each decoding step reads, of every answer that goes on, its last token and a draft of the next ones: how answers usually
+begin, then what follows where the answer's last tokens stand in the text. The model chooses at each of them; a draft is kept
+as far as it is what the model chose (speculative decoding, Leviathan et al., 2023), so that the answers are those of one
+token a step.
 """
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
 from helpers.constrain import GrammarMask
+from helpers.drafts import PromptLookup
 from helpers.generate import Generation, left_padded
 from helpers.kv_cache import roomy_cache
 from helpers.llama_forward import for_decoding
 
 TEXT = 0  # owner of the tokens that every question sees
+LONGEST_DRAFT = 10
+STEP_TOKENS = 96
+"""Tokens of a decoding step, drafts counted, unless more answers than that go on: about what costs no more than one."""
+
+
+@dataclass
+class _Piece:
+    """New tokens of one question about one text, the first `offset` tokens behind the text's last one."""
+
+    text: int
+    question: int
+    tokens: Sequence[int]
+    offset: int
+    kept: int
 
 
 class _Sequence:
     """Tokens of a batch of texts read so far: whose they are, which count, and the model's cache of them."""
 
     def __init__(self, model, prefixes: Sequence[Sequence[int]], pad: int):
-        self.model, self.cache = model, roomy_cache()
+        self.model, self.cache, self.pad = model, roomy_cache(), pad
         input_ids, seen = left_padded(prefixes, pad, model.device)
         self.valid, self.lengths = seen.bool(), seen.sum(1, keepdim=True)
         self.owners = torch.full((input_ids.shape[1],), TEXT, device=model.device)
         model(input_ids=input_ids, attention_mask=seen, position_ids=(seen.cumsum(1) - 1).clamp(min=0),
               past_key_values=self.cache, use_cache=True, logits_to_keep=1)
 
-    def read(self, input_ids: torch.Tensor, owners: torch.Tensor, offsets: torch.Tensor,
-             keep: torch.Tensor) -> torch.Tensor:
-        """Logits (texts, len(keep), vocabulary) at the new tokens `keep`.
+    def read(self, pieces: Sequence[_Piece]) -> list[tuple[torch.Tensor, int]]:
+        """Read new tokens of some questions.
 
         Parameters
         ----------
-        input_ids : LongTensor (texts, new)
-        owners, offsets, keep : LongTensor (new,), (new,), (kept,)
-            Question of each new token, its distance from the end of the text, and which of them to predict from.
+        pieces : sequence of _Piece
+            At most one for each text and question.
+
+        Returns
+        -------
+        list of (FloatTensor (piece.kept, vocabulary), int)
+            Logits at the last tokens of each piece, and the column in which the first of these tokens stands.
         """
-        before, new = len(self.owners), len(owners)
+        device, before = self.owners.device, len(self.owners)
+        width: dict[int, int] = {}
+        for piece in pieces:
+            width[piece.question] = max(width.get(piece.question, 0), len(piece.tokens))
+        first = dict(zip(width, accumulate(width.values(), initial=0)))
+        new = sum(width.values())
+        shape = len(self.valid), new
+        input_ids, offsets, real = [torch.full(shape, value) for value in (self.pad, 0, False)]
+        for piece in pieces:
+            place = slice(first[piece.question], first[piece.question] + len(piece.tokens))
+            input_ids[piece.text, place] = torch.tensor(piece.tokens)
+            offsets[piece.text, place] = torch.arange(piece.offset, piece.offset + len(piece.tokens))
+            real[piece.text, place] = True
+        owners = torch.tensor([question for question, size in width.items() for _ in range(size)], device=device)
         self.owners = torch.cat([self.owners, owners])
-        self.valid = torch.cat([self.valid, self.valid.new_ones(len(self.valid), new)], 1)
-        sees = (self.owners == TEXT) | (self.owners == owners[:, None])
-        sees &= torch.arange(before + new, device=owners.device) <= torch.arange(before, before + new,
-                                                                                 device=owners.device)[:, None]
-        mask = sees[None, None] & self.valid[:, None, None]
-        return self.model(input_ids=input_ids, attention_mask=mask, position_ids=self.lengths + offsets,
-                          past_key_values=self.cache, use_cache=True, logits_to_keep=keep).logits.float()
+        self.valid = torch.cat([self.valid, real.to(device)], 1)
+        places = torch.arange(before + new, device=device)
+        sees = ((self.owners == TEXT) | (self.owners == owners[:, None])) & (places <= places[before:, None])
+        starts = [first[piece.question] + len(piece.tokens) - piece.kept for piece in pieces]
+        keep = sorted({start + at for start, piece in zip(starts, pieces) for at in range(piece.kept)})
+        slots = {column: slot for slot, column in enumerate(keep)}
+        logits = self.model(
+            input_ids=input_ids.to(device), attention_mask=sees[None, None] & self.valid[:, None, None],
+            position_ids=self.lengths + offsets.to(device), past_key_values=self.cache, use_cache=True,
+            logits_to_keep=torch.tensor(keep, device=device)).logits.float()
+        return [(logits[piece.text, slots[start]:slots[start] + piece.kept], before + start)
+                for piece, start in zip(pieces, starts)]
+
+    def forget(self, wrong: Sequence[tuple[int, int]]) -> None:
+        """Let nothing see the tokens at these texts and columns any more."""
+        if wrong:
+            rows, columns = torch.tensor(wrong, device=self.valid.device).T
+            self.valid[rows, columns] = False
 
 
 def _shared_start(questions: Sequence[Sequence[int]]) -> int:
@@ -59,7 +108,7 @@ def _shared_start(questions: Sequence[Sequence[int]]) -> int:
 @torch.inference_mode()
 def decode_blocks(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]],
                   max_new_tokens: int, grammars: Sequence[str] | None = None,
-                  stop: Collection[int] = ()) -> list[Generation]:
+                  stop: Collection[int] = (), beginnings: Sequence[Sequence[int]] = ()) -> list[Generation]:
     """Greedy answers to the same questions about each of some texts.
 
     Parameters
@@ -75,6 +124,8 @@ def decode_blocks(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
         One for each text and question, in the order of the result.
     stop : collection of int
         Tokens that end an answer beside the end-of-text token.
+    beginnings : sequence of token lists, optional
+        With which tokens an answer to each question is likely to begin; a wrong guess costs a little time.
 
     Returns
     -------
@@ -83,47 +134,80 @@ def decode_blocks(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
     """
     was_training = model.training
     model.eval()
-    count, device = len(questions), model.device
+    count = len(questions)
     results = [Generation() for _ in range(len(texts) * count)]
     mask = GrammarMask(tokenizer, list(grammars), len(tokenizer)) if grammars else None
     ends = {tokenizer.eos_token_id, *stop}
     shared = _shared_start(questions)
     texts = [[*text, *questions[0][:shared]] for text in texts]
-    questions = [question[shared:] for question in questions]
-    sizes = torch.tensor([len(question) for question in questions], device=device)
+    questions = [list(question[shared:]) for question in questions]
+    beginnings = beginnings or [[] for _ in questions]
+    lookups = [PromptLookup(text) for text in texts]
     sequence = _Sequence(for_decoding(model), texts, tokenizer.pad_token_id)
-    tokens = torch.tensor([token for question in questions for token in question], device=device)
-    logits = sequence.read(
-        tokens.expand(len(texts), -1), torch.arange(1, count + 1, device=device).repeat_interleave(sizes),
-        torch.cat([torch.arange(size, device=device) for size in sizes.tolist()]), sizes.cumsum(0) - 1)
-    asked = list(range(count))  # questions that are still answered about some text, in the order of the logits
+
+    def draft(row: int, most: int) -> list[int]:
+        written = results[row].tokens
+        most = min(most, max_new_tokens - len(written) - 1)
+        if most < 1:
+            return []
+        guessed = lookups[row // count].guess(written, most) if written else list(beginnings[row % count][:most])
+        return mask.acceptable(row, guessed) if mask else guessed
+
     alive = list(range(len(results)))
-    for step in range(max_new_tokens):
-        places = {question: slot for slot, question in enumerate(asked)}
-        at = torch.tensor([[row // count, places[row % count]] for row in alive], device=device)
-        scores = logits[at[:, 0], at[:, 1]]
-        chosen = mask.choose(scores, alive) if mask else scores.argmax(-1)
-        log_probs = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
-        written = {}
-        for row, token, log_prob in zip(alive, chosen.tolist(), log_probs):
-            if token in ends:
-                continue
-            results[row].tokens.append(token)
-            results[row].log_probs.append(log_prob)
-            if not (mask and mask.accept(row, token)):
-                written[row] = token
-        alive = list(written)
-        if not alive or step == max_new_tokens - 1:
-            break
-        asked = sorted({row % count for row in alive})
-        # an answer that has ended about one text but not about another goes on with padding, which nothing sees
-        step_ids = torch.tensor([[written.get(text * count + question, tokenizer.pad_token_id) for question in asked]
-                                 for text in range(len(texts))], device=device)
-        going = torch.tensor(asked, device=device)
-        logits = sequence.read(step_ids, going + 1, sizes[going] + step, torch.arange(len(asked), device=device))
-    for row in alive:
-        results[row].truncated = True
+    drafts = {row: draft(row, LONGEST_DRAFT) for row in alive}
+    pieces = [_Piece(row // count, row % count + 1, questions[row % count] + drafts[row], 0, len(drafts[row]) + 1)
+              for row in alive]
+    while alive:
+        found = sequence.read(pieces)
+        going, wrong = _follow(alive, drafts, [logits for logits, _ in found], results, mask, ends, max_new_tokens)
+        sequence.forget([(row // count, column + 1 + at) for row, (_, column) in zip(alive, found)
+                         for at in range(wrong.get(row, len(drafts[row])), len(drafts[row]))])
+        alive = going
+        room = max(0, min(LONGEST_DRAFT, STEP_TOKENS // max(1, len(alive)) - 1))
+        drafts = {row: draft(row, room) for row in alive}
+        pieces = [_Piece(row // count, row % count + 1, [results[row].tokens[-1], *drafts[row]],
+                         len(questions[row % count]) + len(results[row].tokens) - 1, len(drafts[row]) + 1)
+                  for row in alive]
     for result in results:
         result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
     model.train(was_training)
     return results
+
+
+def _follow(alive: Sequence[int], drafts: dict[int, list[int]], logits: Sequence[torch.Tensor],
+            results: Sequence[Generation], mask: GrammarMask | None, ends: Collection[int],
+            max_new_tokens: int) -> tuple[list[int], dict[int, int]]:
+    """Write what the model chose for each answer: its draft as far as that is right, and one token more.
+
+    Returns
+    -------
+    going : list of int
+        Answers that go on.
+    wrong : dict
+        Answer → place in its draft of the first token that the model did not choose.
+    """
+    going, wrong = [], {}
+    rows, at = list(enumerate(alive)), 0
+    while rows:
+        scores = torch.stack([logits[slot][at] for slot, _ in rows])
+        chosen = mask.choose(scores, [row for _, row in rows]) if mask else scores.argmax(-1)
+        log_probs = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
+        followed = []
+        for (slot, row), token, log_prob in zip(rows, chosen.tolist(), log_probs):
+            result, drafted = results[row], drafts[row]
+            right = at < len(drafted) and drafted[at] == token
+            if at < len(drafted) and not right:
+                wrong[row] = at
+            if token in ends:
+                continue
+            result.tokens.append(token)
+            result.log_probs.append(log_prob)
+            if mask and mask.accept(row, token):
+                continue
+            result.truncated = len(result.tokens) == max_new_tokens
+            if right:
+                followed.append((slot, row))
+            elif not result.truncated:
+                going.append(row)
+        rows, at = followed, at + 1
+    return sorted(going), wrong

@@ -97,6 +97,10 @@ class GrammarMask:
         allowed = allowed.reshape(len(rows), -1)[:, :self.vocabulary].bool()
         return torch.nn.functional.pad(allowed, (0, max(0, width - allowed.shape[1])))
 
+    def acceptable(self, row: int, tokens: list[int]) -> list[int]:
+        """The tokens up to the first that the row's grammar refuses."""
+        return tokens[:self.matchers[row].validate_tokens(tokens)] if tokens else tokens
+
     def accept(self, row: int, token: int) -> bool:
         """Advance one row; returns whether its grammar is finished."""
         matcher = self.matchers[row]

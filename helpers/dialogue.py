@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import commonprefix
 from typing import Any
 
 from tqdm import tqdm
@@ -29,6 +30,15 @@ def encode_questions(tokenizer, task: DialogueTask, text: str) -> tuple[list[int
     return [token for piece in ids for token in piece], chat.token_ids(tokenizer, tails)
 
 
+def beginnings(tokenizer, task: DialogueTask) -> dict[str, list[int]]:
+    """The tokens with which the answer to each question begins, whatever its values are."""
+    found = {}
+    for name in task.questions():
+        some = chat.token_ids(tokenizer, [task.answer({name: [value]}, name) for value in ("a", "7")])
+        found[name] = commonprefix(some)
+    return found
+
+
 def answer_together(model, tokenizer, task: DialogueTask, texts: Sequence[str], constraint: str = "free",
                     max_new_tokens: int = 200) -> list[Answers]:
     """All answers about some texts at once: each text is read once, and its questions share the KV cache of that.
@@ -45,7 +55,7 @@ def answer_together(model, tokenizer, task: DialogueTask, texts: Sequence[str], 
     grammars = None if constraint == "free" else [task.answer_grammar(text, name, constraint)
                                                   for text in texts for name in names]
     found = decode_blocks(model, tokenizer, [prefix for prefix, _ in encoded], encoded[0][1], max_new_tokens, grammars,
-                          _stop(tokenizer))
+                          _stop(tokenizer), list(beginnings(tokenizer, task).values()))
     return [dict(zip(names, found[at:at + len(names)])) for at in range(0, len(found), len(names))]
 
 
@@ -53,12 +63,12 @@ def answer_separately(model, tokenizer, task: DialogueTask, text: str, constrain
                       max_new_tokens: int = 200, names: Sequence[str] = ()) -> Answers:
     """The same answers, each from a reading of the text of its own; only some fields if `names` says so."""
     prefix, tails = encode_questions(tokenizer, task, text)
-    found = {}
+    found, likely = {}, beginnings(tokenizer, task)
     for name, tail in zip(task.questions(), tails):
         if not names or name in names:
             grammars = None if constraint == "free" else [task.answer_grammar(text, name, constraint)]
-            found[name] = decode_batch(model, tokenizer, [prefix + tail], max_new_tokens, grammars,
-                                       stop=_stop(tokenizer))[0]
+            found[name] = decode_blocks(model, tokenizer, [prefix], [tail], max_new_tokens, grammars,
+                                        _stop(tokenizer), [likely[name]])[0]
     return found
 
 

@@ -8,10 +8,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from crime_rows import HEADED, TASK, TOLD, conversation, headed, told
-from helpers import chat, dialogue, predict
+from helpers import block_decoding, chat, dialogue, predict
 from helpers.config import Run, UserError
 from helpers.data import write_jsonl
+from helpers.drafts import PromptLookup
 from helpers.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
+from helpers.generate import decode_batch
 from helpers.likelihood import answer_likelihood
 from helpers.losses import answer_loss, next_token_targets
 from helpers.models import load_base, load_tokenizer
@@ -131,15 +133,71 @@ def test_order_of_questions_changes_nothing_where_they_do_not_see_each_other(mod
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
+def plain_answers(model, tokenizer, text, constraint, limit) -> dict[str, list[int]]:
+    """Each answer from a sequence of its own, one token a step."""
+    prefix, tails = dialogue.encode_questions(tokenizer, TASK, text)
+    grammars = {name: None if constraint == "free" else [TASK.answer_grammar(text, name, constraint)] for name in QUESTIONS}
+    end = [tokenizer.convert_tokens_to_ids(chat.end_of_turn(tokenizer))]
+    return {name: decode_batch(model, tokenizer, [prefix + tail], limit, grammars[name], stop=end)[0].tokens
+            for name, tail in zip(QUESTIONS, tails)}
+
+
 @pytest.mark.parametrize("constraint", ["free", "source"])
 def test_shared_reading_writes_the_tokens_of_separate_generations(model, tokenizer, constraint):
     texts = [HEADED, TOLD, HEADED[:400]]
     together = dialogue.answer_together(model, tokenizer, TASK, texts, constraint, max_new_tokens=25)
     for text, answers in zip(texts, together):
         alone = dialogue.answer_separately(model, tokenizer, TASK, text, constraint, max_new_tokens=25)
-        assert list(answers) == list(QUESTIONS)
-        assert {name: one.tokens for name, one in answers.items()} == {name: one.tokens for name, one in alone.items()}
+        found = {name: one.tokens for name, one in answers.items()}
+        assert list(answers) == list(QUESTIONS) and found == {name: one.tokens for name, one in alone.items()}
+        assert found == plain_answers(model, tokenizer, text, constraint, 25)
     assert len({tuple(one.tokens) for one in together[0].values()}) > 1  # answers that differ: the test can fail
+
+
+@pytest.mark.parametrize("constraint", ["free", "source"])
+@pytest.mark.parametrize("right", [0, 1, 3, 99])
+def test_right_and_wrong_drafts_change_no_answer(model, tokenizer, constraint, right, monkeypatch):
+    texts, limit = [HEADED, TOLD], 24
+    expected = [plain_answers(model, tokenizer, text, constraint, limit) for text in texts]
+    known = [tokens for answers in expected for tokens in answers.values()]
+
+    def guess(self, written, most):
+        """So many tokens of an answer that begins like this, then another token than the one that comes next."""
+        if not most or not written:
+            return []
+        answer = next((one for one in known if one[:len(written)] == written), written)
+        rest = answer[len(written):][:most]
+        return rest[:right] + [token + 1 if token < 250 else token - 1 for token in rest[right:right + 1]]
+
+    reads, read = [], block_decoding._Sequence.read
+    monkeypatch.setattr(block_decoding.PromptLookup, "guess", guess)
+    monkeypatch.setattr(block_decoding, "STEP_TOKENS", 10**6)  # drafts however many answers go on
+    monkeypatch.setattr(block_decoding._Sequence, "read", lambda self, pieces: reads.append(1) or read(self, pieces))
+    found = dialogue.answer_together(model, tokenizer, TASK, texts, constraint, max_new_tokens=limit)
+    assert [{name: one.tokens for name, one in answers.items()} for answers in found] == expected
+    assert all(len(one.log_probs) == len(one.tokens) for answers in found for one in answers.values())
+    longest = max(map(len, known))
+    assert len(reads) <= longest / 2 if right >= 3 else len(reads) <= longest + 1
+
+
+@pytest.mark.parametrize("constraint", ["free", "source"])
+def test_the_usual_beginning_of_an_answer_is_read_with_the_question(model, tokenizer, constraint, monkeypatch):
+    pieces, read = [], block_decoding._Sequence.read
+    monkeypatch.setattr(block_decoding._Sequence, "read", lambda self, new: pieces.append(new) or read(self, new))
+    answers = dialogue.answer_together(model, tokenizer, TASK, [TOLD], constraint, max_new_tokens=12)[0]
+    drafted = ["".join(tokenizer.decode(piece.tokens[1 - piece.kept:]).split()) for piece in pieces[0]]
+    assert all(f'{{"{name}":'.startswith(text[:len(name) + 4]) and len(text) > len(name) for name, text in zip(QUESTIONS, drafted))
+    accepted = [after.offset - len(piece.tokens) + piece.kept - 1 for piece, after in zip(*pieces[:2])]
+    assert max(accepted) >= 1 if constraint == "source" else accepted == [0] * 18  # a random model writes no JSON
+    assert len(answers) == 18
+
+
+def test_lookup_continues_where_the_last_tokens_stand_in_the_text():
+    lookup = PromptLookup([1, 2, 3, 4, 9, 2, 3, 5, 6])
+    assert lookup.guess([8, 2, 3], 2) == [4, 9]  # the first place where the longest known end stands
+    assert lookup.guess([9, 2, 3], 9) == [5, 6]  # three tokens tell the second place
+    assert lookup.guess([7, 9], 3) == [2, 3, 5]
+    assert lookup.guess([6], 3) == lookup.guess([7], 3) == lookup.guess([], 3) == lookup.guess([1], 0) == []
 
 
 def test_predictions_keep_the_order_of_the_texts_and_count_what_was_cut(model, tokenizer):
