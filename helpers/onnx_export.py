@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from helpers.causal_onnx import open_session
 from helpers.config import Run, UserError
 from helpers.tasks.records import Example
 from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
@@ -124,16 +125,6 @@ def onnx_megabytes(path: Path) -> float:
 
 
 # -- ONNX Runtime -----------------------------------------------------------------------------------------------------
-def open_session(path: Path, threads: int):
-    """A session on the CPU with that many threads."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as PyTorch: see helpers.models
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
 def run_session(session, inputs: dict[str, torch.Tensor]) -> np.ndarray:
     """Logits of one batch."""
     names = {one.name for one in session.get_inputs()}

@@ -130,8 +130,9 @@ def training_settings(profile: str) -> dict[str, Any]:
         "lora_structured_loss": {**shared, "epochs": longer, "made_rows": 0, "rank": 16, "alpha": 32, "dropout": 0.05,
                                  "targets": "all", "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"},
-        "tagger": {**shared, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
-                   "freeze_embeddings": False, "inside_weight": 1.0, "batch_size": 16, "accumulation": 1,
+        "tagger": {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
+                   "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
+                   "freeze_embeddings": False, "inside_weight": 1.0, "batch_size": 16,
                    "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": 0, "patience": 4, "hints": True},
     }
     common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64 if gpu else 128,
