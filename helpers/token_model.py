@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from helpers.config import Run
+from helpers.dropout import faster_dropout
 from helpers.encoder import encoder_path
 from helpers.environment import write_json
 from helpers.models import device_of, explain_load_error
@@ -194,7 +195,7 @@ def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTa
     elif own["freeze_embeddings"]:
         base.get_input_embeddings().weight.requires_grad_(False)
     torch.manual_seed(run.seed)
-    return TokenTagger(base, layout).to(device_of(run.profile).device)
+    return faster_dropout(TokenTagger(base, layout).to(device_of(run.profile).device))
 
 
 def keep_layers(base, kept: Sequence[int]):

@@ -209,7 +209,7 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
         model.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     autocast = torch.autocast(chosen.device, dtype=chosen.dtype, enabled=chosen.dtype != torch.float32)
     scaler = torch.amp.GradScaler(chosen.device, enabled=chosen.dtype == torch.float16)
-    optimizer = torch.optim.AdamW(parameter_groups(model, own))
+    optimizer = torch.optim.AdamW(parameter_groups(model, own), fused=True)
     average, state = WeightAverage(model, own["average"]), LoopState()
     if (folder / "resume.pt").exists():
         state, kept = resume_loop(folder / "resume.pt", model, optimizer)

@@ -13,6 +13,7 @@ import helpers.token_train as train_module
 from helpers.bio import align_fine
 from helpers.config import UserError
 from helpers.distil import build_student, soft_loss, spread_layers, teacher_log_probs
+from helpers.dropout import ByteDropout
 from helpers.encoder import encoder_path
 from helpers.predict import load_variant, predict_variant
 from helpers.tasks.it_ner_tags import TAGS
@@ -76,6 +77,13 @@ def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, f
     inner = model.base.get_base_model() if rank else model.base
     assert inner.get_input_embeddings().weight.requires_grad is trained
     assert any(p.requires_grad for name, p in model.named_parameters() if "classifier" in name)
+
+
+def test_adapters_on_the_cpu_have_the_faster_dropout(encoder, tmp_path):
+    run = tiny_run(encoder, tmp_path)
+    model = build_token_tagger(run, variant_settings(run, "full") | {"rank": 4, "alpha": 8, "lora_dropout": 0.25}, Layout())
+    dropped = [module for name, module in model.named_modules() if name.endswith("lora_dropout.default")]
+    assert dropped and all(isinstance(module, ByteDropout) and module.limit == 64 for module in dropped)
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch):
