@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ from helpers.tasks.records import Example
 from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
 from helpers.token_predict import Scores, gather_scores, records_of
 
+SMALL_TABLE = 1000  # lines
+SECOND_LAYER = re.compile(r"layer\.(\d+)/(?:output/dense|ffn/lin2)/MatMul$")  # of BERT's and of DistilBERT's blocks
 OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
 EXAMPLE_SHAPE = (2, 16)  # batch and length of the inputs that are traced; both stay open in the graph
 
@@ -95,11 +98,34 @@ def export_tagger(model: TokenTagger, folder: Path) -> Path:
     return folder / "model.onnx"
 
 
+def kept_whole(graph: Any) -> list[str]:
+    """Names of the nodes of a graph that int8 would cost more than it saves.
+
+    Small tables, above all those of the word features, and the classifier are quick anyway and stand close to the answer.
+    The inputs of the second layer of a feed-forward block have the widest range (few values are very large), which is worst
+    in the first quarter of the encoder's layers.
+
+    Parameters
+    ----------
+    graph : onnx.GraphProto
+    """
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    tables = [node.name for node in graph.node if node.op_type == "Gather"
+              and shapes.get(node.input[0], (SMALL_TABLE,))[0] < SMALL_TABLE]
+    products = {node.name: shapes[node.input[1]] for node in graph.node
+                if node.op_type == "MatMul" and node.input[1] in shapes}
+    heads = [name for name, shape in products.items() if "classifier" in name]
+    seconds = {int(found[1]): name for name in products if (found := SECOND_LAYER.search(name))}
+    return tables + heads + [seconds[layer] for layer in sorted(seconds)[:len(seconds) // 4]]
+
+
 def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
     """Write the graph with int8 weights beside it (activations are quantised as they come) and return the file.
 
-    Matrix products and embedding tables are quantised; with `per_channel` each output column has a scale of its own.
+    Matrix products and embedding tables are quantised but for :func:`kept_whole`; with `per_channel` each output column
+    has a scale of its own.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     target = path.with_name(f"{path.stem}_int8{'' if per_channel else '_tensor'}.onnx")
@@ -108,7 +134,8 @@ def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
     root.setLevel(logging.ERROR)  # the quantiser recommends its preprocessing on every call
     try:
         quantize_dynamic(str(path), str(target), weight_type=QuantType.QInt8, per_channel=per_channel,
-                         op_types_to_quantize=["MatMul", "Gather"], extra_options={"MatMulConstBOnly": True})
+                         op_types_to_quantize=["MatMul", "Gather"], extra_options={"MatMulConstBOnly": True},
+                         nodes_to_exclude=kept_whole(onnx.load(str(path), load_external_data=False).graph))
     finally:
         root.setLevel(level)
     return target

@@ -12,7 +12,7 @@ from helpers.config import UserError
 from helpers.encoder import encoder_path
 from helpers.latency import compression_table, interleaved, latency_line, size_table, student_speedup
 from helpers.onnx_export import (
-    example_inputs, export_onnx, export_tagger, largest_difference, onnx_megabytes, predict_onnx, quantise_onnx)
+    example_inputs, export_onnx, export_tagger, kept_whole, largest_difference, onnx_megabytes, predict_onnx, quantise_onnx)
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_features import fit_features
 from helpers.token_model import Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer
@@ -69,6 +69,20 @@ def test_int8_weights_are_a_quarter_and_near(tagger, exported, per_channel):
     small = quantise_onnx(exported, per_channel)
     assert onnx_megabytes(small) < 0.35 * onnx_megabytes(exported)
     assert 0 < largest_difference(tagger.model, open_session(small, 1)) < 1.5
+
+
+def test_what_int8_would_spoil_stays_as_it_is(tmp_path):
+    run = tiny_run(save_tiny_encoder(tmp_path / "encoder", layers=8), tmp_path)
+    features = fit_features([row.target for row in sentences()], True, True)
+    base = load_encoder(run, encoder_path(run), TAGS, attention="eager")
+    plain = export_tagger(TokenTagger(base, Layout(TAGS, features.sizes)).eval(), tmp_path / "onnx")
+    kept = kept_whole(onnx.load(str(plain)).graph)
+    assert sum("feature" in name for name in kept) == 2 * len(features.sizes)
+    seconds = [f"/model/base/bert/encoder/layer.{layer}/output/dense/MatMul" for layer in (0, 1)]
+    assert [name for name in kept if "MatMul" in name] == ["/model/base/classifier/MatMul", *seconds]
+    nodes = onnx.load(str(quantise_onnx(plain))).graph.node
+    assert {name for name in kept if "MatMul" in name} <= {node.name for node in nodes if node.op_type == "MatMul"}
+    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 8 * 6 - 2
 
 
 def test_sizes_count_weights_in_other_files(exported, tmp_path):
