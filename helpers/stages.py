@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from helpers.config import ROOT, Run, UserError
@@ -145,6 +146,13 @@ def _named(tree: ast.AST) -> Iterable[str]:
             yield node.value.partition(":")[0]
 
 
+@lru_cache(maxsize=1024)
+def _read_module(source: str, module: str, is_package: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names that a module imports and names in strings; parsed once, though every stage of every task reaches it."""
+    tree = _parse(source)
+    return tuple(_imported(tree, module, is_package)), tuple(_named(tree))
+
+
 def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list[Path]:
     """Files of the helpers package that some sources reach through imports, directly or through one another.
 
@@ -183,9 +191,9 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
             continue
         found[name] = path
         texts.append(path.read_text(encoding="utf-8"))
-        tree = _parse(texts[-1])
-        waiting += _imported(tree, name, path.name == "__init__.py")
-        named.update(_named(tree))
+        imported, mentioned = _read_module(texts[-1], name, path.name == "__init__.py")
+        waiting += imported
+        named.update(mentioned)
         if name == "helpers.tasks":
             own = sorted(path.parent.glob(f"{task}*.py"))
             waiting += ["helpers.tasks.base", *(f"helpers.tasks.{module.stem}" for module in own)]
