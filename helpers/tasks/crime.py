@@ -109,6 +109,7 @@ class Crime(DialogueTask):
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
             "max_new_tokens": 160 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
             "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,
+            "prefix_rows": 1 if smoke else 6,
         } | training_settings(profile)
 
     # -- rows ---------------------------------------------------------------------------------------------------
