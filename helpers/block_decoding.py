@@ -31,13 +31,18 @@ STEP_TOKENS = 96
 
 @dataclass
 class _Piece:
-    """New tokens of one question about one text, the first `offset` tokens behind the text's last one."""
+    """New tokens of one question about one text: `known` ones, the first `offset` tokens behind the text, and a draft."""
 
     text: int
     question: int
-    tokens: Sequence[int]
+    known: list[int]
     offset: int
-    kept: int
+    draft: list[int]
+
+    @property
+    def tokens(self) -> list[int]:
+        """All of them, in order."""
+        return self.known + self.draft
 
 
 class _Sequence:
@@ -61,8 +66,8 @@ class _Sequence:
 
         Returns
         -------
-        list of (FloatTensor (piece.kept, vocabulary), int)
-            Logits at the last tokens of each piece, and the column in which the first of these tokens stands.
+        list of (FloatTensor (1 + draft, vocabulary), int)
+            Logits at the last known token of each piece and at those of its draft, and the column of the first of these.
         """
         device, before = self.owners.device, len(self.owners)
         width: dict[int, int] = {}
@@ -82,14 +87,14 @@ class _Sequence:
         self.valid = torch.cat([self.valid, real.to(device)], 1)
         places = torch.arange(before + new, device=device)
         sees = ((self.owners == TEXT) | (self.owners == owners[:, None])) & (places <= places[before:, None])
-        starts = [first[piece.question] + len(piece.tokens) - piece.kept for piece in pieces]
-        keep = sorted({start + at for start, piece in zip(starts, pieces) for at in range(piece.kept)})
+        starts = [first[piece.question] + len(piece.known) - 1 for piece in pieces]
+        keep = sorted({start + at for start, piece in zip(starts, pieces) for at in range(1 + len(piece.draft))})
         slots = {column: slot for slot, column in enumerate(keep)}
         logits = self.model(
             input_ids=input_ids.to(device), attention_mask=sees[None, None] & self.valid[:, None, None],
             position_ids=self.lengths + offsets.to(device), past_key_values=self.cache, use_cache=True,
             logits_to_keep=torch.tensor(keep, device=device)).logits.float()
-        return [(logits[piece.text, slots[start]:slots[start] + piece.kept], before + start)
+        return [(logits[piece.text, slots[start]:slots[start] + 1 + len(piece.draft)], before + start)
                 for piece, start in zip(pieces, starts)]
 
     def forget(self, wrong: Sequence[tuple[int, int]]) -> None:
@@ -141,73 +146,61 @@ def decode_blocks(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
     shared = _shared_start(questions)
     texts = [[*text, *questions[0][:shared]] for text in texts]
     questions = [list(question[shared:]) for question in questions]
-    beginnings = beginnings or [[] for _ in questions]
+    beginnings = [list(tokens) for tokens in beginnings] or [[] for _ in questions]
     lookups = [PromptLookup(text) for text in texts]
     sequence = _Sequence(for_decoding(model), texts, tokenizer.pad_token_id)
 
-    def draft(row: int, most: int) -> list[int]:
-        written = results[row].tokens
-        most = min(most, max_new_tokens - len(written) - 1)
-        if most < 1:
-            return []
-        guessed = lookups[row // count].guess(written, most) if written else list(beginnings[row % count][:most])
-        return mask.acceptable(row, guessed) if mask else guessed
+    def piece(row: int, room: int) -> _Piece:
+        """The question or the last token of an answer, with a draft of at most `room` tokens."""
+        (text, question), written = divmod(row, count), results[row].tokens
+        room = max(0, min(room, max_new_tokens - len(written) - 1))
+        draft = lookups[text].guess(written, room) if written else beginnings[question][:room]
+        asked = questions[question]
+        return _Piece(text, question + 1, written[-1:] or asked, len(asked) + len(written) - 1 if written else 0,
+                      mask.acceptable(row, draft) if mask else draft)
 
-    alive = list(range(len(results)))
-    drafts = {row: draft(row, LONGEST_DRAFT) for row in alive}
-    pieces = [_Piece(row // count, row % count + 1, questions[row % count] + drafts[row], 0, len(drafts[row]) + 1)
-              for row in alive]
-    while alive:
-        found = sequence.read(pieces)
-        going, wrong = _follow(alive, drafts, [logits for logits, _ in found], results, mask, ends, max_new_tokens)
-        sequence.forget([(row // count, column + 1 + at) for row, (_, column) in zip(alive, found)
-                         for at in range(wrong.get(row, len(drafts[row])), len(drafts[row]))])
-        alive = going
-        room = max(0, min(LONGEST_DRAFT, STEP_TOKENS // max(1, len(alive)) - 1))
-        drafts = {row: draft(row, room) for row in alive}
-        pieces = [_Piece(row // count, row % count + 1, [results[row].tokens[-1], *drafts[row]],
-                         len(questions[row % count]) + len(results[row].tokens) - 1, len(drafts[row]) + 1)
-                  for row in alive]
+    pieces = {row: piece(row, LONGEST_DRAFT) for row in range(len(results))}
+    while pieces:
+        found = sequence.read(list(pieces.values()))
+        right = _follow(pieces, [logits for logits, _ in found], results, mask, ends, max_new_tokens)
+        sequence.forget([(one.text, column + 1 + at) for (row, one), (_, column) in zip(pieces.items(), found)
+                         if row in right for at in range(right[row], len(one.draft))])
+        room = min(LONGEST_DRAFT, STEP_TOKENS // max(1, len(right)) - 1)
+        pieces = {row: piece(row, room) for row in right}
     for result in results:
         result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
     model.train(was_training)
     return results
 
 
-def _follow(alive: Sequence[int], drafts: dict[int, list[int]], logits: Sequence[torch.Tensor],
-            results: Sequence[Generation], mask: GrammarMask | None, ends: Collection[int],
-            max_new_tokens: int) -> tuple[list[int], dict[int, int]]:
+def _follow(pieces: dict[int, _Piece], logits: Sequence[torch.Tensor], results: Sequence[Generation],
+            mask: GrammarMask | None, ends: Collection[int], max_new_tokens: int) -> dict[int, int]:
     """Write what the model chose for each answer: its draft as far as that is right, and one token more.
 
     Returns
     -------
-    going : list of int
-        Answers that go on.
-    wrong : dict
-        Answer → place in its draft of the first token that the model did not choose.
+    dict
+        Answer that goes on → number of tokens of its draft that are right.
     """
-    going, wrong = [], {}
-    rows, at = list(enumerate(alive)), 0
+    right: dict[int, int] = {}
+    rows, at = list(enumerate(pieces)), 0
     while rows:
         scores = torch.stack([logits[slot][at] for slot, _ in rows])
         chosen = mask.choose(scores, [row for _, row in rows]) if mask else scores.argmax(-1)
         log_probs = scores.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
         followed = []
         for (slot, row), token, log_prob in zip(rows, chosen.tolist(), log_probs):
-            result, drafted = results[row], drafts[row]
-            right = at < len(drafted) and drafted[at] == token
-            if at < len(drafted) and not right:
-                wrong[row] = at
             if token in ends:
                 continue
+            result = results[row]
             result.tokens.append(token)
             result.log_probs.append(log_prob)
             if mask and mask.accept(row, token):
                 continue
             result.truncated = len(result.tokens) == max_new_tokens
-            if right:
+            if pieces[row].draft[at:at + 1] == [token]:
                 followed.append((slot, row))
             elif not result.truncated:
-                going.append(row)
+                right[row] = at
         rows, at = followed, at + 1
-    return sorted(going), wrong
+    return dict(sorted(right.items()))

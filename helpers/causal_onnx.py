@@ -5,7 +5,6 @@ Inputs and outputs bear the names that other tools know: `input_ids`, `attention
 """
 from __future__ import annotations
 
-import logging
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from helpers import onnx_runtime
 from helpers.config import UserError
+from helpers.onnx_runtime import open_session
 from helpers.train_tagger import tag_logits
 
 OPSET = 17
@@ -119,39 +120,7 @@ def export_causal(model: Any, folder: Path) -> Path:
 
 def quantise(path: Path) -> Path:
     """Write the graph with int8 weights in its matrix products (inputs are quantised as they come); returns the file."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    target, root = path.with_name(QUANTISED), logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # the quantiser recommends its preprocessing on every call
-    try:
-        quantize_dynamic(str(path), str(target), weight_type=QuantType.QInt8, per_channel=True,
-                         op_types_to_quantize=["MatMul"], extra_options={"MatMulConstBOnly": True})
-    finally:
-        root.setLevel(level)
-    return target
-
-
-def open_session(path: Path, threads: int = 0) -> Any:
-    """A session on the CPU with that many threads (0: those of PyTorch).
-
-    Raises
-    ------
-    UserError
-        If the file is missing or damaged.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads or torch.get_num_threads(), 1
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as PyTorch: see helpers.models
-    if not path.is_file():
-        raise UserError(f"no file {path}: write it with python -m helpers.export")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the runtime has a class of its own for each kind of damage
-        raise UserError(f"{path} cannot be loaded: {str(error).splitlines()[0][:160]}") from None
+    return onnx_runtime.quantise(path, path.with_name(QUANTISED), ["MatMul"])
 
 
 class OnnxCausalLM:

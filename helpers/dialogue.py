@@ -32,11 +32,9 @@ def encode_questions(tokenizer, task: DialogueTask, text: str) -> tuple[list[int
 
 def beginnings(tokenizer, task: DialogueTask) -> dict[str, list[int]]:
     """The tokens with which the answer to each question begins, whatever its values are."""
-    found = {}
-    for name in task.questions():
-        some = chat.token_ids(tokenizer, [task.answer({name: [value]}, name) for value in ("a", "7")])
-        found[name] = commonprefix(some)
-    return found
+    names = task.questions()
+    one, other = (chat.token_ids(tokenizer, [task.answer({name: [value]}, name) for name in names]) for value in ("a", "7"))
+    return {name: commonprefix(pair) for name, *pair in zip(names, one, other)}
 
 
 def answer_together(model, tokenizer, task: DialogueTask, texts: Sequence[str], constraint: str = "free",

@@ -1,7 +1,6 @@
 """Export of token taggers to ONNX, dynamic int8 quantisation, and prediction with ONNX Runtime."""
 from __future__ import annotations
 
-import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers.causal_onnx import open_session
+from helpers import onnx_runtime
 from helpers.config import Run, UserError
+from helpers.onnx_runtime import open_session
 from helpers.tasks.records import Example
 from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
 from helpers.token_predict import Scores, gather_scores, records_of
@@ -126,19 +126,10 @@ def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
     has a scale of its own.
     """
     import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    target = path.with_name(f"{path.stem}_int8{'' if per_channel else '_tensor'}.onnx")
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)  # the quantiser recommends its preprocessing on every call
-    try:
-        quantize_dynamic(str(path), str(target), weight_type=QuantType.QInt8, per_channel=per_channel,
-                         op_types_to_quantize=["MatMul", "Gather"], extra_options={"MatMulConstBOnly": True},
-                         nodes_to_exclude=kept_whole(onnx.load(str(path), load_external_data=False).graph))
-    finally:
-        root.setLevel(level)
-    return target
+    return onnx_runtime.quantise(path, path.with_name(f"{path.stem}_int8{'' if per_channel else '_tensor'}.onnx"),
+                                 ["MatMul", "Gather"], kept_whole(onnx.load(str(path), load_external_data=False).graph),
+                                 per_channel)
 
 
 def onnx_megabytes(path: Path) -> float:

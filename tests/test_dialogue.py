@@ -185,9 +185,9 @@ def test_the_usual_beginning_of_an_answer_is_read_with_the_question(model, token
     pieces, read = [], block_decoding._Sequence.read
     monkeypatch.setattr(block_decoding._Sequence, "read", lambda self, new: pieces.append(new) or read(self, new))
     answers = dialogue.answer_together(model, tokenizer, TASK, [TOLD], constraint, max_new_tokens=12)[0]
-    drafted = ["".join(tokenizer.decode(piece.tokens[1 - piece.kept:]).split()) for piece in pieces[0]]
+    drafted = ["".join(tokenizer.decode(piece.draft).split()) for piece in pieces[0]]
     assert all(f'{{"{name}":'.startswith(text[:len(name) + 4]) and len(text) > len(name) for name, text in zip(QUESTIONS, drafted))
-    accepted = [after.offset - len(piece.tokens) + piece.kept - 1 for piece, after in zip(*pieces[:2])]
+    accepted = [after.offset - len(piece.known) for piece, after in zip(*pieces[:2])]
     assert max(accepted) >= 1 if constraint == "source" else accepted == [0] * 18  # a random model writes no JSON
     assert len(answers) == 18
 

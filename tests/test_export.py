@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_run import make_run, make_token_run, rows
 
-from helpers import causal_onnx, export, export_gguf, publish
+from helpers import causal_onnx, export, export_gguf, onnx_runtime, publish
 from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
 from helpers.config import ROOT, Run, UserError
 from helpers.generate import encode_prompt, generate
@@ -118,7 +118,7 @@ def test_graph_with_cache_equals_the_model_at_any_shape(run, exported):
     from transformers import DynamicCache
 
     model, _, _ = export.load_exported(run, "lora")
-    session = causal_onnx.open_session(exported["onnx"] / causal_onnx.FILE)
+    session = onnx_runtime.open_session(exported["onnx"] / causal_onnx.FILE)
     assert [one.name for one in session.get_inputs()][:5] == [
         "input_ids", "attention_mask", "position_ids", "past_key_values.0.key", "past_key_values.0.value"]
     for batch, before, new in ((1, 0, 5), (3, 4, 1), (2, 2, 3)):
@@ -148,10 +148,10 @@ def test_decoding_by_onnx_writes_what_pytorch_writes(run, exported):
 
 def test_damaged_or_missing_graphs_end_in_one_line(tmp_path):
     with pytest.raises(UserError, match=r"helpers\.export"):
-        causal_onnx.open_session(tmp_path / "model.onnx")
+        onnx_runtime.open_session(tmp_path / "model.onnx")
     (tmp_path / "model.onnx").write_bytes(b"nothing")
     with pytest.raises(UserError, match="cannot be loaded"):
-        causal_onnx.open_session(tmp_path / "model.onnx")
+        onnx_runtime.open_session(tmp_path / "model.onnx")
 
 
 # -- GGUF -------------------------------------------------------------------------------------------------------------
