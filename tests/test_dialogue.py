@@ -177,19 +177,18 @@ def test_right_and_wrong_drafts_change_no_answer(model, tokenizer, constraint, r
     assert [{name: one.tokens for name, one in answers.items()} for answers in found] == expected
     assert all(len(one.log_probs) == len(one.tokens) for answers in found for one in answers.values())
     longest = max(map(len, known))
-    assert len(reads) <= longest / 2 if right >= 3 else len(reads) <= longest + 1
+    assert len(reads) <= {0: longest, 1: longest / 2 + 2}.get(right, longest / 2)
 
 
 @pytest.mark.parametrize("constraint", ["free", "source"])
 def test_the_usual_beginning_of_an_answer_is_read_with_the_question(model, tokenizer, constraint, monkeypatch):
     pieces, read = [], block_decoding._Sequence.read
     monkeypatch.setattr(block_decoding._Sequence, "read", lambda self, new: pieces.append(new) or read(self, new))
-    answers = dialogue.answer_together(model, tokenizer, TASK, [TOLD], constraint, max_new_tokens=12)[0]
+    dialogue.answer_together(model, tokenizer, TASK, [TOLD], constraint, max_new_tokens=12)
     drafted = ["".join(tokenizer.decode(piece.draft).split()) for piece in pieces[0]]
     assert all(f'{{"{name}":'.startswith(text[:len(name) + 4]) and len(text) > len(name) for name, text in zip(QUESTIONS, drafted))
     accepted = [after.offset - len(piece.known) for piece, after in zip(*pieces[:2])]
     assert max(accepted) >= 1 if constraint == "source" else accepted == [0] * 18  # a random model writes no JSON
-    assert len(answers) == 18
 
 
 def test_lookup_continues_where_the_last_tokens_stand_in_the_text():
