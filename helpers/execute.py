@@ -19,8 +19,8 @@ from papermill.exceptions import PapermillExecutionError
 
 from helpers.config import ROOT, Run
 from helpers.environment import peak_memory_mb, usable_cores
+from helpers.kernel_server import KernelServer, can_fork
 from helpers.progress import Progress, headings, one_line, plain
-from helpers.standby import Standby, needed_modules
 
 KERNEL_START_SECONDS = 180
 
@@ -42,14 +42,13 @@ class OwnInterpreter(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python",
                           metadata={"supported_encryption": "curve"})
 
-    async def _async_launch_kernel(self, kernel_cmd: list[str], *, standby: Standby | None = None, **kw: Any) -> None:
-        """Start the kernel, or have the process that stands by become it."""
-        if standby is None:
+    async def _async_launch_kernel(self, kernel_cmd: list[str], *, server: KernelServer | None = None, **kw: Any) -> None:
+        """Start the kernel, or have it forked by the process that has imported the libraries."""
+        if server is None:
             await super()._async_launch_kernel(kernel_cmd, **kw)
             return
-        env, keep_open = kw["env"], kw.get("pass_fds", ())
-        process = standby.become(kernel_cmd, env["STUDY_FORCE"], Path(kw["stderr"].name), keep_open)
-        self.provisioner.process, self.provisioner.pid, self.provisioner.pgid = process, process.pid, os.getpgid(process.pid)
+        process = server.fork(kernel_cmd, kw["env"]["STUDY_FORCE"], Path(kw["stderr"].name), kw.get("pass_fds", ()))
+        self.provisioner.process, self.provisioner.pid, self.provisioner.pgid = process, process.pid, process.pid
         self.provisioner.cwd = kw["cwd"]
         self._reconcile_connection_info(self.provisioner.connection_info)
 
@@ -93,16 +92,25 @@ class StudyEngine(NBClientEngine):
         client = StudyClient(nb_man, kernel_manager_class=OwnInterpreter, kernel_name=kernel_name, timeout=None,
                              startup_timeout=KERNEL_START_SECONDS, coalesce_streams=True, stdout_file=log,
                              stderr_file=log, log=logging.getLogger("papermill"))
-        start, complete = nb_man.cell_start, nb_man.cell_complete
+        start, complete, save = nb_man.cell_start, nb_man.cell_complete, nb_man.save
+
+        def unsaved(step: Callable[..., None], *given: Any, **named: Any) -> None:
+            nb_man.save = lambda **nothing: None
+            try:
+                step(*given, **named)
+            finally:
+                nb_man.save = save
 
         def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
             on_cell(cell_index or 0)
-            start(cell, cell_index, **more)
+            unsaved(start, cell, cell_index, **more)
+            if cell.cell_type == "code":  # papermill saves before and after every cell, text too: seconds a notebook
+                save()
 
         def cell_complete(cell: Any, cell_index: int | None = None, **more: Any) -> None:
             if client.km is not None and client.km.provisioner is not None:
                 facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid) or facts.get("peak_memory_mb")
-            complete(cell, cell_index=cell_index, **more)
+            unsaved(complete, cell, cell_index=cell_index, **more)
 
         nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
         client.execute(stdout=subprocess.DEVNULL, stderr=log.file, **kernel)  # cells' output comes by message
@@ -129,23 +137,26 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     return env
 
 
-# -- the kernel of the next notebook -------------------------------------------------------------------------------------
-_waiting: list[Standby] = []
+# -- the process that kernels are forked from ----------------------------------------------------------------------------
+_servers: list[KernelServer] = []
 
 
-def _take_standby(env: dict[str, str]) -> Standby | None:
-    """The process that stands by, if a kernel with this environment can be it; another one is dismissed."""
-    standby = _waiting.pop() if _waiting else None
-    if standby is not None and not standby.fits(env):
-        standby.dismiss()
+def kernel_server(run: Run) -> KernelServer | None:
+    """The process that the kernels of a run are forked from, started if need be; None where they cannot be forks."""
+    if not can_fork(run):
         return None
-    return standby
+    env = kernel_environment(run)
+    if _servers and not _servers[0].fits(env):
+        dismiss_server()
+    if not _servers:
+        _servers.append(KernelServer(env))
+    return _servers[0]
 
 
-def dismiss_standby() -> None:
-    """End the process that stands by for a notebook that will not run."""
-    while _waiting:
-        _waiting.pop().dismiss()
+def dismiss_server() -> None:
+    """End that process."""
+    while _servers:
+        _servers.pop().dismiss()
 
 
 # -- one notebook -----------------------------------------------------------------------------------------------------
@@ -164,10 +175,10 @@ def _quiet_papermill() -> Any:
 
 
 def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[str, Any], progress: Progress,
-            token: str = "", keep_open: Sequence[int] = (), following: Path | None = None) -> dict[str, Any]:
+            token: str = "", keep_open: Sequence[int] = ()) -> dict[str, Any]:
     """Execute a notebook in a kernel of its own, with the repository as working directory.
 
-    The output notebook is saved after every cell; what cells print goes to the log as they print it. The cell that
+    The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print it. The cell that
     fails stays in the output notebook, and its traceback ends the log.
 
     Parameters
@@ -183,8 +194,6 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
         Given to the kernel as `STUDY_FORCE`; not empty if the stage is forced.
     keep_open : sequence of int
         File descriptors that the kernel inherits.
-    following : Path, optional
-        The notebook that is executed next: meanwhile a process imports what it needs (:func:`dismiss_standby` ends it).
 
     Returns
     -------
@@ -208,10 +217,8 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     facts: dict[str, Any] = {}
     log.write_text("", encoding="utf-8")
     with log.open("a", encoding="utf-8") as log_file, _quiet_papermill():
-        env = kernel_environment(run, token)
-        kernel = {"cwd": str(ROOT), "env": env, "pass_fds": tuple(keep_open), "standby": _take_standby(env)}
-        if following is not None:
-            _waiting.append(Standby(needed_modules(run, following), env))
+        kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open),
+                  "server": kernel_server(run)}
         try:
             papermill.execute_notebook(
                 notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",

@@ -122,7 +122,11 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
     last = pick_stage(stages, end, "--to") if end else len(stages) - 1
+    from helpers.execute import kernel_server
+
     with task_lock(run) as lock:
+        if first == 0 and not stages[0].output(run).exists():  # it will run: libraries can be imported while keys are made
+            kernel_server(run)
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
         parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "out": run.out,
@@ -133,7 +137,7 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
 def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span: tuple[int, int], force: bool,
                 from_here: bool, stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
     """Skip what is good, run the rest of the first to the last stage of the span; one line on each."""
-    from helpers.execute import StageFailed, dismiss_standby, execute
+    from helpers.execute import StageFailed, execute
     from helpers.progress import Progress
 
     ran: list[str] = []
@@ -163,9 +167,7 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
                     facts: dict[str, Any] = {}
                     build_report(run, log)
                 else:
-                    following = stages[index + 1].notebook if index < last else None
-                    facts = execute(run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock],
-                                    following)
+                    facts = execute(run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock])
             except StageFailed as error:
                 raise StageFailed(f"{error} (log: {shown(log)})") from None
             except KeyboardInterrupt:
@@ -178,7 +180,6 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
             progress.end(f"{stage.name} done in {seconds:.0f} s ({reason or 'a stage before it ran'})")
     finally:
         progress.close()
-        dismiss_standby()
     return ran
 
 
@@ -198,8 +199,13 @@ class Plan:
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
         started = time.monotonic()
-        for run in self.runs:
-            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
+        from helpers.execute import dismiss_server
+
+        try:
+            for run in self.runs:
+                run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
+        finally:
+            dismiss_server()
         if self.pdf and not self.end:
             print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)

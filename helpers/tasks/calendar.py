@@ -102,9 +102,9 @@ def _same_everywhere(profile: str) -> dict[str, Any]:
     """Settings of data, augmentation and baselines."""
     smoke = profile == "smoke"
     return {
-        "synthetic": 20 if smoke else 1000,
+        "synthetic": 8 if smoke else 1000,
         "augment_per_row": 1,
-        "max_rows": 40 if smoke else 0,
+        "max_rows": 24 if smoke else 0,
         "few_shot": 3,
         "encoder_model": "bert-base-cased" if profile == "gpu" else "all-MiniLM-L6-v2",
         "base_model": "HuggingFaceTB/SmolLM-360M" if profile == "gpu" else "artifacts/base",
