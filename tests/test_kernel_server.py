@@ -59,7 +59,7 @@ def test_kernels_share_the_libraries_and_nothing_else(tmp_path, report):  # noqa
     assert two[4] is True and one[5] is two[5] is False
     assert one[6] and two[6], "a forced stage is told so"
     assert one[7] == one[0] and two[7] == two[0], "a session of its own, so that it can be killed with its children"
-    assert set(two[8]) <= {"helpers.config", "helpers.kernel_server"}, "code of the project is read anew"
+    assert set(two[8]) <= {"helpers.config", "helpers.hosted", "helpers.kernel_server"}, "code of the project is read anew"
     assert first[1:3] == ["to stderr", "0"] and gone(one[0]) and gone(two[0])
     done = nbformat.read(run.path("notebooks", "02_b.ipynb"), as_version=4)
     assert "image/png" in done.cells[-1].outputs[-1].data, "figures are shown as in any kernel"
