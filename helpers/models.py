@@ -110,8 +110,11 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
     """
     from transformers import AutoModelForCausalLM
 
+    from helpers.attention import PIECES
+
     chosen = device_of(run.profile)
-    options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "attn_implementation": "sdpa", "use_safetensors": True}
+    attention = PIECES if chosen.device == "cpu" else "sdpa"
+    options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "attn_implementation": attention, "use_safetensors": True}
     if four_bit:
         from transformers import BitsAndBytesConfig
         options["quantization_config"] = BitsAndBytesConfig(

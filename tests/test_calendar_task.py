@@ -413,5 +413,4 @@ def test_rules_answer_anything_in_canonical_form(text):
 def test_profiles_have_the_same_settings():
     smoke, cpu, gpu = (TASK.settings(profile) for profile in ("smoke", "cpu", "gpu"))
     assert smoke.keys() == cpu.keys() == gpu.keys()
-    assert (smoke["synthetic"], cpu["synthetic"], gpu["synthetic"]) == (20, 1000, 1000)
-    assert smoke["base_model"] == cpu["base_model"] == "artifacts/base"
+    assert smoke["synthetic"] < cpu["synthetic"] == gpu["synthetic"] == 1000
