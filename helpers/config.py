@@ -21,6 +21,10 @@ SEED = 42
 class UserError(Exception):
     """Something the user can mend; the message is one line that says what to do."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the line, without the code that it came through."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def one_of(value: str, allowed: tuple[str, ...] | list[str], what: str) -> str:
     """Return `value` if allowed, else raise a :class:`UserError` that names the nearest choice."""

@@ -77,23 +77,27 @@ def spread_layers(count: int, kept: int) -> list[int]:
 def build_student(run: Run, own: dict[str, Any], teacher: TrainedTagger) -> TrainedTagger:
     """A student that starts from every other layer of its teacher, or from the encoder `student_model` names.
 
-    It predicts our five labels directly; where the teacher tells finer ones apart, its classifier starts anew.
+    Where the teacher tells finer labels apart, so does a student with the setting `fine`, and starts from its classifier too;
+    without it, it predicts our five labels directly, and its classifier starts anew.
     """
     torch.manual_seed(run.seed)
     source, same = teacher.model, not own["student_model"]
     features = teacher.features if own["shapes"] or own["gazetteer"] else fit_features([], False, False)
     base = load_encoder(run, own["student_model"], TAGS, own["dropout"]) if not same else \
         keep_layers(source.base, spread_layers(_layer_count(source.base), own["layers"]))
-    if same and source.layout.fine:
+    keeps = same and (own["fine"] or not source.layout.fine)
+    if same and not keeps:
         hidden = base.config.hidden_size
         base.classifier = torch.nn.Linear(hidden, len(TAGS))
         torch.nn.init.normal_(base.classifier.weight, std=0.02)
         torch.nn.init.zeros_(base.classifier.bias)
         base.num_labels = base.config.num_labels = len(TAGS)
         base.config.id2label, base.config.label2id = dict(enumerate(TAGS)), {tag: at for at, tag in enumerate(TAGS)}
-    model = TokenTagger(base, Layout(TAGS, features.sizes))
+    model = TokenTagger(base, Layout(source.layout.outputs if keeps else TAGS, features.sizes))
     if same and features.sizes == source.layout.features:
         model.feature_inputs.load_state_dict(source.feature_inputs.state_dict())
+        if keeps:
+            model.feature_scores.load_state_dict(source.feature_scores.state_dict())
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     if own["freeze_embeddings"]:
@@ -124,6 +128,7 @@ def fit_distilled(run: Run, variant: str, train: list[Example], validation: list
     rows = training_sentences(run, own, train)
     soft = teacher_log_probs(run, teachers, rows)
     student = build_student(run, own, token_predict.load(run, teachers[0]))
-    encoded = encode_training(student.tokenizer, student.features, TAGS, rows, run["max_pieces"], soft)
+    encoded = encode_training(
+        student.tokenizer, student.features, student.model.layout.outputs, rows, run["max_pieces"], soft)
     return training_loop(run, variant, student.model, student.tokenizer, student.features, encoded, gold_rows(train),
                          validation, folder, distillation_loss(own))

@@ -468,6 +468,7 @@ def test_failing_cell_is_kept_and_named_and_later_cells_do_not_run(tmp_path, rep
     write_notebook(notebooks / "02_bad.ipynb", message)
     with pytest.raises(StageFailed, match=r"^02_bad, cell \[3\]: rows.jsonl, line 3: not JSON \(log: "):
         runner.run_task(run, notebooks)
+    assert run.path("logs", "02_bad.log").read_text().strip() == "UserError: rows.jsonl, line 3: not JSON"  # no code lines
 
 
 def test_kernel_that_dies_is_one_line(tmp_path, report):

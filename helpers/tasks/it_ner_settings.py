@@ -32,7 +32,7 @@ def training_settings(profile: str) -> dict[str, Any]:
         "enhanced": {**whole_or_adapter, **features, "fine": True, "crf": True, "average": 0.99},
         # at its higher rate the student's score wavers until the rate falls
         "distilled": {**shared, **features, "learning_rate": 5e-5 if gpu else 3e-4, "patience": 4, "teacher": "enhanced",
-                      "layers": 3, "student_model": "distilbert-base-cased" if gpu else "", "temperature": 2.0,
+                      "layers": 3, "student_model": "distilbert-base-cased" if gpu else "", "fine": True, "temperature": 2.0,
                       "soft_weight": 0.7},
     }
     common = {
