@@ -119,9 +119,16 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         Number of this notebook, `04`.
     task, profile, data, out, settings, seed
         Its parameters.
+
+    Raises
+    ------
+    RuntimeError
+        If a package cannot be had.
+    UserError
+        If a stage before this one fails.
     """
     where = place()
-    if where is None:
+    if where is None or "STUDY_FORCE" in os.environ:  # a kernel of ./run_all.sh, which runs the stages in order itself
         return
     install(missing_packages((ROOT / "pyproject.toml").read_text(encoding="utf-8"),
                              (ROOT / "requirements.txt").read_text(encoding="utf-8")))
@@ -157,4 +164,7 @@ def run_stages_before(stage: str, task: str, profile: str, data: str, out: str |
         command += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     if seed != 42:
         print("note: the stages before this one run with seed 42")
-    subprocess.run(command, cwd=ROOT, check=True)
+    if subprocess.run(command, cwd=ROOT).returncode:
+        from helpers.config import UserError
+
+        raise UserError(f"the stages before notebook {stage} did not all run: the last line above says why")

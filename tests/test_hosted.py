@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from helpers import hosted
-from helpers.config import Run
+from helpers.config import Run, UserError
 from helpers.models import base_path
 from helpers.runner import data_source
 
@@ -19,7 +19,7 @@ PLACES = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG")
 @pytest.fixture
 def elsewhere(monkeypatch):
     """A machine that is neither; gives the commands that would have been run."""
-    for name in PLACES:
+    for name in (*PLACES, "STUDY_FORCE"):
         monkeypatch.delenv(name, raising=False)
     commands: list[list[str]] = []
 
@@ -50,6 +50,21 @@ def inputs(tmp_path, monkeypatch):
 def test_elsewhere_nothing_happens(elsewhere, capsys):
     hosted.ready("04", "calendar", "cpu", "sample", None, "{}", 42)
     assert elsewhere == [] and capsys.readouterr().out == ""
+
+
+def test_in_a_kernel_of_the_runner_nothing_happens_there_either(elsewhere, monkeypatch, capsys):
+    """Else each stage would run the stages before it once more, and find the run's lock taken."""
+    monkeypatch.setenv(PLACES[0], "x")
+    monkeypatch.setenv("STUDY_FORCE", "")
+    hosted.ready("04", "calendar", "cpu", "sample", None, "{}", 42)
+    assert elsewhere == [] and capsys.readouterr().out == ""
+
+
+def test_stage_before_that_fails_is_one_line(elsewhere, monkeypatch):
+    monkeypatch.setenv(PLACES[0], "x")
+    monkeypatch.setattr(hosted, "missing_packages", lambda *texts: [])
+    with pytest.raises(UserError, match="before notebook 04 did not all run"):
+        hosted.ready("04", "calendar", "cpu", "not-there", None, "{}", 42)
 
 
 @pytest.mark.parametrize("name", PLACES)
