@@ -264,7 +264,7 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
 def output_folder(given: str | None, profile: str) -> str | None:
     """Absolute path for `artifacts/` and `report/`; the smoke profile never writes over the repository's own."""
     if given is None:
-        return str(ROOT / "artifacts" / "smoke") if profile == "smoke" else None
+        return None
     folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
     if profile == "smoke" and folder == ROOT:
         raise UserError(f"--out {given!r} is the repository: the smoke profile never writes over its report")

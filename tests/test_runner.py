@@ -354,7 +354,7 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
     assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
     assert plain_more == {"start": None, "force": False, "given": {}, "deploy": False, "end": None}
-    assert smoke.out == str(ROOT / "artifacts" / "smoke") and smoke.data == str(tmp_path / "mine")
+    assert smoke.root == ROOT / "artifacts" / "smoke" and smoke.data == str(tmp_path / "mine")
     assert smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"} and smoke_more["force"] and smoke_more["deploy"]
     assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
     assert first_more["given"] == {"a": "2"}
