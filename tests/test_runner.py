@@ -354,11 +354,16 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
     assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
     assert plain_more == {"start": None, "force": False, "given": {}, "deploy": False, "end": None}
-    assert smoke.root == ROOT / "artifacts" / "smoke" and smoke.data == str(tmp_path / "mine")
+    assert smoke.out is None and smoke.data == str(tmp_path / "mine")
     assert smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"} and smoke_more["force"] and smoke_more["deploy"]
     assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
     assert first_more["given"] == {"a": "2"}
     assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
+
+
+def test_smoke_runs_have_a_place_of_their_own(tmp_path):
+    assert Run(task="calendar", profile="smoke").root == ROOT / "artifacts" / "smoke"
+    assert Run(task="calendar").root == ROOT and Run(task="calendar", profile="smoke", out=str(tmp_path)).root == tmp_path
 
 
 def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
