@@ -311,14 +311,18 @@ def test_the_student_learns_from_its_teachers(encoder, tmp_path):
     assert result.history[-1]["loss"] < result.history[0]["loss"]
 
 
-def test_a_student_of_a_finer_teacher_tells_our_labels(encoder, tmp_path):
+def test_a_student_of_a_finer_teacher_tells_our_labels_or_the_finer_ones(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     outputs = fine_outputs(fine_sentences())
     base = load_encoder(run, encoder_path(run), outputs)
     teacher = TrainedTagger(TokenTagger(base, Layout(outputs)), load_token_tokenizer(run), WordFeatures(),
                             NO_TRANSITIONS)
-    student = build_student(run, variant_settings(run, "distilled") | {"layers": 1}, teacher)
+    own = variant_settings(run, "distilled") | {"layers": 1}
+    student = build_student(run, own | {"fine": False}, teacher)
     assert student.model.base.classifier.out_features == len(TAGS) and student.model.layout == Layout()
+    finer = build_student(run, own | {"fine": True}, teacher)
+    assert finer.model.layout == Layout(outputs) != Layout()
+    assert torch.equal(finer.model.base.classifier.weight, base.classifier.weight), "it starts from its teacher's"
     first, source = (one.base.bert.encoder.layer for one in (student.model, teacher.model))
     assert len(first) == 1 and len(source) == 2
     assert torch.equal(first[0].output.dense.weight, source[1].output.dense.weight)
