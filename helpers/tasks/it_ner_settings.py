@@ -17,7 +17,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     shared: dict[str, Any] = {
         "epochs": 1 if smoke else 5 if gpu else 3, "batch_pieces": 4096 if gpu else 512,
         "learning_rate": 3e-5 if gpu else 1e-4, "head_rate": 1e-3, "weight_decay": 0.01,
-        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0 if smoke else 330,
+        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0 if smoke else 400,
         "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0, "freeze_embeddings": not gpu, "repeat_share": 0.1,
         "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False,
         "fine": False, "crf": False, "token_weight": 0.5, "average": 0.0,
