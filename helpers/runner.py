@@ -262,7 +262,7 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
 
 
 def output_folder(given: str | None, profile: str) -> str | None:
-    """Absolute path for `artifacts/` and `report/`; the smoke profile never writes over the repository's own."""
+    """Absolute path for `artifacts/` and `report/`, None for the profile's own place; a smoke run is never the repository's."""
     if given is None:
         return None
     folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
