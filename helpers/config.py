@@ -84,8 +84,8 @@ class Run:
     data : str
         `sample`, `public` or a folder that holds `<task>/{train,validation,test}.jsonl`.
     out : str, optional
-        Folder that gets `artifacts/` and `report/`; by default the repository, or `artifacts/smoke` in it for the smoke profile,
-        whose scores mean nothing.
+        Folder that gets `artifacts/` and `report/`; by default the repository, or `artifacts/smoke` in it for the smoke
+        profile, whose scores mean nothing.
     settings : dict or JSON text
         Values that replace the profile's defaults.
     seed : int
@@ -111,7 +111,8 @@ class Run:
         self.task, self.data = get_task(self.task), input_folder(self.data)
         given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)
         self.settings = merge_settings(self.task.settings(self.profile), given)
-        self.root = Path(self.out).resolve() if self.out else ROOT / "artifacts/smoke" if self.profile == "smoke" else ROOT
+        own = ROOT / "artifacts" / "smoke" if self.profile == "smoke" else ROOT
+        self.root = Path(self.out).resolve() if self.out else own
         self.dir = self.root / "artifacts" / self.task.name
         self.report_dir = self.root / "report"
         self.dir.mkdir(parents=True, exist_ok=True)

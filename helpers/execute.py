@@ -178,8 +178,8 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
             token: str = "", keep_open: Sequence[int] = ()) -> dict[str, Any]:
     """Execute a notebook in a kernel of its own, with the repository as working directory.
 
-    The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print it. The cell that
-    fails stays in the output notebook, and its traceback ends the log.
+    The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print it.
+    The cell that fails stays in the output notebook, and its traceback ends the log.
 
     Parameters
     ----------

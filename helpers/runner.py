@@ -119,11 +119,11 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     StageFailed
         If a stage fails; the message names stage, cell, reason and log.
     """
+    from helpers.execute import kernel_server
+
     stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
     last = pick_stage(stages, end, "--to") if end else len(stages) - 1
-    from helpers.execute import kernel_server
-
     with task_lock(run) as lock:
         if first == 0 and not stages[0].output(run).exists():  # it will run: libraries can be imported while keys are made
             kernel_server(run)
@@ -198,9 +198,9 @@ class Plan:
 
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
-        started = time.monotonic()
         from helpers.execute import dismiss_server
 
+        started = time.monotonic()
         try:
             for run in self.runs:
                 run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
