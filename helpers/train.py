@@ -333,14 +333,22 @@ def training_loop(run: Run, variant: str, model, tokenizer, train: list[Example]
 
 
 @torch.no_grad()
-def _mean_loss(model, encoded: list[Encoded], pad: int, loss_function, with_prompt: bool, size: int = 32) -> float:
-    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]))
-    total = 0.0
-    for start in range(0, len(order), size):
-        chunk = [encoded[index] for index in order[start:start + size]]
+def _mean_loss(model, encoded: list[Encoded], pad: int, loss_function, with_prompt: bool, tokens: int = 4096) -> float:
+    """Mean of the batches' losses, weighed by their rows, in batches of at most `tokens` tokens with padding.
+
+    Long rows in small batches stay in the processor's cache: reports are a fifth faster by fours than by 32.
+    """
+    order = sorted(encoded, key=len)
+    total, start = 0.0, 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and (end + 1 - start) * len(order[end]) <= tokens:
+            end += 1
+        chunk = order[start:end]
         tensors = {k: v.to(model.device) for k, v in collate(chunk, pad).items()}
         total += loss_function(next_token_targets(model, tensors, with_prompt)).item() * len(chunk)
-    return total / len(encoded)
+        start = end
+    return total / len(order)
 
 
 def _evaluate(run: Run, model, tokenizer, held_out, validation, loss_function, with_prompt, state: LoopState,

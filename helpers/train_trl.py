@@ -178,7 +178,7 @@ def sft_config(run: Run, variant: str, folder: Path) -> SFTConfig:
     return SFTConfig(
         output_dir=str(folder / "trainer"), num_train_epochs=own["epochs"], learning_rate=own["learning_rate"],
         per_device_train_batch_size=size, gradient_accumulation_steps=accumulation,
-        per_device_eval_batch_size=32 if on_cpu else own["batch_size"], weight_decay=own["weight_decay"],
+        per_device_eval_batch_size=own["batch_size"], weight_decay=own["weight_decay"],
         max_grad_norm=own["clip_norm"], warmup_steps=own["warmup_steps"], lr_scheduler_type="cosine",
         use_cpu=on_cpu, bf16=chosen.dtype == torch.bfloat16, fp16=chosen.dtype == torch.float16,
         loss_type="nll", max_length=run["max_length"], packing=False, gradient_checkpointing=run.profile == "gpu",

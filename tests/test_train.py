@@ -10,6 +10,7 @@ import torch
 
 import helpers.train as train_module
 from helpers.config import Run, UserError
+from helpers.encode import STRUCTURE, Encoded
 from helpers.models import add_lora, count_parameters, load_base, load_finetuned, load_tokenizer
 from helpers.predict import attention_map, predict_variant, variants_trained
 from helpers.tasks import get_task
@@ -225,3 +226,22 @@ def test_the_prompt_is_a_target_only_where_the_setting_says_so(base, tmp_path, m
     run = make_run(base, tmp_path, "full_entity_loss", epochs=1, learn_prompt=learn_prompt)
     fit(run, "full_entity_loss", examples(), examples()[:4])
     assert seen and set(seen) == {learn_prompt}
+
+
+def test_the_validation_loss_takes_each_row_once_in_batches_of_a_bounded_number_of_tokens(monkeypatch):
+    lengths = [30, 5, 60, 5, 12, 100, 7]
+    rows = [Encoded([length] * length, [STRUCTURE] * length) for length in lengths]
+    batches = []
+    monkeypatch.setattr(train_module, "next_token_targets", lambda model, batch, with_prompt: batch["input_ids"])
+
+    def loss_function(ids):  # its rows are filled with their length: the mean over the rows is known
+        batches.append(ids)
+        return ids[:, 0].float().mean()
+
+    model = torch.nn.Linear(1, 1)
+    model.device = torch.device("cpu")
+    loss = train_module._mean_loss(model, rows, 0, loss_function, False, tokens=64)
+    assert loss == pytest.approx(sum(lengths) / len(lengths))
+    assert sorted(ids[row, 0].item() for ids in batches for row in range(len(ids))) == sorted(lengths)
+    assert all(ids.numel() <= 64 or len(ids) == 1 for ids in batches)  # a row longer than that is not cut
+    assert len(batches) == 4  # 5 5 7 12 | 30 | 60 | 100
