@@ -14,7 +14,7 @@ import typer
 from helpers.config import Run
 from helpers.data import load_source
 from helpers.dialogue import answer_separately, answer_together
-from helpers.models import load_base, load_tokenizer
+from helpers.models import load_tokenizer, load_untuned
 from helpers.tasks import Example
 
 
@@ -56,7 +56,7 @@ def main(task: str, data: str = "sample", profile: str = "cpu", rows: Annotated[
     """Time the untuned base model on the first rows of a data source."""
     run = Run(task=task, profile=profile, data=data)
     source = load_source(run)
-    table = compare(run, load_base(run), load_tokenizer(run), (source.get("all") or source["validation"])[:rows])
+    table = compare(run, load_untuned(run), load_tokenizer(run), (source.get("all") or source["validation"])[:rows])
     print(table.round(3).to_string())
     print(finding(table).replace("*", ""))
 

@@ -59,11 +59,18 @@ def parse_setting(text: str, default: Any) -> Any:
     return value
 
 
+def setting_name(name: str, settings: dict[str, Any]) -> str:
+    """The whole name of a setting: `model` is the one a task fine-tunes, its base model or, without one, its encoder."""
+    if name != "model":
+        return name
+    return "base_model" if "base_model" in settings else "encoder_model"
+
+
 def merge_settings(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Defaults of a task and profile overlaid with the user's values; unknown names are refused."""
     merged = dict(defaults)
     for name, value in given.items():
-        one_of(name, sorted(defaults), "setting")
+        name = one_of(setting_name(name, defaults), sorted(defaults), "setting")
         try:
             merged[name] = parse_setting(value, defaults[name]) if isinstance(value, str) else value
         except ValueError as error:

@@ -127,11 +127,13 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     cache.mkdir(parents=True, exist_ok=True)
     env |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
             "HF_DATASETS_CACHE": str(cache / "datasets"), "IPYTHONDIR": str(cache / "ipython"),
-            "WANDB_DISABLED": "true", "WANDB_MODE": "disabled", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")])),
             "PYTHONWARNINGS": ",".join(filter(None, [env.get("PYTHONWARNINGS"), "ignore:IProgress not found"])),
             "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "STUDY_FORCE": token}
     env.setdefault("OMP_NUM_THREADS", str(usable_cores()))
+    if run.settings.get("report_to") != "wandb":
+        env |= {"WANDB_DISABLED": "true", "WANDB_MODE": "disabled"}
     if run.profile != "gpu" and run.data != "public":
         env |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     return env

@@ -201,6 +201,17 @@ def error_classes(counts: pd.DataFrame) -> str:
             f"{percent(kinds.max() / total)}), and most are in *{fields.idxmax()}* ({int(fields.max())}).")
 
 
+def errors_by_slice(rates: pd.DataFrame) -> str:
+    """Where errors are most frequent and of which class, from :func:`helpers.mistakes.errors_by_slice`."""
+    kinds = rates.drop(columns="rows")
+    totals = kinds.sum(axis=1)
+    worst, best = totals.idxmax(), totals.idxmin()
+    if worst == best or totals[worst] == totals[best]:
+        return f"There are {totals[worst]:.0f} errors a hundred rows."
+    return (f"Errors are most frequent where the {rates.index.name} is *{worst}*: {totals[worst]:.0f} a hundred rows, most of "
+            f"them *{kinds.loc[worst].idxmax()}*, against {totals[best]:.0f} where it is *{best}*.")
+
+
 def slices(table: pd.DataFrame, overall: float, least: int = 5) -> str:
     """Hardest slice of at least `least` rows, and whether it stands out, from :func:`helpers.mistakes.slice_table`.
 

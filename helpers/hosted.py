@@ -142,7 +142,7 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
     for folder in inputs:
         print(f"input with rows for {task}: write {folder.name!r} as data to use it")
     for folder in input_models():
-        print(f"input with a model: {folder}; settings='{{\"base_model\": \"{folder}\"}}' uses it")
+        print(f"input with a model: {folder}; settings='{{\"model\": \"{folder}\"}}' uses it")
     if int(stage) > 1:
         run_stages_before(stage, task, profile, data, out, settings, seed)
 

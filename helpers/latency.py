@@ -4,6 +4,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Iterator
 
@@ -23,6 +24,7 @@ from helpers.token_model import load_trained_tagger
 from helpers.token_predict import predict_with
 
 LENGTH, WARMUP, THREADS = 128, 10, 2
+PLAIN, EXACT, SMALL = "PyTorch fp32", "ONNX fp32", "ONNX int8"
 
 
 @contextmanager
@@ -57,8 +59,8 @@ def latency_line(spent: np.ndarray) -> dict[str, float]:
 def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Example]) -> pd.DataFrame:
     """Every form of trained variants: PyTorch in fp32, ONNX in fp32, ONNX in int8.
 
-    Latency is that of one sentence of 128 pieces (batch 1) on two threads, over `latency_runs` runs, the forms in turn
-    so that a busy moment of the machine meets all of them.
+    Latency is that of one sentence of 128 pieces (batch 1) on two threads, over `latency_runs` runs, all forms of all
+    variants in turn, so that a busy moment of the machine meets each of them.
 
     Parameters
     ----------
@@ -75,48 +77,65 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
         fp32 of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's; NaN
         for int8, whose logits are not meant to be the same).
     """
-    lines: dict[tuple[str, str], dict[str, float]] = {}
-    for variant in tqdm(variants, desc="compression", unit="variant"):
-        for form, line in _forms(run, variant, examples).items():
-            lines[variant, form] = line
-    table = pd.DataFrame.from_dict(lines, orient="index").rename_axis(["variant", "form"])
-    first = table.xs("PyTorch fp32", level="form").reindex(table.index.get_level_values("variant"))
-    table.insert(4, "speedup", first["ms"].to_numpy() / table["ms"])
-    table.insert(6, "f1_change", table["f1"] - first["f1"].to_numpy())
-    return table
-
-
-def _forms(run: Run, variant: str, examples: Sequence[Example]) -> dict[str, dict[str, float]]:
-    """One line a form of a variant."""
-    folder, gold = run.path("checkpoints") / variant / "best", [example.target.tags for example in examples]
-    tagger = load_trained_tagger(run, folder)
-    model = tagger.model.cpu()
-    plain = export_onnx(run, variant)
-    files = {"ONNX fp32": plain, "ONNX int8": quantise_onnx(plain)}
-    sessions = {form: open_session(path, THREADS) for form, path in files.items()}
-    inputs = example_inputs(model, 1, min(LENGTH, model.base.config.max_position_embeddings))
-
-    def f1(records: list[dict[str, Any]]) -> float:
-        return entity_f1(gold, predicted_tags(run.task, examples, records))
-
+    opened = {variant: _open(run, variant) for variant in tqdm(variants, desc="export to ONNX", unit="variant")}
     with torch_threads(THREADS), torch.inference_mode():
-        spent = interleaved({"PyTorch fp32": lambda: model(*inputs.values()), **{
-            form: lambda session=session: run_session(session, inputs) for form, session in sessions.items()}},
-            run["latency_runs"])
-    lines = {"PyTorch fp32": {"megabytes": _merged_megabytes(model), **latency_line(spent["PyTorch fp32"]),
-                              "f1": f1(predict_with(run, tagger, examples)), "largest_difference": 0.0}}
-    for form, path in files.items():
-        difference = largest_difference(model, sessions[form]) if form == "ONNX fp32" else np.nan
-        lines[form] = {"megabytes": onnx_megabytes(path), **latency_line(spent[form]),
-                       "f1": f1(predict_onnx(run, tagger, path, examples, THREADS)),
-                       "largest_difference": difference}
-    return lines
+        spent = interleaved({(variant, form): call for variant, forms in opened.items()
+                             for form, call in forms.calls().items()}, run["latency_runs"])
+    lines: dict[tuple[str, str], dict[str, float]] = {}
+    for variant, forms in tqdm(opened.items(), desc="F1 of each form", unit="variant"):
+        for form, line in forms.scores(run, examples).items():
+            lines[variant, form] = {**line, **latency_line(spent[variant, form])}
+    table = pd.DataFrame.from_dict(lines, orient="index").rename_axis(["variant", "form"])
+    first = table.xs(PLAIN, level="form").reindex(table.index.get_level_values("variant"))
+    table["speedup"] = first["ms"].to_numpy() / table["ms"]
+    table["f1_change"] = table["f1"] - first["f1"].to_numpy()
+    return table[["megabytes", "ms", "ms_p5", "ms_p95", "speedup", "f1", "f1_change", "largest_difference"]]
 
 
-def interleaved(calls: dict[str, Callable[[], Any]], runs: int, rounds: int = 10) -> dict[str, np.ndarray]:
+@dataclass
+class _Forms:
+    """A trained variant in all its forms, ready to be called."""
+
+    tagger: Any
+    files: dict[str, Path]
+    sessions: dict[str, Any]
+
+    def calls(self) -> dict[str, Callable[[], Any]]:
+        """Form → a call on one sentence of 128 pieces, or of as many as the model takes."""
+        model = self.tagger.model
+        inputs = example_inputs(model, 1, min(LENGTH, model.base.config.max_position_embeddings))
+        return {PLAIN: lambda: model(*inputs.values()), **{
+            form: lambda session=session: run_session(session, inputs) for form, session in self.sessions.items()}}
+
+    def scores(self, run: Run, examples: Sequence[Example]) -> dict[str, dict[str, float]]:
+        """Form → its size, its F1 on the rows and how far its logits are from PyTorch's."""
+        gold = [example.target.tags for example in examples]
+
+        def f1(records: list[dict[str, Any]]) -> float:
+            return entity_f1(gold, predicted_tags(run.task, examples, records))
+
+        lines = {PLAIN: {"megabytes": _merged_megabytes(self.tagger.model), "largest_difference": 0.0,
+                         "f1": f1(predict_with(run, self.tagger, examples))}}
+        for form, path in self.files.items():
+            exact = largest_difference(self.tagger.model, self.sessions[form]) if form == EXACT else np.nan
+            lines[form] = {"megabytes": onnx_megabytes(path), "largest_difference": exact,
+                           "f1": f1(predict_onnx(run, self.tagger, path, examples, THREADS))}
+        return lines
+
+
+def _open(run: Run, variant: str) -> _Forms:
+    """Export a trained variant and open what came out."""
+    tagger = load_trained_tagger(run, run.path("checkpoints") / variant / "best")
+    tagger.model.cpu()
+    plain = export_onnx(run, variant)
+    files = {EXACT: plain, SMALL: quantise_onnx(plain)}
+    return _Forms(tagger, files, {form: open_session(path, THREADS) for form, path in files.items()})
+
+
+def interleaved(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = 10) -> dict[Any, np.ndarray]:
     """Times in ms of several calls, measured in rounds in which each gets its turn."""
     share = [len(part) for part in np.array_split(np.arange(runs), rounds) if len(part)]
-    found: dict[str, list[np.ndarray]] = {name: [] for name in calls}
+    found: dict[Any, list[np.ndarray]] = {name: [] for name in calls}
     for number, count in enumerate(share):
         for name, call in calls.items():
             found[name].append(time_calls(call, count, WARMUP if number == 0 else 1))
@@ -143,7 +162,7 @@ def teachers(run: Run) -> dict[str, str]:
     return {name: teacher.split(",")[0].strip() for name, teacher in named.items() if teacher}
 
 
-def student_speedup(table: pd.DataFrame, student: str, teacher: str, form: str = "PyTorch fp32") -> dict[str, float]:
+def student_speedup(table: pd.DataFrame, student: str, teacher: str, form: str = PLAIN) -> dict[str, float]:
     """How many times faster the student is than its teacher in one form, and the F1 it loses."""
     small, large = table.loc[(student, form)], table.loc[(teacher, form)]
     return {"speedup": float(large["ms"] / small["ms"]), "f1_lost": float(large["f1"] - small["f1"])}

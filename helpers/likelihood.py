@@ -1,7 +1,6 @@
 """How probable the right answers are to a model: loss, perplexity and token accuracy, before and after training."""
 from __future__ import annotations
 
-import gc
 import math
 from collections.abc import Sequence
 
@@ -12,8 +11,8 @@ from helpers.config import Run
 from helpers.encode import collate
 from helpers.environment import write_json
 from helpers.losses import next_token_targets
-from helpers.models import load_base, load_tokenizer
-from helpers.predict import load_variant, variants_trained
+from helpers.models import load_tokenizer, load_untuned
+from helpers.predict import load_variant, release_model, variants_trained
 from helpers.tasks import Example
 from helpers.train import encode_rows
 
@@ -56,10 +55,11 @@ def measure(run: Run) -> pd.DataFrame:
         Index system, columns loss, perplexity, token_accuracy.
     """
     rows = run.load("scored")
-    model, tokenizer = load_base(run), load_tokenizer(run)
+    release_model()
+    model, tokenizer = load_untuned(run), load_tokenizer(run)
     found = {UNTRAINED: answer_likelihood(run, model, tokenizer, rows)}
     del model
-    gc.collect()
+    release_model()
     for variant in variants_trained(run):
         if variant not in run.task.taggers:
             found[variant] = answer_likelihood(run, *load_variant(run, variant)[:2], rows)

@@ -1,4 +1,4 @@
-"""Which variants a GPU can train: an estimate from the number of parameters, before hours are spent on a crash."""
+"""What a GPU can train and hold: an estimate from the number of parameters, before hours are spent on a crash."""
 from __future__ import annotations
 
 import torch
@@ -36,6 +36,11 @@ def base_parameters(run: Run) -> int:
 def gpu_gb() -> float:
     """Memory of the GPU, in GB."""
     return torch.cuda.get_device_properties(0).total_memory / 1e9
+
+
+def holds_whole(run: Run) -> bool:
+    """Whether the base model in 16 bits leaves the GPU room to decode; the CPU's base model is small."""
+    return device_of(run.profile).device == "cpu" or needed_gb(base_parameters(run), "adapter") <= gpu_gb()
 
 
 def variants_that_fit(run: Run) -> list[str]:

@@ -122,14 +122,14 @@ def classify_errors(task: Task, gold: Sequence[Example], records: Iterable[dict[
     -------
     DataFrame
         Columns id, field, kind (one of :data:`ERROR_CLASSES`), gold, predicted (tuples of text), text. An output that
-        could not be parsed counts once for every field of its row.
+        could not be parsed counts once for every field of its row, an answer of a dialogue for its own.
     """
     suspects, lines = set(suspects), []
     for example, record in zip(gold, align(gold, records)):
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
+        failed = task.failed_fields(record)
         for name in task.fields:
-            kind = error_class(task, name, wanted, found, record["prediction"] is not None,
-                               (example.id, name) in suspects)
+            kind = error_class(task, name, wanted, found, name not in failed, (example.id, name) in suspects)
             if kind:
                 lines.append((example.id, name, kind, wanted[name], found[name], example.text))
     return pd.DataFrame(lines, columns=["id", "field", "kind", "gold", "predicted", "text"])
@@ -140,6 +140,23 @@ def error_counts(task: Task, errors: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(errors["field"], errors["kind"])
     kinds = [kind for kind in ERROR_CLASSES if kind in counts]
     return counts.reindex(index=list(task.fields), columns=kinds, fill_value=0).rename_axis(columns=None)
+
+
+def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -> pd.DataFrame:
+    """Errors per 100 rows in each value of the task's first slice (the layout of a report, say).
+
+    Returns
+    -------
+    DataFrame
+        Index value of the slice (its name is the slice's), columns `rows` and the classes that occur.
+    """
+    which = next(iter(task.slices(gold[0])))
+    of_row = pd.Series({example.id: task.slices(example)[which] for example in gold})
+    rows = of_row.value_counts().sort_index()
+    counts = pd.crosstab(errors["id"].map(of_row), errors["kind"])
+    kinds = [kind for kind in ERROR_CLASSES if kind in counts]
+    rates = counts.reindex(index=rows.index, columns=kinds, fill_value=0).div(rows, axis=0).mul(100)
+    return pd.concat([rows.rename("rows"), rates], axis=1).rename_axis(index=which, columns=None)
 
 
 def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:

@@ -120,6 +120,8 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=chosen.dtype)
+    if four_bit or chosen.device == "cuda" and not processes.shards_model():
+        # straight to the device: main memory may be smaller than the GPU's (12 GB against 16 on Colab)
         options["device_map"] = {"": processes.device_name(chosen.device)}
     name = base_path(run)
     try:
@@ -131,6 +133,13 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         fit_blocks_to_rows(model, name)
     # weights that are sharded go to the GPUs piece by piece: whole they may not fit
     return model if four_bit or processes.shards_model() else model.to(processes.device_name(chosen.device))
+
+
+def load_untuned(run: Run):
+    """The run's base model for inference, in 4 bits where the GPU cannot hold it in 16."""
+    from helpers.memory import holds_whole
+
+    return load_base(run, four_bit=not holds_whole(run)).eval()
 
 
 def keep_fp32_kernels(model) -> None:
@@ -237,9 +246,12 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False):
     ----------
     four_bit : bool
         The adapter was trained on a 4-bit base: the base is rounded to 4 bits and back before the merge, so
-        that the adapter meets the weights it was trained with.
+        that the adapter meets the weights it was trained with. Where the GPU cannot hold the base in 16 bits it
+        stays in 4, with the adapter beside it.
     """
     from transformers import AutoModelForCausalLM
+
+    from helpers.memory import holds_whole
 
     chosen = device_of(run.profile)
     if not (folder / "adapter_config.json").exists():
@@ -248,6 +260,8 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False):
     from peft import PeftModel
 
     base = load_base(run, four_bit)
+    if four_bit and not holds_whole(run):
+        return PeftModel.from_pretrained(base, folder).eval()
     if four_bit:
         base = base.dequantize().to(chosen.dtype)
         base.config.quantization_config = None

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import gc
 import json
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Sequence
 
@@ -15,7 +14,7 @@ from helpers.dialogue import encode_questions
 from helpers.environment import read_json
 from helpers.generate import encode_prompt, predict_texts
 from helpers.lookup import load_module
-from helpers.models import load_base, load_finetuned, load_tokenizer
+from helpers.models import load_finetuned, load_tokenizer, load_untuned
 from helpers.tasks import Example
 from helpers.train_tagger import load_tagger, tag_texts
 from helpers.vote import RULES, majority
@@ -53,12 +52,16 @@ def variants_trained(run: Run) -> list[str]:
     return [name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()]
 
 
-@lru_cache(maxsize=1)
-def _cached_model(folder: Path, stamp: float, key: tuple, four_bit: bool, tagger: bool):
-    run = Run(task=key[0], profile=key[1], data=key[2], out=key[3], settings=key[4])
-    if tagger:
-        return load_tagger(run, folder)
-    return load_finetuned(run, folder, four_bit), load_tokenizer(run), None
+_held: dict[tuple, Any] = {}
+"""The trained variant that is in memory, by what it was loaded from: one at a time."""
+
+
+def release_model() -> None:
+    """Let go of the variant that is in memory: two large models do not fit a GPU beside each other."""
+    _held.clear()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def load_variant(run: Run, variant: str):
@@ -78,9 +81,13 @@ def load_variant(run: Run, variant: str):
     if not done.exists():
         raise UserError(f"variant {variant!r} is not trained: run notebook 04_train_lora first")
     note = read_json(done)["result"]["note"]
-    key = (run.task.name, run.profile, run.data, run.out, json.dumps(run.settings, sort_keys=True))
-    four_bit = note.startswith("base in 4-bit")
-    return _cached_model(folder / "best", done.stat().st_mtime, key, four_bit, variant in run.task.taggers)
+    key = (run.task.name, run.profile, run.data, json.dumps(run.settings, sort_keys=True), folder, done.stat().st_mtime)
+    if key not in _held:
+        release_model()
+        best = folder / "best"
+        _held[key] = (load_tagger(run, best) if variant in run.task.taggers else
+                      (load_finetuned(run, best, note.startswith("base in 4-bit")), load_tokenizer(run), None))
+    return _held[key]
 
 
 def predict_variant(run: Run, variant: str, examples: Sequence[Example], constraint: str = "source",
@@ -149,14 +156,15 @@ def few_shot_prefix(run: Run, shots: Sequence[Example]) -> str:
 
 def predict_base(run: Run, examples: Sequence[Example], shots: Sequence[Example] = ()) -> list[dict[str, Any]]:
     """The untuned base model on the task's prompt, after `shots` solved examples that are read once."""
-    model, tokenizer = load_base(run), load_tokenizer(run)
+    release_model()
+    model, tokenizer = load_untuned(run), load_tokenizer(run)
     prefix = few_shot_prefix(run, shots)
     name = f"base, {len(shots)} shots"
     records = predict_texts(model, tokenizer, run.task, [e.text for e in examples], "free", run["max_new_tokens"],
                             run["generation_batch_size"], prefix=prefix, progress=name,
                             dialogue=run.settings.get("dialogue", "independent"))
     del model
-    gc.collect()
+    release_model()
     return with_ids(examples, records)
 
 

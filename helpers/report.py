@@ -155,6 +155,7 @@ def _kept_study(run: Run, name: str) -> Study | None:
     if not kept or not (run.report_dir / f"{name}.html").exists():
         return None
     study = make_study(name, kept["metrics"], kept["costs"], test_part=kept.get("test_part", True))
+    study.published = list(get_task(name).published) if kept.get("published") else []
     study.earlier = True
     return study
 

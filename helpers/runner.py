@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of
+from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of, setting_name
 from helpers.environment import write_manifest
 from helpers.hosted import input_folder
 from helpers.stages import (
@@ -129,8 +129,9 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
             kernel_server(run)
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
+        names = [setting_name(name, run.settings) for name in given or {}]
         parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "out": run.out,
-                      "settings": json.dumps({name: run.settings[name] for name in given or {}}), "seed": run.seed}
+                      "settings": json.dumps({name: run.settings[name] for name in names}), "seed": run.seed}
         return _run_stages(run, stages, keys, (first, last), force, bool(start), stale, parameters, lock)
 
 

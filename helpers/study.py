@@ -40,6 +40,8 @@ class Study:
         The command line that makes the run again, if its data are still there.
     encoder : str
         The model that the task's taggers fine-tune beside `model`; empty without such a variant.
+    taggers : frozenset of str
+        Variants that mark pieces of the text and write nothing.
     earlier : bool
         Whether it is read from what an earlier run left in the report folder.
     test_part : bool
@@ -69,6 +71,7 @@ class Study:
     question: str = Task.research_question
     command: str = ""
     encoder: str = ""
+    taggers: frozenset[str] = frozenset()
     earlier: bool = False
     document: str | None = None
     figures: list[str] = field(default_factory=list)
@@ -79,6 +82,19 @@ class Study:
         if not self.best or not self.baseline:
             return 0.0
         return self.variants[self.best][self.headline] - self.variants[self.baseline][self.headline]
+
+    @property
+    def writer(self) -> str | None:
+        """The trained variant with the best headline score of those that write their answers, or None."""
+        writers = [name for name in self.trained if name not in self.taggers]
+        return max(writers, key=lambda name: self.variants[name][self.headline], default=None)
+
+    @property
+    def writer_gain(self) -> float | None:
+        """Headline score of :attr:`writer` minus that of the strongest baseline; None where one is missing."""
+        if self.writer is None or not self.baseline:
+            return None
+        return self.variants[self.writer][self.headline] - self.variants[self.baseline][self.headline]
 
     @property
     def default_names(self) -> list[str]:
@@ -239,7 +255,7 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
         licence=task.public_licence, citation=task.public_citation,
         encoder=str(settings.get("encoder_model", "")) if task.taggers and settings.get("base_model") else "",
-        aim=task.aim, question=task.research_question)
+        aim=task.aim, question=task.research_question, taggers=task.taggers)
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
@@ -273,15 +289,15 @@ def has_test_part(folder: Path) -> bool:
 
 
 def evidence(root: Path, name: str) -> dict[str, Any]:
-    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files, and
-    whether they are about a test part."""
+    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files,
+    whether they are about a test part, and whether the data are those of published results."""
     folder = root / "artifacts" / name
     metrics = read_json(folder / "metrics.json")
     source = metrics.get("data", {}).get("source")
     if source not in (None, "sample", "public"):
         metrics["data"] = {**metrics["data"], "source": Path(source).name}  # where a folder lay says nothing elsewhere
     return {"metrics": metrics, "costs": read_json(folder / "costs.json"),
-            "test_part": has_test_part(folder)}
+            "test_part": has_test_part(folder), "published": bool(read_study(root, name)[0].published)}
 
 
 def numbers(study: Study) -> dict[str, float]:
@@ -290,6 +306,8 @@ def numbers(study: Study) -> dict[str, float]:
     The keys are those of the `data-key` attributes in the HTML.
     """
     found: dict[str, float] = {f"{study.name}.gain": study.gain}
+    if study.writer_gain is not None:
+        found[f"{study.name}.writer_gain"] = study.writer_gain
     for variant, scores in study.variants.items():
         key = f"{study.name}.variants.{variant}"
         found |= {f"{key}.{metric}": value for metric, value in scores.items() if isinstance(value, (int, float))}

@@ -25,6 +25,7 @@ from helpers.token_model import (
     Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger)
 from helpers.token_predict import choose_multiple, predict_scores
 from helpers.train import FitResult, LoopState, check_finite, resume_loop, save_loop, variant_settings
+from helpers.train_log import curve_writer
 
 Loss = Callable[[TokenTagger, dict[str, torch.Tensor]], torch.Tensor]
 INITIAL_MULTIPLE = 0.3  # of the transition PMI, from which the CRF's transitions are learnt
@@ -199,8 +200,6 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
     gold : sequence of Example
         Labelled rows, from whose tags the transition PMI is counted.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     own, chosen = variant_settings(run, variant), device_of(run.profile)
     pmi = transition_pmi([[TAGS.index(tag) for tag in example.target.tags] for example in gold])
     if model.transitions is not None:
@@ -219,7 +218,7 @@ def training_loop(run: Run, variant: str, model: TokenTagger, tokenizer, feature
     batches = [epoch_batches(run, variant, lengths, own["batch_pieces"], epoch) for epoch in range(epochs)]
     steps = sum(map(len, batches))
     warmup = max(1, round(own["warmup_share"] * steps))
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
+    writer = curve_writer(run, variant, folder, state.step)
     bar = tqdm(total=steps, initial=state.step, desc=variant)
     while state.epoch < epochs and state.bad < own["patience"]:
         torch.manual_seed(random.Random(f"{run.seed}:{variant}:{state.epoch}:dropout").randrange(2**31))

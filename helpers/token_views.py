@@ -15,7 +15,6 @@ from helpers.token_features import FIRST_LABEL, UNKNOWN, casing, count_words, ga
 from helpers.token_metrics import with_and_without
 
 OFTEN = ("seldom", "sometimes", "mostly")  # how often a word of train is an entity, as gazetteer_value has it
-PLAIN, EXACT, SMALL = "PyTorch fp32", "ONNX fp32", "ONNX int8"
 
 
 # -- notebook 04 ------------------------------------------------------------------------------------------------------
@@ -88,6 +87,8 @@ def compression_finding(table: pd.DataFrame, teachers: dict[str, str]) -> str:
     teachers : dict
         Student → teacher.
     """
+    from helpers.latency import EXACT, PLAIN, SMALL  # brings ONNX, which other notebooks do without
+
     def span(values: pd.Series, form: str) -> str:
         low, high = values.min(), values.max()
         return f"{low:{form}}" if f"{low:{form}}" == f"{high:{form}}" else f"{low:{form}} to {high:{form}}"
@@ -98,8 +99,9 @@ def compression_finding(table: pd.DataFrame, teachers: dict[str, str]) -> str:
              f"{span(small['megabytes'], '.0f')} MB, and changes F1 by {span(100 * small['f1_change'], '+.1f')} points."]
     plain = table.xs(PLAIN, level="form")
     if {"full", "lora"} <= set(plain.index):
-        lines.append(f"A merged adapter costs nothing: *lora* takes {plain.loc['lora', 'ms']:.1f} ms, *full* "
-                     f"{plain.loc['full', 'ms']:.1f} ms.")
+        merged, full = plain.loc["lora", "ms"], plain.loc["full", "ms"]
+        lines.append(f"A merged adapter leaves a model of the same shape: *lora* takes {merged:.1f} ms, "
+                     f"**{merged / full:.2f}** times the {full:.1f} ms of *full*.")
     for student, teacher in teachers.items():
         if {student, teacher} <= set(plain.index):
             gain = plain.loc[teacher, "ms"] / plain.loc[student, "ms"]

@@ -134,7 +134,7 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
 
 def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
-    names = ("encode", "losses", "dropout", "constrain", "generate", "kv_cache", "llama_forward", "models", "train",
+    names = ("encode", "losses", "dropout", "attention", "constrain", "generate", "kv_cache", "llama_forward", "models", "train",
              "train_trl", "train_tagger", "tagging", "token_encode", "encoder", "text", "chat", "dialogue", "block_decoding",
              "drafts")
     shared = [ROOT / "helpers" / f"{name}.py" for name in (*names, *run.task.training_modules)]

@@ -37,7 +37,7 @@ from helpers.train import (
     save_loop,
     variant_settings,
 )
-
+from helpers.train_log import curve_writer
 
 HINTS = "hints.safetensors"
 UNTRUSTED = 0.15
@@ -196,8 +196,6 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     Made rows teach what a date or a list of people looks like; the conventions of labelling are in the gold rows,
     which therefore come last. The schedule falls linearly within each phase.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     own, task = variant_settings(run, variant), run.task
     model, tokenizer = build_tagger(run, own["hints"])
     gold = list({row.id: row for row in train if row.origin == "gold"}.values())
@@ -220,7 +218,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     state = LoopState()
     if (folder / "resume.pt").exists():
         state, _ = resume_loop(folder / "resume.pt", model, optimizer)
-    writer = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
+    writer = curve_writer(run, variant, folder, state.step)
     bar = tqdm(total=sum(counts), initial=state.step, desc=variant)
     while state.epoch < len(phases) and state.bad < own["patience"]:
         rows, rng = phases[state.epoch], random.Random(f"{run.seed}:{variant}:{state.epoch}")

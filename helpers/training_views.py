@@ -11,7 +11,7 @@ from helpers.models import folder_megabytes
 from helpers.tagging import tags_of_spans
 from helpers.tasks import Example, Task
 from helpers.text import word_units
-from helpers.train import FitResult
+from helpers.train import FitResult, training_rows, variant_settings
 
 
 def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.DataFrame:
@@ -24,6 +24,16 @@ def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.Data
     grouped = frame.groupby(runs, sort=False).agg(field=("field", "first"), tokens=("token", "  ".join),
                                                   count=("token", "size"))
     return grouped.set_index("field")
+
+
+def training_row_table(run: Run) -> pd.DataFrame:
+    """Rows that each variant learns from: index variant, a column for each origin, and `all`."""
+    chosen = load_function(run.task.row_filter) if run.task.row_filter else lambda run, own, rows: rows
+    counts = {name: pd.Series([row.origin for row in chosen(run, variant_settings(run, name), training_rows(run, name))])
+              .value_counts() for name in run.task.variants}
+    frame = pd.DataFrame(counts).T.fillna(0).astype(int)
+    order = sorted(frame.columns, key=lambda name: (name != "gold", name))
+    return frame[order].assign(all=frame.sum(axis=1)).rename_axis("variant")
 
 
 def variants_in_words(task: Task) -> str:

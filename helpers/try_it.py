@@ -8,6 +8,7 @@ from helpers.config import Run, UserError
 from helpers.display import entity_text, words
 from helpers.environment import read_json
 from helpers.inspection import entity_spans
+from helpers.tasks.records import Example
 
 
 def best_system(run: Run) -> str:
@@ -51,17 +52,19 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
 
 
-def try_it(run: Run, text: str | None = None, system: str | None = None) -> None:
-    """Display a text with what a system finds in it; without a text, the first validation row.
+def try_it(run: Run, text: str | None = None, system: str | None = None, row: Example | None = None) -> None:
+    """Display a text with what a system finds in it.
 
     Parameters
     ----------
     text, system
         As in :func:`extract`.
+    row : Example, optional
+        What is shown without a text: the first validation row by default.
     """
     from IPython.display import HTML, display
 
-    text = run.task.reading(text) if text else run.load("validation")[0].text
+    text = run.task.reading(text) if text else (row or run.load("validation")[0]).text
     display(HTML(found_html(run, text, *extract(run, text, system))))
 
 

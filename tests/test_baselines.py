@@ -64,6 +64,12 @@ def test_rules_are_scored_by_their_accuracy(run):
     assert [r["id"] for r in read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("model, told", [("artifacts/base", "no news to it"), ("someone/model", "comes from the hub")])
+def test_what_the_base_model_may_have_seen_is_told(run, model, told):
+    run.settings["base_model"] = model
+    assert told in baselines.base_note(run)
+
+
 def test_server_gets_the_shots_and_its_fenced_answer_is_read(run, llm):
     result = baselines.run_baseline(run, "llm", run.load("validation"))
     assert result["exact_match"] == 0.25 and result["json_validity"] == 1.0

@@ -90,6 +90,14 @@ def test_error_classes_and_patterns_name_the_largest():
     assert text.startswith("No confusion") and "the start of *name*" in text and "kept “team” (2×)" in text
 
 
+def test_errors_by_slice_name_the_worst_and_the_best():
+    table = pd.DataFrame({"rows": [20, 30], "missing": [40.0, 10.0], "boundary": [60.0, 5.0]},
+                         index=pd.Index(["narrative", "headed"], name="layout"))
+    assert findings.errors_by_slice(table) == ("Errors are most frequent where the layout is *narrative*: 100 a hundred rows, "
+                                               "most of them *boundary*, against 15 where it is *headed*.")
+    assert findings.errors_by_slice(table.head(1)) == "There are 100 errors a hundred rows."
+
+
 def test_slices_weigh_intervals_against_all_rows():
     table = pd.DataFrame([("people", "none", 40, 0.9, 0.8, 0.95), ("people", "some", 40, 0.3, 0.2, 0.45),
                           ("length", "long", 4, 0.0, 0.0, 0.5)], columns=["slice", "value", "n", "score", "low", "high"])

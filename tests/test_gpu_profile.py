@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from crime_rows import example
+from tiny_encoder import sentences
+from transformers import (
+    AutoTokenizer, BertConfig, BertModel, DistilBertConfig, DistilBertModel, LlamaConfig, LlamaForCausalLM)
 
 from helpers import memory as memory_module
 from helpers.base_tokenizer import train_tokenizer
 from helpers.config import Run, UserError
 from helpers.corpus import mixture
+from helpers.encoder import packaged_encoder
 from helpers.environment import Device
-from helpers.memory import variants_that_fit
+from helpers.memory import holds_whole, variants_that_fit
+from helpers.predict import load_variant, predict_variant, release_model
 from helpers.tasks import get_task
 from helpers.train import fit
 
@@ -23,6 +28,8 @@ SMOLLM = {"hidden_size": 960, "intermediate_size": 2560, "num_attention_heads": 
           "rms_norm_eps": 1e-5, "rope_theta": 10_000.0, "tie_word_embeddings": True, "max_position_embeddings": 2048}
 LLAMA3 = {"hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8,
           "rms_norm_eps": 1e-5, "rope_theta": 500_000.0, "tie_word_embeddings": False, "max_position_embeddings": 8192}
+BERT = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "max_position_embeddings": 512}
+DISTILBERT = {"dim": 768, "n_heads": 12, "hidden_dim": 3072, "max_position_embeddings": 512}
 T4_GB = 14.7  # what a 16 GB T4 leaves for tensors
 
 
@@ -63,6 +70,50 @@ def test_gpu_profile_trains_and_writes_at_the_real_widths(tmp_path, tokenizer, n
         pairs += [(width, widths["intermediate_size"])] * 3
     assert result.parameters["trainable"] == layers * rank * sum(map(sum, pairs))
     assert ("4-bit NF4" in result.note) == (variant == "qlora")
+    gc.collect()
+
+
+@pytest.fixture(scope="module")
+def encoders(tmp_path_factory):
+    """BERT and DistilBERT, one layer of the first, with a vocabulary of their size."""
+    folder, words = tmp_path_factory.mktemp("encoders"), AutoTokenizer.from_pretrained(packaged_encoder())
+    torch.manual_seed(0)
+    for name, model in (("bert", BertModel(BertConfig(vocab_size=len(words), num_hidden_layers=1, **BERT))),
+                        ("distilbert", DistilBertModel(DistilBertConfig(vocab_size=len(words), n_layers=1, **DISTILBERT)))):
+        model.save_pretrained(folder / name)
+        words.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("variant", ["full", "lora", "enhanced"])
+def test_gpu_profile_trains_taggers_and_a_student_at_the_real_widths(tmp_path, encoders, variant):
+    run = Run("it_ner", profile="gpu", out=str(tmp_path), settings={
+        "model": str(encoders / "bert"), "distilled.student_model": str(encoders / "distilbert"), "distilled.teacher": variant,
+        **{f"{name}.{key}": value for name in (variant, "distilled") for key, value in (("epochs", 1), ("least_steps", 0))}})
+    for name in (variant, "distilled"):
+        result = fit(run, name, sentences(), sentences()[:2])
+        assert [record["step"] for record in result.history if "loss" in record] == [1]
+    model, student = (load_variant(run, name).model for name in (variant, "distilled"))
+    assert model.base.config.hidden_size == student.base.config.dim == 768
+    assert student.base.config.model_type == "distilbert"
+    if run[f"{variant}.rank"]:
+        pairs = 4 * (768 + 768) + 2 * (768 + 3072)  # query, key, value and three dense layers
+        adapters = run[f"{variant}.rank"] * pairs
+        assert 0 <= fit(run, variant, sentences(), sentences()[:2]).parameters["trainable"] - adapters < 250_000
+    gc.collect()
+
+
+def test_a_chat_about_a_report_in_4_bits_at_a_real_width(tmp_path, tokenizer, monkeypatch):
+    base = save_model(tmp_path / "base", tokenizer, 1, **SMOLLM)  # Llama-3's would take minutes for so many tokens
+    run = Run("crime", profile="gpu", out=str(tmp_path / "out"), settings={
+        "model": str(base), "max_new_tokens": 2, "score_rows": 1, "qlora.epochs": 1, "qlora.warmup_steps": 0})
+    report = example("Ann was robbed.", {"Victim_Name": ["Ann"]})
+    result = fit(run, "qlora", [report, report], [report])
+    assert "4-bit NF4" in result.note and len([record for record in result.history if "loss" in record]) == 1
+    monkeypatch.setattr(memory_module, "holds_whole", lambda run: False)  # as on a T4
+    records = predict_variant(run, "qlora", [report], "free", progress=False)
+    assert records[0]["raw"].count("\n") == 17
+    release_model()
     gc.collect()
 
 
@@ -120,3 +171,14 @@ def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memor
     capsys.readouterr()
     assert [name for name in run.task.variants if f"{name} is left out" in left_out] == [
         name for name in run.task.variants if name not in fitting]
+
+
+@pytest.mark.parametrize("parameters, memory, whole", [(8_030_000_000, 15.8, False), (8_030_000_000, 25.4, True),
+                                                       (362_000_000, 15.8, True)])
+def test_a_model_that_decodes_in_16_bits_has_to_fit_whole(parameters, memory, whole, tmp_path, monkeypatch):
+    run = Run("crime", profile="gpu", out=str(tmp_path))
+    assert holds_whole(run), "no GPU here: nothing to run out of"
+    monkeypatch.setattr(memory_module, "device_of", lambda profile: Device("cuda", torch.float16, ""))
+    monkeypatch.setattr(memory_module, "base_parameters", lambda run: parameters)
+    monkeypatch.setattr(memory_module, "gpu_gb", lambda: memory)
+    assert holds_whole(run) is whole

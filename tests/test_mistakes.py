@@ -1,11 +1,14 @@
 """Error classes, patterns, slices, robustness and label errors on rows small enough to check by eye."""
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
 import pandas as pd
 import pytest
+from crime_rows import TASK as CRIME
+from crime_rows import told
 from tiny_task import TASK, failed, record, row
 
 from helpers import label_errors, mistakes, robustness
@@ -90,6 +93,24 @@ def test_slices_count_every_row_once_a_kind():
     assert table["score"].to_dict() == {("people", "none"): 0.5, ("people", "some"): 0.0, ("length", "any"): 0.25}
     assert ((table["low"] <= table["score"]) & (table["score"] <= table["high"])).all()
     assert (table["high"] > table["low"]).all()
+
+
+def test_errors_of_each_slice_are_counted_a_hundred_rows():
+    gold = [row(0, name="call"), row(1, name="call", people=["Ann"]), row(2, name="call", people=["Ann"])]
+    found = [record(0), record(1, name="call", people=["Bo"]), record(2, name="call", day="monday", people=["Ann"])]
+    table = mistakes.errors_by_slice(TASK, gold, mistakes.classify_errors(TASK, gold, found))
+    assert table.index.name == "people" and table["rows"].to_dict() == {"none": 1, "some": 2}
+    assert table.drop(columns="rows").to_dict("index") == {"none": {"missing": 100, "invented": 0, "other value": 0},
+                                                           "some": {"missing": 0, "invented": 50, "other value": 50}}
+
+
+def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field():
+    gold = told()
+    raw = "\n".join('{"Location": ["library' if name == "Location" else json.dumps({name: gold.target[name]})
+                     for name in CRIME.questions())
+    found = {"id": gold.id, "prediction": CRIME.parse_output(raw)[0], "raw": raw, "confidence": None}
+    errors = mistakes.classify_errors(CRIME, [gold], [found])
+    assert list(zip(errors["field"], errors["kind"])) == [("Location", "parse")]
 
 
 def test_meaning_aware_match_forgives_form_alone():

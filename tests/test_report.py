@@ -272,10 +272,30 @@ def test_published_results_and_terms_stand_beside_public_data_only():
     assert own.published_best is None and "Licence" not in own.data_text
 
 
+def test_the_best_variant_that_writes_is_set_beside_the_baseline():
+    variants = {"rules": {"exact_f1": 0.656}, "full": {"exact_f1": 0.628}, "lora": {"exact_f1": 0.584}, "tagger": {"exact_f1": 0.849}}
+    study = make_study("crime", {"best": "tagger", "variants": variants}, {})
+    assert (study.writer, study.baseline) == ("full", "rules")
+    assert study.writer_gain == pytest.approx(-0.028) == numbers(study)["crime.writer_gain"]
+    assert make_study("it_ner", {"best": "lora", "variants": {"lora": {"f1": 0.8}}}, {}).writer is None
+
+
+def test_an_index_keeps_the_published_results_of_an_earlier_run(tmp_path):
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path))
+    kept = {"metrics": {"best": "lora", "data": {"source": "public"}, "variants": {"lora": {
+        "exact_match": 0.5, "ci95": {"exact_match": [0.4, 0.6]}}}}, "costs": {}, "published": True}
+    run.report_dir.mkdir()
+    (run.report_dir / "calendar.json").write_text(json.dumps(kept), encoding="utf-8")
+    (run.report_dir / "calendar.html").touch()
+    assert "Published results on this data set" in index_page(run, {})
+    (run.report_dir / "calendar.json").write_text(json.dumps({**kept, "published": False}), encoding="utf-8")
+    assert "Published results on this data set" not in index_page(run, {})
+
+
 def test_numbers_and_their_metrics_are_kept_side_by_side(finished, page):
     kept = json.loads((finished.report_dir / "calendar.json").read_text(encoding="utf-8"))
     assert kept["metrics"] == json.loads(finished.path("metrics.json").read_text(encoding="utf-8"))
-    assert kept["costs"]["lora"]["train_seconds"] == 12 and kept["test_part"] is True
+    assert kept["costs"]["lora"]["train_seconds"] == 12 and kept["test_part"] is True and kept["published"] is False
     assert numbers(make_study("calendar", kept["metrics"], kept["costs"])) == report_numbers(finished)
 
 
@@ -294,8 +314,9 @@ def test_report_in_the_repository_has_the_numbers_of_its_metrics_file(path):
             key = tag["data-key"]
             if key.startswith(f"{path.stem}."):
                 assert float(tag["value"]) == pytest.approx(known[key], abs=1e-12), (page.name, key)
-                written = float(tag.text.replace(",", "").rstrip("\xa0 %")) / (100 if "%" in tag.text else 1)
-                assert written == pytest.approx(known[key], rel=5e-3, abs=6e-3), (page.name, key)
+                written, scale = tag.text.replace(",", "").rstrip("\xa0 %"), 100 if "%" in tag.text else 1
+                rounding = 0.5 * 10.0 ** -len(written.partition(".")[2])  # half of the last digit that is shown
+                assert float(written) == pytest.approx(scale * known[key], rel=1e-9, abs=1.001 * rounding), (page.name, key)
                 shown += 1
     assert shown > 40
 
@@ -364,6 +385,22 @@ def test_pages_load_whole_and_fit_every_width(browser, finished, name, width):
     assert past == 0, "parts of the page stick out on the right"
     assert trouble == []
     tab.context.close()
+
+
+@pytest.mark.parametrize("path", [ROOT / "report" / "index.html", *REPORTS], ids=lambda path: path.stem)
+def test_report_in_the_repository_opens_whole_at_every_width(browser, path):
+    for width in (1400, 800, 400):
+        tab, trouble = open_page(browser, path, width)
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"overflows at {width}"
+        assert tab.evaluate("Array.from(document.images).every(image => image.naturalWidth > 0 && image.alt)")
+        assert tab.evaluate("""Array.from(document.querySelectorAll("a[href^='#']"))
+            .filter(link => !document.getElementById(decodeURIComponent(link.hash.slice(1)))).map(a => a.hash)""") == []
+        if width == 1400 and path.stem != "index":
+            total = tab.locator("details.code").count()
+            tab.get_by_role("button", name="Show all code").click()
+            assert tab.evaluate("document.querySelectorAll('details.code[open]').length") == total > 50
+        assert trouble == []
+        tab.context.close()
 
 
 def test_contents_links_lead_to_their_headings_and_follow_the_scroll(browser, finished):

@@ -451,9 +451,26 @@ def test_notebook_runs_with_this_interpreter_offline_from_the_root_and_logs_as_i
 def test_network_is_only_there_when_asked_for(profile, data, offline, tmp_path, monkeypatch):
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    run = types.SimpleNamespace(profile=profile, data=data, root=tmp_path)
+    run = types.SimpleNamespace(profile=profile, data=data, root=tmp_path, settings={"report_to": "tensorboard"})
     env = execute.kernel_environment(run)
     assert env.get("HF_HUB_OFFLINE") == env.get("TRANSFORMERS_OFFLINE") == offline
+    assert env["WANDB_MODE"] == "disabled" and env["WANDB_DISABLED"] == "true"
+
+
+def test_curves_reach_wandb_where_asked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    env = execute.kernel_environment(Run(task="crime", out=str(tmp_path), settings={"report_to": "wandb"}))
+    assert "WANDB_MODE" not in env and "WANDB_DISABLED" not in env
+
+
+def test_model_is_short_for_the_model_that_a_task_fine_tunes(tmp_path, quick):
+    notebooks = tmp_path / "nb"
+    write_notebook(notebooks / "01_first.ipynb", "1")
+    run = Run(task="crime", profile="smoke", out=str(tmp_path / "out"), settings={"model": "someone/chat"})
+    assert run["base_model"] == "someone/chat"
+    assert Run(task="it_ner", profile="gpu", out=str(tmp_path), settings={"model": "roberta-base"})["encoder_model"] == "roberta-base"
+    runner.run_task(run, notebooks, given={"model": "someone/chat"})
+    assert json.loads(quick[0]["parameters"]["settings"]) == {"base_model": "someone/chat"}
 
 
 def test_failing_cell_is_kept_and_named_and_later_cells_do_not_run(tmp_path, report):

@@ -16,6 +16,7 @@ from helpers.distil import build_student, soft_loss, spread_layers, teacher_log_
 from helpers.dropout import ByteDropout
 from helpers.encoder import encoder_path
 from helpers.predict import load_variant, predict_variant
+from helpers.splits import write_splits
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_crf import transition_pmi
 from helpers.token_encode import collate_windows
@@ -28,6 +29,7 @@ from helpers.token_train import (
     WeightAverage, cosine_factor, encode_training, epoch_count, fine_outputs, parameter_groups, tagging_loss,
     training_sentences)
 from helpers.train import fingerprint, fit, variant_settings
+from helpers.training_views import training_row_table
 
 NO_TRANSITIONS = np.zeros((len(TAGS), len(TAGS)))
 
@@ -121,6 +123,15 @@ def test_weak_rows_and_repeated_placeholders_are_thinned(encoder, tmp_path):
     assert kept[0] == blocks[0] and 15 < len([row for row in kept if row.id < 200]) < 40
     assert weak not in kept and kept[-3:] == entity
     assert weak in training_sentences(run, own | {"weak": True}, [weak])
+
+
+def test_the_table_of_training_rows_leaves_out_what_a_variant_does_not_learn(encoder, tmp_path):
+    run = tiny_run(encoder, tmp_path, enhanced__weak=True)
+    gold, weak = sentences(), sentence("Vim/B-SOFTWARE is old", 200).with_(origin="weak")
+    write_splits(run, {"train": gold, "train_augmented": [*gold, gold[0].with_(origin="oversampled"), weak]})
+    table = training_row_table(run)
+    assert table.loc["full"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 0, "all": 9}
+    assert table.loc["enhanced"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 1, "all": 10}
 
 
 def test_few_rows_are_read_more_often():

@@ -73,6 +73,8 @@ def test_what_compression_gains_and_loses_is_told():
     text = compression_finding(table, {"small": "full", "gone": "full"})
     assert "within 5.0e-06" in text and "2.5 to 4.0 times as fast" in text and "15 to 23 MB" in text
     assert "F1 by -1.0 to +0.0 points" in text and "adapter" not in text
+    merged = compression_finding(table.rename(index={"small": "lora"}, level="variant"), {})
+    assert "*lora* takes 10.0 ms, **0.50** times the 20.0 ms of *full*" in merged
     assert "*small* is **2.0** times as fast as its teacher *full*, at -2.0 points" in text and "gone" not in text
 
 

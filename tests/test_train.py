@@ -3,16 +3,20 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
 import torch
+from peft import PeftModel
 
+import helpers.predict as predict_module
 import helpers.train as train_module
+from helpers import memory
 from helpers.config import Run, UserError
 from helpers.encode import STRUCTURE, Encoded
-from helpers.models import add_lora, count_parameters, load_base, load_finetuned, load_tokenizer
-from helpers.predict import attention_map, predict_variant, variants_trained
+from helpers.models import add_lora, count_parameters, load_base, load_finetuned, load_tokenizer, load_untuned
+from helpers.predict import attention_map, load_variant, predict_variant, release_model, variants_trained
 from helpers.tasks import get_task
 from helpers.train import encode_rows, fit, variant_settings
 from tiny_model import save_tiny_base
@@ -245,3 +249,30 @@ def test_the_validation_loss_takes_each_row_once_in_batches_of_a_bounded_number_
     assert sorted(ids[row, 0].item() for ids in batches for row in range(len(ids))) == sorted(lengths)
     assert all(ids.numel() <= 64 or len(ids) == 1 for ids in batches)  # a row longer than that is not cut
     assert len(batches) == 4  # 5 5 7 12 | 30 | 60 | 100
+
+
+def test_one_trained_variant_is_in_memory_at_a_time(base, tmp_path):
+    run = make_run(base, tmp_path, "lora", epochs=1)
+    for variant in ("lora", "full_entity_loss"):
+        fit(run, variant, examples()[:4], examples()[:2])
+    first = load_variant(run, "lora")[0]
+    assert load_variant(run, "lora")[0] is first
+    gone = weakref.ref(first)
+    del first
+    load_variant(run, "full_entity_loss")
+    assert gone() is None
+    release_model()
+    assert not predict_module._held
+
+
+def test_where_16_bits_do_not_fit_the_base_stays_in_4_with_the_adapter_beside_it(base, tmp_path, monkeypatch):
+    run = make_run(base, tmp_path, "qlora", epochs=1, learning_rate=1e-2)
+    fit(run, "qlora", examples(), examples()[:2])
+    merged = [record["raw"] for record in predict_variant(run, "qlora", examples()[:4], progress=False)]
+    release_model()
+    monkeypatch.setattr(memory, "holds_whole", lambda run: False)
+    model = load_variant(run, "qlora")[0]
+    assert isinstance(model, PeftModel) and model.get_base_model().is_loaded_in_4bit
+    assert [record["raw"] for record in predict_variant(run, "qlora", examples()[:4], progress=False)] == merged
+    assert load_untuned(run).is_loaded_in_4bit
+    release_model()

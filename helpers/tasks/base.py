@@ -74,6 +74,9 @@ class Task(ABC):
         Module with `score` and `intervals`, as :mod:`helpers.metrics` has them.
     training_modules : tuple of str
         Modules of `helpers` that decide how the task's own variants come out.
+    row_filter : str
+        `module:function` of (run, settings of a variant, rows): those of the rows that the variant's trainer takes; empty
+        where it takes all of them.
     tokenizer, adapter_layers : str
         `module:function` of run: the tokenizer that the variants read with, and the model with the layers that may get an
         adapter (:func:`helpers.models.adapter_layers`).
@@ -129,6 +132,7 @@ class Task(ABC):
     variant_notes: dict[str, tuple[str, str, str, str]] = {}
     augmentation_note: str = ""
     baseline_note: str = ""
+    row_filter: str = ""
     scoring_note: str = ""
     equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()

@@ -68,6 +68,7 @@ class ItNer(Task):
     variant_notes = VARIANT_NOTES
     augmentation_note, baseline_note, scoring_note = AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE
     decodings = ("viterbi",)
+    row_filter = "helpers.token_train:training_sentences"
     taggers = frozenset(variants)
     sample_file = "sentences.txt"
     suffixes = (".txt", ".conll")
