@@ -37,9 +37,9 @@ def base_note(run: Run) -> str:
     """What the base model may have seen before, in Markdown."""
     if not run["base_model"].startswith("artifacts/"):
         return f"`{run['base_model']}` comes from the hub; whether its pre-training text held rows like these is not known."
-    return ("The small model of the repository has never seen a row of this data, but the task is no news to it: its pre-training "
-            "text has event texts with their fields and reports with questions about them, made by generators in the very "
-            "prompts used here (the card in `artifacts/base/` names the shares). Its score is what such made text is worth "
+    return ("The small model of the repository has never seen a row of this data, but the task is no news to it: its "
+            "pre-training text has event texts with their fields and reports with questions about them, made by generators "
+            "in the very prompts used here (the card in `artifacts/base/` names the shares). Its score is what such made text is worth "
             "without a labelled row; a model that was pre-trained on other text alone would score lower.")
 
 

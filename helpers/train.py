@@ -134,9 +134,9 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
 
 def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
-    names = ("encode", "losses", "dropout", "attention", "constrain", "generate", "kv_cache", "llama_forward", "models", "train",
-             "train_trl", "train_tagger", "tagging", "token_encode", "encoder", "text", "chat", "dialogue", "block_decoding",
-             "drafts")
+    names = ("encode", "losses", "dropout", "attention", "constrain", "generate", "kv_cache", "llama_forward", "models",
+             "train", "train_trl", "train_tagger", "tagging", "token_encode", "encoder", "text", "chat", "dialogue",
+             "block_decoding", "drafts")
     shared = [ROOT / "helpers" / f"{name}.py" for name in (*names, *run.task.training_modules)]
     return shared + sorted((ROOT / "helpers" / "tasks").glob(f"{run.task.name}*.py"))
 

@@ -88,7 +88,8 @@ def encoders(tmp_path_factory):
 @pytest.mark.parametrize("variant", ["full", "lora", "enhanced"])
 def test_gpu_profile_trains_taggers_and_a_student_at_the_real_widths(tmp_path, encoders, variant):
     run = Run("it_ner", profile="gpu", out=str(tmp_path), settings={
-        "model": str(encoders / "bert"), "distilled.student_model": str(encoders / "distilbert"), "distilled.teacher": variant,
+        "model": str(encoders / "bert"), "distilled.teacher": variant,
+        "distilled.student_model": str(encoders / "distilbert"),
         **{f"{name}.{key}": value for name in (variant, "distilled") for key, value in (("epochs", 1), ("least_steps", 0))}})
     for name in (variant, "distilled"):
         result = fit(run, name, sentences(), sentences()[:2])

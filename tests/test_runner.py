@@ -468,7 +468,8 @@ def test_model_is_short_for_the_model_that_a_task_fine_tunes(tmp_path, quick):
     write_notebook(notebooks / "01_first.ipynb", "1")
     run = Run(task="crime", profile="smoke", out=str(tmp_path / "out"), settings={"model": "someone/chat"})
     assert run["base_model"] == "someone/chat"
-    assert Run(task="it_ner", profile="gpu", out=str(tmp_path), settings={"model": "roberta-base"})["encoder_model"] == "roberta-base"
+    other = Run(task="it_ner", profile="gpu", out=str(tmp_path), settings={"model": "roberta-base"})
+    assert other["encoder_model"] == "roberta-base"
     runner.run_task(run, notebooks, given={"model": "someone/chat"})
     assert json.loads(quick[0]["parameters"]["settings"]) == {"base_model": "someone/chat"}
 
