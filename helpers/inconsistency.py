@@ -18,6 +18,7 @@ from helpers.findings import percent
 from helpers.label_questions import Question, TrainLabels
 from helpers.label_votes import MIN_CASES, locate
 from helpers.metrics import align, exact_match, field_results
+from helpers.mistakes import excerpt
 from helpers.statistics import proportion_ci
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
@@ -182,6 +183,7 @@ def examples(judged: pd.DataFrame, count: int = 8) -> pd.DataFrame:
     said = [f"{line.label_way}: {line.as_label}, {line.prediction_way}: {line.as_prediction}"
             for line in chosen.itertuples()]
     shown = chosen.rename(columns={"about": "question"})[["text", "field", "label", "prediction", "question"]]
+    shown["text"] = [excerpt(line.text, (line.label, line.prediction)) for line in shown.itertuples()]
     return shown.assign(train=pd.Series(said, index=shown.index, dtype=object)).reset_index(drop=True)
 
 

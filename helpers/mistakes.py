@@ -159,9 +159,34 @@ def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -
     return pd.concat([rows.rename("rows"), rates], axis=1).rename_axis(index=which, columns=None)
 
 
+def excerpt(text: str, values: Iterable[str] = (), room: int = 240) -> str:
+    """A piece of a long text around the first place of a value, cut between words; a short text as it is.
+
+    Parameters
+    ----------
+    text : str
+    values : iterable of str
+        What to show; where none of them stands in the text it is the beginning.
+    room : int
+        Characters of the piece, about.
+    """
+    if len(text) <= room:
+        return text
+    starts = [start for value in values if value for start, _ in places(value, text, ignore_case=True)]
+    first = min(starts, default=0)
+    left = max(0, min(first - room // 3, len(text) - room))
+    right = left + room
+    if left and " " in text[left:first]:
+        left = text.index(" ", left) + 1
+    if right < len(text):
+        right = max(text.rfind(" ", left, right), left + 1)
+    return "… " * (left > 0) + text[left:right].strip() + " …" * (right < len(text))
+
+
 def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:
-    """The first `each` errors of every class, as text: kind, field, text, gold, predicted."""
+    """The first `each` errors of every class, as text: kind, field, text (of a long one the place), gold, predicted."""
     first = errors.groupby("kind", sort=False).head(each).copy()
+    first["text"] = [excerpt(line.text, (*line.gold, *line.predicted)) for line in first.itertuples()]
     first["kind"] = pd.Categorical(first["kind"], ERROR_CLASSES)
     for column in ("gold", "predicted"):
         first[column] = first[column].map("; ".join)

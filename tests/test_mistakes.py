@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 from crime_rows import TASK as CRIME
 from crime_rows import told
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
 from helpers import label_errors, mistakes, robustness
@@ -69,10 +71,27 @@ def test_counts_examples_and_patterns():
     assert counts.to_dict() == {"boundary": {"name": 2, "day": 0, "people": 0},
                                 "normalisation": {"name": 0, "day": 1, "people": 0}}
     assert mistakes.error_examples(errors)["predicted"].tolist() == ["team call", "Mon"]
+    report = "Nothing of note. " * 50 + "The gym on monday. " + "Nothing of note. " * 50
+    long = mistakes.error_examples(mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)]))
+    assert "The gym on monday." in long.loc[0, "text"] and len(long.loc[0, "text"]) < 260
     edges = mistakes.edge_words(errors)
     assert edges.iloc[0].tolist() == ["name", "start", "kept", "team", 2] and len(edges) == 1
     pairs = mistakes.frequent_pairs(errors, top=1)
     assert pairs.iloc[0].tolist() == ["day", "monday", "Mon", 1]
+
+
+@given(st.text(alphabet="ab .", max_size=120), st.text(alphabet="ab", max_size=3), st.integers(10, 60))
+def test_an_excerpt_is_a_piece_of_the_text(text, value, room):
+    piece = mistakes.excerpt(text, [value], room)
+    assert piece == text if len(text) <= room else len(piece) <= room + 4
+    assert piece.removeprefix("… ").removesuffix(" …") in text
+
+
+def test_an_excerpt_shows_the_value_between_whole_words():
+    text = "one two three four five six seven eight nine ten"
+    assert mistakes.excerpt(text, ["seven"], 24) == "… six seven eight …"
+    assert mistakes.excerpt(text, ["absent"], 24) == "one two three four five …"
+    assert mistakes.excerpt(text, ["ten"], 24).endswith("nine ten")
 
 
 def test_edge_words_of_dropped_ends():
