@@ -39,8 +39,8 @@ def base_note(run: Run) -> str:
         return f"`{run['base_model']}` comes from the hub; whether its pre-training text held rows like these is not known."
     return ("The small model of the repository has never seen a row of this data, but the task is no news to it: its "
             "pre-training text has event texts with their fields and reports with questions about them, made by generators "
-            "in the very prompts used here (the card in `artifacts/base/` names the shares). Its score is what such made text is worth "
-            "without a labelled row; a model that was pre-trained on other text alone would score lower.")
+            "in the very prompts used here (the card in `artifacts/base/` names the shares). Its score is what such made "
+            "text is worth without a labelled row.")
 
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:

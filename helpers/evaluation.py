@@ -13,6 +13,7 @@ from helpers.config import Run, UserError
 from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json
 from helpers.lookup import load_module
 from helpers.metrics import align, exact_match
+from helpers.mistakes import first_slice
 from helpers.statistics import compare
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
@@ -309,14 +310,13 @@ def slice_scores(task: Task, gold: Sequence[Example], predictions: dict[str, Rec
     DataFrame
         Index slice, columns rows and one a system.
     """
-    which = next(iter(task.slices(gold[0])))
-    of_row = {example.id: task.slices(example)[which] for example in gold}
-    columns: dict[str, Any] = {"rows": pd.Series(of_row).value_counts()}
+    of_row = first_slice(task, gold)
+    columns: dict[str, Any] = {"rows": of_row.value_counts()}
     for name in names:
         results = load_module(task.metrics).field_results(task, gold, predictions[name])
         sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
         columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
-    return pd.DataFrame(columns).rename_axis(which)
+    return pd.DataFrame(columns).rename_axis(of_row.name)
 
 
 def field_matrix(variants: dict[str, dict[str, Any]], names: Sequence[str], column: str = "f1") -> pd.DataFrame:

@@ -142,6 +142,12 @@ def error_counts(task: Task, errors: pd.DataFrame) -> pd.DataFrame:
     return counts.reindex(index=list(task.fields), columns=kinds, fill_value=0).rename_axis(columns=None)
 
 
+def first_slice(task: Task, gold: Sequence[Example]) -> pd.Series:
+    """Value of the slice that the task names first (the layout of a report, say), by row id; its name is the slice's."""
+    which = next(iter(task.slices(gold[0])))
+    return pd.Series({example.id: task.slices(example)[which] for example in gold}, name=which)
+
+
 def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -> pd.DataFrame:
     """Errors per 100 rows in each value of the task's first slice (the layout of a report, say).
 
@@ -150,13 +156,12 @@ def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -
     DataFrame
         Index value of the slice (its name is the slice's), columns `rows` and the classes that occur.
     """
-    which = next(iter(task.slices(gold[0])))
-    of_row = pd.Series({example.id: task.slices(example)[which] for example in gold})
+    of_row = first_slice(task, gold)
     rows = of_row.value_counts().sort_index()
     counts = pd.crosstab(errors["id"].map(of_row), errors["kind"])
     kinds = [kind for kind in ERROR_CLASSES if kind in counts]
     rates = counts.reindex(index=rows.index, columns=kinds, fill_value=0).div(rows, axis=0).mul(100)
-    return pd.concat([rows.rename("rows"), rates], axis=1).rename_axis(index=which, columns=None)
+    return pd.concat([rows.rename("rows"), rates], axis=1).rename_axis(index=of_row.name, columns=None)
 
 
 def excerpt(text: str, values: Iterable[str] = (), room: int = 240) -> str:

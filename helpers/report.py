@@ -198,7 +198,7 @@ def build(run: Run) -> Path:
     except ValueError as error:
         raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
     study, _ = read_study(run.root, name)
-    write_json(run.report_dir / f"{name}.json", evidence(run.root, name))
+    write_json(run.report_dir / f"{name}.json", evidence(run.root, name) | {"published": bool(study.published)})
     path = run.report_dir / f"{name}.html"
     _write(path, task_page(run, study, document))
     _write(run.report_dir / "index.html", number_captions(index_page(run, {name: document})))

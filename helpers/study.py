@@ -40,8 +40,8 @@ class Study:
         The command line that makes the run again, if its data are still there.
     encoder : str
         The model that the task's taggers fine-tune beside `model`; empty without such a variant.
-    taggers : frozenset of str
-        Variants that mark pieces of the text and write nothing.
+    writer : str or None
+        The best trained variant that writes its answers.
     earlier : bool
         Whether it is read from what an earlier run left in the report folder.
     test_part : bool
@@ -71,7 +71,7 @@ class Study:
     question: str = Task.research_question
     command: str = ""
     encoder: str = ""
-    taggers: frozenset[str] = frozenset()
+    writer: str | None = None
     earlier: bool = False
     document: str | None = None
     figures: list[str] = field(default_factory=list)
@@ -82,12 +82,6 @@ class Study:
         if not self.best or not self.baseline:
             return 0.0
         return self.variants[self.best][self.headline] - self.variants[self.baseline][self.headline]
-
-    @property
-    def writer(self) -> str | None:
-        """The trained variant with the best headline score of those that write their answers, or None."""
-        writers = [name for name in self.trained if name not in self.taggers]
-        return max(writers, key=lambda name: self.variants[name][self.headline], default=None)
 
     @property
     def writer_gain(self) -> float | None:
@@ -236,6 +230,14 @@ def _baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str | None:
         return None
 
 
+def _writer(task: Task, variants: dict[str, dict[str, Any]], best: str | None) -> str | None:
+    """The variant that notebook 06 takes for the best of those that write, or None where none does."""
+    from helpers.evaluation import best_writer
+
+    found = best_writer(task, variants, best or "")
+    return found if found in task.variants and found not in task.taggers else None
+
+
 def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manifest: dict[str, Any] | None = None,
                test_part: bool = True) -> Study:
     """The study of one task from the contents of its metrics, costs and manifest files."""
@@ -255,7 +257,8 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
         headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
         licence=task.public_licence, citation=task.public_citation,
         encoder=str(settings.get("encoder_model", "")) if task.taggers and settings.get("base_model") else "",
-        aim=task.aim, question=task.research_question, taggers=task.taggers)
+        aim=task.aim, question=task.research_question,
+        writer=_writer(task, variants, metrics.get("best")))
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
@@ -289,15 +292,15 @@ def has_test_part(folder: Path) -> bool:
 
 
 def evidence(root: Path, name: str) -> dict[str, Any]:
-    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files,
-    whether they are about a test part, and whether the data are those of published results."""
+    """What the numbers of a task's report are read from, to be kept beside it: its metrics and costs files, and
+    whether they are about a test part."""
     folder = root / "artifacts" / name
     metrics = read_json(folder / "metrics.json")
     source = metrics.get("data", {}).get("source")
     if source not in (None, "sample", "public"):
         metrics["data"] = {**metrics["data"], "source": Path(source).name}  # where a folder lay says nothing elsewhere
     return {"metrics": metrics, "costs": read_json(folder / "costs.json"),
-            "test_part": has_test_part(folder), "published": bool(read_study(root, name)[0].published)}
+            "test_part": has_test_part(folder)}
 
 
 def numbers(study: Study) -> dict[str, float]:

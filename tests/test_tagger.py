@@ -218,6 +218,14 @@ def test_tagger_learns_resumes_to_the_same_bytes_and_reloads(encoder, tmp_path, 
         assert (whole.dir / best).read_bytes() == (parts.dir / best).read_bytes(), name
 
 
+@pytest.mark.parametrize("place, written", [("none", False), ("tensorboard", True)])
+def test_curves_go_where_the_setting_says(encoder, tmp_path, place, written):
+    run = make_run(encoder, tmp_path, epochs=1)
+    run.settings["report_to"] = place
+    fit(run, "tagger", rows(), rows())
+    assert (run.dir / "checkpoints" / "tagger" / "tensorboard").exists() is written
+
+
 def test_hints_stand_at_the_first_pieces_of_what_the_rules_find(encoder):
     from transformers import AutoTokenizer
 

@@ -113,6 +113,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch):
     assert histories[0] == histories[1]
 
 
+@pytest.mark.parametrize("place, written", [("none", False), ("tensorboard", True)])
+def test_curves_go_where_the_setting_says(encoder, tmp_path, place, written):
+    run = tiny_run(encoder, tmp_path, **quick("full"))
+    run.settings["report_to"] = place
+    fit(run, "full", sentences(), sentences())
+    assert (run.dir / "checkpoints" / "full" / "tensorboard").exists() is written
+
+
 def test_weak_rows_and_repeated_placeholders_are_thinned(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     own = variant_settings(run, "full") | {"repeat_share": 0.25}

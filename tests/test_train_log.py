@@ -5,7 +5,7 @@ import importlib.util
 
 import pytest
 
-from helpers.config import ROOT, Run, UserError
+from helpers.config import Run, UserError
 from helpers.train_log import curve_writer, report_to
 from helpers.train_trl import sft_config
 
@@ -30,12 +30,6 @@ def test_none_writes_nothing(run, tmp_path):
     writer.add_scalar("train/loss", 1.0, 1)
     writer.close()
     assert not (tmp_path / "tensorboard").exists() and sft_config(run, "lora", tmp_path).report_to == []
-
-
-@pytest.mark.parametrize("module", ["train", "train_tagger", "token_train"])
-def test_every_trainer_of_our_own_writes_where_the_setting_says(module):
-    source = (ROOT / "helpers" / f"{module}.py").read_text(encoding="utf-8")
-    assert "curve_writer(run, variant, folder" in source and "SummaryWriter" not in source
 
 
 def test_other_places_are_refused_with_a_way_out(run, monkeypatch):
