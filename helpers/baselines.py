@@ -5,13 +5,16 @@ import os
 from typing import Any, Sequence
 
 import pandas as pd
+from transformers import AutoConfig
 
 from helpers.config import Run
 from helpers.environment import timed, write_json
 from helpers.lookup import load_function, load_module
+from helpers.models.base import base_path, load_tokenizer
 from helpers.predict import (
     pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
 from helpers.tasks import Example, Task
+from helpers.writing.prompts import untuned
 
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
 COLUMNS = {"exact_match": "exact match", "field_accuracy": "field accuracy", "exact_f1": "F1",
@@ -27,20 +30,26 @@ def server() -> tuple[str, str] | None:
 def available(run: Run) -> tuple[str, ...]:
     """The baselines that can run here, the task's own or else those of this module.
 
-    `llm` can run only with a server, `base_few_shot` only where the settings ask for shots.
+    `llm` can run only with a server, `base_few_shot` only with shots that fit (:func:`no_shots`).
     """
-    left_out = ("llm",) * (server() is None) + ("base_few_shot",) * (not run["few_shot"])
+    left_out = ("llm",) * (server() is None) + ("base_few_shot",) * bool(no_shots(run))
     return tuple(name for name in run.task.baselines or BASELINES if name not in left_out)
 
 
-def base_note(run: Run) -> str:
-    """What the base model may have seen before, in Markdown."""
-    if not run["base_model"].startswith("artifacts/"):
-        return f"`{run['base_model']}` comes from the hub; whether its pre-training text held rows like these is not known."
-    return ("The small model of the repository has never seen a row of this data, but the task is no news to it: its "
-            "pre-training text has event texts with their fields and reports with questions about them, made by generators "
-            "in the very prompts used here (the card in `artifacts/base/` names the shares). Its score is what such made "
-            "text is worth without a labelled row.")
+def no_shots(run: Run) -> str:
+    """Why the untuned base model is not shown solved examples, in a clause; empty where it is."""
+    if not run["few_shot"]:
+        return "the setting `few_shot` is 0"
+    if not run.task.writes:
+        return "the models of this task write nothing"
+    longest = max(run.load("validation"), key=lambda row: len(row.text))
+    shots = pick_shots(run, run.load("train"), run["few_shot"])
+    prompt = untuned(load_tokenizer(run), run.task, longest.text, shots)
+    needed = len(prompt.text) + max(map(len, prompt.questions)) + run["max_new_tokens"]
+    room = getattr(AutoConfig.from_pretrained(base_path(run)), "max_position_embeddings", None) or needed
+    if needed <= room:
+        return ""
+    return f"a prompt and its answer would take {needed} tokens, and the model has room for {room}"
 
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:

@@ -124,7 +124,7 @@ def quantise(path: Path) -> Path:
 
 
 class OnnxCausalLM:
-    """Stands where a causal model of transformers stands in :mod:`helpers.generate`.
+    """Stands where a causal model of transformers stands in :mod:`helpers.writing.generation`.
 
     The cache that it is given holds the keys and values, (batch, heads, positions, head size), as that of transformers.
     """

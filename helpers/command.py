@@ -10,7 +10,7 @@ import typer
 
 from helpers.config import UserError
 
-FAILED, REFUSED = 1, 2
+FAILED, REFUSED, STOPPED = 1, 2, 130
 
 
 def start(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
@@ -25,6 +25,8 @@ def status(function: Callable[..., Any], arguments: Sequence[str] | None = None)
     app.command()(function)
     try:
         result = app(args=list(sys.argv[1:] if arguments is None else arguments), standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return STOPPED
     except Exception as error:
         if hasattr(error, "format_message"):  # what typer says of a wrong option
             line, code = f"{' '.join(error.format_message().split())} (--help lists the options)", REFUSED

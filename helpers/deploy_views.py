@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import html
 import json
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def writer_of(run: Run) -> str:
     UserError
         If none has been trained.
     """
-    from helpers.evaluation import best_writer
+    from helpers.evaluation.variants import best_writer
 
     trained = [each for each in run.task.variants if each in finished(run)]
     if not trained:
@@ -129,10 +130,38 @@ def size_table(folders: Mapping[str, Path]) -> pd.DataFrame:
 
 
 def speed_table(run: Run, variant: str, texts: int, rounds: int = 2) -> pd.DataFrame:
-    """:func:`helpers.benchmark_decoding.benchmark`, or an empty table where the variant answers questions together."""
-    from helpers.benchmark_decoding import benchmark
+    """Exported forms of a variant, one text at a time in turns; empty where it answers questions together.
 
-    return pd.DataFrame() if run.task.asks(variant) else benchmark(run, variant, texts, rounds)
+    Returns
+    -------
+    DataFrame
+        Index form; columns milliseconds (median a text), speed_up (against PyTorch), and over all scored rows the
+        task's headline score and same_predictions (as those of PyTorch).
+    """
+    from helpers.causal_onnx import QUANTISED
+    from helpers.evaluation.variants import share_right
+    from helpers.export import export_folder, export_onnx, load_exported, load_onnx
+    from helpers.latency import interleaved
+    from helpers.predict import predict_loaded
+
+    if run.task.asks(variant):
+        return pd.DataFrame()
+    if not export_folder(run, variant, "onnx", QUANTISED).exists():
+        export_onnx(run, variant)
+    forms = {"pytorch": load_exported(run, variant), "onnx": load_onnx(run, variant, False),
+             "onnx_int8": load_onnx(run, variant)}
+    examples = run.load("scored")
+    calls = {(name, row.id): lambda loaded=loaded, row=row: predict_loaded(run, variant, loaded, [row])
+             for row in examples[:texts] for name, loaded in forms.items()}
+    spent = interleaved(calls, rounds, 1, 1)
+    best = {name: [float(spent[name, row.id].min()) for row in examples[:texts]] for name in forms}
+    records = {name: predict_loaded(run, variant, loaded, examples) for name, loaded in forms.items()}
+    lines = {name: {
+        "milliseconds": statistics.median(best[name]), "speed_up": sum(best["pytorch"]) / sum(best[name]),
+        run.task.headline: share_right(run.task, examples, records[name]),
+        "same_predictions": sum(a["prediction"] == b["prediction"] for a, b in zip(
+            records[name], records["pytorch"], strict=True)) / len(examples)} for name in forms}
+    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("form")
 
 
 def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:
@@ -141,7 +170,7 @@ def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:
     It speaks of the fastest one whose score is that of PyTorch within :data:`SAME_SCORE`.
     """
     if table.empty:
-        return "The questions of this task are answered side by side, which PyTorch alone does: see `benchmark_prefix`."
+        return "The questions of this task are answered side by side, which PyTorch alone does."
     best = table["speed_up"][(table[headline] - table.loc["pytorch", headline]).abs() <= SAME_SCORE].idxmax()
     if best == "pytorch":
         return "No other runtime is faster here and scores the same."

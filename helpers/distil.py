@@ -10,14 +10,14 @@ import torch.nn.functional as F
 
 from helpers import token_predict
 from helpers.config import Run, UserError
-from helpers.models import device_of
+from helpers.models.base import device_of
 from helpers.tasks.records import Example
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_features import fit_features
 from helpers.token_model import Layout, TokenTagger, TrainedTagger, keep_layers, load_encoder, load_token_tokenizer
 from helpers.token_train import (
     Loss, encode_training, gold_rows, tagging_loss, training_loop, training_sentences, training_values)
-from helpers.train import FitResult, variant_settings
+from helpers.training.fit import FitResult, variant_settings
 
 
 def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -112,7 +112,7 @@ def _layer_count(base) -> int:
 
 
 def fit_distilled(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
-    """Train the student of trained variants (called by :func:`helpers.train.fit`).
+    """Train the student of trained variants (called by :func:`helpers.training.fit.fit`).
 
     Raises
     ------

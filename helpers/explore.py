@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers import chat
 from helpers.splits import NEAR, alike
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.text import normalise, places, word_spans
+from helpers.writing import chat
 
 Parts = Mapping[str, Sequence[Example]]
 

@@ -62,7 +62,7 @@ def with_adapter(run: Run, variant: str) -> Any:
     """The base in fp32 (of a variant trained in 4 bits: rounded to them and back) with the adapter beside it, unmerged."""
     from peft import PeftModel
 
-    from helpers.models import load_base
+    from helpers.models.base import load_base
 
     four_bit = four_bit_trained(run, variant)
     base = load_base(run, four_bit)
@@ -80,7 +80,8 @@ def export_model(run: Run, variant: str) -> Path:
     UserError
         If the variant is not trained.
     """
-    from helpers.models import load_finetuned, load_tokenizer
+    from helpers.models.adapters import load_finetuned
+    from helpers.models.base import load_tokenizer
     from helpers.train_tagger import load_tagger, save_weights
 
     source, folder = _checked(run, variant), export_folder(run, variant, "model")
@@ -97,7 +98,7 @@ def export_model(run: Run, variant: str) -> Path:
         write_json(folder / "conventions.json", run.task.conventions_to_json(knowledge))
         save_weights(model, folder)
     else:
-        model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant)), load_tokenizer(run)
+        model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant), whole=True), load_tokenizer(run)
         if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
             model.generation_config.do_sample = False
             model.generation_config.max_new_tokens = int(run["max_new_tokens"])
@@ -114,7 +115,7 @@ def export_adapter(run: Run, variant: str) -> Path | None:
     source = _checked(run, variant)
     if variant in run.task.taggers or not (source / "adapter_config.json").exists():
         return None
-    from helpers.models import load_tokenizer
+    from helpers.models.base import load_tokenizer
 
     base, folder = export_folder(run, variant, "base"), export_folder(run, variant, "adapter")
     for each in (base, folder):
@@ -246,7 +247,7 @@ def gap_between(run: Run, variant: str, left: Any, right: Any, examples: Sequenc
 
 def load_unmerged(run: Run, variant: str) -> Any:
     """A variant as it was trained, an adapter beside its base."""
-    from helpers.models import load_tokenizer
+    from helpers.models.base import load_tokenizer
     from helpers.predict import load_variant
 
     own = _exporter(run, variant)
@@ -254,6 +255,10 @@ def load_unmerged(run: Run, variant: str) -> Any:
         return own.load_trained(run, _checked(run, variant))
     if (_checked(run, variant) / "adapter_config.json").exists():
         return with_adapter(run, variant), load_tokenizer(run), None
+    if variant in run.task.writers:
+        from helpers.models.adapters import load_finetuned
+
+        return load_finetuned(run, _checked(run, variant), whole=True), load_tokenizer(run), None
     return load_variant(run, variant)
 
 
@@ -261,9 +266,9 @@ def compare(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Ex
             gap_rows: int = 8) -> dict[str, float]:
     """Share of rows with the same prediction, the largest logit gap over some rows, and the scores of both.
 
-    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.share_right`).
+    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.variants.share_right`).
     """
-    from helpers.evaluation import share_right
+    from helpers.evaluation.variants import share_right
     from helpers.predict import predict_loaded
 
     records = [predict_loaded(run, variant, one, examples) for one in (left, right)]

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from helpers.config import UserError
 
 FILE = "model.gguf"
 PRE_TOKENIZERS = {"smollm": "smollm", "llama-3": "llama-bpe"}
-CONTROL, NORMAL, BYTE = 3, 1, 6  # kinds of token in the GGUF format
+CONTROL, NORMAL = 3, 1  # kinds of token in the GGUF format
 LAYER = {
     "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
     "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "post_attention_layernorm": "ffn_norm",
@@ -38,15 +37,6 @@ def tensor_name(name: str) -> str:
     return f"blk.{number}.{LAYER[part]}.{ending}"
 
 
-def without_opening_spaces(text: str) -> str:
-    """What llama.cpp writes, as the tokenizer of the embedded model would write it.
-
-    That tokenizer reads a quotation mark that opens a JSON string with a space behind it, and takes the space out again
-    when it turns tokens into text (:mod:`helpers.base_tokenizer`); llama.cpp leaves it in.
-    """
-    return re.sub(r'(?:(?<=[\[{:,] )|(?<=[\[{:,]))" (?= *[^\W_])', '"', text)
-
-
 def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     """Rows of a query or key projection in the order of llama.cpp, which turns neighbouring pairs.
 
@@ -55,35 +45,25 @@ def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
 
 
-def byte_fallback(tokenizer: Any) -> bool:
-    """Whether what is not in the vocabulary is written with byte tokens."""
-    return bool(json.loads(tokenizer.backend_tokenizer.to_str())["model"].get("byte_fallback"))
-
-
 def token_lists(tokenizer: Any) -> dict[str, Any]:
-    """Tokens, their kinds, and scores or merges, as the two kinds of tokenizer of llama.cpp want them.
+    """Tokens, their kinds and the merges, as llama.cpp wants them for a BPE over bytes that are written as letters.
 
-    A BPE with byte tokens becomes a `llama` tokenizer, which joins the pair of the highest score anywhere in the text:
-    the score of a token is the negative rank of the merge that makes it. One over bytes written as letters becomes a
-    `gpt2` tokenizer with the merges themselves.
+    Raises
+    ------
+    UserError
+        For a tokenizer of another kind, or one whose token numbers have gaps.
     """
     state = json.loads(tokenizer.backend_tokenizer.to_str())
+    if state["model"]["type"] != "BPE" or state["model"].get("byte_fallback"):
+        raise UserError("GGUF export knows tokenizers with BPE over bytes, such as those of SmolLM2 and Llama 3")
     special = {token["content"] for token in state["added_tokens"] if token["special"]}
     pairs = [merge if isinstance(merge, list) else merge.split(" ") for merge in state["model"]["merges"]]
     ids = {**state["model"]["vocab"], **{token["content"]: token["id"] for token in state["added_tokens"]}}
     tokens = [token for token, _ in sorted(ids.items(), key=lambda item: item[1])]
     if [ids[token] for token in tokens] != list(range(len(tokens))):
         raise UserError("GGUF export needs token numbers without gaps")
-    fallback = byte_fallback(tokenizer)
-    kinds = [CONTROL if token in special else BYTE if fallback and len(token) == 6 and token.startswith("<0x")
-             else NORMAL for token in tokens]
-    found: dict[str, Any] = {"model": "llama" if fallback else "gpt2", "tokens": tokens, "kinds": kinds}
-    if fallback:
-        ranks: dict[str, int] = {}
-        for rank, (left, right) in enumerate(pairs):
-            ranks.setdefault(left + right, rank)
-        return found | {"scores": [-float(ranks.get(token, len(pairs))) - 1.0 for token in tokens]}
-    return found | {"merges": [" ".join(pair) for pair in pairs]}
+    return {"tokens": tokens, "kinds": [CONTROL if token in special else NORMAL for token in tokens],
+            "merges": [" ".join(pair) for pair in pairs]}
 
 
 def write_gguf(model: Any, tokenizer: Any, folder: Path, name: str, kind: str = "q8_0") -> Path:
@@ -152,17 +132,12 @@ def write_gguf(model: Any, tokenizer: Any, folder: Path, name: str, kind: str = 
 
 def _add_tokenizer(writer: Any, tokenizer: Any, name: str) -> None:
     lists = token_lists(tokenizer)
-    writer.add_tokenizer_model(lists["model"])
+    writer.add_tokenizer_model("gpt2")
     writer.add_token_list(lists["tokens"])
     writer.add_token_types(lists["kinds"])
-    if "scores" in lists:
-        writer.add_token_scores(lists["scores"])
-        writer.add_add_space_prefix(False)
-        writer.add_tokenizer_pre("default")
-    else:
-        writer.add_token_merges(lists["merges"])
-        pre = next((value for key, value in PRE_TOKENIZERS.items() if key in name.lower()), "default")
-        writer.add_tokenizer_pre(pre)
+    writer.add_token_merges(lists["merges"])
+    pre = next((value for key, value in PRE_TOKENIZERS.items() if key in name.lower()), "default")
+    writer.add_tokenizer_pre(pre)
     first = tokenizer("a")["input_ids"][:1]
     writer.add_add_bos_token(tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id])
     for add, number in ((writer.add_bos_token_id, tokenizer.bos_token_id), (writer.add_eos_token_id, tokenizer.eos_token_id),
@@ -176,8 +151,6 @@ def _add_tokenizer(writer: Any, tokenizer: Any, name: str) -> None:
 def modelfile(task: Any, tokenizer: Any, max_new_tokens: int, context: int) -> str:
     """Text of the Modelfile with which `ollama create NAME -f Modelfile` takes the GGUF file."""
     lines = [f"FROM ./{FILE}"]
-    if byte_fallback(tokenizer):
-        lines.insert(0, "# Strings in answers begin with a space that is not part of them: take it out before use.")
     if not task.questions():  # the template of a dialogue is in the GGUF file
         lines.append(f'TEMPLATE """{task.prompt("{{ .Prompt }}")}"""')
     lines += ["PARAMETER temperature 0", f"PARAMETER num_ctx {context}", f"PARAMETER num_predict {max_new_tokens}",

@@ -39,7 +39,7 @@ def p_value(p: float) -> str:
 
 # -- stage 05 ---------------------------------------------------------------------------------------------------------
 def decoding_times(times: pd.DataFrame) -> str:
-    """What the constraints cost the variants that know them all, from :func:`helpers.evaluation.decode_all`."""
+    """What the constraints cost the variants that know them all, from :func:`evaluation.variants.decode_all`."""
     times = times[times["part"] == "scored"]
     ways = times.groupby("variant")["decoding"].transform("nunique")
     rates = times[ways == ways.max()].groupby("decoding", sort=False)[["rows", "seconds"]].sum()
@@ -67,7 +67,7 @@ def quote(text: str) -> str:
 
 
 def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact_match") -> str:
-    """Which variant was chosen and by how much, from :func:`helpers.evaluation.validation_table`."""
+    """Which variant was chosen and by how much, from :func:`evaluation.variants.validation_table`."""
     scores = table[metric]
     others = scores.drop(best)
     text = f"The validation part chooses {name(best)} with {percent(scores[best])} {HEADLINES[metric][0]}"
@@ -82,7 +82,7 @@ def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact
 
 
 def headline(table: pd.DataFrame, best: str, baseline: str, rows: int, metric: str = "exact_match") -> str:
-    """Best variant against best baseline, from :func:`helpers.evaluation.comparison_table`."""
+    """Best variant against best baseline, from :func:`evaluation.comparisons.comparison_table`."""
     one, other = table.loc[best], table.loc[baseline]
     apart = one["low"] > other["high"] or other["low"] > one["high"]
     what = "of the rows right in every field" if metric == "exact_match" else HEADLINES[metric][0]
@@ -93,7 +93,7 @@ def headline(table: pd.DataFrame, best: str, baseline: str, rows: int, metric: s
 
 
 def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "exact_match") -> str:
-    """What constraints add, from :func:`helpers.evaluation.decoding_table` of a headline score and JSON validity."""
+    """What constraints add, from :func:`evaluation.comparisons.decoding_table` of a headline score and JSON validity."""
     first, last = exact.columns[0], exact.columns[-1]
     if first == last:
         return f"This task has one way of decoding, *{first}*."
@@ -118,7 +118,7 @@ def field_extremes(table: pd.DataFrame) -> str:
 
 
 def paired_test(row: Mapping[str, Any], left: str, right: str) -> str:
-    """One line of :func:`helpers.evaluation.compare_variants` in words."""
+    """One line of :func:`evaluation.comparisons.compare_variants` in words."""
     sure = "could well be chance" if row["p_permutation"] >= 0.05 else "is more than chance would give"
     return (f"On the same rows {name(left)} does better than {name(right)} {row['wins']:.0f} times and worse "
             f"{row['losses']:.0f} times: a difference of {100 * row['difference']:+.1f} points (95 % interval "
@@ -128,7 +128,7 @@ def paired_test(row: Mapping[str, Any], left: str, right: str) -> str:
 
 
 def cheapest(costs: pd.DataFrame) -> str:
-    """Fastest to train and smallest variant, from :func:`helpers.evaluation.cost_table`."""
+    """Fastest to train and smallest variant, from :func:`evaluation.comparisons.cost_table`."""
     parts = []
     for column, words, unit in (("train_seconds", "Fastest to train", "s"), ("megabytes", "Smallest on disk", "MB"),
                                 ("trainable", "Fewest trained parameters", "parameters")):
@@ -140,7 +140,7 @@ def cheapest(costs: pd.DataFrame) -> str:
 
 
 def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
-    """Where the run stands among published results, from :func:`helpers.evaluation.published_table`."""
+    """Where the run stands among published results, from :func:`evaluation.comparisons.published_table`."""
     if table is None:
         return ("**Not shown:** published results stand beside ours only when the run is on that public data; this run "
                 "is on other data, whose numbers could not be compared.")
@@ -153,7 +153,7 @@ def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
 
 
 def truncation(times: pd.DataFrame, limit: int) -> str:
-    """How many outputs reached `max_new_tokens`, from :func:`helpers.evaluation.decode_all`."""
+    """How many outputs reached `max_new_tokens`, from :func:`evaluation.variants.decode_all`."""
     cut = times[times["truncated"] > 0]
     if cut.empty:
         return f"No output reached the limit of {limit} tokens."

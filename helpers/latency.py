@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from helpers.config import Run
-from helpers.models import folder_megabytes
+from helpers.models.adapters import folder_megabytes
 from helpers.onnx_export import (
     example_inputs, export_onnx, largest_difference, onnx_megabytes, predict_onnx, quantise_onnx, run_session)
 from helpers.onnx_runtime import open_session
@@ -132,13 +132,14 @@ def _open(run: Run, variant: str) -> _Forms:
     return _Forms(tagger, files, {form: open_session(path, THREADS) for form, path in files.items()})
 
 
-def interleaved(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = 10) -> dict[Any, np.ndarray]:
+def interleaved(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = 10,
+                warmup: int = WARMUP) -> dict[Any, np.ndarray]:
     """Times in ms of several calls, measured in rounds in which each gets its turn."""
     share = [len(part) for part in np.array_split(np.arange(runs), rounds) if len(part)]
     found: dict[Any, list[np.ndarray]] = {name: [] for name in calls}
     for number, count in enumerate(share):
         for name, call in calls.items():
-            found[name].append(time_calls(call, count, WARMUP if number == 0 else 1))
+            found[name].append(time_calls(call, count, warmup if number == 0 else 1))
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

@@ -13,8 +13,6 @@ from helpers import processes
 from helpers.config import PROFILES, TASK_NAMES, Run, UserError, one_of
 from helpers.runner import data_source, read_settings
 
-MODULE = "helpers.train_trl:"
-
 
 def trainable(run: Run, names: Sequence[str]) -> list[str]:
     """The variants to train: those named, or all that several processes can train.
@@ -24,7 +22,7 @@ def trainable(run: Run, names: Sequence[str]) -> list[str]:
     UserError
         For an unknown variant, or one whose training loop knows one process only.
     """
-    able = [name for name in run.task.variants if run.task.trainers[name].startswith(MODULE)]
+    able = list(run.task.writers)
     for name in names:
         one_of(name, run.task.variants, "variant")
         if name not in able:
@@ -36,8 +34,8 @@ def trainable(run: Run, names: Sequence[str]) -> list[str]:
 
 def train(run: Run, variants: Sequence[str]) -> None:
     """Fit the variants on the rows that stages 01 to 03 left; each process takes its share of every batch."""
-    from helpers.models import device_of
-    from helpers.train import fit, training_rows
+    from helpers.models.base import device_of
+    from helpers.training.fit import fit, training_rows
 
     processes.join(device_of(run.profile).device)
     validation = run.load("validation")

@@ -8,19 +8,20 @@ import pandas as pd
 import torch
 
 from helpers.config import Run
-from helpers.encode import collate
+from helpers.writing.encode import collate
 from helpers.environment import write_json
-from helpers.losses import next_token_targets
-from helpers.models import load_tokenizer, load_untuned
+from helpers.training.losses import next_token_targets
+from helpers.models.adapters import load_untuned
+from helpers.models.base import load_tokenizer
 from helpers.predict import load_variant, release_model, variants_trained
 from helpers.tasks import Example
-from helpers.train import encode_rows
+from helpers.training.fit import encode_rows
 
 UNTRAINED = "base_zero_shot"
 BATCH = 8
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def answer_likelihood(run: Run, model, tokenizer, rows: Sequence[Example]) -> dict[str, float]:
     """Teacher-forced scores of a model on the answers of some rows: each token is predicted from the right ones before it.
 

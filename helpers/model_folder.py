@@ -114,7 +114,7 @@ def load_members(run: Run, variant: str, engine: str = ENGINES[0]) -> dict[str, 
 
 def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
     """Files that decide what a variant answers: its own, and those of the local base where it is an adapter."""
-    from helpers.models import base_path
+    from helpers.models.base import base_path
 
     files: list[Path] = []
     for name in members_of(run, variant):

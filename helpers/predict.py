@@ -3,21 +3,26 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any, Sequence
 
 import torch
+from tqdm import tqdm
 
 from helpers.config import Run, UserError
 from helpers.data import read_jsonl, write_jsonl
-from helpers.dialogue import encode_questions
 from helpers.environment import read_json
-from helpers.generate import encode_prompt, predict_texts
 from helpers.lookup import load_module
-from helpers.models import load_finetuned, load_tokenizer, load_untuned
+from helpers.models.adapters import load_finetuned, load_untuned
+from helpers.models.base import load_tokenizer
 from helpers.tasks import Example
+from helpers.tasks.base import Message
 from helpers.train_tagger import load_tagger, tag_texts
 from helpers.vote import RULES, majority
+from helpers.writing import prompts
+from helpers.writing.questions import predict_texts
 
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
 
@@ -97,7 +102,7 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
     Parameters
     ----------
     constraint : str
-        `free`, `schema` or `source`; see :func:`helpers.generate.predict_texts`. Taggers know only spans, and the
+        `free`, `schema` or `source`; see :func:`helpers.writing.questions.predict_texts`. Taggers know only spans, and the
         members of a vote are asked in their default way.
     """
     if variant in run.task.votes:
@@ -148,20 +153,13 @@ def pick_shots(run: Run, train: Sequence[Example], count: int) -> list[Example]:
     return [pool[index * step] for index in range(min(count, len(pool)))]
 
 
-def few_shot_prefix(run: Run, shots: Sequence[Example]) -> str:
-    """Solved examples as the text that stands before every prompt."""
-    task = run.task
-    return "".join(f"{task.prompt(shot.text)}{task.completion(shot.target)}\n\n" for shot in shots)
-
-
 def predict_base(run: Run, examples: Sequence[Example], shots: Sequence[Example] = ()) -> list[dict[str, Any]]:
-    """The untuned base model on the task's prompt, after `shots` solved examples that are read once."""
+    """The untuned base model, told what to do in its own way (:func:`helpers.writing.prompts.untuned`) after `shots`."""
     release_model()
     model, tokenizer = load_untuned(run), load_tokenizer(run)
-    prefix = few_shot_prefix(run, shots)
-    name = f"base, {len(shots)} shots"
     records = predict_texts(model, tokenizer, run.task, [e.text for e in examples], "free", run["max_new_tokens"],
-                            run["generation_batch_size"], prefix=prefix, progress=name,
+                            run["generation_batch_size"], prompt=partial(prompts.untuned, shots=shots),
+                            read=prompts.first_object, progress=f"base, {len(shots)} shots",
                             dialogue=run.settings.get("dialogue", "independent"))
     del model
     release_model()
@@ -172,61 +170,36 @@ def predict_server(run: Run, examples: Sequence[Example], shots: Sequence[Exampl
                    model: str) -> list[dict[str, Any]]:
     """A prompted LLM behind an OpenAI-compatible server (Ollama, vLLM, llama.cpp …), temperature 0.
 
+    It is asked what the untuned base model is asked, each question of a dialogue by itself.
+
     Raises
     ------
     UserError
         If the server does not answer.
     """
-    import os
-
     from openai import OpenAI, OpenAIError
-    from tqdm import tqdm
 
-    task = run.task
-    if task.questions():
-        return with_ids(examples, [_ask_server(run, example, base_url, model) for example in tqdm(examples, desc=model)])
     client = OpenAI(base_url=base_url, api_key=os.environ.get("LLM_API_KEY", "none"), timeout=120, max_retries=1)
-    system = f"{task.description} Answer with the JSON alone. Absent values are null."
-    solved = [message for shot in shots for message in (
-        {"role": "user", "content": task.prompt(shot.text)},
-        {"role": "assistant", "content": task.completion(shot.target)})]
-    records = []
-    for example in tqdm(examples, desc=model):
-        messages = [{"role": "system", "content": system}, *solved, {"role": "user", "content": task.prompt(example.text)}]
+
+    def answer(messages: list[Message]) -> str:
         try:
-            answer = client.chat.completions.create(model=model, messages=messages, temperature=0, seed=run.seed)
+            found = client.chat.completions.create(model=model, messages=messages, temperature=0, seed=run.seed)
         except OpenAIError as error:
             raise UserError(f"LLM_BASE_URL={base_url}: {error}; start the server or unset LLM_BASE_URL") from None
-        raw = (answer.choices[0].message.content or "").strip().removeprefix("```json").removesuffix("```").strip()
+        return prompts.first_object(found.choices[0].message.content or "")
+
+    task, records = run.task, []
+    for example in tqdm(examples, desc=model):
+        before = prompts.opening(task, example.text, shots)
+        asked = [[*before, {"role": "user", "content": prompts.question(name)}] for name in task.questions()]
+        raw = "\n".join(map(answer, asked or [before]))
         prediction, kind = task.parse_output(raw)
         records.append({"prediction": prediction, "raw": raw, "error": kind, "confidence": None})
     return with_ids(examples, records)
 
 
-def _ask_server(run: Run, example: Example, base_url: str, model: str) -> dict[str, Any]:
-    """A prompted LLM's answers to the questions of a dialogue, each asked by itself."""
-    import os
-
-    from openai import OpenAI, OpenAIError
-
-    task, answers = run.task, []
-    client = OpenAI(base_url=base_url, api_key=os.environ.get("LLM_API_KEY", "none"), timeout=120, max_retries=1)
-    for name in task.questions():
-        form = {"role": "user", "content": f'{task.question(name)} Answer with {{"{name}": [values]}} alone, values as '
-                                           "written in the text, [] if there is none."}
-        try:
-            answer = client.chat.completions.create(model=model, messages=[*task.opening(example.text), form],
-                                                    temperature=0, seed=run.seed)
-        except OpenAIError as error:
-            raise UserError(f"LLM_BASE_URL={base_url}: {error}; start the server or unset LLM_BASE_URL") from None
-        text = (answer.choices[0].message.content or "").strip().removeprefix("```json").removesuffix("```")
-        answers.append(" ".join(text.split("\n")))
-    prediction, error = task.parse_output("\n".join(answers))
-    return {"prediction": prediction, "raw": "\n".join(answers), "error": error, "confidence": None}
-
-
 # -- a look inside ----------------------------------------------------------------------------------------------------
-@torch.inference_mode()
+@torch.no_grad()
 def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], list[str], torch.Tensor]:
     """Attention from each written token to each input token; of a dialogue, for the longest of its answers.
 
@@ -239,13 +212,10 @@ def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], 
     """
     model, tokenizer, _ = load_variant(run, variant)
     record = predict_variant(run, variant, [example], progress=False)[0]
-    if run.task.questions():
-        written = record["raw"].split("\n")
-        longest = max(range(len(written)), key=lambda at: len(written[at]))
-        opening, tails = encode_questions(tokenizer, run.task, example.text)
-        prompt, text = opening + tails[longest], written[longest]
-    else:
-        prompt, text = encode_prompt(tokenizer, run.task.prompt(example.text)), record["raw"]
+    written = record["raw"].split("\n") if run.task.questions() else [record["raw"]]
+    longest = max(range(len(written)), key=lambda at: len(written[at]))
+    asked = prompts.tuned(tokenizer, run.task, example.text)
+    prompt, text = asked.text + asked.questions[longest], written[longest]
     output = tokenizer(text, add_special_tokens=False)["input_ids"]
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")  # fused attention keeps no weights

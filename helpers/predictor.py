@@ -73,14 +73,12 @@ class Predictor:
         """Tokens that a text takes with its answer, and how many the model has positions for."""
         model, tokenizer, _ = loaded
         limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
-        if self.task.questions():
-            from helpers.dialogue import encode_questions
+        from helpers.writing.prompts import tuned  # loads torch
 
-            opening, tails = encode_questions(tokenizer, self.task, reading)
-            answers = [len(tail) + int(self.run["max_new_tokens"]) for tail in tails]
-            together = self.run.settings.get("dialogue", "independent") == "independent"
-            return len(opening) + (max(answers) if together else sum(answers)), limit
-        return len(tokenizer(self.task.prompt(reading))["input_ids"]) + int(self.run["max_new_tokens"]), limit
+        prompt = tuned(tokenizer, self.task, reading)
+        answers = [len(question) + int(self.run["max_new_tokens"]) for question in prompt.questions]
+        together = self.run.settings.get("dialogue", "independent") == "independent"
+        return len(prompt.text) + (max(answers) if together else sum(answers)), limit
 
     # -- answers ------------------------------------------------------------------------------------------------------
     def predict(self, texts: Sequence[str]) -> list[Answer]:

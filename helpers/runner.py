@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from helpers.config import PROFILES, ROOT, TASK_NAMES, Run, UserError, one_of, setting_name
+from helpers.config import PROFILES, ROOT, Run, SEED, TASK_NAMES, UserError, one_of, setting_name
 from helpers.environment import write_manifest
 from helpers.hosted import input_folder
 from helpers.stages import (
@@ -292,6 +292,9 @@ def choose(
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
     deploy: Annotated[bool, typer.Option(
         "--deploy", help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.")] = False,
+    variants: Annotated[str | None, typer.Option(
+        metavar="NAME,...", help="Train these variants alone, e.g. lora,tagger.")] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seeds everything random.")] = SEED,
     setting: Annotated[list[str] | None, typer.Option(
         "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
     )] = None,
@@ -309,7 +312,7 @@ def choose(
     one_of(task, tuple(choices), "task")
     one_of(profile, PROFILES, "profile")
     tasks = choices[task]
-    given = read_settings(setting or [])
+    given = read_settings(setting or []) | ({"variants": variants} if variants else {})
     source, folder = data_source(data, tasks), output_folder(out, profile)
     stages = find_stages(optional=deploy)
     for stage, option in ((start, "--from"), (end, "--to")):
@@ -318,7 +321,7 @@ def choose(
     if start and end and pick_stage(stages, start) > pick_stage(stages, end):
         raise UserError(f"--from {start} comes after --to {end}")
     try:
-        runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given) for name in tasks]
+        runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given, seed=seed) for name in tasks]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
     return Plan(runs, start, force, given, deploy, pdf, end)

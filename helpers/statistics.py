@@ -167,33 +167,3 @@ def compare(left: Sequence[float], right: Sequence[float], *, seed: int) -> dict
         "p_permutation": paired_permutation_test(first, second, seed=seed), "p_mcnemar": mcnemar(first, second),
         "cohens_h": h, "effect": effect_words(h),
     }
-
-
-def compare_ratios(left: tuple[Sequence[float], Sequence[float]], right: tuple[Sequence[float], Sequence[float]], *,
-                   seed: int, resamples: int = 2000) -> dict[str, Any]:
-    """How much better `left` is than `right` where a score is a ratio of two sums over the same rows, as micro F1 is.
-
-    Parameters
-    ----------
-    left, right : pair of sequences of float, shape (rows,)
-        Numerator and denominator of each row; their difference counts what is wrong in it.
-    seed : int
-    resamples : int
-
-    Returns
-    -------
-    dict
-        left, right (ratios), difference, low and high (its bootstrap 95 % interval, rows drawn for both alike), wins,
-        losses (rows with fewer and with more wrong), p_permutation (of the number of wrong ones).
-    """
-    (top, bottom), (other_top, other_bottom) = _pair(*left), _pair(*right)
-    wrong, other_wrong = _pair(bottom - top, other_bottom - other_top)
-    sums, rng = np.stack([top, bottom, other_top, other_bottom], axis=1), np.random.default_rng(seed)
-    drawn = np.stack([np.bincount(rng.integers(0, len(top), len(top)), minlength=len(top)) @ sums
-                      for _ in range(resamples)])
-    changes = np.nan_to_num(ratio(drawn[:, 0], drawn[:, 1])) - np.nan_to_num(ratio(drawn[:, 2], drawn[:, 3]))
-    scores = [float(_ratio_of_sums(*pair)) for pair in ((top, bottom), (other_top, other_bottom))]
-    low, high = np.percentile(changes, [50 * (1 - LEVEL), 50 * (1 + LEVEL)])
-    return {"left": scores[0], "right": scores[1], "difference": scores[0] - scores[1], "low": float(low),
-            "high": float(high), "wins": int((wrong < other_wrong).sum()), "losses": int((wrong > other_wrong).sum()),
-            "p_permutation": paired_permutation_test(wrong, other_wrong, seed=seed)}

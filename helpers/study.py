@@ -14,6 +14,7 @@ from helpers.environment import read_json
 from helpers.tasks.base import Task
 
 HEADLINE = "exact_match"
+UNTUNED = ("base_zero_shot", "base_few_shot")
 COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
 
 
@@ -72,6 +73,7 @@ class Study:
     command: str = ""
     encoder: str = ""
     writer: str | None = None
+    writers: tuple[str, ...] = ()
     earlier: bool = False
     document: str | None = None
     figures: list[str] = field(default_factory=list)
@@ -89,6 +91,32 @@ class Study:
         if self.writer is None or not self.baseline:
             return None
         return self.variants[self.writer][self.headline] - self.variants[self.baseline][self.headline]
+
+    @property
+    def untuned(self) -> str | None:
+        """The better of the untuned base's ways of being asked, None where the task has no base that writes."""
+        known = [name for name in UNTUNED if self.variants.get(name, {}).get(self.headline) is not None]
+        return max(known, key=lambda name: self.variants[name][self.headline], default=None)
+
+    @property
+    def tuning_gain(self) -> float | None:
+        """Headline score of :attr:`writer` minus that of the same model untuned; None where one is missing."""
+        if self.writer is None or self.untuned is None:
+            return None
+        return self.variants[self.writer][self.headline] - self.variants[self.untuned][self.headline]
+
+    @property
+    def marker(self) -> str | None:
+        """The trained variant that marks words instead of writing, where the task has both kinds."""
+        known = [name for name in self.trained if name not in self.writers] if self.writer else []
+        return max(known, key=lambda name: self.variants[name][self.headline], default=None)
+
+    @property
+    def marker_lead(self) -> float | None:
+        """Headline score of :attr:`marker` minus that of :attr:`writer`; None where one is missing."""
+        if self.marker is None or self.writer is None:
+            return None
+        return self.variants[self.marker][self.headline] - self.variants[self.writer][self.headline]
 
     @property
     def default_names(self) -> list[str]:
@@ -191,9 +219,6 @@ class Study:
         names = ", ".join(map(words, self.trained)) or "none yet"
         if self.encoder:
             names += f" (the tagger: {self.encoder})"
-        if self.model.startswith("artifacts/"):
-            return (f"the small language model{size} that comes with the repository ({self.model}), fine-tuned in the "
-                    f"{self.profile} profile: {names}. Models from the hub may do better (--profile gpu).")
         return f"{self.model}{size}, fine-tuned in the {self.profile} profile: {names}."
 
     @property
@@ -222,7 +247,7 @@ def _fingerprint(value: Any) -> str:
 
 def _baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str | None:
     """The baseline that notebook 05 compares with, or None where there is none."""
-    from helpers.evaluation import best_baseline
+    from helpers.evaluation.comparisons import best_baseline
 
     try:
         return best_baseline(task, variants)
@@ -232,10 +257,10 @@ def _baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str | None:
 
 def _writer(task: Task, variants: dict[str, dict[str, Any]], best: str | None) -> str | None:
     """The variant that notebook 06 takes for the best of those that write, or None where none does."""
-    from helpers.evaluation import best_writer
+    from helpers.evaluation.variants import best_writer
 
     found = best_writer(task, variants, best or "")
-    return found if found in task.variants and found not in task.taggers else None
+    return found if found in task.writers else None
 
 
 def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manifest: dict[str, Any] | None = None,
@@ -258,7 +283,7 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
         licence=task.public_licence, citation=task.public_citation,
         encoder=str(settings.get("encoder_model", "")) if task.taggers and settings.get("base_model") else "",
         aim=task.aim, question=task.research_question,
-        writer=_writer(task, variants, metrics.get("best")))
+        writer=_writer(task, variants, metrics.get("best")), writers=tuple(task.writers))
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
@@ -309,8 +334,9 @@ def numbers(study: Study) -> dict[str, float]:
     The keys are those of the `data-key` attributes in the HTML.
     """
     found: dict[str, float] = {f"{study.name}.gain": study.gain}
-    if study.writer_gain is not None:
-        found[f"{study.name}.writer_gain"] = study.writer_gain
+    for name in ("writer_gain", "tuning_gain", "marker_lead"):
+        if getattr(study, name) is not None:
+            found[f"{study.name}.{name}"] = getattr(study, name)
     for variant, scores in study.variants.items():
         key = f"{study.name}.variants.{variant}"
         found |= {f"{key}.{metric}": value for metric, value in scores.items() if isinstance(value, (int, float))}

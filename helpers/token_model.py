@@ -17,7 +17,7 @@ from helpers.config import Run
 from helpers.dropout import faster_dropout
 from helpers.encoder import encoder_path
 from helpers.environment import write_json
-from helpers.models import device_of, explain_load_error
+from helpers.models.base import device_of, explain_load_error
 from helpers.tasks.it_ner_tags import TAGS, coarse_tag
 from helpers.token_features import WordFeatures
 

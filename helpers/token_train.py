@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from helpers.bio import align_fine
 from helpers.config import Run
-from helpers.models import count_parameters, device_of
+from helpers.models.adapters import count_parameters
+from helpers.models.base import device_of
 from helpers.splits import masked
 from helpers.tasks.records import Example
 from helpers.tasks.it_ner_tags import TAGS
@@ -24,8 +25,9 @@ from helpers.token_features import KnownValues, WordFeatures, count_words, fit_f
 from helpers.token_model import (
     Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger)
 from helpers.token_predict import choose_multiple, predict_scores
-from helpers.train import FitResult, LoopState, check_finite, resume_loop, save_loop, variant_settings
-from helpers.train_log import curve_writer
+from helpers.training.fit import FitResult, check_finite, variant_settings
+from helpers.training.loop import LoopState, resume_loop, save_loop
+from helpers.training.log import curve_writer
 
 Loss = Callable[[TokenTagger, dict[str, torch.Tensor]], torch.Tensor]
 INITIAL_MULTIPLE = 0.3  # of the transition PMI, from which the CRF's transitions are learnt
@@ -177,7 +179,7 @@ class WeightAverage:
 # -- the loop ---------------------------------------------------------------------------------------------------------
 def fit_token_tagger(run: Run, variant: str, train: list[Example], validation: list[Example],
                      folder: Path) -> FitResult:
-    """Train a variant on its settings alone (called by :func:`helpers.train.fit`)."""
+    """Train a variant on its settings alone (called by :func:`helpers.training.fit.fit`)."""
     own = variant_settings(run, variant)
     gold = gold_rows(train)
     features = fit_features([example.target for example in gold], own["shapes"], own["gazetteer"])

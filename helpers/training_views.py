@@ -4,14 +4,14 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.config import Run
-from helpers.encode import PROMPT, STRUCTURE, Encoded
+from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
 from helpers.environment import read_json
 from helpers.lookup import load_function
-from helpers.models import folder_megabytes
+from helpers.models.adapters import folder_megabytes
 from helpers.tagging import tags_of_spans
 from helpers.tasks import Example, Task
 from helpers.text import word_units
-from helpers.train import FitResult, training_rows, variant_settings
+from helpers.training.fit import FitResult, training_rows, variant_settings
 
 
 def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.DataFrame:

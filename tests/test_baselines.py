@@ -10,8 +10,9 @@ import pytest
 from helpers import baselines
 from helpers.config import Run, UserError
 from helpers.data import write_jsonl
-from helpers.predict import few_shot_prefix, pick_shots, read_predictions, write_predictions
+from helpers.predict import pick_shots, read_predictions, write_predictions
 from helpers.tasks import get_task
+from helpers.writing import prompts
 from tiny_model import save_tiny_base
 
 
@@ -64,17 +65,12 @@ def test_rules_are_scored_by_their_accuracy(run):
     assert [r["id"] for r in read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("model, told", [("artifacts/base", "no news to it"), ("someone/model", "comes from the hub")])
-def test_what_the_base_model_may_have_seen_is_told(run, model, told):
-    run.settings["base_model"] = model
-    assert told in baselines.base_note(run)
-
-
 def test_server_gets_the_shots_and_its_fenced_answer_is_read(run, llm):
     result = baselines.run_baseline(run, "llm", run.load("validation"))
     assert result["exact_match"] == 0.25 and result["json_validity"] == 1.0
     roles = [message["role"] for message in llm[0]["messages"]]
-    assert roles == ["system", "user", "assistant", "user", "assistant", "user"] and llm[0]["temperature"] == 0
+    assert roles == ["user", "assistant", "user", "assistant", "user"] and llm[0]["temperature"] == 0
+    assert llm[0]["messages"][0]["content"].startswith(run.task.instruction)
 
 
 def test_unreachable_server_is_one_clear_line(run, monkeypatch):
@@ -95,5 +91,13 @@ def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
 
 def test_shots_come_from_train_and_are_solved(run):
     shots = pick_shots(run, run.load("train"), 2)
-    prefix = few_shot_prefix(run, shots)
-    assert len(shots) == 2 and all(run.task.completion(shot.target) in prefix for shot in shots)
+    asked = " ".join(turn["content"] for turn in prompts.opening(run.task, "Call Bo", shots))
+    assert len(shots) == 2 and all(run.task.completion(shot.target) in asked for shot in shots)
+
+
+def test_shots_that_do_not_fit_are_left_out_with_the_reason(run):
+    assert baselines.no_shots(run) == "" and "base_few_shot" in baselines.available(run)
+    run.settings["max_new_tokens"] = 10**6
+    assert "the model has room for" in baselines.no_shots(run) and "base_few_shot" not in baselines.available(run)
+    run.settings["few_shot"] = 0
+    assert baselines.no_shots(run) == "the setting `few_shot` is 0"

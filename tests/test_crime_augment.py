@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import datetime
 import random
+import re
 
 import pytest
 
@@ -10,8 +11,9 @@ from crime_rows import HEADED, TASK, example, headed, told
 from helpers.tasks.crime_augment import augmenters, wordings
 from helpers.tasks.crime_layout import drop, rename, reorder, retell
 from helpers.tasks.crime_perturb import PERTURBATIONS
+from helpers.tasks.crime_pools import pools
 from helpers.tasks.crime_style import DATE_STYLES, find_date, find_times, shift_time, surface_formats, write_date
-from helpers.tasks.crime_swap import Exchange, exchange, pools
+from helpers.tasks.crime_swap import Exchange, exchange
 from helpers.tasks.crime_synthetic import groups_ages, keeps_articles, synthesise
 from helpers.tasks.crime_text import is_headed, means_nothing, sections
 from helpers.text import places
@@ -155,6 +157,17 @@ def test_synthetic_rows_follow_the_labels_of_train():
         assert is_headed(row.text) or not any(means_nothing(v) for values in row.target.values() for v in values)
     grouped = [row for row in synthesise([derived], 12, random.Random(5)) if row.target["Victim_Age"]]
     assert grouped and all(set(row.target["Victim_AgeRange"]) <= {"Adult", "Young Adult"} for row in grouped)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_made_reports_have_both_layouts_and_no_slot_left(seed):
+    rows = synthesise([headed()], 6, random.Random(seed))
+    assert [is_headed(row.text) for row in rows] == [True, False] * 3
+    for row in rows:
+        assert not re.search(r"[{}<>|]|\.\.", row.text) and len(row.text) < TASK.longest_text
+        assert all(row.target[name] for name in (
+            "Location", "Officer_Name", "Victim_Name", "Crime_Type", "Crime_Date", "Crime_Summary", "Evidence_Type"))
+        assert TASK.parse_row(TASK.to_row(row), row.id).target == row.target
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------

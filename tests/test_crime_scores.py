@@ -6,9 +6,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from crime_rows import HEADED, TASK, TOLD, example, headed, told
-from helpers import benchmark_prefix, chat, evaluation, explore, findings, metrics, mistakes
-from helpers.config import Run
-from helpers.models import load_base, load_tokenizer
+from helpers import explore, findings, metrics, mistakes
+from helpers.evaluation import comparisons
+from helpers.writing import chat
 from tiny_model import save_tiny_base
 from tiny_task import TASK as TINY
 
@@ -46,7 +46,7 @@ def test_slices_tell_layouts_apart():
     rows = [headed(), told()]
     right = [record(row) for row in rows]
     rules = [{"id": row.id, "prediction": TASK.rules(row.text), "raw": None} for row in rows]
-    table = evaluation.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
+    table = comparisons.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
     assert table.index.name == "layout" and table["rows"].to_dict() == {"headed": 1, "narrative": 1}
     assert table["full"].tolist() == [1, 1] and table.loc["headed", "rules"] > 0.9 > 0.5 > table.loc["narrative", "rules"]
 
@@ -80,7 +80,7 @@ def test_published_results_stand_beside_f1(monkeypatch):
     monkeypatch.setattr("helpers.data.is_public", lambda run: True)
     ours = {name: 0.9 for name in metrics.SCORES} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
     run = type("R", (), {"task": TASK})
-    table = evaluation.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
+    table = comparisons.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
     assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [0.9, 0.98, 0.1, 0.7]
     assert "+11.9 points" in findings.published(table, TASK.headline)
 
@@ -97,12 +97,4 @@ def test_lengths_are_those_of_the_whole_chat(base):
     assert frame["tokens"].iloc[1] == len(whole) and (frame["prompt_tokens"] < frame["tokens"]).all()
     assert frame["characters"].tolist() == [len(HEADED), len(TOLD)]
     limits = explore.length_limits(frame)
-    assert limits.index[-1] == 2048 and limits.loc[2048, "cut"] == 0
-
-
-def test_benchmark_compares_the_same_answers(base, tmp_path):
-    run = Run(task="crime", profile="smoke", out=str(tmp_path), settings={"base_model": str(base), "max_new_tokens": 3})
-    table = benchmark_prefix.compare(run, load_base(run), load_tokenizer(run), [headed()])
-    assert table["same_answers"].all() and table.loc[0, "ratio"] == pytest.approx(
-        table.loc[0, "separate"] / table.loc[0, "shared"])
-    assert "the answers are the same" in benchmark_prefix.finding(table)
+    assert limits["cut"].iloc[-1] == 0

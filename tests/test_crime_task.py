@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, conversation, example, headed, told
 from helpers import explore, metrics
-from helpers.constrain import with_opening
 from helpers.tasks.crime_rules import extract
 from helpers.tasks.crime_text import FIELDS, QUESTIONS, is_headed, normalise_report, sections
 
@@ -155,7 +154,7 @@ def test_rules_write_no_text_and_are_valid_all_the_same():
 def accepts(grammar: str, text: str) -> bool:
     """Whether the grammar takes the whole text, byte by byte."""
     tokenizer = llguidance.LLTokenizer("byte")
-    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(with_opening(grammar)))
+    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
     assert not matcher.is_error(), matcher.get_error()
     tokens = tokenizer.tokenize_str(text)
     return matcher.validate_tokens(tokens) == len(tokens) and matcher.consume_tokens(tokens) and matcher.is_accepting()

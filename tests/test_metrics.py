@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
 import helpers
-from helpers import evaluation, metrics
+import helpers.evaluation.variants as evaluation
+from helpers import metrics
 from helpers.config import UserError
 from helpers.data import write_jsonl
+from helpers.evaluation import comparisons
 
 GOLD = [
     row(0, name="budget talk", day="monday", people=["Ann", "Bo"]),
@@ -194,7 +196,7 @@ def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
     assert [way for variant, way in run.calls if variant == "small"] == ["source"]
     scores = evaluation.score_all(run, GOLD, evaluation.load_predictions(run))
     assert list(scores) == ["large@free", "large@schema", "large", "small"]
-    assert list(evaluation.decoding_table(TASK, scores).index) == ["large"]
+    assert list(comparisons.decoding_table(TASK, scores).index) == ["large"]
     assert evaluation.best_writer(TASK, scores, "small") == "large" == evaluation.best_writer(TASK, scores, "large")
 
 
@@ -253,14 +255,14 @@ def test_tables_of_the_stage(run):
     predictions = {"rules": RECORDS[:3] + [record(3, name="call")], "none": run.answers["small"],
                    **{name: run.store[name, "scored"] for name in ("large", "large@free", "large@schema")}}
     scores = evaluation.score_all(run, GOLD, predictions)
-    assert evaluation.best_baseline(TASK, scores) == "rules"
-    assert evaluation.decoding_table(TASK, scores).to_dict("index") == {"large": dict.fromkeys(TASK.decodings, 0.25)}
-    table = evaluation.comparison_table(scores, ["rules", "large"])
+    assert comparisons.best_baseline(TASK, scores) == "rules"
+    assert comparisons.decoding_table(TASK, scores).to_dict("index") == {"large": dict.fromkeys(TASK.decodings, 0.25)}
+    table = comparisons.comparison_table(scores, ["rules", "large"])
     assert table.loc["rules", "exact_match"] == 0.5 and (table["low"] <= table["exact_match"]).all()
-    pair = evaluation.compare_variants(run, GOLD, predictions, [("rules", "large")]).iloc[0]
+    pair = comparisons.compare_variants(run, GOLD, predictions, [("rules", "large")]).iloc[0]
     assert (pair["wins"], pair["losses"], pair["difference"]) == (1, 0, 0.25)
-    assert evaluation.field_matrix(scores, ["large"]).loc["day", "large"] == 0.8
-    assert evaluation.parse_error_table(scores).loc["none", "not json"] == 4
-    costs = evaluation.cost_table(run, scores)
+    assert comparisons.field_matrix(scores, ["large"]).loc["day", "large"] == 0.8
+    assert comparisons.parse_error_table(scores).loc["none", "not json"] == 4
+    costs = comparisons.cost_table(run, scores)
     assert costs.loc["large", "score"] == 0.25 and math.isnan(costs.loc["large", "train_seconds"])
     assert costs.loc["large", "seconds"] >= 0

@@ -17,7 +17,7 @@ from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_features import fit_features
 from helpers.token_model import Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer
 from helpers.token_predict import predict_with
-from helpers.train import fit
+from helpers.training.fit import fit
 
 
 @pytest.fixture(scope="module")

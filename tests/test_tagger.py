@@ -19,7 +19,7 @@ from helpers.tagging import (
     widen, windows)
 from helpers.tasks import get_task
 from helpers.text import word_units
-from helpers.train import fit
+from helpers.training.fit import fit
 
 TEXT = "Weekly sync with Dr. Ana Lima (Room 2) on 3 May 2026 at 9am"
 UNSURE = torch.zeros(40, 3).log_softmax(-1)

@@ -28,7 +28,7 @@ from helpers.token_predict import choose_multiple, label_confidence, load, predi
 from helpers.token_train import (
     WeightAverage, cosine_factor, encode_training, epoch_count, fine_outputs, parameter_groups, tagging_loss,
     training_sentences)
-from helpers.train import fingerprint, fit, variant_settings
+from helpers.training.fit import fingerprint, fit, variant_settings
 from helpers.training_views import training_row_table
 
 NO_TRANSITIONS = np.zeros((len(TAGS), len(TAGS)))

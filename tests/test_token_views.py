@@ -10,6 +10,7 @@ from helpers.data import write_jsonl
 from helpers.latency import teachers
 from helpers.splits import write_splits
 from helpers.token_model import adapter_layers, load_token_tokenizer
+from helpers.token_plots import compression_picture
 from helpers.token_views import (
     compression_finding, feature_table, fullest, piece_table, repeated_sentences, repetition_finding, window_finding)
 from helpers.training_views import adapter_sizes
@@ -90,3 +91,14 @@ def test_adapters_are_counted_on_the_encoder(encoder, tmp_path):
     sizes = adapter_sizes(run, ranks=(4,)).set_index("layers")["parameters"]
     assert sizes["attention"] == 2 * 3 * 4 * (32 + 32)  # two layers, three matrices of 32 × 32
     assert sizes["all linear layers"] == 2 * 4 * (4 * (32 + 32) + 2 * (32 + 64))
+
+
+# -- compression -------------------------------------------------------------------------------------------------------
+def test_the_picture_shows_every_form_with_its_size():
+    variants, forms = ["full", "distilled"], ["PyTorch fp32", "ONNX int8"]
+    table = pd.DataFrame({"ms": [20.0, 8.0, 11.0, 4.0], "f1": [0.7, 0.69, 0.68, 0.67], "megabytes": [90, 23, 69, 17]},
+                         pd.MultiIndex.from_product([variants, forms], names=["variant", "form"]))
+    ax = compression_picture(table).axes[0]
+    assert sorted(text.get_text() for text in ax.texts) == ["17 MB", "23 MB", "69 MB", "90 MB"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == variants + forms
+    assert ax.get_xscale() == "log" and "ms" in ax.get_xlabel()

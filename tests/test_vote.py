@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
 import helpers
-from helpers import evaluation, findings, metrics, vote
+import helpers.evaluation.variants as evaluation
+from helpers import findings, metrics, vote
 from helpers.config import ROOT, TASK_NAMES, Run
 from helpers.data import write_jsonl
 from helpers.display import words
+from helpers.evaluation import comparisons
 from helpers.report import build
 from helpers.study import read_study
 from helpers.tasks import get_task
@@ -260,12 +262,12 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     assert set(predictions["vote"][0]) == {"id", "prediction", "raw", "confidence"}
     scores = evaluation.score_all(run, GOLD, predictions)
     assert evaluation.best_writer(run.task, scores, "vote") == "large"
-    assert evaluation.untrained_names(run.task, scores) == ["rules"] == [evaluation.best_baseline(run.task, scores)]
+    assert evaluation.untrained_names(run.task, scores) == ["rules"] == [comparisons.best_baseline(run.task, scores)]
     content = evaluation.write_metrics(run, scores, "vote")
     assert content["best"] == "vote" and content["variants"]["vote"]["exact_match"] == 1.0
     assert set(content["variants"]["vote"]["ci95"]) == set(metrics.SCORES)
     assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
-    assert list(evaluation.cost_table(run, scores).index) == ["large", "small", "vote"]
+    assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
     assert "vote" in findings.choice(table, "vote", False)
     assert vote.vote_agreement(run)["vote"].loc["name", "majority"] == 0.75
 

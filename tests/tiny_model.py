@@ -1,22 +1,22 @@
-"""A base model small enough for tests: random weights, real tokenizer, real architecture."""
+"""A base model small enough for tests: random weights, the real tokenizer and chat template, the real architecture."""
 from __future__ import annotations
 
-import dataclasses
-import itertools
 from pathlib import Path
 
 import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from helpers.base_tokenizer import train_tokenizer
-from helpers.corpus import mixture
-from helpers.pretrain import RECIPES, build_model
+from helpers.models.packaged import CUT, packaged_folder
 
 
 def save_tiny_base(folder: Path) -> Path:
-    """Write model and tokenizer to a folder and return it."""
-    tokenizer = train_tokenizer((d.text for d in itertools.islice(mixture.stream(seed=3), 800)), vocab_size=800)
+    """Write a Llama of two narrow layers with SmolLM2's tokenizer to a folder and return it."""
+    tokenizer = AutoTokenizer.from_pretrained(packaged_folder(CUT))
     torch.manual_seed(1)
-    model = build_model(dataclasses.replace(RECIPES["smoke"], hidden_size=32, heads=4, intermediate_size=64), tokenizer)
+    model = LlamaForCausalLM(LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=64, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

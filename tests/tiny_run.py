@@ -13,7 +13,7 @@ from helpers.config import Run
 from helpers.data import write_jsonl
 from helpers.encoder import packaged_encoder
 from helpers.environment import write_json
-from helpers.models import add_lora
+from helpers.models.adapters import add_lora
 from helpers.train_tagger import add_hints, save_weights
 
 NAMES = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]

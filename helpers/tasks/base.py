@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import pandas as pd
 
-from helpers.tasks.records import Ablation, Example, PublicFile
+from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.text import normalise, places
 
 Values = dict[str, tuple[str, ...]]
@@ -34,6 +34,9 @@ class Task(ABC):
         Fields whose value is a piece of the input text.
     list_fields : frozenset of str
         Fields that hold several values.
+    instruction : str
+        What a model that was never trained on the task is told to do; empty where the description and the fields say it
+        (:func:`helpers.writing.prompts.instruction`).
     writes : bool
         Whether the variants are language models that write their answer; else they give each token a tag.
     variants : tuple of str
@@ -43,8 +46,10 @@ class Task(ABC):
         (:mod:`helpers.vote`). Members are variants, each in its default decoding, or the baseline `rules`.
     published : list of dict
         Published results on the public data: `system` plus metrics.
+    writers : dict
+        Variants that write → what they are; all are trained by :func:`helpers.training.writers.fit_writer`.
     trainers : dict
-        Variant → function that trains it, as `module:function` (called by :func:`helpers.train.fit`).
+        Other variants → function that trains it, as `module:function` (called by :func:`helpers.training.fit.fit`).
     field_weights : dict
         Weight of a field's tokens in the entity loss; 1 where a field is not named.
     sample_file : str
@@ -79,7 +84,7 @@ class Task(ABC):
         where it takes all of them.
     tokenizer, adapter_layers : str
         `module:function` of run: the tokenizer that the variants read with, and the model with the layers that may get an
-        adapter (:func:`helpers.models.adapter_layers`).
+        adapter (:func:`helpers.models.adapters.adapter_layers`).
     variant_notes : dict
         Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
     augmentation_note, baseline_note : str
@@ -110,10 +115,12 @@ class Task(ABC):
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
+    instruction: str = ""
     writes: bool = True
     variants: tuple[str, ...]
     votes: dict[str, tuple[str, ...]] = {}
-    trainers: dict[str, str]
+    writers: dict[str, Writer] = {}
+    trainers: dict[str, str] = {}
     field_weights: dict[str, float] = {}
     published: list[dict[str, Any]] = []
     sample_file: str
@@ -127,8 +134,8 @@ class Task(ABC):
     baselines: dict[str, str] = {}
     metrics: str = "helpers.metrics"
     training_modules: tuple[str, ...] = ()
-    tokenizer: str = "helpers.models:load_tokenizer"
-    adapter_layers: str = "helpers.models:adapter_layers"
+    tokenizer: str = "helpers.models.base:load_tokenizer"
+    adapter_layers: str = "helpers.models.adapters:adapter_layers"
     variant_notes: dict[str, tuple[str, str, str, str]] = {}
     augmentation_note: str = ""
     baseline_note: str = ""
@@ -410,7 +417,3 @@ class Task(ABC):
     @abstractmethod
     def perturbations(self) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         """Name → change of the input that should not change the answer (the target may move along)."""
-
-    def ablations(self, profile: str) -> dict[str, Ablation]:
-        """Name → ablation that `python -m helpers.ablate` carries out; the order is that of the work."""
-        return {}

@@ -1,7 +1,4 @@
-"""Grammars for constrained decoding of the calendar task, in llguidance's Lark syntax.
-
-`OPENING` is the quotation mark that opens a JSON string; :mod:`helpers.constrain` says what it is for a tokenizer.
-"""
+"""Grammars for constrained decoding of the calendar task, in llguidance's Lark syntax."""
 from __future__ import annotations
 
 from helpers.tasks.calendar_text import FIELDS, REWRITES
@@ -10,10 +7,10 @@ from helpers.text import NOTHING, lark_literal, span_terminal
 MAX_STRING = 80  # characters of a constrained value; the longest in train is 51
 MAX_ATTENDEES = 10
 _SHARED_TERMINALS = (
-    rf'FREE_STRING: OPENING /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""',
-    r'DATE_STRING: OPENING /((0[1-9]|[12][0-9])\/(0[1-9]|1[0-2])|30\/(0[13-9]|1[0-2])|31\/(0[13578]|1[02]))\/(19|20)'
+    rf'FREE_STRING: "\"" /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""',
+    r'DATE_STRING: "\"" /((0[1-9]|[12][0-9])\/(0[1-9]|1[0-2])|30\/(0[13-9]|1[0-2])|31\/(0[13578]|1[02]))\/(19|20)'
     r'[0-9]{2}/ "\""',
-    r'TIME_STRING: OPENING /(1[0-2]|[1-9]):[0-5][0-9] [AP]M/ "\""',
+    r'TIME_STRING: "\"" /(1[0-2]|[1-9]):[0-5][0-9] [AP]M/ "\""',
 )
 _AMOUNT = r"/[0-9]{1,3}(\.[0-9]{1,2})? (hours?|hrs?|minutes?|mins?|days?|weeks?|months?)" \
           r"( [0-9]{1,2} (minutes?|mins?))?/"
@@ -38,10 +35,10 @@ def _source_terminals(text: str) -> list[str]:
     frequencies = " | ".join(map(lark_literal, _FREQUENCIES))
     return [
         *span, *notes, *low,
-        r'SPAN_STRING: OPENING SPAN "\""',
-        r'NOTES_STRING: OPENING NOTE "\""',
-        rf'DURATION_STRING: OPENING (SPAN | {_AMOUNT}) "\""',
-        rf'RECURRENCE_STRING: OPENING (LOW | {frequencies} | {_EVERY}) "\""',
+        r'SPAN_STRING: "\"" SPAN "\""',
+        r'NOTES_STRING: "\"" NOTE "\""',
+        rf'DURATION_STRING: "\"" (SPAN | {_AMOUNT}) "\""',
+        rf'RECURRENCE_STRING: "\"" (LOW | {frequencies} | {_EVERY}) "\""',
     ]
 
 
@@ -70,7 +67,7 @@ def grammar(text: str, constraint: str) -> str:
         kinds |= {"action": "SPAN", "location": "SPAN", "notes": "NOTES", "duration": "DURATION",
                   "recurrence": "RECURRENCE"}
     lines.append(f'people: "null" | "[" {person}_STRING (", " {person}_STRING){{0,{MAX_ATTENDEES - 1}}} "]"')
-    body = ' ", " '.join(rf'OPENING "{name}\": " {kinds[name] if kinds[name] == "people" else "v_" + name}'
+    body = ' ", " '.join(rf'"\"{name}\": " {kinds[name] if kinds[name] == "people" else "v_" + name}'
                          for name in FIELDS)
     lines += [f'v_{name}: "null" | {kind}_STRING' for name, kind in kinds.items() if kind != "people"]
     return "\n".join([f'start: "{{" {body} "}}"', *lines])

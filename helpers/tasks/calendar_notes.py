@@ -2,21 +2,21 @@
 from __future__ import annotations
 
 VARIANT_NOTES = {
-    "full_entity_loss": ("all weights", "language-model loss + field-weighted loss on the output", "plain PyTorch loop", r"""
+    "full_entity_loss": ("all weights", "language-model loss + field-weighted loss on the output", "transformers `Trainer`", r"""
 Most tokens of an answer are JSON structure that any model learns within minutes; the few tokens that decide are the
 values. This variant adds to the language-model loss a second one on the output alone, each token weighted by its field:
 
 $$L = \frac{1}{N}\sum_{i} \ell_i + w \, \frac{\sum_{i \in \text{output}} v_{f(i)} \, \ell_i}{\sum_{i \in \text{output}} v_{f(i)}}$$
 
 where $\ell_i$ is the cross-entropy of token $i$, $f(i)$ its field, $v$ the field weights and $w$ the entity loss weight. The
-first sum runs over the answer, or over prompt and answer (setting `learn_prompt`): a model that has learnt to write any text
-can learn the prompt too, the embedded one was only ever trained on answers."""),
-    "lora": ("adapter on the attention", "loss on the output", "TRL `SFTTrainer` + PEFT", r"""
+first sum runs over the answer, or over prompt and answer (setting `learn_prompt`)."""),
+    "lora": ("adapter on all linear layers", "loss on the output", "TRL `SFTTrainer` + PEFT", r"""
 LoRA freezes the weights $W$ and learns a low-rank change: $W + \frac{\alpha}{r} B A$ with $A$ of $r$ rows and $B$ of $r$
 columns. The prompt is masked, so that only the answer is learnt."""),
-    "lora_structured_loss": ("adapter on all linear layers", "output loss + three penalties", "plain PyTorch loop + PEFT", """
-To the output loss come three penalties: on the JSON **format** (β), on the probability that a **whole field** is right
-(γ), and on **confidence** that is not earned (δ). Their definitions stand in `helpers/losses.py`."""),
+    "lora_structured_loss": ("adapter on all linear layers", "output loss + three penalties", "transformers `Trainer` + PEFT", """
+The same adapter on the same rows, with the three penalties of the structured loss above: on the JSON **format** (β), on the
+probability that a **whole field** is right (γ), and on **confidence** that is not earned (δ). All else is as in `lora`, so that
+the difference between the two is what the loss is worth."""),
     "qlora": ("adapter on all linear layers, base in 4 bits", "loss on the output", "TRL + PEFT + bitsandbytes", """
 The frozen base is stored in 4 bits (NF4, with the scales quantised once more), the adapter stays in full precision. On a
 large model that is what makes training fit on one card; on a small one it shows what the rounding costs. Where 4-bit
@@ -32,3 +32,9 @@ where they can be trusted. `--set tagger.hints=false` trains it without."""),
 }
 SCORING_NOTE = "The order in which people are named is part of the answer; F1 looks at values as sets."
 EQUIVALENCE_NOTE = "“2 pm” and “14:00” are one time, “30 min” and “half an hour” one duration."
+INSTRUCTION = """\
+Extract the event from the text. Answer with one JSON object and nothing else. Its keys:
+"action" (what takes place), "date" (DD/MM/YYYY), "time" (H:MM AM or PM), "attendees" (list of names), "location", \
+"duration", "recurrence", "notes". Copy the words of the text. A key that the text says nothing about is null, as in \
+{"action": "Dentist", "date": "04/11/2026", "time": "8:00 AM", "attendees": null, "location": null, "duration": null, \
+"recurrence": null, "notes": "bring the insurance card"}"""

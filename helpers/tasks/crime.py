@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.tasks.base import Message, Values
-from helpers.tasks.records import Example, PublicFile
+from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.tasks.crime_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.crime_spans import (
     Conventions, conventions_from_json, conventions_to_json, learn_conventions, value_spans, values_of_spans)
@@ -32,30 +32,31 @@ from helpers.tasks.crime_text import (
 from helpers.tasks.dialogue import DialogueTask
 from helpers.text import normalise
 
+BASES = {"smoke": "SmolLM2-135M-Instruct-2-layers", "cpu": "SmolLM2-135M-Instruct",
+         "gpu": "meta-llama/Meta-Llama-3-8B-Instruct"}
+
 
 def training_settings(profile: str) -> dict[str, Any]:
     """Settings of the variants; the `gpu` values are those of the studies this one follows.
 
-    The small base model of the other profiles learns from larger steps and more rows at a time. `length_power` 1 gives each
-    answer the same weight: with 0 the tokens of summaries and descriptions hide the question whether there is an age.
+    `length_power` 1 gives each answer the same weight: with 0 the tokens of summaries and descriptions hide the question
+    whether there is an age. `questions` above 0 lets each copy of a row (`gold_repeats`) ask so many of the 18.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
-        "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 4, "accumulation": 2 if gpu else 1,
-        "learning_rate": 2e-4 if gpu else 3e-3, "weight_decay": 0.01, "clip_norm": 1.0,
-        "warmup_steps": 3 if smoke else 10, "patience": 2, "restarts": 1, "gold_repeats": 1,
-        "made_rows": 0 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0,
+        "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 2, "accumulation": 2 if gpu else 1,
+        "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0,
+        "warmup_steps": 3 if smoke else 10, "patience": 2, "gold_repeats": 1,
+        "made_rows": 0 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0, "questions": 0, "bits": 16 if gpu else 8,
     }
-    adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all"}
-    full = {**shared, "learning_rate": 2e-5 if gpu else 1e-3}
-    if profile == "cpu":
-        full |= {"epochs": 3, "made_rows": 60}
+    adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
+    full = {**shared, "learning_rate": 2e-5 if gpu else 1e-4}
     tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
               "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 0 if smoke else 1, "made_rows": shared["made_rows"],
               "patience": 3,
               "batch_size": 8 if gpu else 2, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,
               "freeze_embeddings": not gpu, "inside_weight": 3.0, "hints": True}
-    variants = {"full": full, "lora": adapter, "qlora": adapter, "tagger": tagger}
+    variants = {"full": full, "lora": adapter, "qlora": {**adapter, "bits": 4}, "tagger": tagger}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 
@@ -71,9 +72,10 @@ class Crime(DialogueTask):
     list_fields = frozenset(FIELDS)
     variants = ("full", "lora", "qlora", "tagger")
     taggers = frozenset({"tagger"})
-    votes = {"vote": ("tagger", "full", "rules")}
-    trainers = {"full": "helpers.train:fit_answer_loss", "lora": "helpers.train_trl:fit_sft",
-                "qlora": "helpers.train_trl:fit_sft_4bit", "tagger": "helpers.train_tagger:fit_tagger"}
+    votes = {"vote": ("tagger", "lora", "rules")}
+    writers = {"full": Writer(adapter=False), "lora": Writer(adapter=True, trl=True),
+               "qlora": Writer(adapter=True, trl=True)}
+    trainers = {"tagger": "helpers.train_tagger:fit_tagger"}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "reports.jsonl"
     sample_shares = {"train": 2 / 3, "validation": 1 / 6, "test": 1 / 6}
@@ -103,9 +105,10 @@ class Crime(DialogueTask):
         gpu, smoke = profile == "gpu", profile == "smoke"
         return {
             "synthetic": 2 if smoke else 100, "augment_per_row": 1 if smoke else 2, "max_rows": 6 if smoke else 0,
-            "few_shot": 0,  # solved conversations would not fit into the context of the embedded model
+            "few_shot": 1,  # a whole conversation
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
-            "base_model": "meta-llama/Meta-Llama-3-8B-Instruct" if gpu else "artifacts/base",
+            "base_model": BASES[profile], "inference_bits": 32 if gpu else 8,
+            "variants": "full,lora,qlora,tagger" if gpu else "lora,qlora,tagger",  # all weights take too long on a CPU
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
             "max_new_tokens": 160 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
             "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from helpers.tasks.records import Example
 from helpers.tasks.crime_layout import drop, rename, reorder, retell
-from helpers.tasks.crime_swap import exchange, pools
+from helpers.tasks.crime_pools import pools
+from helpers.tasks.crime_swap import exchange
 from helpers.tasks.crime_text import Section, means_nothing, sections
 
 Augmenter = Callable[[Example, random.Random], "Example | None"]

@@ -1,7 +1,4 @@
-"""Grammars for the answer to one question, in llguidance's Lark syntax.
-
-`OPENING` is the quotation mark that opens a JSON string; :mod:`helpers.constrain` says what it is for a tokenizer.
-"""
+"""Grammars for the answer to one question, in llguidance's Lark syntax."""
 from __future__ import annotations
 
 import json
@@ -17,7 +14,7 @@ AGE_GROUPS = ("Adult", "Young Adult")  # train labels state the group of an age 
 # "John and Mary Smith" is labelled "John Smith" and "Mary Smith": such a name is two pieces of its line
 PERSONS = frozenset({"Victim_Name", "Victim_Owner"})
 _PIECES = re.compile(r"\w+|\s+|[^\w\s]")
-_FREE = rf'FREE_STRING: OPENING /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""'
+_FREE = rf'FREE_STRING: "\"" /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""'
 
 
 @lru_cache(maxsize=64)
@@ -58,7 +55,7 @@ def grammar(report: str, name: str, constraint: str) -> str:
     """
     if constraint not in ("schema", "source"):
         raise ValueError(f"constraint {constraint!r} is neither schema nor source")
-    answer = f'start: "{{" OPENING "{name}\\": [" (VALUE (", " VALUE){{0,{MAX_VALUES - 1}}})? "]}}"'
+    answer = f'start: "{{\\"{name}\\": [" (VALUE (", " VALUE){{0,{MAX_VALUES - 1}}})? "]}}"'
     if constraint == "schema":
         return "\n".join([answer.replace("VALUE", "FREE_STRING"), _FREE])
     lines = _line_terminals(report)
@@ -66,4 +63,4 @@ def grammar(report: str, name: str, constraint: str) -> str:
     options = [f"LINE_{at}" for at in range(len(lines))] + list(map(lark_literal, phrases))
     options += _name_terminals(report) if name in PERSONS else []
     text = "TEXT: " + " | ".join(options)
-    return "\n".join([answer, r'VALUE: OPENING (TEXT & /[^ ](.*[^ ])?/) "\""', text, *lines])
+    return "\n".join([answer, r'VALUE: "\"" (TEXT & /[^ ](.*[^ ])?/) "\""', text, *lines])

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 VARIANT_NOTES = {
-    "full": ("all weights", "loss on the answers", "plain PyTorch loop", """
+    "full": ("all weights", "loss on the answers", "transformers `Trainer`", """
 A row is a whole chat: the report, then 18 questions with their answers. It goes through the model's own chat template in
 one sequence, and only what the assistant says is learnt, with the token that ends its turn. In this study no question sees
 another one (`dialogue=independent`): each attends to the report and to itself, at the positions it would have if it were

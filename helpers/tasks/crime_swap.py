@@ -4,15 +4,13 @@ from __future__ import annotations
 import datetime
 import random
 import re
-from functools import lru_cache
 
-from helpers.corpus.lexicon import Lexicon
 from helpers.tasks.records import Example
+from helpers.tasks.crime_pools import Pools
 from helpers.tasks.crime_rules import YOUNG
 from helpers.tasks.crime_style import find_dates, find_times, shift_time, write_date
 from helpers.tasks.crime_text import means_nothing
 
-POOL_SIZE = 20  # draws a language and kind: enough names for some hundred reports, read in a moment
 PERSON_FIELDS = ("Officer_Name", "Victim_Owner", "Victim_Manager", "Victim_CEO", "Witness_Name")
 ROLES = ("Victim_Owner", "Victim_Manager", "Victim_CEO")
 _BUSINESS = re.compile(
@@ -22,12 +20,6 @@ _BUSINESS = re.compile(
 _NAME = re.compile(r"[A-Z][\w'’-]+(?: [A-Z]\.)?(?: [A-Z][\w'’-]+){0,2}")
 _NOT_NAMES = frozenset("Officer Sergeant Detective Inspector Constable Deputy Lieutenant Trooper Captain Chief Corporal "
                        "Police Patrol Ranger Sheriff Acting Senior Sir Mr Mrs Ms Dr".split())
-
-
-@lru_cache(maxsize=1)
-def pools() -> Lexicon:
-    """Names and places to put in place of others."""
-    return Lexicon(seed=1, size=POOL_SIZE)
 
 
 def _is_person(value: str, roles: bool) -> bool:
@@ -47,13 +39,12 @@ class Exchange:
     Parameters
     ----------
     example : Example
-    lexicon : Lexicon
-        Pools of names and places.
+    names : Pools
     rng : random.Random
     """
 
-    def __init__(self, example: Example, lexicon: Lexicon, rng: random.Random):
-        self.lexicon, self.rng = lexicon, rng
+    def __init__(self, example: Example, names: Pools, rng: random.Random):
+        self.names, self.rng = names, rng
         self.new: dict[str, str] = {}
         target = {name: [value for value in values if not means_nothing(value)]
                   for name, values in example.target.items()}
@@ -74,8 +65,8 @@ class Exchange:
                 young = int(value) <= YOUNG  # the group that labels give stays true
                 self._set(value, str(rng.randint(19, YOUNG) if young else rng.randint(YOUNG + 2, 79)))
         for value in target["Victim_Email"]:
-            name = f"{lexicon.first_name(rng)}.{lexicon.last_name(rng)}".lower().replace(" ", "")
-            self._set(value, f"{name}@{lexicon.made_up(rng)}.example")
+            name = f"{names.draw('first_name', rng)}.{names.draw('last_name', rng)}".lower().replace(" ", "")
+            self._set(value, f"{name}@{names.draw('domain_word', rng)}.example")
         days, minutes = rng.randint(-2000, 900), rng.randrange(-600, 600, 5)
         for value, (day, style) in find_dates(example.text).items():
             self._set(value, write_date(day + datetime.timedelta(days=days), style))
@@ -90,26 +81,26 @@ class Exchange:
         """Word by word, so that a surname alone or a couple's shared surname follows."""
         words = _name_words(value)
         if words:
-            self._set(words[-1], self.lexicon.last_name(self.rng))
+            self._set(words[-1], self.names.draw("last_name", self.rng))
         if len(words) > 1:
-            self._set(words[0], self.lexicon.first_name(self.rng))
+            self._set(words[0], self.names.draw("first_name", self.rng))
 
     def _business(self, value: str) -> None:
         """Another name in front of the word that says what kind of business it is."""
         kind = _BUSINESS.search(value)
-        first = self.rng.choice((self.lexicon.last_name, self.lexicon.city, self.lexicon.first_name))(self.rng)
-        self._set(value, f"{first} {value[kind.start():]}" if kind and kind.start() else self.lexicon.company(self.rng))
+        first = self.names.draw(self.rng.choice(("last_name", "city", "first_name")), self.rng)
+        self._set(value, f"{first} {value[kind.start():]}" if kind and kind.start() else self.names.company(self.rng))
 
     def _place(self, value: str) -> None:
         """Street and number, and the town behind them; a place told in words stays."""
         parts = value.split(", ")
         street = re.fullmatch(r"(\d+\w?) ([A-Z][\w'-]*(?: [A-Z][\w.'-]*)*)", parts[0])
         if street:
-            new = self.lexicon.street(self.rng)
+            new = self.names.draw("street_name", self.rng)
             self._set(parts[0], f"{self.rng.randint(1, 990)} {new}")
             self._set(street[2], new)
         if len(parts) > 1 and re.fullmatch(r"[A-Z][\w'-]+(?: [A-Z][\w'-]+)?", parts[-1]):
-            self._set(parts[-1], self.lexicon.city(self.rng))
+            self._set(parts[-1], self.names.draw("city", self.rng))
 
     def apply(self, text: str) -> str:
         """The text with everything exchanged, the longest strings first, whole words only."""
@@ -119,9 +110,9 @@ class Exchange:
         return re.sub(rf"(?<!\w)(?:{options})(?!\w)", lambda match: self.new[match.group()], text)
 
 
-def exchange(example: Example, lexicon: Lexicon, rng: random.Random) -> Example | None:
+def exchange(example: Example, names: Pools, rng: random.Random) -> Example | None:
     """The report about others, or None where nothing in it can be exchanged."""
-    swap = Exchange(example, lexicon, rng)
+    swap = Exchange(example, names, rng)
     text = swap.apply(example.text)
     if text == example.text:
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
 from helpers.tasks.base import Task, Values
-from helpers.tasks.records import Ablation, Example, PublicFile
+from helpers.tasks.records import Example, PublicFile
 from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
@@ -292,11 +292,6 @@ class ItNer(Task):
         from helpers.tasks.it_ner_perturb import perturbations
 
         return perturbations()
-
-    def ablations(self, profile: str) -> dict[str, Ablation]:
-        from helpers.tasks.it_ner_ablations import ablations
-
-        return ablations(profile)
 
 
 def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:

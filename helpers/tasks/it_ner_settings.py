@@ -36,6 +36,7 @@ def training_settings(profile: str) -> dict[str, Any]:
                       "soft_weight": 0.7},
     }
     common = {
+        "variants": ",".join(variants),
         "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2", "max_rows": 60 if smoke else 0,
         "public_source": "files",
         "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5,

@@ -110,3 +110,22 @@ class Ablation:
     configurations: tuple[Configuration, ...]
     scored_on: str = "folds"
     view: str = "comparison"
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A variant that writes its answers, as a row of data; bits and sizes are settings of the run.
+
+    Parameters
+    ----------
+    adapter : bool
+        Whether LoRA is trained over a frozen base; else all weights are.
+    loss : str
+        `plain` (cross-entropy of the answer), `entity` or `structured`, see :mod:`helpers.training.losses`.
+    trl : bool
+        Trained by TRL's SFTTrainer, as in the studies that this one follows; else by transformers' Trainer.
+    """
+
+    adapter: bool
+    loss: str = "plain"
+    trl: bool = False

@@ -1,0 +1,201 @@
+"""How fast training, decoding, reading and serving are beside the ways that they replace: ratios with spread.
+
+Run as: python -m helpers.evaluation.benchmark --data public    (some 20 minutes; --only training: a part)
+"""
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from helpers import causal_onnx, environment, predict
+from helpers.config import ROOT, Run, UserError, one_of
+from helpers.evaluation.measured import BENCHMARK, benchmark_table, data_name
+from helpers.evaluation.trainers import peak, training
+from helpers.evaluation.turns import Bench, Line, pair, rate_of
+from helpers.model_folder import open_run
+from helpers.models.adapters import load_finetuned, load_untuned
+from helpers.models.base import load_base, load_tokenizer, public_name
+from helpers.tasks.records import Example
+from helpers.train_tagger import build_tagger
+from helpers.writing.grammar import GrammarMask
+from helpers.writing.prompts import Prompt, tuned, untuned
+from helpers.writing.questions import answer_together, predict_texts
+
+EASY = 48
+"""Tokens that a model may write which was never trained to stop."""
+
+
+# -- decoding ---------------------------------------------------------------------------------------------
+def writer(run: Run, trained: Run | None) -> tuple[Callable[[bool], Any], Callable[..., Prompt], int]:
+    """(whole → model, what it is asked, tokens it may write): a finished adapter, else the untuned base."""
+    names = [name for name, one in run.task.writers.items() if one.adapter and not one.loss == "structured"]
+    found = [name for name in names if trained and name in predict.variants_trained(trained)]
+    if not found:
+        return lambda whole: load_base(run).eval() if whole else load_untuned(run), untuned, EASY
+    folder = trained.dir / "checkpoints" / found[0] / "best"
+    return lambda whole: load_finetuned(trained, folder, whole=whole), tuned, run["max_new_tokens"]
+
+
+def one_call(model, tokenizer, prompt: Prompt, limit: int, grammar: str | None) -> str:
+    """The answer of one `generate` of transformers, held to a grammar by a logits processor."""
+    ids, ends = torch.tensor([prompt.text + prompt.questions[0]]), [tokenizer.eos_token_id, *prompt.stop]
+    mask, finished = GrammarMask(tokenizer, [grammar], len(tokenizer)) if grammar else None, False
+
+    def held(given: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        nonlocal finished
+        if given.shape[1] > ids.shape[1]:
+            finished = mask.accept(0, int(given[0, -1]))
+        chosen = ends[:1] if finished else mask.choose(scores, [0]).tolist()
+        return torch.full_like(scores, float("-inf")).index_fill_(1, torch.tensor(chosen), 0.0)
+
+    found = model.generate(
+        input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit,
+        eos_token_id=ends, pad_token_id=tokenizer.pad_token_id, logits_processor=[held] if mask else [])
+    return tokenizer.decode(found[0, ids.shape[1]:], skip_special_tokens=True)
+
+
+def decoding(bench: Bench) -> list[Line]:
+    """Events a second that are decoded together, against one call each of the same model in fp32.
+
+    An untuned model is not held to a grammar: it would fill the room that a grammar gives to the last token.
+    """
+    run, task, lines = bench.run, bench.run.task, []
+    load, prompt, limit = writer(run, bench.trained)
+    fast, whole, tokenizer = load(False), load(True), load_tokenizer(run)
+    texts = [row.text for row in bench.rows()["validation"]][:bench.texts]
+    for way in task.decodings if prompt is tuned else ("free",):
+        queue = itertools.cycle(texts)
+
+        def together(way: str = way) -> int:
+            predict_texts(fast, tokenizer, task, texts, way, limit, len(texts), prompt)
+            return len(texts)
+
+        def each(way: str = way, queue: Iterator[str] = queue) -> int:
+            text = next(queue)
+            one_call(whole, tokenizer, prompt(tokenizer, task, text), limit,
+                     None if way == "free" else task.grammar(text, way))
+            return 1
+
+        names = (f"{len(texts)} together, {way}", f"one generate call each, {way}")
+        lines.append(pair("decoding", bench.in_turns(f"decoding, {way}", {
+            names[0]: lambda work=together: rate_of(work, bench.seconds),
+            names[1]: lambda work=each: rate_of(work, bench.seconds)}), *names, "texts/s"))
+    return lines
+
+
+def reading(bench: Bench) -> list[Line]:
+    """Reports a second whose questions share one reading, against a reading for each question."""
+    own = {name: bench.run[name] for name in ("base_model", "max_rows") if name in bench.run.settings}
+    run = Run("crime", bench.run.profile, bench.run.data, str(bench.run.root), own, bench.run.seed)
+    model, tokenizer = load_untuned(run), load_tokenizer(run)
+    prompts = [tuned(tokenizer, run.task, row.text) for row in bench.rows(run)["validation"][:bench.repeats]]
+    queues = {name: itertools.cycle(prompts) for name in ("shared", "apart")}
+
+    def shared() -> int:
+        answer_together(model, tokenizer, [next(queues["shared"])], max_new_tokens=EASY // 2)
+        return 1
+
+    def apart() -> int:
+        one = next(queues["apart"])
+        for question in one.questions:
+            answer_together(model, tokenizer, [one._replace(questions=[question])], max_new_tokens=EASY // 2)
+        return 1
+
+    names = (f"one reading, {len(run.task.questions())} questions", f"{len(run.task.questions())} readings")
+    rates = bench.in_turns("reading", {names[0]: lambda: rate_of(shared, bench.seconds),
+                                       names[1]: lambda: rate_of(apart, bench.seconds)})
+    return [pair("reading", rates, *names, "reports/s")]
+
+
+# -- serving ----------------------------------------------------------------------------------------------
+def serving(bench: Bench) -> list[Line]:
+    """Texts a second of the span tagger, one and 32 at a time, as it is served and as int8 graph.
+
+    It is not trained: how fast it is does not depend on its weights.
+    """
+    run, parts = bench.run, bench.rows()
+    variant = next(name for name in run.task.variants if name in run.task.taggers)
+    model, tokenizer = build_tagger(run, bool(run.settings.get(f"{variant}.hints")))
+    known, eager = run.task.learn_conventions(parts["train"]), copy.deepcopy(model)
+    eager.set_attn_implementation("eager")
+    graph = causal_onnx.quantise(causal_onnx.export_tagger(copy.deepcopy(model), run.dir / "tagger"))
+    forms = {"PyTorch, eager attention": eager, "PyTorch, as it is served": model,
+             "ONNX Runtime, int8": causal_onnx.OnnxTagger(graph, model.config)}
+    lines = []
+    for count in (1, 32):
+        texts = itertools.cycle(parts["train"])
+
+        def work(form: str, count: int = count, texts: Iterator[Example] = texts) -> int:
+            given = list(itertools.islice(texts, count))
+            predict.predict_loaded(run, variant, (forms[form], tokenizer, known), given)
+            return count
+
+        label = f"{count} text{'s' * (count > 1)}: "
+        rates = bench.in_turns(f"serving, {count}", {
+            label + form: lambda form=form, work=work: rate_of(lambda: work(form), min(bench.seconds, 3.0))
+            for form in forms})
+        first, *others = rates
+        lines += [pair("serving", rates, other, first, "texts/s") for other in others]
+    return lines
+
+
+# -- all of it --------------------------------------------------------------------------------------------
+PARTS: dict[str, Callable[[Bench], list[Line]]] = {
+    "training": training, "decoding": decoding, "reading": reading, "serving": serving}
+
+
+def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Lines of some parts, or of all, with what they were measured on.
+
+    Raises
+    ------
+    UserError
+        For an unknown part, or a task whose models write nothing.
+    """
+    run = bench.run
+    if not run.task.writers:
+        raise UserError(f"{run.task.name} has no model that writes: notebook 05 measures its taggers")
+    chosen = [one_of(name, list(PARTS), "part") for name in only] or list(PARTS)
+    before = peak()
+    lines = [line for name in chosen for line in PARTS[name](bench)]
+    return {"lines": lines, "manifest": {
+        "task": run.task.name, "data": data_name(run), "model": public_name(run),
+        "decoded by": "a finished adapter" if bench.trained else "the untuned base",
+        "repeats": bench.repeats, "seconds": bench.seconds,
+        "gemm_gflops": round(max(before, peak()) / 1e9, 1),
+        "code": environment.code_fingerprint(), "hardware": environment.hardware(),
+        "environment": environment.environment_fingerprint()}}
+
+
+def main(
+    task: Annotated[str, typer.Option(metavar="calendar|crime", help="What is decoded.")] = "calendar",
+    data: Annotated[str, typer.Option(metavar="sample|public|DIR", help="As in ./run_all.sh.")] = "sample",
+    only: Annotated[list[str] | None, typer.Option(metavar="|".join(PARTS), help="A part.")] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each way.")] = 3,
+    seconds: Annotated[float, typer.Option(min=0, help="Least time of a turn.")] = 20.0,
+    run: Annotated[str, typer.Option(help="A finished run that decodes (artifacts/<task>).")] = "",
+) -> None:
+    """Measure everything in one run and keep it in results/; with --only in artifacts/benchmark/."""
+    out, trained = ROOT / "artifacts" / "benchmark", None
+    source = data if data in ("sample", "public") else str(Path(data).expanduser().resolve())
+    if run or (ROOT / "artifacts" / task / "checkpoints").is_dir():
+        trained = open_run(task, run or None)[0]
+    settings = {name: trained[name] for name in ("base_model",)} if trained else {}
+    bench = Bench(Run(task, "cpu", source, str(out), settings), trained, repeats, seconds)
+    content = measure(bench, only or ())
+    path = out / BENCHMARK.name if only else BENCHMARK
+    environment.write_json(path, content)
+    frame, caption = benchmark_table(path)
+    print(frame.round(2).to_string(), caption, f"written to {path}", sep="\n")
+
+
+if __name__ == "__main__":
+    from helpers.command import start
+
+    start(main)

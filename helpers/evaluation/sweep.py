@@ -1,0 +1,274 @@
+"""A sweep: settings × seeds (× folds) of one YAML file, one line a system, one table of their means.
+
+Run as: python -m helpers.evaluation.sweep configs/sweeps/calendar_seeds.yaml --data public
+"""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from tqdm import tqdm
+
+from helpers import augment, data, environment, vote
+from helpers.config import ROOT, SEED, Run, UserError, one_of
+from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
+from helpers.evaluation.variants import bound, prediction_name
+from helpers.lookup import load_module
+from helpers.splits import make_splits, near_groups, write_splits
+from helpers.tasks.records import Example
+
+CHOOSING_SHARE = 0.1  # of the rows outside a fold: they choose the checkpoint and are not trained on
+Parts = dict[str, list[Example]]
+
+
+class Sweep(BaseModel):
+    """What a file in `configs/sweeps/` says.
+
+    Parameters
+    ----------
+    task, data, profile : str
+        As in `./run_all.sh`.
+    variants : list of str
+        What is fitted; votes whose members are all among them are counted too.
+    settings : dict
+        Name → settings that differ from the profile's.
+    seeds : list of int
+        Each makes rows and trains anew, on the parts that the first one splits.
+    folds : int
+        Number of folds of the train part that are held out and scored in turn; 0: the data's own parts.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    task: str
+    variants: list[str] = Field(min_length=1)
+    data: str = "sample"
+    profile: str = "cpu"
+    settings: dict[str, dict[str, Any]] = Field({"default": {}}, min_length=1)
+    seeds: list[int] = Field([SEED], min_length=1)
+    folds: int = Field(0, ge=0)
+
+    def run(self, settings: str, seed: int, source: str, out: Path) -> Run:
+        """The run of a named setting and a seed."""
+        return Run(self.task, self.profile, source or self.data, str(out), self.settings[settings], seed)
+
+
+class Job(NamedTuple):
+    """One system to fit or count; `fold` is 0 for the data's own parts, `folder` that of its run."""
+
+    settings: str
+    seed: int
+    fold: int
+    variant: str
+    parts: Parts
+    folder: Path
+    key: str
+
+
+def read_sweep(path: Path) -> Sweep:
+    """The sweep of a YAML file; what it must not say is one line (UserError)."""
+    try:
+        return Sweep.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UserError(f"{path.name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
+
+
+# -- what there is to do ----------------------------------------------------------------------------------
+def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
+    """Parts for each fold: it is `test`, a tenth of the other rows `validation`; alike rows stay together.
+
+    Raises
+    ------
+    UserError
+        If there are too few different wordings.
+    """
+    from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+
+    groups, found = np.array(near_groups([row.text for row in rows])), []
+    if not 2 <= count < len(set(groups)):
+        raise UserError(f"{len(rows)} rows in {len(set(groups))} wordings cannot be cut into {count} folds")
+    for others, held_out in GroupKFold(count).split(rows, groups=groups):
+        chooser = GroupShuffleSplit(1, test_size=CHOOSING_SHARE, random_state=seed)
+        train, choosing = next(chooser.split(others, groups=groups[others]))
+        places = {"train": others[train], "validation": others[choosing], "test": held_out}
+        found.append({part: [rows[at] for at in chosen] for part, chosen in places.items()})
+    return found
+
+
+def _concerns(run: Run, system: str) -> dict[str, Any]:
+    """The settings that decide how a variant or a vote comes out: all but those of other variants."""
+    teachers = str(run.settings.get(f"{system}.teacher", "")).split(",")
+    others = {*run.task.variants} - {system, *run.task.votes.get(system, ()), *map(str.strip, teachers)}
+    return {name: value for name, value in run.settings.items() if name.split(".")[0] not in others}
+
+
+def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
+    """All jobs, a vote after its members; unknown settings and variants are refused (UserError)."""
+    runs = {name: sweep.run(name, sweep.seeds[0], source, work) for name in sweep.settings}
+    first = next(iter(runs.values()))
+    variants = [one_of(name, first.task.variants, "variant") for name in sweep.variants]
+    own, jobs = make_splits(first, data.load_source(first)).parts, []
+    folds = fold_parts(own["train"], sweep.folds, first.seed) if sweep.folds else [own]
+    for number, parts in enumerate(folds, start=bool(sweep.folds)):
+        rows = data.fingerprint([first.task.example_to_json(row) | {"part": part}
+                                 for part in parts for row in parts[part]])
+        for name, seed in ((name, seed) for name in runs for seed in sweep.seeds):
+            inputs, run = [sweep.profile, seed, number, rows], runs[name]
+            folder = work / environment.digest(json.dumps([*inputs, run.settings]))[:16]
+            for system in (*variants, *vote.vote_names(first.task, variants)):
+                key = environment.digest(json.dumps([*inputs, name, system, _concerns(run, system)]))[:16]
+                jobs.append(Job(name, seed, number, system, parts, folder, key))
+    return jobs
+
+
+# -- one system -------------------------------------------------------------------------------------------
+def answer(run: Run, system: str) -> Line:
+    """Fit a variant, or count a vote of fitted ones; what its line says of rows, seconds and scores.
+
+    Predictions that a killed sweep left are read again. Free decoding is scored beside the default where a
+    variant has both; without a test part the scored rows are the validation part.
+    """
+    from helpers import predict
+    from helpers.training.fit import fit, training_rows
+
+    task, members, metrics = run.task, run.task.votes.get(system, ()), load_module(run.task.metrics)
+    ways, one_part = task.decodings_of(system), not run.path("splits", "test.jsonl").exists()
+    rows = [] if members else training_rows(run, system)
+    if not members:
+        fit(run, system, rows, run.load("validation"))
+    for one in members:  # what has its line from an earlier plan left no predictions
+        if one != vote.RULES and not predict.predictions_path(run, one).exists():
+            answer(run, one)
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    for part in ("validation", "scored")[one_part:]:
+        gold = run.load(part)
+        for way in dict.fromkeys((ways[-1],) if members else (ways[0], ways[-1])):
+            name = prediction_name(task, system, way)
+            if members:
+                records = vote.count_votes(run, system, [
+                    predict.predict_rules(run, gold) if one == vote.RULES else
+                    predict.read_predictions(run, one, part) for one in members])
+                predict.write_predictions(run, name, records, part)
+            elif not predict.predictions_path(run, name, part).exists():
+                predict.load_variant(run, system)  # outside the clock: loading is not decoding
+                with environment.timed(run, name, "predict" if part == "scored" else "predict_validation"):
+                    records = predict.predict_variant(run, system, gold, way, progress=False)
+                predict.write_predictions(run, name, records, part)
+            found = metrics.score(task, gold, bound(task, gold, predict.read_predictions(run, name, part)))
+            known = {score: found[score] for score in SCORES if found.get(score) is not None}
+            scores.setdefault(part, {})[way] = {
+                score: round(value, 6) for score, value in known.items() if math.isfinite(value)}
+    costs = environment.read_json(run.path("costs.json")).get(system, {})
+    return {"train_rows": len(rows) or None, "train_seconds": costs.get("train_seconds"),
+            "predict_seconds": costs.get("predict_seconds"), "scores": scores}
+
+
+# -- all of them ------------------------------------------------------------------------------------------
+def read_lines(file: IO[bytes]) -> dict[str, Line]:
+    """Lines of a results file by key; a last one that a kill cut short is taken off."""
+    file.seek(0)
+    content = file.read()
+    file.truncate(content.rfind(b"\n") + 1)
+    return {line["key"]: line for line in map(json.loads, content[:content.rfind(b"\n") + 1].splitlines())}
+
+
+def carry_out(path: Path, source: str = "", out: Path | None = None,
+              max_seconds: float = math.inf) -> Path | None:
+    """Carry out the sweep of a YAML file; what is finished is not done again.
+
+    Parameters
+    ----------
+    path : Path
+    source : str
+        Data source in place of the file's.
+    out : Path, optional
+        Folder of results and, while there is work, of checkpoints; `results/sweeps` and `artifacts/sweeps`.
+    max_seconds : float
+        Nothing is begun after that time.
+
+    Returns
+    -------
+    Path
+        The results file, with a manifest beside it; None where the time was over before the end.
+
+    Raises
+    ------
+    UserError
+        If the file, a setting, a variant or the data cannot be, or another process is at it.
+    """
+    from helpers.training.fit import training_code
+
+    sweep, started = read_sweep(path), time.monotonic()
+    work = (out or ROOT / "artifacts" / "sweeps") / f"{path.stem}-work"
+    jobs = plan(sweep, source, work)
+    first = sweep.run(jobs[0].settings, jobs[0].seed, source, work)
+    code = environment.digest(*(file.read_bytes() for file in training_code(first)))
+    other = f"-{data_name(first)}" * (data_name(first) != sweep.data)
+    results = (out or SWEEPS) / f"{path.stem}{other}.jsonl"
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a+b") as file, (work / "log.txt").open("a", encoding="utf-8", buffering=1) as log:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"another process is writing {results}: wait for it, or give --out") from None
+        lines = read_lines(file)
+        todo = [job for job in jobs if job.key not in lines]
+        if todo:
+            results.with_suffix(".json").unlink(missing_ok=True)  # what is not complete is not shown
+        for job in tqdm(todo, initial=len(jobs) - len(todo), total=len(jobs), desc=path.stem, unit="system"):
+            if time.monotonic() - started >= max_seconds:
+                print("stopped after the time given; the same command goes on")
+                return None
+            with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+                run = sweep.run(job.settings, job.seed, source, job.folder)
+                if not run.path("splits", "train_augmented.jsonl").exists():
+                    write_splits(run, job.parts)
+                    augment.augment_train(run, job.parts["train"])
+                named = {"key": job.key, "settings": job.settings, "seed": job.seed, "fold": job.fold}
+                lines[job.key] = {**named, "variant": job.variant, **answer(run, job.variant), "code": code}
+            file.write(json.dumps(lines[job.key]).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        complete = [lines[job.key] for job in jobs]
+        data.write_jsonl(results, complete)  # in their order, without those of an earlier plan
+    environment.write_json(results.with_suffix(".json"), {
+        "task": sweep.task, "data": data_name(first), "headline": first.task.headline,
+        "sweep": sweep.model_dump(), "rows": {part: len(rows) for part, rows in jobs[0].parts.items()},
+        "seconds": round(sum(line["train_seconds"] or 0 for line in complete if line["train_rows"])),
+        "code": sorted({line["code"] for line in complete}), "hardware": environment.hardware(),
+        "environment": environment.environment_fingerprint()})
+    shutil.rmtree(work)
+    return results
+
+
+def main(
+    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="One of configs/sweeps, or your own.")],
+    data: Annotated[str, typer.Option(metavar="sample|public|DIR", help="In place of the file's.")] = "",
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="For results and work.")] = None,
+    max_seconds: Annotated[float, typer.Option(min=0, help="Begin nothing after that time.")] = math.inf,
+) -> None:
+    """Fit and score every setting and seed of a file; the same command goes on where it was stopped."""
+    source = data if data in ("", "sample", "public") else str(Path(data).expanduser().resolve())
+    results = carry_out(file, source, out, max_seconds)
+    if results:
+        print(sweep_table(results)[0].to_string())
+
+
+if __name__ == "__main__":
+    from helpers.command import start
+
+    start(main)

@@ -1,0 +1,102 @@
+"""LoRA adapters: put on a base, counted, saved, loaded again and merged."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from helpers.config import Run
+from helpers.models.base import base_path, device_of, load_base
+from helpers.models.int8 import use_int8
+from helpers.models.memory import holds_whole
+
+ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
+ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]
+
+
+def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
+    """The run's base model without memory for its weights, and the names of the layers that adapters may change."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+    return model, {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
+
+
+def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], seed: int):
+    """Wrap a causal model with a LoRA adapter (Hu et al., 2021); the adapter's start is seeded."""
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    return get_peft_model(model, LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM"))
+
+
+def count_parameters(model) -> dict[str, int]:
+    """Trainable and total parameters; 4-bit weights count as the numbers they stand for."""
+    trainable = total = 0
+    for parameter in model.parameters():
+        count = parameter.numel()
+        if parameter.__class__.__name__ == "Params4bit":
+            count *= 2  # two weights in a byte
+        total += count
+        trainable += parameter.numel() if parameter.requires_grad else 0
+    return {"trainable": trainable, "total": total}
+
+
+def parameter_table(results: dict[str, Any]) -> pd.DataFrame:
+    """Trainable and total parameters of fitted variants, with the trainable share in per cent."""
+    rows = {name: result.parameters for name, result in results.items()}
+    table = pd.DataFrame.from_dict(rows, orient="index")[["trainable", "total"]]
+    table["trainable share %"] = 100 * table["trainable"] / table["total"]
+    table.index.name = "variant"
+    return table
+
+
+def folder_megabytes(folder: Path) -> float:
+    """Size of all weight files in a folder, MB (1e6 bytes)."""
+    names = (".safetensors", ".bin", ".onnx", ".data")
+    return sum(f.stat().st_size for f in folder.rglob("*") if f.suffix in names) / 1e6
+
+
+def load_untuned(run: Run):
+    """The run's base model for inference: in int8 on the CPU, in 4 bits where a GPU cannot hold it in 16."""
+    return for_inference(run, load_base(run, four_bit=not holds_whole(run)))
+
+
+def for_inference(run: Run, model):
+    """A model that is not trained any more; on the CPU it multiplies in int8 (setting `inference_bits`)."""
+    model = model.eval().requires_grad_(False)
+    return use_int8(model) if run["inference_bits"] == 8 and device_of(run.profile).device == "cpu" else model
+
+
+def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool = False):
+    """A fine-tuned model for inference: the folder's own weights, or the base with the adapter merged into it.
+
+    Parameters
+    ----------
+    four_bit : bool
+        The adapter was trained on a 4-bit base: the base is rounded to 4 bits and back before the merge, so
+        that the adapter meets the weights it was trained with. Where the GPU cannot hold the base in 16 bits it
+        stays in 4, with the adapter beside it.
+    whole : bool
+        Weights in fp32 on the CPU whatever `inference_bits` says: for what exports them.
+    """
+    from transformers import AutoModelForCausalLM
+
+    chosen = device_of(run.profile)
+    if not (folder / "adapter_config.json").exists():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True).to(chosen.device)
+    else:
+        from peft import PeftModel
+
+        model = load_base(run, four_bit)
+        if four_bit and not holds_whole(run):
+            return PeftModel.from_pretrained(model, folder).eval()
+        if four_bit:
+            model = model.dequantize().to(chosen.dtype)
+            model.config.quantization_config = None
+        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+    return model.eval() if whole else for_inference(run, model)

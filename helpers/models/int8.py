@@ -1,0 +1,253 @@
+"""Products in int8 on the CPU: a frozen base with an adapter, and full fine-tuning, without fp32 products of the base.
+
+Activations and weights are rounded to int8 with one scale a row (LLM.int8(), Dettmers et al., 2022); the forward product
+and the gradient of the input run through ``torch._int_mm``, which a CPU with VNNI works through four times as fast as
+fp32. Gradients of trained weights stay in fp32, as in SwitchBack (Wortsman et al., 2023).
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from peft.tuners import lora
+from torch import nn
+
+LARGEST = 127.0
+
+
+class Rounded(NamedTuple):
+    """A matrix in int8 with one scale a row: ``codes * scale[:, None]`` stands for it."""
+
+    codes: torch.Tensor  # int8 (rows, columns)
+    scale: torch.Tensor  # float (rows,)
+
+
+def round_rows(matrix: torch.Tensor) -> Rounded:
+    """Round a FloatTensor (rows, columns) to int8, each row scaled by its largest magnitude."""
+    scale = matrix.abs().amax(-1).clamp_min_(1e-12).div_(LARGEST)
+    return Rounded((matrix / scale[:, None]).round_().to(torch.int8), scale)
+
+
+class _LastInput:
+    """The last activation that was rounded: q, k and v, or gate and up, read the same one and share its codes."""
+
+    def __init__(self) -> None:
+        self.states, self.version, self.rounded = None, -1, None
+
+    def __call__(self, states: torch.Tensor) -> Rounded:
+        version = None if states.is_inference() else states._version  # inference mode counts no changes
+        if version is None or states is not self.states or version != self.version:
+            with torch.no_grad():
+                self.rounded = round_rows(states.detach().reshape(-1, states.shape[-1]))
+            self.states, self.version = states, version
+        return self.rounded
+
+
+class _Product(torch.autograd.Function):
+    """``x @ W.T + scaling * x @ A.T @ B.T`` with W in int8, forward and for the gradient of x.
+
+    `weight` is given where W is trained itself (its gradient is made in fp32), `down` and `up` (A and B) where an
+    adapter is.
+    """
+
+    @staticmethod
+    def forward(ctx, states, weight, down, up, scaling, layer, last):
+        flat, packed = states.reshape(-1, states.shape[-1]), _packed(layer)
+        rounded = last(states)
+        result = torch._int_mm(rounded.codes, packed.codes.t()).float()
+        result.mul_(rounded.scale[:, None]).mul_(packed.scale)
+        low = None
+        if down is not None:
+            low = flat @ down.t()
+            result.addmm_(low, up.t(), alpha=scaling)
+        if layer.bias is not None:
+            result.add_(layer.bias)
+        learns = weight is not None or down is not None
+        ctx.save_for_backward(flat if learns else None, low, down, up)
+        ctx.scaling, ctx.layer, ctx.shape = scaling, layer, states.shape
+        ctx.packed = packed if weight is not None else None  # trained weights may change before the way back
+        return result.view(*states.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        flat, low, down, up = ctx.saved_tensors
+        gradient = gradient.reshape(-1, gradient.shape[-1])
+        of_states = of_weight = of_down = of_up = of_low = None
+        if down is not None:
+            of_low = (gradient @ up).mul_(ctx.scaling)
+            of_down = of_low.t() @ flat
+            of_up = (low.t() @ gradient).mul_(ctx.scaling).t()  # this order: the other one is slower for thin matrices
+        if ctx.needs_input_grad[1]:
+            of_weight = gradient.t() @ flat
+        if ctx.needs_input_grad[0]:
+            exact = getattr(ctx.layer, "exact", None)
+            if exact is not None:
+                of_states = gradient @ exact.detach()
+            else:
+                packed = ctx.packed or _packed(ctx.layer)
+                rounded = round_rows(gradient * packed.scale)  # scales of the weights' rows go into the gradient first
+                of_states = torch._int_mm(rounded.codes, packed.codes).float().mul_(rounded.scale[:, None])
+            if of_low is not None:
+                of_states.addmm_(of_low, down)
+            of_states = of_states.view(ctx.shape)
+        return of_states, of_weight, of_down, of_up, None, None, None
+
+
+class Int8Linear(nn.Module):
+    """A frozen linear layer that keeps its weight in int8 alone.
+
+    Parameters
+    ----------
+    weight : FloatTensor (out, in)
+    bias : FloatTensor (out,), optional
+    last : _LastInput
+        Shared by the layers of a model.
+    exact : FloatTensor (out, in), optional
+        The weight itself, for a gradient that int8 cannot hold: that of the logits is one large number a row and fifty
+        thousand small ones, which would all become 0.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, last: _LastInput,
+                 exact: torch.Tensor | None = None):
+        super().__init__()
+        self.__dict__["exact"] = exact  # the embedding's parameter: not one of this layer as well
+        self.out_features, self.in_features = weight.shape
+        packed = round_rows(weight.detach())
+        self.register_buffer("codes", packed.codes, persistent=False)
+        self.register_buffer("scale", packed.scale, persistent=False)
+        self.bias, self.last = None if bias is None else bias.detach(), last
+
+    def dequantised(self) -> torch.Tensor:
+        """The weight that the codes stand for, FloatTensor (out, in)."""
+        return self.codes.float().mul_(self.scale[:, None])
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return _Product.apply(states, None, None, None, 1.0, self, self.last)
+
+
+class Int8TrainedLinear(nn.Linear):
+    """A linear layer that is trained in fp32 and multiplies in int8; made of an `nn.Linear` by :func:`use_int8`."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return _Product.apply(states, self.weight, None, None, 1.0, self, self.last)
+
+
+def _adapted_forward(self, states: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+    """Forward pass of a LoRA layer whose base is in int8 or 4 bits: one product with the adapter's inside."""
+    if "merged" in self.__dict__ or self.disable_adapters:
+        return _Product.apply(states, None, None, None, 1.0, self, self.last)
+    name = self.active_adapters[0]
+    down, up = self.lora_A[name].weight, self.lora_B[name].weight
+    dropout = self.lora_dropout[name]
+    if isinstance(dropout, nn.Identity) or not self.training:
+        return _Product.apply(states, None, down, up, self.scaling[name], self, self.last)
+    plain = _Product.apply(states, None, None, None, 1.0, self, self.last)
+    return plain + self.scaling[name] * (dropout(states) @ down.t() @ up.t())
+
+
+class Int8Lora(lora.Linear):
+    """PEFT's LoRA layer over an :class:`Int8Linear`."""
+
+    forward = _adapted_forward
+    bias = property(lambda self: self.base_layer.bias)
+
+
+def _four_bit_class() -> type:
+    """PEFT's LoRA layer over a 4-bit layer of bitsandbytes, which multiplies in int8."""
+    global _Int8Lora4bit
+    if _Int8Lora4bit is None:
+        class Int8Lora4bit(lora.Linear4bit):
+            forward = _adapted_forward
+            bias = property(lambda self: self.base_layer.bias)
+
+        _Int8Lora4bit = Int8Lora4bit
+    return _Int8Lora4bit
+
+
+_Int8Lora4bit: type | None = None
+
+
+def _packed(layer: nn.Module) -> Rounded:
+    """The int8 weight of a layer of any kind; that of 4-bit and of trained layers is made anew at each call."""
+    kept = layer.__dict__.get("packed_once")
+    if kept is not None:
+        return kept
+    layer = getattr(layer, "base_layer", layer)
+    return Rounded(layer.codes, layer.scale) if isinstance(layer, Int8Linear) else round_rows(_float_weight(layer))
+
+
+def _float_weight(layer: nn.Module) -> torch.Tensor:
+    """The weight of a base layer in fp32: as it is, from int8 codes, or from 4-bit blocks."""
+    if isinstance(layer, Int8Linear):
+        return layer.dequantised()
+    if hasattr(layer.weight, "quant_state"):
+        from bitsandbytes.functional import dequantize_4bit
+
+        return dequantize_4bit(layer.weight.data, layer.weight.quant_state).float()
+    return layer.weight.detach()
+
+
+def use_int8(model: nn.Module) -> nn.Module:
+    """Let a causal model on the CPU multiply in int8, in place.
+
+    Linear layers whose weights are frozen keep int8 codes only; trained ones round their fp32 weight at each step. Layers
+    with a LoRA adapter of PEFT keep it as it is, in fp32, over a base in int8 or, where bitsandbytes holds it, in 4 bits.
+    What saves the adapter, counts parameters or trains does not notice.
+
+    Parameters
+    ----------
+    model : PreTrainedModel or PeftModel
+        In fp32; the head may share its weight with the embedding, which stays.
+    """
+    last, head = _LastInput(), model.get_output_embeddings()
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, lora.LoraLayer) and hasattr(child, "base_layer"):
+                if type(child) is lora.Linear:
+                    child.__class__ = Int8Lora
+                elif type(child).__name__ == "Linear4bit":
+                    child.__class__ = _four_bit_class()
+                child.last = last
+            elif type(child) is nn.Linear and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer)):
+                exact = child.weight if child is head else None
+                if child.weight.requires_grad:
+                    child.__class__, child.last, child.__dict__["exact"] = Int8TrainedLinear, last, exact
+                else:
+                    setattr(parent, name, Int8Linear(child.weight, child.bias, last, exact))
+            if type(child) is Int8Lora and type(child.base_layer) is nn.Linear:
+                child.base_layer = Int8Linear(child.base_layer.weight, child.base_layer.bias, last)
+    return model
+
+
+def in_int8(model: nn.Module) -> bool:
+    """Whether :func:`use_int8` has changed the model."""
+    return any(isinstance(module, (Int8Linear, Int8TrainedLinear, Int8Lora)) for module in model.modules())
+
+
+@contextmanager
+def packed_once(model: nn.Module) -> Iterator[None]:
+    """While nothing is trained: adapters merged into a base that is packed anew, trained and 4-bit weights packed once.
+
+    A decoding step is a few milliseconds long, most of which would go into packing or the adapter's small products. The
+    model itself stays as it is. Without int8 layers nothing happens.
+    """
+    changed = []
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, lora.LoraLayer) and getattr(type(module), "forward", None) is _adapted_forward:
+                name, weight = module.active_adapters[0], _float_weight(module.base_layer)
+                down, up = module.lora_A[name].weight, module.lora_B[name].weight
+                module.__dict__["packed_once"] = round_rows(weight.addmm(up, down, alpha=module.scaling[name]))
+                module.__dict__["merged"] = True
+                changed.append(module)
+            elif isinstance(module, Int8TrainedLinear):
+                module.__dict__["packed_once"] = round_rows(module.weight)
+                changed.append(module)
+    try:
+        yield
+    finally:
+        for module in changed:
+            module.__dict__.pop("packed_once", None)
+            module.__dict__.pop("merged", None)

@@ -1,0 +1,86 @@
+"""What a GPU can train and hold: an estimate from the number of parameters, before hours are spent on a crash."""
+from __future__ import annotations
+
+import torch
+
+from helpers.config import Run, UserError, one_of
+from helpers.models.base import base_path, device_of
+
+# bytes a parameter of the base model while it trains, and what batches and adapters take besides, in GB (1e9 bytes)
+BYTES = {"full": 16.0, "adapter": 2.0, "adapter in 4 bits": 1.05}
+BESIDE_GB = 3.0
+
+
+def kind_of(run: Run, variant: str) -> str | None:
+    """How a variant holds the base model: `full`, `adapter`, `adapter in 4 bits`; None where it is another model."""
+    if variant not in run.task.writers:
+        return None
+    if run[f"{variant}.bits"] == 4:
+        return "adapter in 4 bits"
+    return "adapter" if run.task.writers[variant].adapter else "full"
+
+
+def needed_gb(parameters: int, kind: str) -> float:
+    """Memory that training takes: fp32 weights, gradients and two moments; or 16- or 4-bit weights that stay."""
+    return parameters * BYTES[kind] / 1e9 + BESIDE_GB
+
+
+def base_parameters(run: Run) -> int:
+    """Parameters of the base model, from its configuration alone."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run))).num_parameters()
+
+
+def gpu_gb() -> float:
+    """Memory of the GPU, in GB."""
+    return torch.cuda.get_device_properties(0).total_memory / 1e9
+
+
+def holds_whole(run: Run) -> bool:
+    """Whether the base model in 16 bits leaves the GPU room to decode; the CPU's base model is small."""
+    return device_of(run.profile).device == "cpu" or needed_gb(base_parameters(run), "adapter") <= gpu_gb()
+
+
+def variants_wanted(run: Run) -> list[str]:
+    """The variants that the setting `variants` names, in the task's order.
+
+    Raises
+    ------
+    UserError
+        For an unknown name.
+    """
+    named = [name.strip() for name in run["variants"].split(",") if name.strip()]
+    for name in named:
+        one_of(name, run.task.variants, "variant")
+    return [name for name in run.task.variants if name in named]
+
+
+def variants_that_fit(run: Run) -> list[str]:
+    """The wanted variants that this machine can train, in order; what is left out is printed with the reason.
+
+    On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can, and so can
+    several (:mod:`helpers.launch`): what they have trained stays.
+
+    Raises
+    ------
+    UserError
+        If no variant with the base model fits, or an unknown variant is wanted.
+    """
+    kinds = {variant: kind_of(run, variant) for variant in variants_wanted(run)}
+    if device_of(run.profile).device == "cpu" or not any(kinds.values()):
+        return list(kinds)
+    parameters, memory = base_parameters(run), gpu_gb()
+    kept = []
+    for variant, kind in kinds.items():
+        need = 0.0 if kind is None else needed_gb(parameters, kind)
+        if need <= memory or (run.dir / "checkpoints" / variant / "finished.json").exists():
+            kept.append(variant)
+        else:
+            print(f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
+                  f"{need:.0f} GB, this GPU has {memory:.0f} GB")
+    if not any(kinds[variant] for variant in kept):
+        raise UserError(f"this GPU ({memory:.0f} GB) trains no variant that writes: choose a smaller model with "
+                        "--set base_model=…")
+    return kept

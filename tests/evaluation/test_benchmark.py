@@ -1,0 +1,99 @@
+"""The benchmark: ratios worked by hand, ways that take turns, and all parts on a model of a few weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_model import save_tiny_base
+from transformers import AutoTokenizer, BertConfig, BertModel
+
+from helpers.config import Run, UserError
+from helpers.encoder import packaged_encoder
+from helpers.environment import write_json
+from helpers.evaluation import benchmark, measured, trainers, turns
+from helpers.models.base import load_base, load_tokenizer
+from helpers.writing.prompts import tuned
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
+    BertModel(
+        BertConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=64,
+        )
+    ).save_pretrained(folder / "encoder")
+    tokenizer.save_pretrained(folder / "encoder")
+    return {"base_model": str(save_tiny_base(folder / "base")), "encoder_model": str(folder / "encoder")}
+
+
+def test_a_ratio_is_that_of_turns_that_followed_each_other():
+    line = turns.pair("part", {"a": [4.0, 9.0, 6.0], "b": [2.0, 3.0, 6.0]}, "a", "b", "texts/s")
+    assert (line["low"], line["ratio"], line["high"]) == (1.0, 2.0, 3.0)
+    assert (line["rate"], line["other_rate"]) == (6.0, 3.0)
+
+
+def test_ways_take_turns(tmp_path):
+    seen = []
+    bench = turns.Bench(Run("calendar", profile="smoke", out=str(tmp_path)), repeats=3)
+    rates = bench.in_turns("part", {name: lambda name=name: seen.append(name) or len(seen) for name in "ab"})
+    assert "".join(seen) == "ababab" and rates == {"a": [1, 3, 5], "b": [2, 4, 6]}
+
+
+def test_the_first_piece_of_work_does_not_count(monkeypatch):
+    now = iter([10.0, 11.0, 12.0, 14.0])
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: next(now))
+    done = []
+    assert turns.rate_of(lambda: done.append(1) or 8, 3.0) == pytest.approx(16 / 4)
+    assert len(done) == 3
+
+
+def test_rows_of_the_studies_are_padded_cut_and_learnt_whole():
+    batch = trainers.padded([{"input_ids": [5, 6]}, {"input_ids": list(range(600))}], pad=0)
+    assert batch["input_ids"].shape == (2, 512) and batch["attention_mask"].sum(1).tolist() == [2, 512]
+    assert batch["labels"][0, :3].tolist() == [5, 6, -100] and batch["labels"][1, 0] == 0
+
+
+def test_one_call_is_held_to_its_grammar(models, tmp_path):
+    run = Run("calendar", profile="cpu", out=str(tmp_path), settings=models)
+    model, tokenizer = load_base(run), load_tokenizer(run)
+    text = "Lunch with Ann on 3 May 2026"
+    for way in ("schema", "source"):
+        asked = tuned(tokenizer, run.task, text)
+        answer = benchmark.one_call(model, tokenizer, asked, 12, run.task.grammar(text, way))
+        assert answer.startswith('{"action": ')
+    closed = benchmark.one_call(model, tokenizer, asked, 30, 'start: "{}"')
+    assert closed == "{}"  # nothing comes behind the end of the grammar
+
+
+def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monkeypatch):
+    for place, name in ((trainers, "WIDTH"), (trainers, "SIZE"), (benchmark, "EASY")):
+        monkeypatch.setattr(place, name, getattr(place, name) // 8)
+    settings = {**models, "max_rows": 24}
+    run = Run("calendar", profile="cpu", out=str(tmp_path), settings=settings)
+    content = benchmark.measure(turns.Bench(run, repeats=2, seconds=0.0, texts=3))
+    lines = content["lines"]
+    assert [line["part"] for line in lines] == ["training"] * 5 + ["decoding"] + ["reading"] + ["serving"] * 4
+    for line in lines:
+        assert 0 < line["low"] <= line["ratio"] <= line["high"] and line["rate"] > 0 < line["other_rate"]
+    assert content["manifest"]["gemm_gflops"] > 0 and content["manifest"]["decoded by"] == "the untuned base"
+    write_json(tmp_path / "benchmark.json", content)
+    table, caption = measured.benchmark_table(tmp_path / "benchmark.json")
+    assert len(table) == len(lines) and "median, smallest and largest ratio of 2 turns" in caption
+    assert measured.benchmark_table(tmp_path / "none.json") is None
+
+
+def test_parts_and_tasks_that_are_not_there_are_one_line(tmp_path):
+    calendar, taggers = (
+        turns.Bench(Run(task, profile="smoke", out=str(tmp_path))) for task in ("calendar", "it_ner")
+    )
+    with pytest.raises(UserError, match="did you mean 'serving'"):
+        benchmark.measure(calendar, ["servin"])
+    with pytest.raises(UserError, match="no model that writes"):
+        benchmark.measure(taggers)

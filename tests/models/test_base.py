@@ -1,0 +1,131 @@
+"""The base model of a run and adapters on it: where it is looked for, what is said when it is not there, merging."""
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT
+from tiny_model import save_tiny_base
+
+from helpers.config import Run, UserError
+from helpers.models import adapters
+from helpers.models.adapters import ALL_LINEAR, add_lora, count_parameters, load_finetuned, load_untuned
+from helpers.models.base import base_files, base_path, load_base, load_tokenizer
+from helpers.models.int8 import Int8Linear
+
+IDS = torch.tensor([[1, 300, 301, 302]])
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    return save_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+def make_run(base: Path | str, out: Path, **settings: object) -> Run:
+    return Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **settings})
+
+
+def learnt(model, rank: int = 4, targets: list[str] = ALL_LINEAR):
+    """The model with an adapter that changes what it says."""
+    model = add_lora(model, rank, 2 * rank, 0.0, targets, seed=1)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+# -- where it is ------------------------------------------------------------------------------------------------------
+def test_a_folder_without_a_model_is_one_clear_line(tmp_path):
+    with pytest.raises(UserError, match=r"base_model='\./nothing': no model in that folder"):
+        load_base(make_run("./nothing", tmp_path))
+
+
+def test_unreachable_hub_model_names_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for load in (load_base, load_tokenizer):
+        with pytest.raises(UserError, match="'someone/some-model' could not be loaded.*--profile cpu.*base_model=FOLDER"):
+            load(make_run("someone/some-model", tmp_path))
+
+
+def test_another_model_changes_what_training_depends_on(base, tmp_path):
+    names = {path.name for path in base_files(make_run(base, tmp_path)) if path.parent == base}
+    assert names == {"model.safetensors", "config.json", "tokenizer.json"}
+    assert not [path for path in base_files(Run("calendar", profile="smoke", out=str(tmp_path)))
+                if "SmolLM2" in str(path)], "the packaged model is known by its checksum"
+
+
+def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("helpers.models.base.ROOT", tmp_path / "repository")
+    (tmp_path / "repository" / "my-model").mkdir(parents=True)
+    (tmp_path / "repository" / "my-model" / "config.json").touch()
+    assert base_path(make_run("my-model", tmp_path)) == str(tmp_path / "repository" / "my-model")
+
+
+def test_all_threads_take_the_smallest_numbers_for_zero():
+    code = ("import torch, helpers.models.base; numbers = torch.full((4_000_000,), 1e-40); "
+            "print(torch.get_num_threads(), bool((numbers * 2 == 0).all()))")
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    if not torch.set_flush_denormal(True):
+        pytest.skip("this CPU cannot")
+    assert shown.split()[1] == "True"
+
+
+# -- adapters ---------------------------------------------------------------------------------------------------------
+def test_lora_parameters_by_hand(base, tmp_path):
+    run = make_run(base, tmp_path)
+    counts = count_parameters(add_lora(load_base(run), 4, 8, 0.0, ["q_proj"], seed=1))
+    assert counts["trainable"] == 2 * (64 * 4 + 4 * 64)  # two layers, A and B of a 64 × 64 matrix
+    assert counts["total"] == count_parameters(load_base(run))["total"] + counts["trainable"]
+
+
+def test_weights_in_four_bits_count_as_the_numbers_they_stand_for(base, tmp_path):
+    run = make_run(base, tmp_path)
+    whole = count_parameters(load_base(run))
+    assert count_parameters(load_base(run, four_bit=True))["total"] == whole["total"]
+
+
+def test_a_seed_starts_an_adapter(base, tmp_path):
+    def start(seed: int) -> torch.Tensor:
+        model = add_lora(load_base(make_run(base, tmp_path)), 4, 8, 0.0, ["q_proj"], seed)
+        return next(parameter for name, parameter in model.named_parameters() if "lora_A" in name)
+
+    assert start(1).equal(start(1)) and not start(1).equal(start(2))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("four_bit", [False, True])
+def test_a_merged_adapter_says_what_the_adapter_says(base, tmp_path, four_bit):
+    run = make_run(base, tmp_path, inference_bits=32)
+    model = learnt(load_base(run, four_bit))
+    model.save_pretrained(tmp_path / "adapter")
+    merged, expected = load_finetuned(run, tmp_path / "adapter", four_bit), model(IDS).logits
+    assert not hasattr(merged, "peft_config")
+    assert torch.allclose(merged(IDS).logits, expected, atol=1e-4)
+    assert not torch.allclose(load_base(run)(IDS).logits, expected, atol=1e-2)
+
+
+@torch.no_grad()
+def test_a_trained_model_multiplies_in_int8_unless_its_weights_are_to_be_exported(base, tmp_path):
+    run = make_run(base, tmp_path)
+    learnt(load_base(run)).save_pretrained(tmp_path / "adapter")
+    fast = load_finetuned(run, tmp_path / "adapter")
+    whole = load_finetuned(run, tmp_path / "adapter", whole=True)
+    assert isinstance(fast.lm_head, Int8Linear) and type(whole.lm_head) is torch.nn.Linear
+    assert torch.cosine_similarity(fast(IDS).logits, whole(IDS).logits, dim=-1).min() > 0.99
+    load_base(run).save_pretrained(tmp_path / "full")
+    assert load_finetuned(run, tmp_path / "full", whole=True)(IDS).logits.equal(load_base(run)(IDS).logits)
+
+
+def test_where_16_bits_do_not_fit_the_base_stays_in_4_with_the_adapter_beside_it(base, tmp_path, monkeypatch):
+    run = make_run(base, tmp_path, inference_bits=32)
+    model = learnt(load_base(run, four_bit=True))
+    model.save_pretrained(tmp_path / "adapter")
+    monkeypatch.setattr(adapters, "holds_whole", lambda run: False)
+    beside = load_finetuned(run, tmp_path / "adapter", four_bit=True)
+    assert beside.get_base_model().is_loaded_in_4bit and load_untuned(run).is_loaded_in_4bit
+    with torch.no_grad():
+        assert torch.allclose(beside(IDS).logits, model(IDS).logits, atol=1e-5)

@@ -1,0 +1,32 @@
+"""Base models in 4 bits: what comes back is what went in, but for the rounding."""
+from __future__ import annotations
+
+import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from helpers.config import Run, UserError
+from helpers.models.base import load_base
+
+ROUNDING = 0.12
+"""More than NF4 takes from normally distributed weights (0.09 of their norm), less than scales of other weights do."""
+
+
+def saved_model(folder, hidden: int):
+    LlamaForCausalLM(LlamaConfig(vocab_size=64, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=1,
+                                 num_attention_heads=2)).save_pretrained(folder)
+    return Run(task="calendar", profile="cpu", out=str(folder / "out"), settings={"base_model": str(folder)})
+
+
+@pytest.mark.parametrize("hidden", [96, 128])  # no multiple of the usual block of 64 weights, and one
+def test_weights_survive_four_bits_whatever_the_length_of_a_row(tmp_path, hidden):
+    run = saved_model(tmp_path, hidden)
+    exact = load_base(run).state_dict()
+    rounded = load_base(run, four_bit=True).dequantize().state_dict()
+    for name in (name for name in exact if "proj" in name):
+        lost = (rounded[name] - exact[name]).norm() / exact[name].norm()
+        assert 0.02 < lost < ROUNDING, name
+
+
+def test_rows_that_no_block_fits_are_refused_in_one_line(tmp_path):
+    with pytest.raises(UserError, match="rows of 48 weights"):
+        load_base(saved_model(tmp_path, 48), four_bit=True)

@@ -1,0 +1,303 @@
+"""Products in int8: near those of fp32, shared, packed once while decoding, and out of sight of what saves and loads."""
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from peft import PeftModel
+from torch import nn
+from torch.nn.functional import cosine_similarity
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from helpers.config import Run
+from helpers.models import int8
+from helpers.models.adapters import ALL_LINEAR, add_lora, count_parameters, for_inference
+from helpers.models.base import load_base
+from helpers.models.int8 import Int8Linear, packed_once, use_int8
+
+IDS = torch.arange(24).view(2, 12) * 5 % 128
+
+
+class Holder(nn.Module):
+    """A model of one layer, without a head."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def get_output_embeddings(self):
+        return None
+
+
+def converted(layer: nn.Linear, trained: bool = False) -> nn.Module:
+    """The layer as it multiplies in int8."""
+    return use_int8(Holder(layer.requires_grad_(trained))).layer
+
+
+def llama(seed: int = 0) -> LlamaForCausalLM:
+    """Two layers whose head is the embedding; eight query heads share four of keys."""
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(LlamaConfig(
+        vocab_size=128, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=8,
+        num_key_value_heads=4, tie_word_embeddings=True, initializer_range=0.1))
+
+
+def adapted(model: nn.Module, dropout: float = 0.0) -> PeftModel:
+    """The model with an adapter on every linear layer that has learnt something already."""
+    model = add_lora(model, 4, 8, dropout, ALL_LINEAR, seed=1)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(parameter, std=0.1)
+    return model
+
+
+def near(found: torch.Tensor, exact: torch.Tensor) -> float:
+    """Cosine of the angle between two tensors."""
+    return cosine_similarity(found.detach().flatten(), exact.detach().flatten(), dim=0).item()
+
+
+def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Gradients of a language model's loss."""
+    model.zero_grad()
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def everything(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Copies of all parameters and buffers."""
+    return {name: tensor.clone() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+
+
+# -- one layer --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("trained", [False, True])
+def test_product_and_gradients_by_hand(trained):
+    layer = nn.Linear(2, 2, bias=False)
+    # rows are scaled by 0.1 and 0.2: 127, 10.4 → 10 and -127, 16.3 → 16
+    layer.weight.data = torch.tensor([[12.7, 1.04], [-25.4, 3.26]])
+    states = torch.tensor([[-6.35, 2.02]], requires_grad=True)  # scaled by 0.05: -127, 40.4 → 40
+    layer = converted(layer, trained)
+    result = layer(states)
+    assert result[0].tolist() == pytest.approx([0.05 * 0.1 * (127 * -127 + 10 * 40),
+                                                0.05 * 0.2 * (127 * 127 + 16 * 40)], rel=1e-5)
+    # times the scales of the rows the gradient is 0.1, -0.1: 127 and -127 at a scale of 0.1 / 127
+    result.backward(torch.tensor([[1.0, -0.5]]))
+    assert states.grad[0].tolist() == pytest.approx([0.1 * (127 + 127), 0.1 * (10 - 16)], rel=1e-5)
+    if trained:  # not rounded
+        assert layer.weight.grad.tolist() == [pytest.approx([-6.35, 2.02]), pytest.approx([3.175, -1.01])]
+
+
+def test_a_random_layer_comes_near_its_products_in_fp32():
+    torch.manual_seed(0)
+    plain, states = nn.Linear(192, 256), torch.randn(3, 50, 192, requires_grad=True)
+    gradient = torch.randn(3, 50, 256)
+    exact = plain(states)
+    exact_gradient, = torch.autograd.grad(exact, states, gradient)
+    found = converted(plain)(states)
+    found_gradient, = torch.autograd.grad(found, states, gradient)
+    for one, other in ((found, exact), (found_gradient, exact_gradient)):
+        assert near(one, other) > 0.999 and not torch.allclose(one, other, atol=1e-3), "near, yet rounded"
+        assert one.norm().item() == pytest.approx(other.norm().item(), rel=0.01)
+
+
+def test_a_layer_keeps_no_weight_in_fp32():
+    layer = converted(nn.Linear(64, 32))
+    assert isinstance(layer, Int8Linear) and not list(layer.parameters())
+    assert layer.codes.dtype == torch.int8 and layer.state_dict() == {}
+
+
+def test_what_is_changed_in_place_is_rounded_anew():
+    layer, states = converted(nn.Linear(8, 4)), torch.randn(3, 8)
+    first = layer(states)
+    states.add_(1.0)
+    assert layer(states).equal(layer(states.clone())) and not layer(states).equal(first)
+
+
+def test_inference_mode_knows_no_versions_of_tensors():
+    layer, states = converted(nn.Linear(8, 4)), torch.randn(3, 8)
+    with torch.inference_mode():
+        inside = states.clone()
+        first = layer(inside)
+        assert first.equal(layer(states))
+        inside.add_(1.0)
+        assert not layer(inside).equal(first)
+
+
+# -- whole models -----------------------------------------------------------------------------------------------------
+def test_layers_that_read_the_same_states_share_their_codes(monkeypatch):
+    model, calls, round_rows = use_int8(llama().requires_grad_(False)), [], int8.round_rows
+
+    def counted(matrix):
+        calls.append(tuple(matrix.shape))
+        return round_rows(matrix)
+
+    monkeypatch.setattr(int8, "round_rows", counted)
+    with torch.no_grad():
+        model(IDS)
+    # of each layer what q, k, v read, what o reads, what gate and up read, what down reads; then the head
+    assert calls == [(24, 64), (24, 64), (24, 64), (24, 96)] * 2 + [(24, 64)]
+
+
+def test_the_head_gives_back_gradients_that_int8_could_not_hold():
+    model = use_int8(llama().requires_grad_(False))
+    states = torch.randn(5, 64, requires_grad=True)
+    gradient = torch.full((5, 128), 1e-4)
+    gradient[torch.arange(5), torch.arange(5)] = -1.0  # what the loss gives: one large number a row
+    model.lm_head(states).backward(gradient)
+    exact = gradient @ model.get_input_embeddings().weight
+    assert states.grad.equal(exact)
+    without_rest = -model.get_input_embeddings().weight[:5]
+    assert (exact - without_rest).norm() > 1e-4, "the small numbers count"
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_adapter_gradients_are_near_those_over_a_base_in_fp32(dropout):
+    plain = adapted(llama(), dropout).train()
+    model = use_int8(copy.deepcopy(plain))
+    torch.manual_seed(3)
+    exact = gradients(plain)
+    torch.manual_seed(3)  # the same numbers are dropped
+    found = gradients(model)
+    assert found.keys() == exact.keys() and all("lora_" in name for name in found)
+    for name in exact:
+        assert near(found[name], exact[name]) > 0.97, name
+        assert found[name].norm().item() == pytest.approx(exact[name].norm().item(), rel=0.1), name
+
+
+def test_full_training_in_int8_has_gradients_in_fp32_and_sees_its_own_steps():
+    plain = llama()
+    model = use_int8(copy.deepcopy(plain))
+    exact, found = gradients(plain), gradients(model)
+    assert found.keys() == exact.keys() and count_parameters(model) == count_parameters(plain)
+    for name in exact:
+        assert found[name].dtype == torch.float32 and near(found[name], exact[name]) > 0.97, name
+    layer = model.model.layers[0].mlp.up_proj
+    states = torch.randn(4, 64)
+    before = layer(states)
+    with torch.no_grad():
+        layer.weight.mul_(2.0)  # as a step of the optimiser: nothing packed is left over
+    assert torch.allclose(layer(states), 2 * before, rtol=1e-5)
+
+
+def test_a_trained_model_is_saved_as_if_it_had_multiplied_in_fp32(tmp_path):
+    plain = llama()
+    plain.save_pretrained(tmp_path / "plain")
+    use_int8(copy.deepcopy(plain)).save_pretrained(tmp_path / "int8")
+    for name in ("model.safetensors", "config.json"):
+        assert (tmp_path / "int8" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
+
+
+# -- packed once ------------------------------------------------------------------------------------------------------
+@torch.no_grad()
+def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was():
+    model = use_int8(adapted(llama())).eval()
+    merged = llama()
+    for name, layer in model.get_base_model().named_modules():
+        if isinstance(layer, int8.Int8Lora):
+            added = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
+            merged.get_submodule(name).weight.copy_(layer.base_layer.dequantised() + added)
+    expected = use_int8(merged.requires_grad_(False).eval())(IDS).logits
+    before, kept = model(IDS).logits, everything(model)
+    with packed_once(model):
+        inside = model(IDS).logits
+    assert torch.allclose(inside, expected, atol=1e-4) and not inside.equal(before)
+    assert near(inside, before) > 0.99
+    with pytest.raises(KeyError), packed_once(model):
+        raise KeyError
+    assert model(IDS).logits.equal(before)
+    after = everything(model)
+    assert after.keys() == kept.keys() and all(after[name].equal(kept[name]) for name in kept)
+
+
+def test_packed_once_packs_each_weight_that_is_trained_once(monkeypatch):
+    model, packed = use_int8(llama()), []
+    before, kept, round_rows = model(IDS).logits, everything(model), int8.round_rows
+
+    def counted(matrix):
+        packed.append(tuple(matrix.shape))
+        return round_rows(matrix)
+
+    with torch.no_grad():
+        monkeypatch.setattr(int8, "round_rows", counted)
+        with packed_once(model):
+            assert len(packed) == 15  # seven matrices a layer, and the head
+            packed.clear()
+            assert model(IDS).logits.equal(before) and len(packed) == 9, "activations alone"
+    after = everything(model)
+    assert all(after[name].equal(kept[name]) for name in kept)
+    with torch.no_grad():
+        model.lm_head.weight.mul_(0.5)
+    assert not model(IDS).logits.equal(before), "no codes are left over"
+
+
+def test_packed_once_does_nothing_to_a_model_in_fp32():
+    model = adapted(llama()).eval()
+    before = model(IDS).logits
+    with packed_once(model):
+        assert model(IDS).logits.equal(before)
+
+
+# -- saving and loading -----------------------------------------------------------------------------------------------
+@pytest.fixture
+def run(tmp_path) -> Run:
+    """A run whose base model is :func:`llama`."""
+    llama().save_pretrained(tmp_path / "base")
+    return Run("calendar", profile="smoke", out=str(tmp_path), settings={"base_model": str(tmp_path / "base")})
+
+
+def test_adapter_names_and_files_are_those_over_a_base_in_fp32(run, tmp_path):
+    model = adapted(load_base(run))
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    model.save_pretrained(tmp_path / "plain")
+    use_int8(model).save_pretrained(tmp_path / "int8")
+    assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == names
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "int8" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
+    assert {path.name for path in (tmp_path / "int8").iterdir()} == {p.name for p in (tmp_path / "plain").iterdir()}
+
+
+@torch.no_grad()
+def test_an_adapter_over_int8_loads_over_the_plain_base_and_back(run, tmp_path):
+    model = use_int8(adapted(load_base(run))).eval()
+    model.save_pretrained(tmp_path / "adapter")
+    plain = PeftModel.from_pretrained(load_base(run), tmp_path / "adapter").eval()
+    assert near(model(IDS).logits, plain(IDS).logits) > 0.99
+    assert near(load_base(run)(IDS).logits, plain(IDS).logits) < 0.99, "the adapter changes something"
+    fresh = use_int8(add_lora(load_base(run), 4, 8, 0.0, ALL_LINEAR, seed=2)).eval()
+    fresh.load_adapter(tmp_path / "adapter", "default")  # as the Trainer loads the best checkpoint
+    assert fresh(IDS).logits.equal(model(IDS).logits)
+
+
+@torch.no_grad()
+def test_a_base_in_four_bits_multiplies_in_int8_and_reloads(run, tmp_path, monkeypatch):
+    model = adapted(load_base(run, four_bit=True)).eval()
+    rounded = load_base(run, four_bit=True).dequantize()  # what the 4 bits stand for, in fp32
+    trained = count_parameters(model)
+    use_int8(model)
+    assert count_parameters(model)["trainable"] == trained["trainable"]
+    products, multiply = [], torch._int_mm
+
+    def counted(*operands):
+        products.append(1)
+        return multiply(*operands)
+
+    monkeypatch.setattr(torch, "_int_mm", counted)
+    found = model(IDS).logits
+    assert len(products) == 15
+    monkeypatch.undo()
+    model.save_pretrained(tmp_path / "adapter")
+    plain = PeftModel.from_pretrained(rounded, tmp_path / "adapter").eval()
+    assert near(found, plain(IDS).logits) > 0.99
+    with packed_once(model):
+        assert near(model(IDS).logits, plain(IDS).logits) > 0.99
+    assert model(IDS).logits.equal(found)
+    again = use_int8(PeftModel.from_pretrained(load_base(run, four_bit=True), tmp_path / "adapter")).eval()
+    assert again(IDS).logits.equal(found)
+
+
+@pytest.mark.parametrize("bits", [8, 32])
+def test_models_that_are_not_trained_multiply_in_the_bits_of_the_setting(run, bits):
+    run.settings["inference_bits"] = bits
+    model = for_inference(run, load_base(run))
+    assert isinstance(model.lm_head, Int8Linear) == (bits == 8)
+    assert not any(parameter.requires_grad for parameter in model.parameters())

@@ -1,0 +1,44 @@
+"""Runs that train a tiny model on a few events, and what they leave."""
+from __future__ import annotations
+
+from pathlib import Path
+
+from helpers.config import Run
+from helpers.tasks import Example, get_task
+
+ROWS = [("Lunch with {p} on 12/03/2026 at 1:00 PM", {"action": "Lunch", "time": "1:00 PM"}),
+        ("Call {p} 12/03/2026 9am Zoom", {"action": "Call", "time": "9:00 AM", "location": "Zoom"})]
+PEOPLE = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
+
+
+def examples() -> list[Example]:
+    """Eight events, each with a person of its own."""
+    task, rows = get_task("calendar"), []
+    for index, person in enumerate(PEOPLE):
+        text, output = ROWS[index % 2]
+        full = dict.fromkeys(task.fields) | {"date": "12/03/2026", "attendees": [person]} | output
+        rows.append(task.parse_row({"event_text": text.format(p=person), "output": full}, index))
+    return rows
+
+
+def make_run(base: Path, out: Path, variant: str, profile: str = "smoke", **own: object) -> Run:
+    """A calendar run on a base model; `own` are settings of the variant. Two epochs of two steps."""
+    own = {"epochs": 2, "batch_size": 4, "accumulation": 1, "warmup_steps": 1, **own}
+    return Run(task="calendar", profile=profile, out=str(out), settings={
+        "base_model": str(base), "max_new_tokens": 4, "score_rows": 2, "score_constraint": "free",
+        **{f"{variant}.{name}": value for name, value in own.items()}})
+
+
+def best_of(run: Run, variant: str) -> Path:
+    """Folder of a variant's kept weights."""
+    return run.path("checkpoints", variant, "best", "x").parent
+
+
+def weights_of(run: Run, variant: str) -> bytes:
+    """The file of a variant's kept weights."""
+    return next(best_of(run, variant).glob("*.safetensors")).read_bytes()
+
+
+def losses_of(result) -> list[float]:
+    """The training loss at each step."""
+    return [record["loss"] for record in result.history if "loss" in record]

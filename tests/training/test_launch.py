@@ -1,0 +1,106 @@
+"""Training in several processes: two of them on the CPU give the losses of one, and the shipped configurations load."""
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from accelerate.commands.config.config_args import load_config_from_file
+from accelerate.utils import DistributedType
+from conftest import ROOT
+
+from helpers import launch, processes
+from helpers.config import Run, UserError
+from helpers.data import write_jsonl
+from helpers.environment import read_json
+from helpers.tasks import get_task
+from helpers.training.fit import fit, training_rows
+from helpers.training.writers import LengthSampler
+from tiny_model import save_tiny_base
+
+SETTINGS = {"max_new_tokens": 8, "score_rows": 1, "lora.epochs": 2, "lora.batch_size": 4, "lora.warmup_steps": 1,
+            "lora.dropout": 0.0, "lora.learning_rate": 1e-2}
+
+
+def make_run(base: Path, out: Path) -> Run:
+    """A run whose stage 02 has left sixteen training rows."""
+    task = get_task("calendar")
+    run = Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **SETTINGS})
+    rows = [task.parse_row({"event_text": f"Lunch with person {'very ' * (at % 5)}{at} at 1:00 PM", "output": {
+        **dict.fromkeys(task.fields), "action": "Lunch", "time": "1:00 PM", "attendees": [f"person {at}"]}}, at)
+        for at in range(18)]
+    parts = {"train": rows[:16], "train_augmented": rows[:16], "validation": rows[16:]}
+    for part, examples in parts.items():
+        write_jsonl(run.path("splits", f"{part}.jsonl"), [task.example_to_json(example) for example in examples])
+    return run
+
+
+def test_two_processes_give_the_losses_of_one(tmp_path):
+    base = save_tiny_base(tmp_path / "base")
+    one, two = make_run(base, tmp_path / "one"), make_run(base, tmp_path / "two")
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", ROOT / "configs" / "cpu.yaml",
+               "--main_process_port", "0", "-m", "helpers.launch", "calendar", "lora", "--profile", "smoke", "--out",
+               tmp_path / "two"]
+    for name, value in two.settings.items():
+        if name in SETTINGS or name == "base_model":
+            command += ["--set", f"{name}={value}"]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([*map(str, command)], cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as together:
+        alone = fit(one, "lora", training_rows(one, "lora"), one.load("validation"))
+        output, _ = together.communicate(timeout=300)
+    assert together.returncode == 0, output
+    assert "8 steps in 2 processes" in output
+    saved = read_json(two.path("checkpoints", "lora", "finished.json"))["result"]
+    expected, found = ([record["loss"] for record in history if "loss" in record]
+                       for history in (alone.history, saved["history"]))
+    assert len(found) == 8 and found == pytest.approx(expected, rel=1e-3)
+    assert len(set(found)) == 8, "the weights have moved"
+    assert saved["parameters"] == alone.parameters
+    assert (two.path("checkpoints", "lora", "best") / "adapter_model.safetensors").exists()
+    assert "train_seconds" in read_json(two.path("costs.json"))["lora"]
+    # what stage 04 does afterwards: it takes the trained variant as its own
+    assert fit(two, "lora", training_rows(two, "lora"), two.load("validation")).history == saved["history"]
+
+
+def test_rows_are_dealt_out_so_that_a_step_sees_the_same_rows():
+    assert processes.split_batch(8, 4, 2) == (4, 4)
+    assert processes.split_batch(1, 2, 2) == (1, 1)
+    assert processes.split_batch(8, 1, 1) == (8, 1)
+    with pytest.raises(UserError, match="4 processes cannot share batch_size=1 × accumulation=2"):
+        processes.split_batch(1, 2, 4)
+
+
+def test_order_of_rows_depends_on_seed_and_epoch_alone():
+    import torch
+
+    sampler = LengthSampler(4, list(range(40)), 42)
+    first = list(sampler)
+    torch.rand(3)
+    assert list(sampler) == first and sorted(first) == list(range(40))
+    sampler.set_epoch(1)
+    assert list(sampler) != first
+    assert list(LengthSampler(4, list(range(40)), 43)) != first
+
+
+def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):
+    assert launch.main(["calendar", "full_entity_loss", "--profile", "smoke", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == ("error: full_entity_loss is trained by one process, in stage 04; several can "
+                                       "train: lora, qlora\n")
+    assert launch.main(["calendar", "--profile", "smoke", "--out", str(tmp_path)]) == 2
+    assert "run notebook 02_augment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name, kind", [("fsdp", DistributedType.FSDP), ("gpus", DistributedType.MULTI_GPU)])
+def test_shipped_configurations_load_and_fit_the_settings(name, kind, tmp_path):
+    config = load_config_from_file(str(ROOT / "configs" / f"{name}.yaml"))
+    assert config.distributed_type == kind and config.num_processes == 2
+    run = Run("crime", profile="gpu", out=str(tmp_path))
+    for variant in launch.trainable(run, []):
+        processes.split_batch(run[f"{variant}.batch_size"], run[f"{variant}.accumulation"], config.num_processes)
+    if kind == DistributedType.FSDP:
+        from transformers.models.llama import modeling_llama
+
+        assert hasattr(modeling_llama, config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"])

@@ -1,0 +1,322 @@
+"""The one trainer of models that write: it learns, resumes to the same bytes, keeps the best, says what goes wrong."""
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from few_rows import best_of, examples, losses_of, make_run, weights_of
+from safetensors.torch import load_file
+from tiny_model import save_tiny_base
+from transformers import AutoModelForCausalLM
+
+from helpers.config import UserError
+from helpers.environment import Device
+from helpers.models.base import load_tokenizer
+from helpers.models.int8 import Int8Lora, Int8TrainedLinear
+from helpers.tasks import get_task
+from helpers.training import fit as fit_module
+from helpers.training import writers
+from helpers.training.fit import fit
+from helpers.writing.encode import PROMPT
+
+WRITERS = tuple(get_task("calendar").writers)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory) -> Path:
+    return save_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def scores(monkeypatch) -> list[float]:
+    """Scores that the evaluations are to give, one after the other; the last one goes on."""
+    given = [0.5]
+
+    def score(run, model, tokenizer, rows):
+        value = given.pop(0) if len(given) > 1 else given[0]
+        return {"val_exact_match": value, "val_field_accuracy": value, "val_exact_f1": value}
+
+    monkeypatch.setattr(writers, "validation_score", score)
+    return given
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("variant", WRITERS)
+def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, variant):
+    run = make_run(base, tmp_path, variant, learning_rate=1e-2)
+    result = fit(run, variant, examples(), examples()[:2])
+    losses = losses_of(result)
+    assert len(losses) == 4 and losses[-1] < losses[0]
+    evaluated = [record for record in result.history if "val_exact_match" in record]
+    assert [record["step"] for record in evaluated] == [2, 4] and evaluated[1]["val_loss"] < evaluated[0]["val_loss"]
+    assert 0 < result.parameters["trainable"] <= result.parameters["total"]
+    assert (result.parameters["trainable"] == result.parameters["total"]) == (variant == "full_entity_loss")
+
+
+@pytest.mark.parametrize("variant, kind", [("full_entity_loss", Int8TrainedLinear), ("lora", Int8Lora)])
+@pytest.mark.parametrize("bits", [8, 32])
+def test_bits_say_how_the_base_multiplies_and_change_no_count(base, tmp_path, variant, kind, bits):
+    model, parameters, note = writers.base_of(make_run(base, tmp_path, variant, bits=bits), variant)
+    assert any(isinstance(module, kind) for module in model.modules()) == (bits == 8)
+    added = 2 * 16 * (4 * (64 + 64) + 3 * (64 + 64) - 2 * 32)  # two layers; keys and values are half as wide
+    total = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_pretrained(base).parameters())
+    whole = variant == "full_entity_loss"
+    assert parameters == {"trainable": total if whole else added, "total": total if whole else total + added}
+    assert note == ""
+
+
+def test_both_trainers_of_the_libraries_train_the_same(base, tmp_path, monkeypatch, scores):
+    found = []
+    for trl in (True, False):
+        run = make_run(base, tmp_path / str(trl), "lora", dropout=0.1)
+        monkeypatch.setitem(run.task.writers, "lora", run.task.writers["lora"].__class__(adapter=True, trl=trl))
+        found.append((fit(run, "lora", examples(), examples()[:2]).history, weights_of(run, "lora")))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("trl", [True, False])
+def test_a_step_of_several_batches_is_the_mean_over_all_their_tokens(base, tmp_path, monkeypatch, scores, trl):
+    found = []
+    for size, accumulation in ((4, 1), (1, 4)):
+        run = make_run(base, tmp_path / str(size), "lora", batch_size=size, accumulation=accumulation,
+                       learning_rate=1e-2, bits=32)
+        monkeypatch.setitem(run.task.writers, "lora", run.task.writers["lora"].__class__(adapter=True, trl=trl))
+        found.append(losses_of(fit(run, "lora", examples(), examples()[:2])))
+    assert found[1] == pytest.approx(found[0], rel=1e-3) and len(found[0]) == 4
+    assert found[0][0] - found[0][-1] > 0.01, "the weights have moved"
+
+
+@pytest.mark.parametrize("learn_prompt", [False, True])
+def test_the_prompt_is_a_target_only_where_the_setting_says_so(base, tmp_path, monkeypatch, scores, learn_prompt):
+    seen, original = [], writers.next_token_targets
+
+    def watched(*arguments):
+        targets = original(*arguments)
+        seen.append(bool((targets.fields == PROMPT).any()))
+        return targets
+
+    monkeypatch.setattr(writers, "next_token_targets", watched)
+    run = make_run(base, tmp_path, "full_entity_loss", epochs=1, learn_prompt=learn_prompt)
+    fit(run, "full_entity_loss", examples(), examples()[:2])
+    assert seen and set(seen) == {learn_prompt}
+
+
+def test_labels_of_a_batch_decode_to_the_answers_and_nothing_else(base, tmp_path):
+    run = make_run(base, tmp_path, "lora")
+    tokenizer, rows = load_tokenizer(run), examples()
+    data = writers.dataset_of(run, tokenizer, rows)
+    batch = writers.Collator(tokenizer.pad_token_id)([data[index] for index in range(len(rows))])
+    for labels, row in zip(batch["labels"], rows):
+        learnt = [token for token in labels.tolist() if token != -100]
+        assert tokenizer.decode(learnt) == run.task.completion(row.target) + tokenizer.eos_token
+
+
+def test_validation_rows_are_read_by_length(base, tmp_path):
+    run = make_run(base, tmp_path, "lora")
+    data = writers.dataset_of(run, load_tokenizer(run), examples())
+    ordered = writers.by_length(data)
+    assert ordered["length"][:] == sorted(data["length"][:]) != data["length"][:]
+    assert sorted(map(tuple, ordered["input_ids"][:])) == sorted(map(tuple, data["input_ids"][:]))
+
+
+def test_the_adapter_of_a_four_bit_base_is_trained_in_fp32(base, tmp_path, scores):
+    run = make_run(base, tmp_path, "qlora", epochs=1)
+    result = fit(run, "qlora", examples(), examples()[:2])
+    assert result.note.startswith("base in 4-bit NF4")
+    weights = load_file(best_of(run, "qlora") / "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
+    ups = [tensor for name, tensor in weights.items() if "lora_B" in name]
+    assert not any(tensor.equal(tensor.bfloat16().float()) for tensor in ups), "nor rounded on the way"
+
+
+def test_where_four_bits_do_not_work_plain_lora_is_trained_and_said(base, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(writers, "four_bit_problem", lambda: "RuntimeError: no kernel")
+    model, _, note = writers.base_of(make_run(base, tmp_path, "qlora"), "qlora")
+    assert note == "plain LoRA: RuntimeError: no kernel" and "plain LoRA is trained instead" in capsys.readouterr().out
+    assert not getattr(model.get_base_model(), "is_loaded_in_4bit", False)
+
+
+# -- going on where it was killed -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "lora_structured_loss", "qlora"])
+def test_a_killed_run_resumes_to_the_same_bytes(base, tmp_path, monkeypatch, variant):
+    own = {} if variant == "full_entity_loss" else {"dropout": 0.1}
+    whole, parts = (make_run(base, tmp_path / name, variant, **own) for name in "ab")
+    expected = fit(whole, variant, examples(), examples()[:2])
+
+    def dies(self, args, state, control, **kwargs):
+        if state.global_step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writers.Progress, "on_step_end", dies)
+        with pytest.raises(KeyboardInterrupt):
+            fit(parts, variant, examples(), examples()[:2])
+    steps, goes_on = [], writers.Progress.on_step_end
+
+    def counted(self, args, state, control, **kwargs):
+        steps.append(state.global_step)
+        goes_on(self, args, state, control, **kwargs)
+
+    monkeypatch.setattr(writers.Progress, "on_step_end", counted)
+    assert fit(parts, variant, examples(), examples()[:2]) == expected
+    assert steps == [3, 4], "the first epoch is not trained again"
+    assert weights_of(whole, variant) == weights_of(parts, variant)
+    assert whole.path("history", f"{variant}.json").read_text() == parts.path("history", f"{variant}.json").read_text()
+
+
+def test_a_run_killed_after_its_last_step_trains_no_more(base, tmp_path, monkeypatch, scores):
+    run = make_run(base, tmp_path, "lora")
+
+    def dies(path):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writers, "shutil", SimpleNamespace(rmtree=dies))  # before the checkpoints are cleared away
+        with pytest.raises(KeyboardInterrupt):
+            fit(run, "lora", examples(), examples()[:2])
+    kept = weights_of(run, "lora")
+    shutil.rmtree(best_of(run, "lora"))
+    monkeypatch.setattr(writers.StudyMixin, "training_step", lambda *a, **k: pytest.fail("trained again"))
+    result = fit(run, "lora", examples(), examples()[:2])
+    assert weights_of(run, "lora") == kept and len(losses_of(result)) == 4
+
+
+def test_half_written_checkpoints_are_dropped(tmp_path):
+    assert writers.last_checkpoint(tmp_path) is None
+    for step in (9, 10, 999):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    for step in (9, 10):
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
+    assert writers.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert not (tmp_path / "checkpoint-999").exists()
+
+
+# -- the best checkpoint ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "qlora"])
+def test_the_best_epoch_is_kept_and_later_ones_are_forgotten(base, tmp_path, monkeypatch, variant):
+    given, seen = [0.2, 0.9, 0.3], []
+
+    def score(run, model, tokenizer, rows):
+        seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()
+                     if parameter.requires_grad})
+        return dict.fromkeys(("val_exact_match", "val_field_accuracy", "val_exact_f1"), given[len(seen) - 1])
+
+    monkeypatch.setattr(writers, "validation_score", score)
+    run = make_run(base, tmp_path, variant, epochs=3, learning_rate=1e-2)
+    result = fit(run, variant, examples(), examples()[:2])
+    assert (result.best_score, result.best_step, len(seen)) == (0.9, 4, 3)
+    kept = load_file(next(best_of(run, variant).glob("*.safetensors")))
+    assert len(kept) == len(seen[1])
+    for name, tensor in kept.items():
+        name = name.replace(".weight", ".default.weight") if "lora_" in name else name
+        assert tensor.equal(seen[1][name]) and not tensor.equal(seen[2][name]), name
+
+
+def test_training_stops_when_the_score_does_not_rise(base, tmp_path, scores):
+    run = make_run(base, tmp_path, "lora", epochs=6, patience=1)
+    scores[:] = [0.4, 0.3]
+    result = fit(run, "lora", examples(), examples()[:2])
+    assert max(record["epoch"] for record in result.history) == 2 and result.best_step == 2
+
+
+def test_of_equal_scores_the_lower_loss_is_kept(base, tmp_path, scores):
+    result = fit(make_run(base, tmp_path, "lora", learning_rate=1e-2), "lora", examples(), examples()[:2])
+    losses = {record["step"]: record["val_loss"] for record in result.history if "val_loss" in record}
+    assert losses[4] < losses[2] and result.best_step == 4
+
+
+@pytest.mark.parametrize("variant", ["full_entity_loss", "lora"])
+def test_checkpoints_go_and_curves_stay_and_nothing_alarms(base, tmp_path, capfd, scores, variant):
+    run = make_run(base, tmp_path, variant)
+    fit(run, variant, examples(), examples()[:2])
+    folder = run.path("checkpoints", variant, "x").parent
+    assert not list(folder.glob("trainer/checkpoint-*")) and list(folder.rglob("events.out.tfevents.*"))
+    assert (folder / "finished.json").exists() and (folder / "best").is_dir()
+    shown = capfd.readouterr().err
+    for alarm in ("missing keys", "unexpected keys", "Traceback"):
+        assert alarm not in shown
+
+
+# -- what goes wrong --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "qlora"])
+def test_a_loss_that_is_no_number_stops_with_the_way_out(base, tmp_path, scores, variant):
+    run = make_run(base, tmp_path, variant, learning_rate=1e30, clip_norm=1e30, warmup_steps=0)
+    with pytest.raises(UserError) as caught:
+        fit(run, variant, examples(), examples()[:2])
+    line = str(caught.value)
+    assert line.startswith(f"{variant}: the ") and (" is nan at step " in line or " is inf at step " in line)
+    assert f"--set {variant}.learning_rate=" in line and "\n" not in line
+
+
+def test_a_gradient_that_is_no_number_stops_unless_fp16_skips_such_steps(base, tmp_path):
+    check = writers.GradientCheck(make_run(base, tmp_path, "lora"), "lora")
+    bad = {"logs": {"grad_norm": float("inf")}}
+    check.on_log(SimpleNamespace(fp16=True), SimpleNamespace(global_step=3), None, **bad)
+    with pytest.raises(UserError, match="lora: the gradient is inf at step 3"):
+        check.on_log(SimpleNamespace(fp16=False), SimpleNamespace(global_step=3), None, **bad)
+
+
+# -- on a GPU ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("variant", WRITERS)
+def test_precision_follows_the_device_and_layers_are_computed_again_on_gpus_alone(base, tmp_path, monkeypatch, variant):
+    here = writers.training_arguments(make_run(base, tmp_path, variant), variant, tmp_path)
+    assert not (here.fp16 or here.bf16 or here.gradient_checkpointing) and here.use_cpu
+    monkeypatch.setattr(writers, "device_of", lambda profile: Device("cuda", torch.float16, ""))
+    run = make_run(base, tmp_path, variant, profile="gpu")
+    there = writers.training_arguments(run, variant, tmp_path)
+    assert there.fp16 and not there.bf16 and there.gradient_checkpointing and not there.use_cpu
+
+
+@pytest.mark.parametrize("variant", ["lora", "lora_structured_loss"])
+def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp_path, monkeypatch, variant):
+    run, inside = make_run(base, tmp_path, variant, epochs=1), []
+    tokenizer = load_tokenizer(run)
+    trainer = writers.make_trainer(run, variant, writers.base_of(run, variant)[0], tokenizer, examples(),
+                                   examples()[:2], tmp_path)
+
+    @contextlib.contextmanager
+    def autocast():
+        inside.append(True)
+        yield
+        inside.append(False)
+
+    original = writers.next_token_targets
+
+    def watched(*arguments):
+        assert inside[-1:] == [True]
+        return original(*arguments)
+
+    monkeypatch.setattr(trainer.accelerator, "autocast", autocast)
+    monkeypatch.setattr(writers, "next_token_targets", watched)
+    batch = trainer.data_collator([trainer.train_dataset[0]])
+    loss = trainer.compute_loss(trainer.model, batch)
+    assert inside == [True, False] and loss.item() > 0
+
+
+@pytest.mark.parametrize("variant", WRITERS)
+def test_with_layers_that_are_computed_again_every_adapter_learns(base, tmp_path, scores, variant):
+    run = make_run(base, tmp_path, variant, profile="gpu", epochs=1, learning_rate=1e-2, warmup_steps=0)
+    fit(run, variant, examples(), examples()[:2])
+    before, after = load_file(base / "model.safetensors"), load_file(next(best_of(run, variant).glob("*.safetensors")))
+    if variant == "full_entity_loss":
+        assert after.keys() == before.keys() and not any(after[name].equal(before[name]) for name in after)
+    else:
+        ups = {name: tensor for name, tensor in after.items() if "lora_B" in name}
+        assert len(ups) == 14 and all(tensor.any() for tensor in ups.values()), "B starts as zeros"
+
+
+# -- other tasks ------------------------------------------------------------------------------------------------------
+def test_one_validation_score_is_that_of_the_records(base, tmp_path, monkeypatch):
+    run = make_run(base, tmp_path, "lora")
+    rows = examples()[:3]
+    records = [{"prediction": rows[0].target}, {"prediction": None}]
+    monkeypatch.setattr(fit_module, "predict_texts", lambda model, tokenizer, task, texts, *more, **options: records[
+        :len(texts)])
+    found = fit_module.validation_score(run, None, None, rows)  # score_rows: two of the three
+    assert found["val_exact_match"] == 0.5
+    filled = sum(map(bool, run.task.values(rows[1].target).values()))
+    assert found["val_field_accuracy"] == pytest.approx((16 - filled) / 16)

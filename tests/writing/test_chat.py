@@ -1,0 +1,146 @@
+"""Chats: what is learnt of them, who sees whom, and templates that do what is not expected."""
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from crime_rows import TASK, headed, told
+from helpers.config import UserError
+from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
+from helpers.tasks.crime_text import QUESTIONS
+from helpers.training.losses import answer_loss, next_token_targets
+from helpers.writing import chat
+from helpers.writing.prompts import tuned
+from random_model import varied_model
+from tiny_model import save_tiny_base
+
+# the template that Llama-3 comes with, in substance: header tokens, trimmed contents, no system role of its own
+LLAMA = ("{% for m in messages %}{% set content = '<|start|>' + m['role'] + '<|end|>\n\n' + m['content'] | trim + '<|eot|>' %}"
+         "{% if loop.first %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
+         "{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>\n\n' }}{% endif %}")
+NO_SYSTEM = ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return save_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(base):
+    return AutoTokenizer.from_pretrained(base)
+
+
+@pytest.fixture(scope="module")
+def model(base):
+    return varied_model(base)
+
+
+@pytest.fixture()
+def llama(base):
+    found = AutoTokenizer.from_pretrained(base)
+    found.add_special_tokens({"additional_special_tokens": ["<|start|>", "<|end|>", "<|eot|>"]})
+    found.chat_template = LLAMA
+    return found
+
+
+# -- encoding -------------------------------------------------------------------------------------------
+def assistant_texts(row) -> list[str]:
+    return [turn["content"] for turn in TASK.conversation(row) if turn["role"] == "assistant"]
+
+
+@pytest.mark.parametrize("which", ["tokenizer", "llama", "no system"])
+@pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
+def test_learnt_tokens_are_the_assistant_turns_and_nothing_else(which, row, request):
+    tok = request.getfixturevalue("tokenizer" if which == "tokenizer" else "llama")
+    if which == "no system":
+        tok.chat_template = NO_SYSTEM
+    end = chat.end_of_turn(tok)
+    encoded = encode_conversation(tok, TASK, row)
+    learnt = [token for token, label in zip(encoded.input_ids, encoded.labels) if label != -100]
+    assert tok.decode(learnt) == "".join(text + end for text in assistant_texts(row))
+    assert end == ("<|im_end|>" if which == "tokenizer" else "<|eot|>")
+    assert row.text in tok.decode(encoded.input_ids)
+
+
+def test_value_tokens_bear_the_number_of_their_type(tokenizer):
+    encoded = encode_conversation(tokenizer, TASK, headed())
+    badge = [token for token, kind in zip(encoded.input_ids, encoded.field_ids)
+             if kind == TASK.fields.index("Officer_BadgeNumber")]
+    assert "7731" in tokenizer.decode(badge) and "Badge" not in tokenizer.decode(badge)
+    assert {PROMPT, STRUCTURE} < set(encoded.field_ids)
+
+
+def test_generation_begins_with_the_tokens_of_training(tokenizer):
+    row = headed()
+    encoded = encode_conversation(tokenizer, TASK, row)
+    prefix, tails, stop = tuned(tokenizer, TASK, row.text)
+    assert encoded.input_ids[:len(prefix)] == prefix and encoded.blocks[:len(prefix) + 1] == [0] * len(prefix) + [1]
+    for number, tail in enumerate(tails, start=1):
+        block = [token for token, at in zip(encoded.input_ids, encoded.blocks) if at == number]
+        assert block[:len(tail)] == tail
+        assert stop[0] in block[len(tail):]
+
+
+def test_template_without_an_end_token_is_refused(tokenizer, base):
+    other = AutoTokenizer.from_pretrained(base)
+    other.chat_template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    with pytest.raises(UserError, match="no special token"):
+        chat.end_of_turn(other)
+    other.chat_template = None
+    with pytest.raises(UserError, match="no chat template"):
+        chat.render(other, TASK.opening("x"))
+
+
+@pytest.mark.parametrize("number", [1, 7, 18])
+def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, number):
+    rows = [encode_conversation(tokenizer, TASK, row) for row in (headed(), told())]  # the first is padded or pads
+    batch = collate(rows, tokenizer.pad_token_id)
+    together = model(input_ids=batch["input_ids"], **attention_inputs(batch)).logits
+    for row, encoded in enumerate(rows):
+        block = [at for at, kind in enumerate(encoded.blocks) if kind == number]
+        shared = encoded.blocks.count(0)
+        alone = encoded.input_ids[:shared] + [encoded.input_ids[at] for at in block]
+        logits = model(input_ids=torch.tensor([alone])).logits[0, shared:]
+        assert torch.allclose(together[row, block], logits, atol=1e-4)
+
+
+def test_sequences_without_blocks_see_all_before_them(tokenizer):
+    batch = collate([encode_conversation(tokenizer, TASK, headed(), independent=False)], tokenizer.pad_token_id)
+    assert set(attention_inputs(batch)) == {"attention_mask"} and batch["attention_mask"].shape == batch["input_ids"].shape
+
+
+def test_order_of_questions_changes_nothing_where_they_do_not_see_each_other(model, tokenizer):
+    def loss(order, independent):
+        row = encode_conversation(tokenizer, TASK, headed(), order, independent)
+        return answer_loss(next_token_targets(model, collate([row], tokenizer.pad_token_id), False)).item()
+
+    backwards = list(reversed(QUESTIONS))
+    assert loss((), True) == pytest.approx(loss(backwards, True), abs=1e-5)
+    assert abs(loss((), False) - loss(backwards, False)) > 1e-4
+
+
+# the template that Qwen3 comes with, in substance: the last answer, and the one to be written, begin with (empty) thoughts
+THINKING = ("{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if loop.last and m['role'] == 'assistant' %}"
+            "{{ '<think>\n\n</think>\n\n' }}{% endif %}{{ m['content'] + '<|im_end|>\n' }}{% endfor %}"
+            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% if enable_thinking is defined and not "
+            "enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}")
+
+
+def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
+    tok = AutoTokenizer.from_pretrained(base)
+    tok.chat_template = THINKING
+    row = headed()
+    encoded = encode_conversation(tok, TASK, row)
+    assert "<think>" in chat.render(tok, TASK.conversation(row)) and "<think>" not in tok.decode(encoded.input_ids)
+    prompt = tuned(tok, TASK, row.text)
+    last = [token for token, block in zip(encoded.input_ids, encoded.blocks) if block == len(QUESTIONS)]
+    assert last[:len(prompt.questions[-1])] == prompt.questions[-1]
+
+
+def test_template_that_writes_earlier_turns_anew_is_refused(base):
+    tok = AutoTokenizer.from_pretrained(base)
+    tok.chat_template = "{% if add_generation_prompt %}To be answered: {% endif %}" + tok.chat_template
+    with pytest.raises(UserError, match="writes earlier turns anew"):
+        tuned(tok, TASK, "x")

@@ -1,0 +1,195 @@
+"""Batched, cached decoding of many questions against plain, uncached, one-by-one decoding."""
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from helpers.tasks import get_task
+from helpers.writing import generation
+from helpers.writing.generation import Generation, decode, field_confidence, token_pieces
+from helpers.writing.grammar import GrammarMask
+from helpers.writing.prompts import encode_prompt
+from helpers.writing.questions import predict_texts
+from random_model import varied_model
+from tiny_model import save_tiny_base
+
+TASK = get_task("calendar")
+TEXTS = ["Team sync 12/03/2026 9am", "Call Bo", "Lunch with Ana and Leo at the Café on 3rd May 2026 at noon for 1 hour"]
+QUESTIONS = ["\nWho?", "\nWhere is it, and until when?", "\nWhy"]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return varied_model(tokenizer.name_or_path)
+
+
+@torch.no_grad()
+def one_by_one(model, tokenizer, ids, steps, grammar=None):
+    """Greedy decoding without cache or batch, the tokens that a grammar forces one by one too; tokens, log-probabilities."""
+    ids, tokens, scores = list(ids), [], []
+    mask = GrammarMask(tokenizer, [grammar], len(tokenizer)) if grammar else None
+    forced, done = mask.forced(0) if mask else ([], False)
+    while len(tokens) < steps and not (done and not forced):
+        logits = model(torch.tensor([ids + tokens])).logits[:, -1]
+        if forced:
+            token, score = forced.pop(0), 0.0
+        else:
+            token = (mask.choose(logits, [0]) if mask else logits.argmax(-1)).item()
+            score = logits.log_softmax(-1)[0, token].item()
+            if token == tokenizer.eos_token_id:
+                break
+            if mask and not (done := mask.accept(0, token)):
+                forced, done = mask.forced(0)
+        tokens.append(token)
+        scores.append(score)
+    return tokens, scores
+
+
+def encoded(tokenizer, texts):
+    return [encode_prompt(tokenizer, TASK.prompt(text)) for text in texts]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 64])
+@pytest.mark.parametrize("constraint", ["free", "source"])
+def test_a_batch_writes_what_each_text_gets_alone(model, tokenizer, constraint, batch_size):
+    ids = encoded(tokenizer, TEXTS)
+    grammars = None if constraint == "free" else [TASK.grammar(text, constraint) for text in TEXTS]
+    found = decode(model, tokenizer, ids, max_new_tokens=600 if grammars else 25, grammars=grammars, batch_size=batch_size)
+    for number, (result, prompt) in enumerate(zip(found, ids)):
+        tokens, scores = one_by_one(model, tokenizer, prompt, 600 if grammars else 25, grammars and grammars[number])
+        assert result.tokens == tokens and result.text == tokenizer.decode(tokens)
+        assert result.log_probs == pytest.approx(scores, abs=1e-3)
+    assert len({tuple(one.tokens) for one in found}) == len(TEXTS)  # answers that differ: the test can fail
+
+
+@pytest.mark.parametrize("grammars", [None, [rf'start: "{start}" /[a-c]{{2,30}}/ "."' for start in "pqrstu"]])
+def test_questions_about_a_text_are_answered_as_if_each_were_the_only_one(model, tokenizer, grammars):
+    ids = encoded(tokenizer, TEXTS[:2])
+    questions = [tokenizer(question)["input_ids"] for question in QUESTIONS]
+    together = decode(model, tokenizer, ids, questions, 20, grammars)
+    for number, result in enumerate(together):
+        text, question = divmod(number, len(questions))
+        tokens, scores = one_by_one(model, tokenizer, ids[text] + questions[question], 4096 if grammars else 20,
+                                    grammars and grammars[number])
+        assert result.tokens == tokens
+        assert result.log_probs == pytest.approx(scores, abs=1e-3)
+    assert len({tuple(one.tokens) for one in together}) > 3
+
+
+def test_an_adapter_is_decoded_with(tokenizer):
+    torch.manual_seed(2)
+    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(tokenizer.name_or_path, dtype=torch.float32), LoraConfig(
+        r=2, target_modules=["q_proj", "up_proj"], task_type="CAUSAL_LM", init_lora_weights=False)).eval()
+    ids, questions = encoded(tokenizer, TEXTS[:1]), [tokenizer(question)["input_ids"] for question in QUESTIONS]
+    for question, result in zip(questions, decode(wrapped, tokenizer, ids, questions, 6)):
+        assert result.tokens == one_by_one(wrapped, tokenizer, ids[0] + question, 6)[0]
+
+
+def test_what_texts_begin_with_is_read_once(model, tokenizer, monkeypatch):
+    shots = encode_prompt(tokenizer, "Shot: a → b\n" * 20)
+    ids = [shots + tokenizer(text)["input_ids"] for text in TEXTS]
+    shapes, feed = [], generation._Reading._feed
+    monkeypatch.setattr(generation._Reading, "_feed", lambda self, new, keep: shapes.append((len(new), len(new[0]))) or
+                        feed(self, new, keep))
+    found = decode(model, tokenizer, ids, max_new_tokens=5)
+    assert shapes[0] == (1, len(shots)) and max(width for rows, width in shapes if rows > 1) < 40
+    for one, prompt in zip(found, ids):
+        assert one.tokens == one_by_one(model, tokenizer, prompt, 5)[0]
+
+
+def test_finished_texts_leave_the_batch(model, tokenizer, monkeypatch):
+    rows, feed = [], generation._Reading._feed
+    monkeypatch.setattr(generation._Reading, "_feed", lambda self, new, keep: rows.append(len(new)) or feed(self, new, keep))
+    grammars = [f'start: "x" /[ab]{{{size}}}/' for size in (1, 30, 8)]
+    found = decode(model, tokenizer, encoded(tokenizer, TEXTS), max_new_tokens=60, grammars=grammars)
+    assert [len(one.text) for one in found] == [2, 31, 9]
+    assert rows[-1] == 1 and set(rows) >= {3, 2, 1} and rows[2:] == sorted(rows[2:], reverse=True)
+
+
+def test_a_token_sees_its_text_and_its_own_question_at_the_position_it_would_have_alone(model, tokenizer, monkeypatch):
+    given = []
+    monkeypatch.setattr(model, "forward", lambda *args, original=model.forward, **kwargs: given.append(kwargs) or
+                        original(*args, **kwargs))
+    decode(model, tokenizer, [[5, 6, 7], [8, 9]], [[10, 11], [12, 13, 14]], 1)
+    assert given[0]["attention_mask"].shape == (2, 1, 3, 3)
+    tokens, mask, places = (given[1][name].tolist() for name in ("input_ids", "attention_mask", "position_ids"))
+    assert tokens == [[10, 12, 13, 11, 14]] * 2  # the last of each question at the end: logits are made for those alone
+    assert given[1]["logits_to_keep"] == 2
+    assert places == [[2, 2, 3, 3, 4], [3, 3, 4, 4, 5]]  # shorter texts come first
+    text = [False, True, True]  # of the shorter one
+    assert mask[0][0] == [[*text, True, False, False, False, False], [*text, False, True, False, False, False],
+                          [*text, False, True, True, False, False], [*text, True, False, False, True, False],
+                          [*text, False, True, True, False, True]]
+
+
+def test_forced_tokens_are_read_together(model, tokenizer, monkeypatch):
+    steps, read = [], generation._Reading.read
+    monkeypatch.setattr(generation._Reading, "read", lambda self, new: steps.append(new) or read(self, new))
+    nothing = f'start: "{{" {chr(32).join(chr(34) + name + ": " + chr(34) + " (/1/ | /2/)" for name in TASK.fields)} "}}"'
+    result = decode(model, tokenizer, encoded(tokenizer, ["Call Bo"]), max_new_tokens=100, grammars=[nothing])[0]
+    assert len(steps) < len(result.tokens) / 2
+    chosen = sum(score != 0 for score in result.log_probs)
+    assert chosen <= len(steps) and chosen >= len(TASK.fields)
+
+
+def test_an_answer_without_any_choice_asks_nothing(model, tokenizer):
+    result = decode(model, tokenizer, [[5, 6]], grammars=['start: "{}"'])[0]
+    assert result.text == "{}" and not result.truncated and set(result.log_probs) == {0.0}
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_truncation_is_reported(model, tokenizer, limit):
+    result = decode(model, tokenizer, encoded(tokenizer, ["a"]), max_new_tokens=limit)[0]
+    assert result.truncated == (len(result.tokens) == limit)
+
+
+def test_what_a_grammar_did_not_let_end_gets_room(model, tokenizer):
+    grammars = ['start: "x" /[ab]{40}/ "y"', 'start: "xy"'] * 2
+    found = decode(model, tokenizer, [[5, 6], [7]], [[8], [9]], 5, grammars)
+    assert [len(one.text) for one in found] == [42, 2, 42, 2]
+    assert [one.truncated for one in found] == [True, False] * 2
+
+
+def test_batches_hold_no_more_than_the_memory_for_keys_and_values(model, monkeypatch):
+    texts = [[1] * size for size in (30, 10, 20, 5)]
+    of_token = 2 * 2 * 2 * 16 * 4  # keys and values, layers, heads, head size, bytes
+    monkeypatch.setattr(generation, "CACHE_BYTES", 100 * of_token)
+    batches = partial(generation._batches, model, texts)
+    assert list(batches([()], 20, 64)) == [[3, 1], [2, 0]]
+    assert list(batches([()], 200, 64)) == [[3], [1], [2], [0]]  # at least one text at a time
+    assert list(batches([(), ()], 1, 3)) == [[3], [1], [2], [0]] and list(batches([()], 1, 3)) == [[3, 1, 2], [0]]
+
+
+def test_pieces_join_to_the_text_even_inside_a_character(tokenizer):
+    text = 'Café ☕ 日本 "x"'
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert "".join(token_pieces(tokenizer, ids)) == text
+
+
+@pytest.mark.parametrize("constraint", ["schema", "source"])
+def test_constrained_output_of_a_random_model_is_always_valid(model, tokenizer, constraint):
+    for record in predict_texts(model, tokenizer, TASK, TEXTS, constraint, max_new_tokens=100):
+        assert record["error"] is None, record
+        assert list(json.loads(record["raw"])) == list(TASK.fields)
+        assert set(record["confidence"]) == set(TASK.fields)
+        assert all(0 <= value <= 1 for value in record["confidence"].values())
+
+
+def test_field_confidence_is_the_product_of_its_tokens(tokenizer):
+    text = '{"who": "Ann", "where": null}'
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    sure = Generation(text, ids, [0.0] * len(ids))
+    unsure = Generation(text, ids, [-0.1] * len(ids))
+    assert field_confidence(sure, tokenizer, ("who", "where")) == {"who": 1.0, "where": 1.0}
+    confidence = field_confidence(unsure, tokenizer, ("who", "where"))
+    assert confidence["who"] < confidence["where"] < 1.0

@@ -1,0 +1,80 @@
+"""Choosing among allowed tokens: the same tokens as with a mask over all of them, without working it out."""
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from helpers.models.packaged import CUT, packaged_folder
+from helpers.writing.grammar import GrammarMask
+
+GRAMMAR = 'start: "[" (/[0-9]/ | "null") "]"'
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(packaged_folder(CUT))
+
+
+def full_mask_choice(mask, logits, rows):
+    return logits.masked_fill(~mask.allowed(rows, logits.shape[1]), float("-inf")).argmax(-1)
+
+
+def test_choice_equals_that_of_the_full_mask_at_every_step_of_random_walks(tokenizer):
+    torch.manual_seed(0)
+    width = len(tokenizer) + 3  # models may have more logits than the tokenizer has tokens
+    mask = GrammarMask(tokenizer, [GRAMMAR] * 20, len(tokenizer))
+    alive, texts = list(range(20)), [""] * 20
+    for _ in range(8):
+        logits = torch.randn(len(alive), width)
+        chosen = mask.choose(logits, alive)
+        assert torch.equal(chosen, full_mask_choice(mask, logits, alive))
+        for row, token in zip(list(alive), chosen.tolist()):
+            texts[row] += tokenizer.decode([token])
+            if mask.accept(row, token):
+                alive.remove(row)
+        if not alive:
+            break
+    assert not alive and all(text[0] == "[" and text[-1] == "]" for text in texts)
+    assert len(set(texts)) > 3
+
+
+def test_mask_is_worked_out_only_for_rows_whose_favourite_is_refused(tokenizer, monkeypatch):
+    mask = GrammarMask(tokenizer, [GRAMMAR] * 3, len(tokenizer))
+    asked = []
+    allowed = mask.allowed
+    monkeypatch.setattr(mask, "allowed", lambda rows, width: asked.append(list(rows)) or allowed(rows, width))
+    bracket, other = (tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in ("[", "x"))
+    logits = torch.zeros(3, len(tokenizer))
+    logits[[0, 2], bracket] = 5.0
+    logits[1, other] = 5.0
+    logits[1, bracket] = 1.0
+    assert mask.choose(logits, [0, 1, 2]).tolist() == [bracket] * 3
+    assert asked == [[1]]
+
+
+def test_rows_of_one_grammar_advance_apart(tokenizer):
+    mask = GrammarMask(tokenizer, [GRAMMAR, GRAMMAR], len(tokenizer))
+    bracket = tokenizer("[", add_special_tokens=False)["input_ids"][0]
+    mask.accept(0, bracket)
+    first, second = mask.allowed([0, 1], len(tokenizer))
+    assert not first[bracket] and second[bracket]
+
+
+def test_forced_tokens_are_those_of_the_tokenizer_and_advance_the_row(tokenizer):
+    mask = GrammarMask(tokenizer, [r'start: "{\"action\": " ("null" | /[0-9]/) ", \"date\": null}"'], len(tokenizer))
+    first, finished = mask.forced(0)
+    assert tokenizer.decode(first) == '{"action":' and not finished  # the space may belong to the token behind it
+    null = tokenizer(" null", add_special_tokens=False)["input_ids"]
+    assert not mask.accept(0, *null)
+    rest, finished = mask.forced(0)
+    assert finished and mask.forced(0) == ([], True)
+    assert first + null + rest == tokenizer('{"action": null, "date": null}', add_special_tokens=False)["input_ids"]
+
+
+def test_nothing_is_forced_where_the_grammar_leaves_a_choice(tokenizer):
+    mask = GrammarMask(tokenizer, ['start: "1" | "2"'], len(tokenizer))
+    assert mask.forced(0) == ([], False)
+
+
+def test_a_grammar_that_does_not_compile_is_named(tokenizer):
+    with pytest.raises(ValueError, match="does not compile"):
+        GrammarMask(tokenizer, ["start: UNKNOWN_TERMINAL"], len(tokenizer))

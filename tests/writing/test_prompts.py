@@ -1,0 +1,74 @@
+"""What models are asked: trained ones what they were trained on, others in their own chat template."""
+from __future__ import annotations
+
+import pytest
+from transformers import AutoTokenizer
+
+from crime_rows import TASK as CRIME, headed, told
+from helpers.writing.encode import encode_example
+from helpers.models.packaged import CUT, packaged_folder
+from helpers.tasks import get_task
+from helpers.writing import prompts
+from tiny_task import TASK as TINY
+
+CALENDAR = get_task("calendar")
+EMPTY = dict.fromkeys(CALENDAR.fields)
+SHOT = CALENDAR.parse_row({"event_text": "Call Bo at 1pm", "output": EMPTY | {"action": "Call Bo", "time": "1:00 PM"}}, 0)
+
+
+@pytest.fixture()
+def tokenizer():
+    return AutoTokenizer.from_pretrained(packaged_folder(CUT))
+
+
+def test_a_trained_model_is_asked_what_it_was_trained_on(tokenizer):
+    row = encode_example(tokenizer, CALENDAR.prompt(SHOT.text), CALENDAR.completion(SHOT.target), CALENDAR.fields)
+    prompt = prompts.tuned(tokenizer, CALENDAR, SHOT.text)
+    assert row.input_ids[:len(prompt.text)] == prompt.text and prompt.questions == [[]]
+    assert row.labels[len(prompt.text) - 1] == -100 != row.labels[len(prompt.text)]
+
+
+def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
+    prompt = prompts.untuned(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
+    text = tokenizer.decode(prompt.text)
+    assert text == prompts.shown(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
+    assert text.count(CALENDAR.instruction) == 1 and text.index(CALENDAR.instruction) < text.index("Call Bo at 1pm")
+    assert f"<|im_start|>assistant\n{CALENDAR.completion(SHOT.target)}<|im_end|>" in text
+    assert text.endswith("<|im_start|>user\nText: Lunch with Ann<|im_end|>\n<|im_start|>assistant\n")
+    assert prompt.stop == (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
+
+
+def test_a_model_without_template_goes_on_with_solved_examples(tokenizer):
+    tokenizer.chat_template = None
+    assert prompts.shown(tokenizer, CALENDAR, "Lunch", [SHOT]) == (
+        f"{CALENDAR.prompt(SHOT.text)}{CALENDAR.completion(SHOT.target)}\n\n{CALENDAR.prompt('Lunch')}")
+
+
+def test_a_task_without_words_of_its_own_is_described_by_its_fields():
+    words = prompts.instruction(TINY)
+    assert "name, day, people" in words and "people: a list of strings" in words and TINY.description in words
+
+
+@pytest.mark.parametrize("shots", [0, 1])
+def test_questions_say_what_form_their_answers_have(tokenizer, shots):
+    prompt = prompts.untuned(tokenizer, CRIME, told().text, [headed()][:shots])
+    text = tokenizer.decode(prompt.text)
+    assert len(prompt.questions) == 18 and text.count("<|im_start|>system") == 1
+    assert text.count("Fill in this JSON") == 18 * shots and text.endswith("I’ve read this text.<|im_end|>")
+    assert '{"Location": []}' in tokenizer.decode(prompt.questions[0]) and (headed().text in text) == bool(shots)
+
+
+def test_template_options_keep_a_model_from_thinking_aloud(tokenizer):
+    tokenizer.chat_template += "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    assert tokenizer.decode(prompts.untuned(tokenizer, CALENDAR, "Lunch").text).endswith("<think></think>")
+
+
+@pytest.mark.parametrize(("raw", "found"), [
+    ('{"a": 1}', '{"a": 1}'),
+    ('```json\n{"a":\n {"b": "}"}}\n```', '{"a":  {"b": "}"}}'),
+    ('Here it is: {"a": []} I hope this helps. {"b": 2}', '{"a": []}'),
+    ('{"a": "cut', '{"a": "cut'),
+    ("  no object\nat all ", "no object at all"),
+    ("", "")])
+def test_the_first_object_of_an_answer_is_the_answer(raw, found):
+    assert prompts.first_object(raw) == found

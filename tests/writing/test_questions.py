@@ -1,0 +1,78 @@
+"""Questions about one text: answered side by side or in turn, and what becomes of the answers."""
+from __future__ import annotations
+
+import json
+
+import pytest
+from transformers import AutoTokenizer
+
+from crime_rows import HEADED, TASK, TOLD, conversation, headed
+from helpers.tasks.crime_text import QUESTIONS, READ
+from helpers.writing import questions
+from helpers.writing.prompts import tuned
+from helpers.writing.questions import answer_in_turn, answer_together, predict_texts
+from random_model import varied_model
+from tiny_model import save_tiny_base
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory):
+    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
+
+
+@pytest.fixture(scope="module")
+def model(tokenizer):
+    return varied_model(tokenizer.name_or_path, seed=3)
+
+
+@pytest.mark.parametrize("constraint", ["free", "source"])
+def test_shared_reading_writes_the_tokens_of_separate_readings(model, tokenizer, constraint):
+    texts = [HEADED, TOLD, HEADED[:400]]
+    prompts = [tuned(tokenizer, TASK, text) for text in texts]
+    grammars = None if constraint == "free" else [[TASK.answer_grammar(text, name, constraint) for name in QUESTIONS]
+                                                  for text in texts]
+    together = answer_together(model, tokenizer, prompts, grammars and sum(grammars, []), 12)
+    assert [len(answers) for answers in together] == [18] * 3
+    for number, (prompt, answers) in enumerate(zip(prompts, together)):
+        for at in (0, 6, 17):
+            alone = prompt._replace(text=prompt.text + prompt.questions[at], questions=[[]])
+            given = grammars and [grammars[number][at]]
+            assert answer_together(model, tokenizer, [alone], given, 12)[0][0].tokens == answers[at].tokens
+    assert len({tuple(one.tokens) for one in together[0]}) > 1  # answers that differ: the test can fail
+
+
+def test_predictions_keep_the_order_of_the_texts_and_count_what_was_cut(model, tokenizer):
+    texts = [HEADED, TOLD]
+    records = predict_texts(model, tokenizer, TASK, texts, "free", max_new_tokens=4, batch_size=18)
+    again = predict_texts(model, tokenizer, TASK, texts[::-1], "free", max_new_tokens=4, batch_size=36)
+    assert [r["raw"] for r in records] == [r["raw"] for r in again[::-1]]
+    assert all(record["truncated"] > 0 and record["raw"].count("\n") == 17 for record in records)
+
+
+def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenizer):
+    record = predict_texts(model, tokenizer, TASK, [TOLD], "source", max_new_tokens=12)[0]
+    assert record["prediction"] is not None and not TASK.failed_fields(record)
+    values = [value for found in record["prediction"].values() for value in found]
+    allowed = TOLD + " Not provided None identified N/A Adult Young Adult"
+    assert values and all(value in allowed for value in values)
+    assert set(record["confidence"]) <= set(TASK.fields) and all(0 <= p <= 1 for p in record["confidence"].values())
+
+
+def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeypatch):
+    seen, decode = [], questions.decode
+    monkeypatch.setattr(questions, "decode", lambda *a, **k: seen.append(tokenizer.decode(a[2][0])) or decode(*a, **k))
+    grammars = [TASK.answer_grammar(HEADED, name, "source") for name in QUESTIONS]
+    answers = answer_in_turn(model, tokenizer, [tuned(tokenizer, TASK, HEADED)], grammars, 10)[0]
+    assert len(answers) == len(seen) == 18
+    assert answers[0].text in seen[1] and seen[17].count("What describes") == 18
+
+
+def test_an_empty_list_of_texts_has_no_predictions(model, tokenizer):
+    for dialogue in ("independent", "sequential"):
+        assert predict_texts(model, tokenizer, TASK, [], dialogue=dialogue) == []
+
+
+def test_what_stands_before_the_first_question():
+    assert TASK.conversation(headed())[2]["content"] == READ
+    assert json.loads(TASK.conversation(headed())[4]["content"]) == {"Location": ["12 Quay Lane, Port Arden"]}
+    assert conversation().count("Assistant: ") == 19
