@@ -122,7 +122,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
-        "epochs": 10 if gpu else 1 if smoke else 3, "batch_size": 8, "accumulation": 4 if gpu else 1,
+        "epochs": 10 if gpu else 1 if smoke else 2, "batch_size": 8, "accumulation": 4 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
         "patience": 3, "gold_repeats": 1, "made_rows": 0 if gpu or smoke else 0, "bits": 16 if gpu else 8,
     }

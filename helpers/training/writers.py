@@ -294,7 +294,8 @@ def history_of(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
              "eval_val_exact_f1": "val_exact_f1"}
     records: dict[int, dict[str, Any]] = {}
     for entry in log_history:
-        known = {names[key]: value for key, value in entry.items() if key in names and math.isfinite(value)}
+        # in the order of `names`: what a checkpoint has kept of the log comes back in another one
+        known = {ours: entry[key] for key, ours in names.items() if key in entry and math.isfinite(entry[key])}
         if known:
             records.setdefault(entry["step"], {"step": entry["step"], "epoch": entry.get("epoch")}).update(known)
     return [records[step] for step in sorted(records)]

@@ -62,7 +62,7 @@ def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, 
 def test_bits_say_how_the_base_multiplies_and_change_no_count(base, tmp_path, variant, kind, bits):
     model, parameters, note = writers.base_of(make_run(base, tmp_path, variant, bits=bits), variant)
     assert any(isinstance(module, kind) for module in model.modules()) == (bits == 8)
-    added = 2 * 16 * (4 * (64 + 64) + 3 * (64 + 64) - 2 * 32)  # two layers; keys and values are half as wide
+    added = 2 * 16 * (5 * (64 + 64) + 2 * (64 + 32))  # two layers of rank 16; keys and values are half as wide
     total = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_pretrained(base).parameters())
     whole = variant == "full_entity_loss"
     assert parameters == {"trainable": total if whole else added, "total": total if whole else total + added}
@@ -81,13 +81,13 @@ def test_both_trainers_of_the_libraries_train_the_same(base, tmp_path, monkeypat
 @pytest.mark.parametrize("trl", [True, False])
 def test_a_step_of_several_batches_is_the_mean_over_all_their_tokens(base, tmp_path, monkeypatch, scores, trl):
     found = []
-    for size, accumulation in ((4, 1), (1, 4)):
+    for size, accumulation in ((4, 1), (2, 2)):
         run = make_run(base, tmp_path / str(size), "lora", batch_size=size, accumulation=accumulation,
-                       learning_rate=1e-2, bits=32)
+                       epochs=1, warmup_steps=0, learning_rate=0.1, bits=32)
         monkeypatch.setitem(run.task.writers, "lora", run.task.writers["lora"].__class__(adapter=True, trl=trl))
         found.append(losses_of(fit(run, "lora", examples(), examples()[:2])))
-    assert found[1] == pytest.approx(found[0], rel=1e-3) and len(found[0]) == 4
-    assert found[0][0] - found[0][-1] > 0.01, "the weights have moved"
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
+    assert found[0][0] - found[0][1] > 0.01, "the weights have moved"
 
 
 @pytest.mark.parametrize("learn_prompt", [False, True])
