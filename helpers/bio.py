@@ -32,13 +32,7 @@ def label_of(tag: str) -> str:
 
 
 def check_syntax(tags: Iterable[str]) -> None:
-    """Refuse what is not `O`, `B-…` or `I-…`.
-
-    Raises
-    ------
-    ValueError
-        With the first tag that is something else.
-    """
+    """Refuse what is not `O`, `B-…` or `I-…`."""
     wrong = next((tag for tag in tags if tag != "O" and not (tag[:2] in ("B-", "I-") and len(tag) > 2)), None)
     if wrong is not None:
         raise ValueError(f"tag {wrong!r} is not O, B-LABEL or I-LABEL")

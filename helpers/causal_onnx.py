@@ -43,10 +43,8 @@ class LlamaWithCache(nn.Module):
 
         Parameters
         ----------
-        input_ids, position_ids : LongTensor (batch, new)
         attention_mask : LongTensor (batch, all)
             1 for tokens, 0 for padding on the left; `all` counts those in the cache as well.
-        past : FloatTensor (batch, heads, before, head size)
         """
         from transformers.models.llama.modeling_llama import apply_rotary_pos_emb, repeat_kv
 
@@ -92,13 +90,7 @@ def example_inputs(config: Any, batch: int = 2, before: int = 3, new: int = 4, s
 
 
 def export_causal(model: Any, folder: Path) -> Path:
-    """Write a Llama-like model as `model.onnx`, batch and lengths left open; returns the file.
-
-    Raises
-    ------
-    UserError
-        If the model is of another kind.
-    """
+    """Write a Llama-like model as `model.onnx`, batch and lengths left open; returns the file."""
     if model.config.model_type != "llama":
         raise UserError(f"ONNX export knows models of the Llama kind, not {model.config.model_type!r}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -155,13 +147,7 @@ class OnnxCausalLM:
     def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None,
                  position_ids: torch.Tensor | None = None, past_key_values: Any = None, use_cache: bool = True,
                  logits_to_keep: int = 0) -> SimpleNamespace:
-        """Logits of the new tokens; the cache grows by them.
-
-        Raises
-        ------
-        UserError
-            For a mask of pairs, which answers the questions of a dialogue side by side.
-        """
+        """Logits of the new tokens; the cache grows by them."""
         before = self._before(past_key_values, len(input_ids))
         if attention_mask is None:
             attention_mask = torch.ones(len(input_ids), before[0].shape[2] + input_ids.shape[1], dtype=torch.long)

@@ -49,13 +49,7 @@ def row_confidence(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _vectors(confidence: Sequence[float], right: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Both as equally long float vectors.
-
-    Raises
-    ------
-    ValueError
-        If they do not fit together, or a confidence lies outside 0..1.
-    """
+    """Both as equally long float vectors."""
     sure, truth = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
     if sure.ndim != 1 or sure.shape != truth.shape:
         raise ValueError(f"expected two equally long vectors, got shapes {sure.shape} and {truth.shape}")

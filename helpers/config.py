@@ -36,13 +36,7 @@ def one_of(value: str, allowed: tuple[str, ...] | list[str], what: str) -> str:
 
 
 def parse_setting(text: str, default: Any) -> Any:
-    """Turn the text of `--set name=text` into the type of the default value.
-
-    Raises
-    ------
-    ValueError
-        If the text does not fit the type.
-    """
+    """Turn the text of `--set name=text` into the type of the default value."""
     if default is None or isinstance(default, str):
         return None if text.lower() in ("none", "null") and default is None else text
     if isinstance(default, bool):

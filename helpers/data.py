@@ -115,13 +115,7 @@ def _shown(path: Path) -> str:
 
 
 def _content(path: Path) -> bytes:
-    """Bytes of a text file, without byte order mark.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, empty, or not UTF-8 as a whole.
-    """
+    """Bytes of a text file, without byte order mark."""
     shown = _shown(path)
     try:
         content = path.read_bytes()
@@ -201,11 +195,6 @@ def read_rows(path: str | Path, task: Task) -> tuple[list[Example], list[dict[st
         `id` is the zero-based index of the row among the non-blank lines, bad rows counted.
     rejected : list of dict
         `file`, `line` (from 1, blank lines counted), `reason`, `row` (the line as it stands in the file).
-
-    Raises
-    ------
-    UserError
-        If the file is missing, empty, not UTF-8 as a whole, or over 5 % of its rows are bad.
     """
     examples, rejected, count = _scan(Path(path), task)
     _refuse_many(rejected, count)
@@ -223,11 +212,6 @@ def download(file: PublicFile, folder: Path) -> bytes:
     """Content of a pinned public file, from the cache or else from the network.
 
     The base address is `$STUDY_PUBLIC_URL` where set; `owner/repository/commit/path` is appended to it.
-
-    Raises
-    ------
-    UserError
-        If it cannot be downloaded or its checksum is not the pinned one.
     """
     cached = folder / file.name
     if cached.is_file() and fingerprint(cached) == file.sha256:
@@ -256,14 +240,8 @@ def fetch_public(task: Task, source: str = FILES) -> Path:
 
     Parameters
     ----------
-    task : Task
     source : str
         `files` (:attr:`Task.public_files`), `hub` (:attr:`Task.public_hub`), or a folder with a copy of the latter.
-
-    Raises
-    ------
-    UserError
-        If the task has no public data, or the download fails.
     """
     if not task.public_files:
         raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")
@@ -305,11 +283,6 @@ def _part_file(folder: Path, part: str, task: Task) -> Path:
 # -- sources ----------------------------------------------------------------------------------------------------------
 def source_files(run: Run) -> dict[str, Path]:
     """Part → file of the run's data source; `{"all": file}` for the sample, which is not split.
-
-    Raises
-    ------
-    UserError
-        If a folder or a needed file is missing.
     """
     task = run.task
     if run.data == "sample":

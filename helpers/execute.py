@@ -19,7 +19,6 @@ from papermill.exceptions import PapermillExecutionError
 
 from helpers.config import ROOT, Run
 from helpers.environment import peak_memory_mb, usable_cores
-from helpers.kernel_server import KernelServer, can_fork
 from helpers.progress import Progress, headings, one_line, plain
 
 KERNEL_START_SECONDS = 180
@@ -41,16 +40,6 @@ class OwnInterpreter(AsyncKernelManager):
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python",
                           metadata={"supported_encryption": "curve"})
-
-    async def _async_launch_kernel(self, kernel_cmd: list[str], *, server: KernelServer | None = None, **kw: Any) -> None:
-        """Start the kernel, or have it forked by the process that has imported the libraries."""
-        if server is None:
-            await super()._async_launch_kernel(kernel_cmd, **kw)
-            return
-        process = server.fork(kernel_cmd, kw["env"]["STUDY_FORCE"], Path(kw["stderr"].name), kw.get("pass_fds", ()))
-        self.provisioner.process, self.provisioner.pid, self.provisioner.pgid = process, process.pid, process.pid
-        self.provisioner.cwd = kw["cwd"]
-        self._reconcile_connection_info(self.provisioner.connection_info)
 
     async def _async_interrupt_kernel(self) -> None:
         """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
@@ -139,28 +128,6 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     return env
 
 
-# -- the process that kernels are forked from ----------------------------------------------------------------------------
-_servers: list[KernelServer] = []
-
-
-def kernel_server(run: Run) -> KernelServer | None:
-    """The process that the kernels of a run are forked from, started if need be; None where they cannot be forks."""
-    if not can_fork(run):
-        return None
-    env = kernel_environment(run)
-    if _servers and not _servers[0].fits(env):
-        dismiss_server()
-    if not _servers:
-        _servers.append(KernelServer(env))
-    return _servers[0]
-
-
-def dismiss_server() -> None:
-    """End that process."""
-    while _servers:
-        _servers.pop().dismiss()
-
-
 # -- one notebook -----------------------------------------------------------------------------------------------------
 @contextmanager
 def _quiet_papermill() -> Any:
@@ -185,7 +152,6 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
 
     Parameters
     ----------
-    run : Run
     notebook, output, log : Path
         Notebook to run, where its executed copy goes, and the log file.
     parameters : dict
@@ -201,11 +167,6 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     -------
     dict
         `peak_memory_mb` of the kernel, where the system tells it.
-
-    Raises
-    ------
-    StageFailed
-        If a cell fails or the kernel dies.
     """
     import nbformat
     import papermill
@@ -219,8 +180,7 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     facts: dict[str, Any] = {}
     log.write_text("", encoding="utf-8")
     with log.open("a", encoding="utf-8") as log_file, _quiet_papermill():
-        kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open),
-                  "server": kernel_server(run)}
+        kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
         try:
             papermill.execute_notebook(
                 notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",

@@ -73,13 +73,7 @@ def with_adapter(run: Run, variant: str) -> Any:
 
 
 def export_model(run: Run, variant: str) -> Path:
-    """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder.
-
-    Raises
-    ------
-    UserError
-        If the variant is not trained.
-    """
+    """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder."""
     from helpers.models.adapters import load_finetuned
     from helpers.models.base import load_tokenizer
     from helpers.train_tagger import load_tagger, save_weights
@@ -169,13 +163,7 @@ def export_onnx(run: Run, variant: str) -> Path:
 
 
 def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
-    """A variant as :func:`helpers.predict.load_variant` gives it, by ONNX Runtime.
-
-    Raises
-    ------
-    UserError
-        If the variant has not been exported.
-    """
+    """A variant as :func:`helpers.predict.load_variant` gives it, by ONNX Runtime."""
     from transformers import AutoConfig, AutoTokenizer
 
     folder = export_folder(run, variant, "onnx")

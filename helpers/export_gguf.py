@@ -21,13 +21,7 @@ OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_
 
 
 def tensor_name(name: str) -> str:
-    """Name of a weight in GGUF, e.g. `blk.0.attn_q.weight` for `model.layers.0.self_attn.q_proj.weight`.
-
-    Raises
-    ------
-    UserError
-        For a weight that the Llama kind does not have.
-    """
+    """Name of a weight in GGUF, e.g. `blk.0.attn_q.weight` for `model.layers.0.self_attn.q_proj.weight`."""
     stem, ending = name.rsplit(".", 1)
     if stem in OUTSIDE:
         return f"{OUTSIDE[stem]}.{ending}"
@@ -46,13 +40,7 @@ def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
 
 
 def token_lists(tokenizer: Any) -> dict[str, Any]:
-    """Tokens, their kinds and the merges, as llama.cpp wants them for a BPE over bytes that are written as letters.
-
-    Raises
-    ------
-    UserError
-        For a tokenizer of another kind, or one whose token numbers have gaps.
-    """
+    """Tokens, their kinds and the merges, as llama.cpp wants them for a BPE over bytes that are written as letters."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "BPE" or state["model"].get("byte_fallback"):
         raise UserError("GGUF export knows tokenizers with BPE over bytes, such as those of SmolLM2 and Llama 3")
@@ -73,16 +61,10 @@ def write_gguf(model: Any, tokenizer: Any, folder: Path, name: str, kind: str = 
     ----------
     model, tokenizer
         A causal model of the Llama kind with unquantised weights.
-    folder : Path
     name : str
         What the file says of itself.
     kind : str
         `f32`, `f16` or `q8_0` (blocks of 32 weights with 8 bits each): the form of the matrices.
-
-    Raises
-    ------
-    UserError
-        If the package is missing, or for a model of another kind.
     """
     try:
         import gguf

@@ -8,6 +8,7 @@ import pandas as pd
 
 from helpers.confidence import coverage_at
 from helpers.inspection import copied_share
+from helpers.statistics import proportion_ci
 from helpers.tasks.base import HEADLINES
 
 
@@ -253,6 +254,16 @@ def forgiven(line: Mapping[str, float], rows: int) -> str:
             f"**{percent(line['equivalent_match'])}**. The {round(line['convention_share'] * rows)} rows between the two "
             f"({percent(line['convention_share'])}) are wrong in form only: this estimates how many rows are labelled by "
             "another convention than the one that the model learnt.")
+
+
+def ceiling(right: Any) -> str:
+    """What uneven labels cost at least, from :func:`helpers.mistakes.oracle_match`; empty where there is no oracle."""
+    if right is None or not len(right):
+        return ""
+    low, high = proportion_ci(int(right.sum()), len(right))
+    return (f"An oracle that is told the right pieces of each text and writes them as train usually does gets "
+            f"**{percent(right.mean())}** of the rows right (95 % interval {percent(low)} to {percent(high)}): the rest "
+            "is lost to uneven writing alone.")
 
 
 def fragility(table: pd.DataFrame) -> str:

@@ -91,11 +91,6 @@ def install(packages: Iterable[str], *options: str) -> None:
     """pip install, quietly; the torch of the machine, which fits its GPU, is held.
 
     Where an input has wheels, they are taken instead of what the network offers.
-
-    Raises
-    ------
-    RuntimeError
-        If a package cannot be had.
     """
     packages = list(packages)
     if not packages:

@@ -15,13 +15,7 @@ FILES = ("*.parquet", "README.md")  # weights, pictures and scripts of a data se
 
 
 def download_hub(name: str) -> Path:
-    """Folder with the latest parquet files of a hub data set, from the hub's own cache where they have not changed.
-
-    Raises
-    ------
-    UserError
-        If the hub cannot be reached and holds no copy here, or has no such data set.
-    """
+    """Folder with the latest parquet files of a hub data set, from the hub's own cache where they have not changed."""
     import httpx2
     from huggingface_hub import snapshot_download
 
@@ -35,13 +29,7 @@ def download_hub(name: str) -> Path:
 
 
 def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Rows of the parts of a data set in a folder; classes that are kept as numbers become their names.
-
-    Raises
-    ------
-    UserError
-        If it cannot be read, or has no train and validation part.
-    """
+    """Rows of the parts of a data set in a folder; classes that are kept as numbers become their names."""
     from datasets import ClassLabel, load_dataset
 
     def named(feature: Any, value: Any) -> Any:
@@ -65,14 +53,8 @@ def hub_parts(task: Task, source: str) -> tuple[dict[str, list[dict[str, Any]]],
 
     Parameters
     ----------
-    task : Task
     source : str
         `hub`, or a folder with a copy of :attr:`Task.public_hub`.
-
-    Raises
-    ------
-    UserError
-        If there is no such folder, or the data set cannot be downloaded or read.
     """
     place = download_hub(task.public_hub) if source == HUB else Path(source).expanduser()
     if not place.is_dir():

@@ -108,13 +108,7 @@ def beside(out: Path, ending: str) -> Path:
 
 
 def check_state(out: Path, state: dict[str, Any], force: bool) -> None:
-    """Begin, or go on with what the same model wrote about the same file.
-
-    Raises
-    ------
-    UserError
-        If the output is there and was begun otherwise.
-    """
+    """Begin, or go on with what the same model wrote about the same file."""
     kept = beside(out, ".state.json")
     if force:
         for path in (out, beside(out, ".bad.jsonl"), kept):
@@ -161,11 +155,6 @@ def label_file(predictor: Any, source: Path, out: Path, batch: int = 64, rank: i
     -------
     dict
         Numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, or the output was begun with another model or file.
     """
     from tqdm import tqdm
 

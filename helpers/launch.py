@@ -15,13 +15,7 @@ from helpers.runner import data_source, read_settings
 
 
 def trainable(run: Run, names: Sequence[str]) -> list[str]:
-    """The variants to train: those named, or all that several processes can train.
-
-    Raises
-    ------
-    UserError
-        For an unknown variant, or one whose training loop knows one process only.
-    """
+    """The variants to train: those named, or all that several processes can train."""
     able = list(run.task.writers)
     for name in names:
         one_of(name, run.task.variants, "variant")

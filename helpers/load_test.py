@@ -75,13 +75,7 @@ def loop_rate(predictor: Any, texts: list[str], seconds: float) -> tuple[float, 
 
 # -- the server -------------------------------------------------------------------------------------------------------
 def start_server(arguments: list[str]) -> tuple[subprocess.Popen, int]:
-    """A server on a free port of the loopback address; waits until it answers.
-
-    Raises
-    ------
-    UserError
-        If it does not start.
-    """
+    """A server on a free port of the loopback address; waits until it answers."""
     process = subprocess.Popen([sys.executable, "-m", "helpers.serve", "--host", "127.0.0.1", "--port", "0", "--cache", "0",
                                 *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
     lines = iter(process.stdout)  # type: ignore[arg-type]

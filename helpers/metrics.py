@@ -43,7 +43,6 @@ def comparable(task: Task, target: Any) -> Values:
 
     Parameters
     ----------
-    task : Task
     target : Any
         Gold target, prediction or None (which has no values).
 
@@ -56,13 +55,7 @@ def comparable(task: Task, target: Any) -> Values:
 
 
 def align(gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Prediction records in the order of the gold rows.
-
-    Raises
-    ------
-    ValueError
-        If a row has no record, has two, or a record belongs to no row.
-    """
+    """Prediction records in the order of the gold rows."""
     by_id: dict[int, dict[str, Any]] = {}
     for record in records:
         if record["id"] in by_id:

@@ -58,7 +58,6 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
 
     Parameters
     ----------
-    task : Task
     name : str
         The field.
     gold, predicted : dict of str to tuple of str
@@ -169,7 +168,6 @@ def excerpt(text: str, values: Iterable[str] = (), room: int = 240) -> str:
 
     Parameters
     ----------
-    text : str
     values : iterable of str
         What to show; where none of them stands in the text it is the beginning.
     room : int
@@ -274,6 +272,28 @@ def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     order = {name: at for at, name in enumerate(dict.fromkeys(lines["slice"]))}
     table.sort(key=lambda line: order[line[0]])
     return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
+
+
+# -- the most that can be reached -------------------------------------------------------------------------------------
+def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) -> np.ndarray | None:
+    """Whether an oracle that is told the right pieces of each text, and writes them as train usually does, is right.
+
+    What it misses is lost to uneven writing alone. A value that is no piece of the text counts as not found.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows,), or None
+        None for a task without spans.
+    """
+    try:
+        places = [task.spans(row) for row in gold]
+    except NotImplementedError:
+        return None
+    seen = {row.text for row in gold}
+    learnt = task.learn_conventions([row for row in train if row.origin == "gold" and row.text not in seen])
+    told = [{name: found or [] for name, found in spans.items()} for spans in places]
+    records = [{"id": row.id, "prediction": task.from_spans(row.text, spans, learnt)} for row, spans in zip(gold, told)]
+    return exact_match(task, gold, records)
 
 
 # -- equivalence ------------------------------------------------------------------------------------------------------

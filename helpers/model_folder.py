@@ -21,16 +21,10 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
 
     Parameters
     ----------
-    task : str
     folder : str or Path, optional
         What the run left for the task (`artifacts/<task>` of the repository by default), wherever it lies now.
     variant : str, optional
         A trained variant, a vote of trained ones or `rules`; by default the one that did best on validation.
-
-    Raises
-    ------
-    UserError
-        If there is no such folder, no finished variant in it, or no such variant.
     """
     chosen = get_task(task)
     place = Path(folder).expanduser().resolve() if folder else ROOT / "artifacts" / chosen.name
@@ -82,13 +76,7 @@ def members_of(run: Run, variant: str) -> tuple[str, ...]:
 
 
 def load_members(run: Run, variant: str, engine: str = ENGINES[0]) -> dict[str, Any]:
-    """Trained member → what :func:`helpers.predict.load_variant` gives, or its export for another engine.
-
-    Raises
-    ------
-    UserError
-        In one line, if a folder is missing or damaged.
-    """
+    """Trained member → what :func:`helpers.predict.load_variant` gives, or its export for another engine."""
     from helpers.predict import load_variant
 
     one_of(engine, ENGINES, "engine")

@@ -129,7 +129,6 @@ def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
 
     Parameters
     ----------
-    notebook : NotebookNode
     traits : collection of str, optional
         Traits of the task (:attr:`helpers.tasks.base.Task.traits`): cells for tasks with others are left out.
     """

@@ -36,12 +36,7 @@ class _Exported(nn.Module):
 
 
 def require_onnx() -> None:
-    """Stop with a clear line where the packages for ONNX are missing.
-
-    Raises
-    ------
-    UserError
-    """
+    """Stop with a clear line where the packages for ONNX are missing."""
     for name in ("onnx", "onnxruntime"):
         try:
             __import__(name)
@@ -71,11 +66,6 @@ def export_onnx(run: Run, variant: str, folder: Path | None = None) -> Path:
 
     Weights over 2 GB, and whatever else the exporter keeps outside, lie beside it and count in
     :func:`onnx_megabytes`.
-
-    Raises
-    ------
-    UserError
-        If the variant is not trained, or a package is missing.
     """
     require_onnx()
     if not (run.dir / "checkpoints" / variant / "finished.json").exists():
@@ -104,10 +94,6 @@ def kept_whole(graph: Any) -> list[str]:
     Small tables, above all those of the word features, and the classifier are quick anyway and stand close to the answer.
     The inputs of the second layer of a feed-forward block have the widest range (few values are very large), which is worst
     in the first quarter of the encoder's layers.
-
-    Parameters
-    ----------
-    graph : onnx.GraphProto
     """
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     tables = [node.name for node in graph.node if node.op_type == "Gather"

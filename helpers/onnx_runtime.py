@@ -12,13 +12,7 @@ from helpers.config import UserError
 
 
 def open_session(path: Path, threads: int = 0) -> Any:
-    """A session on the CPU with that many threads (0: those of PyTorch).
-
-    Raises
-    ------
-    UserError
-        If the file is missing or damaged.
-    """
+    """A session on the CPU with that many threads (0: those of PyTorch)."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -39,7 +33,6 @@ def quantise(path: Path, target: Path, operators: Sequence[str], keep: Sequence[
 
     Parameters
     ----------
-    path, target : Path
     operators : sequence of str
         Kinds of nodes that are quantised, where one of their inputs is constant.
     keep : sequence of str

@@ -35,11 +35,6 @@ def print_pdf(page: Path) -> Path:
     -------
     Path
         The PDF; an older one is replaced once the new one is whole.
-
-    Raises
-    ------
-    UserError
-        If there is no Chromium, or it makes no PDF.
     """
     browser = find_browser()
     if browser is None:

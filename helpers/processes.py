@@ -46,13 +46,7 @@ def device_name(device: str) -> str:
 
 
 def split_batch(batch_size: int, accumulation: int, processes: int) -> tuple[int, int]:
-    """Batch size and accumulation of each process, so that all of them together see the rows that one would see.
-
-    Raises
-    ------
-    UserError
-        If the rows of a step cannot be dealt out evenly.
-    """
+    """Batch size and accumulation of each process, so that all of them together see the rows that one would see."""
     if batch_size % processes == 0:
         return batch_size // processes, accumulation
     if accumulation % processes == 0:

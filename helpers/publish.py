@@ -120,13 +120,7 @@ def _alone(run: Run, variant: str) -> str:
 
 
 def model_card(run: Run, variant: str, repo: str) -> str:
-    """The card: front matter for the hub, then use, data, recipe, results and limits, all numbers from files.
-
-    Raises
-    ------
-    UserError
-        If the variant has no scores yet.
-    """
+    """The card: front matter for the hub, then use, data, recipe, results and limits, all numbers from files."""
     from huggingface_hub import ModelCard, ModelCardData
     from huggingface_hub.repocard_data import EvalResult
 
@@ -226,13 +220,7 @@ def _metadata_problems(text: str) -> list[str]:
 
 
 def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
-    """Send a checked folder to the hub; returns its address there.
-
-    Raises
-    ------
-    UserError
-        If the name is no repository, the folder is not good, or the hub refuses.
-    """
+    """Send a checked folder to the hub; returns its address there."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

@@ -183,11 +183,6 @@ def build(run: Run) -> Path:
     -------
     Path
         The document of the task.
-
-    Raises
-    ------
-    UserError
-        If no notebook of the task has been executed, or one of them cannot be read.
     """
     name = run.task.name
     notebooks = executed_notebooks(run.root, name)

@@ -52,13 +52,7 @@ class Stopped(KeyboardInterrupt):
 
 # -- one task ---------------------------------------------------------------------------------------------------------
 def build_report(run: Run, log: Path) -> None:
-    """Write the report of a task; what the writing prints goes to the log.
-
-    Raises
-    ------
-    UserError, StageFailed
-        If the report cannot be written.
-    """
+    """Write the report of a task; what the writing prints goes to the log."""
     from helpers.execute import StageFailed
     from helpers.progress import one_line
 
@@ -93,7 +87,6 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
 
     Parameters
     ----------
-    run : Run
     notebooks : Path, optional
         Folder of the numbered notebooks; the repository's own by default.
     start : str, optional
@@ -111,22 +104,11 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
     -------
     list of str
         Names of the stages that ran.
-
-    Raises
-    ------
-    UserError
-        If the run cannot start.
-    StageFailed
-        If a stage fails; the message names stage, cell, reason and log.
     """
-    from helpers.execute import kernel_server
-
     stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
     last = pick_stage(stages, end, "--to") if end else len(stages) - 1
     with task_lock(run) as lock:
-        if first == 0 and not stages[0].output(run).exists():  # it will run: libraries can be imported while keys are made
-            kernel_server(run)
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
         names = [setting_name(name, run.settings) for name in given or {}]
@@ -199,14 +181,9 @@ class Plan:
 
     def carry_out(self) -> None:
         """Run the tasks one after the other."""
-        from helpers.execute import dismiss_server
-
         started = time.monotonic()
-        try:
-            for run in self.runs:
-                run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
-        finally:
-            dismiss_server()
+        for run in self.runs:
+            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
         if self.pdf and not self.end:
             print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)

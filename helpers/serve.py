@@ -20,13 +20,7 @@ from helpers.model_folder import ENGINES
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at that address.
-
-    Raises
-    ------
-    UserError
-        If it is taken or no address of this machine.
-    """
+    """A socket at that address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     found = socket.socket(family, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

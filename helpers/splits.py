@@ -196,16 +196,10 @@ def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str,
 
     Parameters
     ----------
-    examples : list of Example
     rng : random.Random
         Decides the order in which groups are dealt out.
     shares : dict of str to float
         Wanted share of the rows for each part; the first part takes what the others have no room for.
-
-    Raises
-    ------
-    UserError
-        If a part would be left empty.
     """
     dealt = alike_rows(examples)
     rng.shuffle(dealt)

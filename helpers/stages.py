@@ -64,14 +64,8 @@ def find_stages(notebooks: Path | None = None, optional: bool = False) -> list[S
 
     Parameters
     ----------
-    notebooks : Path, optional
     optional : bool
         Whether those of :data:`OPTIONAL` are among them.
-
-    Raises
-    ------
-    UserError
-        If there is no numbered notebook.
     """
     notebooks = notebooks or NOTEBOOKS
     paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
@@ -90,13 +84,7 @@ def forget_optional(run: Run, stages: list[Stage]) -> None:
 
 
 def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
-    """Index of the stage that an option names: `4`, `04`, `04_train_lora` or `report`.
-
-    Raises
-    ------
-    UserError
-        If there is no such stage.
-    """
+    """Index of the stage that an option names: `4`, `04`, `04_train_lora` or `report`."""
     wanted = given.zfill(2) if given.isdigit() else given
     for index, stage in enumerate(stages):
         if wanted in (stage.number, stage.name):
@@ -264,11 +252,6 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
     -------
     list of str
         Names of stages whose code has changed since; their results are used as they are.
-
-    Raises
-    ------
-    UserError
-        If an earlier stage has not succeeded, or with other data or parameters.
     """
     stale = []
     for stage, key in zip(stages[:start], keys):
@@ -332,11 +315,6 @@ def task_lock(run: Run) -> Iterator[int]:
 
     Kernels inherit the descriptor: after `kill -9` of a run the lock is free once its kernel has ended too, a second
     or so later, and a new run waits for that.
-
-    Raises
-    ------
-    Busy
-        If a living run holds the lock.
     """
     import fcntl
 

@@ -36,21 +36,14 @@ def bootstrap_ci(values: Sequence[float], denominators: Sequence[float] | None =
         What is averaged, or the numerator of each row.
     denominators : sequence of float, shape (rows,), optional
         Denominator of each row; ones by default.
-    seed : int
     level : float
         Coverage of the interval.
-    resamples : int
     method : str
         `BCa` or `percentile`.
 
     Returns
     -------
     (low, high)
-
-    Raises
-    ------
-    ValueError
-        If there are no rows or the lengths differ.
     """
     top = np.asarray(values, dtype=float)
     bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=float)

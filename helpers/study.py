@@ -287,13 +287,7 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
-    """The study of one task under `root/artifacts/`, and the run that made it (None if its data are gone).
-
-    Raises
-    ------
-    UserError
-        If the task is not known.
-    """
+    """The study of one task under `root/artifacts/`, and the run that made it (None if its data are gone)."""
     folder = root / "artifacts" / name
     manifest = read_json(folder / "manifest.json")
     study = make_study(name, read_json(folder / "metrics.json"), read_json(folder / "costs.json"), manifest,

@@ -123,8 +123,6 @@ def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -
     ----------
     scores : ndarray (texts, words, tags)
         Log-probability of each tag, or any score that adds up; at least one word.
-    transitions : ndarray (tags, tags)
-    start : ndarray (tags,)
 
     Returns
     -------
@@ -151,12 +149,7 @@ def _span_rules(kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
 
 
 def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
-    """Most probable tag sequence without an inside tag after an outside one, and its log-probability.
-
-    Parameters
-    ----------
-    log_probs : FloatTensor (units, 3)
-    """
+    """Most probable tag sequence without an inside tag after an outside one, and its log-probability."""
     if not len(log_probs):
         return [], 0.0
     scores = log_probs.detach().cpu().numpy()
@@ -166,12 +159,7 @@ def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
 
 
 def viterbi_of_fields(log_probs: torch.Tensor) -> list[tuple[list[int], float]]:
-    """:func:`viterbi` of every field at once, as texts of one length.
-
-    Parameters
-    ----------
-    log_probs : FloatTensor (units, fields, 3)
-    """
+    """:func:`viterbi` of every field at once, as texts of one length."""
     scores = log_probs.float().numpy().transpose(1, 0, 2)
     if not scores.shape[1]:
         return [([], 0.0)] * len(scores)

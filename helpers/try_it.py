@@ -36,11 +36,6 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     -------
     (system, prediction, raw)
         `prediction` is None where nothing valid came out; then `raw` is what was written.
-
-    Raises
-    ------
-    UserError
-        If the text is empty, or the system is not trained.
     """
     from helpers.predict import predict_rules, predict_variant
 

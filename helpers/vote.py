@@ -59,13 +59,7 @@ def _columns(task: Task, predictions: Sequence[Any]) -> dict[str, list[tuple[str
 
 
 def _rows(members: Sequence[Sequence[dict[str, Any]]]) -> list[tuple[dict[str, Any], ...]]:
-    """The members' records row by row.
-
-    Raises
-    ------
-    ValueError
-        If there is no member, or they have not predicted the same rows in the same order.
-    """
+    """The members' records row by row."""
     if not members:
         raise ValueError("a vote needs members")
     ids = [[record["id"] for record in records] for records in members]
@@ -126,11 +120,6 @@ def agreement_table(task: Task, gold: Sequence[Example], members: Sequence[Recor
         value), majority (more than half of those with a prediction), split (neither, the first decides), each followed
         by the share of right values among these rows (NaN where there are none); mended and spoilt, the numbers of
         values of the first member that the vote makes right and wrong. Rows that no member predicts are left out.
-
-    Raises
-    ------
-    ValueError
-        If the members have not predicted the gold rows in their order.
     """
     rows = _rows(members)
     if [example.id for example in gold] != [records[0]["id"] for records in rows]:

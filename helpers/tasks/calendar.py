@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 
 from helpers.tasks.base import Task, Values
-from helpers.tasks.records import Ablation, Example, PublicFile, Writer
+from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.tasks.calendar_grammar import grammar
 from helpers.tasks.calendar_notes import EQUIVALENCE_NOTE, INSTRUCTION, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.calendar_text import (
@@ -124,7 +124,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     shared = {
         "epochs": 10 if gpu else 1 if smoke else 2, "batch_size": 8, "accumulation": 4 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
-        "patience": 3, "gold_repeats": 1, "made_rows": 0 if gpu or smoke else 0, "bits": 16 if gpu else 8,
+        "patience": 3, "gold_repeats": 1, "made_rows": -1 if gpu else 0, "bits": 16 if gpu else 8,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
     variants = {
@@ -136,7 +136,7 @@ def training_settings(profile: str) -> dict[str, Any]:
         "tagger": {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
                    "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
                    "freeze_embeddings": False, "inside_weight": 1.0, "batch_size": 16,
-                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": 0, "patience": 4, "hints": True},
+                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": -1, "patience": 4, "hints": True},
     }
     common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64 if gpu else 128,
               "score_rows": 24 if smoke else 0, "score_constraint": "source"}
@@ -306,11 +306,6 @@ class Calendar(Task):
         from helpers.tasks.calendar_augment import perturbations
 
         return perturbations()
-
-    def ablations(self, profile: str) -> dict[str, Ablation]:
-        from helpers.tasks.calendar_ablations import ablations
-
-        return ablations(profile, self.settings(profile), (*self.variants, *self.votes))
 
     # -- analysis -----------------------------------------------------------------------------------------------
     def surface_formats(self, example: Example) -> dict[str, str]:

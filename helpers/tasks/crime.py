@@ -47,7 +47,7 @@ def training_settings(profile: str) -> dict[str, Any]:
         "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 2, "accumulation": 2 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0,
         "warmup_steps": 3 if smoke else 10, "patience": 2, "gold_repeats": 1,
-        "made_rows": 0 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0, "questions": 0, "bits": 16 if gpu else 8,
+        "made_rows": -1 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0, "questions": 0, "bits": 16 if gpu else 8,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-4}
@@ -112,7 +112,6 @@ class Crime(DialogueTask):
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
             "max_new_tokens": 160 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
             "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,
-            "prefix_rows": 1 if smoke else 6,
         } | training_settings(profile)
 
     # -- rows ---------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What tasks are made of: rows, public files, and the configurations of their ablations."""
+"""What tasks are made of: rows, public files, variants that write."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -54,62 +54,6 @@ class PublicFile:
     path: str
     sha256: str
     size: int
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """One way of training and decoding that an ablation measures.
-
-    Parameters
-    ----------
-    name : str
-        Unique within its ablation.
-    variant : str
-        A variant of the task, one of its votes or baselines, or `rules` for the rule baseline; of these only variants
-        are trained.
-    settings : dict
-        Settings that differ from those of the run.
-    against : str
-        Name of the configuration it is compared with; empty where it is compared with none.
-    decoding : str
-        One of the variant's decodings; its default where empty.
-    trainer : str
-        `module:function` in place of the variant's own trainer.
-    rows : int
-        Number of gold rows to train on (0: all there are).
-    seeds : int
-        How many seeds to train with, counted up from the run's.
-    """
-
-    name: str
-    variant: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    against: str = ""
-    decoding: str = ""
-    trainer: str = ""
-    rows: int = 0
-    seeds: int = 1
-
-
-@dataclass(frozen=True)
-class Ablation:
-    """Configurations that are set side by side to see what one part of a system contributes.
-
-    Parameters
-    ----------
-    title : str
-        What is varied, as a caption begins.
-    configurations : tuple of Configuration
-    scored_on : str
-        `folds` (every row of train and validation once, held out) or `validation` (trained on train alone).
-    view : str
-        How the report shows it: `comparison`, `curve` (score against rows) or `seeds` (spread over seeds).
-    """
-
-    title: str
-    configurations: tuple[Configuration, ...]
-    scored_on: str = "folds"
-    view: str = "comparison"
 
 
 @dataclass(frozen=True)

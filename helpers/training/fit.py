@@ -220,13 +220,13 @@ def checkpoint_cost(run: Run, variant: str) -> float:
 
 
 def training_rows(run: Run, variant: str) -> list[Example]:
-    """The rows a variant trains on: gold rows, `gold_repeats` times, and `made_rows` of those stage 02 made (0: all).
+    """The rows a variant trains on: gold rows, `gold_repeats` times, and `made_rows` of those stage 02 made (-1: all).
 
     Made rows add variety, gold rows carry the conventions of labelling: the two settings balance them within the
     time that training may take. Variants with the same settings get the same rows.
     """
     own, gold = variant_settings(run, variant), run.load("train")
-    made, limit = [row for row in run.load("train_augmented") if row.origin != "gold"], own.get("made_rows", 0)
-    if 0 < limit < len(made):
+    made, limit = [row for row in run.load("train_augmented") if row.origin != "gold"], own.get("made_rows", -1)
+    if 0 <= limit < len(made):
         made = run.rng("made rows").sample(made, limit)
     return gold * own.get("gold_repeats", 1) + made

@@ -180,8 +180,10 @@ def test_gold_rows_are_repeated_and_made_rows_drawn_alike_for_variants_with_the_
     drawn = [row.id for row in chosen if row.origin != "gold"]
     assert len(set(drawn)) == 3 and {*drawn} <= {row.id for row in made}
     assert training_rows(run, "qlora") == chosen
-    run.settings["lora.made_rows"] = 0
+    run.settings["lora.made_rows"] = -1
     assert len(training_rows(run, "lora")) == 2 * len(rows) + len(made)
+    run.settings["lora.made_rows"] = 0
+    assert len(training_rows(run, "lora")) == 2 * len(rows)
 
 
 def test_scores_by_hand():

@@ -12,11 +12,9 @@ from tiny_model import save_tiny_base
 from transformers import (
     AutoTokenizer, BertConfig, BertModel, DistilBertConfig, DistilBertModel, LlamaConfig, LlamaForCausalLM)
 
-from helpers import memory as memory_module
-from helpers.config import Run, UserError
+from helpers.config import Run
 from helpers.encoder import packaged_encoder
-from helpers.environment import Device
-from helpers.models.memory import holds_whole, variants_that_fit
+from helpers.models import adapters
 from helpers.predict import load_variant, predict_variant, release_model
 from helpers.tasks import get_task
 from helpers.training.fit import fit
@@ -109,7 +107,7 @@ def test_a_chat_about_a_report_in_4_bits_at_a_real_width(tmp_path, tokenizer, mo
     report = example("Ann was robbed.", {"Victim_Name": ["Ann"]})
     result = fit(run, "qlora", [report, report], [report])
     assert "4-bit NF4" in result.note and len([record for record in result.history if "loss" in record]) == 1
-    monkeypatch.setattr(memory_module, "holds_whole", lambda run: False)  # as on a T4
+    monkeypatch.setattr(adapters, "holds_whole", lambda run: False)  # as on a T4
     records = predict_variant(run, "qlora", [report], "free", progress=False)
     assert records[0]["raw"].count("\n") == 17
     release_model()

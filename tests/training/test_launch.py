@@ -86,9 +86,12 @@ def test_order_of_rows_depends_on_seed_and_epoch_alone():
 
 
 def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):
-    assert launch.main(["calendar", "full_entity_loss", "--profile", "smoke", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == ("error: full_entity_loss is trained by one process, in stage 04; several can "
-                                       "train: lora, qlora\n")
+    assert launch.main(["calendar", "tagger", "--profile", "smoke", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == (
+        "error: tagger is trained by one process, in stage 04; several can train: full_entity_loss, lora, "
+        "lora_structured_loss, qlora\n")
+    assert launch.main(["it_ner", "--profile", "smoke", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: every variant of it_ner is trained by one process, in stage 04\n"
     assert launch.main(["calendar", "--profile", "smoke", "--out", str(tmp_path)]) == 2
     assert "run notebook 02_augment" in capsys.readouterr().err
 

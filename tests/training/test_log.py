@@ -7,7 +7,7 @@ import pytest
 
 from helpers.config import Run, UserError
 from helpers.training.log import curve_writer, report_to
-from helpers.training.writers import sft_config
+from helpers.training.writers import training_arguments
 
 
 @pytest.fixture()
@@ -21,7 +21,7 @@ def test_curves_go_to_tensorboard_unless_told_otherwise(run, tmp_path):
     writer.add_scalar("train/loss", 1.0, 1)
     writer.close()
     assert list((tmp_path / "tensorboard").glob("events*"))
-    assert sft_config(run, "lora", tmp_path).report_to == ["tensorboard"]
+    assert training_arguments(run, "lora", tmp_path).report_to == ["tensorboard"]
 
 
 def test_none_writes_nothing(run, tmp_path):
@@ -29,7 +29,7 @@ def test_none_writes_nothing(run, tmp_path):
     writer = curve_writer(run, "full", tmp_path, 0)
     writer.add_scalar("train/loss", 1.0, 1)
     writer.close()
-    assert not (tmp_path / "tensorboard").exists() and sft_config(run, "lora", tmp_path).report_to == []
+    assert not (tmp_path / "tensorboard").exists() and training_arguments(run, "lora", tmp_path).report_to == []
 
 
 def test_other_places_are_refused_with_a_way_out(run, monkeypatch):
