@@ -13,7 +13,7 @@ from helpers.lookup import load_function, load_module
 from helpers.models.base import base_path, load_tokenizer
 from helpers.predict import (
     pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
-from helpers.tasks import Example, Task
+from helpers.tasks import Example
 from helpers.writing.prompts import untuned
 
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
@@ -99,16 +99,6 @@ def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]])
 def score_rules(run: Run, rows: Sequence[Example]) -> dict[str, Any]:
     """Scores of the rules on any rows, e.g. on those they were written from."""
     return scores(run, rows, _predict(run, "rules", rows))
-
-
-def side_by_side(task: Task, example: Example, answer: Any) -> pd.DataFrame:
-    """Label and answer of one example, a field a row."""
-    label, found = task.values(example.target), task.values(answer)
-    frame = pd.DataFrame({"label": {name: ", ".join(label[name]) for name in task.fields},
-                          "answer": {name: ", ".join(found[name]) for name in task.fields}})
-    frame["right"] = [("yes" if label[name] == found[name] else "no") for name in task.fields]
-    frame.index.name = "field"
-    return frame
 
 
 def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.DataFrame:

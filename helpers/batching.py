@@ -47,22 +47,10 @@ class Batcher:
     """Collects texts into batches for a thread that predicts them.
 
     While one batch is computed the next one gathers. It goes as soon as it is full or no text has come for `wait`
-    seconds, and no later than a tenth of the last pass after its beginning: batches grow with the load, clients that ask
-    again at the same time stay together, and a lone request hardly waits.
-
-    Parameters
-    ----------
-    predict : callable
-        List of texts → list of answers, in order; called from one thread only.
-    max_batch : int
-    wait : float
-        Seconds that a text waits for another one.
-    capacity : int
-        Texts that may wait; beyond it :class:`Overloaded` is raised.
-    timeout : float
-        Seconds until :class:`TooSlow`; what has not been begun by then is dropped.
-    on_batch : callable, optional
-        Told the size and the seconds of each batch.
+    seconds, and no later than a tenth of the last pass after its beginning: batches grow with the load, clients that
+    ask again at the same time stay together, and a lone request hardly waits. Beyond `capacity` waiting texts
+    :class:`Overloaded` is raised, after `timeout` seconds :class:`TooSlow`, and what has not been begun by then is
+    dropped. `on_batch` is told the size and the seconds of each batch.
     """
 
     predict: Callable[[Sequence[str]], Sequence[Answer]]

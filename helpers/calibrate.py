@@ -6,17 +6,16 @@ texts to be a little harder). Run as: python -m helpers.calibrate --task calenda
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from helpers.confidence import coverage_at, expected_calibration_error, reliability_table, risk_coverage
+from helpers.confidence import (
+    confidence_frame, coverage_at, expected_calibration_error, reliability_table, risk_coverage)
 from helpers.config import Run, UserError
 from helpers.environment import digest, read_json, write_json
-from helpers.lookup import load_module
-from helpers.metrics import align
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 
@@ -121,17 +120,13 @@ def fit_field(stated: Sequence[float], right: Sequence[bool], precision: float, 
     curve = fit_curve(stated, truth, method)
     safe = coverage_at(risk_coverage(tried[method], truth), 1 - precision)
     threshold = NEVER if np.isnan(safe["threshold"]) else min(safe["threshold"], float(curve(stated).max()))
-    return FieldCalibration(curve.method, curve.x, curve.y, curve.low, curve.high, threshold)
+    return replace(curve, threshold=threshold)
 
 
 def stated_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """Stated confidence and truth of every field of every row with a prediction; 1 where a system states none."""
-    aligned = align(gold, records)
-    results = load_module(task.metrics).field_results(task, gold, aligned)
-    stated = [{**dict.fromkeys(task.fields, 1.0), **(record.get("confidence") or {})} for record in aligned]
-    results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
-                                      index=results.index)
-    return results.loc[results["valid"].astype(bool), ["id", "field", "confidence", "right"]].reset_index(drop=True)
+    frame = confidence_frame(task, gold, records, unstated=1.0)
+    return frame[["id", "field", "confidence", "right"]]
 
 
 def fit_calibrations(frame: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> Calibrations:
@@ -143,8 +138,7 @@ def fit_calibrations(frame: pd.DataFrame, precision: float = PRECISION, seed: in
 # -- files ------------------------------------------------------------------------------------------------------------
 def to_json(calibrations: Mapping[str, FieldCalibration]) -> dict[str, Any]:
     """JSON form of a variant's calibrations."""
-    return {name: {"method": one.method, "x": list(one.x), "y": list(one.y), "low": one.low, "high": one.high,
-                   "threshold": one.threshold} for name, one in calibrations.items()}
+    return {name: asdict(one) for name, one in calibrations.items()}
 
 
 def from_json(content: Mapping[str, Any]) -> Calibrations:
@@ -159,6 +153,12 @@ def _mark(run: Run, variant: str) -> str:
     return digest(path.read_bytes()) if path.exists() else ""
 
 
+def _stated(run: Run, variant: str) -> pd.DataFrame:
+    from helpers.predict import read_predictions  # loads torch
+
+    return stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
+
+
 def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool = True) -> Calibrations:
     """Calibrations of a variant from its predictions on the validation part, kept in `calibration.json` of the run.
 
@@ -167,11 +167,9 @@ def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool =
     UserError
         If the precision is no share, or the predictions or the validation part are missing.
     """
-    from helpers.predict import read_predictions  # loads torch
-
     if not 0 < precision < 1:
         raise UserError(f"precision {precision} is no share: choose one between 0 and 1, such as {PRECISION}")
-    frame = stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
+    frame = _stated(run, variant)
     found = fit_calibrations(frame, precision, run.seed)
     if save:
         content = read_json(run.path(FILE))
@@ -235,10 +233,7 @@ def main(task: str = "calendar", run: str = "", variant: str = "", precision: fl
 
     opened, name = open_run(task, run, variant)
     calibrate(opened, name, precision)
-    from helpers.predict import read_predictions
-
-    frame = stated_frame(opened.task, opened.load("validation"), read_predictions(opened, name, part="validation"))
-    print(calibration_table(frame, precision, opened.seed).round(3).to_string())
+    print(calibration_table(_stated(opened, name), precision, opened.seed).round(3).to_string())
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ Inputs and outputs bear the names that other tools know: `input_ids`, `attention
 """
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +17,6 @@ from helpers.config import UserError
 from helpers.onnx_runtime import open_session
 from helpers.train_tagger import tag_logits
 
-OPSET = 17
 HIDDEN = -1e9  # added to the scores of positions that may not be seen
 FILE, QUANTISED = "model.onnx", "model_int8.onnx"
 
@@ -93,21 +91,13 @@ def export_causal(model: Any, folder: Path) -> Path:
     """Write a Llama-like model as `model.onnx`, batch and lengths left open; returns the file."""
     if model.config.model_type != "llama":
         raise UserError(f"ONNX export knows models of the Llama kind, not {model.config.model_type!r}")
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("model*.onnx*"):
-        old.unlink()
     model, layers = model.float().cpu().eval(), model.config.num_hidden_layers
     inputs = example_inputs(model.config)
     past, present = cache_names(layers, "past_key_values"), cache_names(layers, "present")
     axes = {"input_ids": {0: "batch", 1: "new"}, "position_ids": {0: "batch", 1: "new"},
             "attention_mask": {0: "batch", 1: "all"}, "logits": {0: "batch", 1: "new"},
             **{name: {0: "batch", 2: "before"} for name in past}, **{name: {0: "batch", 2: "all"} for name in present}}
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes minutes
-        torch.onnx.export(LlamaWithCache(model), tuple(inputs.values()), str(folder / FILE), dynamo=False,
-                          input_names=list(inputs), output_names=["logits", *present], dynamic_axes=axes,
-                          opset_version=OPSET)
-    return folder / FILE
+    return onnx_runtime.write_graph(LlamaWithCache(model), inputs, folder / FILE, axes, ["logits", *present])
 
 
 def quantise(path: Path) -> Path:
@@ -185,9 +175,6 @@ def export_tagger(model: Any, folder: Path) -> Path:
 
     One that takes hints has a third input, `hints` (batch, length, fields): the rules' tag of each field.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("model*.onnx*"):
-        old.unlink()
     model = model.float().cpu().eval()
     model.set_attn_implementation("eager")
     ids = torch.randint(1, model.config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(0))
@@ -196,12 +183,8 @@ def export_tagger(model: Any, folder: Path) -> Path:
     inputs = {"input_ids": ids, "attention_mask": mask}
     if hasattr(model, "hints"):
         inputs["hints"] = torch.zeros(*ids.shape, model.hints.num_embeddings // 3, dtype=torch.long)
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(_Logits(model, tuple(inputs)), tuple(inputs.values()), str(folder / FILE), dynamo=False,
-                          input_names=list(inputs), output_names=["logits"], opset_version=OPSET,
-                          dynamic_axes={name: {0: "batch", 1: "length"} for name in (*inputs, "logits")})
-    return folder / FILE
+    axes = {name: {0: "batch", 1: "length"} for name in (*inputs, "logits")}
+    return onnx_runtime.write_graph(_Logits(model, tuple(inputs)), inputs, folder / FILE, axes)
 
 
 class OnnxTagger:

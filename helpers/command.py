@@ -13,6 +13,15 @@ from helpers.config import UserError
 FAILED, REFUSED, STOPPED = 1, 2, 130
 
 
+def explain(error: Exception, usage: str) -> tuple[int, str | None]:
+    """Exit status and one line for an error; no line for what should not happen."""
+    if hasattr(error, "format_message"):  # what typer says of a wrong option
+        return REFUSED, f"{' '.join(error.format_message().split())} ({usage})"
+    if isinstance(error, UserError):
+        return REFUSED, str(error)
+    return FAILED, str(error) if isinstance(error, OSError) else None
+
+
 def start(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:
     """Run a function as a command line and leave the process with its status: 2 where the user gave what cannot be."""
     sys.exit(status(function, arguments))
@@ -28,13 +37,8 @@ def status(function: Callable[..., Any], arguments: Sequence[str] | None = None)
     except (KeyboardInterrupt, typer.Abort):
         return STOPPED
     except Exception as error:
-        if hasattr(error, "format_message"):  # what typer says of a wrong option
-            line, code = f"{' '.join(error.format_message().split())} (--help lists the options)", REFUSED
-        elif isinstance(error, UserError):
-            line, code = str(error), REFUSED
-        elif isinstance(error, OSError):
-            line, code = str(error), FAILED
-        else:
+        code, line = explain(error, "--help lists the options")
+        if line is None:
             raise
         print(f"error: {line}", file=sys.stderr)
         return code

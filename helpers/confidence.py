@@ -15,16 +15,18 @@ from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 
 
-def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]],
+                     unstated: float | None = None) -> pd.DataFrame:
     """Stated confidence beside the truth, for every field of every row that has a valid prediction.
 
     Returns
     -------
     DataFrame
-        Columns id, field, gold, predicted, confidence (0 to 1), right. Records without confidences give no lines.
+        Columns id, field, gold, predicted, confidence (0 to 1), right. A value without a confidence has that of
+        `unstated`, or gives no line.
     """
     aligned = align(gold, records)
-    stated = [{**dict.fromkeys(task.fields), **(record.get("confidence") or {})} for record in aligned]
+    stated = [{**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned]
     results = load_module(task.metrics).field_results(task, gold, aligned)
     results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
                                       index=results.index)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.config import ROOT, Run, UserError
+from helpers.environment import write_file
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example, PublicFile
 
@@ -24,16 +25,8 @@ FILES = "files"  # the setting `public_source` where `--data public` reads the p
 # -- files ------------------------------------------------------------------------------------------------------------
 def write_jsonl(path: str | Path, records: Iterable[dict[str, Any]]) -> Path:
     """Write one JSON object a line; the file is there whole or not at all, also after a kill."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as lines:
-            for record in records:
-                lines.write(json.dumps(record, ensure_ascii=False) + "\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    write_file(Path(path), "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+    return Path(path)
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
@@ -179,28 +172,6 @@ def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
                         f"are bad, more than {MAX_BAD_SHARE:.0%}: mend the file)")
 
 
-def read_rows(path: str | Path, task: Task) -> tuple[list[Example], list[dict[str, Any]]]:
-    """Validated rows of a JSONL file, and the rows that are not usable.
-
-    Parameters
-    ----------
-    path : path
-        UTF-8 JSONL, or another format of the task; blank lines are ignored, a byte order mark is tolerated.
-    task : Task
-        Validates each row.
-
-    Returns
-    -------
-    examples : list of Example
-        `id` is the zero-based index of the row among the non-blank lines, bad rows counted.
-    rejected : list of dict
-        `file`, `line` (from 1, blank lines counted), `reason`, `row` (the line as it stands in the file).
-    """
-    examples, rejected, count = _scan(Path(path), task)
-    _refuse_many(rejected, count)
-    return examples, rejected
-
-
 # -- public data ------------------------------------------------------------------------------------------------------
 def cache_dir() -> Path:
     """Where downloads are kept: `$STUDY_CACHE`, else `~/.cache/entity-extraction-study`."""
@@ -226,22 +197,15 @@ def download(file: PublicFile, folder: Path) -> bytes:
     if fingerprint(content) != file.sha256:
         raise UserError(f"{url} is not the pinned file ({len(content)} bytes of {file.size}, SHA-256 differs): "
                         "it was cut off or changed on the way; try again")
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = cached.with_name(f".{file.name}.{os.getpid()}.tmp")
-    partial.write_bytes(content)
-    os.replace(partial, cached)
+    write_file(cached, content)
     return content
 
 
 def fetch_public(task: Task, source: str = FILES) -> Path:
     """Folder with the parts of the task's public data, in the form of `--data DIR` for one task.
 
-    Prints source, licence and citation.
-
-    Parameters
-    ----------
-    source : str
-        `files` (:attr:`Task.public_files`), `hub` (:attr:`Task.public_hub`), or a folder with a copy of the latter.
+    `source` is `files` (:attr:`Task.public_files`), `hub` (:attr:`Task.public_hub`), or a folder with a copy of the
+    latter. Prints source, licence and citation.
     """
     if not task.public_files:
         raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")

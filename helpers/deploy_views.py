@@ -1,9 +1,7 @@
 """Tables, sentences and pictures of notebook 07 and of the demo page."""
 from __future__ import annotations
 
-import html
 import json
-import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +10,13 @@ import pandas as pd
 
 from helpers.calibrate import NEVER, FieldCalibration
 from helpers.config import Run, UserError
+from helpers.display import entity_text
 from helpers.environment import read_json
 from helpers.findings import name, percent
 from helpers.infer import label_file, last_number
 from helpers.model_folder import finished
-from helpers.tasks.base import HEADLINES
 
-COLOURS = ("#cde7f5", "#fbe0b8", "#cfeadb", "#f7d3dd", "#e3dcf2", "#f5f0b5", "#d9d9d9", "#fcd5c4")
 ALL = "all fields"
-SAME_SCORE = 0.01
 
 
 # -- what is deployed -------------------------------------------------------------------------------------------------
@@ -86,19 +82,9 @@ def answer_table(answer: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def marked_text(text: str, spans: Mapping[str, Sequence[Mapping[str, Any]]], fields: Sequence[str]) -> str:
-    """HTML of a text with the values of each field on a colour of its own; of overlapping pieces the first counts."""
-    pieces = sorted((span["start"], -span["end"], field) for field in fields for span in spans.get(field, []))
-    parts, at = [], 0
-    for start, end, field in pieces:
-        end = -end
-        if start < at or end <= start:
-            continue
-        colour = COLOURS[list(fields).index(field) % len(COLOURS)]
-        label = html.escape(field, quote=True)
-        opening = f'<mark title="{label}" data-field="{label}" style="background:{colour};padding:0 2px;border-radius:3px">'
-        parts += [html.escape(text[at:start]), opening, html.escape(text[start:end]), "</mark>"]
-        at = end
-    return "<p style=\"line-height:1.9\">" + "".join([*parts, html.escape(text[at:])]).replace("\n", "<br>") + "</p>"
+    """HTML of a text with the values of each field of an answer on a colour of its own."""
+    places = [(span["start"], span["end"], name) for name in fields for span in spans.get(name, [])]
+    return entity_text(text, places, fields)
 
 
 # -- exports ----------------------------------------------------------------------------------------------------------
@@ -127,56 +113,6 @@ def size_table(folders: Mapping[str, Path]) -> pd.DataFrame:
                     "MB": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6}
              for form, folder in folders.items()}
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("form")
-
-
-def speed_table(run: Run, variant: str, texts: int, rounds: int = 2) -> pd.DataFrame:
-    """Exported forms of a variant, one text at a time in turns; empty where it answers questions together.
-
-    Returns
-    -------
-    DataFrame
-        Index form; columns milliseconds (median a text), speed_up (against PyTorch), and over all scored rows the
-        task's headline score and same_predictions (as those of PyTorch).
-    """
-    from helpers.causal_onnx import QUANTISED
-    from helpers.evaluation.variants import share_right
-    from helpers.export import export_folder, export_onnx, load_exported, load_onnx
-    from helpers.latency import interleaved
-    from helpers.predict import predict_loaded
-
-    if run.task.asks(variant):
-        return pd.DataFrame()
-    if not export_folder(run, variant, "onnx", QUANTISED).exists():
-        export_onnx(run, variant)
-    forms = {"pytorch": load_exported(run, variant), "onnx": load_onnx(run, variant, False),
-             "onnx_int8": load_onnx(run, variant)}
-    examples = run.load("scored")
-    calls = {(name, row.id): lambda loaded=loaded, row=row: predict_loaded(run, variant, loaded, [row])
-             for row in examples[:texts] for name, loaded in forms.items()}
-    spent = interleaved(calls, rounds, 1, 1)
-    best = {name: [float(spent[name, row.id].min()) for row in examples[:texts]] for name in forms}
-    records = {name: predict_loaded(run, variant, loaded, examples) for name, loaded in forms.items()}
-    lines = {name: {
-        "milliseconds": statistics.median(best[name]), "speed_up": sum(best["pytorch"]) / sum(best[name]),
-        run.task.headline: share_right(run.task, examples, records[name]),
-        "same_predictions": sum(a["prediction"] == b["prediction"] for a, b in zip(
-            records[name], records["pytorch"], strict=True)) / len(examples)} for name in forms}
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("form")
-
-
-def speed_sentence(table: pd.DataFrame, headline: str = "exact_match") -> str:
-    """What another runtime brings, from :func:`speed_table`; `headline` is the task's score.
-
-    It speaks of the fastest one whose score is that of PyTorch within :data:`SAME_SCORE`.
-    """
-    if table.empty:
-        return "The questions of this task are answered side by side, which PyTorch alone does."
-    best = table["speed_up"][(table[headline] - table.loc["pytorch", headline]).abs() <= SAME_SCORE].idxmax()
-    if best == "pytorch":
-        return "No other runtime is faster here and scores the same."
-    return (f"One text at a time, `{best}` is {table.loc[best, 'speed_up']:.1f} × as fast as PyTorch "
-            f"({table.loc[best, 'milliseconds']:.0f} against {table.loc['pytorch', 'milliseconds']:.0f} ms a text); "
-            f"{HEADLINES[headline][0]} {table.loc[best, headline]:.3f} against {table.loc['pytorch', headline]:.3f}.")
 
 
 def quoted_section(card: str, title: str) -> str:

@@ -63,10 +63,10 @@ def describe(figure: Figure) -> str:
     return "; ".join(filter(None, panels))
 
 
-def figure_html(figure: Figure, caption: str, name: str, alt: str | None = None, image: bytes | None = None) -> str:
+def figure_html(figure: Figure, caption: str, name: str, image: bytes | None = None) -> str:
     """A `<figure>` with the image (drawn here unless given) inside; the report gives it its number."""
     encoded = base64.b64encode(image or png(figure)).decode("ascii")
-    alt = alt or f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".")
+    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".")
     width, height = (figure.get_size_inches() * 96).round().astype(int)
     return (f'<figure class="study-figure" id="figure-{html.escape(name, quote=True)}">'
             f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" width="{width}" '
@@ -74,7 +74,7 @@ def figure_html(figure: Figure, caption: str, name: str, alt: str | None = None,
             f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>")
 
 
-def show(figure: Figure, caption: str, name: str, run: Any = None, alt: str | None = None) -> None:
+def show(figure: Figure, caption: str, name: str, run: Any = None) -> None:
     """Display a figure with its caption and keep it as `artifacts/<task>/figures/<name>.png`.
 
     Parameters
@@ -87,15 +87,13 @@ def show(figure: Figure, caption: str, name: str, run: Any = None, alt: str | No
         File name without ending, unique within the task.
     run : Run, optional
         Without it nothing is saved.
-    alt : str, optional
-        Text for readers who do not see the image; made from titles, labels and caption by default.
     """
     from IPython.display import HTML, display
 
     image = png(figure)
     if run is not None:
         run.path("figures", f"{name}.png").write_bytes(image)
-    display(HTML(figure_html(figure, caption, name, alt, image)))
+    display(HTML(figure_html(figure, caption, name, image)))
 
 
 def entity_text(text: str, spans: Sequence[tuple[int, int, str]], fields: Sequence[str] | None = None) -> str:

@@ -134,6 +134,17 @@ def _frame_images(soup: BeautifulSoup) -> None:
         image.wrap(soup.new_tag("div", attrs={"class": "frame"}))
 
 
+def label_caption(soup: BeautifulSoup, figure: Tag, label: str) -> None:
+    """Put "Figure N." before the caption of a figure, which gets one if it has none."""
+    caption = figure.find("figcaption") or soup.new_tag("figcaption")
+    if caption.parent is None:
+        figure.append(caption)
+    mark = soup.new_tag("span", attrs={"class": "label"})
+    mark.string = label
+    caption.insert(0, mark)
+    caption.insert(1, " ")
+
+
 def _number_figures(soup: BeautifulSoup, document: Document) -> None:
     """Figure and table numbers over the whole document; ids stay unique."""
     for kind, css, known in (("Figure", "study-figure", document.figures), ("Table", "study-table", document.tables)):
@@ -142,13 +153,7 @@ def _number_figures(soup: BeautifulSoup, document: Document) -> None:
             while name in known:
                 name += "-again"
             figure["id"] = f"{kind.lower()}-{name}"
-            caption = figure.find("figcaption") or soup.new_tag("figcaption")
-            if caption.parent is None:
-                figure.append(caption)
-            label = soup.new_tag("span", attrs={"class": "label"})
-            label.string = f"{kind} {len(known) + 1}."
-            caption.insert(0, label)
-            caption.insert(1, " ")
+            label_caption(soup, figure, f"{kind} {len(known) + 1}.")
             known[name] = (len(known) + 1, str(figure))
 
 
@@ -191,16 +196,8 @@ def render(paths: Iterable[Path], traits: Collection[str] | None = None) -> Docu
 def cite(body: str, references: dict[str, dict[str, str]]) -> tuple[str, list[dict[str, str]]]:
     """Put `[n]` after the first mention of each work's method and list the works cited, in order of appearance.
 
-    Parameters
-    ----------
-    body : str
-        HTML of the document.
-    references : dict
-        Key → {"mention": regular expression, "text": the entry of the list}. `[text](#ref-key)` cites by hand.
-
-    Returns
-    -------
-    (body, list of {"key", "text"})
+    `references` holds key → {"mention": regular expression, "text": the entry of the list}. `[text](#ref-key)` cites by
+    hand.
     """
     soup = BeautifulSoup(body, "html.parser")
     order: list[str] = []

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import platform
 import random
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import joblib
 
 from helpers import processes
 from helpers.config import ROOT, Run
@@ -35,15 +36,20 @@ def read_json(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a kill at any moment leaves either the old file or the new one."""
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file so that a kill at any moment leaves either the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        unfinished.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        unfinished.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    write_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def digest(*parts: str | bytes) -> str:
@@ -58,17 +64,7 @@ def digest(*parts: str | bytes) -> str:
 # -- device and seeds -------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Device:
-    """Where tensors live and in which precision, and why.
-
-    Parameters
-    ----------
-    device : str
-        `cpu` or `cuda`.
-    dtype : torch.dtype
-        Precision of the weights and activations.
-    reason : str
-        One clause for the reader.
-    """
+    """Where tensors live and in which precision, and why in one clause."""
 
     device: str
     dtype: Any
@@ -114,21 +110,7 @@ def seed_everything(seed: int) -> None:
 
 def usable_cores() -> int:
     """Physical cores this process may use: hyper-threads counted once, CPU affinity and container quota respected."""
-    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-    cores = set()
-    for cpu in cpus:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        try:
-            cores.add(siblings.read_text().strip())
-        except OSError:
-            cores.add(str(cpu))
-    count = len(cores)
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        count = min(count, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):  # no cgroup, or the quota is "max"
-        pass
-    return max(1, count)
+    return joblib.cpu_count(only_physical_cores=True)
 
 
 # -- hardware and fingerprints ----------------------------------------------------------------------------------------
@@ -207,22 +189,7 @@ def data_fingerprint(run: Run) -> str:
 
 
 def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[str, Any]:
-    """Merge what one stage ran on, and its wall time, into `artifacts/<task>/manifest.json`.
-
-    Parameters
-    ----------
-    stage : str
-        Name of the stage, e.g. `04_train_lora`.
-    seconds : float
-        Wall time.
-    **more
-        Further facts on the stage, e.g. `peak_memory_mb`.
-
-    Returns
-    -------
-    dict
-        The whole manifest.
-    """
+    """Merge what a stage ran on, its wall time and more facts into `artifacts/<task>/manifest.json`; returns all."""
     path = run.path("manifest.json")
     stages = read_json(path).get("stages", {})
     stages[stage] = {"seconds": round(seconds, 1), **more}

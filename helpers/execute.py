@@ -7,7 +7,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -106,6 +105,7 @@ class StudyEngine(NBClientEngine):
 
 
 papermill_engines.register("study", StudyEngine)
+logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start and save
 
 
 def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
@@ -129,44 +129,13 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
 
 
 # -- one notebook -----------------------------------------------------------------------------------------------------
-@contextmanager
-def _quiet_papermill() -> Any:
-    """papermill logs every start and save; only what it says of real trouble is of use."""
-    logger = logging.getLogger("papermill")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
-            yield
-    finally:
-        logger.setLevel(before)
-
-
 def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[str, Any], progress: Progress,
             token: str = "", keep_open: Sequence[int] = ()) -> dict[str, Any]:
-    """Execute a notebook in a kernel of its own, with the repository as working directory.
+    """Execute a notebook in a kernel of its own in the repository's folder; returns facts for the manifest.
 
-    The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print it.
-    The cell that fails stays in the output notebook, and its traceback ends the log.
-
-    Parameters
-    ----------
-    notebook, output, log : Path
-        Notebook to run, where its executed copy goes, and the log file.
-    parameters : dict
-        Values for the cell tagged `parameters`.
-    progress : Progress
-        Told of every cell.
-    token : str
-        Given to the kernel as `STUDY_FORCE`; not empty if the stage is forced.
-    keep_open : sequence of int
-        File descriptors that the kernel inherits.
-
-    Returns
-    -------
-    dict
-        `peak_memory_mb` of the kernel, where the system tells it.
+    The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print
+    it. The cell that fails stays in the output notebook, and its traceback ends the log. `token` is given to the kernel
+    as `STUDY_FORCE` (not empty if the stage is forced), and it inherits the file descriptors `keep_open`.
     """
     import nbformat
     import papermill
@@ -179,7 +148,8 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
     progress.start(notebook.stem, len(cells))
     facts: dict[str, Any] = {}
     log.write_text("", encoding="utf-8")
-    with log.open("a", encoding="utf-8") as log_file, _quiet_papermill():
+    with log.open("a", encoding="utf-8") as log_file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
         kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
         try:
             papermill.execute_notebook(

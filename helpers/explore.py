@@ -19,19 +19,6 @@ Parts = Mapping[str, Sequence[Example]]
 
 
 # -- rows as they come ------------------------------------------------------------------------------------------------
-def spans(example: Example, task: Task) -> list[tuple[int, int, str]]:
-    """Where the values of a row stand in its text: (start, end, field), the first place of each value.
-
-    Of tagged tokens the place is known.
-    """
-    if not task.writes:
-        marked = task.spans(example).items()
-        return sorted((start, end, name) for name, found in marked for start, end in found or ())
-    found = [(name, places(value, example.text)) for name, values in task.values(example.target).items()
-             for value in values]
-    return [(*spots[0], name) for name, spots in found if spots]
-
-
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
     """A JSON object as one level of dotted keys."""
     if not isinstance(value, dict):
@@ -307,26 +294,3 @@ def boundary_words(examples: Sequence[Example], task: Task, least: int = 3) -> p
             rows.append((name, word, kept, dropped, min(kept, dropped) / (kept + dropped)))
     rows.sort(key=lambda row: (-min(row[2], row[3]), -row[4], row[:2]))
     return pd.DataFrame(rows, columns=["field", "word", "kept", "dropped", "minority"])
-
-
-def convention_conflicts(examples: Sequence[Example], task: Task, threshold: float = 75) -> pd.DataFrame:
-    """Pairs of rows in like words where one label keeps a lead word and the other leaves the same word out.
-
-    Returns
-    -------
-    DataFrame
-        Columns `field`, `word`, `similarity`, `id_kept`, `text_kept`, `id_dropped`, `text_dropped`; most similar first.
-    """
-    pairs = alike([example.text for example in examples], threshold=threshold)
-    names = [name for name in task.fields if name in task.verbatim_fields]
-    leads = [{name: set(_lead_words(example, task, name)) for name in names} for example in examples]
-    rows, told = [], np.array([any(found.values()) for found in leads], dtype=bool)
-    pairs = pairs[told[pairs["left"].to_numpy(int)] & told[pairs["right"].to_numpy(int)]]
-    for i, j, similarity, _ in pairs.itertuples(index=False):
-        for one, other in ((i, j), (j, i)):
-            rows += [(name, word, similarity, examples[one].id, examples[one].text, examples[other].id,
-                      examples[other].text) for name in names for word, choice in sorted(leads[one][name])
-                     if choice == "kept" and (word, "dropped") in leads[other][name]]
-    frame = pd.DataFrame(rows, columns=["field", "word", "similarity", "id_kept", "text_kept", "id_dropped",
-                                        "text_dropped"])
-    return frame.sort_values(["similarity", "id_kept"], ascending=[False, True], ignore_index=True)

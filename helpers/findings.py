@@ -183,13 +183,11 @@ def invented(table: pd.DataFrame, values: int) -> str:
 
 
 # -- stage 06 ---------------------------------------------------------------------------------------------------------
-def label_suspicion(table: pd.DataFrame, conflicts: pd.DataFrame, values: int) -> str:
-    """Labels in doubt, from :func:`helpers.label_errors.suspected_labels` and `neighbour_conflicts`."""
+def label_suspicion(table: pd.DataFrame, values: int) -> str:
+    """Labels in doubt, from :func:`helpers.label_errors.suspected_labels`."""
     issues, marked = int(table["issue"].sum()), int(table["suspect"].sum())
-    clashes = len(set(zip(conflicts["id"], conflicts["field"])))
     return (f"Model and label disagree on {len(table)} of {values} fields. Confident learning holds {issues} of these "
-            f"for doubtful labels, and for **{marked}** something besides the model agrees. {clashes} of the fields are "
-            "labelled unlike a near-alike text.")
+            f"for doubtful labels, and for **{marked}** something besides the model agrees.")
 
 
 def error_classes(counts: pd.DataFrame) -> str:

@@ -64,12 +64,7 @@ def _version(name: str) -> str | None:
 def missing_packages(project: str, lock: str, installed: Callable[[str], str | None] = _version) -> list[str]:
     """Pinned requirements of what the project depends on directly and the machine does not have in a fitting version.
 
-    Parameters
-    ----------
-    project, lock : str
-        Contents of pyproject.toml and requirements.txt.
-    installed : callable
-        Version of an installed package, or None.
+    `project` and `lock` are the contents of pyproject.toml and requirements.txt.
     """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name

@@ -25,7 +25,6 @@ from helpers.environment import read_json, write_json
 from helpers.model_folder import ENGINES
 
 LONGEST_LINE = 4_000_000  # bytes that are held of one line
-TAIL = 1 << 16
 
 
 # -- lines ------------------------------------------------------------------------------------------------------------
@@ -81,25 +80,16 @@ def last_number(path: Path) -> int:
     """Line number of the last whole line that a run wrote, 0 where there is none; half a line after it is cut off."""
     if not path.exists():
         return 0
+    size, last = 0, b""
     with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        size, tail = TAIL, b""
-        while True:  # from the end backwards until a whole line is seen
-            start = max(0, end - size)
-            file.seek(start)
-            tail = file.read(end - start)
-            whole = tail[:tail.rfind(b"\n") + 1]
-            before = whole.rstrip(b"\n").rfind(b"\n")
-            if start == 0 or (whole and before >= 0):
-                break
-            size *= 2
-        file.truncate(start + len(whole))
-        if not whole:
-            return 0
-        try:
-            return int(json.loads(whole.rstrip(b"\n")[before + 1:])["line"])
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path} holds lines that this command did not write: choose another --out") from None
+        for line in iter(file.readline, b""):
+            if line.endswith(b"\n"):
+                size, last = size + len(line), line
+        file.truncate(size)
+    try:
+        return int(json.loads(last)["line"]) if last else 0
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} holds lines that this command did not write: choose another --out") from None
 
 
 def beside(out: Path, ending: str) -> Path:
@@ -151,10 +141,7 @@ def label_file(predictor: Any, source: Path, out: Path, batch: int = 64, rank: i
                force: bool = False, progress: bool = True) -> dict[str, int]:
     """Answer the lines of a file, or every `world`-th of them from `rank` on; goes on where it was stopped.
 
-    Returns
-    -------
-    dict
-        Numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
+    Returns the numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
     """
     from tqdm import tqdm
 

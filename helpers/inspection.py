@@ -16,8 +16,12 @@ from helpers.text import places
 def entity_spans(task: Task, example: Example, target: Any) -> list[tuple[int, int, str]]:
     """Places (start, end, field) of the values of a label or prediction that stand in the row's text.
 
-    A value takes the first place that no other value has taken; a value that is not in the text has no place.
+    A value takes the first place that no other value has taken; a value that is not in the text has no place. Of tagged
+    tokens the place is known.
     """
+    if not task.writes and target is not None:
+        marked = task.spans(Example(example.id, example.text, target)).items()
+        return sorted((start, end, name) for name, found in marked for start, end in found or ())
     taken: list[tuple[int, int, str]] = []
     for name, values in comparable(task, target).items():
         for value in values:

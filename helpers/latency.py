@@ -14,7 +14,6 @@ import torch
 from tqdm import tqdm
 
 from helpers.config import Run
-from helpers.models.adapters import folder_megabytes
 from helpers.onnx_export import (
     example_inputs, export_onnx, largest_difference, onnx_megabytes, predict_onnx, quantise_onnx, run_session)
 from helpers.onnx_runtime import open_session
@@ -148,22 +147,7 @@ def _merged_megabytes(model) -> float:
     return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters()) / 1e6
 
 
-def size_table(run: Run, variants: Sequence[str]) -> pd.DataFrame:
-    """Megabytes that stage 04 keeps for each variant (of LoRA the adapter alone), and of the merged weights."""
-    lines = {}
-    for variant in variants:
-        folder: Path = run.path("checkpoints") / variant / "best"
-        lines[variant] = (folder_megabytes(folder), _merged_megabytes(load_trained_tagger(run, folder).model))
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["kept", "merged"]).rename_axis("variant")
-
-
 def teachers(run: Run) -> dict[str, str]:
     """Student → its (first) teacher, of the task's variants."""
     named = {name: str(run.settings.get(f"{name}.teacher", "")) for name in run.task.variants}
     return {name: teacher.split(",")[0].strip() for name, teacher in named.items() if teacher}
-
-
-def student_speedup(table: pd.DataFrame, student: str, teacher: str, form: str = PLAIN) -> dict[str, float]:
-    """How many times faster the student is than its teacher in one form, and the F1 it loses."""
-    small, large = table.loc[(student, form)], table.loc[(teacher, form)]
-    return {"speedup": float(large["ms"] / small["ms"]), "f1_lost": float(large["f1"] - small["f1"])}

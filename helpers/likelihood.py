@@ -23,13 +23,10 @@ BATCH = 8
 
 @torch.no_grad()
 def answer_likelihood(run: Run, model, tokenizer, rows: Sequence[Example]) -> dict[str, float]:
-    """Teacher-forced scores of a model on the answers of some rows: each token is predicted from the right ones before it.
+    """Scores of a model on the answers of some rows, each token predicted from the right ones before it.
 
-    Returns
-    -------
-    dict
-        `loss` (nats a token of the answers), `perplexity` (its exponential) and `token_accuracy` (share of answer tokens
-        that are the likeliest one).
+    `loss` is in nats a token of the answers, `perplexity` its exponential, `token_accuracy` the share of answer tokens
+    that are the likeliest one.
     """
     encoded = sorted(encode_rows(run, tokenizer, list(rows)), key=len)
     was_training = model.training

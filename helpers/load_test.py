@@ -26,11 +26,10 @@ import pandas as pd
 import typer
 
 from helpers.config import ROOT, UserError
+from helpers.environment import peak_memory_mb
 from helpers.model_folder import ENGINES
 
 START_SECONDS = 300
-SAMPLE_SECONDS = 0.5
-WARM_SHARE = 0.2  # of the time: until then memory may grow, as buffers find their sizes
 
 
 @dataclass
@@ -38,26 +37,17 @@ class Seen:
     """What the clients have met with."""
 
     seconds: list[float] = field(default_factory=list)
-    finished: list[float] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     wrong: int = 0
-    memory: list[tuple[float, float]] = field(default_factory=list)
 
 
 def pick_texts(run: Any, count: int) -> list[str]:
     """Distinct texts of a run: validation rows first, then train rows."""
-    texts = [example.text for part in ("validation", "train") for example in _loaded(run, part)]
-    found = list(dict.fromkeys(texts))[:count]
-    if not found:
-        raise UserError(f"{run.dir} holds no texts (splits/ is missing): give another folder with --run")
-    return found
-
-
-def _loaded(run: Any, part: str) -> list[Any]:
     try:
-        return run.load(part)
+        rows = [*run.load("validation"), *run.load("train")]
     except UserError:
-        return []
+        raise UserError(f"{run.dir} holds no texts (splits/ is missing): give another folder with --run") from None
+    return list(dict.fromkeys(row.text for row in rows))[:count]
 
 
 def loop_rate(predictor: Any, texts: list[str], seconds: float) -> tuple[float, dict[str, Any]]:
@@ -125,7 +115,6 @@ def client(port: int, expected: dict[str, Any], until: float, seed: int, seen: S
             connection.close()
             continue
         seen.seconds.append(time.perf_counter() - started)
-        seen.finished.append(time.perf_counter())
         if status != 200:
             seen.errors.append(str(status))
         elif json.loads(content)["results"][0]["fields"] != expected[text]:
@@ -133,32 +122,25 @@ def client(port: int, expected: dict[str, Any], until: float, seed: int, seen: S
     connection.close()
 
 
-def press(port: int, pid: int, expected: dict[str, Any], clients: int, seconds: float, seed: int = 0) -> Seen:
-    """Let clients ask for some seconds and watch the memory of the server."""
-    import psutil
-
-    seen, server, started = Seen(), psutil.Process(pid), time.perf_counter()
-    threads = [threading.Thread(target=client, args=(port, expected, started + seconds, seed + at, seen), daemon=True)
+def press(port: int, expected: dict[str, Any], clients: int, seconds: float, seed: int = 0) -> Seen:
+    """Let clients ask for some seconds."""
+    seen, until = Seen(), time.perf_counter() + seconds
+    threads = [threading.Thread(target=client, args=(port, expected, until, seed + at, seen), daemon=True)
                for at in range(clients)]
     for thread in threads:
         thread.start()
-    while any(thread.is_alive() for thread in threads):
-        seen.memory.append((time.perf_counter() - started, server.memory_info().rss / 1e6))
-        time.sleep(SAMPLE_SECONDS)
+    for thread in threads:
+        thread.join()
     return seen
 
 
 def summary(seen: Seen, seconds: float, clients: int, rate: float) -> dict[str, float]:
-    """Numbers of one press: rates in texts a second, times in milliseconds, memory in MB."""
-    times = 1000 * np.array(seen.seconds or [np.nan])
-    warm = [size for at, size in seen.memory if at >= WARM_SHARE * seconds] or [np.nan]
+    """Numbers of one press: rates in texts a second, times in milliseconds."""
+    low, high = np.percentile(1000 * np.array(seen.seconds or [np.nan]), [50, 95])
     throughput = len(seen.seconds) / seconds
-    third = max(1, len(warm) // 3)
-    early, late = float(np.median(warm[:third])), float(np.median(warm[-third:]))
     return {"clients": clients, "seconds": seconds, "requests": len(seen.seconds), "errors": len(seen.errors),
-            "wrong_answers": seen.wrong, "p50_ms": float(np.percentile(times, 50)),
-            "p95_ms": float(np.percentile(times, 95)), "throughput": throughput, "loop_throughput": rate,
-            "speed_up": throughput / rate, "memory_mb": late, "memory_growth": late / early - 1}
+            "wrong_answers": seen.wrong, "p50_ms": float(low), "p95_ms": float(high), "throughput": throughput,
+            "loop_throughput": rate, "speed_up": throughput / rate}
 
 
 def load_test(task: str, folder: str, variant: str, clients: int, seconds: float, texts: int = 200,
@@ -178,13 +160,14 @@ def load_test(task: str, folder: str, variant: str, clients: int, seconds: float
     arguments = ["--task", task, "--variant", name, "--engine", engine, *(["--run", folder] if folder else []), *extra]
     process, port = start_server(arguments)
     try:
-        press(port, process.pid, expected, clients, min(2.0, seconds / 5), seed=1000)
-        seen = press(port, process.pid, expected, clients, seconds)
+        press(port, expected, clients, min(2.0, seconds / 5), seed=1000)
+        seen = press(port, expected, clients, seconds)
         numbers = summary(seen, seconds, clients, rate)
         metrics = ask(port, "GET", "/metrics")[1].decode()
         batches = {key: float(re.search(rf"^extract_batch_texts_{key} (\S+)$", metrics, re.MULTILINE)[1])  # type: ignore[index]
                    for key in ("sum", "count")}
         numbers["texts_a_pass"] = batches["sum"] / max(1.0, batches["count"])
+        numbers["memory_mb"] = peak_memory_mb(process.pid) or np.nan
     finally:
         process.send_signal(signal.SIGTERM)
         try:

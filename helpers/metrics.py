@@ -39,17 +39,7 @@ FUZZY = 85  # least rapidfuzz ratio (0-100) of two values that count as alike
 
 
 def comparable(task: Task, target: Any) -> Values:
-    """Values of a target or prediction as they are compared: normalised text, a tuple for every field of the task.
-
-    Parameters
-    ----------
-    target : Any
-        Gold target, prediction or None (which has no values).
-
-    Returns
-    -------
-    dict of str to tuple of str
-    """
+    """Values of a target or prediction as they are compared: normalised text, a tuple for every field."""
     values = task.values(target) if target is not None else {}
     return {name: tuple(normalise(str(value)) for value in values.get(name, ())) for name in task.fields}
 
@@ -138,13 +128,10 @@ def _counted(results: pd.DataFrame) -> pd.DataFrame:
 
 
 def row_results(results: pd.DataFrame) -> pd.DataFrame:
-    """Per-row sums of :func:`field_results`, in its row order, index `id`.
+    """Per-row sums of :func:`field_results`, in its row order, index `id`, with the columns that :data:`SCORES` names.
 
-    Returns
-    -------
-    DataFrame
-        The columns that :data:`SCORES` names; `exact` and `complete` are 0 or 1. A row is complete when every
-        field that the label fills is filled by a valid prediction, with whatever value.
+    `exact` and `complete` are 0 or 1: a row is complete when every field that the label fills is filled by a valid
+    prediction, with whatever value.
     """
     rows = _counted(results).drop(columns="field").groupby("id", sort=False).sum()
     rows["rows"] = 1.0
@@ -171,12 +158,7 @@ def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
 
 
 def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
-    """What each row gets: 0 or 1 for an exact match, or its share of right fields where that is not the task's headline.
-
-    Returns
-    -------
-    ndarray of float, shape (rows,)
-    """
+    """What each row gets: 0 or 1 for an exact match, or its share of right fields, as the headline asks."""
     if task.headline == "exact_match":
         return exact_match(task, gold, records).astype(float)
     return field_results(task, gold, records).groupby("id", sort=False)["right"].mean().to_numpy(float)

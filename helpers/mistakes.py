@@ -166,12 +166,7 @@ def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -
 def excerpt(text: str, values: Iterable[str] = (), room: int = 240) -> str:
     """A piece of a long text around the first place of a value, cut between words; a short text as it is.
 
-    Parameters
-    ----------
-    values : iterable of str
-        What to show; where none of them stands in the text it is the beginning.
-    room : int
-        Characters of the piece, about.
+    Where none of the values stands in the text it is the beginning; `room` is about its length in characters.
     """
     if len(text) <= room:
         return text
@@ -276,14 +271,10 @@ def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
 
 # -- the most that can be reached -------------------------------------------------------------------------------------
 def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) -> np.ndarray | None:
-    """Whether an oracle that is told the right pieces of each text, and writes them as train usually does, is right.
+    """Whether an oracle that is told the pieces of the text, and writes as train usually does, is right.
 
-    What it misses is lost to uneven writing alone. A value that is no piece of the text counts as not found.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,), or None
-        None for a task without spans.
+    What it misses is lost to uneven writing alone. A value that is no piece of the text counts as not found. None for a
+    task without spans.
     """
     try:
         places = [task.spans(row) for row in gold]
@@ -298,12 +289,7 @@ def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) 
 
 # -- equivalence ------------------------------------------------------------------------------------------------------
 def equivalent_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
-    """Whether each row is right in meaning: every field equal or equivalent, list values in any order.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,)
-    """
+    """Whether each row is right in meaning: every field equal or equivalent, list values in any order."""
     matches = []
     for example, record in zip(gold, align(gold, records)):
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])

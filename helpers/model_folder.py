@@ -9,7 +9,7 @@ from typing import Any
 from helpers.config import ROOT, SEED, Run, UserError, one_of
 from helpers.environment import read_json
 from helpers.tasks import get_task
-from helpers.vote import RULES
+from helpers.vote import RULES, vote_names
 
 ENGINES = ("torch", "onnx", "onnx_int8")
 ONNX_FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
@@ -19,12 +19,8 @@ SERVED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".onnx", ".data")
 def open_run(task: str, folder: str | Path | None = None, variant: str | None = None) -> tuple[Run, str]:
     """A finished run and the name of the system to use of it.
 
-    Parameters
-    ----------
-    folder : str or Path, optional
-        What the run left for the task (`artifacts/<task>` of the repository by default), wherever it lies now.
-    variant : str, optional
-        A trained variant, a vote of trained ones or `rules`; by default the one that did best on validation.
+    `folder` is what the run left for the task (`artifacts/<task>` of the repository by default), wherever it lies now;
+    `variant` a trained variant, a vote of trained ones or `rules`, by default the one that did best on validation.
     """
     chosen = get_task(task)
     place = Path(folder).expanduser().resolve() if folder else ROOT / "artifacts" / chosen.name
@@ -48,8 +44,7 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
 def finished(run: Run) -> list[str]:
     """Trained variants of a run, the votes whose members are all trained, and the rules."""
     trained = [name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()]
-    votes = [name for name, members in run.task.votes.items() if {*trained, RULES}.issuperset(members)]
-    return [*trained, *votes, RULES]
+    return [*trained, *vote_names(run.task, trained), RULES]
 
 
 def pick_variant(run: Run, variant: str | None = None) -> str:

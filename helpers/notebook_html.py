@@ -127,10 +127,7 @@ def _for_other_tasks(cell: Any, traits: Collection[str] | None) -> bool:
 def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
     """All cells of one notebook; code cells with nothing between them share one folded block.
 
-    Parameters
-    ----------
-    traits : collection of str, optional
-        Traits of the task (:attr:`helpers.tasks.base.Task.traits`): cells for tasks with others are left out.
+    Cells for tasks with traits (:attr:`helpers.tasks.base.Task.traits`) that are not given are left out.
     """
     pieces, pending, title = [], [], "notebook"
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from helpers.token_predict import Scores, gather_scores, records_of
 
 SMALL_TABLE = 1000  # lines
 SECOND_LAYER = re.compile(r"layer\.(\d+)/(?:output/dense|ffn/lin2)/MatMul$")  # of BERT's and of DistilBERT's blocks
-OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
 EXAMPLE_SHAPE = (2, 16)  # batch and length of the inputs that are traced; both stay open in the graph
 
 
 class _Exported(nn.Module):
-    """The tagger's logits as a function of plain tensors, in the order of :func:`input_names`."""
+    """The tagger's logits as a function of plain tensors, in the order of :func:`example_inputs`."""
 
     def __init__(self, model: TokenTagger) -> None:
         super().__init__()
@@ -33,20 +31,6 @@ class _Exported(nn.Module):
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
         return self.model(*inputs)
-
-
-def require_onnx() -> None:
-    """Stop with a clear line where the packages for ONNX are missing."""
-    for name in ("onnx", "onnxruntime"):
-        try:
-            __import__(name)
-        except ImportError:
-            raise UserError(f"package {name} is missing: install requirements.txt") from None
-
-
-def input_names(model: TokenTagger) -> list[str]:
-    """Inputs of the exported graph."""
-    return ["input_ids", "attention_mask", *(["features"] if model.layout.features else [])]
 
 
 def example_inputs(model: TokenTagger, rows: int, pieces: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -67,7 +51,6 @@ def export_onnx(run: Run, variant: str, folder: Path | None = None) -> Path:
     Weights over 2 GB, and whatever else the exporter keeps outside, lie beside it and count in
     :func:`onnx_megabytes`.
     """
-    require_onnx()
     if not (run.dir / "checkpoints" / variant / "finished.json").exists():
         raise UserError(f"variant {variant!r} is not trained: run notebook 04_train_lora first")
     tagger = load_trained_tagger(run, run.dir / "checkpoints" / variant / "best", attention="eager")
@@ -76,16 +59,9 @@ def export_onnx(run: Run, variant: str, folder: Path | None = None) -> Path:
 
 def export_tagger(model: TokenTagger, folder: Path) -> Path:
     """Write a tagger as `model.onnx` in a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("model.onnx*"):
-        old.unlink()
     inputs = example_inputs(model, *EXAMPLE_SHAPE)
-    with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes a minute a model
-        torch.onnx.export(_Exported(model.eval()), tuple(inputs.values()), str(folder / "model.onnx"), dynamo=False,
-                          input_names=list(inputs), output_names=["logits"], opset_version=OPSET,
-                          dynamic_axes={name: {0: "batch", 1: "length"} for name in (*inputs, "logits")})
-    return folder / "model.onnx"
+    axes = {name: {0: "batch", 1: "length"} for name in (*inputs, "logits")}
+    return onnx_runtime.write_graph(_Exported(model.eval()), inputs, folder / "model.onnx", axes)
 
 
 def kept_whole(graph: Any) -> list[str]:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 
 from helpers.config import UserError
+
+OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
 
 
 def open_session(path: Path, threads: int = 0) -> Any:
@@ -27,18 +30,33 @@ def open_session(path: Path, threads: int = 0) -> Any:
         raise UserError(f"{path} cannot be loaded: {str(error).splitlines()[0][:160]}") from None
 
 
+def write_graph(model: Any, inputs: dict[str, torch.Tensor], path: Path, axes: dict[str, dict[int, str]],
+                outputs: Sequence[str] = ("logits",)) -> Path:
+    """Trace a module on some inputs and write it, the named axes left open; older graphs in the folder go.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A function of plain tensors, in the order of the inputs.
+    axes : dict
+        Input or output → its open axes and their names.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob("model*.onnx*"):
+        old.unlink()
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes minutes
+        torch.onnx.export(model, tuple(inputs.values()), str(path), dynamo=False, input_names=list(inputs),
+                          output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET)
+    return path
+
+
 def quantise(path: Path, target: Path, operators: Sequence[str], keep: Sequence[str] = (),
              per_channel: bool = True) -> Path:
     """Write a graph whose weights are int8 and whose activations are quantised as they come; returns `target`.
 
-    Parameters
-    ----------
-    operators : sequence of str
-        Kinds of nodes that are quantised, where one of their inputs is constant.
-    keep : sequence of str
-        Names of nodes that stay as they are.
-    per_channel : bool
-        Whether each output column of a matrix has a scale of its own.
+    Quantised are the nodes of the kinds `operators` with a constant input, but for those named in `keep`; with
+    `per_channel` each output column of a matrix has a scale of its own.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 

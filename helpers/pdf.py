@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from helpers.config import UserError
+from helpers.environment import write_file
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 TIMEOUT_SECONDS = 180
@@ -24,18 +25,7 @@ def find_browser() -> str | None:
 
 
 def print_pdf(page: Path) -> Path:
-    """Print an HTML file to a PDF beside it, light colours and A4 as its print style says.
-
-    Parameters
-    ----------
-    page : Path
-        A self-contained HTML file; nothing is loaded from the network.
-
-    Returns
-    -------
-    Path
-        The PDF; an older one is replaced once the new one is whole.
-    """
+    """Print an HTML file to a PDF beside it, light colours and A4 as its print style says; returns the PDF."""
     browser = find_browser()
     if browser is None:
         raise UserError(f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or "
@@ -56,9 +46,7 @@ def print_pdf(page: Path) -> Path:
             reason = str(error)
         if not new.is_file() or not new.read_bytes().startswith(b"%PDF"):
             raise UserError(f"no PDF of {page.name}: {Path(browser).name} made none ({reason[:200]})")
-        unfinished = pdf.with_name(f".{pdf.name}.{os.getpid()}.tmp")
-        shutil.copyfile(new, unfinished)
-        os.replace(unfinished, pdf)
+        write_file(pdf, new.read_bytes())
     return pdf
 
 

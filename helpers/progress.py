@@ -40,12 +40,7 @@ def headings(cells: Sequence[Any]) -> list[str]:
 class Progress:
     """A bar over stages and one over the cells of the current stage, with the cell's heading and newest output.
 
-    Parameters
-    ----------
-    stages : int
-        How many stages there are.
-    stream : file, optional
-        Where to draw; bars only if it is a terminal. Standard error by default.
+    They are drawn only where the stream (standard error by default) is a terminal; elsewhere there are plain lines.
     """
 
     def __init__(self, stages: int, stream: TextIO | None = None) -> None:

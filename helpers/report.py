@@ -5,7 +5,6 @@ Run as: python -m helpers.report calendar [OUT]   (after ./run_all.sh; OUT is th
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from functools import lru_cache
@@ -20,9 +19,9 @@ from markupsafe import Markup
 from helpers import plots
 from helpers.config import ROOT, TASK_NAMES, Run, UserError
 from helpers.display import figure_html, words
-from helpers.document import Document, cite, frame_images, render
-from helpers.environment import read_json, write_json
-from helpers.study import Study, command, evidence, make_study, manifest_tables, numbers, read_study
+from helpers.document import Document, cite, frame_images, label_caption, render
+from helpers.environment import read_json, write_file, write_json
+from helpers.study import Study, command, evidence, make_study, manifest_tables, read_study
 from helpers.tasks import get_task
 
 TEMPLATES = Path(__file__).resolve().parent / "report_template"
@@ -51,22 +50,6 @@ def _templates() -> jinja2.Environment:
     environment.globals |= {"style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
                             "script": Markup((TEMPLATES / "script.js").read_text(encoding="utf-8"))}
     return environment
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file at once, so that a reader never sees half a report."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
-
-
-def report_numbers(run: Run) -> dict[str, float]:
-    """The numbers that the report of a run may show in its headline, from metrics.json: dotted key → value.
-
-    Every one of them stands in the HTML as `<data value="…" data-key="…">`.
-    """
-    return numbers(read_study(run.root, run.task.name)[0])
 
 
 def executed_notebooks(root: Path, name: str) -> list[Path]:
@@ -165,24 +148,15 @@ def number_captions(page: str) -> str:
     soup = BeautifulSoup(page, "html.parser")
     for kind, css in (("Figure", "study-figure"), ("Table", "study-table")):
         for number, figure in enumerate(soup("figure", class_=css), start=1):
-            caption = figure.find("figcaption")
-            if caption and not caption.find("span", class_="label"):
-                label = soup.new_tag("span", attrs={"class": "label"})
-                label.string = f"{kind} {number}."
-                caption.insert(0, label)
-                caption.insert(1, " ")
+            if not figure.select_one("figcaption span.label"):
+                label_caption(soup, figure, f"{kind} {number}.")
     return str(soup)
 
 
 def build(run: Run) -> Path:
-    """Write `report/<task>.html` and `report/index.html` from what the stages left in `artifacts/`.
+    """Write `report/<task>.html` and `report/index.html` from what is in `artifacts/`; returns the former.
 
     `report/<task>.json` keeps the metrics and costs beside the document whose numbers were read from them.
-
-    Returns
-    -------
-    Path
-        The document of the task.
     """
     name = run.task.name
     notebooks = executed_notebooks(run.root, name)
@@ -195,8 +169,8 @@ def build(run: Run) -> Path:
     study, _ = read_study(run.root, name)
     write_json(run.report_dir / f"{name}.json", evidence(run.root, name) | {"published": bool(study.published)})
     path = run.report_dir / f"{name}.html"
-    _write(path, task_page(run, study, document))
-    _write(run.report_dir / "index.html", number_captions(index_page(run, {name: document})))
+    write_file(path, task_page(run, study, document))
+    write_file(run.report_dir / "index.html", number_captions(index_page(run, {name: document})))
     megabytes = path.stat().st_size / 1e6
     print(f"{path}: {megabytes:.2f} MB, {len(document.figures)} figures, {len(document.tables)} tables")
     if megabytes > MAX_MEGABYTES:

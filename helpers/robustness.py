@@ -18,14 +18,9 @@ ROWS = 120  # rows that stage 06 perturbs at most: each perturbation decodes the
 
 
 def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, list[Example]]:
-    """Every perturbation of the task applied to every row it fits; ids stay, targets may move along.
+    """Every perturbation of the task applied to every row it fits and changes; ids stay, targets may move along.
 
     Each (perturbation, row) has a generator of its own, so that one more row or perturbation changes no other.
-
-    Returns
-    -------
-    dict of str to list of Example
-        Rows that a perturbation does not fit, or leaves as they were, are not in its list.
     """
     changed: dict[str, list[Example]] = {}
     for name, change in task.perturbations().items():

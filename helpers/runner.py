@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import importlib.util
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import Annotated, Any
 
 import typer
 
+from helpers.command import FAILED, explain
 from helpers.config import PROFILES, ROOT, Run, SEED, TASK_NAMES, UserError, one_of, setting_name
 from helpers.environment import write_manifest
 from helpers.hosted import input_folder
@@ -39,7 +39,6 @@ from helpers.stages import (
 )
 
 SOURCES = ("sample", "public")
-FAILED, REFUSED = 1, 2
 
 
 class Stopped(KeyboardInterrupt):
@@ -83,27 +82,11 @@ def print_reports(runs: Sequence[Run]) -> None:
 
 def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
              given: dict[str, Any] | None = None, deploy: bool = False, end: str | None = None) -> list[str]:
-    """Run all stages of a task that are not up to date, and every stage after the first of them.
+    """Run all stages of a task that are not up to date, and every stage after the first of them; returns their names.
 
-    Parameters
-    ----------
-    notebooks : Path, optional
-        Folder of the numbered notebooks; the repository's own by default.
-    start : str, optional
-        Stage to start from, as in `--from`; it and all later ones run.
-    force : bool
-        Run every stage.
-    given : dict, optional
-        The settings the user gave; they become the notebooks' parameter `settings`.
-    deploy : bool
-        Run the optional stages too.
-    end : str, optional
-        Last stage to run, as in `--to`.
-
-    Returns
-    -------
-    list of str
-        Names of the stages that ran.
+    `start` and `end` are stages as in `--from` (it and all later ones run) and `--to`; `force` runs every stage,
+    `deploy` the optional ones too. `given` are the settings the user gave: they become the notebooks' parameter
+    `settings`.
     """
     stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
@@ -249,11 +232,6 @@ def output_folder(given: str | None, profile: str) -> str | None:
     return str(folder)
 
 
-def existing_tasks() -> list[str]:
-    """Tasks that this version has."""
-    return [name for name in TASK_NAMES if importlib.util.find_spec(f"helpers.tasks.{name}")]
-
-
 def choose(
     task: Annotated[str, typer.Argument(metavar="calendar|crime|it_ner|all", help="What to run.")] = "calendar",
     profile: Annotated[str, typer.Option(
@@ -285,7 +263,7 @@ def choose(
     A stage whose notebook, helpers, data and parameters have not changed is skipped; a run that was stopped continues
     where it stopped. Logs and executed notebooks are in artifacts/<task>/, the report is report/index.html.
     """
-    choices = {name: [name] for name in TASK_NAMES} | {"all": existing_tasks()}
+    choices = {name: [name] for name in TASK_NAMES} | {"all": list(TASK_NAMES)}
     one_of(task, tuple(choices), "task")
     one_of(profile, PROFILES, "profile")
     tasks = choices[task]
@@ -325,22 +303,14 @@ def cli(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         return 128 + stop.signum
     except Exception as error:
-        status, line = _explain(error)
+        from helpers.execute import StageFailed
+
+        failed = isinstance(error, (StageFailed, Busy))
+        status, line = (FAILED, str(error)) if failed else explain(error, "./run_all.sh --help")
         if line is None:
             raise
         print(f"error: {line}", file=sys.stderr)
         return status
-
-
-def _explain(error: Exception) -> tuple[int, str | None]:
-    """Exit status and one line for an error; no line for what should not happen."""
-    from helpers.execute import StageFailed
-
-    if hasattr(error, "format_message"):  # what typer says of a wrong option
-        return REFUSED, f"{' '.join(error.format_message().split())} (./run_all.sh --help)"
-    if isinstance(error, (StageFailed, Busy, OSError)):
-        return FAILED, str(error)
-    return REFUSED, str(error) if isinstance(error, UserError) else None
 
 
 if __name__ == "__main__":

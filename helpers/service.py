@@ -108,36 +108,24 @@ class Meters:
 
 # -- limits of a body -------------------------------------------------------------------------------------------------
 class BodyLimit:
-    """ASGI middleware: a body over the limit ends in 413, also where its length is not announced."""
+    """ASGI middleware: a body over the limit ends in 413, whether its length is announced or not."""
 
     def __init__(self, app: Any, limit: int):
         self.app, self.limit = app, limit
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass on what is small enough."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        messages, size = [], int(announced) if announced.isdigit() else 0
-        if size <= self.limit:
-            size = 0
-            while True:  # bodies are small: held here, then given on as they came
-                message = await receive()
-                messages.append(message)
-                size += len(message.get("body", b""))
-                if size > self.limit or message["type"] != "http.request" or not message.get("more_body"):
-                    break
-        if size > self.limit:
-            await JSONResponse({"detail": f"body is larger than {self.limit} bytes"}, 413)(scope, receive, send)
-            return
-        kept = iter(messages)
+        size = 0
 
-        async def replay() -> Any:
-            message = next(kept, None)
-            return message if message is not None else await receive()
+        async def counted() -> Any:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.limit:
+                raise HTTPException(413, f"body is larger than {self.limit} bytes")
+            return message
 
-        await self.app(scope, replay, send)
+        await self.app(scope, counted, send)
 
 
 class Watch:
@@ -266,25 +254,15 @@ def _reason(error: RequestValidationError) -> str:
 
 def _handle_errors(app: FastAPI) -> None:
     """Every failure that is no fault of the model as one line of JSON."""
-    def problem(status: int, detail: Any, headers: Any = None) -> JSONResponse:
-        return JSONResponse({"detail": str(detail)}, status, headers)
+    answers: dict[type[Exception], Any] = {
+        RequestValidationError: lambda error: (422, _reason(error), None),
+        StarletteHTTPException: lambda error: (error.status_code, error.detail, getattr(error, "headers", None)),
+        Overloaded: lambda error: (429, error, {"Retry-After": str(error.retry_after)}),
+        TooSlow: lambda error: (504, error, None),
+        Stopping: lambda error: (503, error, {"Retry-After": "5"})}
+    for kind, read in answers.items():
+        async def refuse(request: Request, error: Exception, read: Any = read) -> JSONResponse:
+            status, detail, headers = read(error)
+            return JSONResponse({"detail": str(detail)}, status, headers)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        return problem(422, _reason(error))
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refused(request: Request, error: StarletteHTTPException) -> JSONResponse:
-        return problem(error.status_code, error.detail, getattr(error, "headers", None))
-
-    @app.exception_handler(Overloaded)
-    async def overloaded(request: Request, error: Overloaded) -> JSONResponse:
-        return problem(429, error, {"Retry-After": str(error.retry_after)})
-
-    @app.exception_handler(TooSlow)
-    async def slow(request: Request, error: TooSlow) -> JSONResponse:
-        return problem(504, error)
-
-    @app.exception_handler(Stopping)
-    async def stopping(request: Request, error: Stopping) -> JSONResponse:
-        return problem(503, error, {"Retry-After": "5"})
+        app.add_exception_handler(kind, refuse)

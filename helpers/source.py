@@ -39,17 +39,7 @@ def _walk(text: str, reading: str, normalise: Callable[[str], str]) -> list[Span
 
 
 def origins(text: str, reading: str, normalise: Callable[[str], str]) -> list[Span]:
-    """For each character of the normalised text, the (start, end) of what it was made of in the original.
-
-    Parameters
-    ----------
-    text : str
-        As the user wrote it.
-    reading : str
-        As the model reads it.
-    normalise : callable
-        Normalises a piece of text.
-    """
+    """For each character of the text as the model reads it, the (start, end) of its origin in the user's text."""
     if text == reading:
         return [(at, at + 1) for at in range(len(text))]
     exact = _walk(text, reading, normalise)

@@ -10,6 +10,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 from rapidfuzz import fuzz, process
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from helpers.config import Run, UserError
 from helpers.data import PARTS, write_jsonl
@@ -124,20 +126,12 @@ def similarity_bands(texts: Sequence[str], width: int = 5) -> pd.Series:
 
 
 def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
-    """Group number of each text: texts linked by a chain of alike pairs share one (union–find)."""
-    parent = list(range(len(texts)))
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
+    """Group number of each text: texts linked by a chain of alike pairs share one."""
+    if not len(texts):
+        return []
     pairs = alike(texts, threshold=threshold)
-    for i, j in zip(pairs["left"], pairs["right"]):
-        first, second = sorted((root(i), root(j)))
-        parent[second] = first
-    return [root(node) for node in range(len(texts))]
+    links = coo_array((np.ones(len(pairs)), (pairs["left"], pairs["right"])), shape=(len(texts), len(texts)))
+    return connected_components(links, directed=False)[1].tolist()
 
 
 # -- removal ----------------------------------------------------------------------------------------------------------
@@ -151,13 +145,8 @@ def _removed(rows: list[tuple]) -> pd.DataFrame:
 def deduplicate(examples: list[Example], part: str = "all") -> tuple[list[Example], pd.DataFrame]:
     """Leave out every row that repeats a row kept before it (exactly or nearly, with the same numbers).
 
-    A row in the same words with other numbers is another event and stays.
-
-    Returns
-    -------
-    kept : list of Example
-    removed : DataFrame
-        One row for each example left out: what it was, and which kept example it repeats.
+    A row in the same words with other numbers is another event and stays. The table names each row that was left out,
+    and which kept one it repeats.
     """
     pairs = alike([example.text for example in examples])
     pairs = pairs[pairs["kind"] != "sibling"]
@@ -194,12 +183,7 @@ def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str,
                   ) -> dict[str, list[Example]]:
     """Split at random so that alike rows, siblings too, land in one part.
 
-    Parameters
-    ----------
-    rng : random.Random
-        Decides the order in which groups are dealt out.
-    shares : dict of str to float
-        Wanted share of the rows for each part; the first part takes what the others have no room for.
+    The first of the `shares` takes what the other parts have no room for.
     """
     dealt = alike_rows(examples)
     rng.shuffle(dealt)
@@ -234,16 +218,9 @@ def leakage_audit(parts: dict[str, list[Example]]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Splits:
-    """Parts of the data, what was left out on the way, and the leakage audit before and after.
+    """Parts of the data, what was left out on the way (:func:`deduplicate`, :func:`drop_leaks`), and the leakage audit.
 
-    Parameters
-    ----------
-    parts : dict of str to list of Example
-        `train`, `validation` and, unless the data came without it, `test`.
-    removed : DataFrame
-        Rows left out as repeats, see :func:`deduplicate` and :func:`drop_leaks`.
-    audit : DataFrame
-        :func:`leakage_audit` of the parts before and after, one under the other in the level `when`.
+    The audit holds :func:`leakage_audit` of the parts before and after, one under the other in the level `when`.
     """
 
     parts: dict[str, list[Example]]

@@ -60,13 +60,7 @@ class Stage:
 
 
 def find_stages(notebooks: Path | None = None, optional: bool = False) -> list[Stage]:
-    """The numbered notebooks of a folder (`notebooks/` by default) in order, then the report.
-
-    Parameters
-    ----------
-    optional : bool
-        Whether those of :data:`OPTIONAL` are among them.
-    """
+    """The numbered notebooks of a folder in order, those of :data:`OPTIONAL` if wanted, then the report."""
     notebooks = notebooks or NOTEBOOKS
     paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
@@ -142,26 +136,12 @@ def _read_module(source: str, module: str, is_package: bool) -> tuple[tuple[str,
 
 
 def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list[Path]:
-    """Files of the helpers package that some sources reach through imports, directly or through one another.
+    """Files of the helpers package that the source of some cells reaches through imports, at once or by others.
 
     The tasks are imported by name at run time; where `helpers.tasks` is reached, the modules of this task
     (`helpers/tasks/<task>*.py`) and the interface belong to the closure. Modules that a string names belong to it where
     a module of the closure imports by name. So do files beside the modules that are not Python (templates, style
     sheets) once a module of the closure names them or their folder.
-
-    Parameters
-    ----------
-    sources : iterable of str
-        Python source of cells.
-    task : str
-        Name of the task.
-    root : Path
-        Folder that holds the package `helpers`.
-
-    Returns
-    -------
-    list of Path
-        Sorted.
     """
     found: dict[str, Path] = {}
     texts: list[str] = []
@@ -200,14 +180,7 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
 
 # -- keys -------------------------------------------------------------------------------------------------------------
 def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
-    """Key of every stage, with the hashes it is made of (so that a changed one can be named).
-
-    Returns
-    -------
-    list of dict
-        `key`, and one entry for each of notebook, helpers, data, parameters, packages, the results of sweeps and
-        benchmark where the stage shows them, and the stage before.
-    """
+    """Key of every stage, with the hashes it is made of, so that a changed one can be named."""
     lock = root / LOCK_FILE
     parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "settings": run.settings,
                   "seed": run.seed}
@@ -248,10 +221,7 @@ def why_run(run: Run, stage: Stage, key: dict[str, str]) -> str | None:
 def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], start: int) -> list[str]:
     """Check that every stage before `start` has succeeded with this data and these parameters.
 
-    Returns
-    -------
-    list of str
-        Names of stages whose code has changed since; their results are used as they are.
+    Returns the names of stages whose code has changed since; their results are used as they are.
     """
     stale = []
     for stage, key in zip(stages[:start], keys):
@@ -270,15 +240,10 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
 
 # -- stamps -----------------------------------------------------------------------------------------------------------
 def begin(run: Run, stage: Stage, later: list[Stage], key: dict[str, str], fresh: bool) -> str:
-    """Forget that this and all later stages succeeded, and give this attempt its token.
+    """Forget that this and all later stages succeeded, and give a forced attempt its token (else empty).
 
-    Only a forced attempt has a token. It stays the same when the attempt is killed and started again, so that training
-    can tell checkpoints of this attempt, where it goes on, from older ones, which it must not use.
-
-    Returns
-    -------
-    str
-        The token; empty if the attempt is not forced.
+    It stays the same when the attempt is killed and started again, so that training can tell checkpoints of this
+    attempt, where it goes on, from older ones, which it must not use.
     """
     for each in (*reversed(later), stage):
         each.stamp(run).unlink(missing_ok=True)

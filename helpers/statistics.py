@@ -27,23 +27,9 @@ def bootstrap_ci(values: Sequence[float], denominators: Sequence[float] | None =
                  level: float = LEVEL, resamples: int = 2000, method: str = "BCa") -> tuple[float, float]:
     """Bootstrap interval of a mean over rows, or of a ratio of two sums over rows such as micro F1.
 
-    Rows are resampled with replacement, both numbers of a row together. BCa (bias-corrected and accelerated, Efron
-    1987) falls back to percentiles where it is not defined; values that do not vary give an interval of no width.
-
-    Parameters
-    ----------
-    values : sequence of float, shape (rows,)
-        What is averaged, or the numerator of each row.
-    denominators : sequence of float, shape (rows,), optional
-        Denominator of each row; ones by default.
-    level : float
-        Coverage of the interval.
-    method : str
-        `BCa` or `percentile`.
-
-    Returns
-    -------
-    (low, high)
+    Rows are resampled with replacement, numerator and denominator of a row together. BCa (bias-corrected and
+    accelerated, Efron 1987) falls back to percentiles where it is not defined; values that do not vary give an interval
+    of no width.
     """
     top = np.asarray(values, dtype=float)
     bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=float)
@@ -93,17 +79,7 @@ def paired_permutation_test(left: Sequence[float], right: Sequence[float], *, se
                             resamples: int = 9999) -> float:
     """Two-sided p-value of "both systems score alike": the two scores of a row change places at random.
 
-    Exact where there are no more than `resamples` ways to swap rows, sampled otherwise.
-
-    Parameters
-    ----------
-    left, right : sequence of float, shape (rows,)
-        Score of each system on the same rows in the same order.
-
-    Returns
-    -------
-    float
-        p-value in (0, 1]; 1 where no row differs.
+    Exact where there are no more than `resamples` ways to swap rows, sampled otherwise; 1 where no row differs.
     """
     first, second = _pair(left, right)
     differs = first != second

@@ -22,31 +22,11 @@ COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
 class Study:
     """One task's results, ready for the templates.
 
-    Parameters
-    ----------
-    name, title, description, profile : str
-    aim, question : str
-        :attr:`Task.aim` and :attr:`Task.research_question`.
-    trained : tuple of str
-        Fine-tuned variants that have scores, in the task's order.
-    votes : dict
-        Name → members of the votes that have scores.
-    variants : dict
-        Name → metrics, as in metrics.json.
-    best, baseline : str or None
-        Best variant on validation; strongest variant that was not trained.
-    costs : dict
-        Name → costs, as in costs.json.
-    command : str
-        The command line that makes the run again, if its data are still there.
-    encoder : str
-        The model that the task's taggers fine-tune beside `model`; empty without such a variant.
-    writer : str or None
-        The best trained variant that writes its answers.
-    earlier : bool
-        Whether it is read from what an earlier run left in the report folder.
-    test_part : bool
-        Whether the scored rows are a test part; else they are the validation part that also chose the variant.
+    `variants` and `costs` are as in metrics.json and costs.json. `trained` are the fine-tuned variants that have scores,
+    in the task's order, `votes` the votes that have, with their members. `best` is the best on validation, `baseline` the
+    strongest without training, `writer` the best trained variant that writes. `encoder` is the model of the task's
+    taggers where it is another than `model`. Without `test_part` the scored rows are the validation part that also chose
+    the variant. `earlier`: read from what an earlier run left in the report folder.
     """
 
     name: str
@@ -81,16 +61,16 @@ class Study:
     @property
     def gain(self) -> float:
         """Headline score of the best variant minus that of the strongest baseline (0 where there is none)."""
-        if not self.best or not self.baseline:
-            return 0.0
-        return self.variants[self.best][self.headline] - self.variants[self.baseline][self.headline]
+        return self._lead(self.best, self.baseline) or 0.0
+
+    def _lead(self, one: str | None, other: str | None) -> float | None:
+        """Headline score of one variant minus that of another."""
+        return self.variants[one][self.headline] - self.variants[other][self.headline] if one and other else None
 
     @property
     def writer_gain(self) -> float | None:
         """Headline score of :attr:`writer` minus that of the strongest baseline; None where one is missing."""
-        if self.writer is None or not self.baseline:
-            return None
-        return self.variants[self.writer][self.headline] - self.variants[self.baseline][self.headline]
+        return self._lead(self.writer, self.baseline)
 
     @property
     def untuned(self) -> str | None:
@@ -101,9 +81,7 @@ class Study:
     @property
     def tuning_gain(self) -> float | None:
         """Headline score of :attr:`writer` minus that of the same model untuned; None where one is missing."""
-        if self.writer is None or self.untuned is None:
-            return None
-        return self.variants[self.writer][self.headline] - self.variants[self.untuned][self.headline]
+        return self._lead(self.writer, self.untuned)
 
     @property
     def marker(self) -> str | None:
@@ -114,9 +92,7 @@ class Study:
     @property
     def marker_lead(self) -> float | None:
         """Headline score of :attr:`marker` minus that of :attr:`writer`; None where one is missing."""
-        if self.marker is None or self.writer is None:
-            return None
-        return self.variants[self.marker][self.headline] - self.variants[self.writer][self.headline]
+        return self._lead(self.marker, self.writer)
 
     @property
     def default_names(self) -> list[str]:
@@ -147,17 +123,16 @@ class Study:
         known = [(row["system"], row[self.headline]) for row in self.published if row.get(self.headline) is not None]
         return max(known, key=lambda item: item[1], default=None)
 
-    def _field_extreme(self, pick: Any) -> tuple[str, float] | None:
+    def _field_scores(self) -> list[tuple[str, float]]:
+        """The fields of the best variant with their F1, lowest first."""
         fields = self.variants.get(self.best or "", {}).get("fields") or {}
         scored = [(name, cells["f1"]) for name, cells in fields.items() if cells.get("f1") is not None]
-        return pick(scored, key=lambda item: item[1], default=None)
+        return sorted(scored, key=lambda item: item[1])
 
     @property
     def hard_fields(self) -> list[tuple[str, float]]:
         """The fields of the best variant with the lowest F1, at most three, lowest first."""
-        fields = self.variants.get(self.best or "", {}).get("fields") or {}
-        scored = [(name, cells["f1"]) for name, cells in fields.items() if cells.get("f1") is not None]
-        return sorted(scored, key=lambda item: item[1])[:3]
+        return self._field_scores()[:3]
 
     @property
     def standings(self) -> list[dict[str, Any]]:
@@ -175,12 +150,12 @@ class Study:
     @property
     def weakest(self) -> tuple[str, float] | None:
         """Field of the best variant with the lowest F1."""
-        return self._field_extreme(min)
+        return next(iter(self._field_scores()), None)
 
     @property
     def strongest(self) -> tuple[str, float] | None:
         """Field of the best variant with the highest F1."""
-        return self._field_extreme(max)
+        return max(self._field_scores(), key=lambda item: item[1], default=None)
 
     def cost(self, name: str, what: str) -> float | None:
         """One number of costs.json, or None."""
@@ -320,30 +295,6 @@ def evidence(root: Path, name: str) -> dict[str, Any]:
         metrics["data"] = {**metrics["data"], "source": Path(source).name}  # where a folder lay says nothing elsewhere
     return {"metrics": metrics, "costs": read_json(folder / "costs.json"),
             "test_part": has_test_part(folder)}
-
-
-def numbers(study: Study) -> dict[str, float]:
-    """Every number that the headline of the report may show: dotted key → value, as in metrics.json.
-
-    The keys are those of the `data-key` attributes in the HTML.
-    """
-    found: dict[str, float] = {f"{study.name}.gain": study.gain}
-    for name in ("writer_gain", "tuning_gain", "marker_lead"):
-        if getattr(study, name) is not None:
-            found[f"{study.name}.{name}"] = getattr(study, name)
-    for variant, scores in study.variants.items():
-        key = f"{study.name}.variants.{variant}"
-        found |= {f"{key}.{metric}": value for metric, value in scores.items() if isinstance(value, (int, float))}
-        for metric, (low, high) in scores.get("ci95", {}).items():
-            found |= {f"{key}.{metric}.low": low, f"{key}.{metric}.high": high}
-        found |= {f"{key}.fields.{name}.f1": cells["f1"] for name, cells in (scores.get("fields") or {}).items()
-                  if cells.get("f1") is not None}
-        if study.trained_parameters(variant) is not None:
-            found[f"{key}.parameters"] = study.trained_parameters(variant)
-    for variant, costs in study.costs.items():
-        found |= {f"{study.name}.costs.{variant}.{what}": value for what, value in costs.items()
-                  if isinstance(value, (int, float))}
-    return found
 
 
 def command(run: Run) -> str:

@@ -23,19 +23,10 @@ def best_system(run: Run) -> str:
 
 
 def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, str | None]:
-    """What a system finds in one text.
+    """What a system finds in one text: its name, the prediction, and what was written.
 
-    Parameters
-    ----------
-    text : str
-        One input of the task.
-    system : str, optional
-        `rules`, a trained variant or a vote; by default :func:`best_system`.
-
-    Returns
-    -------
-    (system, prediction, raw)
-        `prediction` is None where nothing valid came out; then `raw` is what was written.
+    The system is `rules`, a trained variant or a vote, by default :func:`best_system`. The prediction is None where
+    nothing valid came out.
     """
     from helpers.predict import predict_rules, predict_variant
 

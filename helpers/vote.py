@@ -113,13 +113,10 @@ def _decide(task: Task, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def agreement_table(task: Task, gold: Sequence[Example], members: Sequence[Records]) -> pd.DataFrame:
     """How often the members agree on each field, and how often the elected value is right then.
 
-    Returns
-    -------
-    DataFrame
-        Index field, last the sum over all of them. Columns unanimous (share of rows on which all members give one
-        value), majority (more than half of those with a prediction), split (neither, the first decides), each followed
-        by the share of right values among these rows (NaN where there are none); mended and spoilt, the numbers of
-        values of the first member that the vote makes right and wrong. Rows that no member predicts are left out.
+    Columns unanimous (share of rows on which all members give one value), majority (more than half of those with a
+    prediction), split (neither, the first decides), each followed by the share of right values among these rows (NaN
+    where there are none); mended and spoilt, the numbers of values of the first member that the vote makes right and
+    wrong. Rows that no member predicts are left out; the last line is the sum over all fields.
     """
     rows = _rows(members)
     if [example.id for example in gold] != [records[0]["id"] for records in rows]:
@@ -162,21 +159,10 @@ def _summary(part: pd.DataFrame) -> dict[str, float]:
 # -- what a vote costs ------------------------------------------------------------------------------------------------
 def vote_costs(costs: Mapping[str, Mapping[str, Any]], members: Sequence[str],
                seconds: float) -> dict[str, float | None]:
-    """Costs of a vote, named as in costs.json: seconds and sizes are summed over members, memory is their highest peak.
+    """Costs of a vote, named as in costs.json: sums over its members, of memory their highest peak.
 
-    Parameters
-    ----------
-    costs : mapping
-        System → its costs.
-    members : sequence of str
-        Rules train nothing and hold no weights: they count where their costs are known.
-    seconds : float
-        What counting the votes took, which comes on top of asking the members.
-
-    Returns
-    -------
-    dict
-        None for a cost that is not known of every trained member.
+    Rules train nothing and hold no weights: they count where their costs are known. `seconds` is what counting the
+    votes took. None for a cost that is not known of every trained member.
     """
     found: dict[str, float | None] = {}
     for what in (*SUMS, *PEAKS):

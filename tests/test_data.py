@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import data
 from helpers.config import ROOT, Run, UserError
 from helpers.data import (
-    download, fingerprint, is_public, load_source, read_jsonl, read_rows, source_files, write_jsonl,
+    download, fingerprint, is_public, load_source, read_jsonl, source_files, write_jsonl,
 )
 from helpers.tasks.records import PublicFile
 from helpers.tasks.calendar import TASK
@@ -21,6 +22,13 @@ from helpers.text import is_word_span
 from tiny_task import TinyTask
 
 ABSENT = dict.fromkeys(TASK.fields)
+
+
+def read_rows(path, task):
+    """Good and bad rows of one file."""
+    examples, rejected, count = data._scan(path, task)
+    data._refuse_many(rejected, count)
+    return examples, rejected
 
 
 def line(text: str, **output) -> bytes:

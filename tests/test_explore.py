@@ -121,17 +121,6 @@ def test_words_beyond_digits_and_commas_are_not_left_out_words():
     assert explore.boundary_words(rows, TASK, least=1).empty
 
 
-def test_pairs_in_like_words_with_other_conventions():
-    found = explore.convention_conflicts([DROPPED, KEPT], TASK)
-    assert found[["field", "word", "id_kept", "id_dropped"]].values.tolist() == [["name", "schedule", 0, 1]]
-    assert explore.convention_conflicts([KEPT, row(2, "buy milk", name="milk")], TASK).empty
-
-
-def test_spans_are_the_first_whole_word_places():
-    assert explore.spans(row(0, "Annual lunch: Ann, Ann", name="Ann", people=["lunch", "Bo"]), TASK) == [
-        (14, 17, "name"), (7, 12, "people")]
-
-
 def test_changes_that_loading_made_are_listed_by_key():
     raw = {"text": "Lunch 5\u202fpm", "target": {"name": "", "day": "mon", "people": None}}
     one = row(3, "Lunch 5 pm", day="mon")

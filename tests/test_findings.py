@@ -169,6 +169,5 @@ def test_copying_counts_the_same_token_or_the_one_before(matrix, share):
 
 def test_label_suspicion_counts_fields_once():
     table = pd.DataFrame({"issue": [True, True, False], "suspect": [True, False, False]})
-    conflicts = pd.DataFrame({"id": [1, 1, 2], "field": ["name", "name", "day"]})
-    text = findings.label_suspicion(table, conflicts, 30)
-    assert "disagree on 3 of 30" in text and "holds 2" in text and "**1**" in text and "2 of the fields" in text
+    text = findings.label_suspicion(table, 30)
+    assert "disagree on 3 of 30" in text and "holds 2" in text and "**1**" in text

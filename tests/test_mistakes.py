@@ -5,15 +5,14 @@ import json
 import random
 
 import numpy as np
-import pandas as pd
 import pytest
 from crime_rows import TASK as CRIME
 from crime_rows import told
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_task import TASK, failed, record, row
+from tiny_task import TASK, TinyTask, failed, record, row
 
-from helpers import label_errors, mistakes, robustness
+from helpers import findings, label_errors, mistakes, robustness
 
 
 def kinds(gold, predicted, suspects=frozenset()):
@@ -224,27 +223,42 @@ def test_records_without_confidence_give_no_issues():
     assert table.empty and "suspect" in table and label_errors.suspects(table) == set()
 
 
-def test_neighbours_conflict_where_either_label_would_fit_both():
-    gold = [row(0, text="weekly sync with Ann 3 pm", name="sync"), row(1, text="swim at noon", name="swim"),
-            row(2, text="call Bo at 9", name="call", people=["Bo"])]
-    reference = [row(0, text="weekly sync with Ann 4 pm", name="weekly sync", people=["Ann"]),
-                 row(5, text="swim at noon!", name="swim"), row(6, text="call Cy at 9", name="call", people=["Cy"])]
-    table = label_errors.neighbour_conflicts(TASK, gold, reference)
-    # another person in another text is no conflict
-    assert set(zip(table["id"], table["field"])) == {(0, "name"), (0, "people")}
-    assert label_errors.neighbour_conflicts(TASK, gold, gold).empty
+# -- the most that can be reached -------------------------------------------------------------------------------------
+class Durations(TinyTask):
+    """The day field holds durations, found in the text by their span however the value is written."""
+
+    def spans(self, example):
+        found = {name: [] for name in self.fields}
+        for name, values in self.values(example.target).items():
+            for value in values:
+                surface = value if value in example.text else example.text.split(" for ")[-1]
+                start = example.text.find(surface)
+                found[name].append((start, start + len(surface)))
+        return found
+
+    def learn_conventions(self, train):
+        """The most frequent unit."""
+        units = [value.split()[-1] for one in train for value in self.values(one.target)["day"]]
+        return max(sorted(set(units)), key=units.count) if units else "hr"
+
+    def from_spans(self, text, spans, conventions):
+        pieces = {name: [text[low:high] for low, high in places] for name, places in spans.items()}
+        return {"name": next(iter(pieces["name"]), None), "people": pieces["people"] or None,
+                "day": next((piece.replace("hr", f" {conventions}") for piece in pieces["day"]), None)}
 
 
-def test_same_text_with_another_value_is_a_conflict_even_if_not_in_the_text():
-    gold, reference = [row(0, text="Swim", day="monday")], [row(0, text="swim", day="tue")]
-    table = label_errors.neighbour_conflicts(TASK, gold, reference)
-    assert table[["field", "similarity"]].values.tolist() == [["day", 100.0]]
-    assert label_errors.neighbour_conflicts(TASK, [], []).empty
+DURATIONS = Durations()
 
 
-def test_a_conflict_supports_a_suspicion():
-    gold, records, _ = noisy_rows(wrong=(7,))
-    gold[7] = row(7, text="call bad", name="bad")
-    conflicts = pd.DataFrame([(7, "name")], columns=["id", "field"])
-    assert label_errors.suspects(label_errors.suspected_labels(TASK, gold, records, {})) == set()
-    assert label_errors.suspects(label_errors.suspected_labels(TASK, gold, records, {}, conflicts)) == {(7, "name")}
+def test_the_oracle_writes_what_the_majority_of_train_would_write():
+    gold = [row(99, "standup for 44hr", name="standup", day="44 hours"), row(98, "gig for 45hr", name="gig", day="45hr")]
+    train = [row(at, f"call for {at}hr", name="call", day=f"{at} hours") for at in range(2, 9)]
+    right = mistakes.oracle_match(DURATIONS, train, gold)
+    assert right.tolist() == [True, False]
+    text = findings.ceiling(right)
+    assert "**50.0 %**" in text and "9.5 % to 90.5 %" in text
+
+
+def test_task_without_spans_has_no_oracle():
+    assert findings.ceiling(mistakes.oracle_match(TASK, [], GOLD)) == "" == findings.ceiling(
+        mistakes.oracle_match(DURATIONS, [], []))

@@ -344,7 +344,7 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     seen = []
     monkeypatch.setattr(runner, "run_task", lambda run, **more: seen.append((run, more)))
     monkeypatch.setattr(runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report"))
-    monkeypatch.setattr(runner, "existing_tasks", lambda: ["calendar", "it_ner"])
+    monkeypatch.setattr(runner, "TASK_NAMES", ("calendar", "it_ner"))
     monkeypatch.setenv("STUDY_CWD", str(tmp_path))
     (tmp_path / "mine" / "calendar").mkdir(parents=True)
     (tmp_path / "mine" / "calendar" / "train.jsonl").touch()

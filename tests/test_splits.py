@@ -247,14 +247,17 @@ def test_one_variant_an_original_is_added_and_written(tmp_path):
     assert run.load("train_augmented") == rows
 
 
-@pytest.mark.parametrize("part", ["validation", "test"])
-def test_no_made_row_is_worded_like_an_evaluation_row(tmp_path, part):
-    evaluation = {"validation": different(2, 3), "test": different(2, 4)}
-    evaluation[part].append(OTHER_DAY)
-    run, train = prepared(tmp_path, [TEXT, *different(3)], **evaluation)
+def test_no_made_row_is_worded_like_a_validation_row(tmp_path):
+    run, train = prepared(tmp_path, [TEXT, *different(3)], [*different(2, 3), OTHER_DAY], different(2, 4))
     rows, report = augment_train(run, train)
     assert TEXT.upper() not in texts(rows) and len(rows) == 4 + 3
     assert report.loc["shout", "near evaluation"] == 1
+
+
+def test_the_test_part_has_no_say_in_which_rows_are_made(tmp_path):
+    run, train = prepared(tmp_path, [TEXT, *different(3)], different(2, 3), [OTHER_DAY, *different(2, 4)])
+    rows, report = augment_train(run, train)
+    assert TEXT.upper() in texts(rows) and report.loc["shout", "near evaluation"] == 0
 
 
 def test_near_misses_of_evaluation_rows_go_too(tmp_path):

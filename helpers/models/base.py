@@ -24,7 +24,7 @@ torch.set_flush_denormal(True)
 if sys.platform == "linux":
     try:  # glibc gives large blocks back at once and fetches them anew, page by page, a quarter of a training step
         _libc, _trim, _mmap = ctypes.CDLL("libc.so.6"), -1, -3
-        _libc.mallopt(_mmap, 1 << 30)
+        _libc.mallopt(_mmap, 1 << 30) or _libc.mallopt(_mmap, 1 << 25)  # older ones take 32 MB at most
         _libc.mallopt(_trim, (1 << 31) - 1)
     except (OSError, AttributeError):  # another C library
         pass

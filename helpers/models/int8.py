@@ -221,11 +221,6 @@ def use_int8(model: nn.Module) -> nn.Module:
     return model
 
 
-def in_int8(model: nn.Module) -> bool:
-    """Whether :func:`use_int8` has changed the model."""
-    return any(isinstance(module, (Int8Linear, Int8TrainedLinear, Int8Lora)) for module in model.modules())
-
-
 @contextmanager
 def packed_once(model: nn.Module) -> Iterator[None]:
     """While nothing is trained: adapters merged into a base that is packed anew, trained and 4-bit weights packed once.

@@ -138,7 +138,7 @@ def training_settings(profile: str) -> dict[str, Any]:
                    "freeze_embeddings": False, "inside_weight": 1.0, "batch_size": 16,
                    "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": -1, "patience": 4, "hints": True},
     }
-    common = {"max_length": 512, "max_new_tokens": 200, "generation_batch_size": 64 if gpu else 128,
+    common = {"max_length": 512, "max_new_tokens": 6 if smoke else 200, "generation_batch_size": 64 if gpu else 128,
               "score_rows": 24 if smoke else 0, "score_constraint": "source"}
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 

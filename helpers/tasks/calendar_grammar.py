@@ -8,9 +8,11 @@ MAX_STRING = 80  # characters of a constrained value; the longest in train is 51
 MAX_ATTENDEES = 10
 _SHARED_TERMINALS = (
     rf'FREE_STRING: "\"" /([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STRING}}}/ "\""',
-    r'DATE_STRING: "\"" /((0[1-9]|[12][0-9])\/(0[1-9]|1[0-2])|30\/(0[13-9]|1[0-2])|31\/(0[13578]|1[02]))\/(19|20)'
-    r'[0-9]{2}/ "\""',
-    r'TIME_STRING: "\"" /(1[0-2]|[1-9]):[0-5][0-9] [AP]M/ "\""',
+    # a day or a month may lack its zero, as labels do before they are made canonical: held to "02/06" alone, a model that
+    # has written "2" for the second could only go on to the twenty-sixth
+    r'DATE_STRING: "\"" /((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))'
+    r'\/(19|20)[0-9]{2}/ "\""',
+    r'TIME_STRING: "\"" /(1[0-2]|0?[1-9]):[0-5][0-9] [AP]M/ "\""',
 )
 _AMOUNT = r"/[0-9]{1,3}(\.[0-9]{1,2})? (hours?|hrs?|minutes?|mins?|days?|weeks?|months?)" \
           r"( [0-9]{1,2} (minutes?|mins?))?/"

@@ -16,12 +16,12 @@ from typing import Any, Callable
 
 from helpers import processes
 from helpers.config import ROOT, Run, UserError
-from helpers.writing.encode import Encoded, encode_conversation, encode_example
 from helpers.environment import read_json, seed_everything, timed, write_json
 from helpers.lookup import load_function
 from helpers.models.adapters import folder_megabytes
 from helpers.models.base import base_files
 from helpers.tasks import Example
+from helpers.writing.encode import Encoded, encode_conversation, encode_example
 from helpers.writing.questions import predict_texts
 
 

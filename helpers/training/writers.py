@@ -23,7 +23,6 @@ from trl import SFTConfig, SFTTrainer
 
 from helpers import processes
 from helpers.config import Run
-from helpers.writing.encode import IGNORE, Encoded, collate
 from helpers.models.adapters import ALL_LINEAR, ATTENTION, add_lora, count_parameters
 from helpers.models.base import device_of, load_base, load_tokenizer
 from helpers.models.four_bit import four_bit_problem
@@ -32,6 +31,7 @@ from helpers.tasks import Example
 from helpers.training.fit import FitResult, check_finite, encode_rows, validation_score, variant_settings
 from helpers.training.log import report_to
 from helpers.training.losses import Targets, answer_loss, entity_loss, next_token_targets, structured_loss
+from helpers.writing.encode import IGNORE, Encoded, collate
 
 Loss = Callable[[Targets], torch.Tensor]
 
@@ -93,7 +93,7 @@ class StudyMixin:
         is no Triton, which on a CPU takes a third of a step.
         """
         *_, loss_function, with_prompt = self.study
-        with self.accelerator.autocast():  # accelerate's own stands around the forward pass of the whole model
+        with self.accelerator.autocast():  # accelerate's own is around the forward pass of the whole model
             loss = loss_function(next_token_targets(model, inputs, with_prompt))
         if num_items_in_batch is not None:
             loss = loss * (inputs["labels"][:, 1:] != IGNORE).sum() / num_items_in_batch
@@ -102,7 +102,7 @@ class StudyMixin:
         return (loss, {}) if return_outputs else loss
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        tied = set(getattr(self.model, "all_tied_weights_keys", ()))  # in no checkpoint: the head is the embedding
+        tied = set(getattr(self.model, "all_tied_weights_keys", ()))  # the head is the embedding: in no file
         load_result.missing_keys[:] = [name for name in load_result.missing_keys if name not in tied]
         super()._issue_warnings_after_load(load_result)
 
@@ -235,7 +235,7 @@ def training_arguments(run: Run, variant: str, folder: Path) -> TrainingArgument
         metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
         logging_steps=1, logging_nan_inf_filter=False, report_to=[report_to(run)], remove_unused_columns=False,
         seed=run.seed, data_seed=run.seed, dataloader_num_workers=0, dataloader_pin_memory=not on_cpu,
-        ddp_broadcast_buffers=False,  # int8 weights never change: sending them at each step would take most of it
+        ddp_broadcast_buffers=False,  # int8 weights never change: no need to send them at each step
         optim="adamw_torch_fused", disable_tqdm=True, **more)
 
 

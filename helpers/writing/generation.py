@@ -19,8 +19,9 @@ from transformers import DynamicCache
 from helpers.writing.encode import field_of_tokens
 from helpers.writing.grammar import GrammarMask
 
-GRAMMAR_TOKENS = 4096
-"""Room for an answer that its grammar did not let end in time: more than its longest sentence."""
+ROOM = 40
+"""How many times `max_new_tokens` an answer gets that its grammar did not let end in time: in the study's settings more than
+the longest sentence of any task's grammar."""
 STEP_TOKENS = 32
 """Tokens of a step that take about as long as one, for which all weights have to be read as well."""
 CACHE_BYTES = 2 * 2**30
@@ -53,7 +54,7 @@ class Generation:
 # -- decoding -------------------------------------------------------------------------------------------
 def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]] = ((),),
            max_new_tokens: int = 160, grammars: Sequence[str] | None = None, stop: Collection[int] = (),
-           batch_size: int = 64, progress: str | None = None) -> list[Generation]:
+           batch_size: int = 64, progress: str | None = None, again: bool = True) -> list[Generation]:
     """Greedy answers to the same questions about each of some texts, each as if it were the only one.
 
     Parameters
@@ -76,6 +77,8 @@ def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence
         Answers that are written at the same time at most; at least those about one text.
     progress : str, optional
         Label of a progress bar.
+    again : bool
+        Whether cut answers that a grammar holds are written once more, with :data:`ROOM`.
 
     Returns
     -------
@@ -96,11 +99,12 @@ def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence
         bar.update(len(rows))
     bar.close()
     model.train(was_training)
-    if grammars and max_new_tokens < GRAMMAR_TOKENS:
+    if grammars and again:
         for number, question in enumerate(questions):
             cut = [place for place in range(number, len(results), count) if results[place].truncated]
             longer = decode(model, tokenizer, [texts[place // count] for place in cut], [question],
-                            GRAMMAR_TOKENS, [grammars[place] for place in cut], stop, batch_size)
+                            ROOM * max_new_tokens, [grammars[place] for place in cut], stop, batch_size,
+                            again=False)
             for place, result in zip(cut, longer):
                 result.truncated = True
                 results[place] = result

@@ -1,4 +1,4 @@
-"""The base model of a run and adapters on it: where it is looked for, what is said when it is not there, merging."""
+"""The base model of a run, and adapters: where it is looked for, what is said where it is not, merging."""
 from __future__ import annotations
 
 import subprocess
@@ -37,7 +37,7 @@ def learnt(model, rank: int = 4, targets: list[str] = ALL_LINEAR):
     return model.eval()
 
 
-# -- where it is ------------------------------------------------------------------------------------------------------
+# -- where it is ---------------------------------------------------------------------------------------------
 def test_a_folder_without_a_model_is_one_clear_line(tmp_path):
     with pytest.raises(UserError, match=r"base_model='\./nothing': no model in that folder"):
         load_base(make_run("./nothing", tmp_path))
@@ -46,7 +46,8 @@ def test_a_folder_without_a_model_is_one_clear_line(tmp_path):
 def test_unreachable_hub_model_names_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for load in (load_base, load_tokenizer):
-        with pytest.raises(UserError, match="'someone/some-model' could not be loaded.*--profile cpu.*base_model=FOLDER"):
+        said = "'someone/some-model' could not be loaded.*--profile cpu.*base_model=FOLDER"
+        with pytest.raises(UserError, match=said):
             load(make_run("someone/some-model", tmp_path))
 
 
@@ -68,13 +69,14 @@ def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
 def test_all_threads_take_the_smallest_numbers_for_zero():
     code = ("import torch, helpers.models.base; numbers = torch.full((4_000_000,), 1e-40); "
             "print(torch.get_num_threads(), bool((numbers * 2 == 0).all()))")
-    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     if not torch.set_flush_denormal(True):
         pytest.skip("this CPU cannot")
     assert shown.split()[1] == "True"
 
 
-# -- adapters ---------------------------------------------------------------------------------------------------------
+# -- adapters ------------------------------------------------------------------------------------------------
 def test_lora_parameters_by_hand(base, tmp_path):
     run = make_run(base, tmp_path)
     counts = count_parameters(add_lora(load_base(run), 4, 8, 0.0, ["q_proj"], seed=1))

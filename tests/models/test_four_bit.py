@@ -8,12 +8,13 @@ from helpers.config import Run, UserError
 from helpers.models.base import load_base
 
 ROUNDING = 0.12
-"""More than NF4 takes from normally distributed weights (0.09 of their norm), less than scales of other weights do."""
+"""More than NF4 takes from normally distributed weights (0.09 of their norm), less than wrong scales do."""
 
 
 def saved_model(folder, hidden: int):
-    LlamaForCausalLM(LlamaConfig(vocab_size=64, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=1,
-                                 num_attention_heads=2)).save_pretrained(folder)
+    config = LlamaConfig(vocab_size=64, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=1,
+                         num_attention_heads=2)
+    LlamaForCausalLM(config).save_pretrained(folder)
     return Run(task="calendar", profile="cpu", out=str(folder / "out"), settings={"base_model": str(folder)})
 
 

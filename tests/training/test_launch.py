@@ -10,6 +10,7 @@ import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 from accelerate.utils import DistributedType
 from conftest import ROOT
+from tiny_model import save_tiny_base
 
 from helpers import launch, processes
 from helpers.config import Run, UserError
@@ -18,7 +19,6 @@ from helpers.environment import read_json
 from helpers.tasks import get_task
 from helpers.training.fit import fit, training_rows
 from helpers.training.writers import LengthSampler
-from tiny_model import save_tiny_base
 
 SETTINGS = {"max_new_tokens": 8, "score_rows": 1, "lora.epochs": 2, "lora.batch_size": 4, "lora.warmup_steps": 1,
             "lora.dropout": 0.0, "lora.learning_rate": 1e-2}

@@ -10,13 +10,21 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
 from helpers.training.loop import length_batches
-from helpers.writing.encode import IGNORE, PROMPT, STRUCTURE, collate, encode_example, json_value_spans
 from helpers.training.losses import (
-    Targets, answer_loss, confidence_penalty, entity_loss, field_penalty, format_penalty, number_answers, structured_loss)
-from tiny_model import save_tiny_base
+    Targets,
+    answer_loss,
+    confidence_penalty,
+    entity_loss,
+    field_penalty,
+    format_penalty,
+    number_answers,
+    structured_loss,
+)
+from helpers.writing.encode import IGNORE, PROMPT, STRUCTURE, collate, encode_example, json_value_spans
 
 FIELDS = ("who", "where", "when")
 
