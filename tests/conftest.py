@@ -25,7 +25,7 @@ settings.load_profile("study")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Marks of this project."""
-    config.addinivalue_line("markers", "whole_run: runs all notebooks in the smoke profile (up to two minutes)")
+    config.addinivalue_line("markers", "whole_run: runs all notebooks in the smoke profile (some minutes)")
 
 
 @dataclass(frozen=True)

@@ -231,7 +231,9 @@ def test_grammars_accept_the_gold_completion(constraint):
     assert not accepts(TASK.grammar(REVIEW.text, constraint), GOOD.replace(": ", ":"))
     assert not completes(REVIEW.text, constraint, date="2025-06-02")
     assert not completes(REVIEW.text, constraint, date="30/02/2025")
-    assert not completes(REVIEW.text, constraint, time="08:15 AM")
+    assert completes(REVIEW.text, constraint, time="08:15 AM", date="2/6/2025")  # both become canonical when they are read
+    read, _ = TASK.parse_output(json.dumps({**EMPTY, "time": "08:15 AM", "date": "2/6/2025"}))
+    assert (read["time"], read["date"]) == ("8:15 AM", "02/06/2025")
     assert not completes(REVIEW.text, constraint, time="13:15 PM")
     assert not completes(REVIEW.text, constraint, attendees=[])
     assert not completes(REVIEW.text, constraint, action="")

@@ -8,12 +8,13 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from test_data import read_rows
 from tiny_encoder import sentence, sentences
 
 from helpers.augment import augment_train
 from helpers.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
 from helpers.config import ROOT, Run, UserError
-from helpers.data import load_source, read_rows
+from helpers.data import load_source
 from helpers.splits import write_splits
 from helpers.tasks import get_task
 from helpers.tasks.records import PublicFile

@@ -110,7 +110,7 @@ class Crime(DialogueTask):
             "base_model": BASES[profile], "inference_bits": 32 if gpu else 8,
             "variants": "full,lora,qlora,tagger" if gpu else "lora,qlora,tagger",  # all weights take too long on a CPU
             "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
-            "max_new_tokens": 4 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
+            "max_new_tokens": 12 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
             "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,
         } | training_settings(profile)
 
