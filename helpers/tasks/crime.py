@@ -44,7 +44,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
-        "epochs": 3 if gpu else 1 if smoke else 2, "batch_size": 1 if gpu else 2, "accumulation": 2 if gpu else 1,
+        "epochs": 3 if gpu else 1, "batch_size": 1 if gpu else 2, "accumulation": 2 if gpu else 1,
         "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0,
         "warmup_steps": 3 if smoke else 10, "patience": 2, "gold_repeats": 1,
         "made_rows": -1 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0, "questions": 0, "bits": 16 if gpu else 8,
@@ -56,7 +56,7 @@ def training_settings(profile: str) -> dict[str, Any]:
               "patience": 3,
               "batch_size": 8 if gpu else 2, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,
               "freeze_embeddings": not gpu, "inside_weight": 3.0, "hints": True}
-    variants = {"full": full, "lora": adapter, "qlora": {**adapter, "bits": 4}, "tagger": tagger}
+    variants = {"full": full, "lora": adapter, "qlora": {**adapter, "bits": 4, "questions": 9 if profile == "cpu" else 0}, "tagger": tagger}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 
