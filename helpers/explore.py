@@ -12,7 +12,7 @@ import pandas as pd
 from helpers.splits import NEAR, alike
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
-from helpers.text import normalise, places, word_spans
+from helpers.text import normalise, places
 from helpers.writing import chat
 
 Parts = Mapping[str, Sequence[Example]]
@@ -254,43 +254,3 @@ def label_conflicts(examples: Sequence[Example], task: Task, near: pd.DataFrame)
                                        "label_other"])
 
 
-_ARTICLE = re.compile(r"\b(?:a|an|the)\s+$", re.IGNORECASE)
-
-
-def _lead_words(example: Example, task: Task, name: str) -> list[tuple[str, str]]:
-    """(word, `kept` or `dropped`) for each value: the word it starts with, and up to two words left out before it."""
-    found = []
-    for value in task.values(example.target)[name]:
-        spans = word_spans(value, example.text)
-        if not spans:
-            continue
-        before = _ARTICLE.sub("", example.text[:spans[0][0]])
-        dropped = re.search(r"(?:\b[^\W\d][\w'/-]*\s+){1,2}$", before)
-        found += [(word, "dropped") for word in (dropped[0].lower().split() if dropped else ())]
-        first, _, rest = value.partition(" ")
-        if rest:
-            found.append((first.lower(), "kept"))
-    return found
-
-
-def boundary_words(examples: Sequence[Example], task: Task, least: int = 3) -> pd.DataFrame:
-    """Words that some labels keep at the start of a value and others leave out in front of it.
-
-    "Schedule a review" labelled `Schedule a review` keeps `schedule`, labelled `review` it drops it: both in one field
-    is a convention that a model cannot learn from the text.
-
-    Returns
-    -------
-    DataFrame
-        Columns `field`, `word`, `kept`, `dropped`, `minority` (share of the rarer choice); words with both choices and
-        at least `least` occurrences, ordered by how often the rarer choice was made.
-    """
-    counts = Counter((name, word, choice) for example in examples for name in task.fields
-                     if name in task.verbatim_fields for word, choice in _lead_words(example, task, name))
-    rows = []
-    for name, word in sorted({(name, word) for name, word, _ in counts}):
-        kept, dropped = counts[name, word, "kept"], counts[name, word, "dropped"]
-        if min(kept, dropped) and kept + dropped >= least:
-            rows.append((name, word, kept, dropped, min(kept, dropped) / (kept + dropped)))
-    rows.sort(key=lambda row: (-min(row[2], row[3]), -row[4], row[:2]))
-    return pd.DataFrame(rows, columns=["field", "word", "kept", "dropped", "minority"])

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from helpers.confidence import coverage_at
-from helpers.inspection import copied_share
 from helpers.statistics import proportion_ci
 from helpers.tasks.base import HEADLINES
 
@@ -302,10 +301,3 @@ def selective(curve: pd.DataFrame, risk: float = 0.05) -> str:
             f"**{percent(kept['coverage'])}** of them at an error rate of {percent(kept['risk'])} (all rows: "
             f"{percent(curve['risk'].iloc[-1])}). The threshold was read off these rows; on new rows it will do a little "
             "worse.")
-
-
-def copying(tokens_in: Sequence[str], tokens_out: Sequence[str], matrix: Any) -> str:
-    """How much of the attention on one row looks like copying."""
-    share = copied_share(tokens_in, tokens_out, matrix)
-    return (f"{percent(share)} of the {len(tokens_out)} tokens written into values look most at the same token in the "
-            "text or at the one before it.")

@@ -15,7 +15,7 @@ from helpers.display import GREY, MARKERS, PALETTE, WIDTH, entity_text, show, st
 
 __all__ = ["show", "style", "entity_text", "length_histograms", "bars", "grouped_bars", "field_presence", "loss_curves",
            "parameter_bars", "score_intervals", "heatmap", "decoding_comparison", "cost_scatter", "stacked_errors",
-           "slice_intervals", "robustness", "reliability", "risk_coverage", "attention"]
+           "slice_intervals", "robustness", "reliability", "risk_coverage"]
 
 
 # -- recipes the figures share ----------------------------------------------------------------------------------------
@@ -306,19 +306,4 @@ def risk_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
     ax.set(xlabel="coverage (share of answers kept, most confident first)", ylabel="risk (share wrong)", xlim=(0, 1.01))
     ax.set_ylim(bottom=0)
     ax.legend(loc="best")
-    return figure
-
-
-def attention(tokens_in: Sequence[str], tokens_out: Sequence[str], matrix: Any) -> Figure:
-    """Attention weights: a row for each output token, a column for each input token."""
-    matrix = np.asarray(matrix, dtype=float)
-    if matrix.shape != (len(tokens_out), len(tokens_in)):
-        raise ValueError(f"weights {matrix.shape} do not fit {len(tokens_out)} output, {len(tokens_in)} input tokens")
-    figure, ax = _new(min(9.0, 1.8 + 0.17 * len(tokens_out)))
-    sns.heatmap(matrix, cmap="Blues", ax=ax, vmin=0, cbar_kws={"label": "attention weight"},
-                xticklabels=list(tokens_in), yticklabels=list(tokens_out))
-    size = float(np.clip(430 / max(len(tokens_in), 1), 4.5, 9))
-    ax.tick_params(axis="x", rotation=90, labelsize=size)
-    ax.tick_params(axis="y", rotation=0, labelsize=8)
-    ax.set(xlabel="input token", ylabel="output token")
     return figure

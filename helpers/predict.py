@@ -196,35 +196,3 @@ def predict_server(run: Run, examples: Sequence[Example], shots: Sequence[Exampl
         prediction, kind = task.parse_output(raw)
         records.append({"prediction": prediction, "raw": raw, "error": kind, "confidence": None})
     return with_ids(examples, records)
-
-
-# -- a look inside ----------------------------------------------------------------------------------------------------
-@torch.no_grad()
-def attention_map(run: Run, variant: str, example: Example) -> tuple[list[str], list[str], torch.Tensor]:
-    """Attention from each written token to each input token; of a dialogue, for the longest of its answers.
-
-    Returns
-    -------
-    tokens_in, tokens_out : list of str
-    matrix : FloatTensor (len(tokens_out), len(tokens_in))
-        For each pair the largest weight over layers and heads: copying is the work of a few heads, which a
-        mean would hide.
-    """
-    model, tokenizer, _ = load_variant(run, variant)
-    record = predict_variant(run, variant, [example], progress=False)[0]
-    written = record["raw"].split("\n") if run.task.questions() else [record["raw"]]
-    longest = max(range(len(written)), key=lambda at: len(written[at]))
-    asked = prompts.tuned(tokenizer, run.task, example.text)
-    prompt, text = asked.text + asked.questions[longest], written[longest]
-    output = tokenizer(text, add_special_tokens=False)["input_ids"]
-    implementation = model.config._attn_implementation
-    model.set_attn_implementation("eager")  # fused attention keeps no weights
-    try:
-        result = model(input_ids=torch.tensor([prompt + output], device=model.device), output_attentions=True)
-    finally:
-        model.set_attn_implementation(implementation)
-    weights = torch.stack([layer[0].float().amax(0) for layer in result.attentions]).amax(0).cpu()
-    # the row that predicts a token is the one before it
-    matrix = weights[len(prompt) - 1:len(prompt) + len(output) - 1, :len(prompt)]
-    pieces = [tokenizer.decode([token]) for token in prompt], [tokenizer.decode([token]) for token in output]
-    return pieces[0], pieces[1], matrix

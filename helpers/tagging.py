@@ -148,18 +148,13 @@ def _span_rules(kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     return start, transitions
 
 
-def viterbi(log_probs: torch.Tensor) -> tuple[list[int], float]:
-    """Most probable tag sequence without an inside tag after an outside one, and its log-probability."""
-    if not len(log_probs):
-        return [], 0.0
-    scores = log_probs.detach().cpu().numpy()
-    start, transitions = _span_rules(scores.dtype)
-    path = best_paths(scores[None], transitions, start)[0]
-    return path.tolist(), float(scores[np.arange(len(path)), path].cumsum()[-1])
-
-
 def viterbi_of_fields(log_probs: torch.Tensor) -> list[tuple[list[int], float]]:
-    """:func:`viterbi` of every field at once, as texts of one length."""
+    """Most probable tags of each field, none inside after outside, and their log-probability.
+
+    Parameters
+    ----------
+    log_probs : FloatTensor (units, fields, 3)
+    """
     scores = log_probs.float().numpy().transpose(1, 0, 2)
     if not scores.shape[1]:
         return [([], 0.0)] * len(scores)

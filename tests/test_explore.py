@@ -105,22 +105,6 @@ def test_label_conflicts_name_the_field_and_leave_siblings_alone():
         ["exact", 0, 1, "name", "Ann", "lunch"], ["near", 1, 2, "name", "lunch", "Ann"]]
 
 
-KEPT = row(0, "Schedule a review with Ann", name="Schedule a review", people=["Ann"])
-DROPPED = row(1, "Schedule a preview with Ann", name="preview", people=["Ann"])
-
-
-def test_words_kept_in_some_labels_and_left_out_of_others():
-    rows = [KEPT, DROPPED, *(row(2, text, name=text) for text in ("Schedule the party", "Plan a walk"))]
-    assert explore.boundary_words(rows, TASK).values.tolist() == [["name", "schedule", 2, 1, pytest.approx(1 / 3)]]
-    assert explore.boundary_words(rows, TASK, least=4).empty
-
-
-def test_words_beyond_digits_and_commas_are_not_left_out_words():
-    rows = [row(0, "Set lunch", name="Set lunch"), row(1, "Set, lunch", name="lunch"),
-            row(2, "Set 2 lunch", name="lunch")]
-    assert explore.boundary_words(rows, TASK, least=1).empty
-
-
 def test_changes_that_loading_made_are_listed_by_key():
     raw = {"text": "Lunch 5\u202fpm", "target": {"name": "", "day": "mon", "people": None}}
     one = row(3, "Lunch 5 pm", day="mon")

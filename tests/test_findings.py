@@ -3,9 +3,7 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
-import pytest
 from tiny_task import TASK, failed, record, row
 
 from helpers import confidence, findings, inspection, mistakes
@@ -139,32 +137,14 @@ def test_entity_spans_take_each_place_once():
     assert inspection.entity_spans(TASK, example, None) == []
 
 
-def test_example_to_draw_is_right_full_and_short():
+def test_wrong_rows_are_valid_ones():
     gold = [row(0, "long text", name="a", day="monday"), row(1, "short", name="b", day="tuesday"), row(2, "x", name="c"),
             row(3, "y", name="d", day="monday", people=["A"])]
     records = [record(0, "a", "monday"), record(1, "b", "tuesday"), record(2, "c"), record(3, "no")]
-    assert inspection.pick_example(TASK, gold, records).id == 1
-    assert inspection.pick_example(TASK, gold[3:], records[3:]).id == 3
     assert [one.id for one, _ in inspection.wrong_rows(TASK, gold, records, 5)] == [3]
     assert inspection.wrong_rows(TASK, [row(0)], [failed(0, "")]) == []
     table = inspection.label_and_prediction(TASK, gold[3], records[3]["prediction"])
     assert table.loc["name"].tolist() == ["d", "no", "no"] and table.loc["people", "label"] == "A"
-
-
-def test_attention_is_cut_to_text_and_values():
-    example = row(0, text="call Ann", name="call", people=["Ann"])
-    tokens_in, tokens_out = ["<s>", "Find: ", "call", " Ann"], ['{"name": "', "call", '", "people": ["', "Ann", '"]}']
-    matrix = np.arange(20).reshape(5, 4)
-    columns, rows, part = inspection.value_attention(TASK, example, tokens_in, tokens_out, matrix)
-    assert (columns, rows, part.tolist()) == (["call", " Ann"], ["call", "Ann"], [[6, 7], [14, 15]])
-    whole = inspection.value_attention(TASK, example, ["other"], ["words"], [[1.0]])
-    assert whole[:2] == (["other"], ["words"])
-
-
-@pytest.mark.parametrize(("matrix", "share"), [([[1, 0], [0, 1]], 1.0), ([[0, 1], [1, 0]], 0.5), ([[0, 1], [0, 1]], 0.5)])
-def test_copying_counts_the_same_token_or_the_one_before(matrix, share):
-    assert inspection.copied_share(["call", " Ann"], ["call", "Ann"], matrix) == share
-    assert math.isnan(inspection.copied_share([], [], np.zeros((0, 0))))
 
 
 def test_label_suspicion_counts_fields_once():

@@ -48,7 +48,6 @@ FIGURES = {
     "reliability": lambda: plots.reliability(
         pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.5, 1.0], "count": [4, 9]})),
     "risk_coverage": lambda: plots.risk_coverage({"lora": CURVE, "oracle": CURVE}),
-    "attention": lambda: plots.attention(["in", "put"], ["out"], [[0.25, 0.75]]),
 }
 
 
@@ -148,11 +147,6 @@ def test_slices_are_grouped_and_empty_ones_stay_empty():
     assert [label.get_text() for label in labels] == ["length", "short (n=4)", "long (n=0)"]
     assert [label.get_fontweight() for label in labels] == ["bold", "normal", "normal"]
     assert texts(ax) == ["0.500"]
-
-
-def test_attention_refuses_weights_of_another_shape():
-    with pytest.raises(ValueError, match=r"\(1, 2\) do not fit 2 output, 1 input"):
-        plots.attention(["a"], ["b", "c"], [[0.5, 0.5]])
 
 
 def test_words():

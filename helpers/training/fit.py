@@ -18,7 +18,6 @@ from helpers import processes
 from helpers.config import ROOT, Run, UserError
 from helpers.environment import read_json, seed_everything, timed, write_json
 from helpers.lookup import load_function
-from helpers.models.adapters import folder_megabytes
 from helpers.models.base import base_files
 from helpers.tasks import Example
 from helpers.writing.encode import Encoded, encode_conversation, encode_example
@@ -212,11 +211,6 @@ def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> 
     if not math.isfinite(value):
         raise UserError(f"{variant}: the {what} is {value} at step {step}; lower {variant}.learning_rate "
                         f"(now {run[f'{variant}.learning_rate']}) with --set {variant}.learning_rate=…")
-
-
-def checkpoint_cost(run: Run, variant: str) -> float:
-    """Megabytes of the variant's kept weights."""
-    return folder_megabytes(run.path("checkpoints", variant, "best", "x").parent)
 
 
 def training_rows(run: Run, variant: str) -> list[Example]:

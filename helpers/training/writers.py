@@ -37,9 +37,10 @@ Loss = Callable[[Targets], torch.Tensor]
 
 
 class LengthSampler(LengthGroupedSampler):
-    """Rows of like length together, in an order that the seed and the epoch decide alone.
+    """Batches of rows of like length, in an order that the seed and the epoch decide alone.
 
-    The library's sampler draws on the generator that dropout uses too; processes that train together would drift apart.
+    The library's sampler goes from the longest rows to the shortest, over and over, so that the last steps see short ones
+    alone, and draws on the generator that dropout uses too; processes that train together would drift apart.
     """
 
     def __init__(self, size: int, lengths: list[int], seed: int):
@@ -51,7 +52,10 @@ class LengthSampler(LengthGroupedSampler):
 
     def __iter__(self):
         self.generator.manual_seed(1000 * self.seed + self.epoch)
-        return super().__iter__()
+        rows, size = list(super().__iter__()), self.batch_size
+        whole = len(rows) // size
+        for batch in (*torch.randperm(whole, generator=self.generator).tolist(), whole):  # the cut one stays last
+            yield from rows[batch * size:(batch + 1) * size]
 
 
 class Collator:

@@ -15,7 +15,7 @@ import helpers.predict as predict_module
 from helpers.config import Run, UserError
 from helpers.data import write_jsonl
 from helpers.models.base import load_tokenizer
-from helpers.predict import attention_map, load_variant, predict_variant, release_model, variants_trained
+from helpers.predict import load_variant, predict_variant, release_model, variants_trained
 from helpers.tasks import get_task
 from helpers.training import writers
 from helpers.training.fit import FitResult, encode_rows, exact_scores, fit, training_rows, variant_settings
@@ -232,10 +232,3 @@ def test_one_trained_variant_is_in_memory_at_a_time(fitted):
     assert gone() is None
     release_model()
     assert not predict_module._held
-
-
-def test_attention_rows_are_distributions_over_the_past(fitted):
-    tokens_in, tokens_out, matrix = attention_map(fitted, "full_entity_loss", examples()[0])
-    assert matrix.shape == (len(tokens_out), len(tokens_in)) and "".join(tokens_in).endswith("→ ")
-    assert (matrix >= 0).all() and (matrix <= 1).all()
-    release_model()

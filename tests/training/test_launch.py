@@ -1,6 +1,7 @@
 """Training in several processes: two of them on the CPU give the losses of one, and the shipped configurations load."""
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -83,6 +84,15 @@ def test_order_of_rows_depends_on_seed_and_epoch_alone():
     sampler.set_epoch(1)
     assert list(sampler) != first
     assert list(LengthSampler(4, list(range(40)), 43)) != first
+
+
+def test_rows_of_like_length_share_a_batch_and_batches_come_in_any_order():
+    rows = list(LengthSampler(4, list(range(162)), 42))
+    batches = [rows[at:at + 4] for at in range(0, len(rows), 4)]
+    assert len(batches[-1]) == 2 and sorted(rows) == list(range(162))
+    assert max(max(batch) - min(batch) for batch in batches) < 40
+    steps = [max(one) - max(other) for one, other in itertools.pairwise(batches[:-1])]
+    assert 8 < sum(step > 0 for step in steps) < 30, "falling lengths would end every epoch on the shortest rows"
 
 
 def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):
