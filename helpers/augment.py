@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.config import Run
 from helpers.data import write_jsonl
 from helpers.explore import field_presence, surface_formats
+from helpers.run import Run
 from helpers.splits import alike, masked
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example

@@ -7,12 +7,20 @@ from typing import Any, Sequence
 import pandas as pd
 from transformers import AutoConfig
 
-from helpers.config import Run
-from helpers.environment import timed, write_json
+from helpers.costs import timed
+from helpers.files import write_json
 from helpers.lookup import load_function, load_module
 from helpers.models.base import base_path, load_tokenizer
 from helpers.predict import (
-    pick_shots, predict_base, predict_rules, predict_server, predictions_path, read_predictions, write_predictions)
+    pick_shots,
+    predict_base,
+    predict_rules,
+    predict_server,
+    predictions_path,
+    read_predictions,
+    write_predictions,
+)
+from helpers.run import Run
 from helpers.tasks import Example
 from helpers.writing.prompts import untuned
 

@@ -13,9 +13,15 @@ import numpy as np
 import pandas as pd
 
 from helpers.confidence import (
-    confidence_frame, coverage_at, expected_calibration_error, reliability_table, risk_coverage)
-from helpers.config import Run, UserError
-from helpers.environment import digest, read_json, write_json
+    confidence_frame,
+    coverage_at,
+    expected_calibration_error,
+    reliability_table,
+    risk_coverage,
+)
+from helpers.errors import UserError
+from helpers.files import digest, read_json, write_json
+from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from helpers import onnx_runtime
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.onnx_runtime import open_session
 from helpers.train_tagger import tag_logits
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 FAILED, REFUSED, STOPPED = 1, 2, 130
 

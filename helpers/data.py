@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from helpers.config import ROOT, Run, UserError
-from helpers.environment import write_file
+from helpers.errors import UserError
+from helpers.files import digest, write_file
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example, PublicFile
 
@@ -286,3 +288,13 @@ def load_source(run: Run) -> dict[str, list[Example]]:
     for _, rejected, count in scans.values():
         _refuse_many(rejected, count)
     return {part: examples for part, (examples, _, _) in scans.items()}
+
+
+def data_fingerprint(run: Run) -> str:
+    """One hash over the bytes of the source files; of public data the pinned hashes are part of the task's code."""
+    if run.data == "public":
+        return digest("public", run.task.name)
+    parts: list[str | bytes] = []
+    for part, path in sorted(source_files(run).items()):
+        parts += [part, path.read_bytes() if path.exists() else b"missing"]
+    return digest(*parts)

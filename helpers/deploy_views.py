@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 
 from helpers.calibrate import NEVER, FieldCalibration
-from helpers.config import Run, UserError
 from helpers.display import entity_text
-from helpers.environment import read_json
+from helpers.errors import UserError
+from helpers.files import read_json
 from helpers.findings import name, percent
 from helpers.infer import label_file, last_number
 from helpers.model_folder import finished
+from helpers.run import Run
 
 ALL = "all fields"
 

@@ -9,14 +9,22 @@ import torch
 import torch.nn.functional as F
 
 from helpers import token_predict
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.models.base import device_of
-from helpers.tasks.records import Example
+from helpers.run import Run
 from helpers.tasks.it_ner_tags import TAGS
+from helpers.tasks.records import Example
 from helpers.token_features import fit_features
 from helpers.token_model import Layout, TokenTagger, TrainedTagger, keep_layers, load_encoder, load_token_tokenizer
 from helpers.token_train import (
-    Loss, encode_training, gold_rows, tagging_loss, training_loop, training_sentences, training_values)
+    Loss,
+    encode_training,
+    gold_rows,
+    tagging_loss,
+    training_loop,
+    training_sentences,
+    training_values,
+)
 from helpers.training.fit import FitResult, variant_settings
 
 

@@ -5,8 +5,9 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from helpers.config import ROOT, Run, UserError
-from helpers.hosted import input_model
+from helpers.errors import UserError
+from helpers.paths import ROOT, input_model
+from helpers.run import Run
 
 PACKAGED = "all-MiniLM-L6-v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

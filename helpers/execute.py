@@ -16,9 +16,10 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from helpers.config import ROOT, Run
-from helpers.environment import peak_memory_mb, usable_cores
+from helpers.machine import peak_memory_mb, usable_cores
+from helpers.paths import ROOT
 from helpers.progress import Progress, headings, one_line, plain
+from helpers.run import Run
 
 KERNEL_START_SECONDS = 180
 

@@ -22,11 +22,12 @@ import torch
 import typer
 
 from helpers import causal_onnx
-from helpers.config import Run, UserError
-from helpers.environment import read_json, write_json
+from helpers.errors import UserError
 from helpers.export_gguf import modelfile, write_gguf
+from helpers.files import read_json, write_json
 from helpers.lookup import load_module
 from helpers.model_folder import open_run
+from helpers.run import Run
 from helpers.tasks.records import Example
 
 PARITY = "parity.json"
@@ -299,7 +300,7 @@ def main(
     rows: Annotated[int, typer.Option(min=0, help="Rows that parity is measured on (0: all scored ones).")] = 0,
 ) -> None:
     """Export a trained variant and check that nothing was lost."""
-    from helpers.config import one_of
+    from helpers.errors import one_of
 
     opened, name = open_run(task, run or None, variant or None)
     for each in form or []:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 FILE = "model.gguf"
 PRE_TOKENIZERS = {"smollm": "smollm", "llama-3": "llama-bpe"}

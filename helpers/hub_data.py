@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.tasks.base import Task
 
 HUB = "hub"  # the setting `public_source` where `--data public` reads the hub

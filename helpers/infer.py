@@ -20,8 +20,8 @@ from typing import Annotated, Any
 
 import typer
 
-from helpers.config import UserError
-from helpers.environment import read_json, write_json
+from helpers.errors import UserError
+from helpers.files import read_json, write_json
 from helpers.model_folder import ENGINES
 
 LONGEST_LINE = 4_000_000  # bytes that are held of one line

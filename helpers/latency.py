@@ -13,10 +13,17 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from helpers.config import Run
 from helpers.onnx_export import (
-    example_inputs, export_onnx, largest_difference, onnx_megabytes, predict_onnx, quantise_onnx, run_session)
+    example_inputs,
+    export_onnx,
+    largest_difference,
+    onnx_megabytes,
+    predict_onnx,
+    quantise_onnx,
+    run_session,
+)
 from helpers.onnx_runtime import open_session
+from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.token_metrics import entity_f1, predicted_tags
 from helpers.token_model import load_trained_tagger

@@ -10,8 +10,10 @@ import sys
 from collections.abc import Sequence
 
 from helpers import processes
-from helpers.config import PROFILES, TASK_NAMES, Run, UserError, one_of
+from helpers.errors import UserError, one_of
+from helpers.run import PROFILES, Run
 from helpers.runner import data_source, read_settings
+from helpers.tasks import TASK_NAMES
 
 
 def trainable(run: Run, names: Sequence[str]) -> list[str]:

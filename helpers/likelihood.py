@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from helpers.config import Run
-from helpers.writing.encode import collate
-from helpers.environment import write_json
-from helpers.training.losses import next_token_targets
+from helpers.files import write_json
 from helpers.models.adapters import load_untuned
 from helpers.models.base import load_tokenizer
 from helpers.predict import load_variant, release_model, variants_trained
+from helpers.run import Run
 from helpers.tasks import Example
 from helpers.training.fit import encode_rows
+from helpers.training.losses import next_token_targets
+from helpers.writing.encode import collate
 
 UNTRAINED = "base_zero_shot"
 BATCH = 8

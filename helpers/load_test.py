@@ -25,9 +25,10 @@ import numpy as np
 import pandas as pd
 import typer
 
-from helpers.config import ROOT, UserError
-from helpers.environment import peak_memory_mb
+from helpers.errors import UserError
+from helpers.machine import peak_memory_mb
 from helpers.model_folder import ENGINES
+from helpers.paths import ROOT
 
 START_SECONDS = 300
 

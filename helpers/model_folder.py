@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from helpers.config import ROOT, SEED, Run, UserError, one_of
-from helpers.environment import read_json
+from helpers.errors import UserError, one_of
+from helpers.files import read_json
+from helpers.paths import ROOT
+from helpers.run import SEED, Run
 from helpers.tasks import get_task
 from helpers.vote import RULES, vote_names
 

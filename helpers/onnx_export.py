@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from helpers import onnx_runtime
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.onnx_runtime import open_session
+from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.token_model import TokenTagger, TrainedTagger, load_trained_tagger
 from helpers.token_predict import Scores, gather_scores, records_of

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
 

@@ -11,8 +11,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from helpers.config import UserError
-from helpers.environment import write_file
+from helpers.errors import UserError
+from helpers.files import write_file
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 TIMEOUT_SECONDS = 180

@@ -11,12 +11,13 @@ from typing import Any, Sequence
 import torch
 from tqdm import tqdm
 
-from helpers.config import Run, UserError
 from helpers.data import read_jsonl, write_jsonl
-from helpers.environment import read_json
+from helpers.errors import UserError
+from helpers.files import read_json
 from helpers.lookup import load_module
 from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_tokenizer
+from helpers.run import Run
 from helpers.tasks import Example
 from helpers.tasks.base import Message
 from helpers.train_tagger import load_tagger, tag_texts

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from helpers.calibrate import PRECISION, load_calibrations
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.model_folder import ENGINES, load_members, members_of, model_files, open_run, version_of
+from helpers.run import Run
 from helpers.source import origins, to_original
 from helpers.tasks.records import Example
 from helpers.vote import RULES, majority

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 
 def count() -> int:

@@ -13,11 +13,12 @@ from typing import Annotated, Any
 import typer
 
 from helpers.calibrate import FILE as CALIBRATION
-from helpers.config import Run, UserError
-from helpers.environment import read_json
+from helpers.errors import UserError
 from helpers.export import FORMS, PARITY, export, export_folder, point_to_base
+from helpers.files import read_json
 from helpers.lookup import load_module
 from helpers.model_folder import open_run, pick_variant, version_of
+from helpers.run import Run
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)

@@ -17,12 +17,14 @@ from bs4 import BeautifulSoup
 from markupsafe import Markup
 
 from helpers import plots
-from helpers.config import ROOT, TASK_NAMES, Run, UserError
 from helpers.display import figure_html, words
 from helpers.document import Document, cite, frame_images, label_caption, render
-from helpers.environment import read_json, write_file, write_json
+from helpers.errors import UserError
+from helpers.files import read_json, write_file, write_json
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.study import Study, command, evidence, make_study, manifest_tables, read_study
-from helpers.tasks import get_task
+from helpers.tasks import TASK_NAMES, get_task
 
 TEMPLATES = Path(__file__).resolve().parent / "report_template"
 MAX_MEGABYTES = 4.0

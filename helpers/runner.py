@@ -20,9 +20,10 @@ from typing import Annotated, Any
 import typer
 
 from helpers.command import FAILED, explain
-from helpers.config import PROFILES, ROOT, Run, SEED, TASK_NAMES, UserError, one_of, setting_name
-from helpers.environment import write_manifest
-from helpers.hosted import input_folder
+from helpers.errors import UserError, one_of
+from helpers.manifest import write_manifest
+from helpers.paths import ROOT, input_folder
+from helpers.run import PROFILES, SEED, Run, setting_name
 from helpers.stages import (
     Busy,
     Stage,
@@ -37,6 +38,7 @@ from helpers.stages import (
     task_lock,
     why_run,
 )
+from helpers.tasks import TASK_NAMES
 
 SOURCES = ("sample", "public")
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.model_folder import ENGINES
 
 

@@ -13,8 +13,9 @@ from rapidfuzz import fuzz, process
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from helpers.config import Run, UserError
 from helpers.data import PARTS, write_jsonl
+from helpers.errors import UserError
+from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.text import normalise

@@ -18,8 +18,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from helpers.config import ROOT, Run, UserError
-from helpers.environment import LOCK_FILE, data_fingerprint, digest, notebook_source, read_json, write_json
+from helpers.data import data_fingerprint
+from helpers.errors import UserError
+from helpers.files import digest, read_json, write_json
+from helpers.manifest import LOCK_FILE, notebook_source
+from helpers.paths import ROOT
+from helpers.run import Run
 
 NOTEBOOKS = ROOT / "notebooks"
 REPORT = "report"

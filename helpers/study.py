@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.config import Run, UserError
 from helpers.display import words
-from helpers.environment import read_json
+from helpers.errors import UserError
+from helpers.files import read_json
+from helpers.run import Run
 from helpers.tasks.base import Task
 
 HEADLINE = "exact_match"

@@ -7,8 +7,8 @@ from typing import Sequence
 import numpy as np
 import torch
 
-from helpers.token_encode import cut_windows
 from helpers.text import balanced, word_spans, word_units
+from helpers.token_encode import cut_windows
 
 OUTSIDE, BEGIN, INSIDE = 0, 1, 2
 IGNORE = -100

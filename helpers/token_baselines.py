@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from helpers.config import Run
+from helpers.run import Run
 from helpers.tasks.records import Example
 
 Records = list[dict[str, Any]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 IGNORE = -100
 OVERLAP = 4  # a quarter of a window is context that it shares with the next

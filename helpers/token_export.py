@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from helpers.causal_onnx import FILE, QUANTISED
-from helpers.config import Run
 from helpers.onnx_export import export_tagger, quantise_onnx, run_session
 from helpers.onnx_runtime import open_session
+from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.token_encode import collate_windows
 from helpers.token_model import (

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from helpers.config import Run
 from helpers.dropout import faster_dropout
 from helpers.encoder import encoder_path
-from helpers.environment import write_json
+from helpers.files import write_json
 from helpers.models.base import device_of, explain_load_error
+from helpers.run import Run
 from helpers.tasks.it_ner_tags import TAGS, coarse_tag
 from helpers.token_features import WordFeatures
 

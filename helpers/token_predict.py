@@ -12,16 +12,23 @@ import torch
 from tqdm import tqdm
 
 from helpers.bio import TaggedTokens, label_of
-from helpers.config import Run, UserError
 from helpers.encoder import encoder_path
-from helpers.tasks.records import Example
+from helpers.errors import UserError
+from helpers.run import Run
 from helpers.tasks.it_ner_tags import LABELS, TAGS
+from helpers.tasks.records import Example
 from helpers.token_crf import MULTIPLES, decode
 from helpers.token_encode import WindowRow, budget_batches, collate_windows, windows_of
 from helpers.token_features import KnownValues, WordFeatures
 from helpers.token_metrics import entity_f1
 from helpers.token_model import (
-    Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer, load_trained_tagger)
+    Layout,
+    TokenTagger,
+    TrainedTagger,
+    load_encoder,
+    load_token_tokenizer,
+    load_trained_tagger,
+)
 
 NO_PIECE = -30.0  # log-probability of an entity tag for a word that has no piece
 _LABEL_OF_TAG = np.array([LABELS.index(label_of(tag)) if tag != "O" else -1 for tag in TAGS])

@@ -13,21 +13,27 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from helpers.bio import align_fine
-from helpers.config import Run
 from helpers.models.adapters import count_parameters
 from helpers.models.base import device_of
+from helpers.run import Run
 from helpers.splits import masked
-from helpers.tasks.records import Example
 from helpers.tasks.it_ner_tags import TAGS
+from helpers.tasks.records import Example
 from helpers.token_crf import crf_loss, transition_pmi
 from helpers.token_encode import IGNORE, WindowRow, budget_batches, collate_windows, windows_of
 from helpers.token_features import KnownValues, WordFeatures, count_words, fit_features
 from helpers.token_model import (
-    Layout, TokenTagger, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger)
+    Layout,
+    TokenTagger,
+    TrainedTagger,
+    build_token_tagger,
+    load_token_tokenizer,
+    save_tagger,
+)
 from helpers.token_predict import choose_multiple, predict_scores
 from helpers.training.fit import FitResult, check_finite, variant_settings
-from helpers.training.loop import LoopState, resume_loop, save_loop
 from helpers.training.log import curve_writer
+from helpers.training.loop import LoopState, resume_loop, save_loop
 
 Loss = Callable[[TokenTagger, dict[str, torch.Tensor]], torch.Tensor]
 INITIAL_MULTIPLE = 0.3  # of the transition PMI, from which the CRF's transitions are learnt

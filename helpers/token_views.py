@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.config import Run
 from helpers.data import load_source
+from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.token_encode import windows_of

@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from helpers.config import Run
 from helpers.dropout import faster_dropout
 from helpers.encoder import encoder_path
-from helpers.environment import write_json
+from helpers.files import write_json
 from helpers.models.adapters import count_parameters
 from helpers.models.base import device_of, explain_load_error
+from helpers.run import Run
 from helpers.tagging import IGNORE, Tagged, collate_tagged, spans_of_tags, tag_text, viterbi_of_fields, widen, windows
 from helpers.tasks import Example
 from helpers.token_encode import budget_batches
 from helpers.training.fit import FitResult, check_finite, exact_scores, variant_settings
-from helpers.training.loop import LoopState, decay_groups, length_batches, resume_loop, save_loop
 from helpers.training.log import curve_writer
+from helpers.training.loop import LoopState, decay_groups, length_batches, resume_loop, save_loop
 
 HINTS = "hints.safetensors"
 UNTRUSTED = 0.15

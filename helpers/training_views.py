@@ -3,15 +3,15 @@ from __future__ import annotations
 
 import pandas as pd
 
-from helpers.config import Run
-from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
-from helpers.environment import read_json
+from helpers.files import read_json
 from helpers.lookup import load_function
 from helpers.models.adapters import folder_megabytes
+from helpers.run import Run
 from helpers.tagging import tags_of_spans
 from helpers.tasks import Example, Task
 from helpers.text import word_units
 from helpers.training.fit import FitResult, training_rows, variant_settings
+from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
 
 
 def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.DataFrame:

@@ -4,10 +4,11 @@ from __future__ import annotations
 import html
 from typing import Any
 
-from helpers.config import Run, UserError
 from helpers.display import entity_text, words
-from helpers.environment import read_json
+from helpers.errors import UserError
+from helpers.files import read_json
 from helpers.inspection import entity_spans
+from helpers.run import Run
 from helpers.tasks.records import Example
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.config import Run
-from helpers.environment import read_json, record_costs
+from helpers.costs import record_costs
+from helpers.files import read_json
+from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 

@@ -6,14 +6,15 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from tiny_model import save_tiny_base
 
 from helpers import baselines
-from helpers.config import Run, UserError
 from helpers.data import write_jsonl
+from helpers.errors import UserError
 from helpers.predict import pick_shots, read_predictions, write_predictions
+from helpers.run import Run
 from helpers.tasks import get_task
 from helpers.writing import prompts
-from tiny_model import save_tiny_base
 
 
 @pytest.fixture()

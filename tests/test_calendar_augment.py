@@ -7,11 +7,10 @@ import pytest
 
 from helpers.tasks.calendar import TASK
 from helpers.tasks.calendar_augment import random_clock, random_day
-from helpers.text import typo
 from helpers.tasks.calendar_pieces import join_pieces, split_pieces
 from helpers.tasks.calendar_pools import duration_like, lead_kind, mine_pools, place_kind
 from helpers.tasks.calendar_text import align, canonical_date, canonical_time
-from helpers.text import is_word_span
+from helpers.text import is_word_span, typo
 
 EMPTY = dict.fromkeys(TASK.fields)
 ROWS = [

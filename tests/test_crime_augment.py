@@ -6,8 +6,8 @@ import random
 import re
 
 import pytest
-
 from crime_rows import HEADED, TASK, example, headed, told
+
 from helpers.tasks.crime_augment import augmenters, wordings
 from helpers.tasks.crime_layout import drop, rename, reorder, retell
 from helpers.tasks.crime_perturb import PERTURBATIONS

@@ -3,14 +3,14 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from crime_rows import HEADED, TASK, TOLD, example, headed, told
+from tiny_model import save_tiny_base
+from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
-from crime_rows import HEADED, TASK, TOLD, example, headed, told
 from helpers import explore, findings, metrics, mistakes
 from helpers.evaluation import comparisons
 from helpers.writing import chat
-from tiny_model import save_tiny_base
-from tiny_task import TASK as TINY
 
 
 def record(row, **changes) -> dict:

@@ -4,8 +4,8 @@ from __future__ import annotations
 import json
 
 import torch
-
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example, headed, told
+
 from helpers import metrics
 from helpers.tagging import spans_of_tags, tags_of_spans, widen
 from helpers.tasks.crime_spans import learn_conventions, section_spans, value_spans, values_of_spans

@@ -5,10 +5,10 @@ import json
 
 import llguidance
 import pytest
+from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, conversation, example, headed, told
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, conversation, example, headed, told
 from helpers import explore, metrics
 from helpers.tasks.crime_rules import extract
 from helpers.tasks.crime_text import FIELDS, QUESTIONS, is_headed, normalise_report, sections

@@ -10,16 +10,24 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_task import TinyTask
 
 from helpers import data
-from helpers.config import ROOT, Run, UserError
 from helpers.data import (
-    download, fingerprint, is_public, load_source, read_jsonl, source_files, write_jsonl,
+    download,
+    fingerprint,
+    is_public,
+    load_source,
+    read_jsonl,
+    source_files,
+    write_jsonl,
 )
-from helpers.tasks.records import PublicFile
+from helpers.errors import UserError
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.tasks.calendar import TASK
+from helpers.tasks.records import PublicFile
 from helpers.text import is_word_span
-from tiny_task import TinyTask
 
 ABSENT = dict.fromkeys(TASK.fields)
 

@@ -13,7 +13,7 @@ import urllib.request
 import pytest
 from tiny_run import make_run
 
-from helpers.config import ROOT
+from helpers.paths import ROOT
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 

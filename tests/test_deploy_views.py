@@ -51,7 +51,7 @@ def test_a_section_of_a_card_is_quoted():
 
 def test_optional_stages_run_only_when_asked_for_and_are_forgotten_when_models_change(tmp_path):
     from helpers import stages
-    from helpers.config import Run
+    from helpers.run import Run
 
     plain, whole = stages.find_stages(), stages.find_stages(optional=True)
     assert [stage.name for stage in whole if stage not in plain] == ["07_deploy"]

@@ -2,19 +2,20 @@
 from __future__ import annotations
 
 import pytest
+from crime_rows import TASK, headed, told
+from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from crime_rows import TASK, headed, told
 from helpers import predict
-from helpers.config import Run, UserError
 from helpers.data import write_jsonl
-from helpers.writing.encode import collate
+from helpers.errors import UserError
 from helpers.likelihood import answer_likelihood
 from helpers.models.base import load_base, load_tokenizer
+from helpers.run import Run
 from helpers.tasks.crime_text import QUESTIONS
 from helpers.training.fit import encode_rows, fit, question_order
 from helpers.training.losses import answer_loss, next_token_targets
-from tiny_model import save_tiny_base
+from helpers.writing.encode import collate
 
 
 @pytest.fixture(scope="module")

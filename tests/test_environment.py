@@ -14,8 +14,12 @@ import torch
 from conftest import ROOT
 from tiny_task import TinyTask
 
-from helpers import environment
-from helpers.config import Run
+from helpers import files, machine
+from helpers.costs import record_costs, timed
+from helpers.data import data_fingerprint
+from helpers.errors import UserError
+from helpers.manifest import code_fingerprint, write_manifest
+from helpers.run import Run
 
 
 @pytest.fixture
@@ -27,7 +31,7 @@ def run(tmp_path: Path) -> Run:
 @pytest.mark.parametrize("profile", ["smoke", "cpu"])
 def test_small_profiles_stay_on_the_cpu_in_fp32_even_with_a_gpu(profile, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    chosen = environment.pick_device(profile)
+    chosen = machine.pick_device(profile)
     assert (chosen.device, chosen.dtype) == ("cpu", torch.float32)
     assert chosen.reason in capsys.readouterr().out
 
@@ -38,14 +42,14 @@ def test_gpu_precision_follows_compute_capability(capability, dtype, monkeypatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
-    chosen = environment.pick_device("gpu")
+    chosen = machine.pick_device("gpu")
     assert (chosen.device, chosen.dtype) == ("cuda", dtype)
     assert "Some GPU" in capsys.readouterr().out
 
 
 def test_gpu_profile_without_gpu_falls_back_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert environment.pick_device("gpu").dtype is torch.float32
+    assert machine.pick_device("gpu").dtype is torch.float32
     assert "no GPU" in capsys.readouterr().out
 
 
@@ -53,41 +57,45 @@ def test_seeding_repeats_all_three_generators():
     def draw() -> tuple:
         return random.random(), np.random.rand(), torch.rand(1).item()
 
-    environment.seed_everything(7)
+    machine.seed_everything(7)
     first = draw()
-    environment.seed_everything(7)
+    machine.seed_everything(7)
     assert draw() == first
-    environment.seed_everything(8)
+    machine.seed_everything(8)
     assert not set(draw()) & set(first)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no CPU affinity")
 def test_usable_cores_respect_affinity():
     one = min(os.sched_getaffinity(0))
-    code = f"import os; os.sched_setaffinity(0, [{one}]); from helpers.environment import usable_cores as n; print(n())"
+    code = f"import os; os.sched_setaffinity(0, [{one}]); from helpers.machine import usable_cores as n; print(n())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
-    assert 1 <= environment.usable_cores() <= os.cpu_count()
+    assert 1 <= machine.usable_cores() <= os.cpu_count()
 
 
 # -- files and fingerprints -------------------------------------------------------------------------------------------
 def test_write_json_leaves_the_old_file_when_it_fails(tmp_path):
     path = tmp_path / "a.json"
-    environment.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 1})
     with pytest.raises(TypeError):
-        environment.write_json(path, {"a": object()})
-    assert environment.read_json(path) == {"a": 1}
+        files.write_json(path, {"a": object()})
+    assert files.read_json(path) == {"a": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_read_json_takes_half_a_file_for_none(tmp_path):
-    (tmp_path / "half.json").write_text('{"a": ')
-    assert environment.read_json(tmp_path / "half.json") == {} == environment.read_json(tmp_path / "none.json")
+@pytest.mark.parametrize("content", ['{"a": ', "[1]", b"\xff"])
+def test_read_json_refuses_a_damaged_file(tmp_path, content):
+    path = tmp_path / "half.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError, match=r"half\.json .*: delete it"):
+        files.read_json(path)
+    assert files.read_json(tmp_path / "none.json") == {}
 
 
 def test_digest_keeps_parts_apart():
-    assert environment.digest("ab", "c") != environment.digest("a", "bc")
-    assert environment.digest("a") == environment.digest(b"a")
+    assert files.digest("ab", "c") != files.digest("a", "bc")
+    assert files.digest("a") == files.digest(b"a")
 
 
 def notebook(path: Path, source: str, outputs: list, cell_id: str) -> None:
@@ -101,13 +109,13 @@ def test_code_fingerprint_sees_source_and_not_outputs(tmp_path):
     (tmp_path / "helpers" / "a.py").write_text("x = 1\n")
     path = tmp_path / "notebooks" / "01_a.ipynb"
     notebook(path, "x", [], "one")
-    first = environment.code_fingerprint(tmp_path)
+    first = code_fingerprint(tmp_path)
     notebook(path, "x", [{"output_type": "stream"}], "two")
-    assert environment.code_fingerprint(tmp_path) == first
+    assert code_fingerprint(tmp_path) == first
     notebook(path, "y", [], "one")
-    second = environment.code_fingerprint(tmp_path)
+    second = code_fingerprint(tmp_path)
     (tmp_path / "helpers" / "a.py").write_text("x = 2\n")
-    assert len({first, second, environment.code_fingerprint(tmp_path)}) == 3
+    assert len({first, second, code_fingerprint(tmp_path)}) == 3
 
 
 def test_data_fingerprint_follows_the_bytes_of_the_files(tmp_path):
@@ -116,18 +124,18 @@ def test_data_fingerprint_follows_the_bytes_of_the_files(tmp_path):
     for part in ("train", "validation"):
         (folder / f"{part}.jsonl").write_text(part)
     run = Run(task=TinyTask(), data=str(tmp_path / "mine"), out=str(tmp_path))
-    first = environment.data_fingerprint(run)
-    assert environment.data_fingerprint(run) == first
+    first = data_fingerprint(run)
+    assert data_fingerprint(run) == first
     (folder / "test.jsonl").write_text("test")
-    second = environment.data_fingerprint(run)
+    second = data_fingerprint(run)
     (folder / "train.jsonl").write_text("changed")
-    assert len({first, second, environment.data_fingerprint(run)}) == 3
+    assert len({first, second, data_fingerprint(run)}) == 3
 
 
 def test_manifest_merges_stages_and_names_all_that_matters(run):
-    environment.write_manifest(run, "02_b", 2.04, peak_memory_mb=10.0)
-    environment.write_manifest(run, "01_a", 1.0)
-    environment.write_manifest(run, "02_b", 3.0)
+    write_manifest(run, "02_b", 2.04, peak_memory_mb=10.0)
+    write_manifest(run, "01_a", 1.0)
+    write_manifest(run, "02_b", 3.0)
     manifest = json.loads(run.path("manifest.json").read_text())
     assert manifest["stages"] == {"01_a": {"seconds": 1.0}, "02_b": {"seconds": 3.0}}
     assert manifest["seed"] == 42 and manifest["hardware"]["cores"] >= 1
@@ -137,18 +145,18 @@ def test_manifest_merges_stages_and_names_all_that_matters(run):
 
 # -- costs ------------------------------------------------------------------------------------------------------------
 def test_timed_merges_into_costs_and_skips_failures(run):
-    environment.record_costs(run, "lora", size_mb=3.5)
-    with environment.timed(run, "lora", "train"):
+    record_costs(run, "lora", size_mb=3.5)
+    with timed(run, "lora", "train"):
         pass
-    with pytest.raises(ValueError), environment.timed(run, "other", "train"):
+    with pytest.raises(ValueError), timed(run, "other", "train"):
         raise ValueError
-    costs = environment.read_json(run.path("costs.json"))
+    costs = files.read_json(run.path("costs.json"))
     assert set(costs) == {"lora"} and costs["lora"]["size_mb"] == 3.5
     assert 0 <= costs["lora"]["train_seconds"] < 5 and costs["lora"]["train_peak_memory_mb"] > 1
 
 
 def test_peak_memory_sees_a_block_that_is_gone_again():
-    code = ("from helpers.environment import peak_memory_mb as peak, reset_peak_memory as reset\n"
+    code = ("from helpers.machine import peak_memory_mb as peak, reset_peak_memory as reset\n"
             "reset(); before = peak(); block = bytearray(200_000_000); del block; during = peak(); reset()\n"
             "print(during - before, during - peak())")
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from tiny_task import TASK, TinyTask, row
 
 from helpers import explore
-from tiny_task import TASK, TinyTask, row
 
 ROWS = [
     row(0, "Ann on Monday with Bo and Cy", name="Ann", day="monday", people=["Bo", "Cy"]),

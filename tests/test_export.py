@@ -13,10 +13,11 @@ from tiny_run import make_run, make_token_run, rows
 
 from helpers import causal_onnx, export, export_gguf, onnx_runtime, publish
 from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.model_folder import open_run
 from helpers.models.base import load_base, load_tokenizer
 from helpers.predict import write_predictions
+from helpers.run import Run
 from helpers.writing.generation import decode
 from helpers.writing.prompts import encode_prompt
 

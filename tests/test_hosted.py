@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 from conftest import ROOT
 
-from helpers import hosted
-from helpers.config import Run, UserError
+from helpers import hosted, paths
+from helpers.errors import UserError
 from helpers.models.base import base_path
+from helpers.run import Run
 from helpers.runner import data_source
 
 PLACES = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG")
@@ -43,7 +44,7 @@ def inputs(tmp_path, monkeypatch):
         (model / name).touch()
     (folder / "pickled").mkdir()
     (folder / "pickled" / "config.json").touch()
-    monkeypatch.setattr(hosted, "INPUTS", folder)
+    monkeypatch.setattr(paths, "INPUTS", folder)
     return folder
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
-from helpers.config import Run, UserError
 from helpers.data import load_source
+from helpers.errors import UserError
+from helpers.run import Run
 from helpers.tasks import get_task
 from helpers.tasks.it_ner_formats import hub_rows
 from helpers.tasks.it_ner_tags import COARSE_LABEL

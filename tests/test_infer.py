@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import infer
-from helpers.config import ROOT, UserError
+from helpers.errors import UserError
+from helpers.paths import ROOT
 from helpers.source import origins, to_original
 from helpers.tasks import get_task
 from helpers.text import normalise

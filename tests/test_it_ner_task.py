@@ -13,18 +13,27 @@ from tiny_encoder import sentence, sentences
 
 from helpers.augment import augment_train
 from helpers.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
-from helpers.config import ROOT, Run, UserError
 from helpers.data import load_source
+from helpers.errors import UserError
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.splits import write_splits
 from helpers.tasks import get_task
-from helpers.tasks.records import PublicFile
 from helpers.tasks.it_ner import ItNer, place_strings
 from helpers.tasks.it_ner_augment import (
-    label_counts, oversample, rare_labels, relabelling_table, resampling_table, unlabelled_sentences,
-    weak_quality, weak_rows)
+    label_counts,
+    oversample,
+    rare_labels,
+    relabelling_table,
+    resampling_table,
+    unlabelled_sentences,
+    weak_quality,
+    weak_rows,
+)
 from helpers.tasks.it_ner_formats import KINDS, parse_markup, read_conll, tokenise
 from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
 from helpers.tasks.it_ner_tags import LABELS, TAGS, coarse_tag, relabel
+from helpers.tasks.records import PublicFile
 
 TASK = get_task("it_ner")
 

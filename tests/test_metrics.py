@@ -15,8 +15,8 @@ from tiny_task import TASK, failed, record, row
 import helpers
 import helpers.evaluation.variants as evaluation
 from helpers import metrics
-from helpers.config import UserError
 from helpers.data import write_jsonl
+from helpers.errors import UserError
 from helpers.evaluation import comparisons
 
 GOLD = [

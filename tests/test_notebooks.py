@@ -11,7 +11,7 @@ from statistics import median
 import pytest
 from conftest import ROOT, SmokeRun, run_study
 
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.stages import find_stages
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

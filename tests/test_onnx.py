@@ -7,11 +7,19 @@ import pytest
 import torch
 from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 
-from helpers.config import UserError
 from helpers.encoder import encoder_path
+from helpers.errors import UserError
 from helpers.latency import compression_table, interleaved, latency_line
 from helpers.onnx_export import (
-    example_inputs, export_onnx, export_tagger, kept_whole, largest_difference, onnx_megabytes, predict_onnx, quantise_onnx)
+    example_inputs,
+    export_onnx,
+    export_tagger,
+    kept_whole,
+    largest_difference,
+    onnx_megabytes,
+    predict_onnx,
+    quantise_onnx,
+)
 from helpers.onnx_runtime import open_session
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_features import fit_features

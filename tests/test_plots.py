@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import plots
-from helpers.config import Run
 from helpers.display import DPI, PALETTE, WIDTH, describe, figure_html, png, words
+from helpers.run import Run
 from helpers.tables import table, table_html
 
 SCORES = pd.DataFrame({"score": [0.25, 0.75], "low": [0.125, 0.5], "high": [0.5, 1.0]}, index=["rules", "lora"])

@@ -11,7 +11,7 @@ from tiny_run import make_run, make_token_run
 
 from helpers import infer
 from helpers.command import status
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.predictor import Predictor
 from helpers.tasks import get_task
 from helpers.text import normalise

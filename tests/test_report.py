@@ -16,11 +16,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from helpers import pdf, plots
-from helpers.config import ROOT, Run, UserError
 from helpers.display import figure_html
 from helpers.document import OWN_NUMBER, cite, render
+from helpers.errors import UserError
 from helpers.notebook_html import cells_html, code_html, markdown_html, output_html
+from helpers.paths import ROOT
 from helpers.report import MAX_MEGABYTES, build, index_page
+from helpers.run import Run
 from helpers.study import Study, command, make_study, read_study
 from helpers.tables import table_html
 from helpers.tasks import get_task

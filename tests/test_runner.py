@@ -17,9 +17,10 @@ from tiny_task import TinyTask
 
 import helpers
 from helpers import execute, pdf, runner, stages
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.execute import StageFailed
 from helpers.progress import Progress, headings, one_line
+from helpers.run import Run
 
 DRIVER = """
 import sys, types
@@ -487,7 +488,7 @@ def test_failing_cell_is_kept_and_named_and_later_cells_do_not_run(tmp_path, rep
     outputs = [cell.outputs for cell in nbformat.read(run.path("notebooks", "02_bad.ipynb"), 4).cells
                if cell.cell_type == "code" and "1 / 0" in cell.source]
     assert outputs[0][0].ename == "ZeroDivisionError"
-    message = "from helpers.config import UserError\nraise UserError('rows.jsonl, line 3: not JSON')"
+    message = "from helpers.errors import UserError\nraise UserError('rows.jsonl, line 3: not JSON')"
     write_notebook(notebooks / "02_bad.ipynb", message)
     with pytest.raises(StageFailed, match=r"^02_bad, cell \[3\]: rows.jsonl, line 3: not JSON \(log: "):
         runner.run_task(run, notebooks)

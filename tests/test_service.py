@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 from helpers.batching import Batcher, Overloaded, Stopping, TooSlow
 from helpers.command import status
-from helpers.config import ROOT
+from helpers.paths import ROOT
 from helpers.service import LOG, JsonLines, Limits, create_app, log_to
 from helpers.tasks import get_task
 

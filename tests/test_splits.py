@@ -9,14 +9,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rapidfuzz import fuzz
+from tiny_task import TinyTask, row
 
 from helpers.augment import augment_train, before_after, one_of_each, samples, unsupported
-from helpers.config import Run, UserError
+from helpers.errors import UserError
+from helpers.run import Run
 from helpers.splits import (
-    alike, deduplicate, drop_leaks, grouped_split, leakage_audit, make_splits, masked, near_groups, nearest, numbers,
-    open_rows, similarity_bands, write_splits,
+    alike,
+    deduplicate,
+    drop_leaks,
+    grouped_split,
+    leakage_audit,
+    make_splits,
+    masked,
+    near_groups,
+    nearest,
+    numbers,
+    open_rows,
+    similarity_bands,
+    write_splits,
 )
-from tiny_task import TinyTask, row
 
 TEXT = "Gym class with Priyanka at the leisure centre on 3 March 2026, 5pm"
 TYPO = TEXT.replace("leisure", "liesure")

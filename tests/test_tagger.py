@@ -11,12 +11,23 @@ from hypothesis import strategies as st
 from transformers import BertConfig, BertModel
 
 import helpers.train_tagger as tagger_module
-from helpers.config import Run, UserError
 from helpers.encoder import PACKAGED, packaged_encoder
+from helpers.errors import UserError
 from helpers.predict import predict_variant
+from helpers.run import Run
 from helpers.tagging import (
-    BEGIN, IGNORE, INSIDE, OUTSIDE, collate_tagged, spans_of_tags, tag_text, tags_of_spans, viterbi_of_fields,
-    widen, windows)
+    BEGIN,
+    IGNORE,
+    INSIDE,
+    OUTSIDE,
+    collate_tagged,
+    spans_of_tags,
+    tag_text,
+    tags_of_spans,
+    viterbi_of_fields,
+    widen,
+    windows,
+)
 from helpers.tasks import get_task
 from helpers.text import word_units
 from helpers.training.fit import fit

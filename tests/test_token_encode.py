@@ -13,15 +13,32 @@ from tiny_encoder import sentence
 from transformers import AutoTokenizer
 
 from helpers.bio import to_iob2
-from helpers.config import UserError
 from helpers.encoder import packaged_encoder
+from helpers.errors import UserError
 from helpers.tagging import best_paths
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_crf import (
-    FORBIDDEN, bio_transitions, crf_loss, decode, log_partition, sequence_score, start_scores, transition_pmi)
+    FORBIDDEN,
+    bio_transitions,
+    crf_loss,
+    decode,
+    log_partition,
+    sequence_score,
+    start_scores,
+    transition_pmi,
+)
 from helpers.token_encode import WindowRow, budget_batches, collate_windows, windows_of
 from helpers.token_features import (
-    FIRST_LABEL, UNKNOWN, UNLABELLED, UNLABELLED_RARE, casing, count_words, fit_features, gazetteer_value, shape)
+    FIRST_LABEL,
+    UNKNOWN,
+    UNLABELLED,
+    UNLABELLED_RARE,
+    casing,
+    count_words,
+    fit_features,
+    gazetteer_value,
+    shape,
+)
 
 
 @pytest.fixture(scope="module")

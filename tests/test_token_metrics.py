@@ -10,14 +10,26 @@ from tiny_encoder import sentence, sentences
 
 from helpers import baselines, predict
 from helpers.bio import to_iob2
-from helpers.config import Run
 from helpers.data import write_jsonl
+from helpers.run import Run
 from helpers.splits import write_splits
 from helpers.tasks import get_task
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_metrics import (
-    AVERAGE, entity_f1, exact_match, field_results, field_table, intervals, report, row_counts, row_scores, score,
-    score_table, seen_in, with_and_without)
+    AVERAGE,
+    entity_f1,
+    exact_match,
+    field_results,
+    field_table,
+    intervals,
+    report,
+    row_counts,
+    row_scores,
+    score,
+    score_table,
+    seen_in,
+    with_and_without,
+)
 
 TASK = get_task("it_ner")
 GOLD = [sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3), sentence("nothing here", 5)]

@@ -11,9 +11,27 @@ from helpers.tasks import get_task
 from helpers.tasks.it_ner_tags import TAGS
 from helpers.token_metrics import row_counts
 from helpers.token_mistakes import (
-    BOTH, BOUNDARY, INVENTED, MISSED, RIGHT, TYPE, character_spans, comparison_html, confusion_matrix, entity_outcomes,
-    confusion_finding, match_spans, outcome_finding, outcome_table, rare_label_table, robustness_table, seen_finding,
-    seen_table, slice_table, wrong_sentences)
+    BOTH,
+    BOUNDARY,
+    INVENTED,
+    MISSED,
+    RIGHT,
+    TYPE,
+    character_spans,
+    comparison_html,
+    confusion_finding,
+    confusion_matrix,
+    entity_outcomes,
+    match_spans,
+    outcome_finding,
+    outcome_table,
+    rare_label_table,
+    robustness_table,
+    seen_finding,
+    seen_table,
+    slice_table,
+    wrong_sentences,
+)
 
 TASK = get_task("it_ner")
 GOLD = [sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS & <Vim>/B-SOFTWARE", 4),

@@ -11,10 +11,10 @@ from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 
 import helpers.token_train as train_module
 from helpers.bio import align_fine
-from helpers.config import UserError
 from helpers.distil import build_student, soft_loss, spread_layers, teacher_log_probs
 from helpers.dropout import ByteDropout
 from helpers.encoder import encoder_path
+from helpers.errors import UserError
 from helpers.predict import load_variant, predict_variant
 from helpers.splits import write_splits
 from helpers.tasks.it_ner_tags import TAGS
@@ -22,12 +22,28 @@ from helpers.token_crf import transition_pmi
 from helpers.token_encode import collate_windows
 from helpers.token_features import UNKNOWN, WordFeatures, fit_features
 from helpers.token_model import (
-    Layout, TokenTagger, TrainedTagger, add_token_lora, build_token_tagger, keep_layers, load_encoder,
-    load_token_tokenizer, load_trained_tagger, save_tagger)
+    Layout,
+    TokenTagger,
+    TrainedTagger,
+    add_token_lora,
+    build_token_tagger,
+    keep_layers,
+    load_encoder,
+    load_token_tokenizer,
+    load_trained_tagger,
+    save_tagger,
+)
 from helpers.token_predict import choose_multiple, label_confidence, load, predict_scores, scores_with, untuned_tagger
 from helpers.token_train import (
-    WeightAverage, cosine_factor, encode_training, epoch_count, fine_outputs, parameter_groups, tagging_loss,
-    training_sentences)
+    WeightAverage,
+    cosine_factor,
+    encode_training,
+    epoch_count,
+    fine_outputs,
+    parameter_groups,
+    tagging_loss,
+    training_sentences,
+)
 from helpers.training.fit import fingerprint, fit, variant_settings
 from helpers.training_views import training_row_table
 

@@ -5,14 +5,21 @@ import pandas as pd
 import pytest
 from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 
-from helpers.tasks import get_task
 from helpers.data import write_jsonl
 from helpers.latency import teachers
 from helpers.splits import write_splits
+from helpers.tasks import get_task
 from helpers.token_model import adapter_layers, load_token_tokenizer
 from helpers.token_plots import compression_picture
 from helpers.token_views import (
-    compression_finding, feature_table, fullest, piece_table, repeated_sentences, repetition_finding, window_finding)
+    compression_finding,
+    feature_table,
+    fullest,
+    piece_table,
+    repeated_sentences,
+    repetition_finding,
+    window_finding,
+)
 from helpers.training_views import adapter_sizes
 
 

@@ -5,8 +5,9 @@ import pytest
 from bs4 import BeautifulSoup
 
 from helpers import predict, try_it
-from helpers.config import Run, UserError
-from helpers.environment import write_json
+from helpers.errors import UserError
+from helpers.files import write_json
+from helpers.run import Run
 
 TEXT = "Lunch with Ana  at “Café Roma” tomorrow <b>"
 

@@ -16,13 +16,14 @@ from tiny_task import TASK, failed, record, row
 import helpers
 import helpers.evaluation.variants as evaluation
 from helpers import findings, metrics, vote
-from helpers.config import ROOT, TASK_NAMES, Run
 from helpers.data import write_jsonl
 from helpers.display import words
 from helpers.evaluation import comparisons
+from helpers.paths import ROOT
 from helpers.report import build
+from helpers.run import Run
 from helpers.study import read_study
-from helpers.tasks import get_task
+from helpers.tasks import TASK_NAMES, get_task
 
 MEMBERS = ("large", "small", "rules")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from helpers.config import Run
 from helpers.encoder import packaged_encoder
+from helpers.run import Run
 from helpers.tasks import Example, get_task
 
 SENTENCES = (

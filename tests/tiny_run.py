@@ -9,11 +9,11 @@ from tiny_encoder import save_tiny_encoder, sentences
 from tiny_encoder import tiny_run as tiny_token_run
 from tiny_model import save_tiny_base
 
-from helpers.config import Run
 from helpers.data import write_jsonl
 from helpers.encoder import packaged_encoder
-from helpers.environment import write_json
+from helpers.files import write_json
 from helpers.models.adapters import add_lora
+from helpers.run import Run
 from helpers.train_tagger import add_hints, save_weights
 
 NAMES = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]

@@ -13,14 +13,18 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from helpers import causal_onnx, environment, predict
-from helpers.config import ROOT, Run, UserError, one_of
+from helpers import causal_onnx, files, predict
+from helpers.errors import UserError, one_of
 from helpers.evaluation.measured import BENCHMARK, benchmark_table, data_name
 from helpers.evaluation.trainers import peak, training
 from helpers.evaluation.turns import Bench, Line, pair, rate_of
+from helpers.machine import hardware
+from helpers.manifest import code_fingerprint, environment_fingerprint
 from helpers.model_folder import open_run
 from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_base, load_tokenizer, public_name
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.train_tagger import build_tagger
 from helpers.writing.grammar import GrammarMask
@@ -169,8 +173,8 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
         "decoded by": "a finished adapter" if bench.trained else "the untuned base",
         "repeats": bench.repeats, "seconds": bench.seconds,
         "gemm_gflops": round(max(before, peak()) / 1e9, 1),
-        "code": environment.code_fingerprint(), "hardware": environment.hardware(),
-        "environment": environment.environment_fingerprint()}}
+        "code": code_fingerprint(), "hardware": hardware(),
+        "environment": environment_fingerprint()}}
 
 
 def main(
@@ -190,7 +194,7 @@ def main(
     bench = Bench(Run(task, "cpu", source, str(out), settings), trained, repeats, seconds)
     content = measure(bench, only or ())
     path = out / BENCHMARK.name if only else BENCHMARK
-    environment.write_json(path, content)
+    files.write_json(path, content)
     frame, caption = benchmark_table(path)
     print(frame.round(2).to_string(), caption, f"written to {path}", sep="\n")
 

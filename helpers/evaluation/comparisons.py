@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 
 from helpers import data
-from helpers.config import Run, UserError
-from helpers.environment import read_json
+from helpers.errors import UserError
 from helpers.evaluation.variants import Records, prediction_name, untrained_names
+from helpers.files import read_json
 from helpers.lookup import load_module
 from helpers.metrics import align, exact_match
 from helpers.mistakes import first_slice
+from helpers.run import Run
 from helpers.statistics import compare
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example

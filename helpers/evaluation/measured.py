@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from helpers import data
-from helpers.config import ROOT, Run
 from helpers.display import words
-from helpers.environment import read_json
+from helpers.files import read_json
+from helpers.paths import ROOT
+from helpers.run import Run
 
 SWEEPS, BENCHMARK = ROOT / "results" / "sweeps", ROOT / "results" / "benchmark.json"
 SCORES = ("exact_match", "field_accuracy", "exact_f1", "f1", "json_validity")

@@ -21,11 +21,16 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm import tqdm
 
-from helpers import augment, data, environment, vote
-from helpers.config import ROOT, SEED, Run, UserError, one_of
+from helpers import augment, data, files, vote
+from helpers.costs import timed
+from helpers.errors import UserError, one_of
 from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
 from helpers.evaluation.variants import bound, prediction_name
 from helpers.lookup import load_module
+from helpers.machine import hardware
+from helpers.manifest import environment_fingerprint
+from helpers.paths import ROOT
+from helpers.run import SEED, Run
 from helpers.splits import make_splits, near_groups, write_splits
 from helpers.tasks.records import Example
 
@@ -128,9 +133,9 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
                                  for part in parts for row in parts[part]])
         for name, seed in ((name, seed) for name in runs for seed in sweep.seeds):
             inputs, run = [sweep.profile, seed, number, rows], runs[name]
-            folder = work / environment.digest(json.dumps([*inputs, run.settings]))[:16]
+            folder = work / files.digest(json.dumps([*inputs, run.settings]))[:16]
             for system in (*variants, *vote.vote_names(first.task, variants)):
-                key = environment.digest(json.dumps([*inputs, name, system, _concerns(run, system)]))[:16]
+                key = files.digest(json.dumps([*inputs, name, system, _concerns(run, system)]))[:16]
                 jobs.append(Job(name, seed, number, system, parts, folder, key))
     return jobs
 
@@ -165,14 +170,14 @@ def answer(run: Run, system: str) -> Line:
                 predict.write_predictions(run, name, records, part)
             elif not predict.predictions_path(run, name, part).exists():
                 predict.load_variant(run, system)  # outside the clock: loading is not decoding
-                with environment.timed(run, name, "predict" if part == "scored" else "predict_validation"):
+                with timed(run, name, "predict" if part == "scored" else "predict_validation"):
                     records = predict.predict_variant(run, system, gold, way, progress=False)
                 predict.write_predictions(run, name, records, part)
             found = metrics.score(task, gold, bound(task, gold, predict.read_predictions(run, name, part)))
             known = {score: found[score] for score in SCORES if found.get(score) is not None}
             scores.setdefault(part, {})[way] = {
                 score: round(value, 6) for score, value in known.items() if math.isfinite(value)}
-    costs = environment.read_json(run.path("costs.json")).get(system, {})
+    costs = files.read_json(run.path("costs.json")).get(system, {})
     return {"train_rows": len(rows) or None, "train_seconds": costs.get("train_seconds"),
             "predict_seconds": costs.get("predict_seconds"), "scores": scores}
 
@@ -216,7 +221,7 @@ def carry_out(path: Path, source: str = "", out: Path | None = None,
     work = (out or ROOT / "artifacts" / "sweeps") / f"{path.stem}-work"
     jobs = plan(sweep, source, work)
     first = sweep.run(jobs[0].settings, jobs[0].seed, source, work)
-    code = environment.digest(*(file.read_bytes() for file in training_code(first)))
+    code = files.digest(*(file.read_bytes() for file in training_code(first)))
     other = f"-{data_name(first)}" * (data_name(first) != sweep.data)
     results = (out or SWEEPS) / f"{path.stem}{other}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
@@ -245,12 +250,12 @@ def carry_out(path: Path, source: str = "", out: Path | None = None,
             os.fsync(file.fileno())
         complete = [lines[job.key] for job in jobs]
         data.write_jsonl(results, complete)  # in their order, without those of an earlier plan
-    environment.write_json(results.with_suffix(".json"), {
+    files.write_json(results.with_suffix(".json"), {
         "task": sweep.task, "data": data_name(first), "headline": first.task.headline,
         "sweep": sweep.model_dump(), "rows": {part: len(rows) for part, rows in jobs[0].parts.items()},
         "seconds": round(sum(line["train_seconds"] or 0 for line in complete if line["train_rows"])),
-        "code": sorted({line["code"] for line in complete}), "hardware": environment.hardware(),
-        "environment": environment.environment_fingerprint()})
+        "code": sorted({line["code"] for line in complete}), "hardware": hardware(),
+        "environment": environment_fingerprint()})
     shutil.rmtree(work)
     return results
 

@@ -10,9 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from helpers.config import Run
 from helpers.evaluation.turns import Bench, Line, pair
 from helpers.models.base import load_tokenizer
+from helpers.run import Run
 from helpers.training import writers
 
 SIZE = 2048  # of the square matrices whose product shows what the cores can do

@@ -10,7 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from helpers import data
-from helpers.config import Run
+from helpers.run import Run
 from helpers.splits import make_splits
 from helpers.tasks.records import Example
 

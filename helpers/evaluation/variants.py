@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.config import Run, UserError
-from helpers.environment import data_fingerprint, read_json, record_costs, timed, write_json
+from helpers.costs import record_costs, timed
+from helpers.data import data_fingerprint
+from helpers.errors import UserError
+from helpers.files import read_json, write_json
 from helpers.lookup import load_module
 from helpers.metrics import align
+from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.vote import count_votes, sum_parameters, vote_names

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import torch
 
-from helpers.config import Run
 from helpers.models.base import base_path, device_of, load_base
 from helpers.models.int8 import use_int8
 from helpers.models.memory import holds_whole
+from helpers.run import Run
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 
 from helpers import processes
-from helpers.config import ROOT, Run, UserError
-from helpers.environment import Device, pick_device
-from helpers.hosted import input_model
+from helpers.errors import UserError
+from helpers.machine import Device, pick_device
 from helpers.models.four_bit import fit_blocks_to_rows, keep_fp32_kernels
 from helpers.models.packaged import HUB, LAYERS, PACKAGED, packaged_folder
+from helpers.paths import ROOT, input_model
+from helpers.run import Run
 
 # Attention over a long text gives most tokens a probability below 1e-38, and CPUs multiply such numbers up to a hundred
 # times slower: a training step on a police report takes half as long without them. The threads of PyTorch inherit this from

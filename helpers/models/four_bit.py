@@ -5,7 +5,7 @@ import warnings
 
 import torch
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 SMALLEST_BLOCK = 32
 """Weights that share one scale in the smallest 4-bit blocks of bitsandbytes."""

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import torch
 
-from helpers.config import Run, UserError, one_of
+from helpers.errors import UserError, one_of
 from helpers.models.base import base_path, device_of
+from helpers.run import Run
 
 # bytes a parameter of the base model while it trains, and what batches and adapters take besides, in GB (1e9 bytes)
 BYTES = {"full": 16.0, "adapter": 2.0, "adapter in 4 bits": 1.05}

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
-from helpers.config import UserError
+from helpers.errors import UserError
 
 PACKAGED = "SmolLM2-135M-Instruct"
 CUT = f"{PACKAGED}-2-layers"

@@ -3,11 +3,13 @@ from __future__ import annotations
 
 import importlib
 
-from helpers.config import TASK_NAMES, UserError, one_of
+from helpers.errors import UserError, one_of
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 
-__all__ = ["Example", "Task", "get_task"]
+__all__ = ["Example", "TASK_NAMES", "Task", "get_task"]
+
+TASK_NAMES = ("calendar", "crime", "it_ner")
 
 
 def get_task(name: str | Task) -> Task:

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError
 
 from helpers.tasks.base import Task, Values
-from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.tasks.calendar_grammar import grammar
 from helpers.tasks.calendar_notes import EQUIVALENCE_NOTE, INSTRUCTION, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.calendar_text import (
@@ -27,6 +26,7 @@ from helpers.tasks.calendar_text import (
     learn_conventions,
     normalise_span,
 )
+from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.text import normalise
 
 Target = dict[str, Any]

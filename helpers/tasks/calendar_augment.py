@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 
-from helpers.tasks.records import Example
 from helpers.tasks.calendar_pieces import (
     Piece,
     calendar_day,
@@ -33,6 +32,7 @@ from helpers.tasks.calendar_pools import (
 )
 from helpers.tasks.calendar_surface import duration_minutes, spell_minutes
 from helpers.tasks.calendar_text import normalise_span
+from helpers.tasks.records import Example
 from helpers.text import typo
 
 Augmenter = Callable[[Example, random.Random], "Example | None"]

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from helpers.tasks.records import Example
 from helpers.tasks.calendar_pieces import Piece, join_pieces, split_pieces
 from helpers.tasks.calendar_surface import ordinal
+from helpers.tasks.records import Example
 from helpers.text import typo
 
 _CUE = re.compile(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from helpers.tasks.records import Example
 from helpers.tasks.calendar_surface import canonical_date, canonical_time, duration_minutes, render_date, render_time
 from helpers.tasks.calendar_text import FIELDS, align, find_dates, find_times
+from helpers.tasks.records import Example
 from helpers.text import is_word_span, normalise
 
 

@@ -6,10 +6,10 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from helpers.tasks.records import Example
 from helpers.tasks.calendar_pieces import Piece, split_pieces
 from helpers.tasks.calendar_rules import GROUPS, PLATFORMS, VIRTUAL
 from helpers.tasks.calendar_text import LEAD, Conventions, learn_conventions
+from helpers.tasks.records import Example
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _NOUNS = "review sync check-in workshop briefing call session demo kickoff interview walkthrough debrief " \

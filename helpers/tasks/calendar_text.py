@@ -6,7 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from helpers.tasks.records import Example
 from helpers.tasks.calendar_surface import (
     Mention,
     canonical_date,
@@ -19,6 +18,7 @@ from helpers.tasks.calendar_surface import (
     render_time,
     spell_minutes,
 )
+from helpers.tasks.records import Example
 from helpers.text import normalise, word_spans
 
 __all__ = [

@@ -7,10 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.tasks.base import Message, Values
-from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.tasks.crime_notes import EQUIVALENCE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.crime_spans import (
-    Conventions, conventions_from_json, conventions_to_json, learn_conventions, value_spans, values_of_spans)
+    Conventions,
+    conventions_from_json,
+    conventions_to_json,
+    learn_conventions,
+    value_spans,
+    values_of_spans,
+)
 from helpers.tasks.crime_text import (
     FIELDS,
     GIVEN,
@@ -30,6 +35,7 @@ from helpers.tasks.crime_text import (
     write_conversation,
 )
 from helpers.tasks.dialogue import DialogueTask
+from helpers.tasks.records import Example, PublicFile, Writer
 from helpers.text import normalise
 
 BASES = {"smoke": "SmolLM2-135M-Instruct-2-layers", "cpu": "SmolLM2-135M-Instruct",

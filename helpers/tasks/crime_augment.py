@@ -5,11 +5,11 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Callable
 
-from helpers.tasks.records import Example
 from helpers.tasks.crime_layout import drop, rename, reorder, retell
 from helpers.tasks.crime_pools import pools
 from helpers.tasks.crime_swap import exchange
 from helpers.tasks.crime_text import Section, means_nothing, sections
+from helpers.tasks.records import Example
 
 Augmenter = Callable[[Example, random.Random], "Example | None"]
 LEAST_SEEN = 3  # rows that must show a wording before it is used

@@ -4,8 +4,8 @@ from __future__ import annotations
 import random
 import re
 
-from helpers.tasks.records import Example
 from helpers.tasks.crime_text import Section, means_nothing, normalise_report, sections
+from helpers.tasks.records import Example
 from helpers.text import places
 
 # sections that can be left out, and the type that goes with each

@@ -5,9 +5,9 @@ import random
 import re
 from collections.abc import Callable
 
-from helpers.tasks.records import Example
 from helpers.tasks.crime_layout import LEAST_SECTIONS, rename, reorder
 from helpers.tasks.crime_text import means_nothing, normalise_report, sections
+from helpers.tasks.records import Example
 from helpers.text import typo
 
 _TYPO_SHARE = 0.15  # of the words of five letters and more

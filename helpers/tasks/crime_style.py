@@ -4,8 +4,8 @@ from __future__ import annotations
 import datetime
 import re
 
-from helpers.tasks.records import Example
 from helpers.tasks.crime_text import is_headed, means_nothing, sections
+from helpers.tasks.records import Example
 
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
           "December")

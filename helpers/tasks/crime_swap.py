@@ -5,11 +5,11 @@ import datetime
 import random
 import re
 
-from helpers.tasks.records import Example
 from helpers.tasks.crime_pools import Pools
 from helpers.tasks.crime_rules import YOUNG
 from helpers.tasks.crime_style import find_dates, find_times, shift_time, write_date
 from helpers.tasks.crime_text import means_nothing
+from helpers.tasks.records import Example
 
 PERSON_FIELDS = ("Officer_Name", "Victim_Owner", "Victim_Manager", "Victim_CEO", "Witness_Name")
 ROLES = ("Victim_Owner", "Victim_Manager", "Victim_CEO")

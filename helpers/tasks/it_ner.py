@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
 from helpers.tasks.base import Task, Values
-from helpers.tasks.records import Example, PublicFile
 from helpers.tasks.it_ner_formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner_gazetteer import pattern_tags
 from helpers.tasks.it_ner_notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner_settings import training_settings
 from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, UNMAPPED, relabel
+from helpers.tasks.records import Example, PublicFile
 from helpers.text import normalise
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 
 from helpers.bio import TaggedTokens, label_of, spans_of
-from helpers.config import UserError
-from helpers.tasks.records import Example
+from helpers.errors import UserError
 from helpers.tasks.it_ner_formats import tokenise
 from helpers.tasks.it_ner_gazetteer import Gazetteer, build_gazetteer, dictionary_tags
 from helpers.tasks.it_ner_tags import LABELS, relabel
+from helpers.tasks.records import Example
 from helpers.text import normalise
 
 PACKAGES = "packages"

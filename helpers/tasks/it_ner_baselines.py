@@ -3,9 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from helpers.config import Run
-from helpers.tasks.records import Example
+from helpers.run import Run
 from helpers.tasks.it_ner_gazetteer import build_gazetteer, dictionary_tags, pattern_tags
+from helpers.tasks.records import Example
 from helpers.token_baselines import Records, tag_all
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from helpers.bio import label_of, tags_of
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.tasks.it_ner_tags import COARSE_LABEL, LABELS, relabel
 
 KINDS = ("ticket", "forum", "bug")

@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any, Callable
 
 from helpers import processes
-from helpers.config import ROOT, Run, UserError
-from helpers.environment import read_json, seed_everything, timed, write_json
+from helpers.costs import timed
+from helpers.errors import UserError
+from helpers.files import read_json, write_json
 from helpers.lookup import load_function
+from helpers.machine import seed_everything
 from helpers.models.base import base_files
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.tasks import Example
 from helpers.writing.encode import Encoded, encode_conversation, encode_example
 from helpers.writing.questions import predict_texts

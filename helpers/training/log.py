@@ -4,7 +4,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from helpers.config import Run, UserError, one_of
+from helpers.errors import UserError, one_of
+from helpers.run import Run
 
 PLACES = ("tensorboard", "wandb", "none")
 

@@ -17,16 +17,22 @@ import torch
 from datasets import Dataset
 from tqdm import tqdm
 from transformers import (
-    EarlyStoppingCallback, PreTrainedModel, PrinterCallback, Trainer, TrainerCallback, TrainingArguments)
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
 from helpers import processes
-from helpers.config import Run
 from helpers.models.adapters import ALL_LINEAR, ATTENTION, add_lora, count_parameters
 from helpers.models.base import device_of, load_base, load_tokenizer
 from helpers.models.four_bit import four_bit_problem
 from helpers.models.int8 import packed_once, use_int8
+from helpers.run import Run
 from helpers.tasks import Example
 from helpers.training.fit import FitResult, check_finite, encode_rows, validation_score, variant_settings
 from helpers.training.log import report_to

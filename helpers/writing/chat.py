@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
 
-from helpers.config import UserError
+from helpers.errors import UserError
 from helpers.tasks.base import Message
 
 OTHER = "with --set base_model=…"

@@ -7,9 +7,9 @@ from typing import Sequence
 
 import torch
 
-from helpers.writing import chat
-from helpers.tasks.records import Example
 from helpers.tasks.dialogue import DialogueTask
+from helpers.tasks.records import Example
+from helpers.writing import chat
 
 IGNORE = -100
 STRUCTURE = -1  # JSON keys and punctuation

@@ -5,10 +5,10 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from helpers.writing.encode import encode_example
 from helpers.tasks.base import Message, Task
 from helpers.tasks.records import Example
 from helpers.writing import chat
+from helpers.writing.encode import encode_example
 
 
 class Prompt(NamedTuple):

@@ -9,10 +9,11 @@ import pytest
 from conftest import ROOT
 
 from helpers.command import status
-from helpers.config import Run, UserError
 from helpers.data import read_jsonl
-from helpers.environment import read_json, write_json
+from helpers.errors import UserError
 from helpers.evaluation import measured, sweep
+from helpers.files import read_json, write_json
+from helpers.run import Run
 from helpers.splits import alike
 from helpers.tasks import get_task
 from helpers.tasks.records import Example
@@ -279,7 +280,7 @@ def test_new_results_concern_the_stage_that_shows_them_and_those_after_it(tmp_pa
         path = tmp_path / "helpers" / f"{name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    cells = {"04_train": "import helpers.config", "05_evaluate": "from helpers.evaluation import measured"}
+    cells = {"04_train": "import helpers.run", "05_evaluate": "from helpers.evaluation import measured"}
     for name, source in cells.items():
         cell = {"cell_type": "code", "metadata": {}, "source": [source]}
         write_json(tmp_path / "notebooks" / f"{name}.ipynb", {"cells": [cell]})

@@ -10,11 +10,12 @@ import torch
 from conftest import ROOT
 from tiny_model import save_tiny_base
 
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.models import adapters
 from helpers.models.adapters import ALL_LINEAR, add_lora, count_parameters, load_finetuned, load_untuned
 from helpers.models.base import base_files, base_path, load_base, load_tokenizer
 from helpers.models.int8 import Int8Linear
+from helpers.run import Run
 
 IDS = torch.tensor([[1, 300, 301, 302]])
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.models.base import load_base
+from helpers.run import Run
 
 ROUNDING = 0.12
 """More than NF4 takes from normally distributed weights (0.09 of their norm), less than wrong scales do."""

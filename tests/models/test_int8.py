@@ -10,11 +10,11 @@ from torch import nn
 from torch.nn.functional import cosine_similarity
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from helpers.config import Run
 from helpers.models import int8
 from helpers.models.adapters import ALL_LINEAR, add_lora, count_parameters, for_inference
 from helpers.models.base import load_base
 from helpers.models.int8 import Int8Linear, packed_once, use_int8
+from helpers.run import Run
 
 IDS = torch.arange(24).view(2, 12) * 5 % 128
 

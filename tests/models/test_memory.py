@@ -4,10 +4,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from helpers.config import Run, UserError
-from helpers.environment import Device
+from helpers.errors import UserError
+from helpers.machine import Device
 from helpers.models import memory as memory_module
 from helpers.models.memory import holds_whole, needed_gb, variants_that_fit
+from helpers.run import Run
 from helpers.tasks import get_task
 
 

@@ -14,10 +14,11 @@ from gguf.quants import dequantize
 from safetensors import SafetensorError, safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from helpers.config import Run, UserError
+from helpers.errors import UserError
 from helpers.models import packaged
 from helpers.models.base import base_path, load_base, load_tokenizer, public_name
 from helpers.models.packaged import CUT, HUB, PACKAGED, package_file, packaged_folder
+from helpers.run import Run
 
 
 @pytest.fixture

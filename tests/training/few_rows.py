@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from helpers.config import Run
+from helpers.run import Run
 from helpers.tasks import Example, get_task
 
 ROWS = [("Lunch with {p} on 12/03/2026 at 1:00 PM", {"action": "Lunch", "time": "1:00 PM"}),

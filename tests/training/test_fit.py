@@ -12,10 +12,11 @@ from few_rows import examples, make_run, weights_of
 from tiny_model import save_tiny_base
 
 import helpers.predict as predict_module
-from helpers.config import Run, UserError
 from helpers.data import write_jsonl
+from helpers.errors import UserError
 from helpers.models.base import load_tokenizer
 from helpers.predict import load_variant, predict_variant, release_model, variants_trained
+from helpers.run import Run
 from helpers.tasks import get_task
 from helpers.training import writers
 from helpers.training.fit import FitResult, encode_rows, exact_scores, fit, training_rows, variant_settings

@@ -19,10 +19,10 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from helpers.config import Run
 from helpers.encoder import packaged_encoder
 from helpers.models import adapters as adapters_module
 from helpers.predict import load_variant, predict_variant, release_model
+from helpers.run import Run
 from helpers.tasks import get_task
 from helpers.training.fit import fit
 

@@ -14,9 +14,10 @@ from conftest import ROOT
 from tiny_model import save_tiny_base
 
 from helpers import launch, processes
-from helpers.config import Run, UserError
 from helpers.data import write_jsonl
-from helpers.environment import read_json
+from helpers.errors import UserError
+from helpers.files import read_json
+from helpers.run import Run
 from helpers.tasks import get_task
 from helpers.training.fit import fit, training_rows
 from helpers.training.writers import LengthSampler

@@ -5,7 +5,8 @@ import importlib.util
 
 import pytest
 
-from helpers.config import Run, UserError
+from helpers.errors import UserError
+from helpers.run import Run
 from helpers.training.log import curve_writer, report_to
 from helpers.training.writers import training_arguments
 

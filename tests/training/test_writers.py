@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from tiny_model import save_tiny_base
 from transformers import AutoModelForCausalLM
 
-from helpers.config import UserError
-from helpers.environment import Device
+from helpers.errors import UserError
+from helpers.machine import Device
 from helpers.models.base import load_tokenizer
 from helpers.models.int8 import Int8Lora, Int8TrainedLinear
 from helpers.tasks import get_task

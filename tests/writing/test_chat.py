@@ -3,17 +3,17 @@ from __future__ import annotations
 
 import pytest
 import torch
+from crime_rows import TASK, headed, told
+from random_model import varied_model
+from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from crime_rows import TASK, headed, told
-from helpers.config import UserError
-from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
+from helpers.errors import UserError
 from helpers.tasks.crime_text import QUESTIONS
 from helpers.training.losses import answer_loss, next_token_targets
 from helpers.writing import chat
+from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
 from helpers.writing.prompts import tuned
-from random_model import varied_model
-from tiny_model import save_tiny_base
 
 # the template that Llama-3 comes with, in substance: header tokens, trimmed contents, no system role of its own
 LLAMA = ("{% for m in messages %}{% set content = '<|start|>' + m['role'] + '<|end|>\n\n' + m['content'] | trim + '<|eot|>' %}"

@@ -7,6 +7,8 @@ from functools import partial
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from random_model import varied_model
+from tiny_model import save_tiny_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from helpers.tasks import get_task
@@ -15,8 +17,6 @@ from helpers.writing.generation import Generation, decode, field_confidence, tok
 from helpers.writing.grammar import GrammarMask
 from helpers.writing.prompts import encode_prompt
 from helpers.writing.questions import predict_texts
-from random_model import varied_model
-from tiny_model import save_tiny_base
 
 TASK = get_task("calendar")
 TEXTS = ["Team sync 12/03/2026 9am", "Call Bo", "Lunch with Ana and Leo at the Café on 3rd May 2026 at noon for 1 hour"]

@@ -2,14 +2,15 @@
 from __future__ import annotations
 
 import pytest
+from crime_rows import TASK as CRIME
+from crime_rows import headed, told
+from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
-from crime_rows import TASK as CRIME, headed, told
-from helpers.writing.encode import encode_example
 from helpers.models.packaged import CUT, packaged_folder
 from helpers.tasks import get_task
 from helpers.writing import prompts
-from tiny_task import TASK as TINY
+from helpers.writing.encode import encode_example
 
 CALENDAR = get_task("calendar")
 EMPTY = dict.fromkeys(CALENDAR.fields)

@@ -1,7 +1,6 @@
 """Parameters in; paths, seed, settings and logger out: every notebook starts with `Run(...)`."""
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import os
@@ -10,29 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.hosted import input_folder
+from helpers.errors import UserError, one_of
+from helpers.paths import ROOT, input_folder
+from helpers.tasks import get_task
 
-ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ("smoke", "cpu", "gpu")
-TASK_NAMES = ("calendar", "crime", "it_ner")
 SEED = 42
-
-
-class UserError(Exception):
-    """Something the user can mend; the message is one line that says what to do."""
-
-    def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the line, without the code that it came through."""
-        return [f"{type(self).__name__}: {self}"]
-
-
-def one_of(value: str, allowed: tuple[str, ...] | list[str], what: str) -> str:
-    """Return `value` if allowed, else raise a :class:`UserError` that names the nearest choice."""
-    if value in allowed:
-        return value
-    near = difflib.get_close_matches(value, allowed, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"unknown {what} {value!r}: choose from {', '.join(allowed)}{hint}")
 
 
 def parse_setting(text: str, default: Any) -> Any:
@@ -106,8 +88,6 @@ class Run:
     seed: int = SEED
 
     def __post_init__(self) -> None:
-        from helpers.tasks import get_task  # tasks import this module for UserError
-
         one_of(self.profile, PROFILES, "profile")
         self.task, self.data = get_task(self.task), input_folder(self.data)
         given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)

@@ -1,0 +1,124 @@
+"""The machine: device and precision, cores, memory, seeds."""
+from __future__ import annotations
+
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where tensors live and in which precision, and why in one clause."""
+
+    device: str
+    dtype: Any
+    reason: str
+
+
+def pick_device(profile: str) -> Device:
+    """Choose device and precision for a profile, and print the choice with its reason.
+
+    fp32 on the CPU always: some virtual machines kill a process at its first bf16 matrix product. On a GPU bf16 from
+    compute capability 8.0 (the first with bf16 units), else fp16.
+    """
+    import torch
+
+    if profile != "gpu":
+        chosen = Device("cpu", torch.float32, f"the {profile} profile runs everywhere, in fp32")
+    elif not torch.cuda.is_available():
+        chosen = Device("cpu", torch.float32, "torch sees no GPU here; hub models are slow on a CPU")
+    else:
+        major, minor = torch.cuda.get_device_capability()
+        name = f"{torch.cuda.get_device_name()}, compute capability {major}.{minor}"
+        if major >= 8:
+            chosen = Device("cuda", torch.bfloat16, f"{name}: has bf16 units")
+        else:
+            chosen = Device("cuda", torch.float16, f"{name}: bf16 needs 8.0, so fp16")
+    print(f"device: {chosen.device}, {str(chosen.dtype).removeprefix('torch.')} ({chosen.reason})")
+    return chosen
+
+
+def seed_everything(seed: int) -> None:
+    """Seed random, NumPy and torch, and have torch choose deterministic kernels (with a warning where it has none)."""
+    import numpy as np
+    import torch
+
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is only deterministic with a fixed workspace
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # writing every new tensor twice takes a tenth of a step
+
+
+def usable_cores() -> int:
+    """Physical cores this process may use: hyper-threads counted once, CPU affinity and container quota respected."""
+    return joblib.cpu_count(only_physical_cores=True)
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _gpus() -> list[str]:
+    """Name and memory of each GPU, asked of the driver: importing torch for that would cost seconds."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+
+
+def hardware() -> dict[str, Any]:
+    """CPU, usable cores, memory in GB, GPUs."""
+    try:
+        memory_gb = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
+    except (AttributeError, ValueError, OSError):
+        memory_gb = None
+    return {"cpu": _cpu_name(), "machine": platform.machine(), "cores": usable_cores(), "memory_gb": memory_gb,
+            "gpus": _gpus()}
+
+
+def reset_peak_memory() -> None:
+    """Start measuring the peak anew, where the system allows it (Linux); the GPU's peak too if one is in use."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak_memory_mb(pid: int | None = None) -> float | None:
+    """Highest resident memory in MB of this process (since :func:`reset_peak_memory`), or of another one on Linux."""
+    try:
+        for line in Path(f"/proc/{pid or 'self'}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    except OSError:
+        pass
+    if pid is not None:
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes on macOS, in KiB elsewhere
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
