@@ -1,13 +1,14 @@
 """Products in int8 on the CPU: a frozen base with an adapter, and full fine-tuning, without fp32 products of the base.
 
-Activations and weights are rounded to int8 with one scale a row (LLM.int8(), Dettmers et al., 2022); the forward product
-and the gradient of the input run through ``torch._int_mm``, which a CPU with VNNI works through four times as fast as
-fp32. Gradients of trained weights stay in fp32, as in SwitchBack (Wortsman et al., 2023).
+Activations and weights are rounded to int8 with one scale a row, but for the few columns of activations that are many
+times larger than the rest and would take the scale for themselves: those are multiplied in fp32 (LLM.int8(), Dettmers et
+al., 2022). The forward product and the gradient of the input run through ``torch._int_mm``, which a CPU with VNNI works
+through four times as fast as fp32. Gradients of trained weights stay in fp32, as in SwitchBack (Wortsman et al., 2023).
 """
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,10 @@ from peft.tuners import lora
 from torch import nn
 
 LARGEST = 127.0
+OUTLIERS = 8
+"""Columns of activations in fp32. Over calendar prompts SmolLM2-135M is 0.062 away from itself in fp32 without them (KL
+divergence of the next token), 0.013 with 8 and 0.011 with 32; the median cosine of an adapter's gradients rises from 0.976
+to 0.993. Outliers of gradients make no difference."""
 
 
 class Rounded(NamedTuple):
@@ -24,10 +29,59 @@ class Rounded(NamedTuple):
     scale: torch.Tensor  # float (rows,)
 
 
-def round_rows(matrix: torch.Tensor) -> Rounded:
-    """Round a FloatTensor (rows, columns) to int8, each row scaled by its largest magnitude."""
-    scale = matrix.abs().amax(-1).clamp_min_(1e-12).div_(LARGEST)
-    return Rounded((matrix / scale[:, None]).round_().to(torch.int8), scale)
+class Packed(NamedTuple):
+    """A weight (out, in) in int8, and in fp32 what its outlier columns are multiplied with, (outliers, out)."""
+
+    codes: torch.Tensor
+    scale: torch.Tensor
+    large: torch.Tensor
+
+
+def round_rows(matrix: torch.Tensor, outliers: torch.Tensor | None = None) -> Rounded:
+    """Round a FloatTensor (rows, columns) to int8, each row scaled by its largest magnitude.
+
+    The columns `outliers` (LongTensor) have no part in it: their codes are 0.
+    """
+    size = matrix.abs()
+    if outliers is not None:
+        size.index_fill_(1, outliers, 0)
+    scale = size.amax(-1).clamp_min_(1e-12).div_(LARGEST)
+    codes = torch.div(matrix, scale[:, None], out=size).round_().to(torch.int8)
+    return Rounded(codes if outliers is None else codes.index_fill_(1, outliers, 0), scale)
+
+
+def pack(weight: torch.Tensor, outliers: torch.Tensor) -> Packed:
+    """A weight (out, in) for products with activations whose columns `outliers` stay in fp32."""
+    return Packed(*round_rows(weight), weight[:, outliers].t().contiguous())
+
+
+@torch.no_grad()
+def find_outliers(model: nn.Module) -> dict[nn.Module, torch.Tensor]:
+    """Columns of the largest inputs of each linear layer, LongTensor (outliers,); layers that read the same share them.
+
+    They are channels of the model rather than of a text (Dettmers et al., 2022): 256 random tokens show them, without an
+    adapter, so that an answer does not depend on the texts beside it, nor a resumed training on where it was stopped.
+    """
+    found, states, columns = {}, None, None
+
+    def note(layer: nn.Module, given: tuple[torch.Tensor]) -> None:
+        nonlocal states, columns
+        if given[0] is not states:
+            states = given[0]
+            largest = states.abs().flatten(0, -2).amax(0)
+            columns = largest.topk(min(OUTLIERS, len(largest))).indices
+        found[layer] = columns
+
+    hooks = [layer.register_forward_pre_hook(note) for layer in model.modules() if isinstance(layer, nn.Linear)]
+    training = [module for module in model.modules() if module.training]
+    tokens = torch.randint(model.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0))
+    with getattr(model, "disable_adapter", nullcontext)():
+        model.eval()(input_ids=tokens, use_cache=False)
+    for module in training:
+        module.training = True
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 class _LastInput:
@@ -36,11 +90,11 @@ class _LastInput:
     def __init__(self) -> None:
         self.states, self.version, self.rounded = None, -1, None
 
-    def __call__(self, states: torch.Tensor) -> Rounded:
+    def __call__(self, states: torch.Tensor, outliers: torch.Tensor) -> Rounded:
         version = None if states.is_inference() else states._version  # inference mode counts no changes
         if version is None or states is not self.states or version != self.version:
             with torch.no_grad():
-                self.rounded = round_rows(states.detach().reshape(-1, states.shape[-1]))
+                self.rounded = round_rows(states.detach().reshape(-1, states.shape[-1]), outliers)
             self.states, self.version = states, version
         return self.rounded
 
@@ -55,13 +109,13 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx, states, weight, down, up, scaling, layer, last):
         flat, packed = states.reshape(-1, states.shape[-1]), _packed(layer)
-        rounded = last(states)
-        result = torch._int_mm(rounded.codes, packed.codes.t()).float()
-        result.mul_(rounded.scale[:, None]).mul_(packed.scale)
-        low = None
-        if down is not None:
-            low = flat @ down.t()
-            result.addmm_(low, up.t(), alpha=scaling)
+        rounded = last(states, layer.outliers)
+        result = torch._int_mm(rounded.codes, packed.codes.t()).float().mul_(rounded.scale[:, None]).mul_(packed.scale)
+        low, thin, thick = None, flat[:, layer.outliers], packed.large
+        if down is not None:  # one thin product for the outliers and the adapter
+            low = (flat @ down.t()).mul_(scaling)
+            thin, thick = torch.cat([thin, low], 1), torch.cat([thick, up.t()])
+        result.addmm_(thin, thick)
         if layer.bias is not None:
             result.add_(layer.bias)
         learns = weight is not None or down is not None
@@ -78,7 +132,7 @@ class _Product(torch.autograd.Function):
         if down is not None:
             of_low = (gradient @ up).mul_(ctx.scaling)
             of_down = of_low.t() @ flat
-            of_up = (low.t() @ gradient).mul_(ctx.scaling).t()  # this order: the other one is slower for thin matrices
+            of_up = (low.t() @ gradient).t()  # this order: the other one is slower for thin matrices
         if ctx.needs_input_grad[1]:
             of_weight = gradient.t() @ flat
         if ctx.needs_input_grad[0]:
@@ -102,6 +156,8 @@ class Int8Linear(nn.Module):
     ----------
     weight : FloatTensor (out, in)
     bias : FloatTensor (out,), optional
+    outliers : LongTensor
+        Columns of :func:`find_outliers`.
     last : _LastInput
         Shared by the layers of a model.
     exact : FloatTensor (out, in), optional
@@ -109,19 +165,20 @@ class Int8Linear(nn.Module):
         thousand small ones, which would all become 0.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, last: _LastInput,
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, outliers: torch.Tensor, last: _LastInput,
                  exact: torch.Tensor | None = None):
         super().__init__()
         self.__dict__["exact"] = exact  # the embedding's parameter: not one of this layer as well
         self.out_features, self.in_features = weight.shape
-        packed = round_rows(weight.detach())
-        self.register_buffer("codes", packed.codes, persistent=False)
-        self.register_buffer("scale", packed.scale, persistent=False)
-        self.bias, self.last = None if bias is None else bias.detach(), last
+        for name, value in pack(weight.detach(), outliers)._asdict().items():
+            self.register_buffer(name, value, persistent=False)
+        self.bias, self.outliers, self.last = None if bias is None else bias.detach(), outliers, last
 
     def dequantised(self) -> torch.Tensor:
         """The weight that the codes stand for, FloatTensor (out, in)."""
-        return self.codes.float().mul_(self.scale[:, None])
+        weight = self.codes.float().mul_(self.scale[:, None])
+        weight[:, self.outliers] = self.large.t()
+        return weight
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         return _Product.apply(states, None, None, None, 1.0, self, self.last)
@@ -169,13 +226,15 @@ def _four_bit_class() -> type:
 _Int8Lora4bit: type | None = None
 
 
-def _packed(layer: nn.Module) -> Rounded:
+def _packed(layer: nn.Module) -> Packed:
     """The int8 weight of a layer of any kind; that of 4-bit and of trained layers is made anew at each call."""
     kept = layer.__dict__.get("packed_once")
     if kept is not None:
         return kept
-    layer = getattr(layer, "base_layer", layer)
-    return Rounded(layer.codes, layer.scale) if isinstance(layer, Int8Linear) else round_rows(_float_weight(layer))
+    base = getattr(layer, "base_layer", layer)
+    if isinstance(base, Int8Linear):
+        return Packed(base.codes, base.scale, base.large)
+    return pack(_float_weight(base), layer.outliers)
 
 
 def _float_weight(layer: nn.Module) -> torch.Tensor:
@@ -201,7 +260,7 @@ def use_int8(model: nn.Module) -> nn.Module:
     model : PreTrainedModel or PeftModel
         In fp32; the head may share its weight with the embedding, which stays.
     """
-    last, head = _LastInput(), model.get_output_embeddings()
+    last, head, outliers = _LastInput(), model.get_output_embeddings(), find_outliers(model)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, lora.LoraLayer) and hasattr(child, "base_layer"):
@@ -209,15 +268,17 @@ def use_int8(model: nn.Module) -> nn.Module:
                     child.__class__ = Int8Lora
                 elif type(child).__name__ == "Linear4bit":
                     child.__class__ = _four_bit_class()
-                child.last = last
+                child.last, child.outliers = last, outliers[child.base_layer]
             elif type(child) is nn.Linear and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer)):
                 exact = child.weight if child is head else None
                 if child.weight.requires_grad:
-                    child.__class__, child.last, child.__dict__["exact"] = Int8TrainedLinear, last, exact
+                    child.__class__, child.last, child.outliers = Int8TrainedLinear, last, outliers[child]
+                    child.__dict__["exact"] = exact
                 else:
-                    setattr(parent, name, Int8Linear(child.weight, child.bias, last, exact))
+                    setattr(parent, name, Int8Linear(child.weight, child.bias, outliers[child], last, exact))
             if type(child) is Int8Lora and type(child.base_layer) is nn.Linear:
-                child.base_layer = Int8Linear(child.base_layer.weight, child.base_layer.bias, last)
+                base = child.base_layer
+                child.base_layer = Int8Linear(base.weight, base.bias, child.outliers, last)
     return model
 
 
@@ -234,11 +295,12 @@ def packed_once(model: nn.Module) -> Iterator[None]:
             if isinstance(module, lora.LoraLayer) and getattr(type(module), "forward", None) is _adapted_forward:
                 name, weight = module.active_adapters[0], _float_weight(module.base_layer)
                 down, up = module.lora_A[name].weight, module.lora_B[name].weight
-                module.__dict__["packed_once"] = round_rows(weight.addmm(up, down, alpha=module.scaling[name]))
+                merged = weight.addmm(up, down, alpha=module.scaling[name])
+                module.__dict__["packed_once"] = pack(merged, module.outliers)
                 module.__dict__["merged"] = True
                 changed.append(module)
             elif isinstance(module, Int8TrainedLinear):
-                module.__dict__["packed_once"] = round_rows(module.weight)
+                module.__dict__["packed_once"] = pack(module.weight, module.outliers)
                 changed.append(module)
     try:
         yield

@@ -20,19 +20,25 @@ IDS = torch.arange(24).view(2, 12) * 5 % 128
 
 
 class Holder(nn.Module):
-    """A model of one layer, without a head."""
+    """A model of one layer, without a head; `states` are what the layer reads when outliers are looked for."""
 
-    def __init__(self, layer: nn.Module):
+    config = LlamaConfig(vocab_size=4)
+
+    def __init__(self, layer: nn.Module, states: torch.Tensor):
         super().__init__()
-        self.layer = layer
+        self.layer, self.states = layer, states
+
+    def forward(self, input_ids, use_cache):
+        return self.layer(self.states)
 
     def get_output_embeddings(self):
         return None
 
 
-def converted(layer: nn.Linear, trained: bool = False) -> nn.Module:
+def converted(layer: nn.Linear, trained: bool = False, states: torch.Tensor | None = None) -> nn.Module:
     """The layer as it multiplies in int8."""
-    return use_int8(Holder(layer.requires_grad_(trained))).layer
+    states = torch.ones(1, 1, layer.in_features) if states is None else states
+    return use_int8(Holder(layer.requires_grad_(trained), states)).layer
 
 
 def llama(seed: int = 0) -> LlamaForCausalLM:
@@ -71,7 +77,8 @@ def everything(model: nn.Module) -> dict[str, torch.Tensor]:
 
 # -- one layer -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("trained", [False, True])
-def test_product_and_gradients_by_hand(trained):
+def test_product_and_gradients_by_hand(trained, monkeypatch):
+    monkeypatch.setattr(int8, "OUTLIERS", 0)
     layer = nn.Linear(2, 2, bias=False)
     # rows are scaled by 0.1 and 0.2: 127, 10.4 → 10 and -127, 16.3 → 16
     layer.weight.data = torch.tensor([[12.7, 1.04], [-25.4, 3.26]])
@@ -85,6 +92,32 @@ def test_product_and_gradients_by_hand(trained):
     assert states.grad[0].tolist() == pytest.approx([0.1 * (127 + 127), 0.1 * (10 - 16)], rel=1e-5)
     if trained:  # not rounded
         assert layer.weight.grad.tolist() == [pytest.approx([-6.35, 2.02]), pytest.approx([3.175, -1.01])]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_columns_that_are_larger_than_the_rest_are_left_to_fp32(trained):
+    torch.manual_seed(0)
+    states = torch.randn(1, 50, 64)
+    states[..., [5, 40]] *= 1000
+    plain, large = nn.Linear(64, 32), torch.tensor([5, 40])
+    layer, exact = converted(plain, trained, states), plain(states)
+    assert {5, 40} < set(layer.outliers.tolist()) and len(layer.outliers) == int8.OUTLIERS
+    rest = exact - states[..., large] @ plain.weight[:, large].t()
+    assert near(layer(states) - (exact - rest), rest) > 0.999, "what is small is not lost beside it"
+    if not trained:
+        assert layer.dequantised()[:, large].equal(plain.weight[:, large])
+
+
+def test_outliers_are_those_of_the_model_without_its_adapter():
+    plain, model = llama().eval(), adapted(llama()).train()
+    found, columns = int8.find_outliers(model), int8.find_outliers(plain)
+    assert model.training and all(module.training for module in model.modules())
+    for name, layer in plain.named_modules():
+        if isinstance(layer, nn.Linear) and layer is not plain.lm_head:
+            base = model.get_base_model().get_submodule(name).base_layer
+            assert found[base].equal(columns[layer]), name
+    attention = plain.model.layers[0].self_attn
+    assert columns[attention.q_proj] is columns[attention.v_proj] is not columns[attention.o_proj]
 
 
 def test_a_random_layer_comes_near_its_products_in_fp32():
@@ -127,9 +160,9 @@ def test_inference_mode_knows_no_versions_of_tensors():
 def test_layers_that_read_the_same_states_share_their_codes(monkeypatch):
     model, calls, round_rows = use_int8(llama().requires_grad_(False)), [], int8.round_rows
 
-    def counted(matrix):
+    def counted(matrix, outliers):
         calls.append(tuple(matrix.shape))
-        return round_rows(matrix)
+        return round_rows(matrix, outliers)
 
     monkeypatch.setattr(int8, "round_rows", counted)
     with torch.no_grad():
@@ -189,13 +222,16 @@ def test_a_trained_model_is_saved_as_if_it_had_multiplied_in_fp32(tmp_path):
 
 # -- packed once ---------------------------------------------------------------------------------------------
 @torch.no_grad()
-def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was():
+def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was(monkeypatch):
     model = use_int8(adapted(llama())).eval()
     merged = llama()
     for name, layer in model.get_base_model().named_modules():
         if isinstance(layer, int8.Int8Lora):
             added = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
             merged.get_submodule(name).weight.copy_(layer.base_layer.dequantised() + added)
+    columns = {merged.get_submodule(name): layer.outliers for name, layer in model.get_base_model().named_modules()
+               if isinstance(layer, (int8.Int8Lora, Int8Linear)) and not name.endswith("base_layer")}
+    monkeypatch.setattr(int8, "find_outliers", lambda _: columns)
     expected = use_int8(merged.requires_grad_(False).eval())(IDS).logits
     before, kept = model(IDS).logits, everything(model)
     with packed_once(model):
@@ -213,9 +249,9 @@ def test_packed_once_packs_each_weight_that_is_trained_once(monkeypatch):
     model, packed = use_int8(llama()), []
     before, kept, round_rows = model(IDS).logits, everything(model), int8.round_rows
 
-    def counted(matrix):
+    def counted(matrix, outliers=None):
         packed.append(tuple(matrix.shape))
-        return round_rows(matrix)
+        return round_rows(matrix, outliers)
 
     with torch.no_grad():
         monkeypatch.setattr(int8, "round_rows", counted)
