@@ -4,9 +4,9 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
-source "$ROOT/helpers/setup_env.sh"
+source "$ROOT/helpers/pipeline/setup_env.sh"
 ready_environment "$ROOT"
 
 export STUDY_CWD=$PWD # paths in options are relative to where the command was given
 cd "$ROOT"
-exec "$PYTHON" -m helpers.runner "$@"
+exec "$PYTHON" -m helpers.pipeline.runner "$@"

@@ -14,10 +14,10 @@ import streamlit as st
 if str(Path(__file__).resolve().parent.parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from helpers.deploy_views import answer_table, marked_text
 from helpers.errors import UserError
-from helpers.model_folder import finished, open_run
-from helpers.predictor import Predictor
+from helpers.export.model_folder import finished, open_run
+from helpers.report.deploy_views import answer_table, marked_text
+from helpers.serve.predictor import Predictor
 from helpers.tasks import TASK_NAMES
 
 NONE = "(none)"

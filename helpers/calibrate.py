@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.confidence import (
+from helpers.errors import UserError
+from helpers.evaluation.confidence import (
     confidence_frame,
     coverage_at,
     expected_calibration_error,
     reliability_table,
     risk_coverage,
 )
-from helpers.errors import UserError
 from helpers.files import digest, read_json, write_json
 from helpers.run import Run
 from helpers.tasks.base import Task
@@ -160,7 +160,7 @@ def _mark(run: Run, variant: str) -> str:
 
 
 def _stated(run: Run, variant: str) -> pd.DataFrame:
-    from helpers.predict import read_predictions  # loads torch
+    from helpers.evaluation.predict import read_predictions  # loads torch
 
     return stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
 
@@ -235,7 +235,7 @@ def _line(rows: pd.DataFrame, threshold: float) -> dict[str, Any]:
 
 def main(task: str = "calendar", run: str = "", variant: str = "", precision: float = PRECISION) -> None:
     """Fit the calibration of a variant and show what it changes."""
-    from helpers.model_folder import open_run
+    from helpers.export.model_folder import open_run
 
     opened, name = open_run(task, run, variant)
     calibrate(opened, name, precision)

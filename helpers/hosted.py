@@ -128,7 +128,7 @@ def _gpu() -> bool:
 def run_stages_before(stage: str, task: str, profile: str, data: str, out: str | None, settings: str,
                       seed: int) -> None:
     """Run all stages before a notebook that are not up to date: here each notebook has a machine of its own."""
-    command = [sys.executable, "-m", f"{__package__}.runner", task, "--profile", profile, "--data", data,
+    command = [sys.executable, "-m", f"{__package__}.pipeline.runner", task, "--profile", profile, "--data", data,
                "--to", f"{int(stage) - 1:02d}"]
     if out:
         command += ["--out", out]

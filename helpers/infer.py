@@ -21,8 +21,8 @@ from typing import Annotated, Any
 import typer
 
 from helpers.errors import UserError
+from helpers.export.model_folder import ENGINES
 from helpers.files import read_json, write_json
-from helpers.model_folder import ENGINES
 
 LONGEST_LINE = 4_000_000  # bytes that are held of one line
 
@@ -235,7 +235,7 @@ def main(
     force: Annotated[bool, typer.Option("--force", help="Start anew over an output that is there.")] = False,
 ) -> None:
     """Find the values of a task's fields in a text or in the lines of files."""
-    from helpers.predictor import Predictor
+    from helpers.serve.predictor import Predictor
 
     if (text is None) == (not file):
         raise UserError('give either --text "…" or --file in.jsonl with --out out.jsonl')

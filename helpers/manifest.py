@@ -7,7 +7,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from helpers.data import data_fingerprint
+from helpers.data.read import data_fingerprint
 from helpers.files import digest, read_json, write_json
 from helpers.machine import hardware
 from helpers.paths import ROOT

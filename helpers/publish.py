@@ -14,11 +14,11 @@ import typer
 
 from helpers.calibrate import FILE as CALIBRATION
 from helpers.errors import UserError
-from helpers.export import FORMS, PARITY, export, export_folder, point_to_base
+from helpers.export.folders import FORMS, PARITY, export, export_folder, point_to_base
+from helpers.export.model_folder import open_run, pick_variant, version_of
 from helpers.files import read_json
-from helpers.lookup import load_module
-from helpers.model_folder import open_run, pick_variant, version_of
 from helpers.run import Run
+from helpers.tasks.lookup import load_module
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)
@@ -109,7 +109,7 @@ def _limits(run: Run, variant: str, metrics: dict[str, Any]) -> str:
 
 def _alone(run: Run, variant: str) -> str:
     """What the weights lack without the study's own code around them."""
-    from helpers.train_tagger import HINTS
+    from helpers.training.train_tagger import HINTS
 
     if variant not in run.task.taggers:
         return ("Free decoding may write values that are not in the text; the study's own service holds the output to the "

@@ -47,7 +47,7 @@ class SmokeRun:
 def run_study(*arguments: object) -> tuple[int, float, str]:
     """What `./run_all.sh` does once the environment is ready: exit status, seconds, and all it printed."""
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "helpers.runner", *map(str, arguments)], cwd=ROOT, text=True,
+    done = subprocess.run([sys.executable, "-m", "helpers.pipeline.runner", *map(str, arguments)], cwd=ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     return done.returncode, time.monotonic() - started, done.stdout
 

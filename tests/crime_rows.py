@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 
 from helpers.tasks import Example, get_task
-from helpers.tasks.crime_text import QUESTIONS, READ, SYSTEM, question_text
+from helpers.tasks.crime.text import QUESTIONS, READ, SYSTEM, question_text
 
 TASK = get_task("crime")
 HEADED = """**Crime Type:** Burglary

@@ -4,7 +4,7 @@
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-source "$ROOT/helpers/setup_env.sh"
+source "$ROOT/helpers/pipeline/setup_env.sh"
 ready_environment "$ROOT"
 
 has_browser() {

@@ -15,11 +15,11 @@ from conftest import ROOT
 from tiny_task import TinyTask
 
 from helpers import files, machine
-from helpers.costs import record_costs, timed
-from helpers.data import data_fingerprint
+from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.manifest import code_fingerprint, write_manifest
 from helpers.run import Run
+from helpers.training.costs import record_costs, timed
 
 
 @pytest.fixture

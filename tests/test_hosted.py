@@ -11,8 +11,8 @@ from conftest import ROOT
 from helpers import hosted, paths
 from helpers.errors import UserError
 from helpers.models.base import base_path
+from helpers.pipeline.runner import data_source
 from helpers.run import Run
-from helpers.runner import data_source
 
 PLACES = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG")
 
@@ -76,7 +76,7 @@ def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch
     install, stages = elsewhere
     assert install[1:4] == ["-m", "pip", "install"] and install[-1] == "peft==0.1"
     assert any(re.match("torch==", part) for part in install), "the torch of the machine is kept"
-    assert stages[1:] == ["-m", "helpers.runner", "calendar", "--profile", "cpu", "--data", "sample", "--to", "03",
+    assert stages[1:] == ["-m", "helpers.pipeline.runner", "calendar", "--profile", "cpu", "--data", "sample", "--to", "03",
                           "--out", "out", "--set", "lora.rank=4", "--set", "few_shot=2"]
     shown = capsys.readouterr().out
     assert ("Kaggle" if "KAGGLE" in name else "Colab") in shown and "device: cpu, float32 (" in shown

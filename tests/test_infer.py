@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import infer
+from helpers.data.source import origins, to_original
 from helpers.errors import UserError
 from helpers.paths import ROOT
-from helpers.source import origins, to_original
 from helpers.tasks import get_task
-from helpers.text import normalise
+from helpers.tasks.text import normalise
 
 FAKE = '''
 import sys, time

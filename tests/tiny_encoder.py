@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from helpers.encoder import packaged_encoder
+from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
 from helpers.tasks import Example, get_task
 

@@ -9,12 +9,12 @@ from tiny_encoder import save_tiny_encoder, sentences
 from tiny_encoder import tiny_run as tiny_token_run
 from tiny_model import save_tiny_base
 
-from helpers.data import write_jsonl
-from helpers.encoder import packaged_encoder
+from helpers.data.read import write_jsonl
 from helpers.files import write_json
 from helpers.models.adapters import add_lora
+from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
-from helpers.train_tagger import add_hints, save_weights
+from helpers.training.train_tagger import add_hints, save_weights
 
 NAMES = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
 
@@ -72,8 +72,8 @@ def make_run(folder: Path) -> Path:
 
 def make_token_run(folder: Path) -> Path:
     """Write a run of the IT task and return its folder: `full`, `lora` (an adapter) and `enhanced` (features and a CRF)."""
-    from helpers.token_features import WordFeatures, fit_features
-    from helpers.token_model import Layout, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger
+    from helpers.tagging.token_features import WordFeatures, fit_features
+    from helpers.tagging.token_model import Layout, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger
 
     run = tiny_token_run(save_tiny_encoder(folder / "encoder"), folder)
     task, generator = run.task, torch.Generator().manual_seed(0)

@@ -13,20 +13,22 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from helpers import causal_onnx, files, predict
+from helpers import files
 from helpers.errors import UserError, one_of
+from helpers.evaluation import predict
 from helpers.evaluation.measured import BENCHMARK, benchmark_table, data_name
 from helpers.evaluation.trainers import peak, training
 from helpers.evaluation.turns import Bench, Line, pair, rate_of
+from helpers.export import causal_onnx
+from helpers.export.model_folder import open_run
 from helpers.machine import hardware
 from helpers.manifest import code_fingerprint, environment_fingerprint
-from helpers.model_folder import open_run
 from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_base, load_tokenizer, public_name
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks.records import Example
-from helpers.train_tagger import build_tagger
+from helpers.training.train_tagger import build_tagger
 from helpers.writing.grammar import GrammarMask
 from helpers.writing.prompts import Prompt, tuned, untuned
 from helpers.writing.questions import answer_together, predict_texts

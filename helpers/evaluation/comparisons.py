@@ -7,17 +7,19 @@ from typing import Any
 
 import pandas as pd
 
-from helpers import data
+from helpers.data import read as data
 from helpers.errors import UserError
+from helpers.evaluation.mistakes import first_slice
+from helpers.evaluation.predict import read_predictions, variants_trained
 from helpers.evaluation.variants import Records, prediction_name, untrained_names
+from helpers.evaluation.vote import agreement_table, vote_names
 from helpers.files import read_json
-from helpers.lookup import load_module
-from helpers.metrics import align, exact_match
-from helpers.mistakes import first_slice
 from helpers.run import Run
-from helpers.statistics import compare
 from helpers.tasks.base import Task
+from helpers.tasks.lookup import load_module
+from helpers.tasks.metrics import align, exact_match
 from helpers.tasks.records import Example
+from helpers.tasks.statistics import compare
 
 
 def decodings_of_row(
@@ -201,3 +203,10 @@ def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) ->
         ),
     ]
     return lines[reported].set_index("system")
+
+
+def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
+    """Vote → :func:`agreement_table` on the validation part, for the votes whose members stage 04 has all trained."""
+    return {vote: agreement_table(run.task, run.load("validation"), [
+                read_predictions(run, name, part="validation") for name in run.task.votes[vote]])
+            for vote in vote_names(run.task, variants_trained(run))}

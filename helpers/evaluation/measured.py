@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from helpers import data
-from helpers.display import words
+from helpers.data import read as data
+from helpers.evaluation.display import words
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import Run

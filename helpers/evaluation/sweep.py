@@ -21,18 +21,21 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tqdm import tqdm
 
-from helpers import augment, data, files, vote
-from helpers.costs import timed
+from helpers import files
+from helpers.data import augment
+from helpers.data import read as data
+from helpers.data.splits import make_splits, near_groups, write_splits
 from helpers.errors import UserError, one_of
+from helpers.evaluation import vote
 from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
 from helpers.evaluation.variants import bound, prediction_name
-from helpers.lookup import load_module
 from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
-from helpers.splits import make_splits, near_groups, write_splits
+from helpers.tasks.lookup import load_module
 from helpers.tasks.records import Example
+from helpers.training.costs import timed
 
 CHOOSING_SHARE = 0.1  # of the rows outside a fold: they choose the checkpoint and are not trained on
 Parts = dict[str, list[Example]]
@@ -147,8 +150,9 @@ def answer(run: Run, system: str) -> Line:
     Predictions that a killed sweep left are read again. Free decoding is scored beside the default where a
     variant has both; without a test part the scored rows are the validation part.
     """
-    from helpers import predict
-    from helpers.training.fit import fit, training_rows
+    from helpers.evaluation import predict
+    from helpers.training.fit import fit
+    from helpers.training.rows import training_rows
 
     task, members, metrics = run.task, run.task.votes.get(system, ()), load_module(run.task.metrics)
     ways, one_part = task.decodings_of(system), not run.path("splits", "test.jsonl").exists()

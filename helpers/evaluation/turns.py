@@ -9,9 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from helpers import data
+from helpers.data import read as data
+from helpers.data.splits import make_splits
 from helpers.run import Run
-from helpers.splits import make_splits
 from helpers.tasks.records import Example
 
 Line = dict[str, Any]

@@ -10,21 +10,21 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.costs import record_costs, timed
-from helpers.data import data_fingerprint
+from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
+from helpers.evaluation.vote import count_votes, sum_parameters, vote_names
 from helpers.files import read_json, write_json
-from helpers.lookup import load_module
-from helpers.metrics import align
 from helpers.run import Run
 from helpers.tasks.base import Task
+from helpers.tasks.lookup import load_module
+from helpers.tasks.metrics import align
 from helpers.tasks.records import Example
-from helpers.vote import count_votes, sum_parameters, vote_names
+from helpers.training.costs import record_costs, timed
 
 DECIMALS = 6
 Records = list[dict[str, Any]]
 
-# helpers.predict loads torch: it is imported where a function decodes or reads; tables alone stay light
+# helpers.evaluation.predict loads torch: it is imported where a function decodes or reads; tables alone stay light
 
 
 def prediction_name(task: Task, variant: str, decoding: str) -> str:
@@ -58,9 +58,9 @@ def decode_all(run: Run) -> pd.DataFrame:
     UserError
         If no variant has been trained.
     """
-    from helpers import baselines
+    from helpers.evaluation import baselines
+    from helpers.evaluation.predict import load_variant, predict_variant, read_predictions, write_predictions
     from helpers.models.adapters import folder_megabytes
-    from helpers.predict import load_variant, predict_variant, read_predictions, write_predictions
 
     baselines.predict_scored(run)
     one_part = not run.path("splits", "test.jsonl").exists()
@@ -121,7 +121,7 @@ def trained_variants(run: Run) -> list[str]:
     UserError
         If there is none.
     """
-    from helpers.predict import variants_trained
+    from helpers.evaluation.predict import variants_trained
 
     variants = list(variants_trained(run))
     if not variants:
@@ -154,7 +154,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
     Files of variants that the task knows but this run did not train are left out: an earlier run made them.
     """
-    from helpers.predict import read_predictions
+    from helpers.evaluation.predict import read_predictions
 
     found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
     trained = trained_variants(run)
@@ -181,7 +181,7 @@ def score_all(
 ) -> dict[str, dict[str, Any]]:
     """Scores, 95 % intervals and parameter counts of every variant, as metrics.json holds them.
 
-    What :func:`helpers.likelihood.measure` left stands beside them.
+    What :func:`helpers.evaluation.likelihood.measure` left stands beside them.
     """
     scores, likelihood = {}, read_json(run.path("likelihood.json"))
     metrics = load_module(run.task.metrics)
@@ -294,7 +294,7 @@ def untrained_names(task: Task, names: Iterable[str]) -> list[str]:
 
 def validation_table(run: Run) -> pd.DataFrame:
     """Scores of trained variants and votes on the validation part, which decides between them."""
-    from helpers.predict import read_predictions
+    from helpers.evaluation.predict import read_predictions
 
     gold, metrics = run.load("validation"), load_module(run.task.metrics)
     return metrics.score_table(

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from helpers import processes
 from helpers.errors import UserError
 from helpers.machine import Device, pick_device
-from helpers.models.four_bit import fit_blocks_to_rows, keep_fp32_kernels
+from helpers.models import processes
+from helpers.models.four_bit import keep_fp32_kernels, refuse_odd_rows
 from helpers.models.packaged import HUB, LAYERS, PACKAGED, packaged_folder
 from helpers.paths import ROOT, input_model
 from helpers.run import Run
@@ -91,7 +91,7 @@ def load_tokenizer(run: Run):
 
 def base_files(run: Run) -> list[Path]:
     """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
-    from helpers.encoder import encoder_path
+    from helpers.models.encoder import encoder_path
 
     base = [base_path(run)] if run.settings.get("base_model", PACKAGED) not in LAYERS else []  # those have a checksum
     folders = [Path(path) for path in (*base, encoder_path(run)) if Path(path).is_dir()]
@@ -134,6 +134,6 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         raise explain_load_error(name, error) from None
     if four_bit and chosen.device == "cpu":
         keep_fp32_kernels(model)
-        fit_blocks_to_rows(model, name)
+        refuse_odd_rows(model, name)
     # weights that are sharded go to the GPUs piece by piece: whole they may not fit
     return model if four_bit or processes.shards_model() else model.to(processes.device_name(chosen.device))

@@ -7,9 +7,6 @@ import torch
 
 from helpers.errors import UserError
 
-SMALLEST_BLOCK = 32
-"""Weights that share one scale in the smallest 4-bit blocks of bitsandbytes."""
-
 
 def keep_fp32_kernels(model) -> None:
     """Keep bitsandbytes from its bf16 kernel on the CPU.
@@ -22,39 +19,18 @@ def keep_fp32_kernels(model) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def fit_blocks_to_rows(model, name: str) -> None:
-    """Quantise layers anew, in smaller blocks, whose rows are no multiple of the usual block of 64 weights.
+def refuse_odd_rows(model, name: str) -> None:
+    """Refuse a model whose rows are no multiple of a block of 64 weights (UserError).
 
     The CPU kernel of bitsandbytes 0.50 starts a new block with every row when it turns 4-bit weights back, while
     quantising does not: with rows of 224 the scales then belong to other weights, an error of 25 % instead of 9 %.
-
-    Parameters
-    ----------
-    model
-        Loaded in 4 bits; changed in place.
-    name : str
-        Folder or hub name it was loaded from.
-
-    Raises
-    ------
-    UserError
-        If a row is no multiple of 32, the smallest block.
     """
     import bitsandbytes as bnb
-    from transformers import AutoModelForCausalLM
 
-    odd = {label: layer for label, layer in model.named_modules()
-           if isinstance(layer, bnb.nn.Linear4bit) and layer.in_features % layer.weight.quant_state.blocksize}
-    if not odd:
-        return
-    weights = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True).state_dict()
-    for label, layer in odd.items():
-        if layer.in_features % SMALLEST_BLOCK:
+    for label, layer in model.named_modules():
+        if isinstance(layer, bnb.nn.Linear4bit) and layer.in_features % layer.weight.quant_state.blocksize:
             raise UserError(f"{label} of {name!r} has rows of {layer.in_features} weights: 4-bit layers on the CPU need a "
-                            f"multiple of {SMALLEST_BLOCK}; train a variant without 4 bits")
-        layer.weight = bnb.nn.Params4bit(
-            weights[f"{label}.weight"], requires_grad=False, blocksize=SMALLEST_BLOCK, quant_type="nf4",
-            compress_statistics=True, module=layer).to("cpu")
+                            f"multiple of {layer.weight.quant_state.blocksize}; train a variant without 4 bits")
 
 
 def four_bit_problem() -> str | None:

@@ -62,7 +62,7 @@ def variants_that_fit(run: Run) -> list[str]:
     """The wanted variants that this machine can train, in order; what is left out is printed with the reason.
 
     On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can, and so can
-    several (:mod:`helpers.launch`): what they have trained stays.
+    several (:mod:`helpers.pipeline.launch`): what they have trained stays.
 
     Raises
     ------

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 from helpers.tasks.records import Example, PublicFile, Writer
-from helpers.text import normalise, places
+from helpers.tasks.text import normalise, places
 
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
@@ -43,7 +43,7 @@ class Task(ABC):
         Variants that 04 trains, in order.
     votes : dict
         Name → members, the best first: systems that train nothing and take the value that most of their members give
-        (:mod:`helpers.vote`). Members are variants, each in its default decoding, or the baseline `rules`.
+        (:mod:`helpers.evaluation.vote`). Members are variants, each in its default decoding, or the baseline `rules`.
     published : list of dict
         Published results on the public data: `system` plus metrics.
     writers : dict
@@ -60,7 +60,7 @@ class Task(ABC):
         Share of the sample that each part gets; the first part takes what the others have no room for.
     headline : str
         The score that chooses between checkpoints and variants, one of :data:`HEADLINES`. With `exact_match` a row is
-        right or wrong as a whole (:func:`helpers.metrics.row_scores`), else each of its fields counts.
+        right or wrong as a whole (:func:`helpers.tasks.metrics.row_scores`), else each of its fields counts.
     decodings : tuple of str
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
     taggers : frozenset of str
@@ -68,17 +68,15 @@ class Task(ABC):
     predictors : dict
         Variant → module that predicts with it, for variants that need more than the shared ways: its functions are
         `load(run, variant)`, `predict(run, variant, examples, progress)` and `predict_loaded(run, loaded, examples,
-        progress)` (called by :mod:`helpers.predict`).
+        progress)` (called by :mod:`helpers.evaluation.predict`).
     exporters : dict
-        Variant → module that writes and reads its other forms, with the functions of :mod:`helpers.token_export`, for
+        Variant → module that writes and reads its other forms, with the functions of :mod:`helpers.export.token_export`, for
         variants that :mod:`helpers.export` does not know how to write itself.
     baselines : dict
         Name → function of (run, examples) that predicts them, as `module:function`; where a task names none, those of
-        :mod:`helpers.baselines` are its baselines.
+        :mod:`helpers.evaluation.baselines` are its baselines.
     metrics : str
-        Module with `score` and `intervals`, as :mod:`helpers.metrics` has them.
-    training_modules : tuple of str
-        Modules of `helpers` that decide how the task's own variants come out.
+        Module with `score` and `intervals`, as :mod:`helpers.tasks.metrics` has them.
     row_filter : str
         `module:function` of (run, settings of a variant, rows): those of the rows that the variant's trainer takes; empty
         where it takes all of them.
@@ -96,7 +94,7 @@ class Task(ABC):
     public_hub : str
         Data set of the hub that `--data public` reads instead where the setting `public_source` says so.
     public_train : str
-        :func:`helpers.data.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
+        :func:`helpers.data.read.fingerprint` of the public train rows, by which they are known in `--data DIR` too.
     public_licence, public_citation : str
         Shown whenever the public data is used.
     text_key : str
@@ -132,8 +130,7 @@ class Task(ABC):
     predictors: dict[str, str] = {}
     exporters: dict[str, str] = {}
     baselines: dict[str, str] = {}
-    metrics: str = "helpers.metrics"
-    training_modules: tuple[str, ...] = ()
+    metrics: str = "helpers.tasks.metrics"
     tokenizer: str = "helpers.models.base:load_tokenizer"
     adapter_layers: str = "helpers.models.adapters:adapter_layers"
     variant_notes: dict[str, tuple[str, str, str, str]] = {}

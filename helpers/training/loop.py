@@ -1,4 +1,4 @@
-"""What the training loops of taggers share: their state, one file to resume from, parameter groups."""
+"""What trainers share: their result, the score on validation, the state of a loop, one file to resume from."""
 from __future__ import annotations
 
 import math
@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from helpers.errors import UserError
+from helpers.run import Run
+from helpers.tasks.records import Example
+from helpers.writing.questions import predict_texts
 
 
 def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
@@ -61,3 +66,57 @@ def resume_loop(path: Path, model, optimizer) -> tuple[LoopState, dict[str, Any]
     model.load_state_dict(content["weights"], strict=False)
     optimizer.load_state_dict(content["optimizer"])
     return LoopState(**content["state"]), content["more"]
+
+
+@dataclass
+class FitResult:
+    """What a trainer leaves.
+
+    Parameters
+    ----------
+    variant : str
+    history : list of dict
+        Records of `step`, `epoch`, `loss`, `lr`, and at evaluations `val_loss` and the scores of :func:`exact_scores`,
+        or `val_` with the headline of a task whose trainers are its own.
+    parameters : dict
+        `trainable` and `total`.
+    best_score, best_step
+        The task's headline score of the kept checkpoint on validation, and its step.
+    note : str
+        What the reader should know, e.g. why 4 bits were not used.
+    """
+
+    variant: str
+    history: list[dict[str, Any]] = field(default_factory=list)
+    parameters: dict[str, int] = field(default_factory=dict)
+    best_score: float = 0.0
+    best_step: int = 0
+    note: str = ""
+
+
+def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> None:
+    """Stop with a clear message where a loss or gradient is no number any more."""
+    if not math.isfinite(value):
+        raise UserError(f"{variant}: the {what} is {value} at step {step}; lower {variant}.learning_rate "
+                        f"(now {run[f'{variant}.learning_rate']}) with --set {variant}.learning_rate=…")
+
+
+def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[str, float]:
+    """Scores of greedy decoding with the constraint `score_constraint` on (some of) the validation rows."""
+    rows = rows[:run["score_rows"] or None]
+    records = predict_texts(model, tokenizer, run.task, [row.text for row in rows], run["score_constraint"],
+                            run["max_new_tokens"], run["generation_batch_size"],
+                            dialogue=run.settings.get("dialogue", "independent"))
+    return exact_scores(run.task, rows, records)
+
+
+def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> dict[str, float]:
+    """Exact match, field accuracy and F1 over values of prediction records, as the training history holds them."""
+    gold = [task.values(row.target) for row in rows]
+    found = [task.values(record["prediction"]) for record in records]
+    right = [[g[name] == f[name] for name in task.fields] for g, f in zip(gold, found)]
+    pairs = [(set(g[name]), set(f[name])) for g, f in zip(gold, found) for name in task.fields]
+    values = sum(len(wanted) + len(got) for wanted, got in pairs)
+    return {"val_exact_match": sum(map(all, right)) / len(rows),
+            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(task.fields),
+            "val_exact_f1": 2 * sum(len(wanted & got) for wanted, got in pairs) / values if values else 1.0}

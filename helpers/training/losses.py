@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from helpers import processes
+from helpers.models import processes
 from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs
 
 

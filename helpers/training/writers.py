@@ -27,16 +27,17 @@ from transformers import (
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
-from helpers import processes
+from helpers.models import processes
 from helpers.models.adapters import ALL_LINEAR, ATTENTION, add_lora, count_parameters
 from helpers.models.base import device_of, load_base, load_tokenizer
 from helpers.models.four_bit import four_bit_problem
 from helpers.models.int8 import packed_once, use_int8
 from helpers.run import Run
 from helpers.tasks import Example
-from helpers.training.fit import FitResult, check_finite, encode_rows, validation_score, variant_settings
 from helpers.training.log import report_to
+from helpers.training.loop import FitResult, check_finite, validation_score
 from helpers.training.losses import Targets, answer_loss, entity_loss, next_token_targets, structured_loss
+from helpers.training.rows import encode_rows, variant_settings
 from helpers.writing.encode import IGNORE, Encoded, collate
 
 Loss = Callable[[Targets], torch.Tensor]

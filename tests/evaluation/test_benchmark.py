@@ -7,11 +7,11 @@ import torch
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from helpers.encoder import packaged_encoder
 from helpers.errors import UserError
 from helpers.evaluation import benchmark, measured, trainers, turns
 from helpers.files import write_json
 from helpers.models.base import load_base, load_tokenizer
+from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
 from helpers.writing.prompts import tuned
 

@@ -9,12 +9,12 @@ import pytest
 from conftest import ROOT
 
 from helpers.command import status
-from helpers.data import read_jsonl
+from helpers.data.read import read_jsonl
+from helpers.data.splits import alike
 from helpers.errors import UserError
 from helpers.evaluation import measured, sweep
 from helpers.files import read_json, write_json
 from helpers.run import Run
-from helpers.splits import alike
 from helpers.tasks import get_task
 from helpers.tasks.records import Example
 
@@ -55,8 +55,8 @@ def fits(monkeypatch):
         ]
 
     monkeypatch.setattr("helpers.training.fit.fit", fit)
-    monkeypatch.setattr("helpers.predict.load_variant", lambda run, variant: None)
-    monkeypatch.setattr("helpers.predict.predict_variant", predict)
+    monkeypatch.setattr("helpers.evaluation.predict.load_variant", lambda run, variant: None)
+    monkeypatch.setattr("helpers.evaluation.predict.predict_variant", predict)
     fit.done = done
     return fit
 
@@ -274,7 +274,7 @@ def test_the_keyboard_stops_a_command_without_a_traceback(fits, tmp_path, capsys
 
 
 def test_new_results_concern_the_stage_that_shows_them_and_those_after_it(tmp_path):
-    from helpers.stages import find_stages, stage_keys
+    from helpers.pipeline.stages import find_stages, stage_keys
 
     for name in ("__init__", "evaluation/__init__", "evaluation/measured", "config", "report"):
         path = tmp_path / "helpers" / f"{name}.py"

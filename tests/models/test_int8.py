@@ -45,7 +45,7 @@ def llama(seed: int = 0) -> LlamaForCausalLM:
     """Two layers whose head is the embedding; eight query heads share four of keys."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(LlamaConfig(
-        vocab_size=128, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=8,
+        vocab_size=128, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=8,
         num_key_value_heads=4, tie_word_embeddings=True, initializer_range=0.1))
 
 
@@ -168,7 +168,7 @@ def test_layers_that_read_the_same_states_share_their_codes(monkeypatch):
     with torch.no_grad():
         model(IDS)
     # of each layer what q, k, v read, what o reads, what gate and up read, what down reads; then the head
-    assert calls == [(24, 64), (24, 64), (24, 64), (24, 96)] * 2 + [(24, 64)]
+    assert calls == [(24, 64), (24, 64), (24, 64), (24, 128)] * 2 + [(24, 64)]
 
 
 def test_the_head_gives_back_gradients_that_int8_could_not_hold():

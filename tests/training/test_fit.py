@@ -11,15 +11,17 @@ from crime_rows import example as crime_example
 from few_rows import examples, make_run, weights_of
 from tiny_model import save_tiny_base
 
-import helpers.predict as predict_module
-from helpers.data import write_jsonl
+import helpers.evaluation.predict as predict_module
+from helpers.data.read import write_jsonl
 from helpers.errors import UserError
+from helpers.evaluation.predict import load_variant, predict_variant, release_model, variants_trained
 from helpers.models.base import load_tokenizer
-from helpers.predict import load_variant, predict_variant, release_model, variants_trained
 from helpers.run import Run
 from helpers.tasks import get_task
-from helpers.training import writers
-from helpers.training.fit import FitResult, encode_rows, exact_scores, fit, training_rows, variant_settings
+from helpers.training import fit as fit_module
+from helpers.training.fit import fit
+from helpers.training.loop import FitResult, exact_scores
+from helpers.training.rows import encode_rows, training_rows, variant_settings
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def trained(monkeypatch) -> list[str]:
         history = [{"step": 1, "epoch": 1.0, "loss": 2.0}]
         return FitResult(variant, history, {"trainable": 1, "total": 2}, 0.5, 1)
 
-    monkeypatch.setattr(writers, "fit_writer", train)
+    monkeypatch.setattr(fit_module, "fit_writer", train)
     return asked
 
 

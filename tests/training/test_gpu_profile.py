@@ -19,9 +19,9 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from helpers.encoder import packaged_encoder
+from helpers.evaluation.predict import load_variant, predict_variant, release_model
 from helpers.models import adapters as adapters_module
-from helpers.predict import load_variant, predict_variant, release_model
+from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
 from helpers.tasks import get_task
 from helpers.training.fit import fit

@@ -13,13 +13,15 @@ from accelerate.utils import DistributedType
 from conftest import ROOT
 from tiny_model import save_tiny_base
 
-from helpers import launch, processes
-from helpers.data import write_jsonl
+from helpers.data.read import write_jsonl
 from helpers.errors import UserError
 from helpers.files import read_json
+from helpers.models import processes
+from helpers.pipeline import launch
 from helpers.run import Run
 from helpers.tasks import get_task
-from helpers.training.fit import fit, training_rows
+from helpers.training.fit import fit
+from helpers.training.rows import training_rows
 from helpers.training.writers import LengthSampler
 
 SETTINGS = {"max_new_tokens": 8, "score_rows": 1, "lora.epochs": 2, "lora.batch_size": 4, "lora.warmup_steps": 1,
@@ -43,7 +45,7 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
     base = save_tiny_base(tmp_path / "base")
     one, two = make_run(base, tmp_path / "one"), make_run(base, tmp_path / "two")
     command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", ROOT / "configs" / "cpu.yaml",
-               "--main_process_port", "0", "-m", "helpers.launch", "calendar", "lora", "--profile", "smoke", "--out",
+               "--main_process_port", "0", "-m", "helpers.pipeline.launch", "calendar", "lora", "--profile", "smoke", "--out",
                tmp_path / "two"]
     for name, value in two.settings.items():
         if name in SETTINGS or name == "base_model":

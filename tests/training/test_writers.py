@@ -19,7 +19,7 @@ from helpers.models.base import load_tokenizer
 from helpers.models.int8 import Int8Lora, Int8TrainedLinear
 from helpers.tasks import get_task
 from helpers.tasks.records import Writer
-from helpers.training import fit as fit_module
+from helpers.training import loop as loop_module
 from helpers.training import writers
 from helpers.training.fit import fit
 from helpers.writing.encode import PROMPT
@@ -340,9 +340,9 @@ def test_one_validation_score_is_that_of_the_records(base, tmp_path, monkeypatch
     run = make_run(base, tmp_path, "lora")
     rows = examples()[:3]
     records = [{"prediction": rows[0].target}, {"prediction": None}]
-    monkeypatch.setattr(fit_module, "predict_texts",
+    monkeypatch.setattr(loop_module, "predict_texts",
                         lambda model, tokenizer, task, texts, *more, **options: records[:len(texts)])
-    found = fit_module.validation_score(run, None, None, rows)  # score_rows: two of the three
+    found = loop_module.validation_score(run, None, None, rows)  # score_rows: two of the three
     assert found["val_exact_match"] == 0.5
     filled = sum(map(bool, run.task.values(rows[1].target).values()))
     assert found["val_field_accuracy"] == pytest.approx((16 - filled) / 16)

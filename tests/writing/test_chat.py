@@ -9,7 +9,7 @@ from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
 from helpers.errors import UserError
-from helpers.tasks.crime_text import QUESTIONS
+from helpers.tasks.crime.text import QUESTIONS
 from helpers.training.losses import answer_loss, next_token_targets
 from helpers.writing import chat
 from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation

@@ -9,7 +9,7 @@ from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from helpers.tasks.crime_text import QUESTIONS, READ
+from helpers.tasks.crime.text import QUESTIONS, READ
 from helpers.writing import questions
 from helpers.writing.prompts import tuned
 from helpers.writing.questions import answer_in_turn, answer_together, predict_texts

@@ -1,0 +1,160 @@
+"""Is the model right as often as it is sure? Reliability, calibration error and risk against coverage."""
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from helpers.tasks.base import Task
+from helpers.tasks.lookup import load_module
+from helpers.tasks.metrics import align
+from helpers.tasks.records import Example
+from helpers.tasks.statistics import proportion_ci
+
+
+def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]],
+                     unstated: float | None = None) -> pd.DataFrame:
+    """Stated confidence beside the truth, for every field of every row that has a valid prediction.
+
+    Returns
+    -------
+    DataFrame
+        Columns id, field, gold, predicted, confidence (0 to 1), right. A value without a confidence has that of
+        `unstated`, or gives no line.
+    """
+    aligned = align(gold, records)
+    stated = [{**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned]
+    results = load_module(task.metrics).field_results(task, gold, aligned)
+    results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
+                                      index=results.index)
+    kept = results[results["valid"].astype(bool) & results["confidence"].notna()]
+    return kept[["id", "field", "gold", "predicted", "confidence", "right"]].reset_index(drop=True)
+
+
+def row_confidence(frame: pd.DataFrame) -> pd.DataFrame:
+    """Confidence that a whole row is right, from :func:`confidence_frame`.
+
+    A causal model gives each field a probability given the fields written before it, so their product is the
+    probability of the whole answer; for a tagger it is so as far as its fields are independent. For a vote it is a rank,
+    no probability: the members' confidence falls with every field on which they disagree.
+
+    Returns
+    -------
+    DataFrame
+        Index id; columns confidence, right.
+    """
+    rows = frame.groupby("id", sort=False)
+    return pd.DataFrame({"confidence": rows["confidence"].prod(), "right": rows["right"].all()})
+
+
+def _vectors(confidence: Sequence[float], right: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Both as equally long float vectors."""
+    sure, truth = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
+    if sure.ndim != 1 or sure.shape != truth.shape:
+        raise ValueError(f"expected two equally long vectors, got shapes {sure.shape} and {truth.shape}")
+    if not ((sure >= 0) & (sure <= 1)).all():
+        raise ValueError("a confidence lies outside 0..1")
+    return sure, truth
+
+
+def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> pd.DataFrame:
+    """Accuracy within equally wide bins of confidence; empty bins are left out.
+
+    Parameters
+    ----------
+    confidence : sequence of float
+        Stated probability of each answer.
+    right : sequence of bool
+    bins : int
+        Number of bins over 0..1, each open at its lower end (a confidence of 0 falls in the first).
+
+    Returns
+    -------
+    DataFrame
+        One line a bin: lower, upper (its edges), confidence (mean), accuracy, count, low, high (Wilson 95 % of the
+        accuracy).
+    """
+    sure, truth = _vectors(confidence, right)
+    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    lines = []
+    for number in np.unique(place):
+        inside = place == number
+        count, hits = int(inside.sum()), int(truth[inside].sum())
+        lines.append((number / bins, (number + 1) / bins, sure[inside].mean(), hits / count, count,
+                      *proportion_ci(hits, count)))
+    return pd.DataFrame(lines, columns=["lower", "upper", "confidence", "accuracy", "count", "low", "high"])
+
+
+def expected_calibration_error(table: pd.DataFrame) -> float:
+    """Mean gap of confidence and accuracy over the bins of :func:`reliability_table`, by size (Guo et al. 2017)."""
+    if table.empty:
+        return math.nan
+    return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
+
+
+def calibration_by_field(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
+    """Calibration of each field, from :func:`confidence_frame`.
+
+    Returns
+    -------
+    DataFrame
+        Index field; columns n, confidence (mean), accuracy, ece, brier (mean squared gap), aurc.
+    """
+    lines = {}
+    for name, group in frame.groupby("field", sort=False):
+        sure, truth = _vectors(group["confidence"], group["right"])
+        lines[name] = (len(group), sure.mean(), truth.mean(),
+                       expected_calibration_error(reliability_table(sure, truth, bins)),
+                       np.mean((sure - truth) ** 2), aurc(risk_coverage(sure, truth)))
+    columns = ["n", "confidence", "accuracy", "ece", "brier", "aurc"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("field")
+
+
+def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame:
+    """Share of errors among the answers kept, when only the most confident ones are kept (Geifman and El-Yaniv 2017).
+
+    Equally confident answers come in no order: among them the errors are spread evenly, which is what a random order
+    gives on average.
+
+    Returns
+    -------
+    DataFrame
+        One line for each number of answers kept, 1 to all: threshold (least confidence kept), coverage, risk.
+    """
+    sure, truth = _vectors(confidence, right)
+    order = np.argsort(-sure, kind="stable")
+    ranked = pd.DataFrame({"threshold": sure[order], "wrong": 1 - truth[order]})
+    errors = ranked.groupby("threshold")["wrong"].transform("mean").cumsum()
+    kept = np.arange(1, len(ranked) + 1)
+    return pd.DataFrame({"threshold": ranked["threshold"], "coverage": kept / len(kept), "risk": errors / kept})
+
+
+def aurc(curve: pd.DataFrame) -> float:
+    """Area under the risk–coverage curve: mean risk over all coverages; lower is better."""
+    return float(curve["risk"].mean())
+
+
+def ideal_curve(right: Sequence[bool]) -> pd.DataFrame:
+    """Risk–coverage curve of an oracle whose confidence ranks every right answer above every wrong one."""
+    truth = np.asarray(right, dtype=float)
+    return risk_coverage(truth, truth)
+
+
+def coverage_at(curve: pd.DataFrame, risk: float) -> dict[str, float]:
+    """The largest share of answers that can be kept with at most this risk.
+
+    Answers above a threshold are kept together, so only the last of equally confident answers counts.
+
+    Returns
+    -------
+    dict
+        coverage, risk (reached) and threshold; coverage 0, risk 0 and threshold NaN where no answer is safe enough.
+    """
+    ends = curve[~curve["threshold"].duplicated(keep="last")]
+    safe = ends[ends["risk"] <= risk + 1e-12]
+    if safe.empty:
+        return {"coverage": 0.0, "risk": 0.0, "threshold": math.nan}
+    return safe[["coverage", "risk", "threshold"]].iloc[-1].astype(float).to_dict()

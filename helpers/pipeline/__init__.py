@@ -1,0 +1,1 @@
+"""Set-up, runner, stages and the execution of notebooks. Imports everything."""

@@ -1,0 +1,70 @@
+"""Train variants of a task in several processes, one a GPU; stage 04 then finds them trained.
+
+Run as: accelerate launch --config_file configs/fsdp.yaml -m helpers.pipeline.launch crime lora --profile gpu
+        accelerate launch --config_file configs/cpu.yaml -m helpers.pipeline.launch calendar lora
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from helpers.errors import UserError, one_of
+from helpers.models import processes
+from helpers.pipeline.runner import data_source, read_settings
+from helpers.run import PROFILES, Run
+from helpers.tasks import TASK_NAMES
+
+
+def trainable(run: Run, names: Sequence[str]) -> list[str]:
+    """The variants to train: those named, or all that several processes can train."""
+    able = list(run.task.writers)
+    for name in names:
+        one_of(name, run.task.variants, "variant")
+        if name not in able:
+            raise UserError(f"{name} is trained by one process, in stage 04; several can train: {', '.join(able)}")
+    if not able:
+        raise UserError(f"every variant of {run.task.name} is trained by one process, in stage 04")
+    return list(names) or able
+
+
+def train(run: Run, variants: Sequence[str]) -> None:
+    """Fit the variants on the rows that stages 01 to 03 left; each process takes its share of every batch."""
+    from helpers.models.base import device_of
+    from helpers.training.fit import fit
+    from helpers.training.rows import training_rows
+
+    processes.join(device_of(run.profile).device)
+    validation = run.load("validation")
+    for variant in variants:
+        result = fit(run, variant, training_rows(run, variant), validation)
+        if processes.is_main():
+            losses = [record["loss"] for record in result.history if "loss" in record]
+            print(f"{variant}: {len(losses)} steps in {processes.count()} processes, loss {losses[0]:.4f} → "
+                  f"{losses[-1]:.4f}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; 2 for what the user can mend."""
+    parser = argparse.ArgumentParser(prog="accelerate launch -m helpers.pipeline.launch", description=__doc__.splitlines()[0])
+    parser.add_argument("task", choices=TASK_NAMES)
+    parser.add_argument("variants", nargs="*", help="which to train; all that several processes can train by default")
+    parser.add_argument("--profile", choices=PROFILES, default="cpu")
+    parser.add_argument("--data", default="sample")
+    parser.add_argument("--out")
+    parser.add_argument("--set", action="append", default=[], metavar="name=value")
+    parser.add_argument("--seed", type=int, default=42)
+    given = parser.parse_args(arguments)
+    try:
+        run = Run(task=given.task, profile=given.profile, data=data_source(given.data, [given.task]), out=given.out,
+                  settings=read_settings(given.set), seed=given.seed)
+        train(run, trainable(run, given.variants))
+    except UserError as error:
+        if processes.is_main():
+            print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The HTML report and its templates. Imports all but the pipeline."""

@@ -1,0 +1,3 @@
+from helpers.report.pages import main
+
+main()

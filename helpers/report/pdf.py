@@ -1,0 +1,64 @@
+"""The report as PDF, printed by a headless Chromium where one is installed.
+
+Run as: python -m helpers.report.pdf report/calendar.html
+"""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from helpers.errors import UserError
+from helpers.files import write_file
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+TIMEOUT_SECONDS = 180
+
+
+def find_browser() -> str | None:
+    """Path of a Chromium: `$CHROMIUM`, else the first known name on the search path, else None."""
+    given = os.environ.get("CHROMIUM")
+    return shutil.which(given) if given else next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def print_pdf(page: Path) -> Path:
+    """Print an HTML file to a PDF beside it, light colours and A4 as its print style says; returns the PDF."""
+    browser = find_browser()
+    if browser is None:
+        raise UserError(f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or "
+                        "print the page from any browser")
+    pdf = page.with_suffix(".pdf")
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / pdf.name
+        options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+                   "--disable-sync", "--disable-component-update", f"--user-data-dir={folder}/profile",
+                   "--no-pdf-header-footer", f"--print-to-pdf={new}", page.resolve().as_uri()]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            options.insert(0, "--no-sandbox")  # Chromium refuses to start with its sandbox as root
+        try:
+            done = subprocess.run([browser, *options], capture_output=True, text=True, errors="replace",
+                                  timeout=TIMEOUT_SECONDS, check=False)
+            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        except (OSError, subprocess.TimeoutExpired) as error:
+            reason = str(error)
+        if not new.is_file() or not new.read_bytes().startswith(b"%PDF"):
+            raise UserError(f"no PDF of {page.name}: {Path(browser).name} made none ({reason[:200]})")
+        write_file(pdf, new.read_bytes())
+    return pdf
+
+
+def up_to_date(page: Path) -> bool:
+    """Whether the PDF beside a page is newer than the page."""
+    pdf = page.with_suffix(".pdf")
+    return pdf.exists() and pdf.stat().st_mtime >= page.stat().st_mtime
+
+
+if __name__ == "__main__":
+    try:
+        for name in sys.argv[1:]:
+            print(print_pdf(Path(name)))
+    except UserError as error:
+        sys.exit(f"error: {error}")

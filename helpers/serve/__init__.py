@@ -1,0 +1,1 @@
+"""Answers for others: service, batching, one predictor for all systems. Imports export."""

@@ -1,0 +1,4 @@
+from helpers.command import start
+from helpers.serve.server import main
+
+start(main)

@@ -1,0 +1,163 @@
+"""A trained system that answers texts of users: values, where they stand, how sure they are, and what to look at."""
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from helpers.calibrate import PRECISION, load_calibrations
+from helpers.data.source import origins, to_original
+from helpers.errors import UserError, one_of
+from helpers.evaluation.predict import load_variant
+from helpers.evaluation.vote import RULES, majority
+from helpers.export.folders import load_onnx
+from helpers.export.model_folder import ENGINES, members_of, model_files, open_run, version_of
+from helpers.run import Run
+from helpers.tasks.records import Example
+
+Answer = dict[str, Any]
+
+
+class Predictor:
+    """One system of a run, loaded once; not made for several threads at a time.
+
+    Parameters
+    ----------
+    run : Run
+    variant : str
+        A finished variant, a vote or `rules`.
+    engine : str
+        `torch`, or `onnx` or `onnx_int8` for a variant that :mod:`helpers.export` has written.
+
+    Attributes
+    ----------
+    name, version : str
+        `<task>/<variant>`, and a fingerprint of the files that decide its answers.
+
+    Raises
+    ------
+    UserError
+        In one line, if the model folder is missing or damaged.
+    """
+
+    def __init__(self, run: Run, variant: str, engine: str = "torch"):
+        self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
+        if engine != ENGINES[0] and any(map(run.task.asks, members_of(run, variant))):
+            raise UserError(f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}")
+        self.models = load_members(run, variant, engine)
+        self.calibrations = load_calibrations(run, variant)
+        self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant, engine))
+
+    @classmethod
+    def open(cls, task: str, folder: str | Path | None = None, variant: str | None = None,
+             engine: str = "torch") -> Predictor:
+        """The predictor of a run's folder, see :func:`helpers.export.model_folder.open_run`; standard output stays clean."""
+        with contextlib.redirect_stdout(sys.stderr):
+            return cls(*open_run(task, folder, variant), engine)
+
+    # -- texts that cannot be answered --------------------------------------------------------------------------------
+    def problem(self, text: str) -> str | None:
+        """Why a text cannot be answered, or None."""
+        found = self.task.bad_text(text)
+        if found:
+            return found
+        reading = self.task.reading(text)
+        for name, loaded in self.models.items():
+            if name in self.task.predictors or name in self.task.taggers:  # those read long texts in windows
+                continue
+            needed, limit = self._room(loaded, reading)
+            if needed > limit:
+                return f"text takes {needed} tokens of {name}, which has room for {limit}"
+        return None
+
+    def _room(self, loaded: Any, reading: str) -> tuple[int, int]:
+        """Tokens that a text takes with its answer, and how many the model has positions for."""
+        model, tokenizer, _ = loaded
+        limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
+        from helpers.writing.prompts import tuned  # loads torch
+
+        prompt = tuned(tokenizer, self.task, reading)
+        answers = [len(question) + int(self.run["max_new_tokens"]) for question in prompt.questions]
+        together = self.run.settings.get("dialogue", "independent") == "independent"
+        return len(prompt.text) + (max(answers) if together else sum(answers)), limit
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+    def predict(self, texts: Sequence[str]) -> list[Answer]:
+        """Answers in the order of the texts, all of which have to be free of :meth:`problem`.
+
+        Returns
+        -------
+        list of dict
+            `fields` (field → value, as the task has it), `spans` (field → list of start, end and text, in characters
+            of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
+        """
+        examples = [self.task.example(text, index) for index, text in enumerate(texts)]
+        return [self.answer(text, example, record)
+                for text, example, record in zip(texts, examples, self.records(examples))]
+
+    def records(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
+        """Prediction records, as the study's files have them."""
+        from helpers.evaluation.predict import predict_loaded, predict_rules
+
+        members = [predict_rules(self.run, examples) if name == RULES else
+                   predict_loaded(self.run, name, self.models[name], examples)
+                   for name in members_of(self.run, self.variant)]
+        return majority(self.task, members) if self.variant in self.task.votes else members[0]
+
+    def answer(self, text: str, example: Example, record: dict[str, Any]) -> Answer:
+        """The answer that a prediction record makes."""
+        prediction, names = self.task.bind(record["prediction"], example), self.task.fields
+        if prediction is None:
+            return {"fields": dict.fromkeys(names), "spans": {name: [] for name in names},
+                    "confidence": dict.fromkeys(names), "needs_review": list(names)}
+        fields = self.task.fields_of(prediction)
+        confidence, review = self._confidence(record)
+        return {"fields": fields, "spans": self._spans(text, example.text, prediction), "confidence": confidence,
+                "needs_review": review}
+
+    def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
+        places = origins(text, reading, self.task.reading)
+        found: dict[str, list[dict[str, Any]]] = {}
+        for name, spans in self.task.offsets(reading, prediction).items():
+            kept = [to_original(span, places) for span in spans]
+            found[name] = [{"start": start, "end": end, "text": text[start:end]} for start, end in kept]
+        return found
+
+    def _confidence(self, record: dict[str, Any]) -> tuple[dict[str, float | None], list[str]]:
+        """Calibrated confidence of each field, and the fields below their thresholds."""
+        stated = {**dict.fromkeys(self.task.fields), **(record.get("confidence") or {})}
+        confidence: dict[str, float | None] = {}
+        review = []
+        for name, value in stated.items():
+            one = self.calibrations.get(name)
+            if one:  # systems that state no confidence are taken at the word that they are sure
+                confidence[name] = round(float(one(1.0 if value is None else value)[0]), 6)
+            else:
+                confidence[name] = value
+            threshold = one.threshold if one else PRECISION
+            if confidence[name] is None or confidence[name] < round(threshold, 6):
+                review.append(name)
+        return confidence, review
+
+
+def load_members(run: Run, variant: str, engine: str = ENGINES[0]) -> dict[str, Any]:
+    """Trained member → what :func:`helpers.evaluation.predict.load_variant` gives, or its export for another engine."""
+    one_of(engine, ENGINES, "engine")
+    loaded = {}
+    for name in members_of(run, variant):
+        if name == RULES:
+            continue
+        try:
+            if engine == ENGINES[0]:
+                loaded[name] = load_variant(run, name)
+            else:
+                loaded[name] = load_onnx(run, name, quantised=engine == "onnx_int8")
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged file makes of the loaders means the same to the user
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise UserError(f"the folder {run.dir / 'checkpoints' / name} cannot be loaded ({reason[:160]}): train the "
+                            f"variant again with ./run_all.sh {run.task.name} --from 04") from None
+    return loaded

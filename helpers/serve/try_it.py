@@ -1,0 +1,69 @@
+"""Type a text, see what a system finds in it: the fields coloured in the text, and all values in a table."""
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from helpers.errors import UserError
+from helpers.evaluation.display import entity_text, words
+from helpers.files import read_json
+from helpers.run import Run
+from helpers.tasks.records import Example
+from helpers.views.inspection import entity_spans
+
+
+def best_system(run: Run) -> str:
+    """The variant that stage 05 chose, else the first that stage 04 trained, else the rules."""
+    from helpers.evaluation.predict import variants_trained
+
+    trained = variants_trained(run)
+    chosen = read_json(run.path("metrics.json")).get("best")
+    if chosen in trained or chosen in run.task.votes and set(run.task.votes[chosen]) <= {*trained, "rules"}:
+        return chosen
+    return trained[0] if trained else "rules"
+
+
+def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, str | None]:
+    """What a system finds in one text: its name, the prediction, and what was written.
+
+    The system is `rules`, a trained variant or a vote, by default :func:`best_system`. The prediction is None where
+    nothing valid came out.
+    """
+    from helpers.evaluation.predict import predict_rules, predict_variant
+
+    row = run.task.example(text)
+    if not row.text:
+        raise UserError("the text is empty: type a sentence between the quotes")
+    system = system or best_system(run)
+    records = predict_rules(run, [row]) if system == "rules" else predict_variant(run, system, [row], progress=False)
+    return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
+
+
+def try_it(run: Run, text: str | None = None, system: str | None = None, row: Example | None = None) -> None:
+    """Display a text with what a system finds in it.
+
+    Parameters
+    ----------
+    text, system
+        As in :func:`extract`.
+    row : Example, optional
+        What is shown without a text: the first validation row by default.
+    """
+    from IPython.display import HTML, display
+
+    text = run.task.reading(text) if text else (row or run.load("validation")[0]).text
+    display(HTML(found_html(run, text, *extract(run, text, system))))
+
+
+def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | None) -> str:
+    """The text with its fields coloured, and under it the values found."""
+    task = run.task
+    head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
+    if prediction is None:
+        return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
+    row = task.example(text)
+    marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
+    listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
+    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
+                   for name, value in listed.items())
+    return f"{head}{marked}<table><tbody>{rows}</tbody></table>"

@@ -1,0 +1,125 @@
+"""Tag sequences as a whole: which transitions BIO allows, what train says of them, a linear-chain CRF, Viterbi."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from helpers.tagging.tags import best_paths
+from helpers.tasks.bio import label_of
+from helpers.tasks.it_ner.tags import TAGS
+
+FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
+MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+SMOOTHING = 0.5  # added to each count, so that what train never showed stays possible
+
+
+# -- transitions ------------------------------------------------------------------------------------------------------
+def start_scores(tags: Sequence[str] = TAGS) -> np.ndarray:
+    """Scores of beginning a sentence with each tag: forbidden for an inside tag, else 0."""
+    return np.array([FORBIDDEN if tag.startswith("I-") else 0.0 for tag in tags])
+
+
+def bio_transitions(tags: Sequence[str] = TAGS) -> np.ndarray:
+    """Matrix (from, to): forbidden where an inside tag continues no entity of its label, else 0."""
+    return np.array([[FORBIDDEN if to.startswith("I-") and label_of(to) != label_of(one) else 0.0 for to in tags]
+                     for one in tags])
+
+
+def transition_pmi(sequences: Sequence[Sequence[int]], count: int = len(TAGS)) -> np.ndarray:
+    """Pointwise mutual information of neighbouring tags, log p(to | from) − log p(to), from smoothed counts.
+
+    A tagger that looks at each word by itself already knows how frequent a tag is; what is added to its scores is only
+    what the neighbour says beyond that.
+
+    Parameters
+    ----------
+    sequences : sequence of sequence of int
+        Tags of the training sentences.
+    count : int
+        Number of tags.
+    """
+    pairs, single = np.full((count, count), SMOOTHING), np.full(count, SMOOTHING)
+    for sequence in sequences:
+        np.add.at(pairs, (np.asarray(sequence[:-1], dtype=int), np.asarray(sequence[1:], dtype=int)), 1)
+        np.add.at(single, np.asarray(sequence[1:], dtype=int), 1)
+    return np.log(pairs / pairs.sum(1, keepdims=True)) - np.log(single / single.sum())
+
+
+# -- decoding ---------------------------------------------------------------------------------------------------------
+def decode(scores: Sequence[np.ndarray], transitions: np.ndarray) -> list[list[str]]:
+    """Tags of each sentence by Viterbi, sentences of one length together.
+
+    Parameters
+    ----------
+    scores : sequence of ndarray (words, tags)
+    transitions : ndarray (tags, tags)
+        Those of BIO are added, so that every sequence is valid IOB2.
+    """
+    by_length: dict[int, list[int]] = {}
+    for index, one in enumerate(scores):
+        by_length.setdefault(len(one), []).append(index)
+    found: list[list[str]] = [[] for _ in scores]
+    for length, indices in by_length.items():
+        if length:
+            paths = best_paths(np.stack([scores[i] for i in indices]), transitions + bio_transitions(), start_scores())
+            for index, path in zip(indices, paths):
+                found[index] = [TAGS[tag] for tag in path]
+    return found
+
+
+# -- conditional random field -----------------------------------------------------------------------------------------
+def log_partition(emissions: torch.Tensor, lengths: torch.Tensor, transitions: torch.Tensor,
+                  start: torch.Tensor) -> torch.Tensor:
+    """Log of the sum over all tag sequences of exp(score), by the forward algorithm (Lafferty et al., 2001).
+
+    Parameters
+    ----------
+    emissions : FloatTensor (sentences, longest, tags)
+    lengths : LongTensor (sentences,)
+        Words of each sentence, at least 1; what stands behind them in `emissions` is not read.
+
+    Returns
+    -------
+    FloatTensor (sentences,)
+    """
+    total = emissions[:, 0] + start
+    for at in range(1, emissions.shape[1]):
+        step = (total[:, :, None] + transitions).logsumexp(1) + emissions[:, at]
+        total = torch.where((lengths > at)[:, None], step, total)
+    return total.logsumexp(1)
+
+
+def sequence_score(emissions: torch.Tensor, lengths: torch.Tensor, tags: torch.Tensor, transitions: torch.Tensor,
+                   start: torch.Tensor) -> torch.Tensor:
+    """Score of one tag sequence a sentence; `tags` (sentences, longest), shapes as in :func:`log_partition`."""
+    inside = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
+    single = emissions.gather(2, tags[:, :, None])[:, :, 0] * inside
+    steps = transitions[tags[:, :-1], tags[:, 1:]] * inside[:, 1:]
+    return single.sum(1) + steps.sum(1) + start[tags[:, 0]]
+
+
+def crf_loss(log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, transitions: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood of the gold sequences under a linear-chain CRF, per word.
+
+    Parameters
+    ----------
+    log_probs : FloatTensor (words, tags)
+        Emissions of the words of a batch, sentence after sentence.
+    tags : LongTensor (words,)
+    row : LongTensor (words,)
+        Sentence of each word, ascending.
+    transitions : FloatTensor (tags, tags)
+        Learnt scores; those of BIO are added.
+    """
+    _, sentence, lengths = row.unique_consecutive(return_inverse=True, return_counts=True)
+    position = torch.arange(len(row), device=row.device) - (lengths.cumsum(0) - lengths)[sentence]
+    shape = (len(lengths), int(lengths.max()))
+    emissions = log_probs.new_zeros(*shape, log_probs.shape[1]).index_put((sentence, position), log_probs)
+    padded = tags.new_zeros(shape).index_put((sentence, position), tags)
+    rules = torch.as_tensor(bio_transitions(), dtype=log_probs.dtype, device=log_probs.device)
+    start = torch.as_tensor(start_scores(), dtype=log_probs.dtype, device=log_probs.device)
+    missing = log_partition(emissions, lengths, transitions + rules, start) - sequence_score(
+        emissions, lengths, padded, transitions + rules, start)
+    return missing.sum() / len(row)

@@ -1,0 +1,140 @@
+"""Features of words that an uncased encoder does not see: their shape, their casing, and what train said of them."""
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from helpers.tasks.bio import TaggedTokens, label_of
+from helpers.tasks.it_ner.tags import LABELS
+
+UNKNOWN = 1  # 0 is left for padding and special pieces
+SHAPES, LEAST_SHAPE, SHAPE_LENGTH = 120, 5, 8
+CASINGS = ("lower", "title", "upper", "mixed", "digits", "other")
+SHARES = (0.25, 0.7)  # borders of "seldom", "sometimes", "mostly an entity"
+UNLABELLED_RARE, UNLABELLED = 2, 3
+FIRST_LABEL = 4
+FREQUENT = 3  # occurrences from which a word that was never an entity is known to be none
+
+Counts = list[int]  # occurrences of a word outside entities, then in entities of each label
+
+
+def shape(word: str) -> str:
+    """Form of a word: capitals X, small letters x, digits d, runs cut to two ("Ubuntu" → "Xxx", "22.04" → "dd.dd")."""
+    marked = re.sub(r"\d", "d", re.sub(r"[^\W\d_A-Z]", "x", re.sub(r"[A-Z]", "X", word)))
+    return re.sub(r"(.)\1+", r"\1\1", marked)[:SHAPE_LENGTH]
+
+
+def casing(word: str) -> str:
+    """One of :data:`CASINGS`."""
+    letters = [char for char in word if char.isalpha()]
+    if not letters:
+        return "digits" if any(char.isdigit() for char in word) else "other"
+    if all(char.islower() for char in letters):
+        return "lower"
+    if all(char.isupper() for char in letters):
+        return "upper"
+    return "title" if letters[0].isupper() and all(char.islower() for char in letters[1:]) else "mixed"
+
+
+def count_words(sentences: Iterable[TaggedTokens]) -> dict[str, Counts]:
+    """How often each lower-cased word stood outside and in each label."""
+    found: dict[str, Counts] = {}
+    for sentence in sentences:
+        for word, tag in zip(sentence.tokens, sentence.tags):
+            counts = found.setdefault(word.lower(), [0] * (1 + len(LABELS)))
+            counts[0 if tag == "O" else 1 + LABELS.index(label_of(tag))] += 1
+    return found
+
+
+def gazetteer_value(counts: Counts | None) -> int:
+    """What the counts of a word say, as one number: never seen, never an entity, or its label and how often.
+
+    Returns
+    -------
+    int
+        :data:`UNKNOWN`; :data:`UNLABELLED_RARE` or :data:`UNLABELLED`; or `FIRST_LABEL + 3 · label + share`, the share
+        being 0, 1 or 2 as the part of its occurrences with its most frequent label reaches :data:`SHARES`.
+    """
+    total = sum(counts or ())
+    if not total:
+        return UNKNOWN
+    label = max(range(len(LABELS)), key=lambda index: (counts[1 + index], -index))
+    labelled = counts[1 + label]
+    if not labelled:
+        return UNLABELLED if total >= FREQUENT else UNLABELLED_RARE
+    return FIRST_LABEL + 3 * label + sum(labelled / total >= border for border in SHARES)
+
+
+@dataclass(frozen=True)
+class WordFeatures:
+    """Features fitted to training sentences.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Those in use: `casing` and `shape` together, `gazetteer`, or none at all.
+    shapes : list of str
+        Frequent shapes; others share one value.
+    gazetteer : dict
+        Lower-cased word of train → :func:`gazetteer_value`.
+    """
+
+    names: tuple[str, ...] = ()
+    shapes: list[str] = field(default_factory=list)
+    gazetteer: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Feature → number of its values, padding and unknown counted."""
+        known = {"shape": 2 + len(self.shapes), "casing": 2 + len(CASINGS), "gazetteer": FIRST_LABEL + 3 * len(LABELS)}
+        return {name: known[name] for name in self.names}
+
+    def values(self, tokens: Sequence[str], left_out: dict[str, Counts] | None = None,
+               known: dict[str, Counts] | None = None) -> list[list[int]]:
+        """Values of the features of each word, shape (words, features).
+
+        Parameters
+        ----------
+        tokens : sequence of str
+        left_out : dict, optional
+            Word counts of this very sentence, taken from `known`: a training sentence must not find itself in the
+            gazetteer, or training would trust it more than unseen text bears out.
+        known : dict, optional
+            Word counts of all training sentences; needed with `left_out`.
+        """
+        columns = []
+        for name in self.names:
+            if name == "shape":
+                numbers = {form: 2 + index for index, form in enumerate(self.shapes)}
+                columns.append([numbers.get(shape(word), UNKNOWN) for word in tokens])
+            elif name == "casing":
+                columns.append([2 + CASINGS.index(casing(word)) for word in tokens])
+            elif left_out is None:
+                columns.append([self.gazetteer.get(word.lower(), UNKNOWN) for word in tokens])
+            else:
+                others = {word: [a - b for a, b in zip(known.get(word, counts), counts)]
+                          for word, counts in left_out.items()}
+                columns.append([gazetteer_value(others[word.lower()]) for word in tokens])
+        return [list(values) for values in zip(*columns)] if columns else [[] for _ in tokens]
+
+
+@dataclass(frozen=True)
+class KnownValues:
+    """Values of sentences that were worked out before, in the place of :class:`WordFeatures`."""
+
+    table: dict[tuple[str, ...], list[list[int]]]
+
+    def values(self, tokens: Sequence[str]) -> list[list[int]]:
+        """Values of the features of each word of one of these sentences."""
+        return self.table[tuple(tokens)]
+
+
+def fit_features(sentences: Sequence[TaggedTokens], shapes: bool, gazetteer: bool) -> WordFeatures:
+    """The features of training sentences, each sentence given once."""
+    counts = Counter(shape(word) for sentence in sentences for word in sentence.tokens) if shapes else Counter()
+    frequent = sorted((form for form, count in counts.items() if count >= LEAST_SHAPE), key=lambda f: (-counts[f], f))
+    words = count_words(sentences) if gazetteer else {}
+    names = (("shape", "casing") if shapes else ()) + (("gazetteer",) if gazetteer else ())
+    return WordFeatures(names, frequent[:SHAPES], {word: gazetteer_value(words[word]) for word in sorted(words)})

@@ -1,0 +1,276 @@
+"""The token tagger: an encoder with a classifier, word features beside the word pieces, LoRA, save and load."""
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from helpers.files import write_json
+from helpers.models.base import device_of, explain_load_error
+from helpers.models.encoder import encoder_path
+from helpers.run import Run
+from helpers.tagging.token_features import WordFeatures
+from helpers.tasks.it_ner.tags import TAGS, coarse_tag
+
+LORA_TARGETS = (("query", "key", "value", "dense"), ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"))
+EXTRAS, CARD = "extras.safetensors", "tagger.json"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a tagger reads and writes.
+
+    Parameters
+    ----------
+    outputs : tuple of str
+        Tags of the classifier: ours, or finer ones of which several stand for one of ours.
+    features : dict
+        Word feature → number of its values.
+    crf : bool
+        Whether transitions between tags are learnt.
+    """
+
+    outputs: tuple[str, ...] = TAGS
+    features: dict[str, int] = field(default_factory=dict)
+    crf: bool = False
+
+    @property
+    def fine(self) -> bool:
+        """Whether the classifier tells finer labels apart."""
+        return self.outputs != TAGS
+
+    @property
+    def tag_of_output(self) -> list[int]:
+        """Index in our tags of what each output stands for."""
+        return [TAGS.index(coarse_tag(tag)) if self.fine else index for index, tag in enumerate(self.outputs)]
+
+    @property
+    def membership(self) -> torch.Tensor:
+        """1 where an output (line) stands for one of our tags (column)."""
+        table = torch.zeros(len(self.outputs), len(TAGS))
+        table[range(len(self.outputs)), self.tag_of_output] = 1
+        return table
+
+
+class TokenTagger(nn.Module):
+    """An encoder that classifies word pieces.
+
+    The values of the word features are added as embeddings to the word pieces, before the encoder mixes them, and as
+    scores to the logits, where a value speaks for itself.
+
+    Parameters
+    ----------
+    base : PreTrainedModel or PeftModel
+        A BERT-like token classifier with as many labels as the layout has outputs.
+    layout : Layout
+    """
+
+    def __init__(self, base, layout: Layout) -> None:
+        super().__init__()
+        self.base, self.layout = base, layout
+        config = base.config
+        self.feature_inputs = nn.ModuleList(nn.Embedding(size, config.hidden_size, padding_idx=0)
+                                            for size in layout.features.values())
+        self.feature_scores = nn.ModuleList(nn.Embedding(size, len(layout.outputs), padding_idx=0)
+                                            for size in layout.features.values())
+        for inputs, scores in zip(self.feature_inputs, self.feature_scores):
+            nn.init.normal_(inputs.weight, std=0.01)
+            nn.init.zeros_(inputs.weight[0])
+            nn.init.zeros_(scores.weight)
+        self.transitions = nn.Parameter(torch.zeros(len(TAGS), len(TAGS))) if layout.crf else None
+        self.register_buffer("membership", layout.membership, persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.membership.device
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor,
+                features: torch.Tensor | None = None) -> torch.Tensor:
+        """Logits (rows, pieces, outputs)."""
+        inner = self.base.get_base_model() if hasattr(self.base, "get_base_model") else self.base
+        if features is None:
+            return inner(input_ids=input_ids, attention_mask=attention_mask).logits.float()
+        embedded = inner.get_input_embeddings()(input_ids)
+        for index, table in enumerate(self.feature_inputs):
+            embedded = embedded + table(features[..., index])
+        logits = inner(inputs_embeds=embedded, attention_mask=attention_mask).logits.float()
+        for index, table in enumerate(self.feature_scores):
+            logits = logits + table(features[..., index])
+        return logits
+
+    def word_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Logits (words, outputs) at the first piece of each word of a batch of :func:`collate_windows`."""
+        logits = self(batch["input_ids"], batch["attention_mask"], batch.get("features"))
+        return logits[batch["row"], batch["head"]]
+
+    def tag_log_probs(self, logits: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities of our tags: those of the outputs, summed over the finer ones that stand for one tag."""
+        log_probs = logits.log_softmax(-1)
+        if not self.layout.fine:
+            return log_probs
+        columns = [log_probs[..., self.membership[:, tag].bool()].logsumexp(-1) for tag in range(len(TAGS))]
+        return torch.stack(columns, -1)
+
+    def extras(self) -> dict[str, torch.Tensor]:
+        """Weights that are not the encoder's or its classifier's."""
+        return {name: parameter.detach().cpu().contiguous() for name, parameter in self.named_parameters()
+                if not name.startswith("base.")}
+
+
+# -- building ---------------------------------------------------------------------------------------------------------
+def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str = "sdpa"):
+    """A token classifier on an encoder of the hub, of a package or of a folder, with a fresh seeded head, in fp32."""
+    from transformers import AutoModelForTokenClassification
+    from transformers.utils import logging
+
+    torch.manual_seed(run.seed)
+    labels, verbosity = dict(enumerate(outputs)), logging.get_verbosity()
+    logging.set_verbosity_error()  # that the head is new is what is wanted here
+    try:
+        model = AutoModelForTokenClassification.from_pretrained(
+            name, dtype=torch.float32, use_safetensors=True, attn_implementation=attention, num_labels=len(labels),
+            id2label=labels, label2id={tag: index for index, tag in labels.items()})
+    except (OSError, ValueError) as error:
+        raise explain_load_error(name, error, "encoder_model") from None
+    finally:
+        logging.set_verbosity(verbosity)
+    for module in model.modules():  # BERT and DistilBERT name their dropout settings differently
+        if isinstance(module, nn.Dropout):
+            module.p = dropout
+        elif hasattr(module, "dropout_prob"):
+            module.dropout_prob = dropout
+        elif isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = dropout
+    return model
+
+
+def load_token_tokenizer(run: Run, name: str | None = None):
+    """The encoder's tokenizer."""
+    from transformers import AutoTokenizer
+
+    name = name or encoder_path(run)
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise explain_load_error(name, error, "encoder_model") from None
+
+
+def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
+    """LoRA on every projection of the encoder; the classifier is trained whole and saved with the adapter."""
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
+    targets = next(list(group) for group in LORA_TARGETS if names.issuperset(group))
+    torch.manual_seed(seed)
+    return get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, r=rank, lora_alpha=alpha, lora_dropout=dropout,
+                                           target_modules=targets, modules_to_save=["classifier"]))
+
+
+def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
+    """The run's encoder without memory for its weights, and the names of the layers that adapters may change."""
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    with torch.device("meta"):
+        model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    every = next(list(group) for group in LORA_TARGETS if names.issuperset(group))
+    return model, {"attention": every[:3], "all linear layers": every}
+
+
+def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
+    """The tagger that a variant's settings ask for, untrained."""
+    base = load_encoder(run, encoder_path(run), layout.outputs, own["dropout"])
+    if own["rank"]:
+        base = add_token_lora(base, own["rank"], own["alpha"], own["lora_dropout"], run.seed)
+    elif own["freeze_embeddings"]:
+        base.get_input_embeddings().weight.requires_grad_(False)
+    torch.manual_seed(run.seed)
+    return TokenTagger(base, layout).to(device_of(run.profile).device)
+
+
+def keep_layers(base, kept: Sequence[int]):
+    """A copy of an encoder that has only some of its layers, in their order."""
+    copy = deepcopy(base)
+    name = "num_hidden_layers" if "num_hidden_layers" in copy.config.to_dict() else "n_layers"
+    count = getattr(copy.config, name)
+    for module in list(copy.modules()):
+        for attribute, child in list(module.named_children()):
+            if isinstance(child, nn.ModuleList) and len(child) == count:
+                setattr(module, attribute, nn.ModuleList(child[index] for index in kept))
+    setattr(copy.config, name, len(kept))
+    return copy
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TrainedTagger:
+    """A tagger ready to predict.
+
+    Parameters
+    ----------
+    model : TokenTagger
+    tokenizer : Hugging Face tokenizer
+    features : WordFeatures
+    transitions : ndarray (tags, tags)
+        Scores that Viterbi adds to those of the words, beside the rules of BIO.
+    multiple : float
+        How much of the training tags' transition PMI is in them.
+    """
+
+    model: TokenTagger
+    tokenizer: Any
+    features: WordFeatures
+    transitions: np.ndarray
+    multiple: float = 0.0
+
+
+def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
+    """Write weights (of LoRA the adapter alone), tokenizer and whatever else prediction needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model = tagger.model
+    model.base.save_pretrained(folder, safe_serialization=True)
+    if not (folder / "tokenizer.json").exists():
+        tagger.tokenizer.save_pretrained(folder)
+    extras = model.extras()
+    if extras:
+        save_file(extras, folder / EXTRAS)
+    write_json(folder / CARD, {"layout": asdict(model.layout), "features": asdict(tagger.features),
+                               "transitions": np.round(tagger.transitions, 6).tolist(), "multiple": tagger.multiple})
+
+
+def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float]:
+    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions and multiple."""
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    given, features = card["layout"], card["features"]
+    return (Layout(tuple(given["outputs"]), given["features"], given["crf"]),
+            WordFeatures(tuple(features["names"]), features["shapes"], features["gazetteer"]),
+            np.array(card["transitions"]), card["multiple"])
+
+
+def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
+    """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
+    layout, features, transitions, multiple = read_card(folder)
+    if (folder / "adapter_config.json").exists():
+        from peft import PeftModel
+
+        base = load_encoder(run, encoder_path(run), layout.outputs, attention=attention)
+        base = PeftModel.from_pretrained(base, folder)
+        base = base.merge_and_unload() if merge else base
+    else:
+        base = load_encoder(run, str(folder), layout.outputs, attention=attention)
+    model = TokenTagger(base, layout)
+    if (folder / EXTRAS).exists():
+        missing = model.load_state_dict(load_file(folder / EXTRAS), strict=False).unexpected_keys
+        if missing:
+            raise ValueError(f"{folder / EXTRAS} holds weights the tagger has no place for: {missing}")
+    model = model.to(device_of(run.profile).device).eval()
+    return TrainedTagger(model, load_token_tokenizer(run, str(folder)), features, transitions, multiple)

@@ -1,0 +1,1 @@
+"""Calendar events: a line of text becomes one JSON object."""

@@ -1,0 +1,179 @@
+"""Values and templates mined from the train rows, and invented values that can stand in their place."""
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from helpers.tasks.calendar.pieces import Piece, split_pieces
+from helpers.tasks.calendar.rules import GROUPS, PLATFORMS, VIRTUAL
+from helpers.tasks.calendar.text import LEAD, Conventions, learn_conventions
+from helpers.tasks.records import Example
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_NOUNS = "review sync check-in workshop briefing call session demo kickoff interview walkthrough debrief " \
+         "retrospective planning huddle catch-up presentation training lunch rehearsal audit tour standup".split()
+_NAMED_PLACES = ("{last} Hall", "{city} Office", "{last} Library", "{city} Station", "{last} Wing",
+                 "{last} Conference Center")
+_PLACES = (*_NAMED_PLACES, "Room {number}", "Building {letter}, Floor {digit}", "Café {last}", "{last}'s Diner",
+           "Conference Room {letter}", "Studio {digit}", "{last} & {last2}", "{street}")
+_PLAIN_PLACES = ("{adjective} {noun}", "{noun} on {street}", "{noun}")
+_ADJECTIVES = "main old new north south upstairs downtown riverside small local corner quiet second-floor".split()
+_PLACE_NOUNS = ("meeting room", "library", "office", "park", "café", "gym", "community hall", "museum", "studio",
+                "boardroom", "lab", "garden", "school hall", "pool", "bakery", "clinic", "workshop", "lobby", "canteen")
+LOCALES = ("en_US", "en_GB", "en_IN", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "tr_TR", "pt_BR")
+
+
+def lead_of(action: str) -> str:
+    """The scheduling words in front of an action with the space after them, or ""."""
+    match = LEAD.match(action)
+    return match.group() if match else ""
+
+
+def lead_kind(before: str, action: str) -> str:
+    """`a`, `the`, `to`, `bare` or "": what scheduling words stand before or in the action ("Schedule a", "Book").
+
+    What may follow them differs: a noun after "Schedule a", a verb after "Book time to".
+    """
+    words = (lead_of(action) or before).lower().split()
+    if not words:
+        return ""
+    for kind, endings in (("a", ("a", "an")), ("the", ("the", "our", "my")), ("to", ("to", "i'd", "i'll"))):
+        if words[-1] in endings:
+            return kind
+    return "bare" if LEAD.match(" ".join([*words, "x"])) else ""
+
+
+def place_kind(before: str) -> tuple[str, str]:
+    """Preposition and article that stand before a place."""
+    match = re.search(r"(?:\b(at|in|on|via|using|over)\b)?\s*(?:\b(the|a|that|our)\b)?\s*$", before, re.IGNORECASE)
+    return (match[1] or "").lower(), (match[2] or "").lower()
+
+
+def is_virtual(place: str) -> bool:
+    """Whether the place is a platform or no place at all ("online")."""
+    return place.lower() in PLATFORMS + VIRTUAL
+
+
+def duration_kind(surface: str) -> str:
+    """Surface without number and plural: "2 hours" and "1 hour" are alike; "30m", "30min", "30mins" are not."""
+    return re.sub(r"(hour|hr|minute|day|week)s\b", r"\1", NUMBER.sub("#", surface.lower()))
+
+
+def duration_like(kind: str, minutes: float) -> str | None:
+    """The duration as a kind of :func:`duration_kind` writes it ("# hour" and 90 → "1.5 hours"), None if it cannot."""
+    match = re.fullmatch(r"#(\s?)([a-z]+)", kind)
+    if not match or (match[2].startswith("m") and minutes > 120):
+        return None
+    number = minutes if match[2].startswith("m") else minutes / 60
+    if not match[2].startswith(("m", "h")) or number % 0.5:
+        return None
+    plural = "s" if number != 1 and match[2] in ("hour", "hr", "minute") else ""
+    return f"{number:g}{match[1]}{match[2]}{plural}"
+
+
+@dataclass
+class Pools:
+    """Values seen in the train rows, in the groups within which they may be exchanged."""
+
+    actions: dict[str, list[tuple[str, tuple[str, str] | None]]] = field(default_factory=lambda: defaultdict(list))
+    people: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    places: dict[tuple, list[str]] = field(default_factory=lambda: defaultdict(list))
+    durations: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    recurrences: list[tuple[str, str]] = field(default_factory=list)
+    dates: list[str] = field(default_factory=list)
+    times: list[str] = field(default_factory=list)
+    rows: list[tuple[Example, list[Piece]]] = field(default_factory=list)
+    lower_words: set[str] = field(default_factory=set)
+    conventions: Conventions = field(default_factory=Conventions)
+
+    def action(self, kind: str, rng: random.Random) -> tuple[str, tuple[str, str] | None]:
+        """Core of an action that may follow a lead of that kind, with the recurrence it says."""
+        return rng.choice(self.actions[kind])
+
+    def is_noun(self, core: str) -> bool:
+        """Whether the core ends like one that train puts after an article ("budget review")."""
+        last = core.split()[-1].lower()
+        return last in _NOUNS or any(known.lower().endswith(last) for known, _ in self.actions["a"])
+
+    def person(self, like: str, rng: random.Random) -> str:
+        """A person or, in place of a group, a group."""
+        return rng.choice(self.groups if like in self.groups else self.people or self.groups)
+
+    def place(self, like: str, kind: tuple[str, str], rng: random.Random) -> str:
+        """A place that may follow the same preposition and article."""
+        return rng.choice(self.places[(*kind, is_virtual(like))])
+
+
+def mine_pools(train: list[Example]) -> Pools:
+    """Collect the values and templates of the train rows whose every value is found in its text."""
+    pools = Pools(conventions=learn_conventions(train))
+    for example in train:
+        pieces = split_pieces(example)
+        if pieces is None:
+            continue
+        pools.rows.append((example, pieces))
+        pools.lower_words |= set(re.findall(r"\b[a-z]+\b", example.text))
+        for before, piece in zip(pieces, pieces[1:]):
+            if piece.field == "action" and piece.verbatim:
+                core = piece.text[len(lead_of(piece.text)):]
+                pools.actions[lead_kind(before.text, piece.text)].append((core, piece.recurrence))
+            elif piece.field == "attendees":
+                several = piece.text.lower() in GROUPS or piece.text.islower()
+                (pools.groups if several else pools.people).append(piece.text)
+            elif piece.field == "location" and piece.verbatim:
+                pools.places[(*place_kind(before.text), is_virtual(piece.text))].append(piece.text)
+            elif piece.field == "duration":
+                pools.durations[duration_kind(piece.text)].append(piece.text)
+            elif piece.field == "recurrence":
+                pools.recurrences.append((piece.text, piece.value))
+            elif piece.field in ("date", "time"):
+                (pools.dates if piece.field == "date" else pools.times).append(piece.text)
+    return pools
+
+
+class InventedPools(Pools):
+    """Pools that answer with values from Faker and from recombined words instead of values seen."""
+
+    def __init__(self, mined: Pools, rng: random.Random) -> None:
+        from faker import Faker
+
+        self.__dict__.update(mined.__dict__)
+        self.fakers = [Faker(locale) for locale in LOCALES]
+        for faker in self.fakers:
+            faker.seed_instance(rng.getrandbits(32))
+        cores = [core for group in mined.actions.values() for core, recurrence in group if not recurrence]
+        nouns = [core for core in cores if " " in core and not re.search(r"\b(?:on|via|with)\b", core)]
+        self.topics = sorted({core.rsplit(" ", 1)[0] for core in nouns}) or ["team"]
+
+    def action(self, kind: str, rng: random.Random) -> tuple[str, tuple[str, str] | None]:
+        if kind == "to" or rng.random() < 0.3:
+            return super().action(kind, rng)
+        faker = rng.choice(self.fakers[:3])
+        topic = rng.choice((
+            rng.choice(self.topics), faker.bs().split(" ", 1)[1], faker.job().split(",")[0].lower(),
+            faker.company().split(",")[0], faker.word(),
+        ))
+        return f"{topic} {rng.choice(_NOUNS)}", None
+
+    def person(self, like: str, rng: random.Random) -> str:
+        if like in self.groups:
+            return super().person(like, rng)
+        faker = rng.choice(self.fakers)
+        if " " in like or rng.random() < 0.1:
+            return f"{faker.first_name()} {faker.last_name()}"
+        return faker.first_name()
+
+    def place(self, like: str, kind: tuple[str, str], rng: random.Random) -> str:
+        if is_virtual(like) or rng.random() < 0.2:
+            return super().place(like, kind, rng)
+        faker = rng.choice(self.fakers[:3])
+        shapes = _PLAIN_PLACES if like[:1].islower() else _NAMED_PLACES if kind[1] else _PLACES
+        shape = rng.choice(shapes)
+        return shape.format(
+            number=f"{rng.randint(1, 40)}{rng.choice(['', '', 'A', 'B'])}", digit=rng.randint(1, 9),
+            letter=rng.choice("ABCDEF"), last=faker.last_name(), last2=faker.last_name(), city=faker.city(),
+            street=faker.street_name(), adjective=rng.choice(_ADJECTIVES), noun=rng.choice(_PLACE_NOUNS),
+        )

@@ -1,0 +1,1 @@
+"""Crime reports: 18 entity types, asked for one by one."""

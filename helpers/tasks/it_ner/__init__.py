@@ -1,0 +1,1 @@
+"""IT-domain entities: a tag for each token."""

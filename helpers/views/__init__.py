@@ -1,0 +1,1 @@
+"""Figures, tables and sentences. Imports all that measures."""

@@ -1,0 +1,335 @@
+"""Loading: what is refused, what is kept, and what the user is told."""
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_task import TinyTask
+
+from helpers.data import read as data
+from helpers.data.read import (
+    download,
+    fingerprint,
+    is_public,
+    load_source,
+    read_jsonl,
+    source_files,
+    write_jsonl,
+)
+from helpers.errors import UserError
+from helpers.paths import ROOT
+from helpers.run import Run
+from helpers.tasks.calendar.task import TASK
+from helpers.tasks.records import PublicFile
+from helpers.tasks.text import is_word_span
+
+ABSENT = dict.fromkeys(TASK.fields)
+
+
+def read_rows(path, task):
+    """Good and bad rows of one file."""
+    examples, rejected, count = data._scan(path, task)
+    data._refuse_many(rejected, count)
+    return examples, rejected
+
+
+def line(text: str, **output) -> bytes:
+    row = {"event_text": text, "output": {**ABSENT, "action": "Lunch", **output}}
+    return json.dumps(row, ensure_ascii=False).encode()
+
+
+def many(count: int = 40) -> list[bytes]:
+    return [line(f"Lunch number {number}") for number in range(count)]
+
+
+def put(path: Path, lines: list[bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    return path
+
+
+def run_on(tmp_path: Path, **files: list[bytes]) -> Run:
+    for part, lines in files.items():
+        put(tmp_path / "in" / "calendar" / f"{part}.jsonl", lines)
+    (tmp_path / "in").mkdir(exist_ok=True)
+    return Run("calendar", data=str(tmp_path / "in"), out=str(tmp_path / "out"))
+
+
+MISSING_KEY = json.dumps({"event_text": "Lunch", "output": {k: None for k in TASK.fields if k != "notes"}}).encode()
+BAD = {
+    "malformed": (b'{"event_text": "Lunch", "output": {', "malformed JSON"),
+    "missing key": (MISSING_KEY, "notes"),
+    "wrong type": (line("Lunch", attendees="Ann"), "attendees"),
+    "empty text": (line("  "), "empty"),
+    "undecodable": (line("Lunch at Café").decode().encode("latin-1"), "not UTF-8: byte 0xe9"),
+    "list": (b'["Lunch"]', "not a JSON object but a list"),
+    "number": (b"12", "not a JSON object but a int"),
+    "NaN": (line("Lunch").replace(b'"Lunch"', b"NaN", 1), "NaN"),
+    "surrogate": (line("Lunch").replace(b"Lunch", b"\\ud800", 1), "surrogate"),
+    "nested": (b"[" * 100_000, "nested too deeply"),
+    "NUL byte": (line("Lunch").replace(b"Lunch", b"Lun\0ch", 1), "malformed JSON"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_row_is_kept_apart_and_costs_no_good_row(tmp_path, kind):
+    bad, reason = BAD[kind]
+    lines = many()
+    path = put(tmp_path / "rows.jsonl", [*lines[:3], b"", b"   ", bad, *lines[3:]])
+    examples, rejected = read_rows(path, TASK)
+    assert [example.text for example in examples] == [f"Lunch number {number}" for number in range(40)]
+    assert [example.id for example in examples] == [0, 1, 2, *range(4, 41)]  # the bad row has the index 3
+    assert len(rejected) == 1 and rejected[0]["line"] == 6 and reason in rejected[0]["reason"]
+    assert rejected[0]["file"].endswith("rows.jsonl") and "\n" not in rejected[0]["reason"]
+
+
+def test_rejected_rows_are_written_as_they_stand_in_the_file(tmp_path):
+    run = run_on(tmp_path, train=[*many(), b"{oops \xff", b"{also"], validation=[*many(20), b"null"])
+    parts = load_source(run)
+    assert {part: len(examples) for part, examples in parts.items()} == {"train": 40, "validation": 20}
+    rejected = read_jsonl(run.path("rejected.jsonl"))
+    assert [(Path(bad["file"]).name, bad["line"], bad["row"]) for bad in rejected] == [
+        ("train.jsonl", 41, "{oops \\xff"), ("train.jsonl", 42, "{also"), ("validation.jsonl", 21, "null")]
+
+
+def test_rejected_file_of_an_earlier_run_is_replaced(tmp_path):
+    load_source(run_on(tmp_path, train=[*many(), b"{"], validation=many(3)))
+    run = run_on(tmp_path, train=many(), validation=many(3))
+    load_source(run)
+    assert run.path("rejected.jsonl").read_bytes() == b""
+
+
+@pytest.mark.parametrize(("good", "bad", "stops"), [(19, 1, False), (18, 1, True), (38, 2, False), (37, 2, True)])
+def test_more_than_five_percent_bad_rows_stop_the_run(tmp_path, good, bad, stops):
+    path = put(tmp_path / "rows.jsonl", many(good) + [b"{"] * bad)
+    if not stops:
+        examples, rejected = read_rows(path, TASK)
+        assert (len(examples), len(rejected)) == (good, bad)
+        return
+    with pytest.raises(UserError, match=rf"rows\.jsonl, line {good + 1}: malformed JSON.*{bad} of {good + bad} rows"):
+        read_rows(path, TASK)
+
+
+def test_a_refused_file_still_leaves_the_list_of_its_bad_rows(tmp_path):
+    run = run_on(tmp_path, train=many(10) + [b"{"] * 3, validation=many(3) + [b"[]"])
+    with pytest.raises(UserError, match="train.jsonl, line 11"):
+        load_source(run)
+    assert [bad["line"] for bad in read_jsonl(run.path("rejected.jsonl"))] == [11, 12, 13, 4]
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "is empty"), (b"\n \r\n\n", "is empty"), (b"\xef\xbb\xbf", "is empty"),
+    (line("Lunch").decode().encode("utf-16"), "not UTF-8 but looks like UTF-16"),
+    (line("Lunch").decode().encode("utf-16-le"), "not UTF-8 but looks like UTF-16"),
+    (line("Lunch").decode().encode("utf-32"), "not UTF-8 but looks like UTF-16 or UTF-32"),
+    (b"\n".join([line("Café").decode().encode("latin-1")] * 3), "is not UTF-8 text"),
+    (b"PK\x03\x04\x9c\xff\xfe\x80\x81", "is not UTF-8 text"),
+])
+def test_a_file_without_any_readable_row_is_one_clear_line(tmp_path, content, message):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as error:
+        read_rows(path, TASK)
+    assert "rows.jsonl" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_byte_order_mark_and_windows_line_ends_are_tolerated(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(many(4)))
+    examples, rejected = read_rows(path, TASK)
+    assert len(examples) == 4 and not rejected and examples[0].text == "Lunch number 0"
+
+
+def test_line_separators_inside_a_value_do_not_split_the_row(tmp_path):
+    path = put(tmp_path / "rows.jsonl", [line("Lunch\u2028with\x0bAnn\u0085now")] + many(2))
+    examples, rejected = read_rows(path, TASK)
+    assert len(examples) == 3 and not rejected and examples[0].text == "Lunch with Ann now"
+
+
+@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "rows.jsonl").mkdir()])
+def test_a_missing_file_and_a_folder_in_its_place(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(UserError, match=r"rows\.jsonl (is missing|cannot be read)"):
+        read_rows(tmp_path / "rows.jsonl", TASK)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([line("Tea"), *(bad for bad, _ in BAD.values())])),
+                max_size=3))
+def test_good_rows_survive_any_other_bytes_between_them(tmp_path_factory, between):
+    between = [noise.replace(b"\n", b"?") for noise in between]
+    path = put(tmp_path_factory.mktemp("noise") / "rows.jsonl", [*many(40), *between, *many(40)])
+    examples, rejected = read_rows(path, TASK)
+    tea = sum(noise.strip() == line("Tea") for noise in between)
+    assert len(examples) == 80 + tea
+    assert len(rejected) == sum(bool(noise.strip()) for noise in between) - tea
+
+
+# -- sources ----------------------------------------------------------------------------------------------------------
+def test_the_sample_passes_its_own_validation(tmp_path):
+    parts = load_source(Run("calendar", out=str(tmp_path)))
+    assert list(parts) == ["all"] and len(parts["all"]) >= 800
+    assert (tmp_path / "artifacts" / "calendar" / "rejected.jsonl").read_bytes() == b""
+
+
+def test_the_sample_has_the_presence_its_card_states(tmp_path):
+    examples = load_source(Run("calendar", out=str(tmp_path)))["all"]
+    card = (ROOT / "data" / "calendar" / "README.md").read_text(encoding="utf-8")
+    assert f"holds {len(examples)} short texts" in card
+    stated = re.findall(r"^\| ([\d.]+ % .*) \|$", card, flags=re.M)
+    (shares,) = [[float(cell.strip(" %")) for cell in row.split("|")] for row in stated]
+    for name, wanted in zip(TASK.fields, shares, strict=True):
+        share = 100 * sum(bool(example.target[name]) for example in examples) / len(examples)
+        assert share == pytest.approx(wanted, abs=0.06), name
+
+
+def test_every_span_of_the_sample_is_a_piece_of_its_text(tmp_path):
+    examples = load_source(Run("calendar", out=str(tmp_path)))["all"]
+    spans = [(example, name, value) for example in examples for name, values in TASK.values(example.target).items()
+             if name not in ("date", "time") for value in values]
+    assert [(example.id, name, value) for example, name, value in spans if not is_word_span(value, example.text)] == []
+
+
+def test_a_folder_gives_the_parts_it_holds(tmp_path, monkeypatch):
+    run = run_on(tmp_path, train=many(), validation=many(3))
+    assert list(source_files(run)) == ["train", "validation"]
+    put(tmp_path / "in" / "calendar" / "test.jsonl", many(5))
+    monkeypatch.chdir(tmp_path)
+    assert len(load_source(Run("calendar", data="in", out=str(tmp_path)))["test"]) == 5  # from the current directory
+
+
+@pytest.mark.parametrize(("files", "message"), [
+    ({}, "has no folder 'calendar'"), ({"train": many()}, r"calendar/validation\.jsonl is missing"),
+    ({"validation": many()}, r"calendar/train\.jsonl is missing"),
+    ({"train": many(), "validation": many(), "test": []}, r"calendar/test\.jsonl is empty"),
+])
+def test_a_folder_without_what_is_needed(tmp_path, files, message):
+    with pytest.raises(UserError, match=message):
+        load_source(run_on(tmp_path, **files))
+
+
+def test_an_unknown_source_names_the_choices(tmp_path):
+    with pytest.raises(UserError, match="no data folder 'sampel': give sample, public or a folder"):
+        load_source(Run("calendar", data="sampel", out=str(tmp_path)))
+
+
+# -- public data ------------------------------------------------------------------------------------------------------
+ROWS = [{"text": f"row {number}", "target": {"name": None, "day": None, "people": None}} for number in range(10)]
+CONTENT = "\n".join(map(json.dumps, ROWS)).encode()
+
+
+class PublicTask(TinyTask):
+    public_files = (PublicFile("rows.jsonl", "owner/repository/abc/rows.jsonl", hashlib.sha256(CONTENT).hexdigest(),
+                               len(CONTENT)),)
+    public_licence, public_citation = "MIT", "A. Author, Rows"
+
+    def split_public(self, files):
+        rows = [json.loads(text) for text in files["rows.jsonl"].splitlines()]
+        return {"train": rows[4:], "validation": rows[2:4], "test": rows[:2]}
+
+
+@pytest.fixture
+def server(web):
+    """The file that the local web server serves, and the paths it was asked for."""
+    folder, requests = web
+    served = folder / "owner" / "repository" / "abc" / "rows.jsonl"
+    served.parent.mkdir(parents=True)
+    served.write_bytes(CONTENT)
+    return served, requests
+
+
+def test_public_data_is_downloaded_once_and_its_licence_shown(server, tmp_path, capsys):
+    _, requests = server
+    run = Run(PublicTask(), data="public", out=str(tmp_path / "out"))
+    for _ in range(2):
+        parts = load_source(run)
+        shown = capsys.readouterr().out
+        assert "Licence: MIT" in shown and "A. Author, Rows" in shown
+    assert requests == ["/owner/repository/abc/rows.jsonl"]
+    assert {part: [(example.id, example.text) for example in examples] for part, examples in parts.items()} == {
+        "train": [(at, f"row {at + 4}") for at in range(6)], "validation": [(0, "row 2"), (1, "row 3")],
+        "test": [(0, "row 0"), (1, "row 1")]}
+
+
+def test_a_damaged_cache_is_downloaded_again(server, tmp_path):
+    _, requests = server
+    run = Run(PublicTask(), data="public", out=str(tmp_path / "out"))
+    load_source(run)
+    (tmp_path / "cache" / "tiny" / "rows.jsonl").write_bytes(CONTENT[:50])
+    assert len(load_source(run)["train"]) == 6 and len(requests) == 2
+
+
+def test_changed_public_data_is_refused_and_not_cached(server, tmp_path):
+    served, _ = server
+    served.write_bytes(CONTENT + b"\n{}")
+    with pytest.raises(UserError, match="is not the pinned file"):
+        load_source(Run(PublicTask(), data="public", out=str(tmp_path / "out")))
+    assert not (tmp_path / "cache" / "tiny" / "rows.jsonl").exists()
+
+
+def test_no_such_public_file_and_no_server(server, tmp_path, monkeypatch):
+    served, _ = server
+    served.unlink()
+    with pytest.raises(UserError, match=r"cannot download http.*rows\.jsonl.*--data sample"):
+        load_source(Run(PublicTask(), data="public", out=str(tmp_path / "out")))
+    monkeypatch.setenv("STUDY_PUBLIC_URL", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="cannot download"):
+        download(PublicTask.public_files[0], tmp_path / "cache")
+    monkeypatch.setenv("STUDY_PUBLIC_URL", "nowhere")
+    with pytest.raises(UserError, match="cannot download"):
+        download(PublicTask.public_files[0], tmp_path / "cache")
+
+
+def test_a_task_without_public_data_says_so(tmp_path):
+    with pytest.raises(UserError, match="no public data for task 'tiny'"):
+        load_source(Run(TinyTask(), data="public", out=str(tmp_path)))
+
+
+def test_public_calendar_rows_are_split_as_published_results_need_it():
+    numbers = list(range(792))
+    rows = "\n".join(json.dumps({"event_text": str(number)}) for number in numbers).encode()
+    parts = TASK.split_public({"event_text_mapping.jsonl": rows})
+    random.Random(42).shuffle(numbers)
+    wanted = {"test": numbers[:119], "validation": numbers[119:238], "train": numbers[238:]}
+    assert {part: [int(row["event_text"]) for row in rows] for part, rows in parts.items()} == wanted
+
+def test_public_rows_are_known_wherever_they_come_from(tmp_path):
+    class Known(TinyTask):
+        public_train = fingerprint(ROWS[:6])
+
+    put(tmp_path / "same" / "tiny" / "train.jsonl", [json.dumps(row, sort_keys=True).encode() for row in ROWS[:6]])
+    put(tmp_path / "other" / "tiny" / "train.jsonl", [json.dumps(row).encode() for row in ROWS[:5]])
+    put(tmp_path / "broken" / "tiny" / "train.jsonl", [b"{"])
+    places = {name: str(tmp_path / name) for name in ("same", "other", "broken")}
+    places |= {"public": "public", "sample": "sample"}
+    out = str(tmp_path / "out")
+    known = {name: is_public(Run(Known(), data=place, out=out)) for name, place in places.items()}
+    assert known == {"same": True, "other": False, "broken": False, "public": True, "sample": False}
+    assert not is_public(Run(TinyTask(), data=str(tmp_path / "same"), out=str(tmp_path / "out")))
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+def test_an_interrupted_write_leaves_the_old_file_and_no_rubbish(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", [{"text": "é"}])
+
+    def broken():
+        yield {"text": "new"}
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_jsonl(path, broken())
+    assert read_jsonl(path) == [{"text": "é"}] and [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+def test_fingerprint_sees_content_and_order_but_not_key_order(tmp_path):
+    assert fingerprint(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4, B.1
+    (tmp_path / "a").write_bytes(b"abc")
+    assert fingerprint(tmp_path / "a") == fingerprint(b"abc")
+    rows = [{"a": 1, "b": 2}, {"a": 3}]
+    assert fingerprint(rows) == fingerprint([{"b": 2, "a": 1}, {"a": 3}]) != fingerprint(rows[::-1])

@@ -1,0 +1,265 @@
+"""Error classes, patterns, slices, robustness and label errors on rows small enough to check by eye."""
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+from crime_rows import TASK as CRIME
+from crime_rows import told
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_task import TASK, TinyTask, failed, record, row
+
+from helpers.evaluation import label_errors, mistakes, robustness
+from helpers.views import findings
+
+
+def kinds(gold, predicted, suspects=frozenset()):
+    """Field → class of one row's errors."""
+    errors = mistakes.classify_errors(TASK, [gold], [predicted], suspects)
+    return dict(zip(errors["field"], errors["kind"]))
+
+
+@pytest.mark.parametrize(("gold", "predicted", "expected"), [
+    ({"name": "call"}, {"name": "call"}, {}),
+    ({"name": "call"}, {}, {"name": "missing"}),
+    ({}, {"day": "monday"}, {"day": "invented"}),
+    ({"day": "monday"}, {"day": "Mon"}, {"day": "normalisation"}),
+    ({"day": "monday"}, {"day": "friday"}, {"day": "other value"}),
+    ({"name": "call"}, {"name": "team call"}, {"name": "boundary"}),
+    ({"name": "big team call"}, {"name": "team call now"}, {"name": "boundary"}),
+    ({"name": "call"}, {"name": "lunch"}, {"name": "other value"}),
+    # the value went to the neighbour: there it is invented, but what happened is one misplacement
+    ({"name": "Ann"}, {"people": ["Ann"]}, {"name": "wrong field", "people": "wrong field"}),
+    ({"name": "call", "people": ["Ann"]}, {"name": "Ann", "people": None}, {"name": "wrong field",
+                                                                            "people": "wrong field"}),
+    ({"people": ["Ann", "Bo"]}, {"people": ["Bo", "Ann"]}, {"people": "normalisation"}),
+    ({"people": ["Ann", "Bo"]}, {"people": ["Ann"]}, {"people": "missing"}),
+    ({"people": ["Ann"]}, {"people": ["Ann", "Bo"]}, {"people": "invented"}),
+    ({"people": ["Ann Lee", "Bo"]}, {"people": ["Ann", "Bo"]}, {"people": "boundary"}),
+    ({"people": ["Ann", "Ann"]}, {"people": ["Ann"]}, {"people": "missing"}),
+])
+def test_error_classes(gold, predicted, expected):
+    assert kinds(row(0, **gold), record(0, **predicted)) == expected
+
+
+def test_days_sharing_a_word_are_no_boundary_error():
+    assert kinds(row(0, day="3 may 2025"), record(0, day="4 may 2025")) == {"day": "other value"}
+    assert kinds(row(0, day="3 may"), record(0, day="3 may 2025")) == {"day": "boundary"}
+
+
+def test_an_unparsable_output_is_a_parse_error_of_every_field():
+    assert kinds(row(0, name="call"), failed(0, "x"), {(0, "name")}) == dict.fromkeys(TASK.fields, "parse")
+
+
+def test_suspects_take_their_errors_but_right_fields_stay_right():
+    gold, predicted = row(0, name="call", day="monday"), record(0, name="team call", day="monday")
+    assert kinds(gold, predicted, {(0, "name"), (0, "day")}) == {"name": "suspected label error"}
+
+
+GOLD = [row(0, name="call", people=["Ann"]), row(1, name="lunch", people=["Bo"]), row(2, name="swim"),
+        row(3, name="gym", day="monday")]
+RECORDS = [record(0, name="team call", people=["Ann"]), record(1, name="team lunch", people=["Bo"]),
+           record(2, name="swim"), record(3, name="gym", day="Mon")]
+
+
+def test_counts_examples_and_patterns():
+    errors = mistakes.classify_errors(TASK, GOLD, RECORDS)
+    counts = mistakes.error_counts(TASK, errors)
+    assert counts.to_dict() == {"boundary": {"name": 2, "day": 0, "people": 0},
+                                "normalisation": {"name": 0, "day": 1, "people": 0}}
+    assert mistakes.error_examples(errors)["predicted"].tolist() == ["team call", "Mon"]
+    report = "Nothing of note. " * 50 + "The gym on monday. " + "Nothing of note. " * 50
+    long = mistakes.error_examples(mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)]))
+    assert "The gym on monday." in long.loc[0, "text"] and len(long.loc[0, "text"]) < 260
+    edges = mistakes.edge_words(errors)
+    assert edges.iloc[0].tolist() == ["name", "start", "kept", "team", 2] and len(edges) == 1
+    pairs = mistakes.frequent_pairs(errors, top=1)
+    assert pairs.iloc[0].tolist() == ["day", "monday", "Mon", 1]
+
+
+@given(st.text(alphabet="ab .", max_size=120), st.text(alphabet="ab", max_size=3), st.integers(10, 60))
+def test_an_excerpt_is_a_piece_of_the_text(text, value, room):
+    piece = mistakes.excerpt(text, [value], room)
+    assert piece == text if len(text) <= room else len(piece) <= room + 4
+    assert piece.removeprefix("… ").removesuffix(" …") in text
+
+
+def test_an_excerpt_shows_the_value_between_whole_words():
+    text = "one two three four five six seven eight nine ten"
+    assert mistakes.excerpt(text, ["seven"], 24) == "… six seven eight …"
+    assert mistakes.excerpt(text, ["absent"], 24) == "one two three four five …"
+    assert mistakes.excerpt(text, ["ten"], 24).endswith("nine ten")
+
+
+def test_edge_words_of_dropped_ends():
+    errors = mistakes.classify_errors(TASK, [row(0, name="call home now")], [record(0, name="call")])
+    assert mistakes.edge_words(errors).iloc[0].tolist() == ["name", "end", "dropped", "home now", 1]
+
+
+def test_no_errors_give_empty_tables():
+    errors = mistakes.classify_errors(TASK, GOLD[2:3], RECORDS[2:3])
+    assert mistakes.error_counts(TASK, errors).shape == (3, 0)
+    assert all(table.empty for table in (mistakes.error_examples(errors), mistakes.frequent_pairs(errors),
+                                         mistakes.edge_words(errors)))
+
+
+def test_slices_count_every_row_once_a_kind():
+    table = mistakes.slice_table(TASK, GOLD, RECORDS).set_index(["slice", "value"])
+    assert table["n"].to_dict() == {("people", "none"): 2, ("people", "some"): 2, ("length", "any"): 4}
+    assert table["score"].to_dict() == {("people", "none"): 0.5, ("people", "some"): 0.0, ("length", "any"): 0.25}
+    assert ((table["low"] <= table["score"]) & (table["score"] <= table["high"])).all()
+    assert (table["high"] > table["low"]).all()
+
+
+def test_errors_of_each_slice_are_counted_a_hundred_rows():
+    gold = [row(0, name="call"), row(1, name="call", people=["Ann"]), row(2, name="call", people=["Ann"])]
+    found = [record(0), record(1, name="call", people=["Bo"]), record(2, name="call", day="monday", people=["Ann"])]
+    table = mistakes.errors_by_slice(TASK, gold, mistakes.classify_errors(TASK, gold, found))
+    assert table.index.name == "people" and table["rows"].to_dict() == {"none": 1, "some": 2}
+    assert table.drop(columns="rows").to_dict("index") == {"none": {"missing": 100, "invented": 0, "other value": 0},
+                                                           "some": {"missing": 0, "invented": 50, "other value": 50}}
+
+
+def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field():
+    gold = told()
+    raw = "\n".join('{"Location": ["library' if name == "Location" else json.dumps({name: gold.target[name]})
+                     for name in CRIME.questions())
+    found = {"id": gold.id, "prediction": CRIME.parse_output(raw)[0], "raw": raw, "confidence": None}
+    errors = mistakes.classify_errors(CRIME, [gold], [found])
+    assert list(zip(errors["field"], errors["kind"])) == [("Location", "parse")]
+
+
+def test_meaning_aware_match_forgives_form_alone():
+    assert mistakes.equivalent_match(TASK, GOLD, RECORDS).tolist() == [False, False, True, True]
+    assert mistakes.equivalent_match(TASK, [row(0)], [failed(0, "x")]).tolist() == [False]
+    line = mistakes.equivalence_table(TASK, GOLD, {"model": RECORDS}, seed=1).loc["model"]
+    assert (line["exact_match"], line["equivalent_match"], line["convention_share"]) == (0.25, 0.5, 0.25)
+    assert line["low"] <= 0.5 <= line["high"]
+    by_field = mistakes.equivalence_by_field(TASK, GOLD, RECORDS)
+    assert by_field.loc["day"].tolist() == [0.75, 1.0, 1] and by_field.loc["name", "forgiven"] == 0
+
+
+def test_equivalent_values_pair_off_one_to_one():
+    assert mistakes.same_values(TASK, "day", ["mon", "tue"], ["Tuesday", "Monday"])
+    assert not mistakes.same_values(TASK, "day", ["mon", "tue"], ["monday", "mon"])
+    assert not mistakes.same_values(TASK, "day", ["mon"], [])
+
+
+# -- robustness -------------------------------------------------------------------------------------------------------
+def test_perturbed_rows_are_the_same_for_one_seed_and_independent_of_each_other():
+    rows = [row(number, text=f"text {number}", people=["A"] if number % 2 else None) for number in range(6)]
+    first = robustness.perturb(TASK, rows, seed=1)
+    assert first == robustness.perturb(TASK, rows, seed=1) != robustness.perturb(TASK, rows, seed=2)
+    assert [one.id for one in first["second person"]] == [1, 3, 5] and first["nothing"] == []
+    assert robustness.perturb(TASK, rows[3:], seed=1)["second person"] == first["second person"][1:]
+
+
+def test_robustness_compares_the_same_rows():
+    rows = [row(number, text=f"text {number}", name="text", people=["A"] if number < 4 else None)
+            for number in range(8)]
+    clean = [record(one.id, name="text" if one.id else "wrong", people=one.target["people"]) for one in rows]
+
+    def predict(examples):
+        return [record(one.id, name="text" if one.text.islower() else one.text, people=one.target["people"])
+                for one in examples]
+
+    table = robustness.robustness_table(TASK, rows, clean, predict, seed=1)
+    assert list(table.index) == ["upper", "second person"]
+    assert table.loc["upper", ["n", "clean", "score", "difference"]].tolist() == [8, 7 / 8, 0.0, -7 / 8]
+    assert table.loc["second person", ["n", "clean", "score"]].tolist() == [4, 3 / 4, 1.0]
+    assert table.loc["upper", "p"] == pytest.approx(2 / 2 ** 7)
+
+
+def test_sample_keeps_order_and_limit():
+    rows = [row(number) for number in range(50)]
+    kept = robustness.sample_rows(rows, 10, seed=1)
+    assert len(kept) == 10 and [one.id for one in kept] == sorted(one.id for one in kept)
+    assert robustness.sample_rows(rows, 99, seed=1) == rows
+
+
+# -- label errors -----------------------------------------------------------------------------------------------------
+def noisy_rows(count=200, wrong=(7, 31, 90)):
+    """Rows a model gets right but for some it is unsure of, and `wrong` labels it is sure about."""
+    generator = random.Random(1)
+    gold, records = [], []
+    for number in range(count):
+        unsure = number % 10 == 5
+        sure = 0.3 + 0.3 * generator.random() if unsure else 0.93 + 0.06 * generator.random()
+        label = "bad" if number in wrong else "call"
+        gold.append(row(number, text="call", name=label))
+        records.append(record(number, name="cal" if unsure else "call",
+                              confidence={"name": 0.995 if number in wrong else sure, "day": 0.9, "people": 0.9}))
+    return gold, records, set(wrong)
+
+
+def test_confident_disagreements_are_label_issues_and_unsure_ones_are_not():
+    gold, records, wrong = noisy_rows()
+    table = label_errors.label_issues(TASK, gold, records)
+    assert len(table) == 23
+    assert set(table[table["issue"]]["id"]) == wrong == set(table["id"][:3])
+    assert table["quality"].is_monotonic_increasing
+
+
+def test_fields_that_never_or_always_agree_raise_no_issue():
+    quality, issue = label_errors.confident_learning([True, True], [0.9, 0.2])
+    assert quality.tolist() == [0.9, 0.2] and not issue.any()
+    quality, issue = label_errors.confident_learning([False, False], [0.9, 0.2])
+    assert np.allclose(quality, [0.1, 0.8]) and not issue.any()
+
+
+def test_an_issue_needs_support_from_elsewhere_to_become_a_suspect():
+    gold, records, wrong = noisy_rows()
+    gold[31] = row(31, text="call bad", name="bad")  # this label does stand in the text
+    table = label_errors.suspected_labels(TASK, gold, records, {})
+    assert label_errors.suspects(table) == {(7, "name"), (90, "name")}
+    table = label_errors.suspected_labels(TASK, gold, records, {"rules": [record(one.id, name="call") for one in gold]})
+    assert label_errors.suspects(table) == {(number, "name") for number in wrong}
+
+
+def test_records_without_confidence_give_no_issues():
+    table = label_errors.suspected_labels(TASK, GOLD, RECORDS, {"rules": RECORDS})
+    assert table.empty and "suspect" in table and label_errors.suspects(table) == set()
+
+
+# -- the most that can be reached -------------------------------------------------------------------------------------
+class Durations(TinyTask):
+    """The day field holds durations, found in the text by their span however the value is written."""
+
+    def spans(self, example):
+        found = {name: [] for name in self.fields}
+        for name, values in self.values(example.target).items():
+            for value in values:
+                surface = value if value in example.text else example.text.split(" for ")[-1]
+                start = example.text.find(surface)
+                found[name].append((start, start + len(surface)))
+        return found
+
+    def learn_conventions(self, train):
+        """The most frequent unit."""
+        units = [value.split()[-1] for one in train for value in self.values(one.target)["day"]]
+        return max(sorted(set(units)), key=units.count) if units else "hr"
+
+    def from_spans(self, text, spans, conventions):
+        pieces = {name: [text[low:high] for low, high in places] for name, places in spans.items()}
+        return {"name": next(iter(pieces["name"]), None), "people": pieces["people"] or None,
+                "day": next((piece.replace("hr", f" {conventions}") for piece in pieces["day"]), None)}
+
+
+DURATIONS = Durations()
+
+
+def test_the_oracle_writes_what_the_majority_of_train_would_write():
+    gold = [row(99, "standup for 44hr", name="standup", day="44 hours"), row(98, "gig for 45hr", name="gig", day="45hr")]
+    train = [row(at, f"call for {at}hr", name="call", day=f"{at} hours") for at in range(2, 9)]
+    right = mistakes.oracle_match(DURATIONS, train, gold)
+    assert right.tolist() == [True, False]
+    text = findings.ceiling(right)
+    assert "**50.0 %**" in text and "9.5 % to 90.5 %" in text
+
+
+def test_task_without_spans_has_no_oracle():
+    assert findings.ceiling(mistakes.oracle_match(TASK, [], GOLD)) == "" == findings.ceiling(
+        mistakes.oracle_match(DURATIONS, [], []))

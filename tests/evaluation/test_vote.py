@@ -1,0 +1,340 @@
+"""Votes: worked examples of the majority, its properties, and a vote that goes through the whole of stage 05."""
+from __future__ import annotations
+
+import json
+import math
+import sys
+import types
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_task import TASK, failed, record, row
+
+import helpers.evaluation
+import helpers.evaluation.variants as evaluation
+from helpers.data.read import write_jsonl
+from helpers.evaluation import comparisons, vote
+from helpers.evaluation.display import words
+from helpers.paths import ROOT
+from helpers.report.pages import build
+from helpers.report.study import read_study
+from helpers.run import Run
+from helpers.tasks import TASK_NAMES, get_task, metrics
+from helpers.views import findings
+
+MEMBERS = ("large", "small", "rules")
+
+
+def elected(*records, **more):
+    """The vote's record on one row."""
+    return vote.majority(TASK, [[one] for one in records], **more)[0]
+
+
+# -- the vote ---------------------------------------------------------------------------------------------------------
+def test_each_field_goes_to_the_value_that_most_members_give():
+    one = elected(record(3, "talk", "monday", ["Ann"]), record(3, "budget talk", "monday", ["Bo"]),
+                  record(3, "budget talk", "tuesday", ["Bo"]))
+    assert one == {"id": 3, "prediction": {"name": "budget talk", "day": "monday", "people": ["Bo"]}, "raw": None,
+                   "error": None, "confidence": dict.fromkeys(TASK.fields, 0.666667)}
+
+
+def test_an_absent_value_is_a_vote_too():
+    assert elected(record(0, "a"), record(0), record(0))["prediction"]["name"] is None
+    assert elected(record(0), record(0, "a"), record(0, "a"))["prediction"]["name"] == "a"
+
+
+def test_without_a_majority_the_first_member_decides():
+    assert elected(record(0, "a"), record(0, "b"), record(0, "c"))["prediction"]["name"] == "a"
+    assert elected(record(0, "a"), record(0, "b"))["prediction"]["name"] == "a"
+    # half is not a majority, even where no other value has as many
+    assert elected(record(0, "a"), record(0, "b"), record(0, "b"), record(0, "c"))["prediction"]["name"] == "a"
+
+
+def test_members_without_a_prediction_have_no_vote():
+    assert elected(failed(0, "x"), record(0, "b"), record(0, "c"))["prediction"]["name"] == "b"
+    assert elected(failed(0, "x"), failed(0, "x"), record(0, "c"))["prediction"]["name"] == "c"
+    two_of_three = elected(record(0, "a"), record(0, "b"), record(0, "b"), failed(0, "x"), failed(0, "x"))
+    assert two_of_three["prediction"]["name"] == "b"
+    assert elected(failed(0, "x"), failed(0, "y")) == {**failed(0, ""), "raw": None, "error": None}
+
+
+def test_values_are_compared_as_they_are_scored():
+    assert elected(record(0, "x", people=["Cy"]), record(0, "x", people=["Ann", "Bo"]),
+                   record(0, "x", people=["Bo", "Ann"]))["prediction"]["people"] == ["Cy"]  # order of a list counts
+    assert elected(record(0, "Ann"), record(0, "ann"), record(0, "bo"))["prediction"]["name"] == "Ann"  # so does case
+    calendar = get_task("calendar")
+    blank = dict.fromkeys(calendar.fields)
+    times = [{"id": 0, "prediction": {**blank, "time": time}} for time in ("9:00 AM", "14:00", "2 pm")]
+    assert vote.majority(calendar, [[one] for one in times])[0]["prediction"]["time"] == "2:00 PM"  # in canonical form
+
+
+def test_confidence_is_the_mean_over_members_of_what_they_give_the_value():
+    sure = dict.fromkeys(TASK.fields, 0.9)
+    one = elected(record(0, "a", "monday", confidence=sure), record(0, "a", confidence={**sure, "name": 0.6}),
+                  record(0, "b"))  # a member without confidences
+    assert one["confidence"] == {"name": 0.5, "day": round((0.9 + 1) / 3, 6), "people": round((0.9 + 0.9 + 1) / 3, 6)}
+    alone = elected(failed(0, "x"), record(0, "a", confidence=sure), record(0, "b"))
+    assert alone["confidence"]["name"] == 0.3 and alone["prediction"]["name"] == "a"
+
+
+def test_members_must_have_predicted_the_same_rows():
+    with pytest.raises(ValueError, match="different rows"):
+        vote.majority(TASK, [[record(0)], [record(1)]])
+    with pytest.raises(ValueError, match="different rows"):
+        vote.majority(TASK, [[record(0)], []])
+    with pytest.raises(ValueError, match="needs members"):
+        vote.majority(TASK, [])
+    with pytest.raises(ValueError, match="have not predicted these rows"):
+        vote.agreement_table(TASK, [row(1)], [[record(0)]])
+
+
+PREDICTIONS = st.none() | st.fixed_dictionaries({
+    "name": st.none() | st.sampled_from(["a", "b", "A"]), "day": st.none() | st.sampled_from(["monday", "tue"]),
+    "people": st.none() | st.lists(st.sampled_from("AB"), min_size=1, max_size=2)})
+
+
+def given_by(prediction):
+    return failed(0, "x") if prediction is None else record(0, **prediction)
+
+
+@given(PREDICTIONS, st.integers(1, 4))
+def test_unanimous_members_are_returned_unchanged(prediction, count):
+    one = elected(*[given_by(prediction)] * count)
+    assert one["prediction"] == prediction
+    assert one["confidence"] == (None if prediction is None else dict.fromkeys(TASK.fields, 1.0))
+
+
+@given(st.lists(PREDICTIONS, min_size=3, max_size=5), st.randoms(use_true_random=False))
+def test_a_majority_wins_whatever_the_order_and_else_the_first_does(predictions, random):
+    def choice(ordered):
+        return elected(*map(given_by, ordered))["prediction"]
+
+    shuffled = random.sample(predictions, len(predictions))
+    for name in TASK.fields:
+        cast = [json.dumps(one[name]) for one in predictions if one is not None]
+        common = [value for value in cast if 2 * cast.count(value) > len(cast)]
+        if common:
+            assert json.dumps(choice(predictions)[name]) == json.dumps(choice(shuffled)[name]) == common[0]
+        elif cast:
+            assert json.dumps(choice(predictions)[name]) == cast[0]
+    assert all(one is None for one in predictions) == (choice(predictions) is None)
+
+
+# -- agreement and costs ----------------------------------------------------------------------------------------------
+def test_agreement_of_a_worked_example():
+    gold = [row(0, name="a"), row(1, name="b"), row(2, name="c"), row(3, name="d")]
+    first = [record(0, "a"), record(1, "x"), record(2, "c"), record(3, "d")]
+    second = [record(0, "a"), record(1, "b"), record(2, "y"), record(3, "u")]
+    third = [record(0, "a"), record(1, "b"), record(2, "y"), failed(3, "z")]
+    table = vote.agreement_table(TASK, gold, [first, second, third])
+    assert table.loc["name"].to_dict() == {
+        "unanimous": 0.25, "unanimous_right": 1.0, "majority": 0.5, "majority_right": 0.5, "split": 0.25,
+        "split_right": 1.0, "mended": 1, "spoilt": 1}
+    assert table.loc["day", ["unanimous", "majority", "majority_right"]].tolist() == [0.75, 0.25, 1.0]  # all absent
+    assert math.isnan(table.loc["day", "split_right"])
+    assert list(table.index) == [*TASK.fields, vote.ALL_FIELDS]
+    assert table.loc[vote.ALL_FIELDS, ["unanimous", "majority", "split"]].tolist() == pytest.approx(
+        [7 / 12, 4 / 12, 1 / 12])
+    text = findings.agreement(table, "large")
+    assert "58.3 %" in text and "most of them do, the value is right in 75.0 %" in text
+    assert "*large* alone the vote turns 1 wrong values right and 1 right values wrong" in text
+    assert "no majority" not in findings.agreement(vote.agreement_table(TASK, gold, [first, first]), "large")
+
+
+def test_mended_and_spoilt_explain_the_difference_from_the_first_member():
+    gold = [row(number, name="a", day="monday" if number % 2 else None) for number in range(6)]
+    first = [record(number, "a" if number < 4 else "b") for number in range(6)]
+    others = [record(number, "a" if number > 1 else "c", "monday" if number < 3 else None) for number in range(6)]
+    members = [first, others, others]
+    table = vote.agreement_table(TASK, gold, members).loc[vote.ALL_FIELDS]
+    before, after = (metrics.field_results(TASK, gold, records)["right"].sum() for records in (
+        first, vote.majority(TASK, members)))
+    assert table["mended"] > 0 < table["spoilt"] and table["mended"] - table["spoilt"] == after - before
+
+
+def test_costs_are_sums_and_peaks_over_the_members():
+    costs = {"large": {"train_seconds": 9.0, "predict_seconds": 2.0, "size_mb": 16.0, "train_peak_memory_mb": 900.0,
+                       "predict_peak_memory_mb": 500.0},
+             "small": {"train_seconds": 1.0, "predict_seconds": 0.5, "size_mb": 0.25, "train_peak_memory_mb": 950.0,
+                       "predict_peak_memory_mb": 400.0},
+             "rules": {"predict_seconds": 0.1, "predict_peak_memory_mb": 600.0}}
+    assert vote.vote_costs(costs, MEMBERS, 0.01) == {
+        "train_seconds": 10.0, "predict_seconds": 2.61, "size_mb": 16.25, "train_peak_memory_mb": 950.0,
+        "predict_peak_memory_mb": 600.0}
+    del costs["small"]["train_seconds"]
+    known = vote.vote_costs(costs, MEMBERS, 0.0)
+    assert known["train_seconds"] is None and known["size_mb"] == 16.25
+    counts = {"large": {"total": 7, "trainable": 2}, "small": {"total": 5, "trainable": 5}}
+    rules = {"rules": {"total": None, "trainable": None}}
+    assert vote.sum_parameters({**counts, **rules}) == {"total": 12, "trainable": 7}
+    assert vote.sum_parameters(rules) == {"total": None, "trainable": None}
+    assert vote.sum_parameters({**counts, "large": {"total": 7, "trainable": None}})["trainable"] is None
+
+
+# -- stage 05 ---------------------------------------------------------------------------------------------------------
+NAMES = ("budget talk", "lunch", "swim", "call")
+GOLD = [row(number, name, name=name, day="monday") for number, name in enumerate(NAMES)]
+
+
+def answers(wrong: int):
+    """Records that are right but for one row."""
+    return [record(number, "no" if number == wrong else name, "monday") for number, name in enumerate(NAMES)]
+
+
+class VotingTask(type(TASK)):
+    """The tiny task with a tagger and a vote, whose rules know every row but the third."""
+
+    taggers = frozenset({"small"})
+    votes = {"vote": MEMBERS, "never": ("large", "untrained")}
+
+    def rules(self, text):
+        return self.canonical({"name": "no" if text == NAMES[2] else text, "day": "monday"})
+
+
+class VotingRun:
+    """What stage 05 asks of a run."""
+
+    task, profile, data, seed, settings = VotingTask(), "cpu", "sample", 1, {}
+
+    def __init__(self, folder):
+        self.dir = folder
+
+    def path(self, *parts):
+        path = self.dir.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def load(self, part):
+        return GOLD
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run with two trained members, each wrong on another row; loading and decoding a model are written down."""
+    from helpers.evaluation import predict
+
+    run = VotingRun(tmp_path)
+    run.decoded = []
+
+    def load_variant(run, variant):
+        return variant, None, None
+
+    def decode(variant, texts):
+        run.decoded.append(variant)
+        by_text = {one.text: {key: value for key, value in record.items() if key != "id"}
+                   for one, record in zip(GOLD, answers({"large": 0, "small": 1}[variant]))}
+        return [by_text[text] for text in texts]
+
+    monkeypatch.setattr(predict, "load_variant", load_variant)
+    monkeypatch.setattr(predict, "predict_texts", lambda model, encoder, task, texts, *_, **__: decode(model, texts))
+    monkeypatch.setattr(predict, "tag_texts", lambda run, model, encoder, texts, *more, **other: decode(model, texts))
+    monkeypatch.setattr(VotingRun, "__getitem__", lambda run, name: 1, raising=False)
+    without = types.ModuleType("helpers.evaluation.baselines")  # tests/test_baselines.py runs the real ones
+    without.predict_scored = lambda run: None
+    monkeypatch.setitem(sys.modules, "helpers.evaluation.baselines", without)
+    monkeypatch.setattr(helpers.evaluation, "baselines", without, raising=False)
+    for part in ("scored", "validation"):
+        predict.write_predictions(run, "rules", predict.predict_rules(run, GOLD), part)
+    for part in ("train", "validation", "test"):
+        write_jsonl(run.path("splits", f"{part}.jsonl"), [])
+    for name, total in (("large", 7), ("small", 5)):
+        run.path("checkpoints", name, "finished.json").write_text(
+            json.dumps({"result": {"parameters": {"total": total, "trainable": 1}}}))
+    return run
+
+
+def test_a_vote_can_be_the_best_and_is_in_every_result(run):
+    from helpers.evaluation import predict
+
+    times = evaluation.decode_all(run)
+    # the test part in every way, validation in the default one; no decoding for the vote
+    assert run.decoded.count("large") == 4 and run.decoded.count("small") == 2
+    assert list(times.loc[times["part"] == "validation", "decoding"]) == ["source", "source"]
+    assert "vote" not in set(times["variant"])
+    table = evaluation.validation_table(run)
+    assert table["exact_match"].to_dict() == {"large": 0.75, "small": 0.75, "vote": 1.0}
+    assert evaluation.choose_best(run) == "vote"
+    predictions = evaluation.load_predictions(run)
+    assert list(predictions) == ["rules", "large@free", "large@schema", "large", "small", "vote"]
+    assert predictions["vote"] == predict.read_predictions(run, "vote", "validation")
+    assert set(predictions["vote"][0]) == {"id", "prediction", "raw", "confidence"}
+    scores = evaluation.score_all(run, GOLD, predictions)
+    assert evaluation.best_writer(run.task, scores, "vote") == "large"
+    assert evaluation.untrained_names(run.task, scores) == ["rules"] == [comparisons.best_baseline(run.task, scores)]
+    content = evaluation.write_metrics(run, scores, "vote")
+    assert content["best"] == "vote" and content["variants"]["vote"]["exact_match"] == 1.0
+    assert set(content["variants"]["vote"]["ci95"]) == set(metrics.SCORES)
+    assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
+    assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
+    assert "vote" in findings.choice(table, "vote", False)
+    assert comparisons.vote_agreement(run)["vote"].loc["name", "majority"] == 0.75
+
+
+def test_costs_of_a_vote_are_kept_and_do_not_grow_when_decoded_again(run):
+    for _ in range(2):
+        evaluation.decode_all(run)
+        costs = json.loads(run.path("costs.json").read_text())
+        members = costs["large"]["predict_seconds"] + costs["small"]["predict_seconds"]
+        assert members <= costs["vote"]["predict_seconds"] <= members + 1
+        assert costs["vote"]["size_mb"] == costs["large"]["size_mb"] + costs["small"]["size_mb"]
+
+
+def test_without_a_test_part_the_vote_is_written_for_both(run):
+    run.path("splits", "test.jsonl").unlink()
+    evaluation.decode_all(run)
+    for folder in ("predictions", "validation_predictions"):
+        assert len(run.path(folder, "vote.jsonl").read_text().splitlines()) == len(GOLD)
+
+
+def test_a_vote_of_an_untrained_member_is_left_out_and_its_old_file_is_no_baseline(run):
+    evaluation.decode_all(run)
+    run.path("checkpoints", "small", "finished.json").unlink()
+    assert evaluation.candidates(run) == ["large"]
+    assert list(evaluation.load_predictions(run)) == ["rules", "large@free", "large@schema", "large"]
+
+
+def test_a_vote_on_any_rows_asks_each_member_once(run):
+    from helpers.evaluation import predict
+
+    records = predict.predict_variant(run, "vote", [GOLD[2], GOLD[0]], "source", progress=False)
+    assert run.decoded == ["large", "small"]
+    assert [(one["id"], one["prediction"]["name"]) for one in records] == [(2, "swim"), (0, "budget talk")]
+
+
+@pytest.mark.parametrize("name", [name for name in TASK_NAMES if (ROOT / "helpers" / "tasks" / f"{name}.py").exists()])
+def test_votes_of_the_tasks_name_systems_that_there_are(name):
+    task = get_task(name)
+    for title, members in task.votes.items():
+        assert title not in (*task.variants, "base_zero_shot", "base_few_shot", "llm", vote.RULES) and "@" not in title
+        assert len(set(members)) == len(members) >= 2 and set(members) <= {*task.variants, vote.RULES}
+        assert vote.vote_names(task, task.variants) and not vote.vote_names(task, [])
+
+
+# -- the report -------------------------------------------------------------------------------------------------------
+def test_report_tells_of_a_vote_that_is_best(tmp_path):
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path))
+    members = run.task.votes["vote"]
+
+    def scores(value):
+        return {"exact_match": value, "field_accuracy": value, "json_validity": 1.0, "response_length": None,
+                "ci95": {"exact_match": [value - 0.1, value + 0.1]}, "fields": {"date": {"f1": 0.9}},
+                "parameters": {"total": 900, "trainable": 450}}
+
+    run.path("metrics.json").write_text(json.dumps({
+        "task": "calendar", "profile": "smoke", "best": "vote",
+        "data": {"source": "sample", "rows": 9, "fingerprint": "c0"},
+        "variants": {name: scores(0.5) for name in members} | {"vote": scores(0.75)}}))
+    run.path("costs.json").write_text(json.dumps({"vote": {"train_seconds": 12.0, "size_mb": 9.0}}))
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 5 · Evaluation")]),
+                   run.path("notebooks", "05_evaluate.ipynb"))
+    study, _ = read_study(tmp_path, "calendar")
+    assert study.default_names[0] == "rules" == study.baseline and study.default_names[-1] == "vote"
+    text = " ".join(BeautifulSoup(build(run).read_text(encoding="utf-8"), "html.parser").text.split())
+    listed = f"{', '.join(map(words, members[:-1]))} and {words(members[-1])}"
+    assert f"validation part, vote (which takes what most of {listed} found), reaches" in text
+    assert "Training its members took 12 seconds for 450 trained parameters" in text
+    index = (run.report_dir / "index.html").read_text(encoding="utf-8")
+    assert "sums of its members" in BeautifulSoup(index, "html.parser").text

@@ -1,0 +1,560 @@
+"""The runner: what is skipped, what runs again, what a failure or a kill leaves, and one-line errors."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import ROOT
+from tiny_task import TinyTask
+
+import helpers.report
+from helpers.errors import UserError
+from helpers.pipeline import execute, runner, stages
+from helpers.pipeline.execute import StageFailed
+from helpers.pipeline.progress import Progress, headings, one_line
+from helpers.report import pdf
+from helpers.run import Run
+
+DRIVER = """
+import sys, types
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+import helpers.report, helpers.tasks
+from tiny_task import TinyTask
+helpers.tasks.get_task = lambda name: TinyTask()
+report = types.ModuleType("helpers.report.pages")
+def build(run):
+    run.report_dir.mkdir(exist_ok=True)
+    (run.report_dir / "tiny.html").write_text("report")
+report.build = build
+sys.modules["helpers.report.pages"] = helpers.report.pages = report
+from helpers.pipeline import runner
+from helpers.pipeline import stages
+stages.NOTEBOOKS = Path(sys.argv[1])
+sys.exit(runner.cli(sys.argv[2:]))
+"""
+
+
+def write_notebook(path: Path, *cells: str) -> Path:
+    """A notebook with a heading, a parameters cell and some code cells."""
+    parameters = "task = profile = data = 'unset'\nout = None\nsettings = '{}'\nseed = 0"
+    notebook = nbformat.v4.new_notebook(cells=[
+        nbformat.v4.new_markdown_cell("# A title"),
+        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+        *map(nbformat.v4.new_code_cell, cells)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.fixture
+def notebooks(tmp_path: Path) -> Path:
+    for name in ("01_first", "02_second", "03_third"):
+        write_notebook(tmp_path / "notebooks" / f"{name}.ipynb", f"print('{name}')")
+    return tmp_path / "notebooks"
+
+
+@pytest.fixture
+def report(monkeypatch) -> None:
+    """A report that is one word."""
+    def build(run: Run) -> None:
+        run.report_dir.mkdir(exist_ok=True)
+        (run.report_dir / "tiny.html").write_text("report")
+
+    module = types.ModuleType("helpers.report.pages")
+    module.build = build
+    monkeypatch.setitem(sys.modules, "helpers.report.pages", module)
+    monkeypatch.setattr(helpers.report, "pages", module, raising=False)
+
+
+def make_run(tmp_path: Path, **changes) -> Run:
+    return Run(task=TinyTask(), out=str(tmp_path / "out"), **changes)
+
+
+@pytest.fixture
+def quick(monkeypatch, report) -> list[dict]:
+    """Notebooks are copied, not executed; gives what each was run with."""
+    calls: list[dict] = []
+
+    def copy(run, notebook, output, log, parameters, progress, token="", keep_open=(), following=None):
+        calls.append({"name": notebook.stem, "parameters": parameters, "token": token})
+        if "FAIL" in notebook.read_text():
+            raise StageFailed(f"{notebook.stem}, cell [2]: broken")
+        output.write_text(notebook.read_text())
+        return {}
+
+    monkeypatch.setattr(execute, "execute", copy)
+    monkeypatch.setattr(runner, "write_manifest", lambda *args, **more: None)  # has tests of its own
+    return calls
+
+
+ALL = ["01_first", "02_second", "03_third", "report"]
+
+
+# -- what runs again (without kernels) --------------------------------------------------------------------------------
+def test_unchanged_stages_are_skipped_and_a_changed_notebook_takes_the_later_ones_along(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    assert runner.run_task(run, notebooks) == ALL
+    assert runner.run_task(run, notebooks) == []
+    path = notebooks / "02_second.ipynb"
+    content = nbformat.read(path, as_version=4)
+    content.cells[2].outputs = [nbformat.v4.new_output("stream", text="kept by an editor")]
+    content.metadata["editor"] = "x"
+    nbformat.write(content, path)
+    assert runner.run_task(run, notebooks) == []
+    write_notebook(path, "print('changed')")
+    assert runner.run_task(run, notebooks) == ALL[1:]
+    assert runner.run_task(run, notebooks) == []
+
+
+@pytest.mark.parametrize("change", [{"profile": "smoke"}, {"seed": 1}])
+def test_other_parameters_run_everything(tmp_path, notebooks, quick, change):
+    runner.run_task(make_run(tmp_path), notebooks)
+    assert runner.run_task(make_run(tmp_path, **change), notebooks) == ALL
+
+
+def test_changed_setting_or_lock_runs_everything(tmp_path, notebooks, quick, monkeypatch):
+    monkeypatch.setattr(TinyTask, "settings", lambda self, profile: {"epochs": 3})
+    runner.run_task(make_run(tmp_path), notebooks)
+    given = {"epochs": 4}
+    assert runner.run_task(make_run(tmp_path, settings=given), notebooks, given=given) == ALL
+    assert [json.loads(call["parameters"]["settings"]) for call in quick] == [{}] * 3 + [given] * 3
+    (tmp_path / "lock.txt").write_text("torch==0")
+    monkeypatch.setattr(stages, "LOCK_FILE", str(tmp_path / "lock.txt"))
+    assert runner.run_task(make_run(tmp_path, settings=given), notebooks) == ALL
+
+
+def test_changed_data_run_everything(tmp_path, notebooks, quick):
+    folder = tmp_path / "rows" / "tiny"
+    folder.mkdir(parents=True)
+    for part in ("train", "validation"):
+        (folder / f"{part}.jsonl").write_text("{}\n")
+    run = make_run(tmp_path, data=str(folder.parent))
+    runner.run_task(run, notebooks)
+    assert runner.run_task(run, notebooks) == []
+    (folder / "train.jsonl").write_text("{} \n")
+    assert runner.run_task(run, notebooks) == ALL
+
+
+def test_changed_helper_runs_from_the_first_stage_that_can_reach_it(tmp_path, notebooks, quick, monkeypatch):
+    package = tmp_path / "helpers"
+    package.mkdir()
+    for name in ("__init__", "one", "two", "report/__init__", "report/pages"):
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / f"{name}.py").write_text("")
+    write_notebook(notebooks / "02_second.ipynb", "def late():\n    from helpers import one")
+    write_notebook(notebooks / "03_third.ipynb", "%matplotlib inline\nimport helpers.two as other")
+    keys = stages.stage_keys
+    monkeypatch.setattr(runner, "stage_keys", lambda run, each: keys(run, each, tmp_path))
+    run = make_run(tmp_path)
+    assert runner.run_task(run, notebooks) == ALL
+    (package / "two.py").write_text("x = 1")
+    assert runner.run_task(run, notebooks) == ALL[2:]
+    assert runner.run_task(run, notebooks, end="02", force=True) == ALL[:2]
+    assert runner.run_task(run, notebooks) == ALL[2:], "what was forced takes the later stages along"
+    (package / "one.py").write_text("x = 1")
+    assert runner.run_task(run, notebooks) == ALL[1:]
+    (package / "report" / "pages.py").write_text("x = 1")
+    assert runner.run_task(run, notebooks) == ["report"]
+    (package / "unused.py").write_text("x = 1")
+    assert runner.run_task(run, notebooks) == []
+
+
+def test_missing_output_runs_again_and_the_reasons_are_told(tmp_path, notebooks, quick, capsys):
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    run.path("notebooks", "03_third.ipynb").unlink()
+    assert runner.run_task(run, notebooks) == ALL[2:]
+    told = capsys.readouterr().err
+    assert "01_first done in 0 s (not run yet)" in told and "01_first unchanged, skipped" in told
+    assert "(03_third.ipynb is missing)" in told and "report done in 0 s (a stage before it ran)" in told
+    (run.report_dir / "tiny.html").unlink()
+    assert runner.run_task(run, notebooks) == ["report"]
+
+
+def test_a_switch_that_only_a_notebook_reads_counts_too(tmp_path, notebooks, quick, monkeypatch):
+    write_notebook(notebooks / "02_second.ipynb", "import os\nname = os.environ.get('LLM_MODEL')")
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    monkeypatch.setenv("LLM_MODEL", "another")
+    assert runner.run_task(run, notebooks) == ALL[1:]
+
+
+def test_language_model_server_counts_where_the_code_reads_it(tmp_path, notebooks, quick, monkeypatch):
+    package = tmp_path / "helpers"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "served.py").write_text("import os\nbase = os.environ.get('LLM_BASE_URL')")
+    write_notebook(notebooks / "02_second.ipynb", "import helpers.served")
+    keys = stages.stage_keys
+    monkeypatch.setattr(runner, "stage_keys", lambda run, each: keys(run, each, tmp_path))
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
+    assert runner.run_task(run, notebooks) == ALL[1:]
+
+
+def test_force_runs_everything_with_a_token_that_a_failed_attempt_keeps(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    assert runner.run_task(run, notebooks, force=True) == ALL
+    assert {call["token"] for call in quick[:3]} == {""} and all(call["token"] for call in quick[3:])
+    write_notebook(notebooks / "02_second.ipynb", "FAIL")
+    for force in (True, False, True):
+        with pytest.raises(StageFailed):
+            runner.run_task(run, notebooks, force=force)
+    forced, continued, anew = [call["token"] for call in quick if call["name"] == "02_second"][-3:]
+    assert forced == continued != anew
+
+
+def test_from_runs_that_stage_and_all_later_ones(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    for given in ("2", "02", "02_second"):
+        assert runner.run_task(run, notebooks, start=given) == ALL[1:]
+    assert runner.run_task(run, notebooks, start="report") == ["report"]
+
+
+def test_to_stops_after_a_stage_and_the_next_run_goes_on_there(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    assert runner.run_task(run, notebooks, end="2") == ALL[:2] and not (run.report_dir / "tiny.html").exists()
+    assert runner.run_task(run, notebooks, end="02") == []
+    assert runner.run_task(run, notebooks) == ALL[2:]
+
+
+def test_from_needs_the_earlier_stages_with_the_same_parameters(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    with pytest.raises(UserError, match="needs stage 01_first, which is not complete"):
+        runner.run_task(run, notebooks, start="02")
+    runner.run_task(run, notebooks)
+    with pytest.raises(UserError, match="other parameters"):
+        runner.run_task(make_run(tmp_path, seed=1), notebooks, start="02")
+    assert len(quick) == 3
+
+
+def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(tmp_path, notebooks, quick, capsys):
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    write_notebook(notebooks / "01_first.ipynb", "print('new')")
+    assert runner.run_task(run, notebooks, start="03") == ALL[2:]
+    assert "code of 01_first, 02_second has changed" in capsys.readouterr().err
+    assert runner.run_task(run, notebooks) == ALL
+
+
+def test_failure_keeps_what_was_done_and_forgets_what_came_later(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    runner.run_task(run, notebooks)
+    write_notebook(notebooks / "02_second.ipynb", "FAIL")
+    with pytest.raises(StageFailed, match=r"02_second, cell \[2\]: broken \(log: .*02_second.log\)"):
+        runner.run_task(run, notebooks)
+    assert sorted(path.name for path in run.path("stages", "x").parent.iterdir()) == ["01.json", "02.started.json"]
+    write_notebook(notebooks / "02_second.ipynb", "print('02_second')")  # as it was when all was well
+    assert runner.run_task(run, notebooks) == ALL[1:]
+
+
+def test_report_that_fails_is_one_line(tmp_path, notebooks, quick, monkeypatch):
+    def build(run: Run) -> None:
+        print("on the way")
+        raise ValueError("two\nlines")
+
+    monkeypatch.setattr(helpers.report.pages, "build", build)
+    run = make_run(tmp_path)
+    with pytest.raises(StageFailed, match=r"^report: ValueError: two lines \(log: "):
+        runner.run_task(run, notebooks)
+    log = run.path("logs", "report.log").read_text()
+    assert "on the way" in log and "Traceback" in log
+
+
+def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    with runner.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
+        runner.run_task(run, notebooks)
+    assert not quick and runner.run_task(run, notebooks) == ALL
+
+
+# -- which modules a stage can reach ----------------------------------------------------------------------------------
+def test_closure_follows_imports_tasks_names_and_files(tmp_path):
+    package = tmp_path / "helpers"
+    for path, text in {
+        "__init__.py": "", "a.py": "def f():\n    from helpers.b import x",
+        "b.py": "from . import c\nfrom .tasks import g",
+        "c.py": "PAGE = 'page.css'", "page.css": "", "other.css": "", "lonely.py": "", "named.py": "",
+        "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
+        "tasks/base.py": "", "tasks/mine/__init__.py": "", "tasks/mine/task.py": "T = 'helpers.named:f'",
+        "tasks/mine/rules.py": "import helpers.deep.d",
+        "tasks/yours/__init__.py": "", "tasks/yours/task.py": "", "deep/__init__.py": "", "deep/d.py": "", "loader.py": "import importlib.import_module",
+    }.items():
+        (package / path).parent.mkdir(parents=True, exist_ok=True)
+        (package / path).write_text(text)
+
+    def names(*sources: str) -> set[str]:
+        return {path.relative_to(package).as_posix() for path in stages.helper_closure(sources, "mine", tmp_path)}
+
+    assert names("import numpy", "x = 1") == set()
+    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css"}
+    reached = {"__init__.py", "a.py", "b.py", "c.py", "page.css", "tasks/__init__.py", "tasks/base.py",
+               "tasks/mine/__init__.py", "tasks/mine/task.py", "tasks/mine/rules.py", "deep/__init__.py", "deep/d.py"}
+    assert names("%load_ext x\n!ls\nimport helpers.a") == reached
+    assert names("import helpers.a", "import helpers.loader") == reached | {"loader.py", "named.py"}
+
+
+# -- command line -----------------------------------------------------------------------------------------------------
+@pytest.fixture
+def signals():
+    """Put the test session's own signal handlers back."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["calender"], "unknown task 'calender': choose from calendar, crime, it_ner, all; did you mean 'calendar'?"),
+    (["--profile", "fast"], "unknown profile 'fast': choose from smoke, cpu, gpu"),
+    (["--data", "smaple"], "neither sample nor public nor a folder; did you mean 'sample'?"),
+    (["--data", "."], "has no calendar/train.jsonl"),
+    (["--set", "epochs"], "write it as name=value"),
+    (["--set", "no_such_setting=1"], "unknown setting 'no_such_setting'"),
+    (["--from", "99"], "unknown stage '99' for --from"),
+    (["--to", "99"], "unknown stage '99' for --to"),
+    (["--from", "03", "--to", "02"], "--from 03 comes after --to 02"),
+    (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
+    (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
+    (["--profil", "cpu"], "--profile"),
+    (["--from"], "requires an argument"),
+    (["calendar", "crime"], "crime"),
+])
+def test_wrong_use_is_one_line_and_runs_nothing(arguments, reason, tmp_path, notebooks, monkeypatch, capsys, signals):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STUDY_CWD", raising=False)
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: pytest.fail("something ran"))
+    monkeypatch.setattr(stages, "NOTEBOOKS", notebooks)
+    Path("file.txt").write_text("in the way")
+    assert runner.cli([*([] if "--out" in arguments else ["--out", "out"]), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert reason in err
+
+
+def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
+    seen = []
+    monkeypatch.setattr(runner, "run_task", lambda run, **more: seen.append((run, more)))
+    monkeypatch.setattr(runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report"))
+    monkeypatch.setattr(runner, "TASK_NAMES", ("calendar", "it_ner"))
+    monkeypatch.setenv("STUDY_CWD", str(tmp_path))
+    (tmp_path / "mine" / "calendar").mkdir(parents=True)
+    (tmp_path / "mine" / "calendar" / "train.jsonl").touch()
+    assert runner.cli([]) == 0
+    assert runner.cli(["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"]) == 0
+    assert runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2"]) == 0
+    (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
+    assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
+    assert plain_more == {"start": None, "force": False, "given": {}, "deploy": False, "end": None}
+    assert smoke.out is None and smoke.data == str(tmp_path / "mine")
+    assert smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"} and smoke_more["force"] and smoke_more["deploy"]
+    assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
+    assert first_more["given"] == {"a": "2"}
+    assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
+
+
+def test_smoke_runs_have_a_place_of_their_own(tmp_path):
+    assert Run(task="calendar", profile="smoke").root == ROOT / "artifacts" / "smoke"
+    assert Run(task="calendar").root == ROOT and Run(task="calendar", profile="smoke", out=str(tmp_path)).root == tmp_path
+
+
+def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    (tmp_path / "report").mkdir()
+    for name in ("calendar", "index"):
+        (tmp_path / "report" / f"{name}.html").touch()
+    printed = []
+    monkeypatch.setattr(pdf, "print_pdf", lambda page: printed.append(page.name) or page.with_suffix(".pdf"))
+    assert runner.cli(["calendar", "--out", str(tmp_path)]) == 0 and not printed
+    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
+    assert printed == ["calendar.html", "index.html"]
+    monkeypatch.undo()
+    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    monkeypatch.setenv("CHROMIUM", "no-such-browser")
+    capsys.readouterr()
+    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the "
+        "page from any browser"]
+
+
+def test_help_names_every_option(capsys, signals):
+    assert runner.cli(["--help"]) == 0
+    text = capsys.readouterr().out
+    for word in ("calendar", "it_ner", "--profile", "--data", "--from", "--force", "--set", "--out", "--pdf", "smoke"):
+        assert word in text
+
+
+# -- what is shown ----------------------------------------------------------------------------------------------------
+def test_headings_and_one_line():
+    cells = [{"cell_type": "code", "source": "# no"}, {"cell_type": "markdown", "source": ["text\n", "## One\n", "x"]},
+             {"cell_type": "code", "source": ""}, {"cell_type": "markdown", "source": "# Two"}]
+    assert headings(cells) == ["", "One", "One", "Two"]
+    assert one_line("\x1b[31ma\n  b\x1b[0m") == "a b" and len(one_line("x" * 999)) == 400
+
+
+def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
+    import io
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    progress = Progress(2, stream)
+    progress.start("01_first", 4)
+    progress.cell(1, "Lengths")
+    progress.note("50%|#####|\r60%|######|")
+    progress.cell(2, "Values")
+    progress.end("01_first done")
+    progress.close()
+    shown = stream.getvalue()
+    assert "cell 1/4" in shown and "cell 2/4" in shown and "Values" in shown
+    assert "0/2 stages" in shown and "1/2 stages" in shown and "[1/2] 01_first done" in shown
+
+
+# -- with kernels -----------------------------------------------------------------------------------------------------
+def test_notebook_runs_with_this_interpreter_offline_from_the_root_and_logs_as_it_prints(tmp_path, report, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))  # another kernel named python3, found first
+    spec = tmp_path / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text(json.dumps({"argv": ["false"], "display_name": "wrong", "language": "python"}))
+    facts = ("import sys, os, json\nnames = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE', 'PYTHONHASHSEED', 'MPLBACKEND',"
+             " 'TOKENIZERS_PARALLELISM']\nprint(json.dumps([sys.executable, os.getcwd(), task, profile, data, out,"
+             " seed, [os.environ.get(name) for name in names], int(os.environ['OMP_NUM_THREADS']) > 0,"
+             " os.environ['HF_DATASETS_CACHE'].startswith(out)]))")
+    write_notebook(tmp_path / "nb" / "01_facts.ipynb", facts, "print('on stderr', file=sys.stderr)")
+    run = make_run(tmp_path)
+    assert runner.run_task(run, tmp_path / "nb") == ["01_facts", "report"]
+    log = run.path("logs", "01_facts.log").read_text().splitlines()
+    assert json.loads(log[0]) == [
+        sys.executable, str(ROOT), "tiny", "cpu", "sample", str(tmp_path / "out"), 42,
+        ["1", "1", "0", "module://matplotlib_inline.backend_inline", "false"], True, True]
+    assert log[1:] == ["on stderr"]
+    done = nbformat.read(run.path("notebooks", "01_facts.ipynb"), as_version=4)
+    assert done.cells[3].outputs[0].text.startswith('["')
+    stage = json.loads(run.path("manifest.json").read_text())["stages"]["01_facts"]
+    assert stage["seconds"] > 0 and (sys.platform != "linux" or stage["peak_memory_mb"] > 10)
+
+
+@pytest.mark.parametrize("profile, data, offline", [("cpu", "sample", "1"), ("smoke", "/rows", "1"),
+                                                    ("cpu", "public", None), ("gpu", "sample", None)])
+def test_network_is_only_there_when_asked_for(profile, data, offline, tmp_path, monkeypatch):
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    run = types.SimpleNamespace(profile=profile, data=data, root=tmp_path, settings={"report_to": "tensorboard"})
+    env = execute.kernel_environment(run)
+    assert env.get("HF_HUB_OFFLINE") == env.get("TRANSFORMERS_OFFLINE") == offline
+    assert env["WANDB_MODE"] == "disabled" and env["WANDB_DISABLED"] == "true"
+
+
+def test_curves_reach_wandb_where_asked_for(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    env = execute.kernel_environment(Run(task="crime", out=str(tmp_path), settings={"report_to": "wandb"}))
+    assert "WANDB_MODE" not in env and "WANDB_DISABLED" not in env
+
+
+def test_model_is_short_for_the_model_that_a_task_fine_tunes(tmp_path, quick):
+    notebooks = tmp_path / "nb"
+    write_notebook(notebooks / "01_first.ipynb", "1")
+    run = Run(task="crime", profile="smoke", out=str(tmp_path / "out"), settings={"model": "someone/chat"})
+    assert run["base_model"] == "someone/chat"
+    other = Run(task="it_ner", profile="gpu", out=str(tmp_path), settings={"model": "roberta-base"})
+    assert other["encoder_model"] == "roberta-base"
+    runner.run_task(run, notebooks, given={"model": "someone/chat"})
+    assert json.loads(quick[0]["parameters"]["settings"]) == {"base_model": "someone/chat"}
+
+
+def test_failing_cell_is_kept_and_named_and_later_cells_do_not_run(tmp_path, report):
+    notebooks = tmp_path / "nb"
+    write_notebook(notebooks / "01_good.ipynb", "1")
+    write_notebook(notebooks / "02_bad.ipynb", "print('before')", "1 / 0", "print('never')")
+    run = make_run(tmp_path)
+    with pytest.raises(StageFailed) as failure:
+        runner.run_task(run, notebooks)
+    line, log = str(failure.value), run.path("logs", "02_bad.log")
+    assert line == f"02_bad, cell [4]: ZeroDivisionError: division by zero (log: {log})"
+    assert log.read_text().startswith("before\n") and "1 / 0" in log.read_text() and "never" not in log.read_text()
+    outputs = [cell.outputs for cell in nbformat.read(run.path("notebooks", "02_bad.ipynb"), 4).cells
+               if cell.cell_type == "code" and "1 / 0" in cell.source]
+    assert outputs[0][0].ename == "ZeroDivisionError"
+    message = "from helpers.errors import UserError\nraise UserError('rows.jsonl, line 3: not JSON')"
+    write_notebook(notebooks / "02_bad.ipynb", message)
+    with pytest.raises(StageFailed, match=r"^02_bad, cell \[3\]: rows.jsonl, line 3: not JSON \(log: "):
+        runner.run_task(run, notebooks)
+    assert run.path("logs", "02_bad.log").read_text().strip() == "UserError: rows.jsonl, line 3: not JSON"  # no code lines
+
+
+def test_kernel_that_dies_is_one_line(tmp_path, report):
+    write_notebook(tmp_path / "nb" / "01_dies.ipynb", "import os\nos._exit(9)")
+    with pytest.raises(StageFailed, match="01_dies: the Python process died without a word.*memory"):
+        runner.run_task(make_run(tmp_path), tmp_path / "nb")
+
+
+def start_and_wait(tmp_path: Path) -> tuple[subprocess.Popen, int, list[str]]:
+    """Start a run whose second notebook hangs the first time; gives its process and the kernel's process id."""
+    notebooks, marker = tmp_path / "nb", tmp_path / "marker"
+    write_notebook(notebooks / "01_a.ipynb", "from pathlib import Path\nopen(Path(out) / 'a', 'a').write('x')")
+    write_notebook(notebooks / "02_b.ipynb", "import os, time\nfrom pathlib import Path\n"
+                   f"marker = Path({str(marker)!r})\nfirst = not marker.exists()\n"
+                   "marker.write_text(f'{os.getpid()} ')\ntime.sleep(60 if first else 0)",
+                   "(Path(out) / 'b').write_text('done')")
+    driver = tmp_path / "driver.py"
+    driver.write_text(DRIVER.format(root=str(ROOT), tests=str(ROOT / "tests")))
+    command = [sys.executable, str(driver), str(notebooks), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 60
+    while not (marker.exists() and marker.read_text().endswith(" ")):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.05)
+    return process, int(marker.read_text()), command
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    status = Path(f"/proc/{pid}/stat")  # a process that nobody waits for stays as a zombie
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_run_that_was_killed_continues_with_the_stage_it_was_in(tmp_path):
+    process, kernel, command = start_and_wait(tmp_path)
+    process.kill()
+    process.communicate()
+    stamps = tmp_path / "out" / "artifacts" / "tiny" / "stages"
+    assert sorted(path.name for path in stages.Path(stamps).iterdir()) == ["01.json", "02.started.json"]
+    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # waits for the old kernel
+    assert again.returncode == 0, again.stderr
+    assert gone(kernel)
+    assert "01_a unchanged, skipped" in again.stderr and "02_b done" in again.stderr and "interrupted" in again.stderr
+    assert (tmp_path / "out" / "a").read_text() == "x" and (tmp_path / "out" / "b").read_text() == "done"
+    assert sorted(path.name for path in stamps.iterdir()) == ["01.json", "02.json", "report.json"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_run_and_kernel(tmp_path, signum):
+    process, kernel, _ = start_and_wait(tmp_path)
+    process.send_signal(signum)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + signum
+    assert "stopped in 02_b; the same command continues there" in output and "Traceback" not in output
+    assert gone(kernel)
+    artifacts = tmp_path / "out" / "artifacts" / "tiny"
+    assert nbformat.read(artifacts / "notebooks" / "02_b.ipynb", as_version=4).cells
+    assert not (artifacts / "stages" / "02.json").exists()

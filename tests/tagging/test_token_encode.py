@@ -1,0 +1,213 @@
+"""Word features, windows of long sentences, batches, CRF and Viterbi."""
+from __future__ import annotations
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_encoder import sentence
+from transformers import AutoTokenizer
+
+from helpers.errors import UserError
+from helpers.models.encoder import packaged_encoder
+from helpers.tagging.tags import best_paths
+from helpers.tagging.token_crf import (
+    FORBIDDEN,
+    bio_transitions,
+    crf_loss,
+    decode,
+    log_partition,
+    sequence_score,
+    start_scores,
+    transition_pmi,
+)
+from helpers.tagging.token_encode import WindowRow, budget_batches, collate_windows, windows_of
+from helpers.tagging.token_features import (
+    FIRST_LABEL,
+    UNKNOWN,
+    UNLABELLED,
+    UNLABELLED_RARE,
+    casing,
+    count_words,
+    fit_features,
+    gazetteer_value,
+    shape,
+)
+from helpers.tasks.bio import to_iob2
+from helpers.tasks.it_ner.tags import TAGS
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return AutoTokenizer.from_pretrained(packaged_encoder())
+
+
+# -- features ---------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("word, form, case", [
+    ("Ubuntu", "Xxx", "title"), ("22.04", "dd.dd", "digits"), ("iOS", "xXX", "mixed"), ("USB", "XX", "upper"),
+    ("C++", "X++", "upper"), ("naïve", "xx", "lower"), ("->", "->", "other"), ("v2", "xd", "lower")])
+def test_shape_and_casing(word, form, case):
+    assert (shape(word), casing(word)) == (form, case)
+
+
+def test_the_gazetteer_feature_says_label_and_share():
+    assert gazetteer_value(None) == gazetteer_value([0] * 6) == UNKNOWN
+    assert gazetteer_value([2, 0, 0, 0, 0, 0]) == UNLABELLED_RARE and gazetteer_value([3, 0, 0, 0, 0, 0]) == UNLABELLED
+    assert [gazetteer_value([a, 0, 0, b, 0, 0]) for a, b in ((9, 1), (1, 1), (3, 7))] == [
+        FIRST_LABEL + 3 * 2 + share for share in range(3)]
+    assert gazetteer_value([0, 1, 0, 0, 0, 2]) == FIRST_LABEL + 3 * 4 + 1
+
+
+def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
+    rows = [sentence(marked).target for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")]
+    features, known = fit_features(rows, shapes=False, gazetteer=True), count_words(rows)
+    software = FIRST_LABEL + 3 * 3 + 2
+    assert features.values(["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
+    assert features.values(rows[0].tokens, count_words([rows[0]]), known) == [[software], [UNKNOWN]]
+    assert features.values(rows[2].tokens, count_words([rows[2]]), known) == [[UNKNOWN]]
+
+
+def test_shapes_below_the_least_count_share_a_value():
+    rows = [sentence("Abc Abd Abe Abf Abg x9").target]
+    features = fit_features(rows, shapes=True, gazetteer=False)
+    assert features.shapes == ["Xxx"] and features.sizes == {"shape": 3, "casing": 8}
+    assert features.values(["Foo", "x9"]) == [[2, 3], [UNKNOWN, 2]]
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
+def test_tags_stand_on_the_first_piece_of_each_word(tokenizer):
+    window = windows_of(tokenizer, [["Kubernetes", "\x00", "crashes"]], 32)[0][0]
+    pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
+    assert pieces[0] == "[CLS]" and pieces[-1] == "[SEP]" and len(pieces) > 5
+    assert window.words == [0, 2] and [pieces[head] for head in window.heads] == ["ku", "crashes"]
+    assert window.piece_words[1:-1] == sorted(window.piece_words[1:-1])
+
+
+WORDS = st.lists(st.sampled_from(("a", "server", "Kubernetes", "0x80070005", "PostgreSQL", "\x00")), max_size=60)
+
+
+@settings(max_examples=60)
+@given(WORDS, st.integers(12, 40))
+def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
+    windows = windows_of(tokenizer, [words], limit)[0]
+    whole = tokenizer(words, is_split_into_words=True, add_special_tokens=False) if words else {"input_ids": []}
+    with_pieces = sorted(set(whole.word_ids())) if words else []
+    assert [word for window in windows for word in window.words] == with_pieces
+    for window in windows:
+        assert len(window) <= limit and [window.piece_words[head] for head in window.heads] == window.words
+        inside = sorted(set(window.piece_words) - {-1})
+        assert window.input_ids[1:-1] == [
+            piece for piece, word in zip(whole["input_ids"], whole.word_ids()) if word in inside]
+    if len(whole["input_ids"]) <= limit - 2:
+        assert len(windows) <= 1
+    for one, other in zip(windows, windows[1:]):
+        last, following = with_pieces.index(one.piece_words[-2]), with_pieces.index(other.piece_words[1])
+        assert following <= last + 1  # the next window begins inside this one, or right behind
+
+
+def test_a_word_that_fits_no_window_is_refused(tokenizer):
+    with pytest.raises(UserError, match="a word of 80 pieces does not fit into 14"):
+        windows_of(tokenizer, [["a", "x9" * 40]], 16)
+
+
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())
+def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled):
+    batches = budget_batches(lengths, budget, random.Random(0) if shuffled else None)
+    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
+    assert all(max(lengths[i] for i in batch) * len(batch) <= budget or len(batch) == 1 for batch in batches)
+
+
+def test_a_batch_is_padded_to_its_longest_window_only(tokenizer):
+    sentences = [["Vim"], ["Docker", "is", "down"]]
+    rows = [WindowRow(windows[0], [[5 + at]] * len(words), [1] * len(words), [2] * len(words))
+            for at, (words, windows) in enumerate(zip(sentences, windows_of(tokenizer, sentences, 32)))]
+    batch = collate_windows(rows, 0)
+    assert batch["input_ids"].shape[1] == max(map(len, rows)) and batch["features"].shape[2] == 1
+    assert batch["attention_mask"].sum() == sum(map(len, rows))
+    assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2 and (batch["features"][:, 0] == 0).all()
+    assert batch["row"].tolist() == [0, 1, 1, 1]
+    assert batch["head"].tolist() == [head for row in rows for head in row.window.heads]
+    assert batch["tags"].tolist() == [1] * 4 and batch["outputs"].tolist() == [2] * 4
+
+
+# -- sequences --------------------------------------------------------------------------------------------------------
+SMALL = ("O", "B-OS", "I-OS", "B-ERROR")
+
+
+def paths(words: int):
+    return itertools.product(range(len(SMALL)), repeat=words)
+
+
+def random_scores(words: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    count = len(SMALL)
+    transitions = rng.normal(size=(count, count)) + bio_transitions(SMALL)
+    return rng.normal(size=(words, count)), transitions, start_scores(SMALL)
+
+
+def path_score(path, scores, transitions, start) -> float:
+    return start[path[0]] + sum(scores[at, tag] for at, tag in enumerate(path)) + sum(
+        transitions[a, b] for a, b in zip(path, path[1:]))
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 5), st.integers(0, 10_000))
+def test_viterbi_is_the_best_of_all_paths(words, seed):
+    scores, transitions, start = random_scores(words, seed)
+    best = max(paths(words), key=lambda path: path_score(path, scores, transitions, start))
+    other = random_scores(words, seed + 1)[0]
+    found = best_paths(np.stack([scores, other]), transitions, start)
+    assert found[0].tolist() == list(best)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 5), st.integers(0, 10_000))
+def test_the_partition_sums_over_all_paths(words, seed):
+    scores, transitions, start = random_scores(words, seed)
+    longer = torch.full((2, words + 2, len(SMALL)), 7.0, dtype=torch.float64)  # behind a sentence nothing is read
+    longer[0, :words] = torch.tensor(scores)
+    arguments = (longer, torch.tensor([words, words + 2]))
+    weights = torch.tensor(transitions), torch.tensor(start)
+    every = torch.tensor([path_score(path, scores, transitions, start) for path in paths(words)])
+    assert log_partition(*arguments, *weights)[0].item() == pytest.approx(every.logsumexp(0).item())
+    path = [0] * (words + 2)
+    score = sequence_score(*arguments, torch.tensor([path, path]), *weights)[0].item()
+    assert score == pytest.approx(path_score(path[:words], scores, transitions, start))
+
+
+def test_crf_loss_is_the_mean_over_words_of_both_sentences():
+    rng = np.random.default_rng(0)
+    scores = torch.tensor(rng.normal(size=(3, len(TAGS)))).log_softmax(-1)
+    transitions = torch.tensor(rng.normal(size=(len(TAGS), len(TAGS))))
+    tags = torch.tensor([TAGS.index(tag) for tag in ("B-OS", "I-OS", "O")])
+    loss = crf_loss(scores, tags, torch.tensor([4, 4, 9]), transitions)
+
+    total, full = 0.0, transitions.numpy() + bio_transitions()
+    for part, gold in ((scores[:2].numpy(), tags[:2].tolist()), (scores[2:].numpy(), tags[2:].tolist())):
+        every = [path_score(path, part, full, start_scores())
+                 for path in itertools.product(range(len(TAGS)), repeat=len(part))]
+        total += np.logaddexp.reduce(every) - path_score(gold, part, full, start_scores())
+    assert loss.item() == pytest.approx(total / 3)
+
+
+@given(st.lists(st.integers(0, 6), max_size=5), st.integers(0, 1000))
+def test_decoded_sequences_are_always_valid(lengths, seed):
+    rng = np.random.default_rng(seed)
+    scores = [rng.normal(size=(length, len(TAGS))) for length in lengths]
+    found = decode(scores, np.zeros((len(TAGS), len(TAGS))))
+    assert [len(tags) for tags in found] == lengths
+    assert all(tuple(tags) == to_iob2(tags) for tags in found)
+
+
+def test_transition_pmi_by_hand():
+    pmi = transition_pmi([[0, 1, 0], [1]], count=2)
+    pairs = np.array([[0.5, 1.5], [1.5, 0.5]])
+    single = np.array([1.5, 1.5]) / 3
+    assert pmi == pytest.approx(np.log(pairs / 2) - np.log(single))
+    assert bio_transitions()[TAGS.index("O"), TAGS.index("I-OS")] == FORBIDDEN
+    assert bio_transitions()[TAGS.index("B-OS"), TAGS.index("I-OS")] == 0
+

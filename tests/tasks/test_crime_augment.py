@@ -1,0 +1,186 @@
+"""Made crime reports: labels move along with the text, layouts change without the answers, conventions follow train."""
+from __future__ import annotations
+
+import datetime
+import random
+import re
+
+import pytest
+from crime_rows import HEADED, TASK, example, headed, told
+
+from helpers.tasks.crime.augment import augmenters, wordings
+from helpers.tasks.crime.layout import drop, rename, reorder, retell
+from helpers.tasks.crime.perturb import PERTURBATIONS
+from helpers.tasks.crime.pools import pools
+from helpers.tasks.crime.style import DATE_STYLES, find_date, find_times, shift_time, surface_formats, write_date
+from helpers.tasks.crime.swap import Exchange, exchange
+from helpers.tasks.crime.synthetic import groups_ages, keeps_articles, synthesise
+from helpers.tasks.crime.text import is_headed, means_nothing, sections
+from helpers.tasks.text import places
+
+SEEDS = range(12)
+COUPLE = example("**Description of Victim(s):** John and Mary Holm, ages 45 and 43.\n**Reporting Officer:** Officer Ana Reyes, "
+                 "Badge #4511\n**Circumstances Surrounding the Incident:** Mr. Holm called Officer Reyes.",
+                 {"Victim_Name": ["John Holm", "Mary Holm"], "Victim_Age": ["45", "43"],
+                  "Victim_AgeRange": ["Adult", "Adult"], "Officer_Name": ["Officer Ana Reyes"],
+                  "Officer_BadgeNumber": ["4511"]})
+
+
+def stated(row) -> list[str]:
+    return [value for values in row.target.values() for value in values if places(value, row.text)]
+
+
+# -- others -----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
+def test_swap_changes_people_and_keeps_every_value_in_the_text(row, seed):
+    made = exchange(row, pools(), random.Random(seed))
+    for name in ("Officer_Name", "Crime_Date"):
+        assert made.target[name] != row.target[name]
+    assert {name: len(values) for name, values in made.target.items()} == {
+        name: len(values) for name, values in row.target.items()}
+    assert all(places(value, made.text) for values in made.target.values() for value in values)
+    assert made.target["Witness_Name"] == ["None identified"] or row.target["Witness_Name"] != ["None identified"]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_swap_gives_a_couple_one_surname_and_follows_it(seed):
+    made = exchange(COUPLE, pools(), random.Random(seed))
+    surname = Exchange(COUPLE, pools(), random.Random(seed)).new["Holm"]
+    assert all(value.endswith(f" {surname}") for value in made.target["Victim_Name"])
+    assert f"Mr. {surname} called Officer" in made.text
+    assert made.target["Officer_Name"][0].startswith("Officer ") and "Reyes" not in made.text and "Holm" not in made.text
+    ages = list(map(int, made.target["Victim_Age"]))
+    assert all(30 < age < 80 for age in ages) and made.target["Victim_AgeRange"] == ["Adult", "Adult"]
+
+
+@pytest.mark.parametrize("style", DATE_STYLES)
+def test_dates_are_read_and_written_in_every_style(style):
+    day = datetime.date(2024, 11, 5)
+    text = write_date(day, style)
+    assert find_date(f"It was {text}, at noon.") == (text, day, style)
+
+
+@pytest.mark.parametrize(("text", "minutes", "wanted"), [
+    ("21:15", 60, "22:15"), ("23:50", 20, "00:10"), ("9:05", -10, "8:55"), ("11:30 AM", 45, "12:15 PM"),
+    ("12:05 a.m.", -10, "11:55 p.m."), ("1:00pm", 0, "1:00pm")])
+def test_times_move_in_their_own_style(text, minutes, wanted):
+    assert shift_time(find_times(f"at {text} sharp")[0], minutes) == wanted
+
+
+# -- layouts ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("seed", SEEDS)
+def test_reorder_moves_sections_and_nothing_else(seed):
+    made = reorder(headed(), random.Random(seed))
+    assert sorted(made.text.split("\n")) == sorted(HEADED.split("\n")) and made.target == headed().target
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_drop_leaves_a_type_empty_only_with_its_section(seed):
+    row, made = headed(), drop(headed(), random.Random(seed))
+    if made is None:
+        return
+    names = {section.name for section in sections(made.text)}
+    emptied = {name for name in TASK.fields if row.target[name] and not made.target[name]}
+    gone = {"Crime_Summary": "summary", "Suspect_Description": "suspects", "Witness_Name": "witnesses",
+            "Evidence_Type": "evidence", "Crime_Status": "status"}
+    assert emptied == {name for name, section in gone.items() if section not in names}
+    assert len(names) < len(sections(HEADED))
+
+
+def test_drop_keeps_what_is_told_elsewhere_too():
+    row = example(HEADED.replace("found the back door forced", "found a pry bar").replace("Pry bar,", "a pry bar,"),
+                  {**headed().target, "Evidence_Type": ["a pry bar"]})
+    made = [drop(row, random.Random(seed)) for seed in range(60)]
+    assert any(made)
+    assert all(m.target["Evidence_Type"] == ["a pry bar"] * ("a pry bar" in m.text) for m in made if m)
+    assert all("**Evidence Collected:**" in m.text for m in made if m and "found a pry bar" in m.text)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rename_keeps_sections_and_values(seed):
+    made = rename(headed(), random.Random(seed))
+    assert [section.name for section in sections(made.text)] == [section.name for section in sections(HEADED)]
+    assert stated(made) == stated(headed()) and TASK.parse_row(TASK.to_row(made), 0).text == made.text
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_retell_has_no_headings_and_no_words_for_nothing(seed):
+    made = retell(headed(), random.Random(seed))
+    assert not is_headed(made.text) and made.target["Witness_Name"] == []
+    assert all(places(value, made.text) for values in made.target.values() for value in values)
+    kept = {name for name in TASK.fields if made.target[name]}
+    assert kept == {name for name in TASK.fields if headed().target[name]} - {"Witness_Name"}
+
+
+@pytest.mark.parametrize("change", [reorder, drop, rename, retell])
+def test_told_reports_have_no_headings_to_change(change):
+    assert change(told(), random.Random(1)) is None
+
+
+# -- conventions of train ---------------------------------------------------------------------------------------------
+def with_witnesses(words: str, label: list[str], suspects: str = "Not provided", id: int = 0):
+    text = HEADED.replace("None identified", words).replace("Tall man, 6'1\" or so, in a grey parka", suspects)
+    return example(text, {**headed().target, "Witness_Name": label, "Suspect_Description": [suspects]}, id)
+
+
+def test_rephrase_labels_as_train_does():
+    train = [with_witnesses("N/A", ["Not provided"], id=n) for n in range(4)]
+    train += [with_witnesses("None identified", ["None identified"], id=4 + n) for n in range(4)]
+    train += [with_witnesses("Unknown", ["Unknown"], id=8)]  # too rare to be used
+    assert set(wordings(train)) == {("N/A", "Not provided"), ("None identified", "Not provided")}
+    made = augmenters(train)["rephrase"](train[5], random.Random(3))
+    assert "**Witnesses (if any):** N/A" in made.text and made.target["Witness_Name"] == ["Not provided"]
+    assert augmenters(train)["rephrase"](with_witnesses("N/A", ["N/A"], "Tall man"), random.Random(3)) is None
+
+
+@pytest.mark.parametrize("name", ["swap", "reorder", "drop", "rename", "retell"])
+def test_augmenters_name_their_rows_and_depend_on_the_seed_alone(name):
+    change = augmenters([headed()])[name]
+    made = [change(headed(), random.Random(seed)) for seed in SEEDS]
+    again = [change(headed(), random.Random(seed)) for seed in SEEDS]
+    assert made == again and {m.origin for m in made if m} == {name}
+    assert all(m.text != HEADED for m in made if m)
+
+
+def test_synthetic_rows_follow_the_labels_of_train():
+    derived, told_group = COUPLE, example("A woman of 34 in her thirties.", {"Victim_Age": ["34"],
+                                                                             "Victim_AgeRange": ["in her thirties"]})
+    assert groups_ages([derived]) and not groups_ages([told_group])
+    bare = example("A pry bar was kept.", {"Evidence_Type": ["pry bar"]})
+    assert keeps_articles([headed()]) and not keeps_articles([bare])
+    rows = synthesise([bare, told_group], 8, random.Random(5))
+    assert [row.id for row in rows] == list(range(1, 9)) and rows == synthesise([bare, told_group], 8, random.Random(5))
+    for row in rows:
+        assert all(places(value, row.text) for values in row.target.values() for value in values)
+        assert not any(value.lower().startswith(("a ", "an ", "the ")) for value in row.target["Evidence_Type"])
+        assert is_headed(row.text) or not any(means_nothing(v) for values in row.target.values() for v in values)
+    grouped = [row for row in synthesise([derived], 12, random.Random(5)) if row.target["Victim_Age"]]
+    assert grouped and all(set(row.target["Victim_AgeRange"]) <= {"Adult", "Young Adult"} for row in grouped)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_made_reports_have_both_layouts_and_no_slot_left(seed):
+    rows = synthesise([headed()], 6, random.Random(seed))
+    assert [is_headed(row.text) for row in rows] == [True, False] * 3
+    for row in rows:
+        assert not re.search(r"[{}<>|]|\.\.", row.text) and len(row.text) < TASK.longest_text
+        assert all(row.target[name] for name in (
+            "Location", "Officer_Name", "Victim_Name", "Crime_Type", "Crime_Date", "Crime_Summary", "Evidence_Type"))
+        assert TASK.parse_row(TASK.to_row(row), row.id).target == row.target
+
+
+# -- perturbations ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", PERTURBATIONS)
+def test_perturbations_keep_answers_and_what_they_stand_on(name):
+    made = [PERTURBATIONS[name](headed(), random.Random(seed)) for seed in SEEDS]
+    assert any(made)
+    for row in filter(None, made):
+        assert row.target == headed().target and row.text != HEADED
+        assert set(stated(row)) == set(stated(headed()))
+
+
+def test_surface_formats():
+    assert surface_formats(headed()) == {"layout": "headed", "headings": "bold", "date format": "March 4, 2024",
+                                         "time format": "24 h", "nothing there": "None identified"}
+    assert surface_formats(told())["layout"] == "narrative" and surface_formats(told())["date format"] == "4 March 2024"

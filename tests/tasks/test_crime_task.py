@@ -1,0 +1,252 @@
+"""The crime task: rows, answers, grammars, rules, and what makes an answer right."""
+from __future__ import annotations
+
+import json
+
+import llguidance
+import pytest
+from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, conversation, example, headed, told
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.tasks import metrics
+from helpers.tasks.crime.rules import extract
+from helpers.tasks.crime.text import FIELDS, QUESTIONS, is_headed, normalise_report, sections
+from helpers.views import explore
+
+
+def parse(text: str):
+    return TASK.parse_row({"conversation": text}, 0)
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+def test_row_is_read_into_report_and_all_types():
+    row = headed()
+    assert row.text == HEADED
+    assert row.target == {name: HEADED_ANSWERS.get(name, []) for name in FIELDS}
+
+
+def test_report_keeps_its_lines_and_loses_other_space():
+    row = example(HEADED.replace("\n", "  \n").replace("12 Quay", "12\u00a0 Quay"))
+    assert row.text == HEADED
+
+
+def test_numbers_become_text_and_types_that_are_not_asked_are_empty():
+    asked = ("Victim_Age", "Location")
+    row = parse(conversation(answers={"Victim_Age": [34, 41.5], "Location": [" x  y "]}, questions=asked))
+    assert row.target["Victim_Age"] == ["34", "41.5"] and row.target["Location"] == ["x y"]
+    assert row.target["Crime_Type"] == []
+    assert TASK.to_row(row)["conversation"].count("User: What describes") == 2
+
+
+@pytest.mark.parametrize("read", ["I’ve read this text.", "I've read this text."])
+def test_row_survives_writing_and_reading(read):
+    text = conversation(read=read)
+    row = parse(text)
+    written = TASK.to_row(row)
+    assert written["conversation"] == conversation()
+    assert TASK.parse_row(written, 0) == row
+
+
+report_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
+
+
+@given(st.lists(report_lines, min_size=1, max_size=6), st.dictionaries(
+    st.sampled_from(QUESTIONS), st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=3)))
+def test_any_row_that_is_read_can_be_written(lines, answers):
+    if not normalise_report("\n".join(lines)) or any("read this text." in line for line in lines):
+        return
+    row = parse(conversation("\n".join(lines), answers))
+    assert TASK.parse_row(TASK.to_row(row), 0) == row
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    (lambda t: t.replace("A virtual assistant", "An assistant"), "line 1 should be"),
+    (lambda t: t.replace("User: Text:", "User: Report:"), "turn 1 should begin"),
+    (lambda t: t.replace("I’ve read this text.", "Fine."), "turn 2 is missing"),
+    (lambda t: t.replace(HEADED, ""), "turn 1 holds no report"),
+    (lambda t: t.split("User: What")[0], "turn 3 is missing"),
+    (lambda t: t.replace("What describes Location in", "Where is the Location in"), "turn 3 should be"),
+    (lambda t: t.replace("What describes Location in", "What describes Weather in"), "unknown type 'Weather'"),
+    (lambda t: t.replace("Officer_BadgeNumber", "Location"), "turn 5 asks for Location a second time"),
+    (lambda t: t[:t.rindex("\n")], "turn 38, the answer to Suspect_Description, is missing"),
+    (lambda t: t.replace('Assistant: {"Location"', 'Bot: {"Location"'), "turn 4, the answer to Location, should begin"),
+    (lambda t: t.replace('{"Location": ["12', '{"Location": ["12"'), "turn 4, the answer to Location"),
+    (lambda t: t.replace('{"Location": ["12 Quay Lane, Port Arden"]}', '{"Location": "12"}'), "not a list"),
+    (lambda t: t.replace('{"Location": ["12 Quay Lane, Port Arden"]}', '{"Location": [null]}'), "wrong type"),
+    (lambda t: t.replace('{"Location": ["12', '{"Place": ["12'), "wrong key"),
+])
+def test_a_row_that_does_not_parse_says_which_turn_is_wrong(change, reason):
+    text = change(conversation())
+    assert text != conversation()
+    with pytest.raises(ValueError, match=reason) as error:
+        parse(text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("row", "reason"), [
+    ([], "should be an object"), ({}, "missing key 'conversation'"), ({"conversation": 3}, "should be a string"),
+    ({"conversation": "x", "id": 1}, "unknown key 'id'")])
+def test_a_row_needs_one_conversation(row, reason):
+    with pytest.raises(ValueError, match=reason):
+        TASK.parse_row(row, 0)
+
+
+def test_what_loading_changed_is_told_by_types():
+    row = parse(conversation(answers={"Victim_Age": [34], "Location": ["Quay  Lane"], "Crime_Type": ["Theft"]}))
+    changes = explore.canonical_changes([row], TASK)
+    assert changes[["key", "as_given", "canonical"]].to_numpy().tolist() == [
+        ["Location", '["Quay  Lane"]', '["Quay Lane"]'], ["Victim_Age", "[34]", '["34"]']]
+
+
+def test_public_split_is_shuffled_once_and_keeps_its_test_file():
+    lines = {"dataset.jsonl": b"\n".join(b'{"conversation": "%d"}' % n for n in range(250)),
+             "test_dataset.jsonl": b'{"conversation": "t"}\n'}
+    parts = TASK.split_public(lines)
+    assert {name: len(rows) for name, rows in parts.items()} == {"train": 225, "validation": 25, "test": 1}
+    numbers = [int(row["conversation"]) for row in parts["validation"] + parts["train"]]
+    assert sorted(numbers) == list(range(250)) and numbers.index(0) == 88  # random.Random(42)
+
+
+# -- answers ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("raw", "values", "error"), [
+    ('{"Location": ["a", 3]}', ["a", "3"], None), (' {"Location": []}\n', [], None), ("", None, "empty"),
+    ('{"Location": ["a"', None, "truncated"), ("Location: a", None, "not json"), ('["a"]', None, "not an object"),
+    ('{"Place": []}', None, "wrong key"), ('{"Location": [], "Place": []}', None, "extra keys"), ("{}", None, "wrong key"),
+    ('{"Location": {}}', None, "not a list"), ('{"Location": [true]}', None, "wrong type")])
+def test_answer_is_parsed_strictly(raw, values, error):
+    assert TASK.parse_answer("Location", raw) == (values, error)
+
+
+def test_values_are_compared_as_sets():
+    row = headed().target
+    again = {**row, "Evidence_Type": ["two fingerprints", "a torn glove", "Pry bar", "Pry bar"]}
+    assert TASK.values(row) == TASK.values(again)
+
+
+def raw_of(target) -> list[str]:
+    return [TASK.answer(target, name) for name in QUESTIONS]
+
+
+def record(raw: list[str]) -> dict:
+    return {"id": 0, "raw": "\n".join(raw), "prediction": TASK.parse_output("\n".join(raw))[0], "confidence": None}
+
+
+def test_an_answer_that_does_not_parse_fails_alone():
+    raw = raw_of(headed().target)
+    broken = [*raw]
+    broken[QUESTIONS.index("Crime_Type")] = '{"Crime_Type": ["Burglary"'
+    broken[QUESTIONS.index("Victim_Age")] = "none"  # the label is empty, and so is what was understood
+    whole, part, none = (metrics.score(TASK, [headed()], [record(lines)]) for lines in (raw, broken, ["?"] * 18))
+    assert whole["json_validity"] == whole["exact_match"] == whole["field_accuracy"] == whole["exact_f1"] == 1
+    assert part["json_validity"] == part["field_accuracy"] == pytest.approx(16 / 18)
+    assert part["parse_errors"] == {"not json": 1, "truncated": 1}
+    assert part["recall"] == pytest.approx(15 / 16) and part["precision"] == 1
+    assert part["empty_accuracy"] == pytest.approx(3 / 4)
+    assert none["json_validity"] == 0 and none["parse_errors"] == {"not json": 18}
+
+
+def test_rules_write_no_text_and_are_valid_all_the_same():
+    scores = metrics.score(TASK, [headed()], [{"id": 0, "prediction": TASK.rules(HEADED), "raw": None}])
+    assert scores["json_validity"] == 1 and scores["parse_errors"] == {}
+
+
+# -- grammars ---------------------------------------------------------------------------------------------------------
+def accepts(grammar: str, text: str) -> bool:
+    """Whether the grammar takes the whole text, byte by byte."""
+    tokenizer = llguidance.LLTokenizer("byte")
+    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
+    assert not matcher.is_error(), matcher.get_error()
+    tokens = tokenizer.tokenize_str(text)
+    return matcher.validate_tokens(tokens) == len(tokens) and matcher.consume_tokens(tokens) and matcher.is_accepting()
+
+
+@pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
+@pytest.mark.parametrize("constraint", ["schema", "source"])
+def test_grammars_admit_every_right_answer(row, constraint):
+    for name in QUESTIONS:
+        assert accepts(TASK.answer_grammar(row.text, name, constraint), TASK.answer(row.target, name)), name
+
+
+@pytest.mark.parametrize(("text", "schema", "source"), [
+    ('{"Victim_Name": ["Harbour Bakery", "Ines Calder"]}', True, True),
+    ('{"Victim_Name": ["Harbour Shop"]}', True, False),  # not in the report
+    ('{"Victim_Name": ["arbour Bakery"]}', True, False),  # half a word
+    ('{"Victim_Name": ["Port Arden\\n**Reporting Officer:** Sergeant"]}', True, False),  # over a line's end
+    ('{"Victim_Name": ["Not provided"]}', True, True),
+    ('{"Victim_Name": [""]}', False, False),
+    ('{"Victim_Age": []}', False, False),
+    ('{"Victim_Name": [3]}', False, False)])
+def test_source_holds_values_to_words_of_one_line(text, schema, source):
+    assert accepts(TASK.answer_grammar(HEADED, "Victim_Name", "schema"), text) == schema
+    assert accepts(TASK.answer_grammar(HEADED, "Victim_Name", "source"), text) == source
+
+
+def test_source_lets_two_persons_share_a_surname_and_groups_an_age():
+    report = "**Description of Victim(s):** Mr. and Mrs. Holm, ages 45 and 43, called John and Mary Holm."
+    assert accepts(TASK.answer_grammar(report, "Victim_Name", "source"), '{"Victim_Name": ["Mr. Holm", "John Holm"]}')
+    assert not accepts(TASK.answer_grammar(report, "Location", "source"), '{"Location": ["John Holm"]}')
+    assert accepts(TASK.answer_grammar(report, "Victim_AgeRange", "source"), '{"Victim_AgeRange": ["Adult"]}')
+
+
+def test_unknown_constraint_is_refused():
+    with pytest.raises(ValueError, match="neither schema nor source"):
+        TASK.answer_grammar(HEADED, "Location", "strict")
+
+
+# -- layout and rules -------------------------------------------------------------------------------------------------
+def test_sections_are_found_by_their_headings():
+    found = {section.name: section.content for section in sections(HEADED)}
+    assert found["location"] == "12 Quay Lane, Port Arden" and found["status"] == "Under Investigation"
+    assert list(found) == ["type", "when", "location", "officer", "summary", "victims", "suspects", "witnesses",
+                           "evidence", "circumstances", "status"]
+    capitals = sections("WITNESSES\n- Ann Lee\n- Bo Day\nLocation: Pier 4")
+    assert [(s.name, s.content) for s in capitals] == [("witnesses", "- Ann Lee\n- Bo Day"), ("location", "Pier 4")]
+
+
+def test_layout():
+    assert is_headed(HEADED) and not is_headed(TOLD)
+    assert TASK.slices(headed())["layout"] == "headed" and TASK.slices(told())["layout"] == "narrative"
+
+
+def test_rules_read_the_headings():
+    assert TASK.values(extract(HEADED)) == TASK.values({**headed().target, "Suspect_Description": [
+        "Tall man, 6'1\" or so, in a grey parka"]})
+
+
+@pytest.mark.parametrize(("section", "wanted"), [
+    ("Ada Holm, 34 years old, owner of the property.",
+     {"Victim_Name": ["Ada Holm"], "Victim_Age": ["34"], "Victim_AgeRange": ["Adult"], "Victim_Owner": ["Ada Holm"]}),
+    ("Bo and Cy Day, ages 29 and 33, homeowners.",
+     {"Victim_Name": ["Bo Day", "Cy Day"], "Victim_Age": ["29", "33"], "Victim_AgeRange": ["Young Adult", "Adult"]}),
+    ("Pier Books, Inc., owned by Mr. Eli Fox, CEO.",
+     {"Victim_Name": ["Pier Books, Inc."], "Victim_Owner": ["Mr. Eli Fox"], "Victim_CEO": ["Mr. Eli Fox"]}),
+    ("Pier Books, Owner: Eli Fox, CEO: N/A",
+     {"Victim_Name": ["Pier Books"], "Victim_Owner": ["Eli Fox"], "Victim_CEO": ["N/A"]}),
+    ("\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
+     {"Victim_Name": ["Ada Holm"], "Victim_Age": ["34"], "Victim_AgeRange": ["Adult"],
+      "Victim_Email": ["ada@holm.example"]}),
+    ("Not provided", {})])
+def test_rules_read_victims(section, wanted):
+    found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
+    assert {name: values for name, values in found.items() if values} == {**wanted, "Crime_Status": ["open"]}
+
+
+def test_equivalence_forgives_articles_and_stops_only():
+    assert TASK.equivalent("Evidence_Type", "a torn glove", "Torn glove.")
+    assert TASK.equivalent("Witness_Name", "Not provided", "None identified")
+    assert not TASK.equivalent("Victim_Name", "Ada Holm", "Ada Holt")
+
+
+def test_conversation_is_what_the_row_says():
+    messages = TASK.conversation(headed(), ["Crime_Type"])
+    assert [m["role"] for m in messages] == ["system", "user", "assistant", "user", "assistant"]
+    assert messages[1]["content"] == f"Text:\n{HEADED}"
+    assert json.loads(messages[-1]["content"]) == {"Crime_Type": ["Burglary"]}
+
+
+def test_what_the_study_asks_is_a_sentence_in_every_task():
+    from helpers.report.study import make_study
+
+    for name in ("calendar", "crime", "it_ner"):
+        assert isinstance(make_study(name, {}, {}).question, str), name

@@ -1,0 +1,358 @@
+"""The IT task: rows, tags, markup, CoNLL, public split, gazetteer, weak labels, resampling, perturbations."""
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_data import read_rows
+from tiny_encoder import sentence, sentences
+
+from helpers.data.augment import augment_train
+from helpers.data.read import load_source
+from helpers.data.splits import write_splits
+from helpers.errors import UserError
+from helpers.paths import ROOT
+from helpers.run import Run
+from helpers.tasks import get_task
+from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
+from helpers.tasks.it_ner.augment import (
+    label_counts,
+    oversample,
+    rare_labels,
+    relabelling_table,
+    resampling_table,
+    unlabelled_sentences,
+    weak_quality,
+    weak_rows,
+)
+from helpers.tasks.it_ner.formats import KINDS, parse_markup, read_conll, tokenise
+from helpers.tasks.it_ner.gazetteer import build_gazetteer, dictionary_tags, pattern_tags
+from helpers.tasks.it_ner.tags import LABELS, TAGS, coarse_tag, relabel
+from helpers.tasks.it_ner.task import ItNer, place_strings
+from helpers.tasks.records import PublicFile
+
+TASK = get_task("it_ner")
+
+
+def split_words(text: str) -> list[str]:
+    return [text[start:end] for start, end in tokenise(text)]
+
+
+# -- tags -------------------------------------------------------------------------------------------------------------
+def test_iob1_is_repaired_and_neighbours_stay_apart():
+    assert to_iob2(["I-OS", "I-OS", "O", "I-OS", "B-OS", "I-VERSION"]) == (
+        "B-OS", "I-OS", "O", "B-OS", "B-OS", "B-VERSION")
+
+
+@given(st.lists(st.sampled_from(TAGS), max_size=12))
+def test_spans_and_tags_are_inverse(tags):
+    valid = to_iob2(tags)
+    assert tags_of(spans_of(valid), len(valid)) == valid
+    assert to_iob2(valid) == valid
+
+
+def test_finer_labels_are_mapped_and_adjacent_ones_merged():
+    fine = ["B-Language", "B-Application", "I-Application", "B-Class_Name", "B-Version", "O", "I-Device"]
+    tags = ("B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION", "O", "B-HARDWARE")
+    assert relabel(fine) == tags
+    aligned = align_fine(tags, fine)
+    assert aligned == ("B-Language", "I-Application", "I-Application", "B-Class_Name", "B-Version", "O", "B-Device")
+    assert tuple(map(coarse_tag, aligned)) == tags
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("row, reason", [
+    ({"tokens": ["a"]}, "missing key 'ner_tags'"),
+    ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2 tokens but 1 ner_tags"),
+    ({"tokens": ["a"], "ner_tags": ["B-CAT"]}, "unknown label 'CAT'"),
+    ({"tokens": ["a"], "ner_tags": ["S-OS"]}, "tag 'S-OS' is not"),
+    ({"tokens": ["a"], "ner_tags": ["B-"]}, "tag 'B-' is not"),
+    ({"tokens": ["a"], "ner_tags": [0]}, "'ner_tags' should be a list of strings"),
+    ({"tokens": "a", "ner_tags": ["O"]}, "'tokens' should be a list of strings"),
+    ({"tokens": ["a b"], "ner_tags": ["O"]}, "token 'a b' is empty or holds a space"),
+    ({"tokens": [""], "ner_tags": ["O"]}, "token '' is empty"),
+    ({"tokens": ["a"], "ner_tags": ["O"], "fine_tags": []}, "1 tokens but 0 fine_tags"),
+    ({"tokens": ["a"], "ner_tags": ["O"], "label": 1}, "unknown key 'label'"),
+    (["a"], "row should be an object"),
+])
+def test_bad_rows_are_refused_with_a_reason(row, reason):
+    with pytest.raises(ValueError, match=reason.replace("'", ".")):
+        TASK.parse_row(row, 0)
+
+
+def test_a_row_survives_the_split_files():
+    row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "kind": "bug",
+           "fine_tags": ["I-Application", "B-Version"]}
+    example = TASK.parse_row(row, 7)
+    assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
+    again = TASK.example_from_json(json.loads(json.dumps(TASK.example_to_json(example))))
+    assert (again, again.extra["fine_tags"], again.extra["kind"]) == (example, ("B-Application", "B-Version"), "bug")
+
+
+def test_rows_in_the_finer_labels_are_relabelled():
+    example = TASK.parse_row({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
+    assert example.target.tags == ("B-SOFTWARE", "O")
+    assert example.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
+
+
+def test_values_and_predictions_meet_on_the_tokens():
+    example = sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION or Vim/B-SOFTWARE")
+    values = TASK.values(example.target)
+    assert values["SOFTWARE"] == ("Visual Studio", "Vim") and values["OS"] == ()
+    assert TASK.bind(list(example.target.tags), example) == example.target
+    assert TASK.bind({"SOFTWARE": ["Visual Studio", "Vim"], "VERSION": ["2019"]}, example) == example.target
+    assert TASK.bind(None, example) is None
+    with pytest.raises(ValueError, match="row 0 has 5 tokens but 1 predicted"):
+        TASK.bind(["O"], example)
+
+
+def test_strings_are_placed_longest_first_and_whatever_the_spaces():
+    tokens = ["SQL", "Server", "and", "SQL", ".", "Net"]
+    assert place_strings(tokens, {"SOFTWARE": ["SQL", "SQLServer", ".Net", "absent", ""]}) == (
+        "B-SOFTWARE", "I-SOFTWARE", "O", "B-SOFTWARE", "B-SOFTWARE", "I-SOFTWARE")
+
+
+@pytest.mark.parametrize("raw, kind", [("", "empty"), ("{", "not json"), ("[]", "not an object"),
+                                       ('{"CAT": []}', "extra keys"), ('{"OS": "x"}', "wrong type")])
+def test_unusable_answers_of_a_language_model(raw, kind):
+    assert TASK.parse_output(raw) == (None, kind)
+
+
+# -- markup and tokens ------------------------------------------------------------------------------------------------
+def test_tokens_are_split_as_in_the_public_rows():
+    assert split_words('He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!') == [
+        "He", "ca", "n't", "(", "really", ")", "use", "C++", ",", '"', ".NET", '"', "or", "C#", "...", "see", "main()",
+        "and", "v1.2.3", ",", "e.g", ".", "0x80070005", "!!"]
+
+
+def test_markup_becomes_tokens_and_tags():
+    row = parse_markup("bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's "
+                       "[C++](SOFTWARE)[17](VERSION).")
+    assert row["kind"] == "bug"
+    assert list(zip(row["tokens"], row["ner_tags"])) == [
+        ("Permission", "B-ERROR"), ("denied", "I-ERROR"), ("(", "I-ERROR"), ("publickey", "I-ERROR"), (")", "I-ERROR"),
+        (",", "O"), ("then", "O"), ("Windows", "B-OS"), ("-only", "O"), (";", "O"), ("it", "O"), ("'s", "O"),
+        ("C++", "B-SOFTWARE"), ("17", "B-VERSION"), (".", "O")]
+
+
+@pytest.mark.parametrize("line, reason", [("no tab", "begins with ticket"), ("mail\tx", "begins with ticket"),
+                                          ("bug\t[x](CAT)", "unknown label 'CAT'"),
+                                          ("bug\t[ x](OS)", "spaces at the edge"),
+                                          ("bug\t[[x](OS)](OS)", "broken markup")])
+def test_bad_markup_is_refused(line, reason):
+    with pytest.raises(ValueError, match=reason):
+        parse_markup(line)
+
+
+WORDS = st.lists(st.text("abcXYZ019.,:;!?'\"()-/+#_", min_size=1, max_size=7), min_size=1, max_size=4).map(" ".join)
+PIECES = st.lists(st.tuples(WORDS, st.sampled_from(("", *LABELS))), min_size=1, max_size=6)
+
+
+@given(st.sampled_from(KINDS), PIECES, st.sampled_from((" ", "")))
+def test_every_marked_entity_comes_back(kind, pieces, glue):
+    marked = glue.join(f"[{text}]({label})" if label else text for text, label in pieces)
+    row = parse_markup(f"{kind}\t{marked}")
+    assert "".join(row["tokens"]) == "".join(text.replace(" ", "") for text, _ in pieces)
+    found = [(label, "".join(row["tokens"][start:end])) for start, end, label in spans_of(row["ner_tags"])]
+    assert found == [(label, text.replace(" ", "")) for text, label in pieces if label]
+
+
+def test_the_sample_is_what_its_card_says():
+    run_rows, rejected = read_rows(ROOT / "data" / "it_ner" / TASK.sample_file, TASK)
+    card = (ROOT / "data" / "it_ner" / "README.md").read_text(encoding="utf-8")
+    counts = label_counts(run_rows)
+    assert not rejected and len(run_rows) >= 1500 and f"{len(run_rows):,} sentences" in card
+    for label in LABELS:
+        distinct = {text.lower() for row in run_rows for text in TASK.values(row.target)[label]}
+        assert f"| `{label}` | {counts[label]:,} | {len(distinct):,} |" in card
+    assert f"{sum(len(row.target.tokens) for row in run_rows):,} in all" in card
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+CONLL = """Question_ID\tO\tQuestion_ID\tO
+:\tO\t:\tO
+
+Use\tO\tUse\tO
+Visual\tB-Application\tVisual\tO
+C++\tB-Language\tC++\tO
+\t
+Answer_to_Question_ID\tO
+:\tO
+
+on\tO
+Linux\tB-Operating_System
+3\tB-Value"""
+
+
+def test_conll_sentences_are_read_with_their_lines():
+    assert [(line, tokens) for line, tokens, _ in read_conll(CONLL.split("\n"))] == [
+        (1, ["Question_ID", ":"]), (4, ["Use", "Visual", "C++"]), (8, ["Answer_to_Question_ID", ":"]),
+        (11, ["on", "Linux", "3"])]
+    assert list(read_conll(["-DOCSTART- -X- O", "", "a O", "b B-OS", ""])) == [(3, ["a", "b"], ["O", "B-OS"])]
+
+
+def test_public_files_are_mapped_without_the_headings():
+    parts = TASK.split_public({name: CONLL.encode() for name in ("train.txt", "dev.txt", "test.txt")})
+    assert list(parts) == ["train", "validation", "test"]
+    assert parts["validation"] == [
+        {"tokens": ["Use", "Visual", "C++"], "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE"],
+         "fine_tags": ["O", "B-Application", "B-Language"]},
+        {"tokens": ["on", "Linux", "3"], "ner_tags": ["O", "B-OS", "O"],
+         "fine_tags": ["O", "B-Operating_System", "B-Value"]}]
+
+
+def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
+    folder, requests = web
+    texts = {"train.txt": CONLL, "dev.txt": CONLL.replace("Linux", "Debian"), "test.txt": CONLL.replace("Linux", "AIX")}
+    files = []
+    for name, text in texts.items():
+        (folder / "owner").mkdir(exist_ok=True)
+        (folder / "owner" / name).write_text(text, encoding="utf-8")
+        files.append(PublicFile(name, f"owner/{name}", hashlib.sha256(text.encode()).hexdigest(), len(text.encode())))
+
+    class Served(ItNer):
+        public_files = tuple(files)
+
+    run = Run(Served(), profile="smoke", data="public", out=str(tmp_path / "out"))
+    for _ in range(2):
+        source = load_source(run)
+    assert sorted(requests) == ["/owner/dev.txt", "/owner/test.txt", "/owner/train.txt"]  # the second time from the cache
+    assert "Licence: MIT" in capsys.readouterr().out
+    assert [source[part][1].target.entities() for part in ("train", "validation", "test")] == [
+        [("OS", "Linux")], [("OS", "Debian")], [("OS", "AIX")]]
+    assert source["test"][1].extra["fine_tags"] == ("O", "B-Operating_System", "B-Value")
+    (folder / "owner" / "dev.txt").write_text(CONLL, encoding="utf-8")
+    (tmp_path / "cache" / "it_ner" / "dev.txt").unlink()
+    with pytest.raises(UserError, match="dev.txt is not the pinned file"):
+        load_source(run)
+
+
+def test_places_of_entities_in_the_text():
+    example = TASK.parse_row({"tokens": ["Run", "Visual", "C++", "on", "\uff11\uff11"],
+                              "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"]}, 0)
+    spans = TASK.spans(example)
+    assert {label: [example.text[start:end] for start, end in found] for label, found in spans.items() if found} == {
+        "SOFTWARE": ["Visual C++"], "VERSION": ["11"]}
+
+
+def test_tokens_are_shown_with_their_tags():
+    row = {"tokens": ["Use", "Vim"], "ner_tags": ["O", "B-SOFTWARE"], "fine_tags": ["O", "B-Application"]}
+    assert TASK.shown(TASK.parse_row(row, 0)).split("\n") == ["Use  O           O", "Vim  B-SOFTWARE  B-Application"]
+
+
+def test_folders_may_hold_conll_or_markup(tmp_path):
+    folder = tmp_path / "it_ner"
+    folder.mkdir()
+    (folder / "train.conll").write_text(CONLL, encoding="utf-8")
+    (folder / "validation.txt").write_text("bug\t[Vim](SOFTWARE) is fine\n\nforum\tno\n", encoding="utf-8")
+    run = Run(task="it_ner", profile="smoke", data=str(tmp_path), out=str(tmp_path / "out"))
+    source = load_source(run)
+    assert [len(source[part]) for part in ("train", "validation")] == [2, 2] and "test" not in source
+    assert source["train"][0].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE")
+    assert source["validation"][0].extra["kind"] == "bug"
+    (folder / "validation.txt").write_text("bug\t[Vim](TOOL) is fine\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"validation.txt, line 1: unknown label 'TOOL'"):
+        load_source(run)
+    (folder / "validation.txt").write_bytes(b"bug\tcaf\xe9\n")
+    with pytest.raises(UserError, match=r"validation.txt, line 1: not UTF-8"):
+        load_source(run)
+
+
+# -- gazetteer, weak labels, resampling -------------------------------------------------------------------------------
+def test_the_dictionary_knows_what_train_labelled_mostly():
+    train = [sentence("Go/B-SOFTWARE is fast"), sentence("go home"), sentence("go away"),
+             sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE"), sentence("visual studio lamp")]
+    gazetteer = build_gazetteer(train)
+    assert gazetteer.entries == {("go",): ("SOFTWARE", 1, 3), ("visual", "studio"): ("SOFTWARE", 1, 2)}
+    tags = dictionary_tags("go to Visual Studio 2019 on Windows 10".split(), gazetteer)
+    assert tags == ("O", "O", "B-SOFTWARE", "I-SOFTWARE", "B-VERSION", "O", "B-OS", "B-VERSION")
+    assert dictionary_tags(["Visual", "Studio"], gazetteer, least_share=0.6) == ("O", "O")
+    assert dictionary_tags(["Visual", "Studio"], gazetteer, least_count=2) == ("O", "O")
+
+
+def test_patterns_read_versions_only_behind_what_takes_them():
+    assert pattern_tags("HTTP 502 and java.lang.NullPointerException , 0x80070005 in room 4".split()) == (
+        "B-ERROR", "I-ERROR", "O", "B-ERROR", "O", "B-ERROR", "O", "O", "O")
+    assert pattern_tags("Debian 12 has 12 packages , version 3 of 1.2.3".split()) == (
+        "B-OS", "B-VERSION", "O", "O", "O", "O", "O", "B-VERSION", "O", "B-VERSION")
+
+
+def test_weak_labels_and_their_measured_precision(tmp_path):
+    train = [sentence("Docker/B-SOFTWARE is down", 3), sentence("my router/B-HARDWARE hums", 4)]
+    text = tmp_path / "text.txt"
+    text.write_text("Docker is on every router of the house.\nNothing of note was said here today.\nToo short.\n")
+    rows = weak_rows(train, 1.0, str(text), random.Random(0))
+    assert [(row.id, row.origin) for row in rows] == [(5, "weak")]
+    assert rows[0].target.entities() == [("SOFTWARE", "Docker"), ("HARDWARE", "router")]
+    assert weak_rows(train, 0.0, str(text), random.Random(0)) == []
+    quality = weak_quality(train, [sentence("Docker/B-SOFTWARE on a router and Vim/B-SOFTWARE")])
+    assert quality.loc["all", ["predicted", "right", "gold"]].tolist() == [2, 1, 2]
+    assert quality.loc["HARDWARE", "precision"] == 0 and quality.loc["SOFTWARE", "recall"] == 0.5
+    with pytest.raises(UserError, match="unlabelled='absent.txt' cannot be read"):
+        unlabelled_sentences("absent.txt")
+
+
+def test_packages_give_plain_sentences():
+    found = unlabelled_sentences("packages")
+    assert len(found) > 200 and len(set(found)) == len(found)
+    assert not any("`" in text or "http" in text or "\n" in text for text in found)
+
+
+def test_oversampling_meets_its_factors():
+    common, rare, empty = (sentence(marked, index) for index, marked in enumerate(
+        ("Vim/B-SOFTWARE Git/B-SOFTWARE Zsh/B-SOFTWARE Tar/B-SOFTWARE", "SIGBUS/B-ERROR", "nothing")))
+    train = [common] * 400 + [rare] * 40 + [empty] * 200
+    assert rare_labels(train) == set(LABELS) - {"SOFTWARE"}
+    copies = oversample(train, 1.5, 0.5, random.Random(1))
+    made = {row.text: sum(one.text == row.text for one in copies) for row in (common, rare, empty)}
+    assert 160 < made[common.text] < 240 and made[rare.text] == 40 and made[empty.text] == 0
+    assert {row.origin for row in copies} == {"oversampled"}
+    table = resampling_table(train, train + copies)
+    assert table.loc["ERROR"].tolist() == [40, 80, 40]
+    assert table.loc["sentences without", "after"] == 200
+
+
+def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
+    (tmp_path / "text.txt").write_text("Docker is on every router of the house.\nA Docker host hums in Ann's room.\n")
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path / "out"), settings={
+        "unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0})
+    train = [sentence("Docker/B-SOFTWARE is down", 0), sentence("my router/B-HARDWARE hums", 1), sentence("plain", 2)]
+    # the second text is a validation row, and may not come back with weak labels
+    write_splits(run, {"train": train, "validation": [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]})
+    rows, report = augment_train(run, train)
+    assert [row.origin for row in rows] == ["gold"] * 3 + ["weak"] + ["oversampled"] * 2
+    assert report.loc["weak", ["made", "kept", "near evaluation"]].tolist() == [2, 1, 1]
+    assert run.load("train_augmented") == rows
+
+
+def test_relabelling_table_counts_the_finer_labels():
+    row = TASK.parse_row({"tokens": ["R", "x", "C"], "ner_tags": ["B-Language", "B-Value", "B-Language"]}, 0)
+    table = relabelling_table([row, sentence("plain")])
+    assert table.loc["Language"].tolist() == ["SOFTWARE", 2] and table.loc["Value"].tolist() == ["outside", 1]
+
+
+# -- perturbations ----------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", sorted(TASK.perturbations()))
+def test_perturbations_keep_the_number_and_labels_of_entities(name):
+    change, fitted = TASK.perturbations()[name], 0
+    for example in sentences() + [sentence("Wi-Fi/B-HARDWARE of Node-RED/B-SOFTWARE , now .", 9)]:
+        new = change(example, random.Random(3))
+        if new is None:
+            continue
+        fitted += new.text != example.text
+        assert [label for label, _ in new.target.entities()] == [label for label, _ in example.target.entities()]
+        assert to_iob2(new.target.tags) == new.target.tags and len(new.target.tokens) == len(new.target.tags)
+        assert new.text == " ".join(new.target.tokens)
+    assert fitted
+
+
+def test_tokens_are_split_and_glued_with_their_tags():
+    changes = TASK.perturbations()
+    split = changes["split tokens"](sentence("old Hyper-V/B-SOFTWARE"), random.Random(0))
+    assert split.target == TaggedTokens(("old", "Hyper", "-", "V"), ("O", "B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE"))
+    glued = changes["glued marks"](sentence("on Haiku/B-OS , yes"), random.Random(0))
+    assert glued.target == TaggedTokens(("on", "Haiku,", "yes"), ("O", "B-OS", "O"))

@@ -1,0 +1,149 @@
+"""Scores of tagged sentences: worked examples, seqeval and the counts agree, rows that train has seen; baselines."""
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_encoder import sentence, sentences
+
+from helpers.data.read import write_jsonl
+from helpers.data.splits import write_splits
+from helpers.evaluation import baselines, predict
+from helpers.run import Run
+from helpers.tasks import get_task
+from helpers.tasks.bio import to_iob2
+from helpers.tasks.it_ner.tags import TAGS
+from helpers.tasks.token_metrics import (
+    AVERAGE,
+    entity_f1,
+    exact_match,
+    field_results,
+    field_table,
+    intervals,
+    report,
+    row_counts,
+    row_scores,
+    score,
+    score_table,
+    seen_in,
+    with_and_without,
+)
+
+TASK = get_task("it_ner")
+GOLD = [sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3), sentence("nothing here", 5)]
+
+
+def record(index, *tags):
+    return {"id": index, "prediction": list(tags)}
+
+
+def test_scores_of_a_worked_example():
+    """3 gold entities; 3 predicted: one right, one with a wrong border, one invented: P = 1/3, R = 1/3, F1 = 1/3."""
+    found = [record(5, "B-OS", "O"), record(3, "B-SOFTWARE", "O", "B-VERSION", "O", "O")]
+    scores = score(TASK, GOLD, found)
+    assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3] * 3)
+    assert scores["accuracy"] == pytest.approx(4 / 7) and scores["exact_match"] == 0
+    assert scores["fields"]["VERSION"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1,
+                                           "accuracy": 1.0}
+    assert scores["fields"]["SOFTWARE"]["f1"] == 0 and scores["fields"]["OS"]["support"] == 1
+    assert math.isnan(scores["fields"]["ERROR"]["f1"]) and scores["fields"]["ERROR"]["support"] == 0
+    assert scores["field_accuracy"] == pytest.approx(7 / 10)  # wrong: SOFTWARE and OS of one row, OS of the other
+    results = field_results(TASK, GOLD, found)
+    table = field_table(results)
+    assert table.loc["OS"].tolist() == pytest.approx([0, 0, 0, 0, 1]) and table.loc["VERSION", "f1"] == 1
+    assert table["accuracy"].mean() == pytest.approx(scores["field_accuracy"]) and math.isnan(table.loc["ERROR", "f1"])
+    assert results["hits"].sum() == 1 and results["predicted_values"].sum() == 3
+    assert row_scores(TASK, GOLD, found).tolist() == pytest.approx([2 / 5, 0])
+    assert not exact_match(TASK, GOLD, found).any()
+    assert score_table({"one": scores}).loc["one", "f1"] == pytest.approx(1 / 3)
+
+
+def test_an_inside_tag_that_begins_an_entity_is_read_as_its_beginning():
+    found = [record(3, "I-SOFTWARE", "I-SOFTWARE", "I-VERSION", "O", "I-OS"), record(5, "O", "O")]
+    assert score(TASK, GOLD, found)["f1"] == 1
+    assert row_scores(TASK, GOLD, found).tolist() == [1, 1] and exact_match(TASK, GOLD, found).all()
+
+
+def test_rows_without_a_prediction_count_as_missed():
+    scores = score(TASK, GOLD, [{"id": 3, "prediction": None}, record(5, "O", "O")])
+    assert (scores["recall"], scores["f1"], scores["invalid"], scores["exact_match"]) == (0, 0, 1, 0.5)
+
+
+def test_no_entity_anywhere_is_no_score():
+    assert math.isnan(report([["O"]], [["O"]], TASK.fields)[AVERAGE]["f1"])
+    with pytest.raises(ValueError, match="no rows"):
+        score(TASK, [], [])
+
+
+TAGGED = st.integers(1, 8).flatmap(lambda n: st.tuples(*[st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)] * 2))
+
+
+@settings(max_examples=40)
+@given(st.lists(TAGGED, min_size=1, max_size=4))
+def test_counts_and_seqeval_agree(pairs):
+    gold, found = ([to_iob2(pair[side]) for pair in pairs] for side in (0, 1))
+    overall = report(gold, found, TASK.fields)[AVERAGE]
+    examples = [sentence(" ".join(f"w/{tag}" for tag in tags), index) for index, tags in enumerate(gold)]
+    sums = row_counts(examples, found, TASK.fields).sum()
+    if sums["gold_and_predicted"]:
+        assert overall["f1"] == pytest.approx(sums["twice_right"] / sums["gold_and_predicted"])
+        assert entity_f1(gold, found) == pytest.approx(overall["f1"])
+        assert overall["support"] == sums["gold"]
+    else:
+        assert entity_f1(gold, found) == 0
+
+
+def test_intervals_hold_the_score():
+    rows = [sentence(f"Vim/B-SOFTWARE {index}", index) for index in range(40)]
+    found = [record(index, "B-SOFTWARE" if index % 4 else "O", "O") for index in range(40)]
+    bounds, scores = intervals(TASK, rows, found, seed=1, resamples=200), score(TASK, rows, found)
+    for name, (low, high) in bounds.items():
+        assert low <= scores[name] <= high
+    assert bounds["recall"][0] > 0.5 and bounds["recall"][1] < 0.95
+
+
+def test_scores_with_and_without_what_train_has_seen():
+    train = [sentence("nothing  here"), sentence("Vim/B-SOFTWARE")]
+    rows = [*GOLD, sentence("Vim/B-SOFTWARE", 6)]
+    assert [example.id for example in seen_in(rows, train)] == [5, 6]
+    found = [record(3, "B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"), record(5, "O", "O"), record(6, "B-SOFTWARE")]
+    line = with_and_without(TASK, rows, train, {"one": found}).loc["one"]
+    assert line["all"] == pytest.approx(4 / 6) and line["unseen"] == pytest.approx(2 / 4)
+    assert line["difference"] == pytest.approx(-1 / 6) and (line["rows"], line["seen"]) == (3, 2)
+
+
+def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
+    write_splits(run, {"train": sentences(), "validation": sentences()[:3]})
+    write_jsonl(run.path("splits", "train_augmented.jsonl"), [])
+    result = baselines.run_baseline(run, "dictionary", run.load("validation"))
+    assert result["f1"] == pytest.approx(10 / 11)  # "the windows in room 4" is an entity to a dictionary
+    assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match",
+                                   "field_accuracy"}
+    majority = baselines.run_baseline(run, "majority", run.load("validation"))
+    assert majority["f1"] == 0 < majority["accuracy"] < 1
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    assert baselines.available(run) == ("majority", "rules", "dictionary", "untuned")
+    assert baselines.run_baseline(run, "rules", run.load("validation"))["precision"] == 1
+
+
+def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
+    write_splits(run, {"train": sentences(), "validation": GOLD})
+    answers = ['{"SOFTWARE": ["Visual Studio"], "OS": null}', "no json"]
+
+    def answer(run, examples, shots, address, model):
+        assert (address, len(shots)) == ("http://localhost:1", run["few_shot"])
+        parsed = [run.task.parse_output(text) for text in answers]
+        return [{"id": e.id, "prediction": one, "raw": raw, "error": kind}
+                for e, raw, (one, kind) in zip(examples, answers, parsed)]
+
+    monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
+    monkeypatch.setattr(predict, "predict_server", answer)
+    assert baselines.available(run)[-1] == "llm"
+    scores = baselines.run_baseline(run, "llm", GOLD)
+    assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1
+    kept = predict.read_predictions(run, "llm", "validation")
+    assert [record["prediction"] for record in kept] == [["B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"], None]

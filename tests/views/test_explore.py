@@ -1,0 +1,112 @@
+"""Tables of the first look, against rows counted by hand."""
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from tiny_task import TASK, TinyTask, row
+
+from helpers.views import explore
+
+ROWS = [
+    row(0, "Ann on Monday with Bo and Cy", name="Ann", day="monday", people=["Bo", "Cy"]),
+    row(1, "ann on tue", name="Ann", day="tuesday"),
+    row(2, "Dee, Monday", name="Dee", day="Monday", people=["Eve"]),
+    row(3, "nobody"),
+]
+
+
+def letters(texts, add_special_tokens=True):
+    """Stands in for a tokenizer: a token a character, and one special token if asked for."""
+    return {"input_ids": [[0] * (len(text) + add_special_tokens) for text in texts]}
+
+
+class Prompted(TinyTask):
+    def prompt(self, text):
+        return f"> {text}"
+
+    def completion(self, target):
+        return "abc"
+
+    def surface_formats(self, example):
+        return {"case": "upper" if example.text.isupper() else "mixed", "comma": "yes" if "," in example.text else "no"}
+
+
+def test_lengths_count_prompt_completion_and_end_of_text():
+    frame = explore.lengths({"train": ROWS[1:3], "validation": ROWS[3:]}, Prompted(), letters)
+    assert frame.columns.tolist() == ["part", "id", "characters", "prompt_tokens", "tokens"]
+    assert frame.values.tolist() == [["train", 1, 10, 12, 16], ["train", 2, 11, 13, 17], ["validation", 3, 6, 8, 12]]
+
+
+def test_length_summary_by_part():
+    frame = pd.DataFrame({"part": ["b", "b", "a"], "id": [0, 1, 0], "characters": [1, 3, 9], "prompt_tokens": [2, 2, 2],
+                          "tokens": [10, 20, 30]})
+    table = explore.length_summary(frame)
+    assert table.index.tolist() == ["b", "a"] and table["rows"].tolist() == [2, 1]
+    assert table.loc["b", "characters median"] == 2 and table.loc["b", "tokens p95"] == pytest.approx(19.5)
+    assert table.loc["a", "tokens max"] == 30
+
+
+def test_length_limits_tell_what_is_cut_and_what_is_padding():
+    table = explore.length_limits(pd.DataFrame({"tokens": [10, 20, 40]}), limits=(20, 40))
+    assert table.loc[20].tolist() == pytest.approx([1 / 3, 1 - 50 / 60])  # 20 itself is not cut
+    assert table.loc[40].tolist() == pytest.approx([0, 1 - 70 / 120])
+
+
+def test_presence_and_fields_per_row():
+    table = explore.field_presence({"train": ROWS, "validation": ROWS[3:]}, TASK)
+    assert table["train"].to_dict() == {"name": 0.75, "day": 0.75, "people": 0.5} and table["validation"].sum() == 0
+    assert explore.fields_per_row(ROWS, TASK).to_dict() == {0: 1, 2: 1, 3: 2}
+
+
+def test_values_are_counted_without_case_and_ties_go_by_name():
+    table = explore.value_summary(ROWS, TASK)
+    assert table.loc["day"].tolist() == [3, 2, 2 / 3, "monday", 2]
+    assert table.loc["people", ["values", "unique", "commonest"]].tolist() == [3, 3, "bo"]
+    assert explore.top_values(ROWS, TASK, "day").to_dict() == {"monday": 2, "tuesday": 1}
+    assert explore.top_values(ROWS, TASK, "people", count=2).index.tolist() == ["bo", "cy"]
+
+
+def test_a_field_without_any_value_has_no_shares():
+    assert explore.value_summary(ROWS[3:], TASK)["share_unique"].isna().all()
+    assert explore.verbatim_share(ROWS[3:], TASK)["verbatim"].isna().all()
+    assert explore.top_values(ROWS[3:], TASK, "day").empty
+
+
+def test_surface_formats():
+    table = explore.surface_formats(ROWS, Prompted())
+    assert table.values.tolist() == [["case", "mixed", 4, 1.0], ["comma", "no", 3, 0.75], ["comma", "yes", 1, 0.25]]
+
+
+def test_verbatim_share_knows_whole_words_and_case():
+    table = explore.verbatim_share(ROWS, TASK)
+    assert table.loc["name"].tolist() == pytest.approx([3, 2 / 3, 1 / 3, 0])  # "ann" for Ann differs in case
+    assert table.loc["day"].tolist() == pytest.approx([3, 1 / 3, 1 / 3, 1 / 3])  # "tue" is not tuesday
+    assert table.loc["people", "not_in_text"] == pytest.approx(1 / 3)
+    assert explore.not_verbatim(ROWS, TASK).values.tolist() == [[2, "people", "Eve", "Dee, Monday"]]
+    assert explore.not_verbatim(ROWS, TASK, ["day"])["value"].tolist() == ["tuesday"]
+
+
+LONG = "team lunch with Ann at the big table in the garden"
+
+
+def test_exact_and_near_duplicates():
+    rows = [row(0, LONG), row(1, "x"), row(2, LONG.replace(" at ", "  at ")), row(3, LONG + "!", name="Ann")]
+    exact = explore.exact_duplicates(rows)
+    assert exact.values.tolist() == [[LONG, 2, [0, 2], 1]]
+    near = explore.near_duplicates(rows)
+    assert near[["kind", "id_one", "id_other"]].values.tolist() == [["exact", 0, 2], ["near", 0, 3], ["near", 2, 3]]
+
+
+def test_label_conflicts_name_the_field_and_leave_siblings_alone():
+    rows = [row(0, LONG, name="Ann"), row(1, LONG, name="lunch"), row(2, LONG + ".", name="Ann"),
+            row(3, LONG + " 5pm", name="Bo")]
+    found = explore.label_conflicts(rows, TASK, explore.near_duplicates(rows))
+    assert found[["kind", "id_one", "id_other", "field", "label_one", "label_other"]].values.tolist() == [
+        ["exact", 0, 1, "name", "Ann", "lunch"], ["near", 1, 2, "name", "lunch", "Ann"]]
+
+
+def test_changes_that_loading_made_are_listed_by_key():
+    raw = {"text": "Lunch 5\u202fpm", "target": {"name": "", "day": "mon", "people": None}}
+    one = row(3, "Lunch 5 pm", day="mon")
+    found = explore.canonical_changes([one.with_(extra={"row": raw}), one], TASK)
+    assert found.values.tolist() == [[3, "text", "Lunch 5⟨U+202F⟩pm", "Lunch 5 pm"], [3, "target.name", "", "None"]]

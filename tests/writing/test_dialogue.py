@@ -1,0 +1,83 @@
+"""Training on chats: what is learnt of them, in which order questions are asked, and what does not fit."""
+from __future__ import annotations
+
+import pytest
+from crime_rows import TASK, headed, told
+from tiny_model import save_tiny_base
+from transformers import AutoTokenizer
+
+from helpers.data.read import write_jsonl
+from helpers.errors import UserError
+from helpers.evaluation import predict
+from helpers.evaluation.likelihood import answer_likelihood
+from helpers.models.base import load_base, load_tokenizer
+from helpers.run import Run
+from helpers.tasks.crime.text import QUESTIONS
+from helpers.training.fit import fit
+from helpers.training.losses import answer_loss, next_token_targets
+from helpers.training.rows import encode_rows, question_order
+from helpers.writing.encode import collate
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    return save_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(base):
+    return AutoTokenizer.from_pretrained(base)
+
+
+@pytest.fixture()
+def run(tmp_path, base):
+    settings = {"base_model": str(base), "max_new_tokens": 4, "score_rows": 1, "score_constraint": "free"}
+    settings |= {f"{variant}.{name}": value for variant in ("full", "lora") for name, value in (
+        ("epochs", 1), ("batch_size", 2), ("length_power", 0.0), ("warmup_steps", 1), ("learning_rate", 1e-2))}
+    made = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings)
+    for part in ("train", "validation"):
+        write_jsonl(made.path("splits", f"{part}.jsonl"), map(TASK.example_to_json, [headed(), told()]))
+    return made
+
+
+@pytest.mark.parametrize("variant", ["full", "lora"])
+def test_a_variant_learns_the_answers_and_is_chosen_by_f1(run, variant, monkeypatch):
+    rows = run.load("train")
+    result = fit(run, variant, rows * 4, rows)
+    losses = [line["loss"] for line in result.history if "loss" in line]
+    assert losses[-1] < losses[0]
+    scored = [line for line in result.history if "val_exact_f1" in line]
+    assert len(scored) == 1 and result.best_score == scored[0]["val_exact_f1"]
+    records = predict.predict_variant(run, variant, rows, "free", progress=False)
+    assert [record["id"] for record in records] == [0, 1] and records[0]["raw"].count("\n") == 17
+    model, tokenizer, _ = predict.load_variant(run, variant)
+    found = answer_likelihood(run, model, tokenizer, rows)
+    assert 0 <= found["token_accuracy"] < 1 < found["perplexity"]  # a random base leaves an adapter little to learn
+    assert found["loss"] == pytest.approx(scored[0]["val_loss"], rel=0.2)
+
+
+def test_a_conversation_that_does_not_fit_stops_the_run(run, tokenizer):
+    run.settings["max_length"] = 300
+    with pytest.raises(UserError, match="more than max_length=300"):
+        encode_rows(run, tokenizer, run.load("train"))
+
+
+def test_made_rows_ask_in_an_order_of_their_own_where_questions_see_each_other(run):
+    made = headed().with_(origin="swap")
+    assert question_order(run, made) == list(QUESTIONS)
+    run.settings["dialogue"] = "sequential"
+    assert question_order(run, headed()) == list(QUESTIONS)
+    shuffled = question_order(run, made)
+    assert shuffled != list(QUESTIONS) and sorted(shuffled) == sorted(QUESTIONS)
+    assert question_order(run, made) == shuffled  # the same in every run
+
+
+@pytest.mark.parametrize("power", [0.0, 0.7])
+def test_both_trainers_weigh_answers_alike(base, tmp_path, power):
+    settings = {"base_model": str(base), "max_length": 9000, "score_rows": 1, "max_new_tokens": 5, "lora.dropout": 0.0,
+                "lora.length_power": power, "lora.batch_size": 2, "lora.accumulation": 1, "lora.epochs": 1}
+    run, rows = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings), [headed(), told()]
+    learnt = collate(encode_rows(run, load_tokenizer(run), rows), load_tokenizer(run).pad_token_id)
+    by_hand = answer_loss(next_token_targets(load_base(run), learnt, with_prompt=False), power).item()
+    result = fit(run, "lora", rows, rows[:1])  # an adapter starts out as no change at all
+    assert result.history[0]["loss"] == pytest.approx(by_hand, rel=1e-4)
