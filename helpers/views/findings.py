@@ -159,7 +159,7 @@ def truncation(times: pd.DataFrame, limit: int) -> str:
         return f"No output reached the limit of {limit} tokens."
     listed = ", ".join(f"{line.variant}, {line.decoding} ({line.part}): {line.truncated}" for line in cut.itertuples())
     return (f"**{cut['truncated'].sum()}** outputs reached the limit of {limit} tokens ({listed}). Under a grammar such an "
-            "output is written again with more room, since the grammar promises that it ends; free output stays cut.")
+            "output is closed there and stays valid; free output stays cut.")
 
 
 def learnt(table: pd.DataFrame, best: str) -> str:

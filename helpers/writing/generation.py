@@ -19,9 +19,6 @@ from transformers import DynamicCache
 from helpers.writing.encode import field_of_tokens
 from helpers.writing.grammar import GrammarMask
 
-ROOM = 40
-"""How many times `max_new_tokens` an answer gets that its grammar did not let end in time: in the study's settings more than
-the longest sentence of any task's grammar."""
 STEP_TOKENS = 32
 """Tokens of a step that take about as long as one, for which all weights have to be read as well."""
 CACHE_BYTES = 2 * 2**30
@@ -42,7 +39,7 @@ class Generation:
         Log-probability the model itself gave to each token it chose: low where a grammar kept it from another
         one. 0 for the tokens that a grammar forced, about which the model was not asked.
     truncated : bool
-        Whether `max_new_tokens` came before the end of text.
+        Whether `max_new_tokens` came before the end of text; what a grammar holds is closed then.
     """
 
     text: str = ""
@@ -54,7 +51,7 @@ class Generation:
 # -- decoding -------------------------------------------------------------------------------------------
 def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]] = ((),),
            max_new_tokens: int = 160, grammars: Sequence[str] | None = None, stop: Collection[int] = (),
-           batch_size: int = 64, progress: str | None = None, again: bool = True) -> list[Generation]:
+           batch_size: int = 64, progress: str | None = None) -> list[Generation]:
     """Greedy answers to the same questions about each of some texts, each as if it were the only one.
 
     Parameters
@@ -69,16 +66,13 @@ def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence
     max_new_tokens : int
     grammars : sequence of str, optional
         One for each text and question, in the order of the result; without them decoding is free. A grammar
-        promises a valid answer: those that `max_new_tokens` cut are written once more with room for its
-        longest sentence.
+        promises a valid answer: one that `max_new_tokens` would cut is closed as soon as its grammar lets it.
     stop : collection of int
         Tokens that end an answer beside the end-of-text token.
     batch_size : int
         Answers that are written at the same time at most; at least those about one text.
     progress : str, optional
         Label of a progress bar.
-    again : bool
-        Whether cut answers that a grammar holds are written once more, with :data:`ROOM`.
 
     Returns
     -------
@@ -99,15 +93,6 @@ def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence
         bar.update(len(rows))
     bar.close()
     model.train(was_training)
-    if grammars and again:
-        for number, question in enumerate(questions):
-            cut = [place for place in range(number, len(results), count) if results[place].truncated]
-            longer = decode(model, tokenizer, [texts[place // count] for place in cut], [question],
-                            ROOM * max_new_tokens, [grammars[place] for place in cut], stop, batch_size,
-                            again=False)
-            for place, result in zip(cut, longer):
-                result.truncated = True
-                results[place] = result
     return results
 
 
@@ -146,11 +131,11 @@ def _decode_batch(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
         if mask and not done:
             forced, done = mask.forced(answer)
             new = chosen + forced
-        room = max_new_tokens - len(result.tokens)
+        room = None if mask else max_new_tokens - len(result.tokens)
         result.tokens += new[:room]
         result.log_probs += ([log_prob] * len(chosen) + [0.0] * (len(new) - len(chosen)))[:room]
-        result.truncated = len(new) > room or (len(new) == room and not done)
-        return None if done or result.truncated else new
+        result.truncated = result.truncated or len(result.tokens) >= max_new_tokens and not done
+        return None if done or result.truncated and not mask else new
 
     reading = _Reading(model, texts, questions, tokenizer.pad_token_id)
     new = {answer: [*asked, *forced] for answer, asked in enumerate(reading.asked)
@@ -161,7 +146,9 @@ def _decode_batch(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
         unread = {answer: tokens[most:] for answer, tokens in new.items() if len(tokens) > most}
         places = [place for place, answer in enumerate(new) if answer not in unread]
         answers, logits = [answer for answer in new if answer not in unread], logits[places].float()
-        chosen = mask.choose(logits, answers) if mask else logits.argmax(-1)
+        chosen = logits.argmax(-1)
+        if mask:
+            chosen = mask.choose(logits, answers, [results[answer].truncated for answer in answers])
         log_probs = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
         new = unread | {answer: tokens for answer, token, log_prob in zip(
             answers, chosen.tolist(), log_probs.tolist()) if token not in ends and (

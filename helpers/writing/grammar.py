@@ -1,6 +1,7 @@
 """What holds an answer to its grammar: one llguidance matcher for each answer of a batch."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -48,8 +49,10 @@ class GrammarMask:
         self.vocabulary = vocabulary
         self.bitmask = llguidance.numpy.allocate_token_bitmask(len(grammars), guide.vocab_size)
         self.executor = llguidance.LLExecutor()
+        marks = (tokenizer.encode(mark, add_special_tokens=False) for mark in ('"', " null", "null", "]", "}"))
+        self.closing = [tokens[0] for tokens in marks if len(tokens) == 1]
 
-    def choose(self, logits: torch.Tensor, rows: list[int]) -> torch.Tensor:
+    def choose(self, logits: torch.Tensor, rows: list[int], closes: Sequence[bool] = ()) -> torch.Tensor:
         """The likeliest allowed token of each row.
 
         Most rows want a token that their grammar allows; asking for that one token costs far less than the
@@ -60,12 +63,18 @@ class GrammarMask:
         logits : FloatTensor (len(rows), vocabulary)
         rows : list of int
             Row of the batch that each line of the logits stands for.
+        closes : sequence of bool, optional
+            Whether a row takes what ends a JSON value or object wherever that is allowed.
 
         Returns
         -------
         LongTensor (len(rows),)
         """
         chosen = logits.argmax(-1)
+        for slot, row in enumerate(rows):
+            if closes and closes[slot]:
+                ends = (token for token in self.closing if self.matchers[row].validate_tokens([token]))
+                chosen[slot] = next(ends, chosen[slot])
         refused = [slot for slot, (row, token) in enumerate(zip(rows, chosen.tolist()))
                    if token >= self.vocabulary or not self.matchers[row].validate_tokens([token])]
         if refused:

@@ -52,8 +52,7 @@ def predict_texts(model, tokenizer, task: Task, texts: Sequence[str], constraint
     """Predictions for input texts: dicts of `prediction`, `raw`, `confidence`, `error`, `truncated`.
 
     For a task that asks one question a field, `raw` has one answer a line, in the order of the questions.
-    `truncated` counts the answers that reached `max_new_tokens`; with a grammar those were written again with
-    room.
+    `truncated` counts the answers that reached `max_new_tokens`; with a grammar those were closed there.
 
     Parameters
     ----------

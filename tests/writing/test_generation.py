@@ -153,7 +153,16 @@ def test_truncation_is_reported(model, tokenizer, limit):
     assert result.truncated == (len(result.tokens) == limit)
 
 
-def test_what_a_grammar_did_not_let_end_gets_room(model, tokenizer):
+@pytest.mark.parametrize("constraint", ["schema", "source"])
+def test_an_answer_at_its_limit_is_closed_at_once_and_stays_valid(model, tokenizer, constraint):
+    limit, least = 4, len(tokenizer(json.dumps(dict.fromkeys(TASK.fields)), add_special_tokens=False)["input_ids"])
+    for record, text in zip(predict_texts(model, tokenizer, TASK, TEXTS, constraint, max_new_tokens=limit), TEXTS):
+        assert record["truncated"] and json.loads(record["raw"]).keys() == set(TASK.fields)
+        tokens = tokenizer(record["raw"], add_special_tokens=False)["input_ids"]
+        assert len(tokens) <= least + 4 * len(TASK.fields) + len(tokenizer(text)["input_ids"])
+
+
+def test_what_a_grammar_does_not_let_close_goes_on_to_its_end(model, tokenizer):
     grammars = ['start: "x" /[ab]{40}/ "y"', 'start: "xy"'] * 2
     found = decode(model, tokenizer, [[5, 6], [7]], [[8], [9]], 5, grammars)
     assert [len(one.text) for one in found] == [42, 2, 42, 2]
