@@ -8,9 +8,9 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_data import read_rows
 from tiny_encoder import sentence, sentences
 
+from helpers.data import read
 from helpers.data.augment import augment_train
 from helpers.data.read import load_source
 from helpers.data.splits import write_splits
@@ -162,7 +162,7 @@ def test_every_marked_entity_comes_back(kind, pieces, glue):
 
 
 def test_the_sample_is_what_its_card_says():
-    run_rows, rejected = read_rows(ROOT / "data" / "it_ner" / TASK.sample_file, TASK)
+    run_rows, rejected, _ = read._scan(ROOT / "data" / "it_ner" / TASK.sample_file, TASK)
     card = (ROOT / "data" / "it_ner" / "README.md").read_text(encoding="utf-8")
     counts = label_counts(run_rows)
     assert not rejected and len(run_rows) >= 1500 and f"{len(run_rows):,} sentences" in card
