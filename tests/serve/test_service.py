@@ -347,7 +347,7 @@ def test_the_openapi_description_is_kept(smallest_numbers):
 # -- the real process -------------------------------------------------------------------------------------------------
 SERVER = """
 import sys
-sys.path[:0] = ["tests"]
+sys.path[:0] = ["tests", "tests/serve"]
 import socket
 from helpers.serve import server as serve
 from helpers.serve.service import Limits, create_app
