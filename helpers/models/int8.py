@@ -19,7 +19,7 @@ LARGEST = 127.0
 OUTLIERS = 8
 """Columns of activations in fp32. Over calendar prompts SmolLM2-135M is 0.062 away from itself in fp32 without them (KL
 divergence of the next token), 0.013 with 8 and 0.011 with 32; the median cosine of an adapter's gradients rises from 0.976
-to 0.993. Outliers of gradients make no difference."""
+to 0.996. Outliers of gradients make no difference."""
 
 
 class Rounded(NamedTuple):
