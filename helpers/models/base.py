@@ -12,7 +12,7 @@ import torch
 
 from helpers.errors import UserError
 from helpers.machine import Device, pick_device
-from helpers.models import processes
+from helpers.models import attention, processes  # noqa: F401 (attention makes itself known to the library)
 from helpers.models.four_bit import keep_fp32_kernels, refuse_odd_rows
 from helpers.models.packaged import HUB, LAYERS, PACKAGED, packaged_folder
 from helpers.paths import ROOT, input_model

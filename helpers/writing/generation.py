@@ -14,8 +14,9 @@ from os.path import commonprefix
 
 import torch
 from tqdm import tqdm
-from transformers import DynamicCache
+from transformers import Cache
 
+from helpers.models.attention import RoomyLayer
 from helpers.writing.encode import field_of_tokens
 from helpers.writing.grammar import GrammarMask
 
@@ -173,7 +174,8 @@ class _Reading:
     """
 
     def __init__(self, model, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]], pad: int):
-        self.model, self.pad, self.cache, self.count = model, pad, DynamicCache(), len(questions)
+        self.model, self.pad, self.count = model, pad, len(questions)
+        self.cache = Cache(layer_class_to_replicate=RoomyLayer)
         device, whole = model.device, [[*text, *question] for text in texts for question in questions]
         # each answer needs a token of its own to be read before it
         shared = [min(min(map(len, rows)) - 1, len(commonprefix(rows)))

@@ -75,6 +75,17 @@ def everything(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in (*model.named_parameters(), *model.named_buffers())}
 
 
+@pytest.mark.parametrize("one_pass", [True, False])
+def test_both_ways_of_a_product_are_exact(one_pass):
+    if one_pass and not int8._one_pass():
+        pytest.skip("no product in one pass on this machine")
+    codes, others = (torch.arange(-n, n, dtype=torch.int8).repeat(2 * n, 1) for n in (127, 63))
+    left, right = int8.Rounded(codes[:5, :126], torch.arange(1.0, 6)), others[:3]
+    wanted = (codes[:5, :126].double() * left.scale[:, None]) @ (right.double() * torch.tensor([[1.0], [0.5], [2.0]])).t()
+    found = int8._Factor(right, torch.tensor([1.0, 0.5, 2.0]), one_pass)(left)
+    assert found.tolist() == wanted.tolist()
+
+
 # -- one layer -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("trained", [False, True])
 def test_product_and_gradients_by_hand(trained, monkeypatch):
@@ -136,7 +147,7 @@ def test_a_random_layer_comes_near_its_products_in_fp32():
 def test_a_layer_keeps_no_weight_in_fp32():
     layer = converted(nn.Linear(64, 32))
     assert isinstance(layer, Int8Linear) and not list(layer.parameters())
-    assert layer.codes.dtype == torch.int8 and layer.state_dict() == {}
+    assert layer.packed.codes.dtype == torch.int8 and layer.state_dict() == {}
 
 
 def test_what_is_changed_in_place_is_rounded_anew():
@@ -313,13 +324,13 @@ def test_a_base_in_four_bits_multiplies_in_int8_and_reloads(run, tmp_path, monke
     trained = count_parameters(model)
     use_int8(model)
     assert count_parameters(model)["trainable"] == trained["trainable"]
-    products, multiply = [], torch._int_mm
+    products, multiply = [], int8._Factor.__call__
 
     def counted(*operands):
         products.append(1)
         return multiply(*operands)
 
-    monkeypatch.setattr(torch, "_int_mm", counted)
+    monkeypatch.setattr(int8._Factor, "__call__", counted)
     found = model(IDS).logits
     assert len(products) == 15
     monkeypatch.undo()

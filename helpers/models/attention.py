@@ -1,0 +1,67 @@
+"""Attention and a cache for the CPU: heads that share keys read them once, and a new token moves none of the old ones."""
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+from transformers.cache_utils import DynamicLayer
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+
+def grouped_attention(module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+                      attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
+                      **options) -> tuple[torch.Tensor, None]:
+    """The library's scaled dot-product attention; on the CPU the heads of a group stand one below the other as one head.
+
+    The library copies keys and values once for each of them wherever several tokens are read under a mask, which in
+    decoding takes most of a step.
+
+    Parameters
+    ----------
+    query : FloatTensor (batch, heads, length, size)
+    key, value : FloatTensor (batch, key heads, tokens, size)
+    attention_mask : Tensor (batch or 1, 1 or heads, length, tokens), optional
+
+    Returns
+    -------
+    FloatTensor (batch, length, heads, size)
+    """
+    groups = getattr(module, "num_key_value_groups", 1)
+    if query.device.type != "cpu" or groups == 1 or attention_mask is None or attention_mask.shape[1] > 1:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **options)
+    batch, heads, length, size = query.shape
+    stacked = query.reshape(batch, heads // groups, groups * length, size)
+    found = F.scaled_dot_product_attention(stacked, key, value, attention_mask.repeat(1, 1, groups, 1), dropout,
+                                           scale=scaling)
+    return found.reshape(batch, heads, length, -1).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("sdpa", grouped_attention)
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values of a layer with room behind them, where the library's copies all it holds for every token read."""
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
+        self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
+        self.rooms: dict[str, torch.Tensor] = {}
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys = self._behind("keys", key_states)
+        self.values = self._behind("values", value_states)
+        return self.keys, self.values
+
+    def _behind(self, name: str, new: torch.Tensor) -> torch.Tensor:
+        """What is held under a name, with new tokens behind it."""
+        held, room = getattr(self, name), self.rooms.get(name)
+        used, needed = held.shape[2], held.shape[2] + new.shape[2]
+        # rows that were left out or repeated since are another tensor
+        if room is None or held.data_ptr() != room.data_ptr() or len(held) != len(room) or needed > room.shape[2]:
+            room = new.new_empty(*new.shape[:2], needed + max(32, needed // 4), new.shape[3])
+            room[:, :, :used] = held
+            self.rooms[name] = room
+        room[:, :, used:needed] = new
+        return room[:, :, :needed]
