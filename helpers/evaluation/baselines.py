@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import random
 from typing import Any, Sequence
 
 import pandas as pd
@@ -25,7 +26,7 @@ from helpers.training.costs import timed
 from helpers.writing.prompts import untuned
 
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
-COLUMNS = {"exact_match": "exact match", "field_accuracy": "field accuracy", "exact_f1": "F1",
+COLUMNS = {"rows": "rows", "exact_match": "exact match", "field_accuracy": "field accuracy", "exact_f1": "F1",
            "accuracy": "token accuracy", "json_validity": "valid output"}
 
 
@@ -60,6 +61,15 @@ def no_shots(run: Run) -> str:
     return f"a prompt and its answer would take {needed} tokens, and the model has room for {room}"
 
 
+def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
+    """The validation rows that the untuned model answers: `baseline_rows` drawn by the seed (0: all), in their order.
+
+    Stage 05 asks it about all scored rows; nothing is chosen by what it says on validation.
+    """
+    count = min(run["baseline_rows"] or len(validation), len(validation))
+    return [validation[at] for at in sorted(random.Random(run.seed).sample(range(len(validation)), count))]
+
+
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
     if name in run.task.baselines:
         return load_function(run.task.baselines[name])(run, rows)
@@ -90,8 +100,8 @@ def predict_scored(run: Run) -> None:
             for part in ("scored", "validation"):
                 predictions_path(run, name, part).unlink(missing_ok=True)
             continue
-        records = read_predictions(run, name, "validation") if one_part else _predict(run, name, scored)
-        write_predictions(run, name, records)
+        records = read_predictions(run, name, "validation") if one_part else []
+        write_predictions(run, name, records if len(records) == len(scored) else _predict(run, name, scored))
 
 
 def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -100,6 +110,7 @@ def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]])
     result = metrics.score(run.task, gold, records)
     result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()
                                          if "accuracy" in row}
+    result["rows"] = len(gold)
     result["ci95"] = metrics.intervals(run.task, gold, records, run.seed)
     return result
 

@@ -125,7 +125,7 @@ class Task(ABC):
     suffixes: tuple[str, ...] = ()
     sample_shares: dict[str, float] = {"train": 0.70, "validation": 0.15, "test": 0.15}
     headline: str = "exact_match"
-    decodings: tuple[str, ...] = ("free", "schema", "source")
+    decodings: tuple[str, ...] = ("free", "source")
     taggers: frozenset[str] = frozenset()
     predictors: dict[str, str] = {}
     exporters: dict[str, str] = {}

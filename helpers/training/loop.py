@@ -13,6 +13,7 @@ import torch
 
 from helpers.errors import UserError
 from helpers.run import Run
+from helpers.tasks.metrics import SCORES, row_sums
 from helpers.tasks.records import Example
 from helpers.writing.questions import predict_texts
 
@@ -112,11 +113,7 @@ def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[st
 
 def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> dict[str, float]:
     """Exact match, field accuracy and F1 over values of prediction records, as the training history holds them."""
-    gold = [task.values(row.target) for row in rows]
-    found = [task.values(record["prediction"]) for record in records]
-    right = [[g[name] == f[name] for name in task.fields] for g, f in zip(gold, found)]
-    pairs = [(set(g[name]), set(f[name])) for g, f in zip(gold, found) for name in task.fields]
-    values = sum(len(wanted) + len(got) for wanted, got in pairs)
-    return {"val_exact_match": sum(map(all, right)) / len(rows),
-            "val_field_accuracy": sum(map(sum, right)) / len(rows) / len(task.fields),
-            "val_exact_f1": 2 * sum(len(wanted & got) for wanted, got in pairs) / values if values else 1.0}
+    sums = row_sums(task, rows, [{**record, "id": row.id} for row, record in zip(rows, records)]).sum()
+    named = {name: SCORES[name] for name in ("exact_match", "field_accuracy", "exact_f1")}
+    return {f"val_{name}": float(sums[above] / sums[below]) if sums[below] else 1.0
+            for name, (above, below) in named.items()}

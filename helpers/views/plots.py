@@ -213,8 +213,8 @@ def heatmap(frame: pd.DataFrame, label: str, fmt: str = ".2f", vmin: float = 0, 
 
 
 def decoding_comparison(frame: pd.DataFrame, ylabel: str) -> Figure:
-    """Score of each variant (index) under each way of decoding (columns free, schema, source)."""
-    names = {"free": "unconstrained", "schema": "schema", "source": "schema + source"}
+    """Score of each variant (index) under each way of decoding (columns free, source)."""
+    names = {"free": "unconstrained", "source": "held to schema and text"}
     return grouped_bars(frame.rename(columns=names), ylabel)
 
 

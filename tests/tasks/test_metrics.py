@@ -182,10 +182,10 @@ def run(tmp_path, monkeypatch):
 
 def test_one_part_is_decoded_once_and_written_as_both(run):
     table = evaluation.decode_all(run)
-    assert run.calls == [(variant, way) for variant in ("large", "small") for way in ("free", "schema", "source")]
-    assert set(run.store) == {(name + way, part) for name in ("large", "small") for way in ("", "@free", "@schema")
+    assert run.calls == [(variant, way) for variant in ("large", "small") for way in ("free", "source")]
+    assert set(run.store) == {(name + way, part) for name in ("large", "small") for way in ("", "@free")
                               for part in ("scored", "validation")}
-    assert len(table) == 6
+    assert len(table) == 4
     costs = json.loads(run.path("costs.json").read_text())
     assert costs["large@free"]["predict_seconds"] >= 0 and costs["large"]["size_mb"] == 0
 
@@ -195,7 +195,7 @@ def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
     evaluation.decode_all(run)
     assert [way for variant, way in run.calls if variant == "small"] == ["source"]
     scores = evaluation.score_all(run, GOLD, evaluation.load_predictions(run))
-    assert list(scores) == ["large@free", "large@schema", "large", "small"]
+    assert list(scores) == ["large@free", "large", "small"]
     assert list(comparisons.decoding_table(TASK, scores).index) == ["large"]
     assert evaluation.best_writer(TASK, scores, "small") == "large" == evaluation.best_writer(TASK, scores, "large")
 
@@ -203,8 +203,8 @@ def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
 def test_two_parts_are_both_decoded(run):
     write_jsonl(run.path("splits", "test.jsonl"), [])
     times = evaluation.decode_all(run)
-    assert len(times) == len(run.calls) == 8  # validation in the default way alone
-    assert times.groupby("part").size().to_dict() == {"scored": 6, "validation": 2}
+    assert len(times) == len(run.calls) == 6  # validation in the default way alone
+    assert times.groupby("part").size().to_dict() == {"scored": 4, "validation": 2}
 
 
 def test_best_is_chosen_on_validation_with_ties_by_field_accuracy_then_name(run):
@@ -253,7 +253,7 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
 def test_tables_of_the_stage(run):
     evaluation.decode_all(run)
     predictions = {"rules": RECORDS[:3] + [record(3, name="call")], "none": run.answers["small"],
-                   **{name: run.store[name, "scored"] for name in ("large", "large@free", "large@schema")}}
+                   **{name: run.store[name, "scored"] for name in ("large", "large@free")}}
     scores = evaluation.score_all(run, GOLD, predictions)
     assert comparisons.best_baseline(TASK, scores) == "rules"
     assert comparisons.decoding_table(TASK, scores).to_dict("index") == {"large": dict.fromkeys(TASK.decodings, 0.25)}

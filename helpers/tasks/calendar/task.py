@@ -107,6 +107,7 @@ def _same_everywhere(profile: str) -> dict[str, Any]:
         "augment_per_row": 1,
         "max_rows": 24 if smoke else 0,
         "few_shot": 3,
+        "baseline_rows": 0 if profile == "gpu" else 32,
         "variants": ",".join(Calendar.variants),
         "encoder_model": "bert-base-cased" if profile == "gpu" else "all-MiniLM-L6-v2",
         "base_model": BASES[profile],
@@ -122,8 +123,8 @@ def training_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
-        "epochs": 10 if gpu else 1, "batch_size": 8, "accumulation": 4 if gpu else 1,
-        "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
+        "epochs": 10 if gpu else 1, "batch_size": 8 if gpu else 4, "accumulation": 4 if gpu else 1,
+        "learning_rate": 2e-4 if gpu else 2e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
         "patience": 3, "gold_repeats": 1, "made_rows": -1 if gpu else 0 if smoke else 300, "bits": 16 if gpu else 8,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
@@ -139,7 +140,7 @@ def training_settings(profile: str) -> dict[str, Any]:
                    "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": -1, "patience": 4, "hints": True},
     }
     common = {"max_length": 512, "max_new_tokens": 6 if smoke else 200, "generation_batch_size": 64 if gpu else 128,
-              "score_rows": 24 if smoke else 0, "score_constraint": "source"}
+              "score_rows": 0 if gpu else 24 if smoke else 32, "score_constraint": "source"}
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 

@@ -112,6 +112,7 @@ class Crime(DialogueTask):
         return {
             "synthetic": 2 if smoke else 100, "augment_per_row": 1 if smoke else 2, "max_rows": 6 if smoke else 0,
             "few_shot": 1,  # a whole conversation
+            "baseline_rows": 0 if gpu else 8,
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
             "base_model": BASES[profile], "inference_bits": 32 if gpu else 8,
             "variants": "full,lora,qlora,tagger" if gpu else "lora,qlora,tagger",  # all weights take too long on a CPU
