@@ -1,6 +1,7 @@
 """The machine: device and precision, cores, memory, seeds."""
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import random
@@ -99,10 +100,8 @@ def hardware() -> dict[str, Any]:
 
 def reset_peak_memory() -> None:
     """Start measuring the peak anew, where the system allows it (Linux); the GPU's peak too if one is in use."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()

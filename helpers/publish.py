@@ -14,11 +14,11 @@ import typer
 
 from helpers.calibrate import FILE as CALIBRATION
 from helpers.errors import UserError
+from helpers.export import token_export
 from helpers.export.folders import FORMS, PARITY, export, export_folder, point_to_base
 from helpers.export.model_folder import open_run, pick_variant, version_of
 from helpers.files import read_json
 from helpers.run import Run
-from helpers.tasks.lookup import load_module
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)
@@ -75,8 +75,8 @@ def usage(run: Run, variant: str, repo: str) -> str:
     """Python that loads the model and answers a text; it works as printed once `repo` is a folder or a name."""
     task = run.task
     text = task.examples[0] if task.examples else ""
-    if variant in task.exporters:
-        return load_module(task.exporters[variant]).usage(repo, text)
+    if not task.writes:
+        return token_export.usage(repo, text)
     if variant in task.taggers:
         return (f"from transformers import pipeline\n\ntagger = pipeline(\"token-classification\", model={repo!r})\n"
                 f"labels = tagger.model.config.id2label  # O, B and I of each field: the best of each three counts\n"

@@ -19,4 +19,5 @@ fi
 has_browser || echo "no chromium here: the test that opens the report in a browser is skipped" >&2
 
 cd "$ROOT"
+"$PYTHON" -m ruff check --quiet
 exec "$PYTHON" -m pytest -rs "$@"

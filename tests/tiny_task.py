@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.records import Example, Writer
 
 DAYS = {"mon": "monday", "tue": "tuesday"}
 
@@ -17,7 +17,7 @@ class TinyTask(Task):
     fields = ("name", "day", "people")
     verbatim_fields = frozenset({"name", "people"})
     list_fields = frozenset({"people"})
-    variants = ("large", "small")
+    variants = {"large": Writer(adapter=False), "small": Writer(adapter=True)}
     sample_file = "tiny.jsonl"
 
     def settings(self, profile: str) -> dict[str, Any]:

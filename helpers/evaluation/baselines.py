@@ -20,8 +20,10 @@ from helpers.evaluation.predict import (
 from helpers.files import write_json
 from helpers.models.base import base_path, load_tokenizer
 from helpers.run import Run
-from helpers.tasks import Example
-from helpers.tasks.lookup import load_function, load_module
+from helpers.tagging.token_predict import predict_with, untuned_tagger
+from helpers.tasks import Example, Task
+from helpers.tasks.bio import tag_all
+from helpers.tasks.scores import metrics_of
 from helpers.training.costs import timed
 from helpers.writing.prompts import untuned
 
@@ -36,13 +38,18 @@ def server() -> tuple[str, str] | None:
     return (address, os.environ.get("LLM_MODEL", "llama3.2")) if address else None
 
 
+def names_of(task: Task) -> tuple[str, ...]:
+    """The baselines of a task, those of its own among them."""
+    return BASELINES if task.writes else ("majority", *task.baselines, "untuned", "llm")
+
+
 def available(run: Run) -> tuple[str, ...]:
-    """The baselines that can run here, the task's own or else those of this module.
+    """The baselines that can run here.
 
     `llm` can run only with a server, `base_few_shot` only with shots that fit (:func:`no_shots`).
     """
     left_out = ("llm",) * (server() is None) + ("base_few_shot",) * bool(no_shots(run))
-    return tuple(name for name in run.task.baselines or BASELINES if name not in left_out)
+    return tuple(name for name in names_of(run.task) if name not in left_out)
 
 
 def no_shots(run: Run) -> str:
@@ -72,13 +79,34 @@ def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
     if name in run.task.baselines:
-        return load_function(run.task.baselines[name])(run, rows)
+        return run.task.baselines[name](run, rows)
+    if not run.task.writes:
+        return {"majority": predict_majority, "untuned": predict_untuned, "llm": predict_llm}[name](run, rows)
     shots = pick_shots(run, run.load("train"), run["few_shot"])
     if name == "rules":
         return predict_rules(run, rows)
     if name == "llm":
         return predict_server(run, rows, shots, *server())
     return predict_base(run, rows, shots if name == "base_few_shot" else ())
+
+
+def predict_majority(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """The most frequent tag for every token: outside. Its accuracy shows how little accuracy says."""
+    return tag_all(examples, lambda tokens: ["O"] * len(tokens))
+
+
+def predict_untuned(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """The encoder as it comes, with a classifier of seeded random weights: what fine-tuning starts from."""
+    return predict_with(run, untuned_tagger(run), examples)
+
+
+def predict_llm(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """A prompted language model that names the entities of each label; wherever the tokens spell one, it is tagged."""
+    shots = pick_shots(run, run.load("train"), run["few_shot"])
+    records = predict_server(run, examples, shots, *server())
+    bound = [run.task.bind(record["prediction"], example) for record, example in zip(records, examples)]
+    return [{**record, "prediction": None if found is None else list(found.tags)}
+            for record, found in zip(records, bound)]
 
 
 def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
@@ -95,7 +123,7 @@ def predict_scored(run: Run) -> None:
     """Write the predictions of every available baseline for the scored part; drop those of other runs."""
     scored = run.load("scored")
     one_part = not run.path("splits", "test.jsonl").exists()
-    for name in dict.fromkeys((*run.task.baselines, *BASELINES)):
+    for name in dict.fromkeys((*names_of(run.task), *BASELINES)):
         if name not in available(run):
             for part in ("scored", "validation"):
                 predictions_path(run, name, part).unlink(missing_ok=True)
@@ -106,7 +134,7 @@ def predict_scored(run: Run) -> None:
 
 def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Scores of the task's metrics module with 95 % intervals, and the accuracy of each field if it has one."""
-    metrics = load_module(run.task.metrics)
+    metrics = metrics_of(run.task)
     result = metrics.score(run.task, gold, records)
     result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()
                                          if "accuracy" in row}

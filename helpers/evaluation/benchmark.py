@@ -40,7 +40,7 @@ EASY = 48
 # -- decoding ---------------------------------------------------------------------------------------------
 def writer(run: Run, trained: Run | None) -> tuple[Callable[[bool], Any], Callable[..., Prompt], int]:
     """(whole → model, what it is asked, tokens it may write): a finished adapter, else the untuned base."""
-    names = [name for name, one in run.task.writers.items() if one.adapter and not one.loss == "structured"]
+    names = [name for name, one in run.task.writers.items() if one.adapter and one.loss != "structured"]
     found = [name for name in names if trained and name in predict.variants_trained(trained)]
     if not found:
         return lambda whole: load_base(run).eval() if whole else load_untuned(run), untuned, EASY

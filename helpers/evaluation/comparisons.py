@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -15,10 +16,11 @@ from helpers.evaluation.variants import Records, prediction_name, untrained_name
 from helpers.evaluation.vote import agreement_table, vote_names
 from helpers.files import read_json
 from helpers.run import Run
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
-from helpers.tasks.lookup import load_module
 from helpers.tasks.metrics import align, exact_match
 from helpers.tasks.records import Example
+from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import compare
 
 
@@ -52,11 +54,11 @@ def comparison_table(
     variants: dict[str, dict[str, Any]],
     names: Sequence[str] | None = None,
     metric: str = "exact_match",
-    metrics: str = Task.metrics,
+    metrics: ModuleType = metrics,
 ) -> pd.DataFrame:
     """Scores by variant, one first with its interval as `low` and `high`; `metrics` is the task's module."""
     chosen = {name: variants[name] for name in names or variants}
-    table = load_module(metrics).score_table(chosen)
+    table = metrics.score_table(chosen)
     table.insert(0, metric, table.pop(metric))
     table.insert(1, "low", [one["ci95"][metric][0] for one in chosen.values()])
     table.insert(2, "high", [one["ci95"][metric][1] for one in chosen.values()])
@@ -101,7 +103,7 @@ def slice_scores(
     of_row = first_slice(task, gold)
     columns: dict[str, Any] = {"rows": of_row.value_counts()}
     for name in names:
-        results = load_module(task.metrics).field_results(task, gold, predictions[name])
+        results = metrics_of(task).field_results(task, gold, predictions[name])
         sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
         columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
     return pd.DataFrame(columns).rename_axis(of_row.name)
@@ -147,7 +149,7 @@ def compare_variants(
     run: Run, gold: Sequence[Example], predictions: dict[str, Records], pairs: Sequence[tuple[str, str]]
 ) -> pd.DataFrame:
     """Paired comparison of row scores for pairs of variants: index `left vs right`, columns of `compare`."""
-    row_scores = load_module(run.task.metrics).row_scores
+    row_scores = metrics_of(run.task).row_scores
     matches = {
         name: row_scores(run.task, gold, predictions[name]) for name in {n for pair in pairs for n in pair}
     }
@@ -193,7 +195,7 @@ def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) ->
         "loss_before": variants.get("base_zero_shot", {}).get("loss"),
     }
     lines = pd.DataFrame([ours, *run.task.published])
-    shown = load_module(run.task.metrics).SCORES
+    shown = metrics_of(run.task).SCORES
     reported = [
         "system",
         *(

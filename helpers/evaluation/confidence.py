@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.tasks.base import Task
-from helpers.tasks.lookup import load_module
 from helpers.tasks.metrics import align
 from helpers.tasks.records import Example
+from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import proportion_ci
 
 
@@ -27,7 +27,7 @@ def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict
     """
     aligned = align(gold, records)
     stated = [{**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned]
-    results = load_module(task.metrics).field_results(task, gold, aligned)
+    results = metrics_of(task).field_results(task, gold, aligned)
     results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
                                       index=results.index)
     kept = results[results["valid"].astype(bool) & results["confidence"].notna()]

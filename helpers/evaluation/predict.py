@@ -18,9 +18,9 @@ from helpers.files import read_json
 from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
+from helpers.tagging import token_predict
 from helpers.tasks import Example
 from helpers.tasks.base import Message
-from helpers.tasks.lookup import load_module
 from helpers.training.train_tagger import load_tagger, tag_texts
 from helpers.writing import prompts
 from helpers.writing.questions import predict_texts
@@ -73,15 +73,15 @@ def release_model() -> None:
 def load_variant(run: Run, variant: str):
     """(model, tokenizer, conventions) of a trained variant, adapter merged; the last one stays in memory.
 
-    A variant with a predictor of its own is what that loads.
+    A variant that tags tokens is what :mod:`helpers.tagging.token_predict` loads.
 
     Raises
     ------
     UserError
         If stage 04 has not finished the variant.
     """
-    if variant in run.task.predictors:
-        return load_module(run.task.predictors[variant]).load(run, variant)
+    if not run.task.writes:
+        return token_predict.load(run, variant)
     folder = run.dir / "checkpoints" / variant
     done = folder / "finished.json"
     if not done.exists():
@@ -114,9 +114,8 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
 def predict_loaded(run: Run, variant: str, loaded: Any, examples: Sequence[Example], constraint: str = "source",
                    progress: bool = False) -> list[dict[str, Any]]:
     """As :func:`predict_variant`, of a variant in the form that :func:`load_variant` gives."""
-    if variant in run.task.predictors:
-        name = variant if progress else None
-        return load_module(run.task.predictors[variant]).predict_loaded(run, loaded, examples, name)
+    if not run.task.writes:
+        return token_predict.predict_loaded(run, loaded, examples, variant if progress else None)
     model, tokenizer, conventions = loaded
     texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
     if variant in run.task.taggers:

@@ -33,8 +33,8 @@ from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
-from helpers.tasks.lookup import load_module
 from helpers.tasks.records import Example
+from helpers.tasks.scores import metrics_of
 from helpers.training.costs import timed
 
 CHOOSING_SHARE = 0.1  # of the rows outside a fold: they choose the checkpoint and are not trained on
@@ -154,7 +154,7 @@ def answer(run: Run, system: str) -> Line:
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
-    task, members, metrics = run.task, run.task.votes.get(system, ()), load_module(run.task.metrics)
+    task, members, metrics = run.task, run.task.votes.get(system, ()), metrics_of(run.task)
     ways, one_part = task.decodings_of(system), not run.path("splits", "test.jsonl").exists()
     rows = [] if members else training_rows(run, system)
     if not members:

@@ -16,9 +16,9 @@ from helpers.evaluation.vote import count_votes, sum_parameters, vote_names
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks.base import Task
-from helpers.tasks.lookup import load_module
 from helpers.tasks.metrics import align
 from helpers.tasks.records import Example
+from helpers.tasks.scores import metrics_of
 from helpers.training.costs import record_costs, timed
 
 DECIMALS = 6
@@ -184,7 +184,7 @@ def score_all(
     What :func:`helpers.evaluation.likelihood.measure` left stands beside them.
     """
     scores, likelihood = {}, read_json(run.path("likelihood.json"))
-    metrics = load_module(run.task.metrics)
+    metrics = metrics_of(run.task)
     for name in tqdm(predictions, desc="scoring", unit="variant"):
         scores[name] = {
             **metrics.score(run.task, gold, predictions[name]),
@@ -272,7 +272,7 @@ def best_writer(task: Task, variants: dict[str, dict[str, Any]], best: str) -> s
 
 def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
     """Score of some of the rows that the records were made for: mean row score, or entity F1 of tags."""
-    by_id, metrics = {record["id"]: record for record in records}, load_module(task.metrics)
+    by_id, metrics = {record["id"]: record for record in records}, metrics_of(task)
     kept = [by_id[example.id] for example in gold]
     return float(
         metrics.row_scores(task, gold, kept).mean()
@@ -296,7 +296,7 @@ def validation_table(run: Run) -> pd.DataFrame:
     """Scores of trained variants and votes on the validation part, which decides between them."""
     from helpers.evaluation.predict import read_predictions
 
-    gold, metrics = run.load("validation"), load_module(run.task.metrics)
+    gold, metrics = run.load("validation"), metrics_of(run.task)
     return metrics.score_table(
         {
             name: metrics.score(run.task, gold, read_predictions(run, name, part="validation"))

@@ -16,18 +16,18 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import torch
 import typer
 
 from helpers.errors import UserError
-from helpers.export import causal_onnx
+from helpers.export import causal_onnx, token_export
 from helpers.export.export_gguf import modelfile, write_gguf
 from helpers.export.model_folder import open_run
 from helpers.files import read_json, write_json
 from helpers.run import Run
-from helpers.tasks.lookup import load_module
 from helpers.tasks.records import Example
 
 PARITY = "parity.json"
@@ -47,9 +47,9 @@ def _checked(run: Run, variant: str) -> Path:
     return done.parent / "best"
 
 
-def _exporter(run: Run, variant: str) -> Any:
-    """The task's own module for a variant's forms (:attr:`helpers.tasks.base.Task.exporters`), None where it has none."""
-    return load_module(run.task.exporters[variant]) if variant in run.task.exporters else None
+def _exporter(run: Run) -> ModuleType | None:
+    """The module for the forms of variants that tag tokens, None for others."""
+    return None if run.task.writes else token_export
 
 
 def four_bit_trained(run: Run, variant: str) -> bool:
@@ -82,7 +82,7 @@ def export_model(run: Run, variant: str) -> Path:
     source, folder = _checked(run, variant), export_folder(run, variant, "model")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    own = _exporter(run, variant)
+    own = _exporter(run)
     if own:
         own.export_model(run, source, folder)
         return folder
@@ -137,7 +137,7 @@ def load_exported(run: Run, variant: str) -> Any:
 
     from helpers.training.train_tagger import load_tagger
 
-    folder, own = export_folder(run, variant, "model"), _exporter(run, variant)
+    folder, own = export_folder(run, variant, "model"), _exporter(run)
     if not (folder / "config.json").exists():
         folder = export_model(run, variant)
     if own:
@@ -150,7 +150,7 @@ def load_exported(run: Run, variant: str) -> Any:
 
 def export_onnx(run: Run, variant: str) -> Path:
     """Write the ONNX graph and its int8 form with the tokenizer; returns the folder."""
-    folder, own = export_folder(run, variant, "onnx"), _exporter(run, variant)
+    folder, own = export_folder(run, variant, "onnx"), _exporter(run)
     if own:
         load_exported(run, variant)  # written first where it is not there
         own.export_onnx(run, export_folder(run, variant, "model"), folder)
@@ -172,7 +172,7 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
     if not path.exists():
         raise UserError(f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
                         f"--variant {variant}")
-    own = _exporter(run, variant)
+    own = _exporter(run)
     if own:
         return own.load_onnx(run, folder, quantised)
     config, tokenizer, knowledge = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), None
@@ -225,7 +225,7 @@ def tag_gap(task: Any, left: Any, right: Any, tokenizer: Any, texts: Sequence[st
 
 def gap_between(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example]) -> float:
     """Largest logit gap between two forms of a variant; a model that writes reads the answer, too."""
-    own, task = _exporter(run, variant), run.task
+    own, task = _exporter(run), run.task
     if own:
         return own.logit_gap(run, left, right, examples)
     if variant in task.taggers:
@@ -239,7 +239,7 @@ def load_unmerged(run: Run, variant: str) -> Any:
     from helpers.evaluation.predict import load_variant
     from helpers.models.base import load_tokenizer
 
-    own = _exporter(run, variant)
+    own = _exporter(run)
     if own:
         return own.load_trained(run, _checked(run, variant))
     if (_checked(run, variant) / "adapter_config.json").exists():

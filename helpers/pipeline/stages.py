@@ -125,32 +125,21 @@ def _imported(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _named(tree: ast.AST) -> Iterable[str]:
-    """Modules of the helpers package that stand in strings, as in `"helpers.training.fit:fit"`."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("helpers."):
-            yield node.value.partition(":")[0]
-
-
 @lru_cache(maxsize=1024)
-def _read_module(source: str, module: str, is_package: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that a module imports and names in strings; parsed once, though every stage of every task reaches it."""
-    tree = _parse(source)
-    return tuple(_imported(tree, module, is_package)), tuple(_named(tree))
+def _read_module(source: str, module: str, is_package: bool) -> tuple[str, ...]:
+    """Names that a module imports; parsed once, though every stage of every task reaches it."""
+    return tuple(_imported(_parse(source), module, is_package))
 
 
 def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list[Path]:
     """Files of the helpers package that the source of some cells reaches through imports, at once or by others.
 
     The tasks are imported by name at run time; where `helpers.tasks` is reached, the modules of this task
-    (`helpers/tasks/<task>/`) and the interface belong to the closure. Modules that a string names belong to it where
-    a module of the closure imports by name. So do files beside the modules that are not Python (templates, style
-    sheets) once a module of the closure names them or their folder.
+    (`helpers/tasks/<task>/`) and the interface belong to the closure. So do files beside the modules that are not Python
+    (templates, style sheets) once a module of the closure names them or their folder.
     """
     found: dict[str, Path] = {}
     texts: list[str] = []
-    named: set[str] = set()
-    by_name = False  # whether a module of the closure imports what a string names
     waiting = [name for source in sources for name in _imported(_parse(source), "", False)]
     while waiting:
         name = waiting.pop()
@@ -163,16 +152,10 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
             continue
         found[name] = path
         texts.append(path.read_text(encoding="utf-8"))
-        imported, mentioned = _read_module(texts[-1], name, path.name == "__init__.py")
-        waiting += imported
-        named.update(mentioned)
+        waiting += _read_module(texts[-1], name, path.name == "__init__.py")
         if name == "helpers.tasks":
             own = sorted((path.parent / task).glob("*.py"))
             waiting += ["helpers.tasks.base", *(f"helpers.tasks.{task}.{module.stem}" for module in own)]
-        else:
-            by_name = by_name or "import_module" in texts[-1]
-        if by_name:
-            waiting += named
     everything = "\n".join(texts)
     beside: list[Path] = []
     for path in {entry for folder in {path.parent for path in found.values()} for entry in folder.iterdir()}:

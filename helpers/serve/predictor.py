@@ -65,7 +65,7 @@ class Predictor:
             return found
         reading = self.task.reading(text)
         for name, loaded in self.models.items():
-            if name in self.task.predictors or name in self.task.taggers:  # those read long texts in windows
+            if name in self.task.taggers:  # those read long texts in windows
                 continue
             needed, limit = self._room(loaded, reading)
             if needed > limit:

@@ -186,9 +186,8 @@ def widen(span: Span, text: str) -> Span:
     piece = text[start:end]
     if not balanced(piece):
         for low, high in ((start, end + 1), (start - 1, end), (start, end + 2)):
-            if 0 <= low and high <= len(text) and balanced(text[low:high]):
+            if low >= 0 and high <= len(text) and balanced(text[low:high]):
                 return low, high
-    if text[end:end + 1] == "." and (start, end + 1) in word_spans(text[start:end + 1], text):
-        if end + 1 < len(text):  # the stop that ends the text is the sentence's
-            return start, end + 1
-    return span
+    # the stop that ends the text is the sentence's
+    its_own = end + 1 < len(text) and text[end] == "." and (start, end + 1) in word_spans(text[start:end + 1], text)
+    return (start, end + 1) if its_own else span

@@ -104,7 +104,7 @@ def choose_multiple(scores: Scores, gold: Sequence[Sequence[str]], transitions: 
 def label_confidence(scores: np.ndarray, tags: Sequence[str]) -> dict[str, float]:
     """Label → lowest probability, over the words, of what the tags say of that label there (present or not)."""
     probabilities = np.exp(scores)
-    sums = np.stack([probabilities[:, _LABEL_OF_TAG == index].sum(1) for index in range(len(LABELS))], 1)
+    sums = np.stack([probabilities[:, index == _LABEL_OF_TAG].sum(1) for index in range(len(LABELS))], 1)
     said = np.array([[label_of(tag) == label for label in LABELS] for tag in tags]).reshape(-1, len(LABELS))
     sure = np.where(said, sums, 1 - sums).min(0, initial=1.0)
     return {label: round(float(np.clip(value, 0, 1)), 6) for label, value in zip(LABELS, sure)}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 if TYPE_CHECKING:
     import pandas as pd
 
-from helpers.tasks.records import Example, PublicFile, Writer
+from helpers.tasks.records import Example, PublicFile, Tagger, Variant, Writer
 from helpers.tasks.text import normalise, places
 
 Values = dict[str, tuple[str, ...]]
@@ -39,17 +39,13 @@ class Task(ABC):
         (:func:`helpers.writing.prompts.instruction`).
     writes : bool
         Whether the variants are language models that write their answer; else they give each token a tag.
-    variants : tuple of str
-        Variants that 04 trains, in order.
+    variants : dict
+        Name → what it is, of the variants that 04 trains, in order.
     votes : dict
         Name → members, the best first: systems that train nothing and take the value that most of their members give
         (:mod:`helpers.evaluation.vote`). Members are variants, each in its default decoding, or the baseline `rules`.
     published : list of dict
         Published results on the public data: `system` plus metrics.
-    writers : dict
-        Variants that write → what they are; all are trained by :func:`helpers.training.writers.fit_writer`.
-    trainers : dict
-        Other variants → function that trains it, as `module:function` (called by :func:`helpers.training.fit.fit`).
     field_weights : dict
         Weight of a field's tokens in the entity loss; 1 where a field is not named.
     sample_file : str
@@ -63,26 +59,8 @@ class Task(ABC):
         right or wrong as a whole (:func:`helpers.tasks.metrics.row_scores`), else each of its fields counts.
     decodings : tuple of str
         Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
-    taggers : frozenset of str
-        Variants that mark pieces of the text and write nothing: they have the default way only.
-    predictors : dict
-        Variant → module that predicts with it, for variants that need more than the shared ways: its functions are
-        `load(run, variant)`, `predict(run, variant, examples, progress)` and `predict_loaded(run, loaded, examples,
-        progress)` (called by :mod:`helpers.evaluation.predict`).
-    exporters : dict
-        Variant → module that writes and reads its other forms, with the functions of :mod:`helpers.export.token_export`, for
-        variants that :mod:`helpers.export` does not know how to write itself.
     baselines : dict
-        Name → function of (run, examples) that predicts them, as `module:function`; where a task names none, those of
-        :mod:`helpers.evaluation.baselines` are its baselines.
-    metrics : str
-        Module with `score` and `intervals`, as :mod:`helpers.tasks.metrics` has them.
-    row_filter : str
-        `module:function` of (run, settings of a variant, rows): those of the rows that the variant's trainer takes; empty
-        where it takes all of them.
-    tokenizer, adapter_layers : str
-        `module:function` of run: the tokenizer that the variants read with, and the model with the layers that may get an
-        adapter (:func:`helpers.models.adapters.adapter_layers`).
+        Name → function of (run, examples) that predicts them, beside those of :mod:`helpers.evaluation.baselines`.
     variant_notes : dict
         Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
     augmentation_note, baseline_note : str
@@ -115,10 +93,8 @@ class Task(ABC):
     list_fields: frozenset[str]
     instruction: str = ""
     writes: bool = True
-    variants: tuple[str, ...]
+    variants: dict[str, Variant]
     votes: dict[str, tuple[str, ...]] = {}
-    writers: dict[str, Writer] = {}
-    trainers: dict[str, str] = {}
     field_weights: dict[str, float] = {}
     published: list[dict[str, Any]] = []
     sample_file: str
@@ -126,17 +102,10 @@ class Task(ABC):
     sample_shares: dict[str, float] = {"train": 0.70, "validation": 0.15, "test": 0.15}
     headline: str = "exact_match"
     decodings: tuple[str, ...] = ("free", "source")
-    taggers: frozenset[str] = frozenset()
-    predictors: dict[str, str] = {}
-    exporters: dict[str, str] = {}
-    baselines: dict[str, str] = {}
-    metrics: str = "helpers.tasks.metrics"
-    tokenizer: str = "helpers.models.base:load_tokenizer"
-    adapter_layers: str = "helpers.models.adapters:adapter_layers"
+    baselines: dict[str, Callable[..., list[dict[str, Any]]]] = {}
     variant_notes: dict[str, tuple[str, str, str, str]] = {}
     augmentation_note: str = ""
     baseline_note: str = ""
-    row_filter: str = ""
     scoring_note: str = ""
     equivalence_note: str = ""
     public_files: tuple[PublicFile, ...] = ()
@@ -147,6 +116,16 @@ class Task(ABC):
     text_key: str = "text"
     longest_text: int = 2000
     examples: tuple[str, ...] = ()
+
+    @property
+    def writers(self) -> dict[str, Writer]:
+        """The variants that write their answers."""
+        return {name: one for name, one in self.variants.items() if isinstance(one, Writer)}
+
+    @property
+    def taggers(self) -> frozenset[str]:
+        """The variants that mark pieces of the text: they have the default way of decoding only."""
+        return frozenset(name for name, one in self.variants.items() if isinstance(one, Tagger))
 
     @property
     def headline_words(self) -> str:

@@ -1,4 +1,4 @@
-"""What tasks are made of: rows, public files, variants that write."""
+"""What tasks are made of: rows, public files, variants."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
@@ -73,3 +73,19 @@ class Writer:
     adapter: bool
     loss: str = "plain"
     trl: bool = False
+
+
+@dataclass(frozen=True)
+class Tagger:
+    """A variant that marks pieces of the text, as a row of data; sizes are settings of the run.
+
+    Parameters
+    ----------
+    teacher : bool
+        Learns from what other variants of the task say (setting `teacher`) as well as from labels.
+    """
+
+    teacher: bool = False
+
+
+Variant = Writer | Tagger

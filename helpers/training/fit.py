@@ -19,10 +19,12 @@ from helpers.models.base import base_files
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import Example
-from helpers.tasks.lookup import load_function
 from helpers.training.costs import timed
+from helpers.training.distil import fit_distilled
 from helpers.training.loop import FitResult
 from helpers.training.rows import variant_settings
+from helpers.training.token_train import fit_token_tagger
+from helpers.training.train_tagger import fit_tagger
 from helpers.training.writers import fit_writer
 
 
@@ -58,10 +60,12 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
 
 
 def _trainer(run: Run, variant: str) -> Callable[..., FitResult]:
-    """The function that trains a variant: one for all that write, the task's own for taggers."""
+    """The function that trains a variant, by what it is."""
     if variant in run.task.writers:
         return fit_writer
-    return load_function(run.task.trainers[variant])
+    if run.task.writes:
+        return fit_tagger
+    return fit_distilled if run.task.variants[variant].teacher else fit_token_tagger
 
 
 def _clear_folder(folder: Path, key: str) -> None:

@@ -5,7 +5,9 @@ from collections import Counter
 from typing import Any
 
 from helpers.errors import UserError
+from helpers.models.base import load_tokenizer
 from helpers.run import Run
+from helpers.tagging.token_model import load_token_tokenizer
 from helpers.tasks.records import Example
 from helpers.writing.encode import Encoded, encode_conversation, encode_example
 
@@ -14,6 +16,11 @@ def variant_settings(run: Run, variant: str) -> dict[str, Any]:
     """The settings `<variant>.<name>` of a run, without the prefix."""
     prefix = f"{variant}."
     return {key[len(prefix):]: value for key, value in run.settings.items() if key.startswith(prefix)}
+
+
+def reading_tokenizer(run: Run):
+    """The tokenizer that the variants of the task read with."""
+    return load_tokenizer(run) if run.task.writes else load_token_tokenizer(run)
 
 
 def training_rows(run: Run, variant: str) -> list[Example]:

@@ -51,7 +51,7 @@ def _is_share(values: Any) -> bool:
     """Whether all values lie in 0..1 and some are not whole: a score or a share, not a count."""
     values = np.asarray(values, dtype=float)
     values = values[np.isfinite(values)]
-    return bool(len(values)) and 0 <= values.min() and values.max() <= 1 and bool((values % 1 != 0).any())
+    return bool(len(values)) and values.min() >= 0 and values.max() <= 1 and bool((values % 1 != 0).any())
 
 
 def _dots(ax: Axes, at: np.ndarray, frame: pd.DataFrame, colour: Any = PALETTE[0]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.files import read_json
+from helpers.models import adapters
 from helpers.models.adapters import folder_megabytes
 from helpers.run import Run
+from helpers.tagging import token_model
 from helpers.tagging.tags import tags_of_spans
 from helpers.tasks import Example, Task
-from helpers.tasks.lookup import load_function
 from helpers.tasks.text import word_units
 from helpers.training.loop import FitResult
 from helpers.training.rows import training_rows, variant_settings
+from helpers.training.token_train import training_sentences
 from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
 
 
@@ -29,7 +31,7 @@ def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.Data
 
 def training_row_table(run: Run) -> pd.DataFrame:
     """Rows that each variant learns from: index variant, a column for each origin, and `all`."""
-    chosen = load_function(run.task.row_filter) if run.task.row_filter else lambda run, own, rows: rows
+    chosen = (lambda run, own, rows: rows) if run.task.writes else training_sentences
     counts = {name: pd.Series([row.origin for row in chosen(run, variant_settings(run, name), training_rows(run, name))])
               .value_counts() for name in run.task.variants}
     frame = pd.DataFrame(counts).T.fillna(0).astype(int)
@@ -87,7 +89,7 @@ def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataF
 
     A matrix of n × m gets r · (n + m) parameters. The model is built without memory for its weights.
     """
-    model, groups = load_function(run.task.adapter_layers)(run)
+    model, groups = (adapters if run.task.writes else token_model).adapter_layers(run)
     total = sum(parameter.numel() for parameter in model.parameters())
     rows = []
     for layers, targets in groups.items():

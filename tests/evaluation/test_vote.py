@@ -23,6 +23,7 @@ from helpers.report.pages import build
 from helpers.report.study import read_study
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, get_task, metrics
+from helpers.tasks.records import Tagger, Writer
 from helpers.views import findings
 
 MEMBERS = ("large", "small", "rules")
@@ -187,7 +188,7 @@ def answers(wrong: int):
 class VotingTask(type(TASK)):
     """The tiny task with a tagger and a vote, whose rules know every row but the third."""
 
-    taggers = frozenset({"small"})
+    variants = {"large": Writer(adapter=False), "small": Tagger()}
     votes = {"vote": MEMBERS, "never": ("large", "untrained")}
 
     def rules(self, text):

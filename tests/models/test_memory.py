@@ -33,7 +33,7 @@ def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memor
     capsys.readouterr()
     assert variants_that_fit(run) == fitting
     left_out = capsys.readouterr().out
-    first = run.task.variants[0]
+    first = next(iter(run.task.variants))
     kept = run.path("checkpoints", first, "finished.json")  # several GPUs have trained it
     kept.write_text("{}")
     assert variants_that_fit(run) == [name for name in run.task.variants if name in {*fitting, first}]

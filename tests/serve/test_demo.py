@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from tiny_run import make_run
@@ -76,10 +77,10 @@ def test_a_visitor_compares_two_systems_and_takes_the_files(address):
         assert marked.inner_text().startswith("3 May 2027")
         with page.expect_download() as download:
             page.get_by_role("button", name="Download JSON").first.click()
-        content = json.loads(open(download.value.path(), encoding="utf-8").read())
+        content = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
         assert content["text"] == text and content["fields"]["date"] == "03/05/2027"
         assert content["model"]["name"] == "calendar/rules"
         with page.expect_download() as download:
             page.get_by_role("button", name="Download event.ics").first.click()
-        assert b"DTSTART:20270503T130000" in open(download.value.path(), "rb").read()
+        assert b"DTSTART:20270503T130000" in Path(download.value.path()).read_bytes()
         browser.close()

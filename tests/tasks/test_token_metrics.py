@@ -141,7 +141,7 @@ def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
                 for e, raw, (one, kind) in zip(examples, answers, parsed)]
 
     monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
-    monkeypatch.setattr(predict, "predict_server", answer)
+    monkeypatch.setattr(baselines, "predict_server", answer)
     assert baselines.available(run)[-1] == "llm"
     scores = baselines.run_baseline(run, "llm", GOLD)
     assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1

@@ -75,7 +75,7 @@ def test_both_trainers_of_the_libraries_train_the_same(base, tmp_path, monkeypat
     found = []
     for trl in (True, False):
         run = make_run(base, tmp_path / str(trl), "lora", dropout=0.1)
-        monkeypatch.setitem(run.task.writers, "lora", Writer(adapter=True, trl=trl))
+        monkeypatch.setitem(run.task.variants, "lora", Writer(adapter=True, trl=trl))
         found.append((fit(run, "lora", examples(), examples()[:2]).history, weights_of(run, "lora")))
     assert found[0] == found[1]
 
@@ -90,7 +90,7 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
     for size, accumulation in ((4, 1), (2, 2), (1, 4)):
         own = {"batch_size": size, "accumulation": accumulation, "epochs": 1}
         run = make_run(base, tmp_path / str(size), "lora", **own)
-        monkeypatch.setitem(run.task.writers, "lora", Writer(adapter=True, trl=trl))
+        monkeypatch.setitem(run.task.variants, "lora", Writer(adapter=True, trl=trl))
         found.append(losses_of(fit(run, "lora", examples(), examples()[:2])))
     answers = [sum(kind != PROMPT for kind in row["field_ids"])
                for row in writers.dataset_of(run, load_tokenizer(run), examples())]

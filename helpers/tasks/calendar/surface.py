@@ -174,7 +174,7 @@ def canonical_date(text: str) -> str:
 def canonical_time(text: str) -> str:
     """`H:MM AM/PM` of a time of day ("14:30", "9am", "08:00 AM", "14h30", "noon"); else the normalised text."""
     text = normalise(text)
-    for pattern in _FULL_TIMES.values():
+    for style, pattern in _FULL_TIMES.items():  # noqa: B007 (read behind the loop)
         match = pattern.fullmatch(text)
         if match:
             return _read_time(match) or text
@@ -293,7 +293,7 @@ def render_date(date: datetime.date, like: str) -> str | None:
 
 def render_time(hour: int, minute: int, like: str) -> str | None:
     """The time of day written as the surface `like` is written, or None where that style cannot say it."""
-    for style, pattern in _FULL_TIMES.items():
+    for style, pattern in _FULL_TIMES.items():  # noqa: B007 (read behind the loop)
         match = pattern.fullmatch(like)
         if match:
             break

@@ -26,7 +26,7 @@ from helpers.tasks.calendar.text import (
     learn_conventions,
     normalise_span,
 )
-from helpers.tasks.records import Example, PublicFile, Writer
+from helpers.tasks.records import Example, PublicFile, Tagger, Writer
 from helpers.tasks.text import normalise
 
 Target = dict[str, Any]
@@ -118,7 +118,7 @@ def _same_everywhere(profile: str) -> dict[str, Any]:
 def training_settings(profile: str) -> dict[str, Any]:
     """Settings of the variants; the `gpu` values are those of the studies this one follows.
 
-    Within a profile the variants differ in what their rows in :attr:`Calendar.writers` say, and in the learning rate,
+    Within a profile the variants differ in what their rows in :attr:`Calendar.variants` say, and in the learning rate,
     which all weights want smaller than an adapter does.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
@@ -154,12 +154,10 @@ class Calendar(Task):
     fields = FIELDS
     verbatim_fields = frozenset({"action", "attendees", "location", "notes"})
     list_fields = frozenset({"attendees"})
-    variants = ("full_entity_loss", "lora", "lora_structured_loss", "qlora", "tagger")
-    writers = {"full_entity_loss": Writer(adapter=False, loss="entity"), "lora": Writer(adapter=True, trl=True),
-               "lora_structured_loss": Writer(adapter=True, loss="structured"), "qlora": Writer(adapter=True, trl=True)}
-    trainers = {"tagger": "helpers.training.train_tagger:fit_tagger"}
+    variants = {"full_entity_loss": Writer(adapter=False, loss="entity"), "lora": Writer(adapter=True, trl=True),
+                "lora_structured_loss": Writer(adapter=True, loss="structured"), "qlora": Writer(adapter=True, trl=True),
+                "tagger": Tagger()}
     votes = {"vote": ("tagger", "lora", "rules")}
-    taggers = frozenset({"tagger"})
     field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "events.jsonl"

@@ -35,7 +35,7 @@ from helpers.tasks.crime.text import (
     write_conversation,
 )
 from helpers.tasks.dialogue import DialogueTask
-from helpers.tasks.records import Example, PublicFile, Writer
+from helpers.tasks.records import Example, PublicFile, Tagger, Writer
 from helpers.tasks.text import normalise
 
 BASES = {"smoke": "SmolLM2-135M-Instruct-2-layers", "cpu": "SmolLM2-135M-Instruct",
@@ -76,12 +76,9 @@ class Crime(DialogueTask):
     fields = FIELDS
     verbatim_fields = frozenset(FIELDS) - {"Victim_AgeRange", "Witness_Name", "Suspect_Description"}
     list_fields = frozenset(FIELDS)
-    variants = ("full", "lora", "qlora", "tagger")
-    taggers = frozenset({"tagger"})
+    variants = {"full": Writer(adapter=False), "lora": Writer(adapter=True, trl=True),
+                "qlora": Writer(adapter=True, trl=True), "tagger": Tagger()}
     votes = {"vote": ("tagger", "lora", "rules")}
-    writers = {"full": Writer(adapter=False), "lora": Writer(adapter=True, trl=True),
-               "qlora": Writer(adapter=True, trl=True)}
-    trainers = {"tagger": "helpers.training.train_tagger:fit_tagger"}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "reports.jsonl"
     sample_shares = {"train": 2 / 3, "validation": 1 / 6, "test": 1 / 6}

@@ -174,7 +174,7 @@ def relabelling_table(examples: Sequence[Example]) -> pd.DataFrame:
     """
     counts: Counter[tuple[str, str]] = Counter()
     for example in examples:
-        for start, end, fine in spans_of(example.extra.get("fine_tags") or ()):
+        for _start, _end, fine in spans_of(example.extra.get("fine_tags") or ()):
             label = label_of(relabel([f"B-{fine}"])[0])
             counts[fine, label or "outside"] += 1
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.tasks.base import Task, Values
 from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
+from helpers.tasks.it_ner.baselines import predict_dictionary, predict_rules
 from helpers.tasks.it_ner.formats import hub_rows, public_rows, rows_of_file, tokenise
 from helpers.tasks.it_ner.gazetteer import pattern_tags
 from helpers.tasks.it_ner.notes import AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE, VARIANT_NOTES
 from helpers.tasks.it_ner.settings import training_settings
 from helpers.tasks.it_ner.tags import COARSE_LABEL, LABELS, UNMAPPED, relabel
-from helpers.tasks.records import Example, PublicFile
+from helpers.tasks.records import Example, PublicFile, Tagger
 from helpers.tasks.text import normalise
 
 if TYPE_CHECKING:
@@ -51,23 +52,11 @@ class ItNer(Task):
     verbatim_fields = frozenset(LABELS)
     list_fields = frozenset(LABELS)
     writes = False
-    variants = ("full", "lora", "enhanced", "distilled")
-    trainers = {"full": "helpers.training.token_train:fit_token_tagger", "lora": "helpers.training.token_train:fit_token_tagger",
-                "enhanced": "helpers.training.token_train:fit_token_tagger", "distilled": "helpers.training.distil:fit_distilled"}
-    predictors = dict.fromkeys(variants, "helpers.tagging.token_predict")
-    exporters = dict.fromkeys(variants, "helpers.export.token_export")
-    baselines = {"majority": "helpers.evaluation.token_baselines:predict_majority",
-                 "rules": "helpers.tasks.it_ner.baselines:predict_rules",
-                 "dictionary": "helpers.tasks.it_ner.baselines:predict_dictionary",
-                 "untuned": "helpers.evaluation.token_baselines:predict_untuned", "llm": "helpers.evaluation.token_baselines:predict_llm"}
-    metrics = "helpers.tasks.token_metrics"
-    tokenizer = "helpers.tagging.token_model:load_token_tokenizer"
-    adapter_layers = "helpers.tagging.token_model:adapter_layers"
+    variants = {"full": Tagger(), "lora": Tagger(), "enhanced": Tagger(), "distilled": Tagger(teacher=True)}
+    baselines = {"rules": predict_rules, "dictionary": predict_dictionary}
     variant_notes = VARIANT_NOTES
     augmentation_note, baseline_note, scoring_note = AUGMENTATION_NOTE, BASELINE_NOTE, SCORING_NOTE
     decodings = ("viterbi",)
-    row_filter = "helpers.training.token_train:training_sentences"
-    taggers = frozenset(variants)
     sample_file = "sentences.txt"
     suffixes = (".txt", ".conll")
     public_files = (
