@@ -1,9 +1,10 @@
-"""Products in int8 on the CPU: a frozen base with an adapter, and full fine-tuning, without fp32 products of the base.
+"""Products in int8 on the CPU: a frozen base with an adapter, without fp32 products of the base.
 
 Activations and weights are rounded to int8 with one scale a row, but for the few columns of activations that are many
 times larger than the rest and would take the scale for themselves: those are multiplied in fp32 (LLM.int8(), Dettmers et
 al., 2022). The forward product and the gradient of the input run in int8, which a CPU with VNNI works through four to six
-times as fast as fp32. Gradients of trained weights stay in fp32, as in SwitchBack (Wortsman et al., 2023).
+times as fast as fp32 (SwitchBack, Wortsman et al., 2023). Weights that are trained stay in fp32: to round 135 million of
+them at every step takes longer than it saves.
 """
 from __future__ import annotations
 
@@ -135,14 +136,10 @@ class _LastInput:
 
 
 class _Product(torch.autograd.Function):
-    """``x @ W.T + scaling * x @ A.T @ B.T`` with W in int8, forward and for the gradient of x.
-
-    `weight` is given where W is trained itself (its gradient is made in fp32), `down` and `up` (A and B) where an
-    adapter is.
-    """
+    """``x @ W.T + scaling * x @ A.T @ B.T`` with W in int8, forward and for the gradient of x; `down` and `up` are A and B."""
 
     @staticmethod
-    def forward(ctx, states, weight, down, up, scaling, layer, last):
+    def forward(ctx, states, down, up, scaling, layer, last):
         flat, packed = states.reshape(-1, states.shape[-1]), _packed(layer)
         rounded = last(states, layer.outliers)
         result = packed.times(rounded)
@@ -153,35 +150,30 @@ class _Product(torch.autograd.Function):
         result.addmm_(thin, thick)
         if layer.bias is not None:
             result.add_(layer.bias)
-        learns = weight is not None or down is not None
-        ctx.save_for_backward(flat if learns else None, low, down, up)
-        ctx.scaling, ctx.layer, ctx.shape = scaling, layer, states.shape
-        ctx.packed = packed if weight is not None else None  # trained weights may change before the way back
+        ctx.save_for_backward(None if down is None else flat, low, down, up)
+        ctx.scaling, ctx.layer, ctx.shape, ctx.packed = scaling, layer, states.shape, packed
         return result.view(*states.shape[:-1], -1)
 
     @staticmethod
     def backward(ctx, gradient):
         flat, low, down, up = ctx.saved_tensors
         gradient = gradient.reshape(-1, gradient.shape[-1])
-        of_states = of_weight = of_down = of_up = of_low = None
+        of_states = of_down = of_up = of_low = None
         if down is not None:
             of_low = (gradient @ up).mul_(ctx.scaling)
             of_down = of_low.t() @ flat
             of_up = (low.t() @ gradient).t()  # this order: the other one is slower for thin matrices
-        if ctx.needs_input_grad[1]:
-            of_weight = gradient.t() @ flat
         if ctx.needs_input_grad[0]:
             exact = getattr(ctx.layer, "exact", None)
             if exact is not None:
                 of_states = gradient @ exact.detach()
             else:
-                packed = ctx.packed or _packed(ctx.layer)
-                rounded = round_rows(gradient * packed.scale)  # scales of the weights' rows go into the gradient first
-                of_states = packed.back(rounded)
+                rounded = round_rows(gradient * ctx.packed.scale)  # those of the weights' rows go into the gradient first
+                of_states = ctx.packed.back(rounded)
             if of_low is not None:
                 of_states.addmm_(of_low, down)
             of_states = of_states.view(ctx.shape)
-        return of_states, of_weight, of_down, of_up, None, None, None
+        return of_states, of_down, of_up, None, None, None
 
 
 class Int8Linear(nn.Module):
@@ -215,26 +207,19 @@ class Int8Linear(nn.Module):
         return weight
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return _Product.apply(states, None, None, None, 1.0, self, self.last)
-
-
-class Int8TrainedLinear(nn.Linear):
-    """A linear layer that is trained in fp32 and multiplies in int8; made of an `nn.Linear` by :func:`use_int8`."""
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return _Product.apply(states, self.weight, None, None, 1.0, self, self.last)
+        return _Product.apply(states, None, None, 1.0, self, self.last)
 
 
 def _adapted_forward(self, states: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """Forward pass of a LoRA layer whose base is in int8 or 4 bits: one product with the adapter's inside."""
     if "merged" in self.__dict__ or self.disable_adapters:
-        return _Product.apply(states, None, None, None, 1.0, self, self.last)
+        return _Product.apply(states, None, None, 1.0, self, self.last)
     name = self.active_adapters[0]
     down, up = self.lora_A[name].weight, self.lora_B[name].weight
     dropout = self.lora_dropout[name]
     if isinstance(dropout, nn.Identity) or not self.training:
-        return _Product.apply(states, None, down, up, self.scaling[name], self, self.last)
-    plain = _Product.apply(states, None, None, None, 1.0, self, self.last)
+        return _Product.apply(states, down, up, self.scaling[name], self, self.last)
+    plain = _Product.apply(states, None, None, 1.0, self, self.last)
     return plain + self.scaling[name] * (dropout(states) @ down.t() @ up.t())
 
 
@@ -261,7 +246,7 @@ _Int8Lora4bit: type | None = None
 
 
 def _packed(layer: nn.Module) -> Packed:
-    """The int8 weight of a layer of any kind; that of 4-bit and of trained layers is made anew at each call."""
+    """The int8 weight of a layer; that of a 4-bit layer is made anew for each step."""
     kept = layer.__dict__.get("packed_once")
     if kept is not None:
         return kept
@@ -285,8 +270,8 @@ def _float_weight(layer: nn.Module) -> torch.Tensor:
 def use_int8(model: nn.Module) -> nn.Module:
     """Let a causal model on the CPU multiply in int8, in place.
 
-    Linear layers whose weights are frozen keep int8 codes only; trained ones round their fp32 weight at each step. Layers
-    with a LoRA adapter of PEFT keep it as it is, in fp32, over a base in int8 or, where bitsandbytes holds it, in 4 bits.
+    Linear layers whose weights are frozen keep int8 codes only; others stay as they are. Layers with a LoRA adapter of PEFT
+    keep it as it is, in fp32, over a base in int8 or, where bitsandbytes holds it, in 4 bits.
     What saves the adapter, counts parameters or trains does not notice.
 
     Parameters
@@ -304,11 +289,8 @@ def use_int8(model: nn.Module) -> nn.Module:
                     child.__class__ = _four_bit_class()
                 child.last, child.outliers = last, outliers[child.base_layer]
             elif type(child) is nn.Linear and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer)):
-                exact = child.weight if child is head else None
-                if child.weight.requires_grad:
-                    child.__class__, child.last, child.outliers = Int8TrainedLinear, last, outliers[child]
-                    child.__dict__["exact"] = exact
-                else:
+                if not child.weight.requires_grad:
+                    exact = child.weight if child is head else None
                     setattr(parent, name, Int8Linear(child.weight, child.bias, outliers[child], last, exact))
             if type(child) is Int8Lora and type(child.base_layer) is nn.Linear:
                 base = child.base_layer
@@ -318,7 +300,7 @@ def use_int8(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def packed_once(model: nn.Module) -> Iterator[None]:
-    """While nothing is trained: adapters merged into a base that is packed anew, trained and 4-bit weights packed once.
+    """While nothing is trained: adapters merged into a base that is packed anew, 4-bit weights packed once.
 
     A decoding step is a few milliseconds long, most of which would go into packing or the adapter's small products. The
     model itself stays as it is. Without int8 layers nothing happens.
@@ -332,9 +314,6 @@ def packed_once(model: nn.Module) -> Iterator[None]:
                 merged = weight.addmm(up, down, alpha=module.scaling[name])
                 module.__dict__["packed_once"] = Packed(merged, module.outliers)
                 module.__dict__["merged"] = True
-                changed.append(module)
-            elif isinstance(module, Int8TrainedLinear):
-                module.__dict__["packed_once"] = Packed(module.weight.detach(), module.outliers)
                 changed.append(module)
     try:
         yield

@@ -188,7 +188,7 @@ def base_of(run: Run, variant: str) -> tuple[PreTrainedModel, dict[str, int], st
     """The model that a variant trains, its parameters, and what the reader should know of it.
 
     Adapter, bits and device decide: LoRA on a base that is frozen, in int8 (CPU), 4 bits or full precision; or all
-    weights, in fp32, which on the CPU may multiply in int8.
+    weights, in fp32.
     """
     own, on_cpu, note = variant_settings(run, variant), device_of(run.profile).device == "cpu", ""
     problem = four_bit_problem() if own["bits"] == 4 else None

@@ -35,10 +35,10 @@ class Holder(nn.Module):
         return None
 
 
-def converted(layer: nn.Linear, trained: bool = False, states: torch.Tensor | None = None) -> nn.Module:
+def converted(layer: nn.Linear, states: torch.Tensor | None = None) -> nn.Module:
     """The layer as it multiplies in int8."""
     states = torch.ones(1, 1, layer.in_features) if states is None else states
-    return use_int8(Holder(layer.requires_grad_(trained), states)).layer
+    return use_int8(Holder(layer.requires_grad_(False), states)).layer
 
 
 def llama(seed: int = 0) -> LlamaForCausalLM:
@@ -87,36 +87,31 @@ def test_both_ways_of_a_product_are_exact(one_pass):
 
 
 # -- one layer -----------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("trained", [False, True])
-def test_product_and_gradients_by_hand(trained, monkeypatch):
+def test_product_and_gradients_by_hand(monkeypatch):
     monkeypatch.setattr(int8, "OUTLIERS", 0)
     layer = nn.Linear(2, 2, bias=False)
     # rows are scaled by 0.1 and 0.2: 127, 10.4 → 10 and -127, 16.3 → 16
     layer.weight.data = torch.tensor([[12.7, 1.04], [-25.4, 3.26]])
     states = torch.tensor([[-6.35, 2.02]], requires_grad=True)  # scaled by 0.05: -127, 40.4 → 40
-    layer = converted(layer, trained)
+    layer = converted(layer)
     result = layer(states)
     assert result[0].tolist() == pytest.approx([0.05 * 0.1 * (127 * -127 + 10 * 40),
                                                 0.05 * 0.2 * (127 * 127 + 16 * 40)], rel=1e-5)
     # times the scales of the rows the gradient is 0.1, -0.1: 127 and -127 at a scale of 0.1 / 127
     result.backward(torch.tensor([[1.0, -0.5]]))
     assert states.grad[0].tolist() == pytest.approx([0.1 * (127 + 127), 0.1 * (10 - 16)], rel=1e-5)
-    if trained:  # not rounded
-        assert layer.weight.grad.tolist() == [pytest.approx([-6.35, 2.02]), pytest.approx([3.175, -1.01])]
 
 
-@pytest.mark.parametrize("trained", [False, True])
-def test_columns_that_are_larger_than_the_rest_are_left_to_fp32(trained):
+def test_columns_that_are_larger_than_the_rest_are_left_to_fp32():
     torch.manual_seed(0)
     states = torch.randn(1, 50, 64)
     states[..., [5, 40]] *= 1000
     plain, large = nn.Linear(64, 32), torch.tensor([5, 40])
-    layer, exact = converted(plain, trained, states), plain(states)
+    layer, exact = converted(plain, states), plain(states)
     assert {5, 40} < set(layer.outliers.tolist()) and len(layer.outliers) == int8.OUTLIERS
     rest = exact - states[..., large] @ plain.weight[:, large].t()
     assert near(layer(states) - (exact - rest), rest) > 0.999, "what is small is not lost beside it"
-    if not trained:
-        assert layer.dequantised()[:, large].equal(plain.weight[:, large])
+    assert layer.dequantised()[:, large].equal(plain.weight[:, large])
 
 
 def test_outliers_are_those_of_the_model_without_its_adapter():
@@ -223,14 +218,6 @@ def test_full_training_in_int8_has_gradients_in_fp32_and_sees_its_own_steps():
     assert torch.allclose(layer(states), 2 * before, rtol=1e-5)
 
 
-def test_a_trained_model_is_saved_as_if_it_had_multiplied_in_fp32(tmp_path):
-    plain = llama()
-    plain.save_pretrained(tmp_path / "plain")
-    use_int8(copy.deepcopy(plain)).save_pretrained(tmp_path / "int8")
-    for name in ("model.safetensors", "config.json"):
-        assert (tmp_path / "int8" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes(), name
-
-
 # -- packed once ---------------------------------------------------------------------------------------------
 @torch.no_grad()
 def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was(monkeypatch):
@@ -254,27 +241,6 @@ def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was(monkeypa
     assert model(IDS).logits.equal(before)
     after = everything(model)
     assert after.keys() == kept.keys() and all(after[name].equal(kept[name]) for name in kept)
-
-
-def test_packed_once_packs_each_weight_that_is_trained_once(monkeypatch):
-    model, packed = use_int8(llama()), []
-    before, kept, round_rows = model(IDS).logits, everything(model), int8.round_rows
-
-    def counted(matrix, outliers=None):
-        packed.append(tuple(matrix.shape))
-        return round_rows(matrix, outliers)
-
-    with torch.no_grad():
-        monkeypatch.setattr(int8, "round_rows", counted)
-        with packed_once(model):
-            assert len(packed) == 15  # seven matrices a layer, and the head
-            packed.clear()
-            assert model(IDS).logits.equal(before) and len(packed) == 9, "activations alone"
-    after = everything(model)
-    assert all(after[name].equal(kept[name]) for name in kept)
-    with torch.no_grad():
-        model.lm_head.weight.mul_(0.5)
-    assert not model(IDS).logits.equal(before), "no codes are left over"
 
 
 def test_packed_once_does_nothing_to_a_model_in_fp32():

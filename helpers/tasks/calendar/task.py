@@ -129,7 +129,7 @@ def training_settings(profile: str) -> dict[str, Any]:
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
     variants = {
-        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-4, "entity_loss_weight": 2.0,
+        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-4, "bits": 16 if gpu else 32, "entity_loss_weight": 2.0,
                              "learn_prompt": gpu},
         "lora": adapter,
         "lora_structured_loss": {**adapter, "beta": 0.2, "gamma": 0.1, "delta": 0.05},

@@ -56,7 +56,7 @@ def training_settings(profile: str) -> dict[str, Any]:
         "made_rows": -1 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0, "questions": 0, "bits": 16 if gpu else 8,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
-    full = {**shared, "learning_rate": 2e-5 if gpu else 1e-4}
+    full = {**shared, "learning_rate": 2e-5 if gpu else 1e-4, "bits": 16 if gpu else 32}
     tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
               "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 0 if smoke else 1, "made_rows": shared["made_rows"],
               "patience": 3,
