@@ -288,10 +288,10 @@ def use_int8(model: nn.Module) -> nn.Module:
                 elif type(child).__name__ == "Linear4bit":
                     child.__class__ = _four_bit_class()
                 child.last, child.outliers = last, outliers[child.base_layer]
-            elif type(child) is nn.Linear and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer)):
-                if not child.weight.requires_grad:
-                    exact = child.weight if child is head else None
-                    setattr(parent, name, Int8Linear(child.weight, child.bias, outliers[child], last, exact))
+            elif (type(child) is nn.Linear and not child.weight.requires_grad
+                  and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer))):
+                exact = child.weight if child is head else None
+                setattr(parent, name, Int8Linear(child.weight, child.bias, outliers[child], last, exact))
             if type(child) is Int8Lora and type(child.base_layer) is nn.Linear:
                 base = child.base_layer
                 child.base_layer = Int8Linear(base.weight, base.bias, child.outliers, last)
