@@ -19,6 +19,7 @@ from helpers.export.folders import FORMS, PARITY, export, export_folder, point_t
 from helpers.export.model_folder import open_run, pick_variant, version_of
 from helpers.files import read_json
 from helpers.run import Run
+from helpers.tagging.model import EXTRAS
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)
@@ -75,12 +76,8 @@ def usage(run: Run, variant: str, repo: str) -> str:
     """Python that loads the model and answers a text; it works as printed once `repo` is a folder or a name."""
     task = run.task
     text = task.examples[0] if task.examples else ""
-    if not task.writes:
-        return token_export.usage(repo, text)
     if variant in task.taggers:
-        return (f"from transformers import pipeline\n\ntagger = pipeline(\"token-classification\", model={repo!r})\n"
-                f"labels = tagger.model.config.id2label  # O, B and I of each field: the best of each three counts\n"
-                f"scores = tagger({text!r}, ignore_labels=[])\nprint(scores[0])\n")
+        return token_export.usage(task, repo, text)
     if task.questions():
         name = task.questions()[0]
         messages = [*task.opening(text), {"role": "user", "content": task.question(name)}]  # type: ignore[attr-defined]
@@ -109,13 +106,11 @@ def _limits(run: Run, variant: str, metrics: dict[str, Any]) -> str:
 
 def _alone(run: Run, variant: str) -> str:
     """What the weights lack without the study's own code around them."""
-    from helpers.training.train_tagger import HINTS
-
     if variant not in run.task.taggers:
         return ("Free decoding may write values that are not in the text; the study's own service holds the output to the "
                 "task's schema and to the text.")
-    hints = f" It was trained to see what the rules propose (`{HINTS}`), and tags less well without." if \
-        (run.dir / "checkpoints" / variant / "best" / HINTS).exists() else ""
+    hints = f" It was trained to see what the rules propose (`{EXTRAS}`), and tags less well without." if \
+        run.settings.get(f"{variant}.hints") else ""
     return ("The weights alone score single words: the best sequence of tags and the values that it stands for are the work "
             f"of the study's own service.{hints}")
 

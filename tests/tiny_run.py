@@ -12,9 +12,7 @@ from tiny_model import save_tiny_base
 from helpers.data.read import write_jsonl
 from helpers.files import write_json
 from helpers.models.adapters import add_lora
-from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
-from helpers.training.train_tagger import add_hints, save_weights
 
 NAMES = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
 
@@ -31,10 +29,14 @@ def make_run(folder: Path) -> Path:
 
     The tagger takes the proposals of the rules as hints.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BertConfig, BertForTokenClassification
+    from transformers import AutoModelForCausalLM
+
+    from helpers.tagging.model import save_tagger
+    from helpers.training.taggers import new_tagger
 
     base = save_tiny_base(folder / "base")
-    settings = {"base_model": str(base), "max_new_tokens": 40, "generation_batch_size": 8}
+    settings = {"base_model": str(base), "encoder_model": str(save_tiny_encoder(folder / "encoder")), "max_new_tokens": 40,
+                "generation_batch_size": 8}
     run = Run(task="calendar", profile="cpu", out=str(folder), settings=settings)
     task = run.task
     torch.manual_seed(0)
@@ -46,15 +48,10 @@ def make_run(folder: Path) -> Path:
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.1)  # a fresh adapter would change nothing
     adapted.save_pretrained(best["lora"])
-    tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
-    tagger = BertForTokenClassification(BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        num_labels=3 * len(task.fields)))
-    add_hints(tagger, len(task.fields))
-    torch.nn.init.normal_(tagger.hints.weight, std=0.2)
-    save_weights(tagger, best["tagger"])
-    tokenizer.save_pretrained(best["tagger"])
-    write_json(best["tagger"] / "conventions.json", task.conventions_to_json(task.learn_conventions(rows(task))))
+    tagger = new_tagger(run, "tagger", rows(task))
+    for table in (*tagger.model.feature_inputs, *tagger.model.feature_scores):
+        torch.nn.init.normal_(table.weight[1:], std=0.2)
+    save_tagger(task, tagger, best["tagger"])
     for name in best:
         write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
     write_json(run.path("metrics.json"), {
@@ -72,21 +69,21 @@ def make_run(folder: Path) -> Path:
 
 def make_token_run(folder: Path) -> Path:
     """Write a run of the IT task and return its folder: `full`, `lora` (an adapter) and `enhanced` (features and a CRF)."""
-    from helpers.tagging.token_features import WordFeatures, fit_features
-    from helpers.tagging.token_model import Layout, TrainedTagger, build_token_tagger, load_token_tokenizer, save_tagger
+    from helpers.tagging.features import WordFeatures, fit_features
+    from helpers.tagging.model import TrainedTagger, build_token_tagger, layout_of, load_token_tokenizer, save_tagger
 
     run = tiny_token_run(save_tiny_encoder(folder / "encoder"), folder)
     task, generator = run.task, torch.Generator().manual_seed(0)
-    seen = fit_features([row.target for row in sentences()], True, True)
-    for name, layout, features in (("full", Layout(), WordFeatures()), ("lora", Layout(), WordFeatures()),
-                                   ("enhanced", Layout(features=seen.sizes, crf=True), seen)):
+    seen = fit_features(task, sentences(), True, True)
+    for name, layout, features in (("full", layout_of(task), WordFeatures()), ("lora", layout_of(task), WordFeatures()),
+                                   ("enhanced", layout_of(task, seen.sizes, crf=True), seen)):
         own = {"dropout": 0.0, "rank": 4 if name == "lora" else 0, "alpha": 8, "lora_dropout": 0.0,
                "freeze_embeddings": False}
         model = build_token_tagger(run, own, layout)
         for parameter in model.parameters():
             parameter.data.add_(0.2 * torch.randn(parameter.shape, generator=generator) * parameter.requires_grad)
         count = len(task.fields) * 2 + 1
-        save_tagger(TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((count, count))),
+        save_tagger(task, TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((count, count))),
                     run.path("checkpoints", name, "best", "x").parent)
         write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
     write_json(run.path("metrics.json"), {

@@ -20,7 +20,7 @@ from helpers.evaluation.predict import (
 from helpers.files import write_json
 from helpers.models.base import base_path, load_tokenizer
 from helpers.run import Run
-from helpers.tagging.token_predict import predict_with, untuned_tagger
+from helpers.tagging.predict import predict_with, untuned_tagger
 from helpers.tasks import Example, Task
 from helpers.tasks.bio import tag_all
 from helpers.tasks.scores import metrics_of

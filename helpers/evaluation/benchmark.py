@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +20,9 @@ from helpers.evaluation import predict
 from helpers.evaluation.measured import BENCHMARK, benchmark_table, data_name
 from helpers.evaluation.trainers import peak, training
 from helpers.evaluation.turns import Bench, Line, pair, rate_of
-from helpers.export import causal_onnx
 from helpers.export.model_folder import open_run
+from helpers.export.onnx_export import export_tagger, quantise_onnx
+from helpers.export.token_export import OnnxTokenTagger
 from helpers.machine import hardware
 from helpers.manifest import code_fingerprint, environment_fingerprint
 from helpers.models.adapters import load_finetuned, load_untuned
@@ -28,7 +30,7 @@ from helpers.models.base import load_base, load_tokenizer, public_name
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks.records import Example
-from helpers.training.train_tagger import build_tagger
+from helpers.training.taggers import new_tagger
 from helpers.writing.grammar import GrammarMask
 from helpers.writing.prompts import Prompt, tuned, untuned
 from helpers.writing.questions import answer_together, predict_texts
@@ -127,19 +129,19 @@ def serving(bench: Bench) -> list[Line]:
     """
     run, parts = bench.run, bench.rows()
     variant = next(name for name in run.task.variants if name in run.task.taggers)
-    model, tokenizer = build_tagger(run, bool(run.settings.get(f"{variant}.hints")))
-    known, eager = run.task.learn_conventions(parts["train"]), copy.deepcopy(model)
-    eager.set_attn_implementation("eager")
-    graph = causal_onnx.quantise(causal_onnx.export_tagger(copy.deepcopy(model), run.dir / "tagger"))
-    forms = {"PyTorch, eager attention": eager, "PyTorch, as it is served": model,
-             "ONNX Runtime, int8": causal_onnx.OnnxTagger(graph, model.config)}
+    tagger = new_tagger(run, variant, parts["train"])
+    eager = copy.deepcopy(tagger.model)
+    eager.base.set_attn_implementation("eager")
+    graph = quantise_onnx(export_tagger(copy.deepcopy(eager), run.dir / "tagger"))
+    forms = {"PyTorch, eager attention": eager, "PyTorch, as it is served": tagger.model,
+             "ONNX Runtime, int8": OnnxTokenTagger(graph, tagger.model.layout)}
     lines = []
     for count in (1, 32):
         texts = itertools.cycle(parts["train"])
 
         def work(form: str, count: int = count, texts: Iterator[Example] = texts) -> int:
             given = list(itertools.islice(texts, count))
-            predict.predict_loaded(run, variant, (forms[form], tokenizer, known), given)
+            predict.predict_loaded(run, variant, replace(tagger, model=forms[form]), given)
             return count
 
         label = f"{count} text{'s' * (count > 1)}: "

@@ -60,6 +60,6 @@ def measure(run: Run) -> pd.DataFrame:
     release_model()
     for variant in variants_trained(run):
         if variant not in run.task.taggers:
-            found[variant] = answer_likelihood(run, *load_variant(run, variant)[:2], rows)
+            found[variant] = answer_likelihood(run, *load_variant(run, variant), rows)
     write_json(run.path("likelihood.json"), found)
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("system")

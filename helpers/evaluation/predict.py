@@ -18,10 +18,10 @@ from helpers.files import read_json
 from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tagging import token_predict
+from helpers.tagging.model import load_trained_tagger
+from helpers.tagging.predict import predict_with
 from helpers.tasks import Example
 from helpers.tasks.base import Message
-from helpers.training.train_tagger import load_tagger, tag_texts
 from helpers.writing import prompts
 from helpers.writing.questions import predict_texts
 
@@ -71,17 +71,13 @@ def release_model() -> None:
 
 
 def load_variant(run: Run, variant: str):
-    """(model, tokenizer, conventions) of a trained variant, adapter merged; the last one stays in memory.
-
-    A variant that tags tokens is what :mod:`helpers.tagging.token_predict` loads.
+    """A trained variant, adapter merged: (model, tokenizer), or a trained tagger; the last one stays in memory.
 
     Raises
     ------
     UserError
         If stage 04 has not finished the variant.
     """
-    if not run.task.writes:
-        return token_predict.load(run, variant)
     folder = run.dir / "checkpoints" / variant
     done = folder / "finished.json"
     if not done.exists():
@@ -91,8 +87,8 @@ def load_variant(run: Run, variant: str):
     if key not in _held:
         release_model()
         best = folder / "best"
-        _held[key] = (load_tagger(run, best) if variant in run.task.taggers else
-                      (load_finetuned(run, best, note.startswith("base in 4-bit")), load_tokenizer(run), None))
+        _held[key] = (load_trained_tagger(run, best) if variant in run.task.taggers else
+                      (load_finetuned(run, best, note.startswith("base in 4-bit")), load_tokenizer(run)))
     return _held[key]
 
 
@@ -114,12 +110,10 @@ def predict_variant(run: Run, variant: str, examples: Sequence[Example], constra
 def predict_loaded(run: Run, variant: str, loaded: Any, examples: Sequence[Example], constraint: str = "source",
                    progress: bool = False) -> list[dict[str, Any]]:
     """As :func:`predict_variant`, of a variant in the form that :func:`load_variant` gives."""
-    if not run.task.writes:
-        return token_predict.predict_loaded(run, loaded, examples, variant if progress else None)
-    model, tokenizer, conventions = loaded
-    texts, name = [example.text for example in examples], f"{variant}@{constraint}" if progress else None
+    name = f"{variant}@{constraint}" if progress else None
     if variant in run.task.taggers:
-        return with_ids(examples, tag_texts(run, model, tokenizer, texts, conventions, progress=name))
+        return predict_with(run, loaded, examples, name)
+    (model, tokenizer), texts = loaded, [example.text for example in examples]
     return with_ids(examples, predict_texts(model, tokenizer, run.task, texts, constraint, run["max_new_tokens"],
                                             run["generation_batch_size"], progress=name,
                                             dialogue=run.settings.get("dialogue", "independent")))

@@ -15,7 +15,6 @@ from torch import nn
 from helpers.errors import UserError
 from helpers.export import onnx_runtime
 from helpers.export.onnx_runtime import open_session
-from helpers.training.train_tagger import tag_logits
 
 HIDDEN = -1e9  # added to the scores of positions that may not be seen
 FILE, QUANTISED = "model.onnx", "model_int8.onnx"
@@ -156,52 +155,3 @@ class OnnxCausalLM:
                 layer.is_initialized = True
         found = torch.from_numpy(logits)
         return SimpleNamespace(logits=found[:, -logits_to_keep:] if logits_to_keep else found)
-
-
-# -- taggers ----------------------------------------------------------------------------------------------------------
-class _Logits(nn.Module):
-    """Logits (batch, pieces, labels) as a function of plain tensors."""
-
-    def __init__(self, model: nn.Module, names: tuple[str, ...]):
-        super().__init__()
-        self.model, self.names = model, names
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return tag_logits(self.model, dict(zip(self.names, inputs)))
-
-
-def export_tagger(model: Any, folder: Path) -> Path:
-    """Write an encoder with a head as `model.onnx`, batch and length left open; returns the file.
-
-    One that takes hints has a third input, `hints` (batch, length, fields): the rules' tag of each field.
-    """
-    model = model.float().cpu().eval()
-    model.set_attn_implementation("eager")
-    ids = torch.randint(1, model.config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(0))
-    mask = torch.ones_like(ids)
-    mask[1, 7:] = 0
-    inputs = {"input_ids": ids, "attention_mask": mask}
-    if hasattr(model, "hints"):
-        inputs["hints"] = torch.zeros(*ids.shape, model.hints.num_embeddings // 3, dtype=torch.long)
-    axes = {name: {0: "batch", 1: "length"} for name in (*inputs, "logits")}
-    return onnx_runtime.write_graph(_Logits(model, tuple(inputs)), inputs, folder / FILE, axes)
-
-
-class OnnxTagger:
-    """Stands where an encoder of transformers stands in :mod:`helpers.training.train_tagger`."""
-
-    device = torch.device("cpu")
-
-    def __init__(self, path: Path, config: Any, threads: int = 0):
-        self.session, self.config = open_session(path, threads), config
-        self.inputs = [one.name for one in self.session.get_inputs()]
-        if "hints" in self.inputs:
-            self.hints = True  # as a model of PyTorch says it, by having them
-
-    def eval(self) -> OnnxTagger:
-        """Nothing to switch."""
-        return self
-
-    def tag_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Logits (batch, pieces, labels) of :func:`helpers.tagging.tags.collate_tagged`."""
-        return torch.from_numpy(self.session.run(["logits"], {name: batch[name].numpy() for name in self.inputs})[0])

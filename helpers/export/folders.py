@@ -16,7 +16,6 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any
 
 import torch
@@ -47,11 +46,6 @@ def _checked(run: Run, variant: str) -> Path:
     return done.parent / "best"
 
 
-def _exporter(run: Run) -> ModuleType | None:
-    """The module for the forms of variants that tag tokens, None for others."""
-    return None if run.task.writes else token_export
-
-
 def four_bit_trained(run: Run, variant: str) -> bool:
     """Whether the variant's adapter was trained on a base in 4 bits."""
     note = read_json(run.dir / "checkpoints" / variant / "finished.json").get("result", {}).get("note") or ""
@@ -77,27 +71,17 @@ def export_model(run: Run, variant: str) -> Path:
     """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder."""
     from helpers.models.adapters import load_finetuned
     from helpers.models.base import load_tokenizer
-    from helpers.training.train_tagger import load_tagger, save_weights
-
     source, folder = _checked(run, variant), export_folder(run, variant, "model")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    own = _exporter(run)
-    if own:
-        own.export_model(run, source, folder)
-        return folder
     if variant in run.task.taggers:
-        model, tokenizer, knowledge = load_tagger(run, source)
-        labels = [f"{tag}-{name}" for name in run.task.fields for tag in ("O", "B", "I")]
-        model.config.id2label, model.config.label2id = dict(enumerate(labels)), {n: i for i, n in enumerate(labels)}
-        write_json(folder / "conventions.json", run.task.conventions_to_json(knowledge))
-        save_weights(model, folder)
-    else:
-        model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant), whole=True), load_tokenizer(run)
-        if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
-            model.generation_config.do_sample = False
-            model.generation_config.max_new_tokens = int(run["max_new_tokens"])
-        model.save_pretrained(folder, safe_serialization=True)
+        token_export.export_model(run, source, folder)
+        return folder
+    model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant), whole=True), load_tokenizer(run)
+    if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
+        model.generation_config.do_sample = False
+        model.generation_config.max_new_tokens = int(run["max_new_tokens"])
+    model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -135,29 +119,23 @@ def load_exported(run: Run, variant: str) -> Any:
     """The exported whole weights as :func:`helpers.evaluation.predict.load_variant` gives a variant; causal ones in fp32 on the CPU."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from helpers.training.train_tagger import load_tagger
-
-    folder, own = export_folder(run, variant, "model"), _exporter(run)
+    folder = export_folder(run, variant, "model")
     if not (folder / "config.json").exists():
         folder = export_model(run, variant)
-    if own:
-        return own.load_model(run, folder)
     if variant in run.task.taggers:
-        return load_tagger(run, folder)
+        return token_export.load_model(run, folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    return model.eval(), AutoTokenizer.from_pretrained(folder), None
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
 def export_onnx(run: Run, variant: str) -> Path:
     """Write the ONNX graph and its int8 form with the tokenizer; returns the folder."""
-    folder, own = export_folder(run, variant, "onnx"), _exporter(run)
-    if own:
-        load_exported(run, variant)  # written first where it is not there
-        own.export_onnx(run, export_folder(run, variant, "model"), folder)
+    folder, whole = export_folder(run, variant, "onnx"), load_exported(run, variant)
+    if variant in run.task.taggers:
+        token_export.export_onnx(run, export_folder(run, variant, "model"), folder)
         return folder
-    model, tokenizer, _ = load_exported(run, variant)
-    write = causal_onnx.export_tagger if variant in run.task.taggers else causal_onnx.export_causal
-    causal_onnx.quantise(write(model, folder))
+    model, tokenizer = whole
+    causal_onnx.quantise(causal_onnx.export_causal(model, folder))
     model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -172,22 +150,16 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
     if not path.exists():
         raise UserError(f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
                         f"--variant {variant}")
-    own = _exporter(run)
-    if own:
-        return own.load_onnx(run, folder, quantised)
-    config, tokenizer, knowledge = AutoConfig.from_pretrained(folder), AutoTokenizer.from_pretrained(folder), None
     if variant in run.task.taggers:
-        content = (_checked(run, variant) / "conventions.json").read_text(encoding="utf-8")
-        knowledge = run.task.conventions_from_json(json.loads(content))
-        return causal_onnx.OnnxTagger(path, config), tokenizer, knowledge
-    return causal_onnx.OnnxCausalLM(path, config), tokenizer, knowledge
+        return token_export.load_onnx(run, folder, quantised)
+    return causal_onnx.OnnxCausalLM(path, AutoConfig.from_pretrained(folder)), AutoTokenizer.from_pretrained(folder)
 
 
 def export_gguf(run: Run, variant: str, kind: str = "q8_0") -> Path | None:
     """Write GGUF file and Modelfile; returns the folder, None for a tagger, which llama.cpp does not run."""
     if variant in run.task.taggers:
         return None
-    model, tokenizer, _ = load_exported(run, variant)
+    model, tokenizer = load_exported(run, variant)
     folder = export_folder(run, variant, "gguf")
     write_gguf(model, tokenizer, folder, f"{run['base_model']} {run.task.name} {variant}", kind)
     text = modelfile(run.task, tokenizer, int(run["max_new_tokens"]), model.config.max_position_embeddings)
@@ -208,28 +180,11 @@ def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> fl
     return worst
 
 
-@torch.inference_mode()
-def tag_gap(task: Any, left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> float:
-    """The same of two span taggers, each text with the hints that they were trained to see."""
-    from helpers.tagging.tags import collate_tagged, windows
-    from helpers.training.train_tagger import field_logits, longest_window, read_texts
-
-    worst, limit = 0.0, longest_window(left, tokenizer)
-    for item in (window for whole in read_texts(task, left, tokenizer, texts) for window in windows(whole, limit)):
-        batch = collate_tagged([item], tokenizer.pad_token_id or 0)
-        pair = [field_logits(model, {name: part.to(model.device) for name, part in batch.items()}, len(task.fields)).cpu()
-                for model in (left, right)]
-        worst = max(worst, float((pair[0] - pair[1]).abs().max()))
-    return worst
-
-
 def gap_between(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example]) -> float:
     """Largest logit gap between two forms of a variant; a model that writes reads the answer, too."""
-    own, task = _exporter(run), run.task
-    if own:
-        return own.logit_gap(run, left, right, examples)
+    task = run.task
     if variant in task.taggers:
-        return tag_gap(task, left[0], right[0], left[1], [example.text for example in examples])
+        return token_export.logit_gap(run, left, right, examples)
     texts = [task.prompt(example.text) + task.completion(example.target) for example in examples]
     return logit_gap(left[0], right[0], left[1], texts)
 
@@ -239,15 +194,14 @@ def load_unmerged(run: Run, variant: str) -> Any:
     from helpers.evaluation.predict import load_variant
     from helpers.models.base import load_tokenizer
 
-    own = _exporter(run)
-    if own:
-        return own.load_trained(run, _checked(run, variant))
+    if variant in run.task.taggers:
+        return token_export.load_trained(run, _checked(run, variant))
     if (_checked(run, variant) / "adapter_config.json").exists():
-        return with_adapter(run, variant), load_tokenizer(run), None
+        return with_adapter(run, variant), load_tokenizer(run)
     if variant in run.task.writers:
         from helpers.models.adapters import load_finetuned
 
-        return load_finetuned(run, _checked(run, variant), whole=True), load_tokenizer(run), None
+        return load_finetuned(run, _checked(run, variant), whole=True), load_tokenizer(run)
     return load_variant(run, variant)
 
 

@@ -24,8 +24,8 @@ from helpers.export.onnx_export import (
 )
 from helpers.export.onnx_runtime import open_session
 from helpers.run import Run
-from helpers.tagging.token_model import load_trained_tagger
-from helpers.tagging.token_predict import predict_with
+from helpers.tagging.model import load_trained_tagger
+from helpers.tagging.predict import predict_with
 from helpers.tasks.records import Example
 from helpers.tasks.token_metrics import entity_f1, predicted_tags
 from helpers.views.token_views import EXACT, PLAIN, SMALL

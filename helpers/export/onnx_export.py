@@ -14,8 +14,8 @@ from helpers.errors import UserError
 from helpers.export import onnx_runtime
 from helpers.export.onnx_runtime import open_session
 from helpers.run import Run
-from helpers.tagging.token_model import TokenTagger, TrainedTagger, load_trained_tagger
-from helpers.tagging.token_predict import Scores, gather_scores, records_of
+from helpers.tagging.model import TokenTagger, TrainedTagger, load_trained_tagger
+from helpers.tagging.predict import Scores, gather_scores, records_of
 from helpers.tasks.records import Example
 
 SMALL_TABLE = 1000  # lines
@@ -128,13 +128,14 @@ def session_scores(run: Run, tagger: TrainedTagger, session, examples: Sequence[
     model = tagger.model.cpu()
 
     def score_batch(batch: dict[str, torch.Tensor]) -> np.ndarray:
-        logits = torch.as_tensor(run_session(session, batch))[batch["row"], batch["head"]]
+        logits = model.by_group(torch.as_tensor(run_session(session, batch))[batch["row"], batch["head"]])
         return model.tag_log_probs(logits).double().numpy()
 
-    return gather_scores(run, tagger.tokenizer, tagger.features, [e.target.tokens for e in examples], score_batch)
+    return gather_scores(run, tagger.tokenizer, tagger.features, examples, model.layout, score_batch)
 
 
 def predict_onnx(run: Run, tagger: TrainedTagger, path: Path, examples: Sequence[Example],
                  threads: int = 2) -> list[dict[str, Any]]:
     """Prediction records of an exported tagger."""
-    return records_of(examples, session_scores(run, tagger, open_session(path, threads), examples), tagger.transitions)
+    scores = session_scores(run, tagger, open_session(path, threads), examples)
+    return records_of(run.task, examples, scores, tagger)

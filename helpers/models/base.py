@@ -66,6 +66,8 @@ def public_name(run: Run) -> str:
 def explain_load_error(name: str, error: Exception, setting: str = "base_model") -> UserError:
     """The one line that tells why a model did not load and what to do."""
     text = str(error)
+    if Path(name).is_dir():
+        return UserError(f"model {name!r} cannot be loaded: {text.splitlines()[0][:200] if text else type(error).__name__}")
     if "gated" in text.lower() or "401" in text or "403" in text:
         way = f"accept its licence on the hub and log in with `hf auth login`, or choose another with --set {setting}=…"
     elif os.environ.get("HF_HUB_OFFLINE") == "1" or "connect" in text.lower() or "offline" in text.lower():

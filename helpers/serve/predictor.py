@@ -74,7 +74,7 @@ class Predictor:
 
     def _room(self, loaded: Any, reading: str) -> tuple[int, int]:
         """Tokens that a text takes with its answer, and how many the model has positions for."""
-        model, tokenizer, _ = loaded
+        model, tokenizer = loaded
         limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
         from helpers.writing.prompts import tuned  # loads torch
 

@@ -1,45 +1,47 @@
-"""Spans of a text ↔ BIO tags of its words, one tag sequence a field so that spans of two fields may overlap."""
+"""Words of a text and their BIO tags: in one group for each field, where spans may overlap, or in one for all labels."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Sequence
+from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 import torch
 
-from helpers.tagging.token_encode import cut_windows
+from helpers.tagging.encode import IGNORE, Span
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
 from helpers.tasks.text import balanced, word_spans, word_units
 
 OUTSIDE, BEGIN, INSIDE = 0, 1, 2
-IGNORE = -100
-Span = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Tagged:
-    """One text as the tagger sees it.
+def tag_names(task: Task) -> tuple[str, ...]:
+    """Tags of a group: one group a field, so that spans of two fields may overlap, or one for all labels."""
+    if task.writes:
+        return "O", "B", "I"
+    return ("O", *(f"{prefix}-{label}" for label in task.fields for prefix in "BI"))
 
-    Parameters
-    ----------
-    input_ids : list of int
-    units : list of (start, end)
-        Words of the text as character offsets.
-    heads : list of int
-        Position of the first word piece of each unit; the tag of a unit is read there.
-    tags : LongTensor (units, fields), optional
-        Gold tags.
-    hints : LongTensor (units, fields), optional
-        Tags that something else, such as rules, proposes.
-    """
 
-    input_ids: list[int]
-    units: list[Span]
-    heads: list[int]
-    tags: torch.Tensor | None = None
-    hints: torch.Tensor | None = None
+def groups_of(task: Task) -> tuple[str, ...]:
+    """Names of the groups of tags: the fields, or a single one without a name."""
+    return task.fields if task.writes else ("",)
 
-    def __len__(self) -> int:
-        return len(self.input_ids)
+
+def words_of(task: Task, example: Example) -> tuple[str, list[Span]]:
+    """The text that is read, and its words as character offsets: its units, or the tokens of the row."""
+    if task.writes:
+        return example.text, list(word_units(example.text))
+    tokens, ends = example.target.tokens, list(accumulate(len(token) + 1 for token in example.target.tokens))
+    return " ".join(tokens), [(end - len(token) - 1, end - 1) for token, end in zip(tokens, ends)]
+
+
+def gold_tags(task: Task, example: Example, words: Sequence[Span]) -> torch.Tensor:
+    """Tags of an example's label, LongTensor (words, groups); `IGNORE` throughout where a field's places are not known."""
+    if task.writes:
+        spans = task.spans(example)
+        return tags_of_spans(words, [spans[name] for name in task.fields])
+    names = tag_names(task)
+    return torch.tensor([names.index(tag) for tag in example.target.tags], dtype=torch.long)[:, None]
 
 
 def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None]) -> torch.Tensor:
@@ -60,121 +62,21 @@ def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None])
     return tags
 
 
-def tag_text(tokenizer, text: str, spans: Sequence[Sequence[Span] | None] | None = None,
-             hints: Sequence[Sequence[Span] | None] | None = None) -> Tagged:
-    """Encode a text and, where the spans of its fields are given, its gold tags; `hints` are spans that are proposed."""
-    encoded = tokenizer(text, return_offsets_mapping=True)
-    offsets = encoded["offset_mapping"]
-    units, heads = [], []
-    for start, end in word_units(text):
-        head = next((i for i, (low, high) in enumerate(offsets) if low < end and high > start and high > low), None)
-        if head is not None:  # a unit the tokenizer drops (an unknown control sign) has no tag
-            units.append((start, end))
-            heads.append(head)
-    proposed = None if hints is None else tags_of_spans(units, [places or [] for places in hints])
-    return Tagged(encoded["input_ids"], units, heads, None if spans is None else tags_of_spans(units, spans), proposed)
-
-
-def windows(item: Tagged, limit: int) -> list[Tagged]:
-    """The text in windows of at most `limit` pieces, special ones counted, that share words at their edges.
-
-    Each unit is in the window that owns it, so that the units of all windows in turn are those of the text; of one that
-    is longer than a window (a ruled line) only the beginning is read. A text that fits is its own window.
-    """
-    if len(item) <= limit:
-        return [item]
-    first, *pieces, last = item.input_ids
-    found = []
-    for start, end, owned in cut_windows(len(pieces), [(at, head - 1) for at, head in enumerate(item.heads)], limit - 2):
-        found.append(Tagged([first, *pieces[start:end], last], [item.units[at] for at in owned],
-                            [item.heads[at] - start for at in owned],
-                            None if item.tags is None else item.tags[owned],
-                            None if item.hints is None else item.hints[owned]))
-    return found
-
-
-def collate_tagged(batch: Sequence[Tagged], pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded `input_ids`, `attention_mask` (rows, pieces) and, with tags, `labels` (rows, pieces, fields).
-
-    With hints there are `hints` (rows, pieces, fields), too: outside wherever nothing is proposed.
-    """
-    width = max(len(item) for item in batch)
-    input_ids = torch.full((len(batch), width), pad)
-    mask = torch.zeros(len(batch), width, dtype=torch.long)
-    tensors = {"input_ids": input_ids, "attention_mask": mask}
-    if batch[0].tags is not None:
-        tensors["labels"] = torch.full((len(batch), width, batch[0].tags.shape[1]), IGNORE)
-    if batch[0].hints is not None:
-        tensors["hints"] = torch.full((len(batch), width, batch[0].hints.shape[1]), OUTSIDE)
-    for row, item in enumerate(batch):
-        input_ids[row, :len(item)] = torch.tensor(item.input_ids)
-        mask[row, :len(item)] = 1
-        if item.tags is not None:
-            tensors["labels"][row, item.heads] = item.tags
-        if item.hints is not None:
-            tensors["hints"][row, item.heads] = item.hints
-    return tensors
-
-
-def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Best tag sequences for scores of texts of one length (Viterbi, 1967); of equally good ones the first tag wins.
+def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: np.ndarray) -> list[tuple[Span, float]]:
+    """Spans of one field's tag sequence with the mean log-probability of their units.
 
     Parameters
     ----------
-    scores : ndarray (texts, words, tags)
-        Log-probability of each tag, or any score that adds up; at least one word.
-
-    Returns
-    -------
-    ndarray of int (texts, words)
+    log_probs : ndarray (units, 3)
     """
-    texts, words = scores.shape[:2]
-    best, back = scores[:, 0] + start, []
-    for at in range(1, words):
-        through = best[:, :, None] + transitions
-        back.append(through.argmax(1))
-        best = through.max(1) + scores[:, at]
-    path = np.empty((texts, words), dtype=int)
-    path[:, -1] = best.argmax(1)
-    for at in range(words - 1, 0, -1):
-        path[:, at - 1] = np.take_along_axis(back[at - 1], path[:, at, None], axis=1)[:, 0]
-    return path
-
-
-def _span_rules(kind: np.dtype) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of the first tag and of each pair of tags: none begins with, or goes from outside to, an inside tag."""
-    start, transitions = np.zeros(3, kind), np.zeros((3, 3), kind)
-    start[INSIDE] = transitions[OUTSIDE, INSIDE] = -np.inf
-    return start, transitions
-
-
-def viterbi_of_fields(log_probs: torch.Tensor) -> list[tuple[list[int], float]]:
-    """Most probable tags of each field, none inside after outside, and their log-probability.
-
-    Parameters
-    ----------
-    log_probs : FloatTensor (units, fields, 3)
-    """
-    scores = log_probs.float().numpy().transpose(1, 0, 2)
-    if not scores.shape[1]:
-        return [([], 0.0)] * len(scores)
-    start, transitions = _span_rules(scores.dtype)
-    paths = best_paths(scores, transitions, start)
-    totals = np.take_along_axis(scores, paths[:, :, None], axis=2)[:, :, 0].cumsum(1)[:, -1]
-    return list(zip(paths.tolist(), totals.tolist()))
-
-
-def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: torch.Tensor) -> list[tuple[Span, float]]:
-    """Spans of one field's tag sequence with the mean log-probability of their units."""
     found: list[tuple[int, int]] = []
     for index, tag in enumerate(tags):
         if tag == BEGIN:
             found.append((index, index))
         elif tag == INSIDE and found and found[-1][1] == index - 1:
             found[-1] = (found[-1][0], index)
-    return [((units[first][0], units[last][1]),
-             sum(float(log_probs[i, tags[i]]) for i in range(first, last + 1)) / (last - first + 1))
-            for first, last in found]
+    said = log_probs[np.arange(len(tags)), tags] if len(tags) else log_probs
+    return [((units[first][0], units[last][1]), float(said[first:last + 1].mean())) for first, last in found]
 
 
 def widen(span: Span, text: str) -> Span:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,21 @@ import torch.nn.functional as F
 from helpers.errors import UserError
 from helpers.models.base import device_of
 from helpers.run import Run
-from helpers.tagging import token_predict
-from helpers.tagging.token_features import fit_features
-from helpers.tagging.token_model import (
-    Layout,
+from helpers.tagging.features import WordFeatures
+from helpers.tagging.model import (
     TokenTagger,
     TrainedTagger,
     keep_layers,
+    layout_of,
     load_encoder,
     load_token_tokenizer,
+    load_trained_tagger,
 )
-from helpers.tasks.it_ner.tags import TAGS
+from helpers.tagging.predict import predict_scores
 from helpers.tasks.records import Example
 from helpers.training.loop import FitResult
 from helpers.training.rows import variant_settings
-from helpers.training.token_train import (
+from helpers.training.taggers import (
     Loss,
     encode_training,
     gold_rows,
@@ -41,14 +42,14 @@ def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) 
 
     Parameters
     ----------
-    student, teacher : FloatTensor (words, tags)
+    student, teacher : FloatTensor (words, groups, tags)
         Log-probabilities; dividing them by the temperature and normalising anew is the same as for the logits.
     temperature : float
         The result is multiplied by its square, so that gradients keep their size.
     """
     targets = (teacher / temperature).log_softmax(-1)
     found = (student / temperature).log_softmax(-1)
-    return temperature ** 2 * F.kl_div(found, targets, log_target=True, reduction="batchmean")
+    return temperature ** 2 * F.kl_div(found, targets, log_target=True, reduction="sum") / len(student)
 
 
 def distillation_loss(own: dict[str, Any]) -> Loss:
@@ -67,7 +68,7 @@ def teacher_names(own: dict[str, Any]) -> list[str]:
 
 
 def teacher_log_probs(run: Run, teachers: Sequence[str], rows: Sequence[Example]) -> list[torch.Tensor]:
-    """Log of the mean probability that the teachers give each tag, (words, tags) for each row.
+    """Log of the mean probability that the teachers give each tag, (words, groups, tags) for each row.
 
     Rows that repeat (oversampled copies) are read once. The teachers see the features they were trained with: the
     gazetteer of all other rows.
@@ -75,14 +76,18 @@ def teacher_log_probs(run: Run, teachers: Sequence[str], rows: Sequence[Example]
     distinct = list({row.target.tokens: row for row in rows}.values())
     total: list[torch.Tensor] = []
     for name in teachers:
-        teacher = token_predict.load(run, name)
-        scores = token_predict.predict_scores(
-            run, teacher.model, teacher.tokenizer, training_values(teacher.features, rows),
-            [row.target.tokens for row in distinct], progress=f"teacher {name}")
+        teacher = trained(run, name)
+        known = training_values(run.task, teacher.features, rows)
+        scores = predict_scores(run, teacher.model, teacher.tokenizer, known, distinct, progress=f"teacher {name}")
         parts = [torch.as_tensor(one, dtype=torch.float32) for one in scores]
         total = [torch.logaddexp(a, b) for a, b in zip(total, parts)] if total else parts
     found = {row.target.tokens: one.log_softmax(-1) for row, one in zip(distinct, total)}
     return [found[row.target.tokens] for row in rows]
+
+
+def trained(run: Run, name: str) -> TrainedTagger:
+    """A trained variant."""
+    return load_trained_tagger(run, run.dir / "checkpoints" / name / "best")
 
 
 def spread_layers(count: int, kept: int) -> list[int]:
@@ -97,19 +102,20 @@ def build_student(run: Run, own: dict[str, Any], teacher: TrainedTagger) -> Trai
     without it, it predicts our five labels directly, and its classifier starts anew.
     """
     torch.manual_seed(run.seed)
-    source, same = teacher.model, not own["student_model"]
-    features = teacher.features if own["shapes"] or own["gazetteer"] else fit_features([], False, False)
-    base = load_encoder(run, own["student_model"], TAGS, own["dropout"]) if not same else \
+    source, same, plain = teacher.model, not own["student_model"], layout_of(run.task)
+    features = teacher.features if own["shapes"] or own["gazetteer"] else WordFeatures()
+    base = load_encoder(run, own["student_model"], plain.labels, own["dropout"]) if not same else \
         keep_layers(source.base, spread_layers(_layer_count(source.base), own["layers"]))
     keeps = same and (own["fine"] or not source.layout.fine)
     if same and not keeps:
         hidden = base.config.hidden_size
-        base.classifier = torch.nn.Linear(hidden, len(TAGS))
+        base.classifier = torch.nn.Linear(hidden, len(plain.labels))
         torch.nn.init.normal_(base.classifier.weight, std=0.02)
         torch.nn.init.zeros_(base.classifier.bias)
-        base.num_labels = base.config.num_labels = len(TAGS)
-        base.config.id2label, base.config.label2id = dict(enumerate(TAGS)), {tag: at for at, tag in enumerate(TAGS)}
-    model = TokenTagger(base, Layout(source.layout.outputs if keeps else TAGS, features.sizes))
+        base.num_labels = base.config.num_labels = len(plain.labels)
+        base.config.id2label = dict(enumerate(plain.labels))
+        base.config.label2id = {label: at for at, label in enumerate(plain.labels)}
+    model = TokenTagger(base, replace(source.layout if keeps else plain, features=features.sizes, crf=False))
     if same and features.sizes == source.layout.features:
         model.feature_inputs.load_state_dict(source.feature_inputs.state_dict())
         if keeps:
@@ -119,7 +125,7 @@ def build_student(run: Run, own: dict[str, Any], teacher: TrainedTagger) -> Trai
     if own["freeze_embeddings"]:
         model.base.get_input_embeddings().weight.requires_grad_(False)
     tokenizer = load_token_tokenizer(run, own["student_model"] or None)
-    return TrainedTagger(model.to(device_of(run.profile).device), tokenizer, features, teacher.transitions)
+    return replace(teacher, model=model.to(device_of(run.profile).device), tokenizer=tokenizer, features=features)
 
 
 def _layer_count(base) -> int:
@@ -143,8 +149,8 @@ def fit_distilled(run: Run, variant: str, train: list[Example], validation: list
                         f"{', '.join(missing) or 'a teacher'} first, or name another with --set {variant}.teacher=…")
     rows = training_sentences(run, own, train)
     soft = teacher_log_probs(run, teachers, rows)
-    student = build_student(run, own, token_predict.load(run, teachers[0]))
-    encoded = encode_training(
-        student.tokenizer, student.features, student.model.layout.outputs, rows, run["max_pieces"], soft)
-    return training_loop(run, variant, student.model, student.tokenizer, student.features, encoded, gold_rows(train),
-                         validation, folder, distillation_loss(own))
+    student = build_student(run, own, trained(run, teachers[0]))
+    layout = student.model.layout
+    encoded = encode_training(run, student.tokenizer, student.features, layout.outputs if layout.fine else (), rows, soft)
+    return training_loop(run, variant, student, [(encoded, own["epochs"])], gold_rows(train), validation, folder,
+                         distillation_loss(own))

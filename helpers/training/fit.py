@@ -23,8 +23,7 @@ from helpers.training.costs import timed
 from helpers.training.distil import fit_distilled
 from helpers.training.loop import FitResult
 from helpers.training.rows import variant_settings
-from helpers.training.token_train import fit_token_tagger
-from helpers.training.train_tagger import fit_tagger
+from helpers.training.taggers import fit_tagger
 from helpers.training.writers import fit_writer
 
 
@@ -63,9 +62,7 @@ def _trainer(run: Run, variant: str) -> Callable[..., FitResult]:
     """The function that trains a variant, by what it is."""
     if variant in run.task.writers:
         return fit_writer
-    if run.task.writes:
-        return fit_tagger
-    return fit_distilled if run.task.variants[variant].teacher else fit_token_tagger
+    return fit_distilled if run.task.variants[variant].teacher else fit_tagger
 
 
 def _clear_folder(folder: Path, key: str) -> None:

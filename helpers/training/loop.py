@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,25 +14,6 @@ from helpers.run import Run
 from helpers.tasks.metrics import SCORES, row_sums
 from helpers.tasks.records import Example
 from helpers.writing.questions import predict_texts
-
-
-def decay_groups(model, weight_decay: float) -> list[dict[str, Any]]:
-    """Two AdamW groups: matrices decay, norms and biases do not."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
-
-
-def length_batches(lengths: Sequence[int], size: int, rng: random.Random) -> list[list[int]]:
-    """Indices in batches of like length, in random order: shuffled, sorted within pools of 16 batches."""
-    order = list(range(len(lengths)))
-    rng.shuffle(order)
-    batches = []
-    for start in range(0, len(order), size * 16):
-        pool = sorted(order[start:start + size * 16], key=lambda index: lengths[index])
-        batches += [pool[low:low + size] for low in range(0, len(pool), size)]
-    rng.shuffle(batches)
-    return batches
 
 
 @dataclass

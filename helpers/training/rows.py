@@ -7,7 +7,7 @@ from typing import Any
 from helpers.errors import UserError
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tagging.token_model import load_token_tokenizer
+from helpers.tagging.model import load_token_tokenizer
 from helpers.tasks.records import Example
 from helpers.writing.encode import Encoded, encode_conversation, encode_example
 

@@ -8,8 +8,9 @@ import pandas as pd
 
 from helpers.data.read import load_source
 from helpers.run import Run
-from helpers.tagging.token_encode import windows_of
-from helpers.tagging.token_features import FIRST_LABEL, UNKNOWN, casing, count_words, gazetteer_value, shape
+from helpers.tagging.encode import windows_of
+from helpers.tagging.features import FIRST_LABEL, UNKNOWN, casing, count_words, gazetteer_value, shape
+from helpers.tagging.tags import words_of
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.tasks.token_metrics import with_and_without
@@ -37,7 +38,8 @@ def piece_table(tokenizer, example: Example) -> pd.DataFrame:
 
 def window_finding(run: Run, tokenizer, rows: Sequence[Example]) -> str:
     """Longest sentence, and how many are read in several windows."""
-    cut = windows_of(tokenizer, [row.target.tokens for row in rows], run["max_pieces"])
+    texts, words = zip(*(words_of(run.task, row) for row in rows))
+    cut = windows_of(tokenizer, texts, words, run["max_pieces"])
     longest = max(sum(len(window.words) for window in windows) for windows in cut)
     several = sum(len(windows) > 1 for windows in cut)
     mean = sum(len(window) for windows in cut for window in windows) / max(1, sum(map(len, cut)))
@@ -47,7 +49,7 @@ def window_finding(run: Run, tokenizer, rows: Sequence[Example]) -> str:
 
 def feature_table(task: Task, train: Sequence[Example], example: Example) -> pd.DataFrame:
     """Features of the words of a train row: index word; columns shape, casing, gazetteer (what the *other* rows say)."""
-    known, own = count_words(row.target for row in train), count_words([example.target])
+    known, own = count_words((row.target for row in train), task.fields), count_words([example.target], task.fields)
     lines = []
     for word in example.target.tokens:
         others = [a - b for a, b in zip(known.get(word.lower(), own[word.lower()]), own[word.lower()])]

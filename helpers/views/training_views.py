@@ -7,13 +7,13 @@ from helpers.files import read_json
 from helpers.models import adapters
 from helpers.models.adapters import folder_megabytes
 from helpers.run import Run
-from helpers.tagging import token_model
+from helpers.tagging import model as tagger_model
 from helpers.tagging.tags import tags_of_spans
 from helpers.tasks import Example, Task
 from helpers.tasks.text import word_units
 from helpers.training.loop import FitResult
 from helpers.training.rows import training_rows, variant_settings
-from helpers.training.token_train import training_sentences
+from helpers.training.taggers import training_sentences
 from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
 
 
@@ -89,7 +89,7 @@ def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataF
 
     A matrix of n × m gets r · (n + m) parameters. The model is built without memory for its weights.
     """
-    model, groups = (adapters if run.task.writes else token_model).adapter_layers(run)
+    model, groups = (adapters if run.task.writes else tagger_model).adapter_layers(run)
     total = sum(parameter.numel() for parameter in model.parameters())
     rows = []
     for layers, targets in groups.items():

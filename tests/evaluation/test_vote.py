@@ -221,7 +221,7 @@ def run(tmp_path, monkeypatch):
     run.decoded = []
 
     def load_variant(run, variant):
-        return variant, None, None
+        return variant, None
 
     def decode(variant, texts):
         run.decoded.append(variant)
@@ -231,7 +231,8 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.setattr(predict, "load_variant", load_variant)
     monkeypatch.setattr(predict, "predict_texts", lambda model, encoder, task, texts, *_, **__: decode(model, texts))
-    monkeypatch.setattr(predict, "tag_texts", lambda run, model, encoder, texts, *more, **other: decode(model, texts))
+    monkeypatch.setattr(predict, "predict_with", lambda run, loaded, rows, *more: [
+        {"id": row.id, **record} for row, record in zip(rows, decode(loaded[0], [row.text for row in rows]))])
     monkeypatch.setattr(VotingRun, "__getitem__", lambda run, name: 1, raising=False)
     without = types.ModuleType("helpers.evaluation.baselines")  # tests/test_baselines.py runs the real ones
     without.predict_scored = lambda run: None

@@ -49,16 +49,16 @@ def test_every_form_is_written_and_equals_the_trained_model(run, exported):
 
 
 def test_the_tagger_takes_its_hints_along(run, exported):
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
-    folder, texts = export.export_folder(run, "tagger", "model"), [row.text for row in rows(run.task)]
-    graph, whole = export.load_onnx(run, "tagger", quantised=False), export.load_exported(run, "tagger")
-    assert graph[0].inputs == ["input_ids", "attention_mask", "hints"] and whole[0].hints.num_embeddings == 24
-    save_file({"weight": torch.zeros(24, 32)}, folder / "hints.safetensors")
+    extras = export.export_folder(run, "tagger", "model") / "extras.safetensors"
+    graph, before = export.load_onnx(run, "tagger", quantised=False), load_file(extras)
+    assert {one.name for one in graph.model.session.get_inputs()} == {"input_ids", "attention_mask", "features"}
+    save_file({name: torch.zeros_like(table) for name, table in before.items()}, extras)
     try:
-        assert export.tag_gap(run.task, graph[0], export.load_exported(run, "tagger")[0], graph[1], texts) > 0.01
+        assert export.gap_between(run, "tagger", graph, export.load_exported(run, "tagger"), rows(run.task)) > 0.01
     finally:
-        save_file({"weight": whole[0].hints.weight.detach()}, folder / "hints.safetensors")
+        save_file(before, extras)
 
 
 def test_taggers_of_tokens_have_the_same_forms(tmp_path, capsys):
@@ -120,7 +120,7 @@ def test_what_is_not_trained_is_not_exported(run):
 def test_graph_with_cache_equals_the_model_at_any_shape(run, exported):
     from transformers import DynamicCache
 
-    model, _, _ = export.load_exported(run, "lora")
+    model, _ = export.load_exported(run, "lora")
     session = onnx_runtime.open_session(exported["onnx"] / causal_onnx.FILE)
     assert [one.name for one in session.get_inputs()][:5] == [
         "input_ids", "attention_mask", "position_ids", "past_key_values.0.key", "past_key_values.0.value"]
@@ -139,8 +139,8 @@ def test_graph_with_cache_equals_the_model_at_any_shape(run, exported):
 
 
 def test_decoding_by_onnx_writes_what_pytorch_writes(run, exported):
-    model, tokenizer, _ = export.load_exported(run, "lora")
-    session, _, _ = export.load_onnx(run, "lora", quantised=False)
+    model, tokenizer = export.load_exported(run, "lora")
+    session, _ = export.load_onnx(run, "lora", quantised=False)
     prompts = [run.task.prompt(row.text) for row in rows(run.task)] + [run.task.prompt("Call")]
     grammars = [run.task.grammar(text, "source") for text in [row.text for row in rows(run.task)] + ["Call"]]
     for given, before in ((None, ""), (grammars, ""), (None, "Shot: a → b\n")):
@@ -185,7 +185,7 @@ def test_interleaved_rows_turn_as_llama_cpp_turns_them():
 def test_the_file_holds_the_model(run, exported):
     import gguf
 
-    model, tokenizer, _ = export.load_exported(run, "lora")
+    model, tokenizer = export.load_exported(run, "lora")
     reader = gguf.GGUFReader(exported["gguf"] / export_gguf.FILE)
     fields = {name: field.contents() for name, field in reader.fields.items()}
     assert fields["general.architecture"] == "llama" and fields["llama.block_count"] == model.config.num_hidden_layers
@@ -282,7 +282,7 @@ def test_nothing_is_sent_without_the_flag(run, monkeypatch, capsys):
     assert status(publish.main, ["--run", str(run.dir), "--variant", "tagger"]) == 0
     assert "ready" in capsys.readouterr().out
     card = (export.export_folder(run, "tagger", "hub") / "README.md").read_text(encoding="utf-8")
-    assert "hints.safetensors" in card and "Free decoding" not in card
+    assert "extras.safetensors" in card and "Free decoding" not in card
     assert status(publish.main, ["--run", str(run.dir), "--variant", "tagger", "--push"]) == 2
 
 

@@ -21,9 +21,9 @@ from helpers.export.onnx_export import (
 )
 from helpers.export.onnx_runtime import open_session
 from helpers.models.encoder import encoder_path
-from helpers.tagging.token_features import fit_features
-from helpers.tagging.token_model import Layout, TokenTagger, TrainedTagger, load_encoder, load_token_tokenizer
-from helpers.tagging.token_predict import predict_with
+from helpers.tagging.features import fit_features
+from helpers.tagging.model import TokenTagger, TrainedTagger, layout_of, load_encoder, load_token_tokenizer
+from helpers.tagging.predict import predict_with
 from helpers.tasks.it_ner.tags import TAGS
 from helpers.training.fit import fit
 
@@ -37,9 +37,9 @@ def encoder(tmp_path_factory):
 def tagger(encoder, tmp_path_factory):
     """A tagger with word features whose weights all matter."""
     run = tiny_run(encoder, tmp_path_factory.mktemp("run"))
-    features = fit_features([row.target for row in sentences()], True, True)
+    features = fit_features(run.task, sentences(), True, True)
     base = load_encoder(run, encoder_path(run), TAGS, attention="eager")
-    model = TokenTagger(base, Layout(TAGS, features.sizes)).eval()
+    model = TokenTagger(base, layout_of(run.task, features.sizes)).eval()
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():
         parameter.data.add_(0.2 * torch.randn(parameter.shape, generator=generator))
@@ -81,9 +81,9 @@ def test_int8_weights_are_a_quarter_and_near(tagger, exported, per_channel):
 
 def test_what_int8_would_spoil_stays_as_it_is(tmp_path):
     run = tiny_run(save_tiny_encoder(tmp_path / "encoder", layers=8), tmp_path)
-    features = fit_features([row.target for row in sentences()], True, True)
+    features = fit_features(run.task, sentences(), True, True)
     base = load_encoder(run, encoder_path(run), TAGS, attention="eager")
-    plain = export_tagger(TokenTagger(base, Layout(TAGS, features.sizes)).eval(), tmp_path / "onnx")
+    plain = export_tagger(TokenTagger(base, layout_of(run.task, features.sizes)).eval(), tmp_path / "onnx")
     kept = kept_whole(onnx.load(str(plain)).graph)
     assert sum("feature" in name for name in kept) == 2 * len(features.sizes)
     seconds = [f"/model/base/bert/encoder/layer.{layer}/output/dense/MatMul" for layer in (0, 1)]

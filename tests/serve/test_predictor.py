@@ -91,7 +91,8 @@ def test_versions_follow_the_weights(folder, tmp_path):
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
     assert Predictor.open("calendar", copy).version == Predictor.open("calendar", folder).version
-    (copy / "checkpoints" / "tagger" / "best" / "conventions.json").write_text('{"durations": [], "words": [], "capitals": []}')
+    card = copy / "checkpoints" / "tagger" / "best" / "tagger.json"
+    card.write_text(card.read_text().replace('"multiple": 0.0', '"multiple": 0.5'))
     assert Predictor.open("calendar", copy).version != Predictor.open("calendar", folder).version
 
 
@@ -105,7 +106,7 @@ def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
     assert "no model folder" in line("--run", str(tmp_path / "none"))
     assert "unknown variant" in line("--run", str(folder), "--variant", "taggr")
     for number, (file, damage) in enumerate([("model.safetensors", b"nothing"), ("config.json", b"{"),
-                                             ("conventions.json", b"[]"), ("hints.safetensors", b"nothing"),
+                                             ("tagger.json", b"[]"), ("extras.safetensors", b"nothing"),
                                              ("model.safetensors", None)]):
         copy = tmp_path / f"copy{number}"
         shutil.copytree(folder, copy)

@@ -8,7 +8,7 @@ from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 from helpers.data.read import write_jsonl
 from helpers.data.splits import write_splits
 from helpers.export.latency import teachers
-from helpers.tagging.token_model import adapter_layers, load_token_tokenizer
+from helpers.tagging.model import adapter_layers, load_token_tokenizer
 from helpers.tasks import get_task
 from helpers.views.token_plots import compression_picture
 from helpers.views.token_views import (

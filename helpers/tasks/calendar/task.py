@@ -27,6 +27,7 @@ from helpers.tasks.calendar.text import (
     normalise_span,
 )
 from helpers.tasks.records import Example, PublicFile, Tagger, Writer
+from helpers.tasks.settings import reading_settings, tagger_settings
 from helpers.tasks.text import normalise
 
 Target = dict[str, Any]
@@ -134,12 +135,11 @@ def training_settings(profile: str) -> dict[str, Any]:
         "lora": adapter,
         "lora_structured_loss": {**adapter, "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**adapter, "bits": 4},
-        "tagger": {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
-                   "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
-                   "freeze_embeddings": False, "inside_weight": 1.0, "batch_size": 16,
-                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": -1, "patience": 4, "hints": True},
+        "tagger": {**tagger_settings(profile), "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
+                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": -1, "patience": 4, "hints": True,
+                   "withhold": 0.15},
     }
-    common = {"max_length": 512, "max_new_tokens": 6 if smoke else 200, "generation_batch_size": 64 if gpu else 128,
+    common = {**reading_settings(), "max_length": 512, "max_new_tokens": 6 if smoke else 200, "generation_batch_size": 64 if gpu else 128,
               "score_rows": 0 if gpu else 24 if smoke else 32, "score_constraint": "source"}
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 

@@ -36,6 +36,7 @@ from helpers.tasks.crime.text import (
 )
 from helpers.tasks.dialogue import DialogueTask
 from helpers.tasks.records import Example, PublicFile, Tagger, Writer
+from helpers.tasks.settings import reading_settings, tagger_settings
 from helpers.tasks.text import normalise
 
 BASES = {"smoke": "SmolLM2-135M-Instruct-2-layers", "cpu": "SmolLM2-135M-Instruct",
@@ -57,11 +58,10 @@ def training_settings(profile: str) -> dict[str, Any]:
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-4, "bits": 16 if gpu else 32}
-    tagger = {**{name: shared[name] for name in ("weight_decay", "clip_norm", "warmup_steps")},
-              "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 0 if smoke else 1, "made_rows": shared["made_rows"],
-              "patience": 3,
-              "batch_size": 8 if gpu else 2, "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,
-              "freeze_embeddings": not gpu, "inside_weight": 3.0, "hints": True}
+    tagger = {**tagger_settings(profile), "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 0 if smoke else 1,
+              "made_rows": shared["made_rows"], "patience": 3, "batch_pieces": 4096 if gpu else 1024,
+              "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,
+              "freeze_embeddings": not gpu, "inside_weight": 3.0, "hints": True, "withhold": 0.15}
     variants = {"full": full, "lora": adapter, "qlora": {**adapter, "bits": 4, "questions": 9 if profile == "cpu" else 0}, "tagger": tagger}
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
@@ -113,7 +113,7 @@ class Crime(DialogueTask):
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
             "base_model": BASES[profile], "inference_bits": 32 if gpu else 8,
             "variants": "full,lora,qlora,tagger" if gpu else "lora,qlora,tagger",  # all weights take too long on a CPU
-            "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
+            **reading_settings(), "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
             "max_new_tokens": 12 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
             "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,
         } | training_settings(profile)

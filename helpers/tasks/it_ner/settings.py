@@ -3,25 +3,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from helpers.tasks.settings import reading_settings, tagger_settings
+
 
 def training_settings(profile: str) -> dict[str, Any]:
     """Settings of data, augmentation and variants.
 
-    `batch_pieces` bounds the word pieces of a batch, padding included; `learning_rate` is that of the encoder or its
-    adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows. On a CPU dropout is off
-    and the word embeddings stay as they are, which makes steps faster. `compressed` names the variants that stage 05
+    They are those of :func:`helpers.tasks.settings.tagger_settings`. On a CPU dropout is off and the word embeddings stay as they are, which makes steps faster. `compressed` names the variants that stage 05
     exports and quantises. `public_source` says where `--data public` gets its rows: `files` at a pinned commit, `hub`, or a
     folder with a copy of the hub's data set.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
-    shared: dict[str, Any] = {
-        "epochs": 1 if smoke else 5 if gpu else 3, "batch_pieces": 4096 if gpu else 512,
-        "learning_rate": 3e-5 if gpu else 1e-4, "head_rate": 1e-3, "weight_decay": 0.01,
-        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0 if smoke else 400,
-        "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0, "freeze_embeddings": not gpu, "repeat_share": 0.1,
-        "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False,
-        "fine": False, "crf": False, "token_weight": 0.5, "average": 0.0,
-    }
+    shared: dict[str, Any] = tagger_settings(profile) | {
+        "least_steps": 0 if smoke else 400, "label_smoothing": 0.05, "dropout": 0.1 if gpu else 0.0,
+        "freeze_embeddings": not gpu, "repeat_share": 0.1}
     adapter = {**shared, "learning_rate": 2e-4 if gpu else 1e-3, "lora_dropout": 0.05}
     features = {"shapes": True, "gazetteer": True}
     # a small encoder gains more from the features where all its weights move along
@@ -39,9 +34,9 @@ def training_settings(profile: str) -> dict[str, Any]:
         "variants": ",".join(variants),
         "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2", "max_rows": 60 if smoke else 0,
         "public_source": "files",
-        "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5,
+        **reading_settings(), "max_pieces": 256, "synthetic": 0, "augment_per_row": 0, "oversample": 1.5, "rare_boost": 0.5,
         "weak_ratio": 0.3, "unlabelled": "packages", "few_shot": 3, "score_rows": 40 if smoke else 0,
-        "predict_pieces": 4096, "latency_runs": 20 if smoke else 200,
+        "latency_runs": 20 if smoke else 200,
         "compressed": ["lora", "distilled"] if smoke else list(variants),
     }
     return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from helpers.tagging.tags import best_paths
 from helpers.tasks.bio import label_of
-from helpers.tasks.it_ner.tags import TAGS
 
 FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -16,18 +14,18 @@ SMOOTHING = 0.5  # added to each count, so that what train never showed stays po
 
 
 # -- transitions ------------------------------------------------------------------------------------------------------
-def start_scores(tags: Sequence[str] = TAGS) -> np.ndarray:
+def start_scores(tags: Sequence[str]) -> np.ndarray:
     """Scores of beginning a sentence with each tag: forbidden for an inside tag, else 0."""
-    return np.array([FORBIDDEN if tag.startswith("I-") else 0.0 for tag in tags])
+    return np.array([FORBIDDEN if tag.startswith("I") else 0.0 for tag in tags])
 
 
-def bio_transitions(tags: Sequence[str] = TAGS) -> np.ndarray:
+def bio_transitions(tags: Sequence[str]) -> np.ndarray:
     """Matrix (from, to): forbidden where an inside tag continues no entity of its label, else 0."""
-    return np.array([[FORBIDDEN if to.startswith("I-") and label_of(to) != label_of(one) else 0.0 for to in tags]
+    return np.array([[FORBIDDEN if to.startswith("I") and (one == "O" or label_of(to) != label_of(one)) else 0.0 for to in tags]
                      for one in tags])
 
 
-def transition_pmi(sequences: Sequence[Sequence[int]], count: int = len(TAGS)) -> np.ndarray:
+def transition_pmi(sequences: Sequence[Sequence[int]], count: int) -> np.ndarray:
     """Pointwise mutual information of neighbouring tags, log p(to | from) − log p(to), from smoothed counts.
 
     A tagger that looks at each word by itself already knows how frequent a tag is; what is added to its scores is only
@@ -48,24 +46,54 @@ def transition_pmi(sequences: Sequence[Sequence[int]], count: int = len(TAGS)) -
 
 
 # -- decoding ---------------------------------------------------------------------------------------------------------
-def decode(scores: Sequence[np.ndarray], transitions: np.ndarray) -> list[list[str]]:
-    """Tags of each sentence by Viterbi, sentences of one length together.
+def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Best tag sequences for scores of texts of one length (Viterbi, 1967); of equally good ones the first tag wins.
 
     Parameters
     ----------
-    scores : sequence of ndarray (words, tags)
+    scores : ndarray (texts, words, tags)
+        Log-probability of each tag, or any score that adds up; at least one word.
+
+    Returns
+    -------
+    ndarray of int (texts, words)
+    """
+    texts, words = scores.shape[:2]
+    best, back = scores[:, 0] + start, []
+    for at in range(1, words):
+        through = best[:, :, None] + transitions
+        back.append(through.argmax(1))
+        best = through.max(1) + scores[:, at]
+    path = np.empty((texts, words), dtype=int)
+    path[:, -1] = best.argmax(1)
+    for at in range(words - 1, 0, -1):
+        path[:, at - 1] = np.take_along_axis(back[at - 1], path[:, at, None], axis=1)[:, 0]
+    return path
+
+
+def decode(scores: Sequence[np.ndarray], transitions: np.ndarray, tags: Sequence[str]) -> list[np.ndarray]:
+    """Best tags of each text in each group by Viterbi, texts of one length together.
+
+    Parameters
+    ----------
+    scores : sequence of ndarray (words, groups, tags)
     transitions : ndarray (tags, tags)
         Those of BIO are added, so that every sequence is valid IOB2.
+
+    Returns
+    -------
+    list of ndarray of int (words, groups)
     """
     by_length: dict[int, list[int]] = {}
     for index, one in enumerate(scores):
         by_length.setdefault(len(one), []).append(index)
-    found: list[list[str]] = [[] for _ in scores]
+    found = [np.zeros(one.shape[:2], dtype=int) for one in scores]
     for length, indices in by_length.items():
         if length:
-            paths = best_paths(np.stack([scores[i] for i in indices]), transitions + bio_transitions(), start_scores())
-            for index, path in zip(indices, paths):
-                found[index] = [TAGS[tag] for tag in path]
+            stacked = np.concatenate([scores[i].swapaxes(0, 1) for i in indices])
+            paths = best_paths(stacked, transitions + bio_transitions(tags), start_scores(tags))
+            for index, path in zip(indices, np.split(paths, len(indices))):
+                found[index] = path.T
     return found
 
 
@@ -100,7 +128,8 @@ def sequence_score(emissions: torch.Tensor, lengths: torch.Tensor, tags: torch.T
     return single.sum(1) + steps.sum(1) + start[tags[:, 0]]
 
 
-def crf_loss(log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, transitions: torch.Tensor) -> torch.Tensor:
+def crf_loss(log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, transitions: torch.Tensor,
+             names: Sequence[str]) -> torch.Tensor:
     """Negative log-likelihood of the gold sequences under a linear-chain CRF, per word.
 
     Parameters
@@ -112,14 +141,16 @@ def crf_loss(log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, tra
         Sentence of each word, ascending.
     transitions : FloatTensor (tags, tags)
         Learnt scores; those of BIO are added.
+    names : sequence of str
+        The tags.
     """
     _, sentence, lengths = row.unique_consecutive(return_inverse=True, return_counts=True)
     position = torch.arange(len(row), device=row.device) - (lengths.cumsum(0) - lengths)[sentence]
     shape = (len(lengths), int(lengths.max()))
     emissions = log_probs.new_zeros(*shape, log_probs.shape[1]).index_put((sentence, position), log_probs)
     padded = tags.new_zeros(shape).index_put((sentence, position), tags)
-    rules = torch.as_tensor(bio_transitions(), dtype=log_probs.dtype, device=log_probs.device)
-    start = torch.as_tensor(start_scores(), dtype=log_probs.dtype, device=log_probs.device)
+    rules = torch.as_tensor(bio_transitions(names), dtype=log_probs.dtype, device=log_probs.device)
+    start = torch.as_tensor(start_scores(names), dtype=log_probs.dtype, device=log_probs.device)
     missing = log_partition(emissions, lengths, transitions + rules, start) - sequence_score(
         emissions, lengths, padded, transitions + rules, start)
     return missing.sum() / len(row)

@@ -12,21 +12,9 @@ from hypothesis import strategies as st
 from tiny_encoder import sentence
 from transformers import AutoTokenizer
 
-from helpers.errors import UserError
 from helpers.models.encoder import packaged_encoder
-from helpers.tagging.tags import best_paths
-from helpers.tagging.token_crf import (
-    FORBIDDEN,
-    bio_transitions,
-    crf_loss,
-    decode,
-    log_partition,
-    sequence_score,
-    start_scores,
-    transition_pmi,
-)
-from helpers.tagging.token_encode import WindowRow, budget_batches, collate_windows, windows_of
-from helpers.tagging.token_features import (
+from helpers.tagging.encode import WindowRow, budget_batches, collate_windows, windows_of
+from helpers.tagging.features import (
     FIRST_LABEL,
     UNKNOWN,
     UNLABELLED,
@@ -37,8 +25,39 @@ from helpers.tagging.token_features import (
     gazetteer_value,
     shape,
 )
-from helpers.tasks.bio import to_iob2
+from helpers.tagging.sequence import (
+    FORBIDDEN,
+    best_paths,
+    bio_transitions,
+    crf_loss,
+    decode,
+    log_partition,
+    sequence_score,
+    start_scores,
+    transition_pmi,
+)
+from helpers.tagging.tags import words_of
+from helpers.tasks import Example, get_task
+from helpers.tasks.bio import TaggedTokens, to_iob2
 from helpers.tasks.it_ner.tags import TAGS
+
+TASK = get_task("it_ner")
+LABELS = TASK.fields
+
+
+def plain(tokens):
+    """An example of these tokens without entities."""
+    return Example(0, " ".join(tokens), TaggedTokens(tuple(tokens), ("O",) * len(tokens)))
+
+
+def cut(tokenizer, sentences, limit):
+    """Windows of some token lists."""
+    read = [words_of(TASK, plain(tokens)) for tokens in sentences]
+    return windows_of(tokenizer, [text for text, _ in read], [words for _, words in read], limit)
+
+
+def values(features, tokens, *more):
+    return features.values(TASK, plain(tokens), words_of(TASK, plain(tokens))[1], *more)
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +82,24 @@ def test_the_gazetteer_feature_says_label_and_share():
 
 
 def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
-    rows = [sentence(marked).target for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")]
-    features, known = fit_features(rows, shapes=False, gazetteer=True), count_words(rows)
+    examples = [sentence(marked) for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")]
+    rows = [example.target for example in examples]
+    features, known = fit_features(TASK, examples, gazetteer=True), count_words(rows, LABELS)
     software = FIRST_LABEL + 3 * 3 + 2
-    assert features.values(["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
-    assert features.values(rows[0].tokens, count_words([rows[0]]), known) == [[software], [UNKNOWN]]
-    assert features.values(rows[2].tokens, count_words([rows[2]]), known) == [[UNKNOWN]]
+    assert values(features, ["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
+    assert values(features, rows[0].tokens, count_words([rows[0]], LABELS), known) == [[software], [UNKNOWN]]
+    assert values(features, rows[2].tokens, count_words([rows[2]], LABELS), known) == [[UNKNOWN]]
 
 
 def test_shapes_below_the_least_count_share_a_value():
-    rows = [sentence("Abc Abd Abe Abf Abg x9").target]
-    features = fit_features(rows, shapes=True, gazetteer=False)
+    features = fit_features(TASK, [sentence("Abc Abd Abe Abf Abg x9")], shapes=True)
     assert features.shapes == ["Xxx"] and features.sizes == {"shape": 3, "casing": 8}
-    assert features.values(["Foo", "x9"]) == [[2, 3], [UNKNOWN, 2]]
+    assert values(features, ["Foo", "x9"]) == [[2, 3], [UNKNOWN, 2]]
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
 def test_tags_stand_on_the_first_piece_of_each_word(tokenizer):
-    window = windows_of(tokenizer, [["Kubernetes", "\x00", "crashes"]], 32)[0][0]
+    window = cut(tokenizer, [["Kubernetes", "\x00", "crashes"]], 32)[0][0]
     pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
     assert pieces[0] == "[CLS]" and pieces[-1] == "[SEP]" and len(pieces) > 5
     assert window.words == [0, 2] and [pieces[head] for head in window.heads] == ["ku", "crashes"]
@@ -93,7 +112,7 @@ WORDS = st.lists(st.sampled_from(("a", "server", "Kubernetes", "0x80070005", "Po
 @settings(max_examples=60)
 @given(WORDS, st.integers(12, 40))
 def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
-    windows = windows_of(tokenizer, [words], limit)[0]
+    windows = cut(tokenizer, [words], limit)[0]
     whole = tokenizer(words, is_split_into_words=True, add_special_tokens=False) if words else {"input_ids": []}
     with_pieces = sorted(set(whole.word_ids())) if words else []
     assert [word for window in windows for word in window.words] == with_pieces
@@ -109,9 +128,17 @@ def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
         assert following <= last + 1  # the next window begins inside this one, or right behind
 
 
-def test_a_word_that_fits_no_window_is_refused(tokenizer):
-    with pytest.raises(UserError, match="a word of 80 pieces does not fit into 14"):
-        windows_of(tokenizer, [["a", "x9" * 40]], 16)
+def test_of_a_word_that_fits_no_window_the_beginning_is_read(tokenizer):
+    windows = cut(tokenizer, [["a", "x9" * 40, "b"]], 16)[0]
+    assert [window.words for window in windows] == [[0], [1], [2]] and max(map(len, windows)) == 16
+
+
+def test_words_of_one_piece_share_it_and_pieces_know_their_first_word(tokenizer):
+    text = "Anna's cat"
+    window = windows_of(tokenizer, [text], [[(0, 1), (1, 4), (7, 10)]], 16)[0][0]  # words that cut a piece
+    pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
+    assert [pieces[head] for head in window.heads] == ["anna", "anna", "cat"]
+    assert window.piece_words == [-1, 0, -1, -1, 2, -1]
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())
@@ -123,15 +150,15 @@ def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled
 
 def test_a_batch_is_padded_to_its_longest_window_only(tokenizer):
     sentences = [["Vim"], ["Docker", "is", "down"]]
-    rows = [WindowRow(windows[0], [[5 + at]] * len(words), [1] * len(words), [2] * len(words))
-            for at, (words, windows) in enumerate(zip(sentences, windows_of(tokenizer, sentences, 32)))]
+    rows = [WindowRow(windows[0], [[5 + at]] * len(words), torch.full((len(words), 1), 1), torch.full((len(words), 1), 2))
+            for at, (words, windows) in enumerate(zip(sentences, cut(tokenizer, sentences, 32)))]
     batch = collate_windows(rows, 0)
     assert batch["input_ids"].shape[1] == max(map(len, rows)) and batch["features"].shape[2] == 1
     assert batch["attention_mask"].sum() == sum(map(len, rows))
     assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2 and (batch["features"][:, 0] == 0).all()
     assert batch["row"].tolist() == [0, 1, 1, 1]
     assert batch["head"].tolist() == [head for row in rows for head in row.window.heads]
-    assert batch["tags"].tolist() == [1] * 4 and batch["outputs"].tolist() == [2] * 4
+    assert batch["tags"].tolist() == [[1]] * 4 and batch["outputs"].tolist() == [[2]] * 4
 
 
 # -- sequences --------------------------------------------------------------------------------------------------------
@@ -184,23 +211,29 @@ def test_crf_loss_is_the_mean_over_words_of_both_sentences():
     scores = torch.tensor(rng.normal(size=(3, len(TAGS)))).log_softmax(-1)
     transitions = torch.tensor(rng.normal(size=(len(TAGS), len(TAGS))))
     tags = torch.tensor([TAGS.index(tag) for tag in ("B-OS", "I-OS", "O")])
-    loss = crf_loss(scores, tags, torch.tensor([4, 4, 9]), transitions)
+    loss = crf_loss(scores, tags, torch.tensor([4, 4, 9]), transitions, TAGS)
 
-    total, full = 0.0, transitions.numpy() + bio_transitions()
+    total, full = 0.0, transitions.numpy() + bio_transitions(TAGS)
     for part, gold in ((scores[:2].numpy(), tags[:2].tolist()), (scores[2:].numpy(), tags[2:].tolist())):
-        every = [path_score(path, part, full, start_scores())
+        every = [path_score(path, part, full, start_scores(TAGS))
                  for path in itertools.product(range(len(TAGS)), repeat=len(part))]
-        total += np.logaddexp.reduce(every) - path_score(gold, part, full, start_scores())
+        total += np.logaddexp.reduce(every) - path_score(gold, part, full, start_scores(TAGS))
     assert loss.item() == pytest.approx(total / 3)
 
 
 @given(st.lists(st.integers(0, 6), max_size=5), st.integers(0, 1000))
 def test_decoded_sequences_are_always_valid(lengths, seed):
     rng = np.random.default_rng(seed)
-    scores = [rng.normal(size=(length, len(TAGS))) for length in lengths]
-    found = decode(scores, np.zeros((len(TAGS), len(TAGS))))
-    assert [len(tags) for tags in found] == lengths
-    assert all(tuple(tags) == to_iob2(tags) for tags in found)
+    scores = [rng.normal(size=(length, 2, len(TAGS))) for length in lengths]
+    found = decode(scores, np.zeros((len(TAGS), len(TAGS))), TAGS)
+    assert [tags.shape for tags in found] == [(length, 2) for length in lengths]
+    for paths in found:
+        for group in range(2):
+            tags = [TAGS[tag] for tag in paths[:, group]]
+            assert tuple(tags) == to_iob2(tags)
+    alone = [decode([one[:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0] for one in scores for group in range(2)]
+    assert all(paths[:, [group]].tolist() == alone[2 * at + group].tolist()
+               for at, paths in enumerate(found) for group in range(2)), "each text and group as if it were alone"
 
 
 def test_transition_pmi_by_hand():
@@ -208,6 +241,7 @@ def test_transition_pmi_by_hand():
     pairs = np.array([[0.5, 1.5], [1.5, 0.5]])
     single = np.array([1.5, 1.5]) / 3
     assert pmi == pytest.approx(np.log(pairs / 2) - np.log(single))
-    assert bio_transitions()[TAGS.index("O"), TAGS.index("I-OS")] == FORBIDDEN
-    assert bio_transitions()[TAGS.index("B-OS"), TAGS.index("I-OS")] == 0
+    assert bio_transitions(TAGS)[TAGS.index("O"), TAGS.index("I-OS")] == FORBIDDEN
+    assert bio_transitions(("O", "B", "I")).tolist() == [[0, 0, FORBIDDEN], [0, 0, 0], [0, 0, 0]]
+    assert bio_transitions(TAGS)[TAGS.index("B-OS"), TAGS.index("I-OS")] == 0
 

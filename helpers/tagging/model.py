@@ -1,4 +1,4 @@
-"""The token tagger: an encoder with a classifier, word features beside the word pieces, LoRA, save and load."""
+"""The tagger: an encoder with a classifier for G groups of T tags, word features beside the pieces, LoRA, save and load."""
 from __future__ import annotations
 
 import json
@@ -17,8 +17,9 @@ from helpers.files import write_json
 from helpers.models.base import device_of, explain_load_error
 from helpers.models.encoder import encoder_path
 from helpers.run import Run
-from helpers.tagging.token_features import WordFeatures
-from helpers.tasks.it_ner.tags import TAGS, coarse_tag
+from helpers.tagging.features import WordFeatures
+from helpers.tagging.tags import groups_of, tag_names
+from helpers.tasks.base import Task
 
 LORA_TARGETS = (("query", "key", "value", "dense"), ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"))
 EXTRAS, CARD = "extras.safetensors", "tagger.json"
@@ -30,34 +31,50 @@ class Layout:
 
     Parameters
     ----------
+    groups : tuple of str
+        Every word gets a tag in each: one group a field, or a single one.
+    tags : tuple of str
     outputs : tuple of str
-        Tags of the classifier: ours, or finer ones of which several stand for one of ours.
+        Classes of the classifier in each group: the tags, or finer ones of which several stand for one tag.
+    stands_for : tuple of int
+        The tag that each output stands for.
     features : dict
         Word feature → number of its values.
     crf : bool
         Whether transitions between tags are learnt.
     """
 
-    outputs: tuple[str, ...] = TAGS
+    groups: tuple[str, ...]
+    tags: tuple[str, ...]
+    outputs: tuple[str, ...]
+    stands_for: tuple[int, ...]
     features: dict[str, int] = field(default_factory=dict)
     crf: bool = False
 
     @property
     def fine(self) -> bool:
         """Whether the classifier tells finer labels apart."""
-        return self.outputs != TAGS
+        return self.outputs != self.tags
 
     @property
-    def tag_of_output(self) -> list[int]:
-        """Index in our tags of what each output stands for."""
-        return [TAGS.index(coarse_tag(tag)) if self.fine else index for index, tag in enumerate(self.outputs)]
+    def labels(self) -> list[str]:
+        """Names of the classifier's outputs, group after group: "B-date", or the output itself where there is one group."""
+        return [f"{output}-{group}" if group else output for group in self.groups for output in self.outputs]
 
     @property
     def membership(self) -> torch.Tensor:
-        """1 where an output (line) stands for one of our tags (column)."""
-        table = torch.zeros(len(self.outputs), len(TAGS))
-        table[range(len(self.outputs)), self.tag_of_output] = 1
+        """1 where an output (line) stands for a tag (column)."""
+        table = torch.zeros(len(self.outputs), len(self.tags))
+        table[range(len(self.outputs)), list(self.stands_for)] = 1
         return table
+
+
+def layout_of(task: Task, features: dict[str, int] | None = None, crf: bool = False, outputs: Sequence[str] = (),
+              stands_for: Sequence[int] = ()) -> Layout:
+    """The layout of a task's taggers; without `outputs` the classifier gives the tags themselves."""
+    tags = tag_names(task)
+    return Layout(groups_of(task), tags, tuple(outputs) or tags, tuple(stands_for) or tuple(range(len(tags))),
+                  features or {}, crf)
 
 
 class TokenTagger(nn.Module):
@@ -79,13 +96,13 @@ class TokenTagger(nn.Module):
         config = base.config
         self.feature_inputs = nn.ModuleList(nn.Embedding(size, config.hidden_size, padding_idx=0)
                                             for size in layout.features.values())
-        self.feature_scores = nn.ModuleList(nn.Embedding(size, len(layout.outputs), padding_idx=0)
+        self.feature_scores = nn.ModuleList(nn.Embedding(size, len(layout.labels), padding_idx=0)
                                             for size in layout.features.values())
         for inputs, scores in zip(self.feature_inputs, self.feature_scores):
             nn.init.normal_(inputs.weight, std=0.01)
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
-        self.transitions = nn.Parameter(torch.zeros(len(TAGS), len(TAGS))) if layout.crf else None
+        self.transitions = nn.Parameter(torch.zeros(len(layout.tags), len(layout.tags))) if layout.crf else None
         self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
@@ -95,7 +112,7 @@ class TokenTagger(nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor,
                 features: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits (rows, pieces, outputs)."""
+        """Logits (rows, pieces, groups · outputs)."""
         inner = self.base.get_base_model() if hasattr(self.base, "get_base_model") else self.base
         if features is None:
             return inner(input_ids=input_ids, attention_mask=attention_mask).logits.float()
@@ -108,16 +125,20 @@ class TokenTagger(nn.Module):
         return logits
 
     def word_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Logits (words, outputs) at the first piece of each word of a batch of :func:`collate_windows`."""
+        """Logits (words, groups, outputs) at the first piece of each word of a batch of :func:`collate_windows`."""
         logits = self(batch["input_ids"], batch["attention_mask"], batch.get("features"))
-        return logits[batch["row"], batch["head"]]
+        return self.by_group(logits[batch["row"], batch["head"]])
+
+    def by_group(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (words, groups · outputs) as (words, groups, outputs)."""
+        return logits.view(len(logits), len(self.layout.groups), len(self.layout.outputs))
 
     def tag_log_probs(self, logits: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of our tags: those of the outputs, summed over the finer ones that stand for one tag."""
         log_probs = logits.log_softmax(-1)
         if not self.layout.fine:
             return log_probs
-        columns = [log_probs[..., self.membership[:, tag].bool()].logsumexp(-1) for tag in range(len(TAGS))]
+        columns = [log_probs[..., self.membership[:, tag].bool()].logsumexp(-1) for tag in range(len(self.layout.tags))]
         return torch.stack(columns, -1)
 
     def extras(self) -> dict[str, torch.Tensor]:
@@ -128,7 +149,10 @@ class TokenTagger(nn.Module):
 
 # -- building ---------------------------------------------------------------------------------------------------------
 def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str = "sdpa"):
-    """A token classifier on an encoder of the hub, of a package or of a folder, with a fresh seeded head, in fp32."""
+    """A token classifier on an encoder of the hub, of a package or of a folder, with a fresh seeded head, in fp32.
+
+    On the CPU attention has no dropout: with it PyTorch leaves its fast path.
+    """
     from transformers import AutoModelForTokenClassification
     from transformers.utils import logging
 
@@ -143,25 +167,30 @@ def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0
         raise explain_load_error(name, error, "encoder_model") from None
     finally:
         logging.set_verbosity(verbosity)
+    inside = 0.0 if device_of(run.profile).device == "cpu" else dropout
     for module in model.modules():  # BERT and DistilBERT name their dropout settings differently
         if isinstance(module, nn.Dropout):
             module.p = dropout
         elif hasattr(module, "dropout_prob"):
-            module.dropout_prob = dropout
+            module.dropout_prob = inside
         elif isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = dropout
+            module.attention_dropout = inside
     return model
 
 
 def load_token_tokenizer(run: Run, name: str | None = None):
-    """The encoder's tokenizer."""
-    from transformers import AutoTokenizer
+    """The encoder's tokenizer; its `model_max_length` is at most what the encoder has positions for."""
+    from transformers import AutoConfig, AutoTokenizer
 
     name = name or encoder_path(run)
     try:
-        return AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name)
+        if not (Path(name) / CARD).exists():  # a trained tagger's tokenizer knows it
+            places = getattr(AutoConfig.from_pretrained(name), "max_position_embeddings", 512)
+            tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
+    return tokenizer
 
 
 def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
@@ -188,7 +217,7 @@ def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
 
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
     """The tagger that a variant's settings ask for, untrained."""
-    base = load_encoder(run, encoder_path(run), layout.outputs, own["dropout"])
+    base = load_encoder(run, encoder_path(run), layout.labels, own["dropout"])
     if own["rank"]:
         base = add_token_lora(base, own["rank"], own["alpha"], own["lora_dropout"], run.seed)
     elif own["freeze_embeddings"]:
@@ -224,6 +253,8 @@ class TrainedTagger:
         Scores that Viterbi adds to those of the words, beside the rules of BIO.
     multiple : float
         How much of the training tags' transition PMI is in them.
+    knowledge
+        What the train rows show about turning spans into values (:meth:`helpers.tasks.base.Task.learn_conventions`).
     """
 
     model: TokenTagger
@@ -231,9 +262,10 @@ class TrainedTagger:
     features: WordFeatures
     transitions: np.ndarray
     multiple: float = 0.0
+    knowledge: Any = None
 
 
-def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
+def save_tagger(task: Task, tagger: TrainedTagger, folder: Path) -> None:
     """Write weights (of LoRA the adapter alone), tokenizer and whatever else prediction needs."""
     folder.mkdir(parents=True, exist_ok=True)
     model = tagger.model
@@ -244,33 +276,34 @@ def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
     if extras:
         save_file(extras, folder / EXTRAS)
     write_json(folder / CARD, {"layout": asdict(model.layout), "features": asdict(tagger.features),
-                               "transitions": np.round(tagger.transitions, 6).tolist(), "multiple": tagger.multiple})
+                               "transitions": np.round(tagger.transitions, 6).tolist(), "multiple": tagger.multiple,
+                               "knowledge": task.conventions_to_json(tagger.knowledge)})
 
 
-def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float]:
-    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions and multiple."""
+def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float, Any]:
+    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions, multiple and knowledge."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     given, features = card["layout"], card["features"]
-    return (Layout(tuple(given["outputs"]), given["features"], given["crf"]),
-            WordFeatures(tuple(features["names"]), features["shapes"], features["gazetteer"]),
-            np.array(card["transitions"]), card["multiple"])
+    layout = Layout(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    return (layout, WordFeatures(tuple(features["names"]), tuple(features["fields"]), features["shapes"], features["gazetteer"]),
+            np.array(card["transitions"]), card["multiple"], task.conventions_from_json(card["knowledge"]))
 
 
 def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
-    layout, features, transitions, multiple = read_card(folder)
+    layout, *rest = read_card(run.task, folder)
     if (folder / "adapter_config.json").exists():
         from peft import PeftModel
 
-        base = load_encoder(run, encoder_path(run), layout.outputs, attention=attention)
+        base = load_encoder(run, encoder_path(run), layout.labels, attention=attention)
         base = PeftModel.from_pretrained(base, folder)
         base = base.merge_and_unload() if merge else base
     else:
-        base = load_encoder(run, str(folder), layout.outputs, attention=attention)
+        base = load_encoder(run, str(folder), layout.labels, attention=attention)
     model = TokenTagger(base, layout)
     if (folder / EXTRAS).exists():
         missing = model.load_state_dict(load_file(folder / EXTRAS), strict=False).unexpected_keys
         if missing:
             raise ValueError(f"{folder / EXTRAS} holds weights the tagger has no place for: {missing}")
     model = model.to(device_of(run.profile).device).eval()
-    return TrainedTagger(model, load_token_tokenizer(run, str(folder)), features, transitions, multiple)
+    return TrainedTagger(model, load_token_tokenizer(run, str(folder)), *rest)

@@ -1,4 +1,4 @@
-"""Sentences as word pieces: each tag on the first piece of its word, long sentences in overlapping windows."""
+"""Texts as word pieces: each tag on the first piece of its word, long texts in overlapping windows."""
 from __future__ import annotations
 
 import random
@@ -7,24 +7,23 @@ from dataclasses import dataclass, field
 
 import torch
 
-from helpers.errors import UserError
-
 IGNORE = -100
+Span = tuple[int, int]
 OVERLAP = 4  # a quarter of a window is context that it shares with the next
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a sentence that fits the encoder.
+    """A stretch of a text that fits the encoder.
 
     Parameters
     ----------
     input_ids : list of int
         Word pieces between the two special ones.
     piece_words : list of int
-        Word of each piece; -1 for the special ones.
+        Word of each piece; -1 for special ones and those of no word.
     words : list of int
-        Words whose tags are read in this window, in order; other windows of the sentence own the rest.
+        Words whose tags are read in this window, in order; other windows of the text own the rest.
     heads : list of int
         Position of the first piece of each of these words.
     """
@@ -46,60 +45,69 @@ class WindowRow:
     ----------
     window : Window
     features : list of list of int
-        Values of the word features for every word of the sentence.
-    tags, outputs : list of int
-        Tag of each word, and the class the classifier is to give it (the same without finer labels; `IGNORE` where
-        it is not known). Empty for prediction.
-    teacher : FloatTensor (words, tags), optional
+        Values of the word features for every word of the text.
+    tags, outputs : LongTensor (words, groups), optional
+        Tag of each word in each group, and the class the classifier is to give it (the same without finer labels; `IGNORE`
+        where it is not known). None for prediction.
+    teacher : FloatTensor (words, groups, tags), optional
         Tag probabilities of a teacher.
     """
 
     window: Window
     features: list[list[int]] = field(default_factory=list)
-    tags: list[int] = field(default_factory=list)
-    outputs: list[int] = field(default_factory=list)
+    tags: torch.Tensor | None = None
+    outputs: torch.Tensor | None = None
     teacher: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.window)
 
 
-def windows_of(tokenizer, sentences: Sequence[Sequence[str]], limit: int) -> list[list[Window]]:
-    """Windows of each sentence; one for a sentence that fits, and none for one without any piece.
+def windows_of(tokenizer, texts: Sequence[str], words: Sequence[Sequence[Span]], limit: int) -> list[list[Window]]:
+    """Windows of each text; one for a text that fits, and none for one without any piece.
 
     A word that the tokenizer makes no piece of (a lone control character) is in no window and stays outside. Every
-    other word is owned by exactly one window: of two that hold it, the one in which it stands further from the edge.
+    other word is owned by exactly one window: of two that hold it, the one in which it stands further from the edge. Of a
+    word that is longer than a window (a ruled line) only the beginning is read.
 
     Parameters
     ----------
     tokenizer : Hugging Face tokenizer (fast)
-    sentences : sequence of sequence of str
-        Tokens of each sentence.
+    texts : sequence of str
+    words : sequence of sequence of (start, end)
+        Words of each text as character offsets, in reading order.
     limit : int
         Most pieces of a window, the two special ones counted.
-
-    Raises
-    ------
-    UserError
-        If one word alone has more pieces than a window.
     """
-    if not sentences:
+    if not texts:
         return []
-    encoded = tokenizer([list(tokens) for tokens in sentences], is_split_into_words=True, add_special_tokens=False)
+    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     first, last, room = tokenizer.cls_token_id, tokenizer.sep_token_id, limit - 2
     found = []
-    for index, ids in enumerate(encoded["input_ids"]):
-        words = encoded.word_ids(index)
-        heads = {word: at for at, word in reversed(list(enumerate(words)))}
-        longest = max(map(words.count, heads), default=0)
-        if longest > room:
-            raise UserError(f"a word of {longest} pieces does not fit into {room}: raise it with --set max_pieces=…")
-        sentence = []
-        for start, end, owned in cut_windows(len(words), sorted(heads.items()), room):
-            sentence.append(Window([first, *ids[start:end], last], [-1, *words[start:end], -1], owned,
-                                   [heads[word] - start + 1 for word in owned]))
-        found.append(sentence)
+    for ids, offsets, places in zip(encoded["input_ids"], encoded["offset_mapping"], words):
+        heads, owners = _aligned(offsets, places)
+        found.append([Window([first, *ids[start:end], last], [-1, *owners[start:end], -1], owned,
+                             [heads[word] - start + 1 for word in owned])
+                      for start, end, owned in cut_windows(len(ids), sorted(heads.items()), room)])
     return found
+
+
+def _aligned(offsets: Sequence[Span], words: Sequence[Span]) -> tuple[dict[int, int], list[int]]:
+    """First piece of each word that has one, and the word of each piece (-1 where it is part of none)."""
+    heads: dict[int, int] = {}
+    owners = [-1] * len(offsets)
+    piece = 0
+    for word, (start, end) in enumerate(words):
+        while piece < len(offsets) and offsets[piece][1] <= start:
+            piece += 1
+        at = piece
+        while at < len(offsets) and offsets[at][0] < end:
+            if offsets[at][1] > offsets[at][0]:
+                heads.setdefault(word, at)
+                if owners[at] < 0:
+                    owners[at] = word
+            at += 1
+    return heads, owners
 
 
 def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, list[int]]]:
@@ -189,9 +197,7 @@ def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, torch.Tens
              "head": torch.tensor([head for row in rows for head in row.window.heads], dtype=torch.long)}
     if count:
         batch["features"] = features
-    if rows[0].tags:
-        batch["tags"] = torch.tensor([tag for row in rows for tag in row.tags])
-        batch["outputs"] = torch.tensor([tag for row in rows for tag in row.outputs])
-    if rows[0].teacher is not None:
-        batch["teacher"] = torch.cat([row.teacher for row in rows])
+    for name in ("tags", "outputs", "teacher"):
+        if getattr(rows[0], name) is not None:
+            batch[name] = torch.cat([getattr(row, name) for row in rows])
     return batch

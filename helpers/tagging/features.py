@@ -1,4 +1,4 @@
-"""Features of words that an uncased encoder does not see: their shape, their casing, and what train said of them."""
+"""Features of words that an uncased encoder does not see: shape, casing, what train said of them, what rules propose."""
 from __future__ import annotations
 
 import re
@@ -6,8 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from helpers.tagging.encode import Span
+from helpers.tagging.tags import tags_of_spans
+from helpers.tasks.base import Task
 from helpers.tasks.bio import TaggedTokens, label_of
-from helpers.tasks.it_ner.tags import LABELS
+from helpers.tasks.records import Example
 
 UNKNOWN = 1  # 0 is left for padding and special pieces
 SHAPES, LEAST_SHAPE, SHAPE_LENGTH = 120, 5, 8
@@ -38,13 +41,13 @@ def casing(word: str) -> str:
     return "title" if letters[0].isupper() and all(char.islower() for char in letters[1:]) else "mixed"
 
 
-def count_words(sentences: Iterable[TaggedTokens]) -> dict[str, Counts]:
+def count_words(sentences: Iterable[TaggedTokens], labels: Sequence[str]) -> dict[str, Counts]:
     """How often each lower-cased word stood outside and in each label."""
     found: dict[str, Counts] = {}
     for sentence in sentences:
         for word, tag in zip(sentence.tokens, sentence.tags):
-            counts = found.setdefault(word.lower(), [0] * (1 + len(LABELS)))
-            counts[0 if tag == "O" else 1 + LABELS.index(label_of(tag))] += 1
+            counts = found.setdefault(word.lower(), [0] * (1 + len(labels)))
+            counts[0 if tag == "O" else 1 + labels.index(label_of(tag))] += 1
     return found
 
 
@@ -60,7 +63,7 @@ def gazetteer_value(counts: Counts | None) -> int:
     total = sum(counts or ())
     if not total:
         return UNKNOWN
-    label = max(range(len(LABELS)), key=lambda index: (counts[1 + index], -index))
+    label = max(range(len(counts) - 1), key=lambda index: (counts[1 + index], -index))
     labelled = counts[1 + label]
     if not labelled:
         return UNLABELLED if total >= FREQUENT else UNLABELLED_RARE
@@ -74,7 +77,9 @@ class WordFeatures:
     Parameters
     ----------
     names : tuple of str
-        Those in use: `casing` and `shape` together, `gazetteer`, or none at all.
+        Those in use: `shape` and `casing` together, `gazetteer`, `rules`, or none at all.
+    fields : tuple of str
+        The task's labels or fields.
     shapes : list of str
         Frequent shapes; others share one value.
     gazetteer : dict
@@ -82,29 +87,39 @@ class WordFeatures:
     """
 
     names: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     shapes: list[str] = field(default_factory=list)
     gazetteer: dict[str, int] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:
         """Feature → number of its values, padding and unknown counted."""
-        known = {"shape": 2 + len(self.shapes), "casing": 2 + len(CASINGS), "gazetteer": FIRST_LABEL + 3 * len(LABELS)}
-        return {name: known[name] for name in self.names}
+        known = {"shape": 2 + len(self.shapes), "casing": 2 + len(CASINGS), "gazetteer": FIRST_LABEL + 3 * len(self.fields)}
+        hints = {f"rules: {name}": 3 for name in self.fields} if "rules" in self.names else {}
+        return {name: known[name] for name in self.names if name in known} | hints
 
-    def values(self, tokens: Sequence[str], left_out: dict[str, Counts] | None = None,
+    def values(self, task: Task, example: Example, words: Sequence[Span], left_out: dict[str, Counts] | None = None,
                known: dict[str, Counts] | None = None) -> list[list[int]]:
         """Values of the features of each word, shape (words, features).
 
         Parameters
         ----------
-        tokens : sequence of str
+        task : Task
+            Whose rules propose spans.
+        example : Example
+            Its text or tokens are read, its label is not.
+        words : sequence of (start, end)
+            Of :func:`helpers.tagging.tags.words_of`.
         left_out : dict, optional
             Word counts of this very sentence, taken from `known`: a training sentence must not find itself in the
             gazetteer, or training would trust it more than unseen text bears out.
         known : dict, optional
             Word counts of all training sentences; needed with `left_out`.
         """
-        columns = []
+        if self.names == ("rules",):
+            spans = task.spans(Example(0, example.text, task.rules(example.text)))
+            return tags_of_spans(words, [spans[name] or [] for name in task.fields]).tolist()
+        tokens, columns = example.target.tokens if self.names else words, []
         for name in self.names:
             if name == "shape":
                 numbers = {form: 2 + index for index, form in enumerate(self.shapes)}
@@ -126,15 +141,19 @@ class KnownValues:
 
     table: dict[tuple[str, ...], list[list[int]]]
 
-    def values(self, tokens: Sequence[str]) -> list[list[int]]:
+    def values(self, task: Task, example: Example, words: Sequence[Span]) -> list[list[int]]:
         """Values of the features of each word of one of these sentences."""
-        return self.table[tuple(tokens)]
+        return self.table[example.target.tokens]
 
 
-def fit_features(sentences: Sequence[TaggedTokens], shapes: bool, gazetteer: bool) -> WordFeatures:
-    """The features of training sentences, each sentence given once."""
+def fit_features(task: Task, rows: Sequence[Example], shapes: bool = False, gazetteer: bool = False,
+                 hints: bool = False) -> WordFeatures:
+    """The features of training rows, each given once; what rules propose stands alone."""
+    if hints:
+        return WordFeatures(("rules",), task.fields)
+    sentences = [row.target for row in rows] if shapes or gazetteer else []
     counts = Counter(shape(word) for sentence in sentences for word in sentence.tokens) if shapes else Counter()
     frequent = sorted((form for form, count in counts.items() if count >= LEAST_SHAPE), key=lambda f: (-counts[f], f))
-    words = count_words(sentences) if gazetteer else {}
+    words = count_words(sentences, task.fields) if gazetteer else {}
     names = (("shape", "casing") if shapes else ()) + (("gazetteer",) if gazetteer else ())
-    return WordFeatures(names, frequent[:SHAPES], {word: gazetteer_value(words[word]) for word in sorted(words)})
+    return WordFeatures(names, task.fields if names else (), frequent[:SHAPES], {word: gazetteer_value(words[word]) for word in sorted(words)})
