@@ -1,8 +1,8 @@
 # Makes this machine ready; sourced by run_all.sh and tests/run.sh.
 #
-# Leaves the interpreter to use in $PYTHON: that of an active conda or virtual environment if there is one, else that of
-# .venv beside run_all.sh, which is made with the newest Python that fits. Packages are installed where
-# requirements.txt has changed since the last time (helpers/pipeline/setup_env.py does that part).
+# Leaves the interpreter to use in $PYTHON: that of an active environment that was made for this study, else that of .venv
+# beside run_all.sh. Packages are installed where requirements.txt has changed since the last time
+# (helpers/pipeline/setup_env.py does that part).
 
 fail() {
   printf 'error: %s\n' "$*" >&2
@@ -14,10 +14,10 @@ python_fits() {
   "$1" -c 'import sys; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1
 }
 
-# Prints the newest Python that fits and can make a virtual environment.
+# Prints a Python that fits and can make a virtual environment: the one that the locked packages are tried with first.
 find_python() {
   local name found without_venv=""
-  for name in python3.14 python3.13 python3.12 python3.11 python3.10 python3 python; do
+  for name in python3.11 python3.12 python3.13 python3.10 python3.14 python3 python; do
     found=$(command -v "$name") && python_fits "$found" || continue
     if "$found" -c 'import ensurepip, venv' >/dev/null 2>&1; then
       printf '%s\n' "$found"
@@ -43,12 +43,25 @@ active_environment() {
   fi
 }
 
+# True if the environment $1 may get the packages of the repository $2: it is the one of environment.yml, was set up by this
+# script before, or the user says so; conda's base never may.
+made_for_this() {
+  [ "$1" != "${CONDA_PREFIX:-}" ] || [ "${CONDA_DEFAULT_ENV:-}" != base ] || return 1
+  [ "${STUDY_ENV:-}" = active ] || [ -f "$1/.setup-stamp" ] ||
+    [[ $(<"$2/environment.yml") == *"name: ${1##*/}"$'\n'* ]]
+}
+
 # Sets PYTHON for the repository in $1.
 ready_environment() {
   local root=$1 prefix tool
   export PYTHONNOUSERSITE=1 # packages of the user's home would shadow the locked ones
   unset PYTHONHOME
   prefix=$(active_environment)
+  if [ -n "$prefix" ] && ! made_for_this "$prefix" "$root"; then
+    [ -f "$root/.venv/.setup-stamp" ] ||
+      echo "the active environment $prefix is left alone: .venv is made (STUDY_ENV=active takes another than conda's base)" >&2
+    prefix=""
+  fi
   if [ -n "$prefix" ]; then
     tool=$prefix/bin/python
     [ -x "$tool" ] || fail "the active environment $prefix has no Python: conda install python=3.11, or deactivate it"

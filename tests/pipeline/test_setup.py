@@ -38,6 +38,7 @@ case "$1 $2 $3" in
       case "$last" in *"$PIP_FAILS") exit "${{PIP_STATUS:-0}}" ;; *) exit 0 ;; esac
     fi ;;
   */setup_env.py*) echo "set up by $0" >>"{log}" ;;
+  "-m ruff check") echo "ruff" >>"{log}"; exit 0 ;;
   "-m pytest "*) echo "pytest $*" >>"{log}"; exit 0 ;;
   "-c import"*) {check} ;;
 esac
@@ -48,7 +49,7 @@ RUNNER = "import os, sys; print('ran', sys.argv[1:], os.getcwd(), os.environ['ST
 
 
 def stand_in(path: Path, log: Path, check: str = ":") -> Path:
-    """An interpreter that only logs pip, pytest and the set-up; `check` is shell code run at `-c "import …"`."""
+    """An interpreter that only logs pip, ruff, pytest and the set-up; `check` is shell code run at `-c "import …"`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(STAND_IN.format(log=log, python=sys.executable, check=check))
     path.chmod(0o755)
@@ -76,7 +77,8 @@ class Clone:
         (self.root / "helpers" / "pipeline").mkdir(parents=True)
         (self.root / "tests").mkdir()
         (self.root / ".ci").mkdir()
-        for name in ("run_all.sh", "tests/run.sh", ".ci/run", "helpers/pipeline/setup_env.sh", "helpers/pipeline/setup_env.py"):
+        for name in ("run_all.sh", "tests/run.sh", ".ci/run", "helpers/pipeline/setup_env.sh", "helpers/pipeline/setup_env.py",
+                     "environment.yml"):
             shutil.copy2(ROOT / name, self.root / name)
         self.locks = [self.root / name for name in LOCKS]
         for lock in self.locks:
@@ -90,7 +92,7 @@ class Clone:
         self.environment = stand_in(folder / "active" / "bin" / "python", self.log).parent.parent
 
     def start(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> subprocess.Popen:
-        env = {"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/"), **variables}
+        env = {"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/"), "STUDY_ENV": "active", **variables}
         return subprocess.Popen([self.root / script, *arguments], env=env, cwd=self.root.parent, text=True,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
@@ -127,6 +129,28 @@ def test_active_environment_is_used_and_arguments_arrive(clone):
     assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python: {name}" for name in LOCKS]
     assert "installing" in err and "minutes" in err
     assert not (clone.root / ".venv").exists()
+
+
+@pytest.mark.parametrize("given, taken", [
+    ({"STUDY_ENV": ""}, False), ({"STUDY_ENV": "active"}, True), ({"STUDY_ENV": "active", "CONDA_DEFAULT_ENV": "base"}, False)])
+def test_an_environment_that_was_not_made_for_this_is_left_alone(clone, given, taken):
+    stand_in(clone.bin / "python3", clone.log)
+    ready = stand_in(clone.root / ".venv" / "bin" / "python", clone.log).parent.parent
+    status, out, err = clone.run(CONDA_PREFIX=str(clone.environment), **given)
+    assert status == 0 and out.startswith("ran")
+    assert clone.calls("pip") == [f"pip in {clone.environment if taken else ready}/bin/python: {name}" for name in LOCKS]
+    assert ("is left alone" in err) != taken
+    status, _, err = clone.run(CONDA_PREFIX=str(clone.environment), **given)
+    assert (status, err) == (0, ""), "said once"
+
+
+def test_the_environment_of_the_project_and_one_that_was_set_up_before_are_taken(clone, tmp_path):
+    named = stand_in(tmp_path / "entity-extraction-study" / "bin" / "python", clone.log).parent.parent
+    clone.run(CONDA_PREFIX=str(named), STUDY_ENV="")
+    clone.run(VIRTUAL_ENV=str(clone.environment))
+    clone.run(VIRTUAL_ENV=str(clone.environment), STUDY_ENV="")
+    assert clone.calls("pip") == [f"pip in {each}/bin/python: {name}" for each in (named, clone.environment)
+                                  for name in LOCKS]
 
 
 @pytest.mark.parametrize("changed", LOCKS)
@@ -225,10 +249,11 @@ def test_active_environment_that_does_not_fit_is_one_line(clone, tmp_path, check
 
 
 # -- .venv ------------------------------------------------------------------------------------------------------------
-def test_newest_python_that_works_makes_the_environment_anew_where_it_is_half_made(clone):
-    stand_in(clone.bin / "python3.14", clone.log, "exit 127")  # a version manager's empty promise
-    stand_in(clone.bin / "python3.13", clone.log, 'case "$2" in *venv*) exit 1;; esac')  # has no venv module
-    stand_in(clone.bin / "python3.12", clone.log)
+def test_the_chosen_python_that_works_makes_the_environment_anew_where_it_is_half_made(clone):
+    stand_in(clone.bin / "python3.11", clone.log, "exit 127")  # a version manager's empty promise
+    stand_in(clone.bin / "python3.12", clone.log, 'case "$2" in *venv*) exit 1;; esac')  # has no venv module
+    stand_in(clone.bin / "python3.13", clone.log)
+    stand_in(clone.bin / "python3.14", clone.log)
     stand_in(clone.bin / "python3", clone.log)
     stand_in(clone.root / ".venv" / "bin" / "python", clone.log, "exit 1")
     (clone.root / ".venv" / "leftover").touch()
@@ -236,7 +261,7 @@ def test_newest_python_that_works_makes_the_environment_anew_where_it_is_half_ma
         lock.write_text("# nothing\n")
     status, out, err = clone.run(REAL_PIP="1")  # venv is the real one too
     assert status == 0 and out.startswith("ran") and "making the virtual environment" in err
-    assert clone.calls("set up") == [f"set up by {clone.bin}/python3.12"]
+    assert clone.calls("set up") == [f"set up by {clone.bin}/python3.13"]
     assert (clone.root / ".venv" / "pyvenv.cfg").exists() and not (clone.root / ".venv" / "leftover").exists()
     assert clone.run()[::2] == (0, "")
 
@@ -267,7 +292,7 @@ def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clon
     tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"')
     status, _, err = clone.run("-k", "a b", script=script, CONDA_PREFIX=str(clone.environment))
     assert status == 0 and "skipped" in err
-    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"]
+    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"] and clone.calls("ruff") == ["ruff"]
     assert not clone.calls("apt")
 
 
