@@ -156,4 +156,5 @@ def fit_features(task: Task, rows: Sequence[Example], shapes: bool = False, gaze
     frequent = sorted((form for form, count in counts.items() if count >= LEAST_SHAPE), key=lambda f: (-counts[f], f))
     words = count_words(sentences, task.fields) if gazetteer else {}
     names = (("shape", "casing") if shapes else ()) + (("gazetteer",) if gazetteer else ())
-    return WordFeatures(names, task.fields if names else (), frequent[:SHAPES], {word: gazetteer_value(words[word]) for word in sorted(words)})
+    return WordFeatures(names, task.fields if names else (), frequent[:SHAPES],
+                        {word: gazetteer_value(words[word]) for word in sorted(words)})

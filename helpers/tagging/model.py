@@ -285,7 +285,8 @@ def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarra
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     given, features = card["layout"], card["features"]
     layout = Layout(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
-    return (layout, WordFeatures(tuple(features["names"]), tuple(features["fields"]), features["shapes"], features["gazetteer"]),
+    names, fields = map(tuple, (features["names"], features["fields"]))
+    return (layout, WordFeatures(names, fields, features["shapes"], features["gazetteer"]),
             np.array(card["transitions"]), card["multiple"], task.conventions_from_json(card["knowledge"]))
 
 

@@ -21,8 +21,10 @@ def start_scores(tags: Sequence[str]) -> np.ndarray:
 
 def bio_transitions(tags: Sequence[str]) -> np.ndarray:
     """Matrix (from, to): forbidden where an inside tag continues no entity of its label, else 0."""
-    return np.array([[FORBIDDEN if to.startswith("I") and (one == "O" or label_of(to) != label_of(one)) else 0.0 for to in tags]
-                     for one in tags])
+    def goes_on(one: str, to: str) -> bool:
+        return one != "O" and label_of(one) == label_of(to)
+
+    return np.array([[FORBIDDEN if to.startswith("I") and not goes_on(one, to) else 0.0 for to in tags] for one in tags])
 
 
 def transition_pmi(sequences: Sequence[Sequence[int]], count: int) -> np.ndarray:

@@ -123,9 +123,10 @@ def encode_training(run: Run, tokenizer, features: WordFeatures, outputs: Sequen
             fine = example.extra.get("fine_tags")
             wanted = torch.full_like(tags, IGNORE) if fine is None else torch.tensor(
                 [numbers.get(tag, IGNORE) for tag in align_fine(example.target.tags, fine)])[:, None]
-        for window in windows:
+        for window in (window for window in windows if window.words):
             own = window.words
-            encoded.append(WindowRow(window, values, tags[own], wanted[own], None if teacher is None else teacher[index][own]))
+            soft = None if teacher is None else teacher[index][own]
+            encoded.append(WindowRow(window, values, tags[own], wanted[own], soft))
     return encoded
 
 
@@ -342,7 +343,8 @@ def plan_epochs(run: Run, variant: str, phases: Sequence[tuple[Sequence[WindowRo
 def evaluate(run: Run, tagger: TrainedTagger, validation: Sequence[Example],
              pmi: np.ndarray) -> tuple[TrainedTagger, dict[str, float], tuple[float, float]]:
     """The tagger as it predicts, its validation scores for the history, and (score, tie-breaker) that choose checkpoints."""
-    rows, layout = validation[:run["score_rows"] or None], tagger.model.layout
+    layout = tagger.model.layout  # the rows of a task that writes are few, `score_rows` is for those that are decoded
+    rows = validation if run.task.writes else validation[:run["score_rows"] or None]
     scores = predict_scores(run, tagger.model, tagger.tokenizer, tagger.features, rows)
     if run.task.writes:
         found = exact_scores(run.task, rows, records_of(run.task, rows, scores, tagger))
