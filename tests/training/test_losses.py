@@ -3,17 +3,15 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from helpers.training.loop import length_batches
 from helpers.training.losses import (
     Targets,
     answer_loss,
@@ -74,21 +72,6 @@ def test_collate_pads_right_and_masks(tokenizer):
     assert batch["input_ids"].shape[1] == max(map(len, rows))
     assert batch["attention_mask"].sum(1).tolist() == [len(row) for row in rows]
     assert batch["input_ids"][0, :len(rows[0])].tolist() == rows[0].input_ids
-
-
-@settings(max_examples=50)
-@given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=200), size=st.integers(1, 16), seed=st.integers(0, 99))
-def test_length_batches_hold_every_row_once(lengths, size, seed):
-    batches = length_batches(lengths, size, random.Random(seed))
-    assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
-    assert max(map(len, batches)) <= size
-
-
-def test_length_batches_waste_little_padding():
-    rng = random.Random(0)
-    lengths = [rng.randint(10, 200) for _ in range(512)]
-    padded = sum(max(lengths[i] for i in b) * len(b) for b in length_batches(lengths, 8, rng))
-    assert padded < 1.15 * sum(lengths)
 
 
 def targets():
