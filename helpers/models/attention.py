@@ -54,14 +54,23 @@ class RoomyLayer(DynamicLayer):
         self.values = self._behind("values", value_states)
         return self.keys, self.values
 
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Only keep some rows, moved to the front of the room: rooms of ever new sizes would leave holes in the memory."""
+        for name in ("keys", "values"):
+            held, room = getattr(self, name), self.rooms.get(name)
+            kept = held[indices]
+            if room is not None and held.data_ptr() == room.data_ptr():
+                kept = room[:len(kept), :, :kept.shape[2]].copy_(kept)
+            setattr(self, name, kept)
+
     def _behind(self, name: str, new: torch.Tensor) -> torch.Tensor:
         """What is held under a name, with new tokens behind it."""
         held, room = getattr(self, name), self.rooms.get(name)
-        used, needed = held.shape[2], held.shape[2] + new.shape[2]
-        # rows that were left out or repeated since are another tensor
-        if room is None or held.data_ptr() != room.data_ptr() or len(held) != len(room) or needed > room.shape[2]:
-            room = new.new_empty(*new.shape[:2], needed + max(32, needed // 4), new.shape[3])
+        rows, used, needed = len(new), held.shape[2], held.shape[2] + new.shape[2]
+        # rows that were repeated since are another tensor
+        if room is None or held.data_ptr() != room.data_ptr() or rows > len(room) or needed > room.shape[2]:
+            room = new.new_empty(*new.shape[:2], needed + max(128, needed // 2), new.shape[3])
             room[:, :, :used] = held
             self.rooms[name] = room
-        room[:, :, used:needed] = new
-        return room[:, :, :needed]
+        room[:rows, :, used:needed] = new
+        return room[:rows, :, :needed]

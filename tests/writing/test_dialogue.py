@@ -50,7 +50,7 @@ def test_a_variant_learns_the_answers_and_is_chosen_by_f1(run, variant, monkeypa
     assert len(scored) == 1 and result.best_score == scored[0]["val_exact_f1"]
     records = predict.predict_variant(run, variant, rows, "free", progress=False)
     assert [record["id"] for record in records] == [0, 1] and records[0]["raw"].count("\n") == 17
-    model, tokenizer, _ = predict.load_variant(run, variant)
+    model, tokenizer = predict.load_variant(run, variant)
     found = answer_likelihood(run, model, tokenizer, rows)
     assert 0 <= found["token_accuracy"] < 1 < found["perplexity"]  # a random base leaves an adapter little to learn
     assert found["loss"] == pytest.approx(scored[0]["val_loss"], rel=0.2)
