@@ -9,8 +9,8 @@ def tagger_settings(profile: str) -> dict[str, Any]:
 
     `batch_pieces` bounds the word pieces of a batch, padding included; `learning_rate` is that of the encoder or its
     adapter, `head_rate` that of all new layers; `least_steps` makes more epochs of few rows; `made_epochs` passes over made
-    rows come before the gold ones, with 0 all rows are mixed; `hints` lets the tagger see what the task's rules propose, but
-    for the share `withhold` of the rows of a batch.
+    rows come before the gold ones (where tokens are tagged made rows stand among the others); `hints` lets the tagger see what
+    the task's rules propose, but for the share `withhold` of the rows of a batch.
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     return {

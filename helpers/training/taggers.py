@@ -217,7 +217,7 @@ def fit_tagger(run: Run, variant: str, train: list[Example], validation: list[Ex
     outputs = tagger.model.layout.outputs if tagger.model.layout.fine else ()
     made = [row for row in train if row.origin != "gold"] if own["made_epochs"] else []
     phases = [(made, own["made_epochs"])] if made else []
-    phases += [(gold if own["made_epochs"] else training_sentences(run, own, train), own["epochs"])]
+    phases += [(gold if run.task.writes else training_sentences(run, own, train), own["epochs"])]
     encoded = [(encode_training(run, tagger.tokenizer, tagger.features, outputs, rows), epochs)
                for rows, epochs in phases]
     return training_loop(run, variant, tagger, encoded, gold, validation, folder, tagging_loss(own))

@@ -236,12 +236,13 @@ def test_a_tagger_follows_its_hints_and_keeps_them_in_a_file(encoder, tmp_path):
     assert not (plain.dir / "checkpoints/tagger/best" / EXTRAS).exists()
 
 
-def test_made_rows_come_first_and_gold_rows_alone_after_them(encoder, tmp_path, monkeypatch):
-    run, seen = make_run(encoder, tmp_path, epochs=2, made_epochs=1, batch_pieces=1000), []
+@pytest.mark.parametrize("made_epochs, sizes", [(1, [3, 8, 8]), (0, [8, 8])])
+def test_made_rows_come_first_and_gold_rows_alone_after_them(encoder, tmp_path, monkeypatch, made_epochs, sizes):
+    run, seen = make_run(encoder, tmp_path, epochs=2, made_epochs=made_epochs, batch_pieces=1000), []
     monkeypatch.setattr(tagger_module, "collate_windows", lambda rows, pad: seen.append(len(rows)) or collate_windows(rows, pad))
     made = [replace(row, origin="swap") for row in rows()[:3]]
     result = fit(run, "tagger", [*rows(), *made], rows()[:2])
-    assert seen == [3, 8, 8] and [round(record["epoch"]) for record in result.history] == [1, 2, 3]
+    assert seen == sizes and [round(record["epoch"]) for record in result.history] == list(range(1, len(sizes) + 1))
 
 
 def test_hints_of_some_rows_are_withheld():
