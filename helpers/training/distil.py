@@ -26,15 +26,8 @@ from helpers.tagging.predict import predict_scores
 from helpers.tasks.records import Example
 from helpers.training.loop import FitResult
 from helpers.training.rows import variant_settings
-from helpers.training.taggers import (
-    Loss,
-    encode_training,
-    gold_rows,
-    tagging_loss,
-    training_loop,
-    training_sentences,
-    training_values,
-)
+from helpers.training.taggers import Loss, tagging_loss, training_loop
+from helpers.training.tagging_rows import encode_training, gold_rows, training_sentences, training_values
 
 
 def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:

@@ -13,7 +13,7 @@ from helpers.tasks import Example, Task
 from helpers.tasks.text import word_units
 from helpers.training.loop import FitResult
 from helpers.training.rows import training_rows, variant_settings
-from helpers.training.taggers import training_sentences
+from helpers.training.tagging_rows import training_sentences
 from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
 
 

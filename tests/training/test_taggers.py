@@ -36,16 +36,8 @@ from helpers.tasks.it_ner.tags import TAGS
 from helpers.training.distil import build_student, soft_loss, spread_layers, teacher_log_probs, trained
 from helpers.training.fit import fingerprint, fit
 from helpers.training.rows import variant_settings
-from helpers.training.taggers import (
-    WeightAverage,
-    cosine_factor,
-    encode_training,
-    fine_outputs,
-    parameter_groups,
-    plan_epochs,
-    tagging_loss,
-    training_sentences,
-)
+from helpers.training.taggers import WeightAverage, cosine_factor, parameter_groups, plan_epochs, tagging_loss
+from helpers.training.tagging_rows import encode_training, fine_outputs, training_sentences
 from helpers.views.training_views import training_row_table
 
 TASK = get_task("it_ner")
