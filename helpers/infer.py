@@ -8,6 +8,7 @@ A line holds a JSON object with the text under `text` (or as the task's own file
 is answered once, also when the command was killed and given again; a line that cannot be answered is named with its
 number in `<out>.bad.jsonl`.
 """
+
 from __future__ import annotations
 
 import json
@@ -106,8 +107,10 @@ def check_state(out: Path, state: dict[str, Any], force: bool) -> None:
     before = read_json(kept)
     if before and {name: before.get(name) for name in state} != state:
         other = next(name for name in state if before.get(name) != state[name])
-        raise UserError(f"{out} was begun with another {other} ({before.get(other)}): choose another --out, or start anew "
-                        "with --force")
+        raise UserError(
+            f"{out} was begun with another {other} ({before.get(other)}): choose another --out, or start anew "
+            "with --force"
+        )
     if not before and out.exists() and out.stat().st_size:
         raise UserError(f"{out} is there already: choose another --out, or write over it with --force")
     if not before:
@@ -121,14 +124,16 @@ class Writer:
     def __init__(self, out: Path):
         self.files = {True: out, False: beside(out, ".bad.jsonl")}
         self.done = max(last_number(path) for path in self.files.values())
-        self.handles = {good: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-                        for good, path in self.files.items()}
+        self.handles = {
+            good: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            for good, path in self.files.items()
+        }
 
     def write(self, good: bool, record: dict[str, Any]) -> None:
         """Add one line in one piece."""
         content = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
         while content:
-            content = content[os.write(self.handles[good], content):]
+            content = content[os.write(self.handles[good], content) :]
 
     def close(self) -> None:
         """Bring everything to the disk."""
@@ -137,8 +142,16 @@ class Writer:
             os.close(handle)
 
 
-def label_file(predictor: Any, source: Path, out: Path, batch: int = 64, rank: int = 0, world: int = 1,
-               force: bool = False, progress: bool = True) -> dict[str, int]:
+def label_file(
+    predictor: Any,
+    source: Path,
+    out: Path,
+    batch: int = 64,
+    rank: int = 0,
+    world: int = 1,
+    force: bool = False,
+    progress: bool = True,
+) -> dict[str, int]:
     """Answer the lines of a file, or every `world`-th of them from `rank` on; goes on where it was stopped.
 
     Returns the numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
@@ -148,8 +161,15 @@ def label_file(predictor: Any, source: Path, out: Path, batch: int = 64, rank: i
     if not source.is_file():
         raise UserError(f"no file {source}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    check_state(out, {"model": f"{predictor.name} {predictor.version}", "file": source.name,
-                      "share": f"{rank + 1} of {world}"}, force)
+    check_state(
+        out,
+        {
+            "model": f"{predictor.name} {predictor.version}",
+            "file": source.name,
+            "share": f"{rank + 1} of {world}",
+        },
+        force,
+    )
     writer = Writer(out)
     counts, waiting = {"answered": 0, "bad": 0, "before": writer.done}, []
     bar = tqdm(total=source.stat().st_size, unit="B", unit_scale=True, desc=source.name, disable=not progress)
@@ -188,9 +208,15 @@ def label_file(predictor: Any, source: Path, out: Path, batch: int = 64, rank: i
 # -- several processes ------------------------------------------------------------------------------------------------
 def place_among_processes() -> tuple[int, int]:
     """(rank, number of processes) as accelerate, torchrun or MPI tell them; on GPUs each process takes its own."""
-    names = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
-    rank, world = next(((int(os.environ[a]), int(os.environ[b])) for a, b in names
-                        if a in os.environ and b in os.environ), (0, 1))
+    names = (
+        ("RANK", "WORLD_SIZE"),
+        ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+        ("PMI_RANK", "PMI_SIZE"),
+    )
+    rank, world = next(
+        ((int(os.environ[a]), int(os.environ[b])) for a, b in names if a in os.environ and b in os.environ),
+        (0, 1),
+    )
     if world > 1 and "LOCAL_RANK" in os.environ:
         import torch
 
@@ -224,13 +250,19 @@ def join_shares(out: Path, world: int) -> bool:
 
 # -- command line -----------------------------------------------------------------------------------------------------
 def main(
-    task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner", help="What to look for.")] = "calendar",
+    task: Annotated[
+        str, typer.Option(metavar="calendar|crime|it_ner", help="What to look for.")
+    ] = "calendar",
     text: Annotated[str | None, typer.Option(help="One text; the answer is printed.")] = None,
     file: Annotated[list[Path] | None, typer.Option(help="JSONL file; may be given several times.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output file; a folder for several files.")] = None,
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
-    variant: Annotated[str, typer.Option(help="A trained variant, a vote or rules (the best by default).")] = "",
-    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")] = ENGINES[0],
+    variant: Annotated[
+        str, typer.Option(help="A trained variant, a vote or rules (the best by default).")
+    ] = "",
+    engine: Annotated[
+        str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")
+    ] = ENGINES[0],
     batch: Annotated[int, typer.Option(min=1, help="Lines that are answered together.")] = 64,
     force: Annotated[bool, typer.Option("--force", help="Start anew over an output that is there.")] = False,
 ) -> None:
@@ -261,7 +293,11 @@ def main(
         if world > 1:
             join_shares(target, world)
         went_on = f", went on after line {counts['before']}" if counts["before"] else ""
-        bad = f"; {counts['bad']} could not be answered, see {beside(target, '.bad.jsonl')}" if counts["bad"] else ""
+        bad = (
+            f"; {counts['bad']} could not be answered, see {beside(target, '.bad.jsonl')}"
+            if counts["bad"]
+            else ""
+        )
         print(f"{target}: {counts['answered']} lines answered{went_on}{bad}", file=sys.stderr)
 
 

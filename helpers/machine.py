@@ -1,4 +1,5 @@
 """The machine: device and precision, cores, memory, seeds."""
+
 from __future__ import annotations
 
 import contextlib
@@ -52,13 +53,17 @@ def seed_everything(seed: int) -> None:
     import numpy as np
     import torch
 
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is only deterministic with a fixed workspace
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # cuBLAS is only deterministic with a fixed workspace
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # writing every new tensor twice takes a tenth of a step
+    torch.utils.deterministic.fill_uninitialized_memory = (
+        False  # writing every new tensor twice takes a tenth of a step
+    )
 
 
 def usable_cores() -> int:
@@ -94,8 +99,13 @@ def hardware() -> dict[str, Any]:
         memory_gb = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
     except (AttributeError, ValueError, OSError):
         memory_gb = None
-    return {"cpu": _cpu_name(), "machine": platform.machine(), "cores": usable_cores(), "memory_gb": memory_gb,
-            "gpus": _gpus()}
+    return {
+        "cpu": _cpu_name(),
+        "machine": platform.machine(),
+        "cores": usable_cores(),
+        "memory_gb": memory_gb,
+        "gpus": _gpus(),
+    }
 
 
 def reset_peak_memory() -> None:

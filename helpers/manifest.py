@@ -1,4 +1,5 @@
 """What a result depends on: code, data, versions."""
+
 from __future__ import annotations
 
 import json
@@ -14,25 +15,46 @@ from helpers.paths import ROOT
 from helpers.run import Run
 
 LOCK_FILE = "requirements.txt"
-PACKAGES = ("torch", "transformers", "tokenizers", "peft", "trl", "bitsandbytes", "llguidance", "numpy", "pandas")
+PACKAGES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "peft",
+    "trl",
+    "bitsandbytes",
+    "llguidance",
+    "numpy",
+    "pandas",
+)
 
 
 def environment_fingerprint() -> dict[str, Any]:
     """Python, platform, the versions that matter most, and one hash each over all packages and over the lock file."""
-    versions = {dist.metadata["Name"].lower().replace("_", "-"): dist.version for dist in metadata.distributions()
-                if dist.metadata["Name"]}
+    versions = {
+        dist.metadata["Name"].lower().replace("_", "-"): dist.version
+        for dist in metadata.distributions()
+        if dist.metadata["Name"]
+    }
     lock = ROOT / LOCK_FILE
-    return {"python": platform.python_version(), "system": platform.system(),
-            "packages": {name: versions[name] for name in PACKAGES if name in versions},
-            "packages_sha256": digest(*(f"{name}=={version}" for name, version in sorted(versions.items()))),
-            "lock_sha256": digest(lock.read_bytes()) if lock.exists() else None}
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "packages": {name: versions[name] for name in PACKAGES if name in versions},
+        "packages_sha256": digest(*(f"{name}=={version}" for name, version in sorted(versions.items()))),
+        "lock_sha256": digest(lock.read_bytes()) if lock.exists() else None,
+    }
 
 
 def notebook_source(path: Path) -> str:
     """The cells of a notebook as one text: type, tags and source, without outputs, ids or other metadata."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return json.dumps([[cell["cell_type"], sorted(cell.get("metadata", {}).get("tags", [])), "".join(cell["source"])]
-                       for cell in cells], ensure_ascii=False)
+    return json.dumps(
+        [
+            [cell["cell_type"], sorted(cell.get("metadata", {}).get("tags", [])), "".join(cell["source"])]
+            for cell in cells
+        ],
+        ensure_ascii=False,
+    )
 
 
 def code_fingerprint(root: Path = ROOT) -> str:
@@ -52,9 +74,16 @@ def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[st
     path = run.path("manifest.json")
     stages = read_json(path).get("stages", {})
     stages[stage] = {"seconds": round(seconds, 1), **more}
-    manifest = {"task": run.task.name, "profile": run.profile, "settings": run.settings, "seed": run.seed,
-                "data": {"source": run.data, "sha256": data_fingerprint(run)},
-                "code": {"sha256": code_fingerprint()}, "environment": environment_fingerprint(),
-                "hardware": hardware(), "stages": dict(sorted(stages.items()))}
+    manifest = {
+        "task": run.task.name,
+        "profile": run.profile,
+        "settings": run.settings,
+        "seed": run.seed,
+        "data": {"source": run.data, "sha256": data_fingerprint(run)},
+        "code": {"sha256": code_fingerprint()},
+        "environment": environment_fingerprint(),
+        "hardware": hardware(),
+        "stages": dict(sorted(stages.items())),
+    }
     write_json(path, manifest)
     return manifest

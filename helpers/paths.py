@@ -1,4 +1,5 @@
 """Where the repository is, and what Kaggle mounts. Nothing but the standard library: notebooks there start with it."""
+
 from __future__ import annotations
 
 import re
@@ -23,9 +24,11 @@ def input_models() -> list[Path]:
 
 def input_model(name: str) -> Path | None:
     """The Kaggle input that holds a hub model: one of its folders is called like the model, but for case and marks."""
+
     def plain(text: str) -> str:
         return re.sub(r"[^a-z0-9]", "", text.lower())
 
     wanted = plain(name.rpartition("/")[2])
-    return next((folder for folder in input_models()
-                 if wanted in map(plain, folder.relative_to(INPUTS).parts)), None)
+    return next(
+        (folder for folder in input_models() if wanted in map(plain, folder.relative_to(INPUTS).parts)), None
+    )

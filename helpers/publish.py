@@ -3,6 +3,7 @@
 Run as: python -m helpers.publish --task calendar --variant lora                       writes and checks the folder
         python -m helpers.publish --task calendar --variant lora --repo NAME/MODEL --push      sends it
 """
+
 from __future__ import annotations
 
 import json
@@ -24,8 +25,13 @@ from helpers.tagging.model import EXTRAS
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)
 SECTIONS = ("Use", "Data", "Recipe", "Results", "Limits")
-PERCENT = {"exact_match": "exact match", "field_accuracy": "fields right", "exact_f1": "value F1", "f1": "entity F1",
-           "json_validity": "valid output"}
+PERCENT = {
+    "exact_match": "exact match",
+    "field_accuracy": "fields right",
+    "exact_f1": "value F1",
+    "f1": "entity F1",
+    "json_validity": "valid output",
+}
 
 
 # -- the card ---------------------------------------------------------------------------------------------------------
@@ -39,8 +45,16 @@ def _results(metrics: dict[str, Any], variant: str) -> str:
     """Scores of the variant, and of each of its fields."""
     scores = metrics["variants"][variant]
     lines = ["| score | value (95 % interval) |", "|---|---|"]
-    lines += [f"| {label} | {_interval(scores, name)} |" for name, label in PERCENT.items() if scores.get(name) is not None]
-    fields = [(name, cells["f1"]) for name, cells in (scores.get("fields") or {}).items() if cells.get("f1") is not None]
+    lines += [
+        f"| {label} | {_interval(scores, name)} |"
+        for name, label in PERCENT.items()
+        if scores.get(name) is not None
+    ]
+    fields = [
+        (name, cells["f1"])
+        for name, cells in (scores.get("fields") or {}).items()
+        if cells.get("f1") is not None
+    ]
     if fields:
         lines += ["", "| field | F1 |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in fields)]
     return "\n".join(lines)
@@ -49,20 +63,31 @@ def _results(metrics: dict[str, Any], variant: str) -> str:
 def _data(run: Run, metrics: dict[str, Any]) -> str:
     data = metrics.get("data", {})
     source = data.get("source", run.data)
-    about = {"sample": f"the sample written for the study (`data/{run.task.name}`)",
-             "public": f"the public data set of {run.task.public_citation} (licence: {run.task.public_licence})"}
-    part = "test part" if (run.dir / "splits" / "test.jsonl").exists() else \
-        "validation part, which also chose the variant: expect a little less on new texts"
-    return (f"Trained on {about.get(source, 'rows of its user')}. Scores are measured on {data.get('rows', '?')} rows of "
-            f"the {part} (fingerprint `{str(data.get('fingerprint', ''))[:12]}`).")
+    about = {
+        "sample": f"the sample written for the study (`data/{run.task.name}`)",
+        "public": f"the public data set of {run.task.public_citation} (licence: {run.task.public_licence})",
+    }
+    part = (
+        "test part"
+        if (run.dir / "splits" / "test.jsonl").exists()
+        else "validation part, which also chose the variant: expect a little less on new texts"
+    )
+    return (
+        f"Trained on {about.get(source, 'rows of its user')}. Scores are measured on {data.get('rows', '?')} rows of "
+        f"the {part} (fingerprint `{str(data.get('fingerprint', ''))[:12]}`)."
+    )
 
 
 def _recipe(run: Run, variant: str, metrics: dict[str, Any]) -> str:
     prefix = f"{variant}."
-    own = {name.removeprefix(prefix): value for name, value in run.settings.items() if name.startswith(prefix)}
+    own = {
+        name.removeprefix(prefix): value for name, value in run.settings.items() if name.startswith(prefix)
+    }
     counts = metrics["variants"][variant].get("parameters") or {}
     base = "encoder_model" if variant in run.task.taggers else "base_model"
-    lines = [f"Base model: `{Path(str(run[base])).name if Path(str(run[base])).is_absolute() else run[base]}`."]
+    lines = [
+        f"Base model: `{Path(str(run[base])).name if Path(str(run[base])).is_absolute() else run[base]}`."
+    ]
     note = run.task.variant_notes.get(variant)
     if note:
         lines.append(note[3])
@@ -82,37 +107,55 @@ def usage(run: Run, variant: str, repo: str) -> str:
         name = task.questions()[0]
         messages = [*task.opening(text), {"role": "user", "content": task.question(name)}]  # type: ignore[attr-defined]
         turns = ",\n".join(f"    {json.dumps(turn, ensure_ascii=False)}" for turn in messages)
-        return (f"from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-                f"tokenizer = AutoTokenizer.from_pretrained({repo!r})\n"
-                f"model = AutoModelForCausalLM.from_pretrained({repo!r}, dtype=\"float32\")\n"
-                f"messages = [\n{turns},\n]\n"
-                "inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors=\"pt\", "
-                "return_dict=True)\n"
-                "output = model.generate(**inputs)\n"
-                "print(tokenizer.decode(output[0, inputs[\"input_ids\"].shape[1]:], skip_special_tokens=True))\n")
-    return (f"from transformers import pipeline\n\nwrite = pipeline(\"text-generation\", model={repo!r}, dtype=\"float32\")\n"
-            f"print(write({task.prompt(text)!r}, return_full_text=False)[0][\"generated_text\"])\n")
+        return (
+            f"from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
+            f"tokenizer = AutoTokenizer.from_pretrained({repo!r})\n"
+            f'model = AutoModelForCausalLM.from_pretrained({repo!r}, dtype="float32")\n'
+            f"messages = [\n{turns},\n]\n"
+            'inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", '
+            "return_dict=True)\n"
+            "output = model.generate(**inputs)\n"
+            'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
+        )
+    return (
+        f'from transformers import pipeline\n\nwrite = pipeline("text-generation", model={repo!r}, dtype="float32")\n'
+        f'print(write({task.prompt(text)!r}, return_full_text=False)[0]["generated_text"])\n'
+    )
 
 
 def _limits(run: Run, variant: str, metrics: dict[str, Any]) -> str:
     scores = metrics["variants"][variant]
-    fields = [(cells["f1"], name) for name, cells in (scores.get("fields") or {}).items() if cells.get("f1") is not None]
+    fields = [
+        (cells["f1"], name)
+        for name, cells in (scores.get("fields") or {}).items()
+        if cells.get("f1") is not None
+    ]
     weakest = f" The weakest field is `{min(fields)[1]}` (F1 {min(fields)[0]:.3f})." if fields else ""
     calibration = read_json(run.dir / CALIBRATION)
-    known = f" Confidence is calibrated for a precision of {calibration['precision']:g} (`{CALIBRATION}`)." if \
-        variant in calibration.get("variants", {}) else ""
+    known = (
+        f" Confidence is calibrated for a precision of {calibration['precision']:g} (`{CALIBRATION}`)."
+        if variant in calibration.get("variants", {})
+        else ""
+    )
     return f"English texts like those of the data only. {_alone(run, variant)}{weakest}{known}"
 
 
 def _alone(run: Run, variant: str) -> str:
     """What the weights lack without the study's own code around them."""
     if variant not in run.task.taggers:
-        return ("Free decoding may write values that are not in the text; the study's own service holds the output to the "
-                "task's schema and to the text.")
-    hints = f" It was trained to see what the rules propose (`{EXTRAS}`), and tags less well without." if \
-        run.settings.get(f"{variant}.hints") else ""
-    return ("The weights alone score single words: the best sequence of tags and the values that it stands for are the work "
-            f"of the study's own service.{hints}")
+        return (
+            "Free decoding may write values that are not in the text; the study's own service holds the output to the "
+            "task's schema and to the text."
+        )
+    hints = (
+        f" It was trained to see what the rules propose (`{EXTRAS}`), and tags less well without."
+        if run.settings.get(f"{variant}.hints")
+        else ""
+    )
+    return (
+        "The weights alone score single words: the best sequence of tags and the values that it stands for are the work "
+        f"of the study's own service.{hints}"
+    )
 
 
 def model_card(run: Run, variant: str, repo: str) -> str:
@@ -127,17 +170,32 @@ def model_card(run: Run, variant: str, repo: str) -> str:
     tagger = variant in task.taggers
     source = metrics.get("data", {}).get("source", run.data)
     data = ModelCardData(
-        language="en", license="mit", library_name="transformers",
-        pipeline_tag="token-classification" if tagger else "text-generation", tags=["information-extraction", task.name],
-        model_name=f"{task.name}-{variant}", eval_results=[EvalResult(
-            task_type="token-classification" if tagger else "text-generation", task_name=task.title,
-            dataset_type=task.name, dataset_name=source if source in ("sample", "public") else "own rows",
-            metric_type=name, metric_name=label, metric_value=round(float(scores[name]), 4))
-            for name, label in PERCENT.items() if scores.get(name) is not None])
-    text = (f"---\n{data.to_yaml()}\n---\n\n# {task.title}: {variant}\n\n{task.description}\n\n## Use\n\n```python\n"
-            f"{usage(run, variant, repo)}```\n\n## Data\n\n{_data(run, metrics)}\n\n## Recipe\n\n"
-            f"{_recipe(run, variant, metrics)}\n\n## Results\n\n{_results(metrics, variant)}\n\n## Limits\n\n"
-            f"{_limits(run, variant, metrics)}\n")
+        language="en",
+        license="mit",
+        library_name="transformers",
+        pipeline_tag="token-classification" if tagger else "text-generation",
+        tags=["information-extraction", task.name],
+        model_name=f"{task.name}-{variant}",
+        eval_results=[
+            EvalResult(
+                task_type="token-classification" if tagger else "text-generation",
+                task_name=task.title,
+                dataset_type=task.name,
+                dataset_name=source if source in ("sample", "public") else "own rows",
+                metric_type=name,
+                metric_name=label,
+                metric_value=round(float(scores[name]), 4),
+            )
+            for name, label in PERCENT.items()
+            if scores.get(name) is not None
+        ],
+    )
+    text = (
+        f"---\n{data.to_yaml()}\n---\n\n# {task.title}: {variant}\n\n{task.description}\n\n## Use\n\n```python\n"
+        f"{usage(run, variant, repo)}```\n\n## Data\n\n{_data(run, metrics)}\n\n## Recipe\n\n"
+        f"{_recipe(run, variant, metrics)}\n\n## Results\n\n{_results(metrics, variant)}\n\n## Limits\n\n"
+        f"{_limits(run, variant, metrics)}\n"
+    )
     return ModelCard(text).content
 
 
@@ -174,9 +232,12 @@ def check_folder(folder: Path) -> list[str]:
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     found += [f"the card has no section {name!r}" for name in SECTIONS if f"\n## {name}\n" not in text]
-    found += [f"{path.relative_to(folder)} holds a path of this machine" for path in sorted(folder.rglob("*.json"))
-              if path.name in ("config.json", "adapter_config.json", "tokenizer_config.json")
-              and _holds_path(json.loads(path.read_text(encoding="utf-8")))]
+    found += [
+        f"{path.relative_to(folder)} holds a path of this machine"
+        for path in sorted(folder.rglob("*.json"))
+        if path.name in ("config.json", "adapter_config.json", "tokenizer_config.json")
+        and _holds_path(json.loads(path.read_text(encoding="utf-8")))
+    ]
     for path in sorted(folder.rglob("*.safetensors")):
         reason = _damaged(path)
         if reason:
@@ -211,8 +272,11 @@ def _metadata_problems(text: str) -> list[str]:
         data = ModelCard(text).data.to_dict()
     except ValueError as error:
         return [f"the card's front matter is wrong: {str(error).splitlines()[0]}"]
-    return [f"the card's front matter has no {name}" for name in ("license", "pipeline_tag", "model-index")
-            if name not in data]
+    return [
+        f"the card's front matter has no {name}"
+        for name in ("license", "pipeline_tag", "model-index")
+        if name not in data
+    ]
 
 
 def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
@@ -228,9 +292,13 @@ def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
     api = api or HfApi()
     try:
         address = api.create_repo(repo, private=private, exist_ok=True)
-        api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=f"Model {version_of(_files(folder))}")
+        api.upload_folder(
+            repo_id=repo, folder_path=str(folder), commit_message=f"Model {version_of(_files(folder))}"
+        )
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise UserError(f"the hub did not take {repo}: {str(error).splitlines()[0]}; log in with `hf auth login`") from None
+        raise UserError(
+            f"the hub did not take {repo}: {str(error).splitlines()[0]}; log in with `hf auth login`"
+        ) from None
     return str(address)
 
 
@@ -243,7 +311,9 @@ def main(
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[str, typer.Option(help="A trained variant (the best by default).")] = "",
     repo: Annotated[str, typer.Option(help="NAME/MODEL on the hub.")] = "",
-    send: Annotated[bool, typer.Option("--push", help="Send the folder; without it nothing leaves this machine.")] = False,
+    send: Annotated[
+        bool, typer.Option("--push", help="Send the folder; without it nothing leaves this machine.")
+    ] = False,
     public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
 ) -> None:
     """Write the folder for the hub, check it, and send it if --push is given."""

@@ -1,4 +1,5 @@
 """Parameters in; paths, seed, settings and logger out: every notebook starts with `Run(...)`."""
+
 from __future__ import annotations
 
 import json
@@ -129,6 +130,8 @@ class Run:
             part = "test" if self.path("splits", "test.jsonl").exists() else "validation"
         path = self.path("splits", f"{part}.jsonl")
         if not path.exists():
-            raise UserError(f"{path} is missing: run notebook 02_augment (./run_all.sh {self.task.name}) first")
+            raise UserError(
+                f"{path} is missing: run notebook 02_augment (./run_all.sh {self.task.name}) first"
+            )
         with path.open(encoding="utf-8") as lines:
             return [self.task.example_from_json(json.loads(line)) for line in lines]

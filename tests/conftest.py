@@ -1,4 +1,5 @@
 """Fixtures and settings that several test files use."""
+
 from __future__ import annotations
 
 import functools
@@ -47,8 +48,14 @@ class SmokeRun:
 def run_study(*arguments: object) -> tuple[int, float, str]:
     """What `./run_all.sh` does once the environment is ready: exit status, seconds, and all it printed."""
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "helpers.pipeline.runner", *map(str, arguments)], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "helpers.pipeline.runner", *map(str, arguments)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
     return done.returncode, time.monotonic() - started, done.stdout
 
 
@@ -97,7 +104,9 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path,
         def log_message(self, *_: object) -> None:
             requests.append(self.path)
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=str(folder)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(folder))
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("STUDY_PUBLIC_URL", f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setenv("STUDY_CACHE", str(tmp_path / "cache"))

@@ -1,4 +1,5 @@
 """Invented crime reports for tests: one under headings, one told."""
+
 from __future__ import annotations
 
 import json
@@ -19,25 +20,46 @@ HEADED = """**Crime Type:** Burglary
 **Circumstances Surrounding the Incident:** Ms. Calder locked up at 19:00 and found the back door forced.
 **Current Status:** Under Investigation"""
 HEADED_ANSWERS = {
-    "Location": ["12 Quay Lane, Port Arden"], "Officer_Name": ["Sergeant Mila Brandt"], "Officer_BadgeNumber": ["7731"],
-    "Victim_Name": ["Harbour Bakery"], "Victim_Owner": ["Ines Calder"], "Victim_Email": ["ines@harbourbakery.example"],
-    "Crime_Type": ["Burglary"], "Crime_Date": ["March 4, 2024"], "Crime_Time": ["21:15"],
-    "Crime_Status": ["Under Investigation"], "Crime_Summary": ["Two cash boxes were taken from a closed bakery."],
-    "Evidence_Type": ["Pry bar", "two fingerprints", "a torn glove"], "Witness_Name": ["None identified"],
-    "Suspect_Description": ["Tall man, 6'1\" or so, in a grey parka"]}
+    "Location": ["12 Quay Lane, Port Arden"],
+    "Officer_Name": ["Sergeant Mila Brandt"],
+    "Officer_BadgeNumber": ["7731"],
+    "Victim_Name": ["Harbour Bakery"],
+    "Victim_Owner": ["Ines Calder"],
+    "Victim_Email": ["ines@harbourbakery.example"],
+    "Crime_Type": ["Burglary"],
+    "Crime_Date": ["March 4, 2024"],
+    "Crime_Time": ["21:15"],
+    "Crime_Status": ["Under Investigation"],
+    "Crime_Summary": ["Two cash boxes were taken from a closed bakery."],
+    "Evidence_Type": ["Pry bar", "two fingerprints", "a torn glove"],
+    "Witness_Name": ["None identified"],
+    "Suspect_Description": ["Tall man, 6'1\" or so, in a grey parka"],
+}
 TOLD = """On 3 May 2023, at half past ten, a bicycle was stolen in front of the library on Mill Street.
 Its owner, Jonas Weil (34), told Constable Ada Finch, number 118, that the lock had been cut.
 
 A passer-by, Rita Moreau, saw a young woman in a red cap ride away. The cut lock was kept; the case stays open."""
 TOLD_ANSWERS = {
-    "Location": ["library on Mill Street"], "Officer_Name": ["Constable Ada Finch"], "Officer_BadgeNumber": ["118"],
-    "Victim_Name": ["Jonas Weil"], "Victim_Age": ["34"], "Crime_Date": ["3 May 2023"], "Crime_Time": ["half past ten"],
-    "Crime_Status": ["open"], "Evidence_Type": ["cut lock"], "Witness_Name": ["Rita Moreau"],
+    "Location": ["library on Mill Street"],
+    "Officer_Name": ["Constable Ada Finch"],
+    "Officer_BadgeNumber": ["118"],
+    "Victim_Name": ["Jonas Weil"],
+    "Victim_Age": ["34"],
+    "Crime_Date": ["3 May 2023"],
+    "Crime_Time": ["half past ten"],
+    "Crime_Status": ["open"],
+    "Evidence_Type": ["cut lock"],
+    "Witness_Name": ["Rita Moreau"],
     "Suspect_Description": ["young woman in a red cap"],
-    "Crime_Summary": ["On 3 May 2023, at half past ten, a bicycle was stolen in front of the library on Mill Street."]}
+    "Crime_Summary": [
+        "On 3 May 2023, at half past ten, a bicycle was stolen in front of the library on Mill Street."
+    ],
+}
 
 
-def conversation(report: str = HEADED, answers: dict | None = None, questions=QUESTIONS, read: str = READ) -> str:
+def conversation(
+    report: str = HEADED, answers: dict | None = None, questions=QUESTIONS, read: str = READ
+) -> str:
     """The flat row of a report, written without the code under test."""
     answers = HEADED_ANSWERS if answers is None else answers
     lines = [SYSTEM, f"User: Text:\n{report}", f"Assistant: {read}"]

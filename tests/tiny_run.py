@@ -1,4 +1,5 @@
 """Finished runs of the calendar and the IT task with random models: folders as training leaves them, in a second."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -19,9 +20,17 @@ NAMES = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
 
 def rows(task, count: int = 8):
     """Labelled rows, each with a person of its own."""
-    return [task.parse_row({"event_text": f"Lunch with {name} on {at + 1}/03/2026 at 1pm", "output": dict.fromkeys(
-        task.fields) | {"action": "Lunch", "date": f"{at + 1:02}/03/2026", "time": "1:00 PM", "attendees": [name]}}, at)
-            for at, name in enumerate(NAMES[:count])]
+    return [
+        task.parse_row(
+            {
+                "event_text": f"Lunch with {name} on {at + 1}/03/2026 at 1pm",
+                "output": dict.fromkeys(task.fields)
+                | {"action": "Lunch", "date": f"{at + 1:02}/03/2026", "time": "1:00 PM", "attendees": [name]},
+            },
+            at,
+        )
+        for at, name in enumerate(NAMES[:count])
+    ]
 
 
 def make_run(folder: Path) -> Path:
@@ -35,12 +44,19 @@ def make_run(folder: Path) -> Path:
     from helpers.training.taggers import new_tagger
 
     base = save_tiny_base(folder / "base")
-    settings = {"base_model": str(base), "encoder_model": str(save_tiny_encoder(folder / "encoder")), "max_new_tokens": 40,
-                "generation_batch_size": 8}
+    settings = {
+        "base_model": str(base),
+        "encoder_model": str(save_tiny_encoder(folder / "encoder")),
+        "max_new_tokens": 40,
+        "generation_batch_size": 8,
+    }
     run = Run(task="calendar", profile="cpu", out=str(folder), settings=settings)
     task = run.task
     torch.manual_seed(0)
-    best = {name: run.path("checkpoints", name, "best", "x").parent for name in ("full_entity_loss", "lora", "tagger")}
+    best = {
+        name: run.path("checkpoints", name, "best", "x").parent
+        for name in ("full_entity_loss", "lora", "tagger")
+    }
     model = AutoModelForCausalLM.from_pretrained(base)
     model.save_pretrained(best["full_entity_loss"])
     adapted = add_lora(model, 4, 8, 0.0, ["q_proj", "v_proj"], seed=0)
@@ -54,15 +70,38 @@ def make_run(folder: Path) -> Path:
     save_tagger(task, tagger, best["tagger"])
     for name in best:
         write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
-    write_json(run.path("metrics.json"), {
-        "task": "calendar", "profile": "cpu", "data": {"source": "sample", "rows": 8, "fingerprint": "f" * 64},
-        "best": "tagger", "variants": {name: {
-            "exact_match": 0.5, "field_accuracy": 0.9, "exact_f1": 0.8, "json_validity": 1.0,
-            "ci95": {"exact_match": [0.25, 0.75], "field_accuracy": [0.8, 0.95]},
-            "fields": {field: {"f1": 0.5, "support": 8} for field in task.fields},
-            "parameters": {"total": 1000, "trainable": 100}} for name in best}})
-    write_json(run.path("manifest.json"), {"task": "calendar", "profile": "cpu", "settings": run.settings, "seed": 42,
-                                           "data": {"source": "sample"}, "environment": {"python": "3"}})
+    write_json(
+        run.path("metrics.json"),
+        {
+            "task": "calendar",
+            "profile": "cpu",
+            "data": {"source": "sample", "rows": 8, "fingerprint": "f" * 64},
+            "best": "tagger",
+            "variants": {
+                name: {
+                    "exact_match": 0.5,
+                    "field_accuracy": 0.9,
+                    "exact_f1": 0.8,
+                    "json_validity": 1.0,
+                    "ci95": {"exact_match": [0.25, 0.75], "field_accuracy": [0.8, 0.95]},
+                    "fields": {field: {"f1": 0.5, "support": 8} for field in task.fields},
+                    "parameters": {"total": 1000, "trainable": 100},
+                }
+                for name in best
+            },
+        },
+    )
+    write_json(
+        run.path("manifest.json"),
+        {
+            "task": "calendar",
+            "profile": "cpu",
+            "settings": run.settings,
+            "seed": 42,
+            "data": {"source": "sample"},
+            "environment": {"python": "3"},
+        },
+    )
     write_jsonl(run.path("splits", "validation.jsonl"), [task.example_to_json(row) for row in rows(task)])
     return run.dir
 
@@ -70,29 +109,71 @@ def make_run(folder: Path) -> Path:
 def make_token_run(folder: Path) -> Path:
     """Write a run of the IT task and return its folder: `full`, `lora` (an adapter) and `enhanced` (features and a CRF)."""
     from helpers.tagging.features import WordFeatures, fit_features
-    from helpers.tagging.model import TrainedTagger, build_token_tagger, layout_of, load_token_tokenizer, save_tagger
+    from helpers.tagging.model import (
+        TrainedTagger,
+        build_token_tagger,
+        layout_of,
+        load_token_tokenizer,
+        save_tagger,
+    )
 
     run = tiny_token_run(save_tiny_encoder(folder / "encoder"), folder)
     task, generator = run.task, torch.Generator().manual_seed(0)
     seen = fit_features(task, sentences(), True, True)
-    for name, layout, features in (("full", layout_of(task), WordFeatures()), ("lora", layout_of(task), WordFeatures()),
-                                   ("enhanced", layout_of(task, seen.sizes, crf=True), seen)):
-        own = {"dropout": 0.0, "rank": 4 if name == "lora" else 0, "alpha": 8, "lora_dropout": 0.0,
-               "freeze_embeddings": False}
+    for name, layout, features in (
+        ("full", layout_of(task), WordFeatures()),
+        ("lora", layout_of(task), WordFeatures()),
+        ("enhanced", layout_of(task, seen.sizes, crf=True), seen),
+    ):
+        own = {
+            "dropout": 0.0,
+            "rank": 4 if name == "lora" else 0,
+            "alpha": 8,
+            "lora_dropout": 0.0,
+            "freeze_embeddings": False,
+        }
         model = build_token_tagger(run, own, layout)
         for parameter in model.parameters():
-            parameter.data.add_(0.2 * torch.randn(parameter.shape, generator=generator) * parameter.requires_grad)
+            parameter.data.add_(
+                0.2 * torch.randn(parameter.shape, generator=generator) * parameter.requires_grad
+            )
         count = len(task.fields) * 2 + 1
-        save_tagger(task, TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((count, count))),
-                    run.path("checkpoints", name, "best", "x").parent)
+        save_tagger(
+            task,
+            TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((count, count))),
+            run.path("checkpoints", name, "best", "x").parent,
+        )
         write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
-    write_json(run.path("metrics.json"), {
-        "task": task.name, "profile": "smoke", "data": {"source": "sample", "rows": 8, "fingerprint": "f" * 64},
-        "best": "lora", "variants": {name: {
-            "f1": 0.5, "exact_match": 0.25, "field_accuracy": 0.9, "ci95": {"f1": [0.25, 0.75]},
-            "fields": {field: {"f1": 0.5, "support": 8} for field in task.fields},
-            "parameters": {"total": 1000, "trainable": 100}} for name in ("full", "lora", "enhanced")}})
-    write_json(run.path("manifest.json"), {"task": task.name, "profile": "smoke", "settings": run.settings, "seed": 42,
-                                           "data": {"source": "sample"}, "environment": {"python": "3"}})
+    write_json(
+        run.path("metrics.json"),
+        {
+            "task": task.name,
+            "profile": "smoke",
+            "data": {"source": "sample", "rows": 8, "fingerprint": "f" * 64},
+            "best": "lora",
+            "variants": {
+                name: {
+                    "f1": 0.5,
+                    "exact_match": 0.25,
+                    "field_accuracy": 0.9,
+                    "ci95": {"f1": [0.25, 0.75]},
+                    "fields": {field: {"f1": 0.5, "support": 8} for field in task.fields},
+                    "parameters": {"total": 1000, "trainable": 100},
+                }
+                for name in ("full", "lora", "enhanced")
+            },
+        },
+    )
+    write_json(
+        run.path("manifest.json"),
+        {
+            "task": task.name,
+            "profile": "smoke",
+            "settings": run.settings,
+            "seed": 42,
+            "data": {"source": "sample"},
+            "environment": {"python": "3"},
+        },
+    )
     write_jsonl(run.path("splits", "validation.jsonl"), [task.example_to_json(row) for row in sentences()])
     return run.dir

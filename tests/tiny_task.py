@@ -1,4 +1,5 @@
 """A task small enough to score by hand: a name and a day that stand in the text, and a list of people."""
+
 from __future__ import annotations
 
 import json
@@ -32,8 +33,10 @@ class TinyTask(Task):
     def values(self, target: Any) -> dict[str, tuple[str, ...]]:
         if target is None:
             return {}
-        return {name: tuple(value) if isinstance(value := target.get(name), list) else (value,) if value else ()
-                for name in self.fields}
+        return {
+            name: tuple(value) if isinstance(value := target.get(name), list) else (value,) if value else ()
+            for name in self.fields
+        }
 
     def canonical(self, target: Any) -> Any:
         return None if target is None else {name: target.get(name) for name in self.fields}
@@ -75,8 +78,9 @@ class TinyTask(Task):
     def perturbations(self) -> dict:
         return {
             "upper": lambda row, rng: row.with_(text=row.text.upper()),
-            "second person": lambda row, rng: row.with_(text=f"{row.text} {rng.random()}") if row.target["people"]
-            else None,
+            "second person": lambda row, rng: (
+                row.with_(text=f"{row.text} {rng.random()}") if row.target["people"] else None
+            ),
             "nothing": lambda row, rng: row,
         }
 

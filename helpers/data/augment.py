@@ -1,4 +1,5 @@
 """More train rows from train rows: one variant an original, then synthetic rows; nothing that resembles evaluation."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -26,8 +27,11 @@ def unsupported(example: Example, task: Task) -> int:
     to be in the text as it is.
     """
     values = task.values(example.target)
-    return sum(not any(is_word_span(word, example.text, ignore_case=True) for word in value.split())
-               for name in task.verbatim_fields for value in values[name])
+    return sum(
+        not any(is_word_span(word, example.text, ignore_case=True) for word in value.split())
+        for name in task.verbatim_fields
+        for value in values[name]
+    )
 
 
 def evaluation_texts(run: Run) -> list[str]:
@@ -71,7 +75,9 @@ class _Gate:
     def report(self) -> pd.DataFrame:
         """Rows made for each origin, and what became of them."""
         origins = sorted({origin for origin, _ in self.outcomes})
-        table = {origin: {outcome: self.outcomes[origin, outcome] for outcome in OUTCOMES} for origin in origins}
+        table = {
+            origin: {outcome: self.outcomes[origin, outcome] for outcome in OUTCOMES} for origin in origins
+        }
         frame = pd.DataFrame.from_dict(table, orient="index", columns=list(OUTCOMES)).astype(int)
         frame.insert(0, "made", frame.sum(axis=1))
         return frame.rename_axis("origin")
@@ -118,7 +124,9 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     """
     gate = _Gate(run.task, train, evaluation_texts(run))
     variants = _variants(run, train, run.task.augmenters(train), gate) if run["augment_per_row"] else []
-    synthetic = run.task.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
+    synthetic = (
+        run.task.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
+    )
     first = 1 + max((example.id for example in train), default=-1)
     synthetic += run.task.label_weakly(train, run.settings, run.rng("weak"))
     synthetic = [example.with_(id=first + at) for at, example in enumerate(filter(gate.passes, synthetic))]
@@ -140,4 +148,3 @@ def one_of_each(run: Run, train: Sequence[Example]) -> tuple[Example, dict[str, 
         if len(made) == len(methods):
             break
     return best
-

@@ -1,4 +1,5 @@
 """Public data from a data set of the hub, or from a folder that holds a copy of one."""
+
 from __future__ import annotations
 
 import os
@@ -20,12 +21,17 @@ def download_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=list(FILES),
-                                      endpoint=os.environ.get("HF_ENDPOINT")))
+        return Path(
+            snapshot_download(
+                name, repo_type="dataset", allow_patterns=list(FILES), endpoint=os.environ.get("HF_ENDPOINT")
+            )
+        )
     except (OSError, ValueError, httpx2.HTTPError) as error:
         reason = str(error).strip().splitlines()[0][:150] if str(error).strip() else type(error).__name__
-        raise UserError(f"cannot download data set {name} from the hub ({reason}): go online, or give a folder with its "
-                        "parquet files with --set public_source=FOLDER") from None
+        raise UserError(
+            f"cannot download data set {name} from the hub ({reason}): go online, or give a folder with its "
+            "parquet files with --set public_source=FOLDER"
+        ) from None
 
 
 def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -39,10 +45,18 @@ def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
     with tempfile.TemporaryDirectory() as scratch:
         try:
             found = load_dataset(str(folder), cache_dir=scratch)
-            rows = {part: [{key: named(found[part].features[key], value) for key, value in row.items()}
-                           for row in found[part]] for part in PARTS if part in found}
+            rows = {
+                part: [
+                    {key: named(found[part].features[key], value) for key, value in row.items()}
+                    for row in found[part]
+                ]
+                for part in PARTS
+                if part in found
+            }
         except (OSError, ValueError) as error:
-            raise UserError(f"{folder} holds no data set that can be read: {str(error).splitlines()[0][:150]}") from None
+            raise UserError(
+                f"{folder} holds no data set that can be read: {str(error).splitlines()[0][:150]}"
+            ) from None
     if missing := [part for part in PARTS[:2] if not rows.get(part)]:
         raise UserError(f"the data set in {folder} has no {missing[0]} part")
     return rows
@@ -55,7 +69,9 @@ def hub_parts(task: Task, source: str) -> tuple[dict[str, list[dict[str, Any]]],
     """
     place = download_hub(task.public_hub) if source == HUB else Path(source).expanduser()
     if not place.is_dir():
-        raise UserError(f"no folder {source!r}: public_source is files, {HUB}, or a folder with a copy of "
-                        f"{task.public_hub}")
+        raise UserError(
+            f"no folder {source!r}: public_source is files, {HUB}, or a folder with a copy of "
+            f"{task.public_hub}"
+        )
     origin = f"{task.public_hub} of the hub, commit {place.name}" if source == HUB else place.as_posix()
     return task.split_hub(read_parts(place)), origin

@@ -1,4 +1,5 @@
 """Rows in: JSONL files line by line, the three data sources, the public download; bad rows are kept apart."""
+
 from __future__ import annotations
 
 import hashlib
@@ -170,8 +171,10 @@ def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
     """Stop where too large a share of a file's rows is bad."""
     if len(rejected) > MAX_BAD_SHARE * count:
         first = rejected[0]
-        raise UserError(f"{first['file']}, line {first['line']}: {first['reason']} ({len(rejected)} of {count} rows "
-                        f"are bad, more than {MAX_BAD_SHARE:.0%}: mend the file)")
+        raise UserError(
+            f"{first['file']}, line {first['line']}: {first['reason']} ({len(rejected)} of {count} rows "
+            f"are bad, more than {MAX_BAD_SHARE:.0%}: mend the file)"
+        )
 
 
 # -- public data ------------------------------------------------------------------------------------------------------
@@ -195,10 +198,14 @@ def download(file: PublicFile, folder: Path) -> bytes:
             content = response.read()
     except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no address at all
         reason = getattr(error, "reason", None) or error
-        raise UserError(f"cannot download {url} ({reason}): go online or use --data sample or --data DIR") from None
+        raise UserError(
+            f"cannot download {url} ({reason}): go online or use --data sample or --data DIR"
+        ) from None
     if fingerprint(content) != file.sha256:
-        raise UserError(f"{url} is not the pinned file ({len(content)} bytes of {file.size}, SHA-256 differs): "
-                        "it was cut off or changed on the way; try again")
+        raise UserError(
+            f"{url} is not the pinned file ({len(content)} bytes of {file.size}, SHA-256 differs): "
+            "it was cut off or changed on the way; try again"
+        )
     write_file(cached, content)
     return content
 
@@ -248,8 +255,7 @@ def _part_file(folder: Path, part: str, task: Task) -> Path:
 
 # -- sources ----------------------------------------------------------------------------------------------------------
 def source_files(run: Run) -> dict[str, Path]:
-    """Part → file of the run's data source; `{"all": file}` for the sample, which is not split.
-    """
+    """Part → file of the run's data source; `{"all": file}` for the sample, which is not split."""
     task = run.task
     if run.data == "sample":
         return {"all": ROOT / "data" / task.name / task.sample_file}
@@ -259,11 +265,15 @@ def source_files(run: Run) -> dict[str, Path]:
         given = Path(run.data).expanduser()
         folder = given / task.name
         if not given.is_dir():
-            raise UserError(f"no data folder {run.data!r}: give sample, public or a folder that holds "
-                            f"{task.name}/train.jsonl and {task.name}/validation.jsonl")
+            raise UserError(
+                f"no data folder {run.data!r}: give sample, public or a folder that holds "
+                f"{task.name}/train.jsonl and {task.name}/validation.jsonl"
+            )
         if not folder.is_dir():
-            raise UserError(f"{given.as_posix()} has no folder {task.name!r}: put {task.name}/train.jsonl and "
-                            f"{task.name}/validation.jsonl there")
+            raise UserError(
+                f"{given.as_posix()} has no folder {task.name!r}: put {task.name}/train.jsonl and "
+                f"{task.name}/validation.jsonl there"
+            )
     files = {part: _part_file(folder, part, task) for part in PARTS}
     if not files["test"].exists():
         del files["test"]

@@ -1,4 +1,5 @@
 """Where values stand in a text as the user wrote it: models read it normalised, answers point to the original."""
+
 from __future__ import annotations
 
 import unicodedata

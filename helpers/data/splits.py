@@ -1,4 +1,5 @@
 """Which rows say the same, and how to split so that no such rows straddle the parts."""
+
 from __future__ import annotations
 
 import random
@@ -61,16 +62,23 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
         Ordered by `right`, then `left`.
     """
     within = right is None
-    wordings: list[dict[str, list[int]]] = [{}, {}]  # each once: placeholders of left-out code repeat by the thousand
+    wordings: list[dict[str, list[int]]] = [
+        {},
+        {},
+    ]  # each once: placeholders of left-out code repeat by the thousand
     for side, texts in zip(wordings, (left, left if within else right)):
         for at, text in enumerate(texts):
             side.setdefault(masked(text), []).append(at)
     ones, others, scores = _wording_pairs(list(wordings[0]), list(wordings[1]), threshold)
     rows = [[np.array(places) for places in side.values()] for side in wordings]
-    found = [(np.repeat(rows[0][i], len(rows[1][j])), np.tile(rows[1][j], len(rows[0][i])))
-             for i, j in zip(ones, others)]
+    found = [
+        (np.repeat(rows[0][i], len(rows[1][j])), np.tile(rows[1][j], len(rows[0][i])))
+        for i, j in zip(ones, others)
+    ]
     counts = [len(pair[0]) for pair in found]
-    first, second = (np.concatenate([pair[side] for pair in found]) if found else np.zeros(0, int) for side in (0, 1))
+    first, second = (
+        np.concatenate([pair[side] for pair in found]) if found else np.zeros(0, int) for side in (0, 1)
+    )
     frame = pd.DataFrame({"left": first, "right": second, "similarity": np.repeat(scores, counts)})
     if within:
         frame = frame[frame["left"] < frame["right"]]
@@ -78,19 +86,30 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
     return frame.assign(kind=_kinds(left, left if within else right, frame["left"], frame["right"]))
 
 
-def _wording_pairs(left: list[str], right: list[str], threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _wording_pairs(
+    left: list[str], right: list[str], threshold: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions in both lists, and similarity, of the pairs of texts that reach the threshold."""
-    rows, columns = (np.array(sorted(range(len(side)), key=lambda at: len(side[at])), dtype=int)
-                     for side in (left, right))
+    rows, columns = (
+        np.array(sorted(range(len(side)), key=lambda at: len(side[at])), dtype=int) for side in (left, right)
+    )
     by_length, sizes = [right[at] for at in columns], np.array([len(right[at]) for at in columns])
-    share = threshold / (200 - threshold)  # a text shorter than this share of the other cannot reach the threshold
+    share = threshold / (
+        200 - threshold
+    )  # a text shorter than this share of the other cannot reach the threshold
     found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
     for start in range(0, len(rows), _BLOCK):
-        block = rows[start:start + _BLOCK]
+        block = rows[start : start + _BLOCK]
         low = np.searchsorted(sizes, share * len(left[block[0]]) - 1e-6)
         high = np.searchsorted(sizes, len(left[block[-1]]) / share + 1e-6) if share else len(sizes)
-        scores = process.cdist([left[at] for at in block], by_length[low:high], scorer=fuzz.ratio, dtype=np.float32,
-                               score_cutoff=threshold, workers=-1)
+        scores = process.cdist(
+            [left[at] for at in block],
+            by_length[low:high],
+            scorer=fuzz.ratio,
+            dtype=np.float32,
+            score_cutoff=threshold,
+            workers=-1,
+        )
         i, j = np.nonzero(scores >= max(threshold, 1e-6))
         found.append((block[i], columns[low + j], scores[i, j].astype(float)))
     ones, others, similarity = (np.concatenate(part) for part in zip(*found))
@@ -102,8 +121,10 @@ def _kinds(left: Sequence[str], right: Sequence[str], ones: pd.Series, others: p
     same = []
     for form in (normalise, numbers):
         codes: dict = {}
-        coded = [np.array([codes.setdefault(form(text), len(codes)) for text in side], dtype=int)
-                 for side in (left, right)]
+        coded = [
+            np.array([codes.setdefault(form(text), len(codes)) for text in side], dtype=int)
+            for side in (left, right)
+        ]
         same.append(coded[0][ones] == coded[1][others])
     return np.array(["sibling", "near", "exact"], dtype=object)[np.where(same[0], 2, same[1].astype(int))]
 
@@ -113,7 +134,9 @@ def nearest(texts: Sequence[str], limit: int = 2000) -> pd.Series:
     wording = [masked(text) for text in texts[:limit]]
     best = []
     for start in range(0, len(wording), _BLOCK):
-        scores = process.cdist(wording[start:start + _BLOCK], wording, scorer=fuzz.ratio, dtype=np.float32, workers=-1)
+        scores = process.cdist(
+            wording[start : start + _BLOCK], wording, scorer=fuzz.ratio, dtype=np.float32, workers=-1
+        )
         scores[np.arange(len(scores)), start + np.arange(len(scores))] = 0
         best += scores.max(axis=1).tolist()
     return pd.Series(best, name="similarity", dtype=float)
@@ -180,8 +203,9 @@ def alike_rows(examples: Sequence[Example]) -> list[list[Example]]:
     return list(groups.values())
 
 
-def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
-                  ) -> dict[str, list[Example]]:
+def grouped_split(
+    examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
+) -> dict[str, list[Example]]:
     """Split at random so that alike rows, siblings too, land in one part.
 
     The first of the `shares` takes what the other parts have no room for.
@@ -195,8 +219,10 @@ def grouped_split(examples: list[Example], rng: random.Random, shares: dict[str,
         part = next((name for name in others if len(parts[name]) + len(members) <= room[name]), first)
         parts[part] += members
     if not all(parts.values()):
-        raise UserError(f"{len(examples)} rows in {len(dealt)} different wordings are too few to split into "
-                        f"{', '.join(shares)}: add rows or give the parts as files (--data DIR)")
+        raise UserError(
+            f"{len(examples)} rows in {len(dealt)} different wordings are too few to split into "
+            f"{', '.join(shares)}: add rows or give the parts as files (--data DIR)"
+        )
     return {part: sorted(members, key=lambda example: example.id) for part, members in parts.items()}
 
 
@@ -213,7 +239,9 @@ def leakage_audit(parts: dict[str, list[Example]]) -> pd.DataFrame:
     for one, other in combinations([part for part in PARTS if part in parts], 2):
         pairs = alike([example.text for example in parts[one]], [example.text for example in parts[other]])
         closest = pairs.groupby("right")["kind"].min()  # exact < near < sibling, also by alphabet
-        table[f"{one} – {other}"] = {kind: int((closest == kind).sum()) for kind in ("exact", "near", "sibling")}
+        table[f"{one} – {other}"] = {
+            kind: int((closest == kind).sum()) for kind in ("exact", "near", "sibling")
+        }
     return pd.DataFrame.from_dict(table, orient="index")
 
 
@@ -263,7 +291,9 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
         removed = _removed(repeats.values.tolist() + leaks.values.tolist())
         if not parts["train"]:
             raise UserError("every train row repeats an evaluation row: give train rows of their own")
-    audit = pd.concat({"before": leakage_audit(before), "after": leakage_audit(parts)}, names=["when", "parts"])
+    audit = pd.concat(
+        {"before": leakage_audit(before), "after": leakage_audit(parts)}, names=["when", "parts"]
+    )
     return Splits(parts, removed, audit)
 
 
@@ -275,13 +305,14 @@ def open_rows(source: dict[str, list[Example]], parts: dict[str, list[Example]])
     return [example for example in source["all"] if example.id not in held_out]
 
 
-def plain_split(examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
-                ) -> dict[str, list[Example]]:
+def plain_split(
+    examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
+) -> dict[str, list[Example]]:
     """The plain split by the same shares that takes no notice of likeness: what the audit compares with."""
     rows = list(examples)
     rng.shuffle(rows)
     ends = [round(len(rows) * share) for share in (shares["train"], shares["train"] + shares["validation"])]
-    return {"train": rows[:ends[0]], "validation": rows[ends[0]:ends[1]], "test": rows[ends[1]:]}
+    return {"train": rows[: ends[0]], "validation": rows[ends[0] : ends[1]], "test": rows[ends[1] :]}
 
 
 def write_splits(run: Run, parts: dict[str, list[Example]]) -> None:

@@ -1,4 +1,5 @@
 """Systems that learn nothing from the training rows: stage 03 scores them on validation, 05 on the scored rows."""
+
 from __future__ import annotations
 
 import os
@@ -28,8 +29,14 @@ from helpers.training.costs import timed
 from helpers.writing.prompts import untuned
 
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
-COLUMNS = {"rows": "rows", "exact_match": "exact match", "field_accuracy": "field accuracy", "exact_f1": "F1",
-           "accuracy": "token accuracy", "json_validity": "valid output"}
+COLUMNS = {
+    "rows": "rows",
+    "exact_match": "exact match",
+    "field_accuracy": "field accuracy",
+    "exact_f1": "F1",
+    "accuracy": "token accuracy",
+    "json_validity": "valid output",
+}
 
 
 def server() -> tuple[str, str] | None:
@@ -105,8 +112,10 @@ def predict_llm(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
     shots = pick_shots(run, run.load("train"), run["few_shot"])
     records = predict_server(run, examples, shots, *server())
     bound = [run.task.bind(record["prediction"], example) for record, example in zip(records, examples)]
-    return [{**record, "prediction": None if found is None else list(found.tags)}
-            for record, found in zip(records, bound)]
+    return [
+        {**record, "prediction": None if found is None else list(found.tags)}
+        for record, found in zip(records, bound)
+    ]
 
 
 def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
@@ -136,8 +145,9 @@ def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]])
     """Scores of the task's metrics module with 95 % intervals, and the accuracy of each field if it has one."""
     metrics = metrics_of(run.task)
     result = metrics.score(run.task, gold, records)
-    result["field_accuracy_by_field"] = {name: row["accuracy"] for name, row in result["fields"].items()
-                                         if "accuracy" in row}
+    result["field_accuracy_by_field"] = {
+        name: row["accuracy"] for name, row in result["fields"].items() if "accuracy" in row
+    }
     result["rows"] = len(gold)
     result["ci95"] = metrics.intervals(run.task, gold, records, run.seed)
     return result
@@ -152,15 +162,30 @@ def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.
     """Texts, raw outputs and whether they parse, for evenly spaced rows of the validation predictions."""
     records = read_predictions(run, name, "validation")
     picked = range(0, len(rows), max(1, len(rows) // count))[:count]
-    return pd.DataFrame([{"text": rows[i].text, "output": records[i]["raw"],
-                          "valid": "yes" if records[i]["prediction"] else "no"} for i in picked]).set_index("text")
+    return pd.DataFrame(
+        [
+            {
+                "text": rows[i].text,
+                "output": records[i]["raw"],
+                "valid": "yes" if records[i]["prediction"] else "no",
+            }
+            for i in picked
+        ]
+    ).set_index("text")
 
 
 def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """One row a baseline: the headline score with interval, and those of :data:`COLUMNS` that the task has."""
     metric = run.task.headline
-    rows = {name: {run.task.headline_words: r[metric], "low": r["ci95"][metric][0], "high": r["ci95"][metric][1],
-                   **{words: r[key] for key, words in COLUMNS.items() if key in r}} for name, r in results.items()}
+    rows = {
+        name: {
+            run.task.headline_words: r[metric],
+            "low": r["ci95"][metric][0],
+            "high": r["ci95"][metric][1],
+            **{words: r[key] for key, words in COLUMNS.items() if key in r},
+        }
+        for name, r in results.items()
+    }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "system"
     return frame

@@ -2,6 +2,7 @@
 
 Run as: python -m helpers.evaluation.benchmark --data public    (some 20 minutes; --only training: a part)
 """
+
 from __future__ import annotations
 
 import copy
@@ -63,9 +64,15 @@ def one_call(model, tokenizer, prompt: Prompt, limit: int, grammar: str | None) 
         return torch.full_like(scores, float("-inf")).index_fill_(1, torch.tensor(chosen), 0.0)
 
     found = model.generate(
-        input_ids=ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=limit,
-        eos_token_id=ends, pad_token_id=tokenizer.pad_token_id, logits_processor=[held] if mask else [])
-    return tokenizer.decode(found[0, ids.shape[1]:], skip_special_tokens=True)
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        do_sample=False,
+        max_new_tokens=limit,
+        eos_token_id=ends,
+        pad_token_id=tokenizer.pad_token_id,
+        logits_processor=[held] if mask else [],
+    )
+    return tokenizer.decode(found[0, ids.shape[1] :], skip_special_tokens=True)
 
 
 def decoding(bench: Bench) -> list[Line]:
@@ -76,7 +83,7 @@ def decoding(bench: Bench) -> list[Line]:
     run, task, lines = bench.run, bench.run.task, []
     load, prompt, limit = writer(run, bench.trained)
     fast, whole, tokenizer = load(False), load(True), load_tokenizer(run)
-    texts = [row.text for row in bench.rows()["validation"]][:bench.texts]
+    texts = [row.text for row in bench.rows()["validation"]][: bench.texts]
     for way in task.decodings if prompt is tuned else ("free",):
         queue = itertools.cycle(texts)
 
@@ -86,14 +93,30 @@ def decoding(bench: Bench) -> list[Line]:
 
         def each(way: str = way, queue: Iterator[str] = queue) -> int:
             text = next(queue)
-            one_call(whole, tokenizer, prompt(tokenizer, task, text), limit,
-                     None if way == "free" else task.grammar(text, way))
+            one_call(
+                whole,
+                tokenizer,
+                prompt(tokenizer, task, text),
+                limit,
+                None if way == "free" else task.grammar(text, way),
+            )
             return 1
 
         names = (f"{len(texts)} together, {way}", f"one generate call each, {way}")
-        lines.append(pair("decoding", bench.in_turns(f"decoding, {way}", {
-            names[0]: lambda work=together: rate_of(work, bench.seconds),
-            names[1]: lambda work=each: rate_of(work, bench.seconds)}), *names, "texts/s"))
+        lines.append(
+            pair(
+                "decoding",
+                bench.in_turns(
+                    f"decoding, {way}",
+                    {
+                        names[0]: lambda work=together: rate_of(work, bench.seconds),
+                        names[1]: lambda work=each: rate_of(work, bench.seconds),
+                    },
+                ),
+                *names,
+                "texts/s",
+            )
+        )
     return lines
 
 
@@ -102,7 +125,7 @@ def reading(bench: Bench) -> list[Line]:
     own = {name: bench.run[name] for name in ("base_model", "max_rows") if name in bench.run.settings}
     run = Run("crime", bench.run.profile, bench.run.data, str(bench.run.root), own, bench.run.seed)
     model, tokenizer = load_untuned(run), load_tokenizer(run)
-    prompts = [tuned(tokenizer, run.task, row.text) for row in bench.rows(run)["validation"][:bench.repeats]]
+    prompts = [tuned(tokenizer, run.task, row.text) for row in bench.rows(run)["validation"][: bench.repeats]]
     queues = {name: itertools.cycle(prompts) for name in ("shared", "apart")}
 
     def shared() -> int:
@@ -116,8 +139,10 @@ def reading(bench: Bench) -> list[Line]:
         return 1
 
     names = (f"one reading, {len(run.task.questions())} questions", f"{len(run.task.questions())} readings")
-    rates = bench.in_turns("reading", {names[0]: lambda: rate_of(shared, bench.seconds),
-                                       names[1]: lambda: rate_of(apart, bench.seconds)})
+    rates = bench.in_turns(
+        "reading",
+        {names[0]: lambda: rate_of(shared, bench.seconds), names[1]: lambda: rate_of(apart, bench.seconds)},
+    )
     return [pair("reading", rates, *names, "reports/s")]
 
 
@@ -133,8 +158,11 @@ def serving(bench: Bench) -> list[Line]:
     eager = copy.deepcopy(tagger.model)
     eager.base.set_attn_implementation("eager")
     graph = quantise_onnx(export_tagger(copy.deepcopy(eager), run.dir / "tagger"))
-    forms = {"PyTorch, eager attention": eager, "PyTorch, as it is served": tagger.model,
-             "ONNX Runtime, int8": OnnxTokenTagger(graph, tagger.model.layout)}
+    forms = {
+        "PyTorch, eager attention": eager,
+        "PyTorch, as it is served": tagger.model,
+        "ONNX Runtime, int8": OnnxTokenTagger(graph, tagger.model.layout),
+    }
     lines = []
     for count in (1, 32):
         texts = itertools.cycle(parts["train"])
@@ -145,9 +173,15 @@ def serving(bench: Bench) -> list[Line]:
             return count
 
         label = f"{count} text{'s' * (count > 1)}: "
-        rates = bench.in_turns(f"serving, {count}", {
-            label + form: lambda form=form, work=work: rate_of(lambda: work(form), min(bench.seconds, 3.0))
-            for form in forms})
+        rates = bench.in_turns(
+            f"serving, {count}",
+            {
+                label + form: lambda form=form, work=work: rate_of(
+                    lambda: work(form), min(bench.seconds, 3.0)
+                )
+                for form in forms
+            },
+        )
         first, *others = rates
         lines += [pair("serving", rates, other, first, "texts/s") for other in others]
     return lines
@@ -155,7 +189,11 @@ def serving(bench: Bench) -> list[Line]:
 
 # -- all of it --------------------------------------------------------------------------------------------
 PARTS: dict[str, Callable[[Bench], list[Line]]] = {
-    "training": training, "decoding": decoding, "reading": reading, "serving": serving}
+    "training": training,
+    "decoding": decoding,
+    "reading": reading,
+    "serving": serving,
+}
 
 
 def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
@@ -172,13 +210,21 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
     chosen = [one_of(name, list(PARTS), "part") for name in only] or list(PARTS)
     before = peak()
     lines = [line for name in chosen for line in PARTS[name](bench)]
-    return {"lines": lines, "manifest": {
-        "task": run.task.name, "data": data_name(run), "model": public_name(run),
-        "decoded by": "a finished adapter" if bench.trained else "the untuned base",
-        "repeats": bench.repeats, "seconds": bench.seconds,
-        "gemm_gflops": round(max(before, peak()) / 1e9, 1),
-        "code": code_fingerprint(), "hardware": hardware(),
-        "environment": environment_fingerprint()}}
+    return {
+        "lines": lines,
+        "manifest": {
+            "task": run.task.name,
+            "data": data_name(run),
+            "model": public_name(run),
+            "decoded by": "a finished adapter" if bench.trained else "the untuned base",
+            "repeats": bench.repeats,
+            "seconds": bench.seconds,
+            "gemm_gflops": round(max(before, peak()) / 1e9, 1),
+            "code": code_fingerprint(),
+            "hardware": hardware(),
+            "environment": environment_fingerprint(),
+        },
+    }
 
 
 def main(

@@ -209,6 +209,11 @@ def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) ->
 
 def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
     """Vote → :func:`agreement_table` on the validation part, for the votes whose members stage 04 has all trained."""
-    return {vote: agreement_table(run.task, run.load("validation"), [
-                read_predictions(run, name, part="validation") for name in run.task.votes[vote]])
-            for vote in vote_names(run.task, variants_trained(run))}
+    return {
+        vote: agreement_table(
+            run.task,
+            run.load("validation"),
+            [read_predictions(run, name, part="validation") for name in run.task.votes[vote]],
+        )
+        for vote in vote_names(run.task, variants_trained(run))
+    }

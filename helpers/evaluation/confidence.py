@@ -1,4 +1,5 @@
 """Is the model right as often as it is sure? Reliability, calibration error and risk against coverage."""
+
 from __future__ import annotations
 
 import math
@@ -15,8 +16,9 @@ from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import proportion_ci
 
 
-def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]],
-                     unstated: float | None = None) -> pd.DataFrame:
+def confidence_frame(
+    task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]], unstated: float | None = None
+) -> pd.DataFrame:
     """Stated confidence beside the truth, for every field of every row that has a valid prediction.
 
     Returns
@@ -26,10 +28,13 @@ def confidence_frame(task: Task, gold: Sequence[Example], records: Iterable[dict
         `unstated`, or gives no line.
     """
     aligned = align(gold, records)
-    stated = [{**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned]
+    stated = [
+        {**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned
+    ]
     results = metrics_of(task).field_results(task, gold, aligned)
-    results["confidence"] = pd.Series([one[name] for one in stated for name in task.fields], dtype=float,
-                                      index=results.index)
+    results["confidence"] = pd.Series(
+        [one[name] for one in stated for name in task.fields], dtype=float, index=results.index
+    )
     kept = results[results["valid"].astype(bool) & results["confidence"].notna()]
     return kept[["id", "field", "gold", "predicted", "confidence", "right"]].reset_index(drop=True)
 
@@ -83,8 +88,16 @@ def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: 
     for number in np.unique(place):
         inside = place == number
         count, hits = int(inside.sum()), int(truth[inside].sum())
-        lines.append((number / bins, (number + 1) / bins, sure[inside].mean(), hits / count, count,
-                      *proportion_ci(hits, count)))
+        lines.append(
+            (
+                number / bins,
+                (number + 1) / bins,
+                sure[inside].mean(),
+                hits / count,
+                count,
+                *proportion_ci(hits, count),
+            )
+        )
     return pd.DataFrame(lines, columns=["lower", "upper", "confidence", "accuracy", "count", "low", "high"])
 
 
@@ -106,9 +119,14 @@ def calibration_by_field(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
     lines = {}
     for name, group in frame.groupby("field", sort=False):
         sure, truth = _vectors(group["confidence"], group["right"])
-        lines[name] = (len(group), sure.mean(), truth.mean(),
-                       expected_calibration_error(reliability_table(sure, truth, bins)),
-                       np.mean((sure - truth) ** 2), aurc(risk_coverage(sure, truth)))
+        lines[name] = (
+            len(group),
+            sure.mean(),
+            truth.mean(),
+            expected_calibration_error(reliability_table(sure, truth, bins)),
+            np.mean((sure - truth) ** 2),
+            aurc(risk_coverage(sure, truth)),
+        )
     columns = ["n", "confidence", "accuracy", "ece", "brier", "aurc"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("field")
 
@@ -129,7 +147,9 @@ def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.Data
     ranked = pd.DataFrame({"threshold": sure[order], "wrong": 1 - truth[order]})
     errors = ranked.groupby("threshold")["wrong"].transform("mean").cumsum()
     kept = np.arange(1, len(ranked) + 1)
-    return pd.DataFrame({"threshold": ranked["threshold"], "coverage": kept / len(kept), "risk": errors / kept})
+    return pd.DataFrame(
+        {"threshold": ranked["threshold"], "coverage": kept / len(kept), "risk": errors / kept}
+    )
 
 
 def aurc(curve: pd.DataFrame) -> float:

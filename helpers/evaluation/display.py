@@ -1,4 +1,5 @@
 """How figures and annotated texts get on the page: theme, PNG with alt text and caption, coloured entities."""
+
 from __future__ import annotations
 
 import base64
@@ -22,13 +23,31 @@ SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1"
 
 def style() -> None:
     """Set the theme of all figures: white grid, colour-blind-safe palette, type that is legible at page width."""
-    sns.set_theme(context="paper", style="whitegrid", palette=PALETTE, font="DejaVu Sans", rc={
-        "font.size": 10, "axes.labelsize": 10, "axes.titlesize": 10.5, "axes.titleweight": "semibold",
-        "axes.titlelocation": "left", "xtick.labelsize": 9, "ytick.labelsize": 9, "legend.fontsize": 9,
-        "axes.edgecolor": "#9aa0a8", "grid.color": "#e4e6e9", "axes.spines.top": False, "axes.spines.right": False,
-        "legend.frameon": False, "lines.linewidth": 1.6,
-        "figure.constrained_layout.w_pad": 0.08, "figure.constrained_layout.h_pad": 0.08,
-        "figure.dpi": 100})
+    sns.set_theme(
+        context="paper",
+        style="whitegrid",
+        palette=PALETTE,
+        font="DejaVu Sans",
+        rc={
+            "font.size": 10,
+            "axes.labelsize": 10,
+            "axes.titlesize": 10.5,
+            "axes.titleweight": "semibold",
+            "axes.titlelocation": "left",
+            "xtick.labelsize": 9,
+            "ytick.labelsize": 9,
+            "legend.fontsize": 9,
+            "axes.edgecolor": "#9aa0a8",
+            "grid.color": "#e4e6e9",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "lines.linewidth": 1.6,
+            "figure.constrained_layout.w_pad": 0.08,
+            "figure.constrained_layout.h_pad": 0.08,
+            "figure.dpi": 100,
+        },
+    )
 
 
 style()
@@ -68,10 +87,12 @@ def figure_html(figure: Figure, caption: str, name: str, image: bytes | None = N
     encoded = base64.b64encode(image or png(figure)).decode("ascii")
     alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".")
     width, height = (figure.get_size_inches() * 96).round().astype(int)
-    return (f'<figure class="study-figure" id="figure-{html.escape(name, quote=True)}">'
-            f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" width="{width}" '
-            f'height="{height}" style="max-width:100%;height:auto">'
-            f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>")
+    return (
+        f'<figure class="study-figure" id="figure-{html.escape(name, quote=True)}">'
+        f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" width="{width}" '
+        f'height="{height}" style="max-width:100%;height:auto">'
+        f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>"
+    )
 
 
 def show(figure: Figure, caption: str, name: str, run: Any = None) -> None:
@@ -123,12 +144,20 @@ def entity_text(text: str, spans: Sequence[tuple[int, int, str]], fields: Sequen
         names = list(dict.fromkeys(name for left, right, name in spans if left <= start and end <= right))
         piece = html.escape(text[start:end])
         if names:
-            ends = [name for name in names if any(right == end and name == other for _, right, other in spans)]
-            label = f'<small style="opacity:.75;font-size:.7em"> {html.escape("+".join(ends))}</small>' if ends else ""
+            ends = [
+                name for name in names if any(right == end and name == other for _, right, other in spans)
+            ]
+            label = (
+                f'<small style="opacity:.75;font-size:.7em"> {html.escape("+".join(ends))}</small>'
+                if ends
+                else ""
+            )
             title = html.escape(", ".join(names), quote=True)
             piece = f'<mark style="{tint(names[0])}" title="{title}">{piece}{label}</mark>'
         pieces.append(piece)
     used = [name for name in order if any(name == other for _, _, other in spans)]
     legend = " ".join(f'<mark style="{tint(name)}">{html.escape(name)}</mark>' for name in used)
-    return (f'<div class="entity-text"><p style="line-height:2;white-space:pre-wrap">{"".join(pieces)}</p>'
-            f'<p style="font-size:.85em">{legend or "no entity"}</p></div>')
+    return (
+        f'<div class="entity-text"><p style="line-height:2;white-space:pre-wrap">{"".join(pieces)}</p>'
+        f'<p style="font-size:.85em">{legend or "no entity"}</p></div>'
+    )

@@ -7,6 +7,7 @@ the method asks. A row of the second class whose confidence reaches the mean con
 is then an issue: the model is as sure there as it usually is where it agrees with the label. Since a model can be sure
 and wrong, an issue becomes a suspect only when something that does not come from this model points the same way.
 """
+
 from __future__ import annotations
 
 import warnings
@@ -63,11 +64,17 @@ def label_issues(task: Task, gold: Sequence[Example], records: Iterable[dict[str
     if not parts:
         return pd.DataFrame(columns=ISSUE_COLUMNS)
     table = pd.concat(parts).rename(columns={"gold": "label"})
-    return table[~table["right"]].sort_values(["quality", "id", "field"])[ISSUE_COLUMNS].reset_index(drop=True)
+    return (
+        table[~table["right"]].sort_values(["quality", "id", "field"])[ISSUE_COLUMNS].reset_index(drop=True)
+    )
 
 
-def suspected_labels(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]],
-                     witnesses: dict[str, Sequence[dict[str, Any]]]) -> pd.DataFrame:
+def suspected_labels(
+    task: Task,
+    gold: Sequence[Example],
+    records: Sequence[dict[str, Any]],
+    witnesses: dict[str, Sequence[dict[str, Any]]],
+) -> pd.DataFrame:
     """Label issues with what speaks for them besides the model.
 
     Parameters
@@ -86,16 +93,24 @@ def suspected_labels(task: Task, gold: Sequence[Example], records: Sequence[dict
         is), witnesses (systems that found the model's value too), suspect (an issue with at least one of the two).
     """
     table, rows = label_issues(task, gold, records), {row.id: row for row in gold}
-    aligned = {name: dict(zip(rows, (comparable(task, record["prediction"]) for record in align(gold, theirs))))
-               for name, theirs in witnesses.items()}
+    aligned = {
+        name: dict(zip(rows, (comparable(task, record["prediction"]) for record in align(gold, theirs))))
+        for name, theirs in witnesses.items()
+    }
 
     def in_text(values: Sequence[str], text: str) -> bool:
         return all(is_word_span(value, normalise(text), ignore_case=True) for value in values)
 
-    table["not_in_text"] = [line.field in task.verbatim_fields and in_text(line.predicted, rows[line.id].text)
-                            and not in_text(line.label, rows[line.id].text) for line in table.itertuples()]
-    table["witnesses"] = [sum(found[line.id][line.field] == line.predicted != () for found in aligned.values())
-                          for line in table.itertuples()]
+    table["not_in_text"] = [
+        line.field in task.verbatim_fields
+        and in_text(line.predicted, rows[line.id].text)
+        and not in_text(line.label, rows[line.id].text)
+        for line in table.itertuples()
+    ]
+    table["witnesses"] = [
+        sum(found[line.id][line.field] == line.predicted != () for found in aligned.values())
+        for line in table.itertuples()
+    ]
     support = table["not_in_text"].astype(bool) | (table["witnesses"] > 0)
     table["suspect"] = table["issue"].astype(bool) & support
     return table

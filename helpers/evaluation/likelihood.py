@@ -1,4 +1,5 @@
 """How probable the right answers are to a model: loss, perplexity and token accuracy, before and after training."""
+
 from __future__ import annotations
 
 import math
@@ -33,13 +34,19 @@ def answer_likelihood(run: Run, model, tokenizer, rows: Sequence[Example]) -> di
     model.eval()
     loss = hits = count = 0.0
     for start in range(0, len(encoded), BATCH):
-        batch = collate(encoded[start:start + BATCH], tokenizer.pad_token_id)
-        targets = next_token_targets(model, {name: part.to(model.device) for name, part in batch.items()}, False)
+        batch = collate(encoded[start : start + BATCH], tokenizer.pad_token_id)
+        targets = next_token_targets(
+            model, {name: part.to(model.device) for name, part in batch.items()}, False
+        )
         loss += torch.nn.functional.cross_entropy(targets.logits, targets.tokens, reduction="sum").item()
         hits += (targets.logits.argmax(-1) == targets.tokens).sum().item()
         count += len(targets.tokens)
     model.train(was_training)
-    return {"loss": loss / count, "perplexity": math.exp(min(loss / count, 700.0)), "token_accuracy": hits / count}
+    return {
+        "loss": loss / count,
+        "perplexity": math.exp(min(loss / count, 700.0)),
+        "token_accuracy": hits / count,
+    }
 
 
 def measure(run: Run) -> pd.DataFrame:

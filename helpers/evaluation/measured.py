@@ -1,4 +1,5 @@
 """What sweeps and the benchmark measured, as tables: light, so that showing them loads no model."""
+
 from __future__ import annotations
 
 import re
@@ -29,10 +30,13 @@ def _scores_of(line: Line, headline: str) -> dict[str, float | None]:
     scored = list(line["scores"]["scored"].values())
     chosen = list(line["scores"].get("validation", {}).values())
     free = scored[0] if len(scored) > 1 else {}
-    return {headline: scored[-1][headline], f"{headline} free": free.get(headline),
-            f"{headline} validation": chosen[-1][headline] if chosen else None,
-            **{name: scored[-1].get(name) for name in SCORES if name != headline},
-            "json_validity free": free.get("json_validity")}
+    return {
+        headline: scored[-1][headline],
+        f"{headline} free": free.get(headline),
+        f"{headline} validation": chosen[-1][headline] if chosen else None,
+        **{name: scored[-1].get(name) for name in SCORES if name != headline},
+        "json_validity free": free.get("json_validity"),
+    }
 
 
 def _spread(values: pd.Series) -> str | None:
@@ -67,14 +71,18 @@ def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
     mixed = f"; {len(about['code'])} versions of the code" * (len(about["code"]) > 1)
     return means(data.read_jsonl(path), about["headline"]), (
         f"{words(path.stem)}: mean ± standard deviation over {over} ({', '.join(parts)} rows; "
-        f"{sweep['profile']} profile; {about['hardware']['cpu']}{mixed}).")
+        f"{sweep['profile']} profile; {about['hardware']['cpu']}{mixed})."
+    )
 
 
 def sweep_tables(run: Run, folder: Path = SWEEPS) -> dict[str, tuple[pd.DataFrame, str]]:
     """Name → (table, caption) of the complete sweeps of the run's task and data source."""
     wanted = (run.task.name, data_name(run))
-    found = [path for path in sorted(folder.glob("*.json"))
-             if (read_json(path).get("task"), read_json(path).get("data")) == wanted]
+    found = [
+        path
+        for path in sorted(folder.glob("*.json"))
+        if (read_json(path).get("task"), read_json(path).get("data")) == wanted
+    ]
     return {path.stem: sweep_table(path.with_suffix(".jsonl")) for path in found}
 
 
@@ -89,4 +97,5 @@ def benchmark_table(path: Path = BENCHMARK) -> tuple[pd.DataFrame, str] | None:
         f"How fast each part is beside another way: median rates, and median, smallest and largest ratio of "
         f"{about['repeats']} turns. {about['model']}, {about['data']} {about['task']} rows, decoded by "
         f"{about['decoded by']}; {machine['cpu']}, {machine['cores']} cores, "
-        f"{about['gemm_gflops']:.0f} GFLOP/s in fp32.")
+        f"{about['gemm_gflops']:.0f} GFLOP/s in fp32."
+    )

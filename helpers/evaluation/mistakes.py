@@ -1,4 +1,5 @@
 """What goes wrong: the class of every error, slices of rows, frequent patterns, and scores that forgive spelling."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -41,7 +42,9 @@ def _words(value: str) -> list[str]:
 
 def _within(short: list[str], long: list[str]) -> bool:
     """Whether the first words stand in the second, in one piece."""
-    return bool(short) and any(long[at:at + len(short)] == short for at in range(len(long) - len(short) + 1))
+    return bool(short) and any(
+        long[at : at + len(short)] == short for at in range(len(long) - len(short) + 1)
+    )
 
 
 def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
@@ -52,8 +55,9 @@ def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
     return name in task.verbatim_fields and bool(set(left) & set(right))
 
 
-def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: bool = True,
-                suspect: bool = False) -> str | None:
+def error_class(
+    task: Task, name: str, gold: Values, predicted: Values, valid: bool = True, suspect: bool = False
+) -> str | None:
     """Class of what one field of one row got wrong; the first that applies, None where the field is right.
 
     Parameters
@@ -92,7 +96,9 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
     extra = [value for value in found if value not in wanted]
     others = [other for other in task.fields if other != name]
     taken = any(value in gold[other] and value not in predicted[other] for value in extra for other in others)
-    strayed = any(value in predicted[other] and value not in gold[other] for value in lacking for other in others)
+    strayed = any(
+        value in predicted[other] and value not in gold[other] for value in lacking for other in others
+    )
     if taken or strayed:
         return WRONG_FIELD
     if not extra:
@@ -104,8 +110,9 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
     return OTHER
 
 
-def classify_errors(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]],
-                    suspects: Suspects = frozenset()) -> pd.DataFrame:
+def classify_errors(
+    task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]], suspects: Suspects = frozenset()
+) -> pd.DataFrame:
     """Every wrong field of every row with its class.
 
     Parameters
@@ -188,10 +195,14 @@ def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:
     first["kind"] = pd.Categorical(first["kind"], ERROR_CLASSES)
     for column in ("gold", "predicted"):
         first[column] = first[column].map("; ".join)
-    return first.sort_values(["kind", "id"])[["kind", "field", "text", "gold", "predicted"]].reset_index(drop=True)
+    return first.sort_values(["kind", "id"])[["kind", "field", "text", "gold", "predicted"]].reset_index(
+        drop=True
+    )
 
 
-def values_not_in_text(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def values_not_in_text(
+    task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]
+) -> pd.DataFrame:
     """Predicted values that are neither in the label nor anywhere in the text: what the model made up.
 
     Returns
@@ -202,29 +213,38 @@ def values_not_in_text(task: Task, gold: Sequence[Example], records: Iterable[di
     lines = []
     for example, record in zip(gold, align(gold, records)):
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
-        lines += [(example.id, name, value) for name in task.fields for value in found[name]
-                  if value not in wanted[name] and not places(value, normalise(example.text), ignore_case=True)]
+        lines += [
+            (example.id, name, value)
+            for name in task.fields
+            for value in found[name]
+            if value not in wanted[name] and not places(value, normalise(example.text), ignore_case=True)
+        ]
     return pd.DataFrame(lines, columns=["id", "field", "value"])
 
 
 # -- patterns ---------------------------------------------------------------------------------------------------------
 def frequent_pairs(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The commonest confusions: field, gold, predicted (text, empty where absent), count."""
-    pairs = Counter((line.field, "; ".join(line.gold), "; ".join(line.predicted)) for line in errors.itertuples()
-                    if line.kind != PARSE)
+    pairs = Counter(
+        (line.field, "; ".join(line.gold), "; ".join(line.predicted))
+        for line in errors.itertuples()
+        if line.kind != PARSE
+    )
     ranked = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:top]
-    return pd.DataFrame([(*pair, count) for pair, count in ranked], columns=["field", "gold", "predicted", "count"])
+    return pd.DataFrame(
+        [(*pair, count) for pair, count in ranked], columns=["field", "gold", "predicted", "count"]
+    )
 
 
 def _edge(gold: list[str], predicted: list[str]) -> Iterable[tuple[str, str, str]]:
     """(edge, kept or dropped, words) that set two overlapping word lists apart at their ends."""
     for long, short, change in ((predicted, gold, "kept"), (gold, predicted, "dropped")):
         if len(long) > len(short) and _within(short, long):
-            at = next(at for at in range(len(long)) if long[at:at + len(short)] == short)
+            at = next(at for at in range(len(long)) if long[at : at + len(short)] == short)
             if at:
                 yield "start", change, " ".join(long[:at])
             if at + len(short) < len(long):
-                yield "end", change, " ".join(long[at + len(short):])
+                yield "end", change, " ".join(long[at + len(short) :])
 
 
 def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
@@ -239,11 +259,17 @@ def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     for line in errors[errors["kind"] == BOUNDARY].itertuples():
         lacking = [value for value in line.gold if value not in line.predicted]
         extra = [value for value in line.predicted if value not in line.gold]
-        found.update((line.field, *edge) for left in lacking for right in extra
-                     for edge in _edge(_words(left), _words(right)))
+        found.update(
+            (line.field, *edge)
+            for left in lacking
+            for right in extra
+            for edge in _edge(_words(left), _words(right))
+        )
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:top]
-    return pd.DataFrame([(*pattern, count) for pattern, count in ranked],
-                        columns=["field", "edge", "change", "words", "count"])
+    return pd.DataFrame(
+        [(*pattern, count) for pattern, count in ranked],
+        columns=["field", "edge", "change", "words", "count"],
+    )
 
 
 # -- slices -----------------------------------------------------------------------------------------------------------
@@ -257,8 +283,14 @@ def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     DataFrame
         Columns slice, value, n (rows), score, low, high; slices in the task's order, values by name.
     """
-    lines = pd.DataFrame([(name, value, right) for example, right in zip(gold, row_scores(task, gold, records))
-                          for name, value in task.slices(example).items()], columns=["slice", "value", "right"])
+    lines = pd.DataFrame(
+        [
+            (name, value, right)
+            for example, right in zip(gold, row_scores(task, gold, records))
+            for name, value in task.slices(example).items()
+        ],
+        columns=["slice", "value", "right"],
+    )
     units = 1 if task.headline == "exact_match" else len(task.fields)
     table = []
     for (name, value), group in lines.groupby(["slice", "value"], sort=True):
@@ -283,7 +315,10 @@ def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) 
     seen = {row.text for row in gold}
     learnt = task.learn_conventions([row for row in train if row.origin == "gold" and row.text not in seen])
     told = [{name: found or [] for name, found in spans.items()} for spans in places]
-    records = [{"id": row.id, "prediction": task.from_spans(row.text, spans, learnt)} for row, spans in zip(gold, told)]
+    records = [
+        {"id": row.id, "prediction": task.from_spans(row.text, spans, learnt)}
+        for row, spans in zip(gold, told)
+    ]
     return exact_match(task, gold, records)
 
 
@@ -293,13 +328,16 @@ def equivalent_match(task: Task, gold: Sequence[Example], records: Iterable[dict
     matches = []
     for example, record in zip(gold, align(gold, records)):
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
-        matches.append(record["prediction"] is not None
-                       and all(same_values(task, name, wanted[name], found[name]) for name in task.fields))
+        matches.append(
+            record["prediction"] is not None
+            and all(same_values(task, name, wanted[name], found[name]) for name in task.fields)
+        )
     return np.array(matches, dtype=bool)
 
 
-def equivalence_table(task: Task, gold: Sequence[Example], predictions: dict[str, list[dict[str, Any]]],
-                      seed: int) -> pd.DataFrame:
+def equivalence_table(
+    task: Task, gold: Sequence[Example], predictions: dict[str, list[dict[str, Any]]], seed: int
+) -> pd.DataFrame:
     """Strict and meaning-aware exact match of several variants.
 
     Returns
@@ -318,10 +356,15 @@ def equivalence_table(task: Task, gold: Sequence[Example], predictions: dict[str
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("variant")
 
 
-def equivalence_by_field(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def equivalence_by_field(
+    task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
+) -> pd.DataFrame:
     """Accuracy of each field, strict and in meaning: index field, columns strict, equivalent, forgiven (rows)."""
     results = field_results(task, gold, records)
-    means = [line.valid and same_values(task, line.field, line.gold, line.predicted) for line in results.itertuples()]
+    means = [
+        line.valid and same_values(task, line.field, line.gold, line.predicted)
+        for line in results.itertuples()
+    ]
     by_field = results.assign(means=means).groupby("field", sort=False)[["right", "means"]]
     shares = by_field.mean().set_axis(["strict", "equivalent"], axis=1)
     return shares.assign(forgiven=by_field.sum().diff(axis=1)["means"].astype(int))

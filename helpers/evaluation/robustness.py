@@ -1,4 +1,5 @@
 """How much of a score is left when the input is written less neatly."""
+
 from __future__ import annotations
 
 import random
@@ -35,8 +36,13 @@ def sample_rows(examples: Sequence[Example], limit: int, seed: int) -> list[Exam
     return [examples[at] for at in kept]
 
 
-def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[dict[str, Any]],
-                     predict: Callable[[list[Example]], Records], seed: int) -> pd.DataFrame:
+def robustness_table(
+    task: Task,
+    examples: Sequence[Example],
+    clean: Sequence[dict[str, Any]],
+    predict: Callable[[list[Example]], Records],
+    seed: int,
+) -> pd.DataFrame:
     """Mean row score on perturbed inputs, against the same rows unperturbed.
 
     Parameters
@@ -63,7 +69,15 @@ def robustness_table(task: Task, examples: Sequence[Example], clean: Sequence[di
         before = row_scores(task, [rows[row.id] for row in changed], [by_id[row.id] for row in changed])
         after = row_scores(task, changed, predict(changed))
         result = compare(after, before, seed=seed)
-        lines[name] = (len(changed), result["right"], result["left"], *score_ci(after, seed=seed),
-                       result["difference"], result["low"], result["high"], result["p_permutation"])
+        lines[name] = (
+            len(changed),
+            result["right"],
+            result["left"],
+            *score_ci(after, seed=seed),
+            result["difference"],
+            result["low"],
+            result["high"],
+            result["p_permutation"],
+        )
     columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")

@@ -2,6 +2,7 @@
 
 Run as: python -m helpers.evaluation.sweep configs/sweeps/calendar_seeds.yaml --data public
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -132,8 +133,9 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
     own, jobs = make_splits(first, data.load_source(first)).parts, []
     folds = fold_parts(own["train"], sweep.folds, first.seed) if sweep.folds else [own]
     for number, parts in enumerate(folds, start=bool(sweep.folds)):
-        rows = data.fingerprint([first.task.example_to_json(row) | {"part": part}
-                                 for part in parts for row in parts[part]])
+        rows = data.fingerprint(
+            [first.task.example_to_json(row) | {"part": part} for part in parts for row in parts[part]]
+        )
         for name, seed in ((name, seed) for name in runs for seed in sweep.seeds):
             inputs, run = [sweep.profile, seed, number, rows], runs[name]
             folder = work / files.digest(json.dumps([*inputs, run.settings]))[:16]
@@ -168,9 +170,16 @@ def answer(run: Run, system: str) -> Line:
         for way in dict.fromkeys((ways[-1],) if members else (ways[0], ways[-1])):
             name = prediction_name(task, system, way)
             if members:
-                records = vote.count_votes(run, system, [
-                    predict.predict_rules(run, gold) if one == vote.RULES else
-                    predict.read_predictions(run, one, part) for one in members])
+                records = vote.count_votes(
+                    run,
+                    system,
+                    [
+                        predict.predict_rules(run, gold)
+                        if one == vote.RULES
+                        else predict.read_predictions(run, one, part)
+                        for one in members
+                    ],
+                )
                 predict.write_predictions(run, name, records, part)
             elif not predict.predictions_path(run, name, part).exists():
                 predict.load_variant(run, system)  # outside the clock: loading is not decoding
@@ -180,10 +189,15 @@ def answer(run: Run, system: str) -> Line:
             found = metrics.score(task, gold, bound(task, gold, predict.read_predictions(run, name, part)))
             known = {score: found[score] for score in SCORES if found.get(score) is not None}
             scores.setdefault(part, {})[way] = {
-                score: round(value, 6) for score, value in known.items() if math.isfinite(value)}
+                score: round(value, 6) for score, value in known.items() if math.isfinite(value)
+            }
     costs = files.read_json(run.path("costs.json")).get(system, {})
-    return {"train_rows": len(rows) or None, "train_seconds": costs.get("train_seconds"),
-            "predict_seconds": costs.get("predict_seconds"), "scores": scores}
+    return {
+        "train_rows": len(rows) or None,
+        "train_seconds": costs.get("train_seconds"),
+        "predict_seconds": costs.get("predict_seconds"),
+        "scores": scores,
+    }
 
 
 # -- all of them ------------------------------------------------------------------------------------------
@@ -192,11 +206,12 @@ def read_lines(file: IO[bytes]) -> dict[str, Line]:
     file.seek(0)
     content = file.read()
     file.truncate(content.rfind(b"\n") + 1)
-    return {line["key"]: line for line in map(json.loads, content[:content.rfind(b"\n") + 1].splitlines())}
+    return {line["key"]: line for line in map(json.loads, content[: content.rfind(b"\n") + 1].splitlines())}
 
 
-def carry_out(path: Path, source: str = "", out: Path | None = None,
-              max_seconds: float = math.inf) -> Path | None:
+def carry_out(
+    path: Path, source: str = "", out: Path | None = None, max_seconds: float = math.inf
+) -> Path | None:
     """Carry out the sweep of a YAML file; what is finished is not done again.
 
     Parameters
@@ -254,12 +269,20 @@ def carry_out(path: Path, source: str = "", out: Path | None = None,
             os.fsync(file.fileno())
         complete = [lines[job.key] for job in jobs]
         data.write_jsonl(results, complete)  # in their order, without those of an earlier plan
-    files.write_json(results.with_suffix(".json"), {
-        "task": sweep.task, "data": data_name(first), "headline": first.task.headline,
-        "sweep": sweep.model_dump(), "rows": {part: len(rows) for part, rows in jobs[0].parts.items()},
-        "seconds": round(sum(line["train_seconds"] or 0 for line in complete if line["train_rows"])),
-        "code": sorted({line["code"] for line in complete}), "hardware": hardware(),
-        "environment": environment_fingerprint()})
+    files.write_json(
+        results.with_suffix(".json"),
+        {
+            "task": sweep.task,
+            "data": data_name(first),
+            "headline": first.task.headline,
+            "sweep": sweep.model_dump(),
+            "rows": {part: len(rows) for part, rows in jobs[0].parts.items()},
+            "seconds": round(sum(line["train_seconds"] or 0 for line in complete if line["train_rows"])),
+            "code": sorted({line["code"] for line in complete}),
+            "hardware": hardware(),
+            "environment": environment_fingerprint(),
+        },
+    )
     shutil.rmtree(work)
     return results
 

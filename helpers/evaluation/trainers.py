@@ -1,4 +1,5 @@
 """One LoRA training by several trainers: useful tokens a second, and the share of what the cores can do."""
+
 from __future__ import annotations
 
 import time
@@ -75,36 +76,63 @@ def training(bench: Bench) -> list[Line]:
     lora = {f"{variant}.{name}": value for name, value in (("rank", 16), ("alpha", 32), ("targets", "all"))}
 
     def bits(count: int) -> Run:
-        return Run(run.task, run.profile, run.data, str(run.root),
-                   {**run.settings, **lora, f"{variant}.bits": count}, run.seed)
+        return Run(
+            run.task,
+            run.profile,
+            run.data,
+            str(run.root),
+            {**run.settings, **lora, f"{variant}.bits": count},
+            run.seed,
+        )
 
     tokenizer = load_tokenizer(run)
     rows = writers.dataset_of(run, tokenizer, bench.rows()["train"])
-    plain = rows.map(lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
-                     remove_columns=["field_ids", "blocks", "length"])
-    endless = {"max_steps": 10**6, "eval_strategy": "no", "save_strategy": "no", "report_to": [],
-               "use_cpu": True, "bf16": False, "disable_tqdm": True, "seed": run.seed,
-               "output_dir": str(run.dir / "trainer")}
+    plain = rows.map(
+        lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
+        remove_columns=["field_ids", "blocks", "length"],
+    )
+    endless = {
+        "max_steps": 10**6,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "bf16": False,
+        "disable_tqdm": True,
+        "seed": run.seed,
+        "output_dir": str(run.dir / "trainer"),
+    }
 
     def ours(count: int) -> Trainer:
         args = writers.training_arguments(bits(count), variant, run.dir)
         for name, value in endless.items():
             setattr(args, name, value)
         kind = writers.WriterSFTTrainer if run.task.writers[variant].trl else writers.WriterTrainer
-        return kind(model=writers.base_of(bits(count), variant)[0], args=args, train_dataset=rows,
-                    processing_class=tokenizer, data_collator=writers.Collator(tokenizer.pad_token_id),
-                    study=(bits(count), variant, [], writers.loss_of(run, variant), False))
+        return kind(
+            model=writers.base_of(bits(count), variant)[0],
+            args=args,
+            train_dataset=rows,
+            processing_class=tokenizer,
+            data_collator=writers.Collator(tokenizer.pad_token_id),
+            study=(bits(count), variant, [], writers.loss_of(run, variant), False),
+        )
 
     def study() -> Trainer:
-        return Trainer(model=writers.base_of(bits(32), variant)[0], args=TrainingArguments(**endless),
-                       train_dataset=plain.select_columns("input_ids"),
-                       data_collator=lambda batch: padded(batch, tokenizer.pad_token_id))
+        return Trainer(
+            model=writers.base_of(bits(32), variant)[0],
+            args=TrainingArguments(**endless),
+            train_dataset=plain.select_columns("input_ids"),
+            data_collator=lambda batch: padded(batch, tokenizer.pad_token_id),
+        )
 
     def trl(**more: Any) -> Trainer:
         # learns completions alone, as it does where prompt and completion come as texts
-        return SFTTrainer(model=writers.base_of(bits(32), variant)[0], train_dataset=plain,
-                          processing_class=tokenizer,
-                          args=SFTConfig(**endless, completion_only_loss=True, **more))
+        return SFTTrainer(
+            model=writers.base_of(bits(32), variant)[0],
+            train_dataset=plain,
+            processing_class=tokenizer,
+            args=SFTConfig(**endless, completion_only_loss=True, **more),
+        )
 
     def way(make: Callable[[], Trainer]) -> Callable[[], float]:
         return lambda: Clock(bench.seconds).watch(make())
@@ -117,11 +145,23 @@ def training(bench: Bench) -> list[Line]:
     del trainer
     mine, eight, cores = "our trainer", "our trainer, base in int8", "product of large matrices"
     others = ("Trainer, rows padded to 512", "SFTTrainer as it comes", "SFTTrainer, nothing computed twice")
-    rates = bench.in_turns("training", {
-        mine: way(lambda: ours(32)), others[0]: way(study), others[1]: way(trl),
-        others[2]: way(lambda: trl(gradient_checkpointing=False)), eight: way(lambda: ours(8)), cores: peak})
-    gflops = {mine: [rate * operations / 1e9 for rate in rates[mine]],
-              cores: [rate / 1e9 for rate in rates[cores]]}
-    return [*(pair("training", rates, mine, other, "tokens/s") for other in others),
-            pair("training", rates, eight, mine, "tokens/s"),
-            pair("training", gflops, mine, cores, "GFLOP/s")]
+    rates = bench.in_turns(
+        "training",
+        {
+            mine: way(lambda: ours(32)),
+            others[0]: way(study),
+            others[1]: way(trl),
+            others[2]: way(lambda: trl(gradient_checkpointing=False)),
+            eight: way(lambda: ours(8)),
+            cores: peak,
+        },
+    )
+    gflops = {
+        mine: [rate * operations / 1e9 for rate in rates[mine]],
+        cores: [rate / 1e9 for rate in rates[cores]],
+    }
+    return [
+        *(pair("training", rates, mine, other, "tokens/s") for other in others),
+        pair("training", rates, eight, mine, "tokens/s"),
+        pair("training", gflops, mine, cores, "GFLOP/s"),
+    ]

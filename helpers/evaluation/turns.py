@@ -1,4 +1,5 @@
 """Ways that take turns: A B A B in one process, so that a busy machine slows both."""
+
 from __future__ import annotations
 
 import statistics
@@ -57,9 +58,17 @@ class Bench:
 def pair(part: str, rates: Rates, ours: str, theirs: str, unit: str) -> Line:
     """Two ways side by side: median rates; smallest, median and largest ratio of the turns of a round."""
     ratios = sorted(one / other for one, other in zip(rates[ours], rates[theirs], strict=True))
-    return {"part": part, "ours": ours, "against": theirs, "unit": unit,
-            "rate": statistics.median(rates[ours]), "other_rate": statistics.median(rates[theirs]),
-            "low": ratios[0], "ratio": statistics.median(ratios), "high": ratios[-1]}
+    return {
+        "part": part,
+        "ours": ours,
+        "against": theirs,
+        "unit": unit,
+        "rate": statistics.median(rates[ours]),
+        "other_rate": statistics.median(rates[theirs]),
+        "low": ratios[0],
+        "ratio": statistics.median(ratios),
+        "high": ratios[-1],
+    }
 
 
 def rate_of(work: Callable[[], int], seconds: float) -> float:

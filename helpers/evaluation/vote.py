@@ -4,6 +4,7 @@ Members that err in different ways seldom err alike, so a value that most of the
 value of any one. Predictions are taken as mappings of field to value, and compared as the task views them
 (:meth:`helpers.tasks.base.Task.values`).
 """
+
 from __future__ import annotations
 
 import time
@@ -56,7 +57,9 @@ def _stated(record: Mapping[str, Any], name: str) -> float:
 def _columns(task: Task, predictions: Sequence[Any]) -> dict[str, list[tuple[str, ...] | None]]:
     """Field → value of each member, None for a member without a prediction."""
     views = [None if one is None else task.values(one) for one in predictions]
-    return {name: [None if view is None else tuple(view.get(name, ())) for view in views] for name in task.fields}
+    return {
+        name: [None if view is None else tuple(view.get(name, ())) for view in views] for name in task.fields
+    }
 
 
 def _rows(members: Sequence[Sequence[dict[str, Any]]]) -> list[tuple[dict[str, Any], ...]]:
@@ -98,7 +101,9 @@ def majority(task: Task, members: Sequence[Records]) -> Records:
 
 def _decide(task: Task, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The vote on one row."""
-    predictions = [None if one["prediction"] is None else task.canonical(one["prediction"]) for one in records]
+    predictions = [
+        None if one["prediction"] is None else task.canonical(one["prediction"]) for one in records
+    ]
     decided = {"id": records[0]["id"], "prediction": None, "raw": None, "error": None, "confidence": None}
     if all(one is None for one in predictions):
         return decided
@@ -149,8 +154,9 @@ def _summary(part: pd.DataFrame) -> dict[str, float]:
 
 
 # -- what a vote costs ------------------------------------------------------------------------------------------------
-def vote_costs(costs: Mapping[str, Mapping[str, Any]], members: Sequence[str],
-               seconds: float) -> dict[str, float | None]:
+def vote_costs(
+    costs: Mapping[str, Mapping[str, Any]], members: Sequence[str], seconds: float
+) -> dict[str, float | None]:
     """Costs of a vote, named as in costs.json: sums over its members, of memory their highest peak.
 
     Rules train nothing and hold no weights: they count where their costs are known. `seconds` is what counting the
@@ -179,5 +185,9 @@ def count_votes(run: Run, vote: str, members: Sequence[Records]) -> Records:
 def sum_parameters(counts: Mapping[str, Mapping[str, int | None]]) -> dict[str, int | None]:
     """Total and trainable parameters over all trained members (member → its counts), None where one is not known."""
     known = [one for name, one in counts.items() if name != RULES]
-    return {what: sum(one[what] for one in known) if known and all(one[what] is not None for one in known) else None
-            for what in ("total", "trainable")}
+    return {
+        what: sum(one[what] for one in known)
+        if known and all(one[what] is not None for one in known)
+        else None
+        for what in ("total", "trainable")
+    }

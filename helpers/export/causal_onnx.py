@@ -3,6 +3,7 @@
 Inputs and outputs bear the names that other tools know: `input_ids`, `attention_mask`, `position_ids`,
 `past_key_values.<layer>.key` and `.value`; `logits`, `present.<layer>.key` and `.value`.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -32,10 +33,16 @@ class LlamaWithCache(nn.Module):
         super().__init__()
         self.model, self.config = model, model.config
         self.head_size = getattr(model.config, "head_dim", None) or (
-            model.config.hidden_size // model.config.num_attention_heads)
+            model.config.hidden_size // model.config.num_attention_heads
+        )
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, position_ids: torch.Tensor,
-                *past: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        position_ids: torch.Tensor,
+        *past: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
         """Logits (batch, new, vocabulary), then keys and values (batch, heads, all, head size) of each layer.
 
         Parameters
@@ -58,20 +65,24 @@ class LlamaWithCache(nn.Module):
         present: list[torch.Tensor] = []
         for number, layer in enumerate(core.layers):
             attention, inside = layer.self_attn, layer.input_layernorm(hidden)
-            query, key, value = (project(inside).view(batch, new, -1, self.head_size).transpose(1, 2)
-                                 for project in (attention.q_proj, attention.k_proj, attention.v_proj))
+            query, key, value = (
+                project(inside).view(batch, new, -1, self.head_size).transpose(1, 2)
+                for project in (attention.q_proj, attention.k_proj, attention.v_proj)
+            )
             query, key = apply_rotary_pos_emb(query, key, *turn)
             key, value = torch.cat([past[2 * number], key], 2), torch.cat([past[2 * number + 1], value], 2)
             present += [key, value]
             groups = self.config.num_attention_heads // self.config.num_key_value_heads
-            scores = query @ repeat_kv(key, groups).transpose(2, 3) * self.head_size ** -0.5 + bias
+            scores = query @ repeat_kv(key, groups).transpose(2, 3) * self.head_size**-0.5 + bias
             read = scores.softmax(-1) @ repeat_kv(value, groups)
             hidden = hidden + attention.o_proj(read.transpose(1, 2).reshape(batch, new, -1))
             hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
         return (self.model.lm_head(core.norm(hidden)), *present)
 
 
-def example_inputs(config: Any, batch: int = 2, before: int = 3, new: int = 4, seed: int = 0) -> dict[str, torch.Tensor]:
+def example_inputs(
+    config: Any, batch: int = 2, before: int = 3, new: int = 4, seed: int = 0
+) -> dict[str, torch.Tensor]:
     """Random inputs of a graph: some tokens in the cache, some new ones, the second row padded on the left."""
     generator = torch.Generator().manual_seed(seed)
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -79,8 +90,11 @@ def example_inputs(config: Any, batch: int = 2, before: int = 3, new: int = 4, s
     if batch > 1 and before + new > new:
         mask[1:, :1] = 0
     positions = (mask.cumsum(1) - 1).clamp(min=0)[:, before:]
-    inputs = {"input_ids": torch.randint(3, config.vocab_size, (batch, new), generator=generator),
-              "attention_mask": mask, "position_ids": positions}
+    inputs = {
+        "input_ids": torch.randint(3, config.vocab_size, (batch, new), generator=generator),
+        "attention_mask": mask,
+        "position_ids": positions,
+    }
     for name in cache_names(config.num_hidden_layers, "past_key_values"):
         inputs[name] = torch.randn(batch, config.num_key_value_heads, before, size, generator=generator)
     return inputs
@@ -93,9 +107,14 @@ def export_causal(model: Any, folder: Path) -> Path:
     model, layers = model.float().cpu().eval(), model.config.num_hidden_layers
     inputs = example_inputs(model.config)
     past, present = cache_names(layers, "past_key_values"), cache_names(layers, "present")
-    axes = {"input_ids": {0: "batch", 1: "new"}, "position_ids": {0: "batch", 1: "new"},
-            "attention_mask": {0: "batch", 1: "all"}, "logits": {0: "batch", 1: "new"},
-            **{name: {0: "batch", 2: "before"} for name in past}, **{name: {0: "batch", 2: "all"} for name in present}}
+    axes = {
+        "input_ids": {0: "batch", 1: "new"},
+        "position_ids": {0: "batch", 1: "new"},
+        "attention_mask": {0: "batch", 1: "all"},
+        "logits": {0: "batch", 1: "new"},
+        **{name: {0: "batch", 2: "before"} for name in past},
+        **{name: {0: "batch", 2: "all"} for name in present},
+    }
     return onnx_runtime.write_graph(LlamaWithCache(model), inputs, folder / FILE, axes, ["logits", *present])
 
 
@@ -133,25 +152,37 @@ class OnnxCausalLM:
             return [torch.zeros(shape)] * len(self.past)
         return [part.contiguous() for layer in cache.layers for part in (layer.keys, layer.values)]
 
-    def __call__(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None,
-                 position_ids: torch.Tensor | None = None, past_key_values: Any = None, use_cache: bool = True,
-                 logits_to_keep: int = 0) -> SimpleNamespace:
+    def __call__(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        use_cache: bool = True,
+        logits_to_keep: int = 0,
+    ) -> SimpleNamespace:
         """Logits of the new tokens; the cache grows by them."""
         before = self._before(past_key_values, len(input_ids))
         if attention_mask is None:
-            attention_mask = torch.ones(len(input_ids), before[0].shape[2] + input_ids.shape[1], dtype=torch.long)
+            attention_mask = torch.ones(
+                len(input_ids), before[0].shape[2] + input_ids.shape[1], dtype=torch.long
+            )
         if attention_mask.ndim != 2:
             raise UserError("questions side by side need PyTorch: use --engine torch")
         if position_ids is None:
-            position_ids = (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -input_ids.shape[1]:]
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "position_ids": position_ids,
-                  **dict(zip(self.past, before))}
+            position_ids = (attention_mask.cumsum(1) - 1).clamp(min=0)[:, -input_ids.shape[1] :]
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "position_ids": position_ids,
+            **dict(zip(self.past, before)),
+        }
         logits, *present = self.session.run(None, {name: part.numpy() for name, part in inputs.items()})
         if past_key_values is not None and use_cache:
             while len(past_key_values.layers) < self.config.num_hidden_layers:
                 past_key_values.layers.append(past_key_values.layer_class_to_replicate())
             for number, layer in enumerate(past_key_values.layers):
-                layer.keys, layer.values = map(torch.from_numpy, present[2 * number:2 * number + 2])
+                layer.keys, layer.values = map(torch.from_numpy, present[2 * number : 2 * number + 2])
                 layer.is_initialized = True
         found = torch.from_numpy(logits)
         return SimpleNamespace(logits=found[:, -logits_to_keep:] if logits_to_keep else found)

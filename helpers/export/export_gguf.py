@@ -1,4 +1,5 @@
 """Causal models of the Llama kind as GGUF files for llama.cpp and Ollama."""
+
 from __future__ import annotations
 
 import json
@@ -13,9 +14,15 @@ FILE = "model.gguf"
 PRE_TOKENIZERS = {"smollm": "smollm", "llama-3": "llama-bpe"}
 CONTROL, NORMAL = 3, 1  # kinds of token in the GGUF format
 LAYER = {
-    "input_layernorm": "attn_norm", "self_attn.q_proj": "attn_q", "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v", "self_attn.o_proj": "attn_output", "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
 }
 OUTSIDE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
 
@@ -36,22 +43,31 @@ def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
 
     transformers turns the first half of a head against its second half.
     """
-    return weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:]).swapaxes(1, 2).reshape(weight.shape)
+    return (
+        weight.reshape(heads, 2, weight.shape[0] // heads // 2, *weight.shape[1:])
+        .swapaxes(1, 2)
+        .reshape(weight.shape)
+    )
 
 
 def token_lists(tokenizer: Any) -> dict[str, Any]:
     """Tokens, their kinds and the merges, as llama.cpp wants them for a BPE over bytes that are written as letters."""
     state = json.loads(tokenizer.backend_tokenizer.to_str())
     if state["model"]["type"] != "BPE" or state["model"].get("byte_fallback"):
-        raise UserError("GGUF export knows tokenizers with BPE over bytes, such as those of SmolLM2 and Llama 3")
+        raise UserError(
+            "GGUF export knows tokenizers with BPE over bytes, such as those of SmolLM2 and Llama 3"
+        )
     special = {token["content"] for token in state["added_tokens"] if token["special"]}
     pairs = [merge if isinstance(merge, list) else merge.split(" ") for merge in state["model"]["merges"]]
     ids = {**state["model"]["vocab"], **{token["content"]: token["id"] for token in state["added_tokens"]}}
     tokens = [token for token, _ in sorted(ids.items(), key=lambda item: item[1])]
     if [ids[token] for token in tokens] != list(range(len(tokens))):
         raise UserError("GGUF export needs token numbers without gaps")
-    return {"tokens": tokens, "kinds": [CONTROL if token in special else NORMAL for token in tokens],
-            "merges": [" ".join(pair) for pair in pairs]}
+    return {
+        "tokens": tokens,
+        "kinds": [CONTROL if token in special else NORMAL for token in tokens],
+        "merges": [" ".join(pair) for pair in pairs],
+    }
 
 
 def write_gguf(model: Any, tokenizer: Any, folder: Path, name: str, kind: str = "q8_0") -> Path:
@@ -73,13 +89,17 @@ def write_gguf(model: Any, tokenizer: Any, folder: Path, name: str, kind: str = 
     config = model.config
     if config.model_type != "llama":
         raise UserError(f"GGUF export knows models of the Llama kind, not {config.model_type!r}")
-    kinds = {"f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
-             "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
-             "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0)}
+    kinds = {
+        "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
+        "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
+        "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
+    }
     form, file_type = kinds[kind]
     folder.mkdir(parents=True, exist_ok=True)
-    heads, size = config.num_attention_heads, getattr(config, "head_dim", None) or config.hidden_size // (
-        config.num_attention_heads)
+    heads, size = (
+        config.num_attention_heads,
+        getattr(config, "head_dim", None) or config.hidden_size // (config.num_attention_heads),
+    )
     writer = gguf.GGUFWriter(folder / FILE, "llama")
     writer.add_name(name)
     writer.add_context_length(config.max_position_embeddings)
@@ -104,7 +124,9 @@ def write_gguf(model: Any, tokenizer: Any, folder: Path, name: str, kind: str = 
         if label.endswith(("q_proj.weight", "k_proj.weight", "q_proj.bias", "k_proj.bias")):
             array = interleave(array, heads if ".q_proj." in label else config.num_key_value_heads)
         wanted = form if array.ndim == 2 and array.shape[-1] % 32 == 0 else gguf.GGMLQuantizationType.F32
-        writer.add_tensor(tensor_name(label), gguf.quants.quantize(np.ascontiguousarray(array), wanted), raw_dtype=wanted)
+        writer.add_tensor(
+            tensor_name(label), gguf.quants.quantize(np.ascontiguousarray(array), wanted), raw_dtype=wanted
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -122,8 +144,11 @@ def _add_tokenizer(writer: Any, tokenizer: Any, name: str) -> None:
     writer.add_tokenizer_pre(pre)
     first = tokenizer("a")["input_ids"][:1]
     writer.add_add_bos_token(tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id])
-    for add, number in ((writer.add_bos_token_id, tokenizer.bos_token_id), (writer.add_eos_token_id, tokenizer.eos_token_id),
-                        (writer.add_pad_token_id, tokenizer.pad_token_id)):
+    for add, number in (
+        (writer.add_bos_token_id, tokenizer.bos_token_id),
+        (writer.add_eos_token_id, tokenizer.eos_token_id),
+        (writer.add_pad_token_id, tokenizer.pad_token_id),
+    ):
         if number is not None:
             add(number)
     if isinstance(tokenizer.chat_template, str):
@@ -135,6 +160,10 @@ def modelfile(task: Any, tokenizer: Any, max_new_tokens: int, context: int) -> s
     lines = [f"FROM ./{FILE}"]
     if not task.questions():  # the template of a dialogue is in the GGUF file
         lines.append(f'TEMPLATE """{task.prompt("{{ .Prompt }}")}"""')
-    lines += ["PARAMETER temperature 0", f"PARAMETER num_ctx {context}", f"PARAMETER num_predict {max_new_tokens}",
-              f'PARAMETER stop "{tokenizer.eos_token}"']
+    lines += [
+        "PARAMETER temperature 0",
+        f"PARAMETER num_ctx {context}",
+        f"PARAMETER num_predict {max_new_tokens}",
+        f'PARAMETER stop "{tokenizer.eos_token}"',
+    ]
     return "\n".join(lines) + "\n"

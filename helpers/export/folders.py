@@ -10,6 +10,7 @@ Writes below `artifacts/<task>/export/<variant>/`:
 - `gguf/`: `model.gguf` and a `Modelfile`, for llama.cpp and Ollama;
 - `parity.json`: how far each of them is from the model that was trained.
 """
+
 from __future__ import annotations
 
 import json
@@ -42,7 +43,9 @@ def _checked(run: Run, variant: str) -> Path:
     """Folder of the best checkpoint of a variant."""
     done = run.dir / "checkpoints" / variant / "finished.json"
     if not done.exists():
-        raise UserError(f"variant {variant!r} cannot be exported: it is not one of the trained variants of {run.dir}")
+        raise UserError(
+            f"variant {variant!r} cannot be exported: it is not one of the trained variants of {run.dir}"
+        )
     return done.parent / "best"
 
 
@@ -71,13 +74,17 @@ def export_model(run: Run, variant: str) -> Path:
     """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder."""
     from helpers.models.adapters import load_finetuned
     from helpers.models.base import load_tokenizer
+
     source, folder = _checked(run, variant), export_folder(run, variant, "model")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if variant in run.task.taggers:
         token_export.export_model(run, source, folder)
         return folder
-    model, tokenizer = load_finetuned(run, source, four_bit_trained(run, variant), whole=True), load_tokenizer(run)
+    model, tokenizer = (
+        load_finetuned(run, source, four_bit_trained(run, variant), whole=True),
+        load_tokenizer(run),
+    )
     if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
         model.generation_config.do_sample = False
         model.generation_config.max_new_tokens = int(run["max_new_tokens"])
@@ -148,11 +155,15 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
     folder = export_folder(run, variant, "onnx")
     path = folder / (causal_onnx.QUANTISED if quantised else causal_onnx.FILE)
     if not path.exists():
-        raise UserError(f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
-                        f"--variant {variant}")
+        raise UserError(
+            f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
+            f"--variant {variant}"
+        )
     if variant in run.task.taggers:
         return token_export.load_onnx(run, folder, quantised)
-    return causal_onnx.OnnxCausalLM(path, AutoConfig.from_pretrained(folder)), AutoTokenizer.from_pretrained(folder)
+    return causal_onnx.OnnxCausalLM(path, AutoConfig.from_pretrained(folder)), AutoTokenizer.from_pretrained(
+        folder
+    )
 
 
 def export_gguf(run: Run, variant: str, kind: str = "q8_0") -> Path | None:
@@ -174,8 +185,12 @@ def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> fl
     worst = 0.0
     for text in texts:
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
-        pair = [model(input_ids=ids.to(model.device), attention_mask=torch.ones_like(ids).to(model.device)).logits.float()
-                .cpu() for model in (left, right)]
+        pair = [
+            model(input_ids=ids.to(model.device), attention_mask=torch.ones_like(ids).to(model.device))
+            .logits.float()
+            .cpu()
+            for model in (left, right)
+        ]
         worst = max(worst, float((pair[0] - pair[1]).abs().max()))
     return worst
 
@@ -205,8 +220,9 @@ def load_unmerged(run: Run, variant: str) -> Any:
     return load_variant(run, variant)
 
 
-def compare(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example],
-            gap_rows: int = 8) -> dict[str, float]:
+def compare(
+    run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example], gap_rows: int = 8
+) -> dict[str, float]:
     """Share of rows with the same prediction, the largest logit gap over some rows, and the scores of both.
 
     `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.variants.share_right`).
@@ -217,9 +233,13 @@ def compare(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Ex
     records = [predict_loaded(run, variant, one, examples) for one in (left, right)]
     same = [a["prediction"] == b["prediction"] for a, b in zip(*records)]
     scores = [share_right(run.task, examples, found) for found in records]
-    return {"rows": len(examples), "same_predictions": sum(same) / len(same),
-            "largest_logit_gap": gap_between(run, variant, left, right, examples[:gap_rows]),
-            "score": scores[1], "score_before": scores[0]}
+    return {
+        "rows": len(examples),
+        "same_predictions": sum(same) / len(same),
+        "largest_logit_gap": gap_between(run, variant, left, right, examples[:gap_rows]),
+        "score": scores[1],
+        "score_before": scores[0],
+    }
 
 
 def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, float]]:
@@ -228,11 +248,13 @@ def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, f
     `merged` sets the merged weights beside base and adapter, or beside the checkpoint where there is no adapter; `onnx`
     and `onnx_int8` are set beside the merged weights.
     """
-    examples = run.load("scored")[:rows or None]
+    examples = run.load("scored")[: rows or None]
     whole = load_exported(run, variant)
     found = {"merged": compare(run, variant, load_unmerged(run, variant), whole, examples)}
     for name, quantised in (("onnx", False), ("onnx_int8", True)):
-        if (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists() and not run.task.asks(variant):
+        if (export_folder(run, variant, "onnx") / causal_onnx.QUANTISED).exists() and not run.task.asks(
+            variant
+        ):
             found[name] = compare(run, variant, whole, load_onnx(run, variant, quantised), examples)
     write_json(export_folder(run, variant, PARITY), found)
     return found
@@ -241,7 +263,11 @@ def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, f
 def export(run: Run, variant: str, forms: Sequence[str] = FORMS) -> dict[str, Path]:
     """Write the wanted forms of a variant; returns the folders of those it has."""
     makers: dict[str, Callable[[Run, str], Path | None]] = {
-        "model": export_model, "adapter": export_adapter, "onnx": export_onnx, "gguf": export_gguf}
+        "model": export_model,
+        "adapter": export_adapter,
+        "onnx": export_onnx,
+        "gguf": export_gguf,
+    }
     found = {form: makers[form](run, variant) for form in FORMS if form in forms}
     return {form: folder for form, folder in found.items() if folder is not None}
 
@@ -251,7 +277,9 @@ def main(
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[str, typer.Option(help="A trained variant (the best by default).")] = "",
     form: Annotated[list[str] | None, typer.Option(metavar="|".join(FORMS), help="Only these forms.")] = None,
-    rows: Annotated[int, typer.Option(min=0, help="Rows that parity is measured on (0: all scored ones).")] = 0,
+    rows: Annotated[
+        int, typer.Option(min=0, help="Rows that parity is measured on (0: all scored ones).")
+    ] = 0,
 ) -> None:
     """Export a trained variant and check that nothing was lost."""
     from helpers.errors import one_of

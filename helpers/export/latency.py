@@ -1,4 +1,5 @@
 """What compression costs and buys: size, latency and F1 of each form of a token tagger."""
+
 from __future__ import annotations
 
 import time
@@ -83,10 +84,18 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
         fp32 of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's; NaN
         for int8, whose logits are not meant to be the same).
     """
-    opened = {variant: _open(run, variant) for variant in tqdm(variants, desc="export to ONNX", unit="variant")}
+    opened = {
+        variant: _open(run, variant) for variant in tqdm(variants, desc="export to ONNX", unit="variant")
+    }
     with torch_threads(THREADS), torch.inference_mode():
-        spent = interleaved({(variant, form): call for variant, forms in opened.items()
-                             for form, call in forms.calls().items()}, run["latency_runs"])
+        spent = interleaved(
+            {
+                (variant, form): call
+                for variant, forms in opened.items()
+                for form, call in forms.calls().items()
+            },
+            run["latency_runs"],
+        )
     lines: dict[tuple[str, str], dict[str, float]] = {}
     for variant, forms in tqdm(opened.items(), desc="F1 of each form", unit="variant"):
         for form, line in forms.scores(run, examples).items():
@@ -110,8 +119,13 @@ class _Forms:
         """Form → a call on one sentence of 128 pieces, or of as many as the model takes."""
         model = self.tagger.model
         inputs = example_inputs(model, 1, min(LENGTH, model.base.config.max_position_embeddings))
-        return {PLAIN: lambda: model(*inputs.values()), **{
-            form: lambda session=session: run_session(session, inputs) for form, session in self.sessions.items()}}
+        return {
+            PLAIN: lambda: model(*inputs.values()),
+            **{
+                form: lambda session=session: run_session(session, inputs)
+                for form, session in self.sessions.items()
+            },
+        }
 
     def scores(self, run: Run, examples: Sequence[Example]) -> dict[str, dict[str, float]]:
         """Form → its size, its F1 on the rows and how far its logits are from PyTorch's."""
@@ -120,12 +134,20 @@ class _Forms:
         def f1(records: list[dict[str, Any]]) -> float:
             return entity_f1(gold, predicted_tags(run.task, examples, records))
 
-        lines = {PLAIN: {"megabytes": _merged_megabytes(self.tagger.model), "largest_difference": 0.0,
-                         "f1": f1(predict_with(run, self.tagger, examples))}}
+        lines = {
+            PLAIN: {
+                "megabytes": _merged_megabytes(self.tagger.model),
+                "largest_difference": 0.0,
+                "f1": f1(predict_with(run, self.tagger, examples)),
+            }
+        }
         for form, path in self.files.items():
             exact = largest_difference(self.tagger.model, self.sessions[form]) if form == EXACT else np.nan
-            lines[form] = {"megabytes": onnx_megabytes(path), "largest_difference": exact,
-                           "f1": f1(predict_onnx(run, self.tagger, path, examples, THREADS))}
+            lines[form] = {
+                "megabytes": onnx_megabytes(path),
+                "largest_difference": exact,
+                "f1": f1(predict_onnx(run, self.tagger, path, examples, THREADS)),
+            }
         return lines
 
 
@@ -138,8 +160,9 @@ def _open(run: Run, variant: str) -> _Forms:
     return _Forms(tagger, files, {form: open_session(path, THREADS) for form, path in files.items()})
 
 
-def interleaved(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = 10,
-                warmup: int = WARMUP) -> dict[Any, np.ndarray]:
+def interleaved(
+    calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = 10, warmup: int = WARMUP
+) -> dict[Any, np.ndarray]:
     """Times in ms of several calls, measured in rounds in which each gets its turn."""
     share = [len(part) for part in np.array_split(np.arange(runs), rounds) if len(part)]
     found: dict[Any, list[np.ndarray]] = {name: [] for name in calls}

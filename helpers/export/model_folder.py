@@ -1,4 +1,5 @@
 """From a folder that a run left to models in memory, or to one line that says what is wrong with the folder."""
+
 from __future__ import annotations
 
 import hashlib
@@ -28,23 +29,35 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     if not (place / "checkpoints").is_dir() and (place / "artifacts" / chosen.name).is_dir():
         place = place / "artifacts" / chosen.name  # the folder that was given to --out
     if not place.is_dir():
-        raise UserError(f"no model folder {place}: train one with ./run_all.sh {chosen.name}, or give its place with --run")
+        raise UserError(
+            f"no model folder {place}: train one with ./run_all.sh {chosen.name}, or give its place with --run"
+        )
     manifest = read_json(place / "manifest.json")
     if manifest.get("task", chosen.name) != chosen.name:
         raise UserError(f"{place} holds a run of task {manifest['task']!r}, not of {chosen.name!r}")
     profile = manifest.get("profile", "cpu")
     known = chosen.settings(profile)
     settings = {name: value for name, value in manifest.get("settings", {}).items() if name in known}
-    at_home = place.name == chosen.name and place.parent.name == "artifacts"  # elsewhere no folder is to be made for it
-    run = Run(task=chosen, profile=profile, data=manifest.get("data", {}).get("source", "sample"),
-              out=str(place.parent.parent) if at_home else None, settings=settings, seed=manifest.get("seed", SEED))
+    at_home = (
+        place.name == chosen.name and place.parent.name == "artifacts"
+    )  # elsewhere no folder is to be made for it
+    run = Run(
+        task=chosen,
+        profile=profile,
+        data=manifest.get("data", {}).get("source", "sample"),
+        out=str(place.parent.parent) if at_home else None,
+        settings=settings,
+        seed=manifest.get("seed", SEED),
+    )
     run.dir = place
     return run, pick_variant(run, variant)
 
 
 def finished(run: Run) -> list[str]:
     """Trained variants of a run, the votes whose members are all trained, and the rules."""
-    trained = [name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()]
+    trained = [
+        name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()
+    ]
     return [*trained, *vote_names(run.task, trained), RULES]
 
 
@@ -60,8 +73,10 @@ def pick_variant(run: Run, variant: str | None = None) -> str:
     if variant:
         return one_of(variant, there, f"variant of {run.dir}")
     if there == [RULES]:
-        raise UserError(f"{run.dir} holds no finished variant: train one with ./run_all.sh {run.task.name}, or give "
-                        "another folder with --run")
+        raise UserError(
+            f"{run.dir} holds no finished variant: train one with ./run_all.sh {run.task.name}, or give "
+            "another folder with --run"
+        )
     best = read_json(run.dir / "metrics.json").get("best")
     return best if best in there else there[0]
 
@@ -82,8 +97,11 @@ def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
         if engine != ENGINES[0]:
             files += sorted((run.dir / "export" / name / "onnx").glob(f"{ONNX_FILES[engine]}*"))
         if name != RULES and name not in run.task.taggers and Path(base_path(run)).is_dir():
-            files += sorted(path for path in Path(base_path(run)).iterdir()
-                            if path.name in ("model.safetensors", "tokenizer.json", "config.json"))
+            files += sorted(
+                path
+                for path in Path(base_path(run)).iterdir()
+                if path.name in ("model.safetensors", "tokenizer.json", "config.json")
+            )
     return files
 
 
@@ -92,6 +110,9 @@ def version_of(files: Iterable[Path]) -> str:
     total = hashlib.sha256()
     for path in files:
         with path.open("rb") as content:
-            total.update(path.name.encode() + hashlib.file_digest(content, "sha256").digest()
-                         if hasattr(hashlib, "file_digest") else path.name.encode() + path.read_bytes())
+            total.update(
+                path.name.encode() + hashlib.file_digest(content, "sha256").digest()
+                if hasattr(hashlib, "file_digest")
+                else path.name.encode() + path.read_bytes()
+            )
     return total.hexdigest()[:12]

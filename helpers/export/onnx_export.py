@@ -1,4 +1,5 @@
 """Export of token taggers to ONNX, dynamic int8 quantisation, and prediction with ONNX Runtime."""
+
 from __future__ import annotations
 
 import re
@@ -19,7 +20,9 @@ from helpers.tagging.predict import Scores, gather_scores, records_of
 from helpers.tasks.records import Example
 
 SMALL_TABLE = 1000  # lines
-SECOND_LAYER = re.compile(r"layer\.(\d+)/(?:output/dense|ffn/lin2)/MatMul$")  # of BERT's and of DistilBERT's blocks
+SECOND_LAYER = re.compile(
+    r"layer\.(\d+)/(?:output/dense|ffn/lin2)/MatMul$"
+)  # of BERT's and of DistilBERT's blocks
 EXAMPLE_SHAPE = (2, 16)  # batch and length of the inputs that are traced; both stay open in the graph
 
 
@@ -38,11 +41,18 @@ def example_inputs(model: TokenTagger, rows: int, pieces: int, seed: int = 0) ->
     """Random inputs of that shape; every row after the first is padded by one piece more than the row before it."""
     generator = torch.Generator().manual_seed(seed)
     mask = (torch.arange(pieces) < pieces - torch.arange(rows)[:, None]).long()
-    inputs = {"input_ids": torch.randint(0, model.base.config.vocab_size, (rows, pieces), generator=generator),
-              "attention_mask": mask}
+    inputs = {
+        "input_ids": torch.randint(0, model.base.config.vocab_size, (rows, pieces), generator=generator),
+        "attention_mask": mask,
+    }
     if model.layout.features:
-        inputs["features"] = torch.stack([torch.randint(0, size, (rows, pieces), generator=generator)
-                                          for size in model.layout.features.values()], -1)
+        inputs["features"] = torch.stack(
+            [
+                torch.randint(0, size, (rows, pieces), generator=generator)
+                for size in model.layout.features.values()
+            ],
+            -1,
+        )
     return inputs
 
 
@@ -73,13 +83,19 @@ def kept_whole(graph: Any) -> list[str]:
     in the first quarter of the encoder's layers.
     """
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    tables = [node.name for node in graph.node if node.op_type == "Gather"
-              and shapes.get(node.input[0], (SMALL_TABLE,))[0] < SMALL_TABLE]
-    products = {node.name: shapes[node.input[1]] for node in graph.node
-                if node.op_type == "MatMul" and node.input[1] in shapes}
+    tables = [
+        node.name
+        for node in graph.node
+        if node.op_type == "Gather" and shapes.get(node.input[0], (SMALL_TABLE,))[0] < SMALL_TABLE
+    ]
+    products = {
+        node.name: shapes[node.input[1]]
+        for node in graph.node
+        if node.op_type == "MatMul" and node.input[1] in shapes
+    }
     heads = [name for name, shape in products.items() if "classifier" in name]
     seconds = {int(found[1]): name for name in products if (found := SECOND_LAYER.search(name))}
-    return tables + heads + [seconds[layer] for layer in sorted(seconds)[:len(seconds) // 4]]
+    return tables + heads + [seconds[layer] for layer in sorted(seconds)[: len(seconds) // 4]]
 
 
 def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
@@ -90,9 +106,13 @@ def quantise_onnx(path: Path, per_channel: bool = True) -> Path:
     """
     import onnx
 
-    return onnx_runtime.quantise(path, path.with_name(f"{path.stem}_int8{'' if per_channel else '_tensor'}.onnx"),
-                                 ["MatMul", "Gather"], kept_whole(onnx.load(str(path), load_external_data=False).graph),
-                                 per_channel)
+    return onnx_runtime.quantise(
+        path,
+        path.with_name(f"{path.stem}_int8{'' if per_channel else '_tensor'}.onnx"),
+        ["MatMul", "Gather"],
+        kept_whole(onnx.load(str(path), load_external_data=False).graph),
+        per_channel,
+    )
 
 
 def onnx_megabytes(path: Path) -> float:
@@ -112,7 +132,9 @@ def run_session(session, inputs: dict[str, torch.Tensor]) -> np.ndarray:
     return session.run(None, {name: tensor.numpy() for name, tensor in inputs.items() if name in names})[0]
 
 
-def largest_difference(model: TokenTagger, session, shapes: Sequence[tuple[int, int]] = ((1, 7), (3, 24))) -> float:
+def largest_difference(
+    model: TokenTagger, session, shapes: Sequence[tuple[int, int]] = ((1, 7), (3, 24))
+) -> float:
     """Largest absolute difference between the logits of PyTorch and of a session, over random inputs of some shapes."""
     worst = 0.0
     for rows, pieces in shapes:
@@ -134,8 +156,9 @@ def session_scores(run: Run, tagger: TrainedTagger, session, examples: Sequence[
     return gather_scores(run, tagger.tokenizer, tagger.features, examples, model.layout, score_batch)
 
 
-def predict_onnx(run: Run, tagger: TrainedTagger, path: Path, examples: Sequence[Example],
-                 threads: int = 2) -> list[dict[str, Any]]:
+def predict_onnx(
+    run: Run, tagger: TrainedTagger, path: Path, examples: Sequence[Example], threads: int = 2
+) -> list[dict[str, Any]]:
     """Prediction records of an exported tagger."""
     scores = session_scores(run, tagger, open_session(path, threads), examples)
     return records_of(run.task, examples, scores, tagger)

@@ -1,4 +1,5 @@
 """Sessions of ONNX Runtime on the CPU, and graphs with int8 weights."""
+
 from __future__ import annotations
 
 import logging
@@ -30,8 +31,13 @@ def open_session(path: Path, threads: int = 0) -> Any:
         raise UserError(f"{path} cannot be loaded: {str(error).splitlines()[0][:160]}") from None
 
 
-def write_graph(model: Any, inputs: dict[str, torch.Tensor], path: Path, axes: dict[str, dict[int, str]],
-                outputs: Sequence[str] = ("logits",)) -> Path:
+def write_graph(
+    model: Any,
+    inputs: dict[str, torch.Tensor],
+    path: Path,
+    axes: dict[str, dict[int, str]],
+    outputs: Sequence[str] = ("logits",),
+) -> Path:
     """Trace a module on some inputs and write it, the named axes left open; older graphs in the folder go.
 
     Parameters
@@ -46,13 +52,22 @@ def write_graph(model: Any, inputs: dict[str, torch.Tensor], path: Path, axes: d
         old.unlink()
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes minutes
-        torch.onnx.export(model, tuple(inputs.values()), str(path), dynamo=False, input_names=list(inputs),
-                          output_names=list(outputs), dynamic_axes=axes, opset_version=OPSET)
+        torch.onnx.export(
+            model,
+            tuple(inputs.values()),
+            str(path),
+            dynamo=False,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_axes=axes,
+            opset_version=OPSET,
+        )
     return path
 
 
-def quantise(path: Path, target: Path, operators: Sequence[str], keep: Sequence[str] = (),
-             per_channel: bool = True) -> Path:
+def quantise(
+    path: Path, target: Path, operators: Sequence[str], keep: Sequence[str] = (), per_channel: bool = True
+) -> Path:
     """Write a graph whose weights are int8 and whose activations are quantised as they come; returns `target`.
 
     Quantised are the nodes of the kinds `operators` with a constant input, but for those named in `keep`; with
@@ -64,9 +79,15 @@ def quantise(path: Path, target: Path, operators: Sequence[str], keep: Sequence[
     level = root.level
     root.setLevel(logging.ERROR)  # the quantiser recommends its preprocessing on every call
     try:
-        quantize_dynamic(str(path), str(target), weight_type=QuantType.QInt8, per_channel=per_channel,
-                         op_types_to_quantize=list(operators), nodes_to_exclude=list(keep),
-                         extra_options={"MatMulConstBOnly": True})
+        quantize_dynamic(
+            str(path),
+            str(target),
+            weight_type=QuantType.QInt8,
+            per_channel=per_channel,
+            op_types_to_quantize=list(operators),
+            nodes_to_exclude=list(keep),
+            extra_options={"MatMulConstBOnly": True},
+        )
     finally:
         root.setLevel(level)
     return target

@@ -1,4 +1,5 @@
 """Other forms of the taggers: whole weights, ONNX graphs, and both of them read back for prediction."""
+
 from __future__ import annotations
 
 import shutil
@@ -47,12 +48,16 @@ def load_model(run: Run, folder: Path) -> TrainedTagger:
 def usage(task: Task, repo: str, text: str) -> str:
     """Python that loads the whole weights with nothing else and tags a text."""
     if task.writes:
-        return (f"from transformers import pipeline\n\ntagger = pipeline(\"token-classification\", model={repo!r})\n"
-                f"labels = tagger.model.config.id2label  # O, B and I of each field: the best of each three counts\n"
-                f"scores = tagger({text!r}, ignore_labels=[])\nprint(scores[0])\n")
-    return (f"from transformers import pipeline\n\ntagger = pipeline(\"token-classification\", model={repo!r}, "
-            f"aggregation_strategy=\"simple\")\nfor entity in tagger({text!r}):\n"
-            "    print(entity[\"entity_group\"], entity[\"word\"])\n")
+        return (
+            f'from transformers import pipeline\n\ntagger = pipeline("token-classification", model={repo!r})\n'
+            f"labels = tagger.model.config.id2label  # O, B and I of each field: the best of each three counts\n"
+            f"scores = tagger({text!r}, ignore_labels=[])\nprint(scores[0])\n"
+        )
+    return (
+        f'from transformers import pipeline\n\ntagger = pipeline("token-classification", model={repo!r}, '
+        f'aggregation_strategy="simple")\nfor entity in tagger({text!r}):\n'
+        '    print(entity["entity_group"], entity["word"])\n'
+    )
 
 
 # -- graphs -----------------------------------------------------------------------------------------------------------
@@ -98,7 +103,9 @@ def logit_gap(run: Run, left: TrainedTagger, right: TrainedTagger, examples: Seq
     for rows in encode_rows(run, left.tokenizer, left.features, examples):
         for row in rows:
             batch = collate_windows([row], pad)
-            pair = [one.model.word_logits({name: part.to(one.model.device) for name, part in batch.items()}).cpu()
-                    for one in (left, right)]
+            pair = [
+                one.model.word_logits({name: part.to(one.model.device) for name, part in batch.items()}).cpu()
+                for one in (left, right)
+            ]
             worst = max(worst, float((pair[0] - pair[1]).abs().max()))
     return worst

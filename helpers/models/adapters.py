@@ -1,4 +1,5 @@
 """LoRA adapters: put on a base, counted, saved, loaded again and merged."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -30,8 +31,12 @@ def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], s
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    return get_peft_model(model, LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM"))
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM"
+        ),
+    )
 
 
 def count_parameters(model) -> dict[str, int]:
@@ -88,7 +93,9 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
 
     chosen = device_of(run.profile)
     if not (folder / "adapter_config.json").exists():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True).to(chosen.device)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True).to(
+            chosen.device
+        )
     else:
         from peft import PeftModel
 

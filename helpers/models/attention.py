@@ -1,4 +1,5 @@
 """Attention and a cache for the CPU: heads that share keys read them once, and a new token moves none of the old ones."""
+
 from __future__ import annotations
 
 import torch
@@ -8,9 +9,16 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 
-def grouped_attention(module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-                      attention_mask: torch.Tensor | None, dropout: float = 0.0, scaling: float | None = None,
-                      **options) -> tuple[torch.Tensor, None]:
+def grouped_attention(
+    module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **options,
+) -> tuple[torch.Tensor, None]:
     """The library's scaled dot-product attention; on the CPU the heads of a group stand one below the other as one head.
 
     The library copies keys and values once for each of them wherever several tokens are read under a mask, which in
@@ -31,8 +39,9 @@ def grouped_attention(module, query: torch.Tensor, key: torch.Tensor, value: tor
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **options)
     batch, heads, length, size = query.shape
     stacked = query.reshape(batch, heads // groups, groups * length, size)
-    found = F.scaled_dot_product_attention(stacked, key, value, attention_mask.repeat(1, 1, groups, 1), dropout,
-                                           scale=scaling)
+    found = F.scaled_dot_product_attention(
+        stacked, key, value, attention_mask.repeat(1, 1, groups, 1), dropout, scale=scaling
+    )
     return found.reshape(batch, heads, length, -1).transpose(1, 2).contiguous(), None
 
 
@@ -60,7 +69,7 @@ class RoomyLayer(DynamicLayer):
             held, room = getattr(self, name), self.rooms.get(name)
             kept = held[indices]
             if room is not None and held.data_ptr() == room.data_ptr():
-                kept = room[:len(kept), :, :kept.shape[2]].copy_(kept)
+                kept = room[: len(kept), :, : kept.shape[2]].copy_(kept)
             setattr(self, name, kept)
 
     def _behind(self, name: str, new: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,5 @@
 """The base model of a run: where it is, loading it and its tokenizer, and on which device."""
+
 from __future__ import annotations
 
 import ctypes
@@ -67,11 +68,15 @@ def explain_load_error(name: str, error: Exception, setting: str = "base_model")
     """The one line that tells why a model did not load and what to do."""
     text = str(error)
     if Path(name).is_dir():
-        return UserError(f"model {name!r} cannot be loaded: {text.splitlines()[0][:200] if text else type(error).__name__}")
+        return UserError(
+            f"model {name!r} cannot be loaded: {text.splitlines()[0][:200] if text else type(error).__name__}"
+        )
     if "gated" in text.lower() or "401" in text or "403" in text:
         way = f"accept its licence on the hub and log in with `hf auth login`, or choose another with --set {setting}=…"
     elif os.environ.get("HF_HUB_OFFLINE") == "1" or "connect" in text.lower() or "offline" in text.lower():
-        way = f"the model hub cannot be reached; use --profile cpu, or --set {setting}=FOLDER with a local copy"
+        way = (
+            f"the model hub cannot be reached; use --profile cpu, or --set {setting}=FOLDER with a local copy"
+        )
     else:
         way = text.splitlines()[0][:200] if text else type(error).__name__
     return UserError(f"model {name!r} could not be loaded: {way}")
@@ -95,10 +100,16 @@ def base_files(run: Run) -> list[Path]:
     """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
     from helpers.models.encoder import encoder_path
 
-    base = [base_path(run)] if run.settings.get("base_model", PACKAGED) not in LAYERS else []  # those have a checksum
+    base = (
+        [base_path(run)] if run.settings.get("base_model", PACKAGED) not in LAYERS else []
+    )  # those have a checksum
     folders = [Path(path) for path in (*base, encoder_path(run)) if Path(path).is_dir()]
-    return [path for folder in folders for path in sorted(folder.iterdir())
-            if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")]
+    return [
+        path
+        for folder in folders
+        for path in sorted(folder.iterdir())
+        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")
+    ]
 
 
 def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None):
@@ -123,9 +134,13 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
     options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "use_safetensors": True}
     if four_bit:
         from transformers import BitsAndBytesConfig
+
         options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=chosen.dtype)
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=chosen.dtype,
+        )
     if four_bit or chosen.device == "cuda" and not processes.shards_model():
         # straight to the device: main memory may be smaller than the GPU's (12 GB against 16 on Colab)
         options["device_map"] = {"": processes.device_name(chosen.device)}

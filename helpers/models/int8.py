@@ -6,6 +6,7 @@ al., 2022). The forward product and the gradient of the input run in int8, which
 times as fast as fp32 (SwitchBack, Wortsman et al., 2023). Weights that are trained stay in fp32: to round 135 million of
 them at every step takes longer than it saves.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -54,8 +55,9 @@ class _Factor:
         """FloatTensor (rows, out)."""
         if self.one_pass:
             zeros = torch.zeros(len(self.scale), dtype=torch.long)
-            result = torch.ops.onednn.qlinear_pointwise(left.codes, 1.0, 0, self.codes, self.scale, zeros, None, 1.0, 0,
-                                                        torch.float32, "none", [], "")
+            result = torch.ops.onednn.qlinear_pointwise(
+                left.codes, 1.0, 0, self.codes, self.scale, zeros, None, 1.0, 0, torch.float32, "none", [], ""
+            )
         else:
             result = torch._int_mm(left.codes, self.codes).float().mul_(self.scale)
         return result.mul_(left.scale[:, None])
@@ -108,7 +110,9 @@ def find_outliers(model: nn.Module) -> dict[nn.Module, torch.Tensor]:
             columns = largest.topk(min(OUTLIERS, len(largest))).indices
         found[layer] = columns
 
-    hooks = [layer.register_forward_pre_hook(note) for layer in model.modules() if isinstance(layer, nn.Linear)]
+    hooks = [
+        layer.register_forward_pre_hook(note) for layer in model.modules() if isinstance(layer, nn.Linear)
+    ]
     training = [module for module in model.modules() if module.training]
     tokens = torch.randint(model.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0))
     with getattr(model, "disable_adapter", nullcontext)():
@@ -168,7 +172,9 @@ class _Product(torch.autograd.Function):
             if exact is not None:
                 of_states = gradient @ exact.detach()
             else:
-                rounded = round_rows(gradient * ctx.packed.scale)  # those of the weights' rows go into the gradient first
+                rounded = round_rows(
+                    gradient * ctx.packed.scale
+                )  # those of the weights' rows go into the gradient first
                 of_states = ctx.packed.back(rounded)
             if of_low is not None:
                 of_states.addmm_(of_low, down)
@@ -192,8 +198,14 @@ class Int8Linear(nn.Module):
         thousand small ones, which would all become 0.
     """
 
-    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, outliers: torch.Tensor, last: _LastInput,
-                 exact: torch.Tensor | None = None):
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        outliers: torch.Tensor,
+        last: _LastInput,
+        exact: torch.Tensor | None = None,
+    ):
         super().__init__()
         self.__dict__["exact"] = exact  # the embedding's parameter: not one of this layer as well
         self.out_features, self.in_features = weight.shape
@@ -234,6 +246,7 @@ def _four_bit_class() -> type:
     """PEFT's LoRA layer over a 4-bit layer of bitsandbytes, which multiplies in int8."""
     global _Int8Lora4bit
     if _Int8Lora4bit is None:
+
         class Int8Lora4bit(lora.Linear4bit):
             forward = _adapted_forward
             bias = property(lambda self: self.base_layer.bias)
@@ -288,8 +301,11 @@ def use_int8(model: nn.Module) -> nn.Module:
                 elif type(child).__name__ == "Linear4bit":
                     child.__class__ = _four_bit_class()
                 child.last, child.outliers = last, outliers[child.base_layer]
-            elif (type(child) is nn.Linear and not child.weight.requires_grad
-                  and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer))):
+            elif (
+                type(child) is nn.Linear
+                and not child.weight.requires_grad
+                and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer))
+            ):
                 exact = child.weight if child is head else None
                 setattr(parent, name, Int8Linear(child.weight, child.bias, outliers[child], last, exact))
             if type(child) is Int8Lora and type(child.base_layer) is nn.Linear:
@@ -308,7 +324,10 @@ def packed_once(model: nn.Module) -> Iterator[None]:
     changed = []
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, lora.LoraLayer) and getattr(type(module), "forward", None) is _adapted_forward:
+            if (
+                isinstance(module, lora.LoraLayer)
+                and getattr(type(module), "forward", None) is _adapted_forward
+            ):
                 name, weight = module.active_adapters[0], _float_weight(module.base_layer)
                 down, up = module.lora_A[name].weight, module.lora_B[name].weight
                 merged = weight.addmm(up, down, alpha=module.scaling[name])

@@ -1,4 +1,5 @@
 """What a GPU can train and hold: an estimate from the number of parameters, before hours are spent on a crash."""
+
 from __future__ import annotations
 
 import torch
@@ -79,9 +80,13 @@ def variants_that_fit(run: Run) -> list[str]:
         if need <= memory or (run.dir / "checkpoints" / variant / "finished.json").exists():
             kept.append(variant)
         else:
-            print(f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
-                  f"{need:.0f} GB, this GPU has {memory:.0f} GB")
+            print(
+                f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
+                f"{need:.0f} GB, this GPU has {memory:.0f} GB"
+            )
     if not any(kinds[variant] for variant in kept):
-        raise UserError(f"this GPU ({memory:.0f} GB) trains no variant that writes: choose a smaller model with "
-                        "--set base_model=…")
+        raise UserError(
+            f"this GPU ({memory:.0f} GB) trains no variant that writes: choose a smaller model with "
+            "--set base_model=…"
+        )
     return kept

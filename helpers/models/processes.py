@@ -2,6 +2,7 @@
 
 `accelerate launch` (or torchrun) starts them and says so in environment variables; without it there is one.
 """
+
 from __future__ import annotations
 
 import os
@@ -51,5 +52,7 @@ def split_batch(batch_size: int, accumulation: int, processes: int) -> tuple[int
         return batch_size // processes, accumulation
     if accumulation % processes == 0:
         return batch_size, accumulation // processes
-    raise UserError(f"{processes} processes cannot share batch_size={batch_size} × accumulation={accumulation} evenly: "
-                    "set one of the two to a multiple of the processes with --set")
+    raise UserError(
+        f"{processes} processes cannot share batch_size={batch_size} × accumulation={accumulation} evenly: "
+        "set one of the two to a multiple of the processes with --set"
+    )

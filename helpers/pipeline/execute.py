@@ -1,4 +1,5 @@
 """Run one notebook with papermill: own interpreter and environment, live log, progress by cell, errors as one line."""
+
 from __future__ import annotations
 
 import logging
@@ -38,8 +39,12 @@ class OwnInterpreter(AsyncKernelManager):
     def kernel_spec(self) -> KernelSpec:
         """A kernel specification made here."""
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python",
-                          metadata={"supported_encryption": "curve"})
+        return KernelSpec(
+            argv=argv,
+            display_name="Python 3 (ipykernel)",
+            language="python",
+            metadata={"supported_encryption": "curve"},
+        )
 
     async def _async_interrupt_kernel(self) -> None:
         """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
@@ -75,12 +80,29 @@ class StudyEngine(NBClientEngine):
     """papermill engine that reports each cell before it runs and hands an environment to the kernel."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, log: LiveLog, kernel: dict[str, Any],
-                                 on_cell: Callable[[int], None], facts: dict[str, Any], **ignored: Any) -> None:
+    def execute_managed_notebook(
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        *,
+        log: LiveLog,
+        kernel: dict[str, Any],
+        on_cell: Callable[[int], None],
+        facts: dict[str, Any],
+        **ignored: Any,
+    ) -> None:
         """Execute the notebook of a papermill execution manager."""
-        client = StudyClient(nb_man, kernel_manager_class=OwnInterpreter, kernel_name=kernel_name, timeout=None,
-                             startup_timeout=KERNEL_START_SECONDS, coalesce_streams=True, stdout_file=log,
-                             stderr_file=log, log=logging.getLogger("papermill"))
+        client = StudyClient(
+            nb_man,
+            kernel_manager_class=OwnInterpreter,
+            kernel_name=kernel_name,
+            timeout=None,
+            startup_timeout=KERNEL_START_SECONDS,
+            coalesce_streams=True,
+            stdout_file=log,
+            stderr_file=log,
+            log=logging.getLogger("papermill"),
+        )
         start, complete, save = nb_man.cell_start, nb_man.cell_complete, nb_man.save
 
         def unsaved(step: Callable[..., None], *given: Any, **named: Any) -> None:
@@ -93,12 +115,16 @@ class StudyEngine(NBClientEngine):
         def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
             on_cell(cell_index or 0)
             unsaved(start, cell, cell_index, **more)
-            if cell.cell_type == "code":  # papermill saves before and after every cell, text too: seconds a notebook
+            if (
+                cell.cell_type == "code"
+            ):  # papermill saves before and after every cell, text too: seconds a notebook
                 save()
 
         def cell_complete(cell: Any, cell_index: int | None = None, **more: Any) -> None:
             if client.km is not None and client.km.provisioner is not None:
-                facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid) or facts.get("peak_memory_mb")
+                facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid) or facts.get(
+                    "peak_memory_mb"
+                )
             unsaved(complete, cell, cell_index=cell_index, **more)
 
         nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
@@ -115,12 +141,20 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     env.pop("MPLBACKEND", None)  # the kernel sets its inline backend only where none is given
     cache = run.root / "artifacts" / ".cache"
     cache.mkdir(parents=True, exist_ok=True)
-    env |= {"TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0", "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-            "HF_DATASETS_CACHE": str(cache / "datasets"), "IPYTHONDIR": str(cache / "ipython"),
-            "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")])),
-            "PYTHONWARNINGS": ",".join(filter(None, [env.get("PYTHONWARNINGS"), "ignore:IProgress not found"])),
-            "PYTHONUNBUFFERED": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1", "STUDY_FORCE": token}
+    env |= {
+        "TOKENIZERS_PARALLELISM": "false",
+        "PYTHONHASHSEED": "0",
+        "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
+        "HF_DATASETS_CACHE": str(cache / "datasets"),
+        "IPYTHONDIR": str(cache / "ipython"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")])),
+        "PYTHONWARNINGS": ",".join(filter(None, [env.get("PYTHONWARNINGS"), "ignore:IProgress not found"])),
+        "PYTHONUNBUFFERED": "1",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        "STUDY_FORCE": token,
+    }
     env.setdefault("OMP_NUM_THREADS", str(usable_cores()))
     if run.settings.get("report_to") != "wandb":
         env |= {"WANDB_DISABLED": "true", "WANDB_MODE": "disabled"}
@@ -130,8 +164,16 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
 
 
 # -- one notebook -----------------------------------------------------------------------------------------------------
-def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[str, Any], progress: Progress,
-            token: str = "", keep_open: Sequence[int] = ()) -> dict[str, Any]:
+def execute(
+    run: Run,
+    notebook: Path,
+    output: Path,
+    log: Path,
+    parameters: dict[str, Any],
+    progress: Progress,
+    token: str = "",
+    keep_open: Sequence[int] = (),
+) -> dict[str, Any]:
     """Execute a notebook in a kernel of its own in the repository's folder; returns facts for the manifest.
 
     The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print
@@ -144,7 +186,9 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
 
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
-    cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with the values
+    cells.insert(
+        tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell()
+    )  # as papermill does with the values
     names = headings(cells)
     progress.start(notebook.stem, len(cells))
     facts: dict[str, Any] = {}
@@ -154,17 +198,30 @@ def execute(run: Run, notebook: Path, output: Path, log: Path, parameters: dict[
         kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
         try:
             papermill.execute_notebook(
-                notebook, output, parameters=parameters, engine_name="study", kernel_name="python3", language="python",
-                progress_bar=False, log=LiveLog(log_file, progress), kernel=kernel, facts=facts,
-                on_cell=lambda index: progress.cell(index, names[index]))
+                notebook,
+                output,
+                parameters=parameters,
+                engine_name="study",
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                log=LiveLog(log_file, progress),
+                kernel=kernel,
+                facts=facts,
+                on_cell=lambda index: progress.cell(index, names[index]),
+            )
         except PapermillExecutionError as error:
             log_file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
             message = one_line(kind + error.evalue)
             raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
         except DeadKernelError:
-            raise StageFailed(f"{notebook.stem}: the Python process died without a word; most likely the machine ran "
-                              "out of memory") from None
+            raise StageFailed(
+                f"{notebook.stem}: the Python process died without a word; most likely the machine ran "
+                "out of memory"
+            ) from None
         except RuntimeError as error:
-            raise StageFailed(f"{notebook.stem}: no kernel could be started: {one_line(str(error))}") from error
+            raise StageFailed(
+                f"{notebook.stem}: no kernel could be started: {one_line(str(error))}"
+            ) from error
     return facts

@@ -3,6 +3,7 @@
 Run as: accelerate launch --config_file configs/fsdp.yaml -m helpers.pipeline.launch crime lora --profile gpu
         accelerate launch --config_file configs/cpu.yaml -m helpers.pipeline.launch calendar lora
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,7 +23,9 @@ def trainable(run: Run, names: Sequence[str]) -> list[str]:
     for name in names:
         one_of(name, run.task.variants, "variant")
         if name not in able:
-            raise UserError(f"{name} is trained by one process, in stage 04; several can train: {', '.join(able)}")
+            raise UserError(
+                f"{name} is trained by one process, in stage 04; several can train: {', '.join(able)}"
+            )
     if not able:
         raise UserError(f"every variant of {run.task.name} is trained by one process, in stage 04")
     return list(names) or able
@@ -40,15 +43,21 @@ def train(run: Run, variants: Sequence[str]) -> None:
         result = fit(run, variant, training_rows(run, variant), validation)
         if processes.is_main():
             losses = [record["loss"] for record in result.history if "loss" in record]
-            print(f"{variant}: {len(losses)} steps in {processes.count()} processes, loss {losses[0]:.4f} → "
-                  f"{losses[-1]:.4f}")
+            print(
+                f"{variant}: {len(losses)} steps in {processes.count()} processes, loss {losses[0]:.4f} → "
+                f"{losses[-1]:.4f}"
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for what the user can mend."""
-    parser = argparse.ArgumentParser(prog="accelerate launch -m helpers.pipeline.launch", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="accelerate launch -m helpers.pipeline.launch", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("task", choices=TASK_NAMES)
-    parser.add_argument("variants", nargs="*", help="which to train; all that several processes can train by default")
+    parser.add_argument(
+        "variants", nargs="*", help="which to train; all that several processes can train by default"
+    )
     parser.add_argument("--profile", choices=PROFILES, default="cpu")
     parser.add_argument("--data", default="sample")
     parser.add_argument("--out")
@@ -56,8 +65,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=42)
     given = parser.parse_args(arguments)
     try:
-        run = Run(task=given.task, profile=given.profile, data=data_source(given.data, [given.task]), out=given.out,
-                  settings=read_settings(given.set), seed=given.seed)
+        run = Run(
+            task=given.task,
+            profile=given.profile,
+            data=data_source(given.data, [given.task]),
+            out=given.out,
+            settings=read_settings(given.set),
+            seed=given.seed,
+        )
         train(run, trainable(run, given.variants))
     except UserError as error:
         if processes.is_main():

@@ -1,4 +1,5 @@
 """What the terminal shows while notebooks run: two bars, or plain lines where there is no terminal."""
+
 from __future__ import annotations
 
 import re
@@ -49,8 +50,14 @@ class Progress:
         self.done, self.total, self.spoke = 0, stages, 0.0
         self.cells: tqdm | None = None
         self.index, self.count, self.heading, self.newest = 0, 0, "", ""
-        self.stages = tqdm(total=stages, unit="stage", position=0, file=self.stream, disable=not self.bars,
-                           bar_format="{desc} {bar} {n_fmt}/{total_fmt} stages, {elapsed}")
+        self.stages = tqdm(
+            total=stages,
+            unit="stage",
+            position=0,
+            file=self.stream,
+            disable=not self.bars,
+            bar_format="{desc} {bar} {n_fmt}/{total_fmt} stages, {elapsed}",
+        )
         self.over = threading.Event()
         self.ticker = threading.Thread(target=self._tick, daemon=True)
         self.ticker.start()
@@ -68,8 +75,14 @@ class Progress:
         self.spoke = time.monotonic()
         self.stages.set_description_str(name)
         if self.bars:
-            self.cells = tqdm(total=cells, unit="cell", position=1, leave=False, file=self.stream,
-                              bar_format="  {bar:20} cell {n_fmt}/{total_fmt}, {elapsed} {desc}")
+            self.cells = tqdm(
+                total=cells,
+                unit="cell",
+                position=1,
+                leave=False,
+                file=self.stream,
+                bar_format="  {bar:20} cell {n_fmt}/{total_fmt}, {elapsed} {desc}",
+            )
         else:
             self.say(f"[{self.done + 1}/{self.total}] {name} ...")
 

@@ -2,6 +2,7 @@
 
 Run as: ./run_all.sh calendar --profile smoke        (or python -m helpers.pipeline.runner in a ready environment)
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -57,8 +58,11 @@ def build_report(run: Run, log: Path) -> None:
     from helpers.pipeline.execute import StageFailed
     from helpers.pipeline.progress import one_line
 
-    with log.open("w", encoding="utf-8", buffering=1) as file, contextlib.redirect_stdout(file), \
-            contextlib.redirect_stderr(file):
+    with (
+        log.open("w", encoding="utf-8", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
         try:
             from helpers.report import pages as report
 
@@ -82,8 +86,15 @@ def print_reports(runs: Sequence[Run]) -> None:
         print(f"note: {error}", file=sys.stderr)
 
 
-def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, force: bool = False,
-             given: dict[str, Any] | None = None, deploy: bool = False, end: str | None = None) -> list[str]:
+def run_task(
+    run: Run,
+    notebooks: Path | None = None,
+    start: str | None = None,
+    force: bool = False,
+    given: dict[str, Any] | None = None,
+    deploy: bool = False,
+    end: str | None = None,
+) -> list[str]:
     """Run all stages of a task that are not up to date, and every stage after the first of them; returns their names.
 
     `start` and `end` are stages as in `--from` (it and all later ones run) and `--to`; `force` runs every stage,
@@ -97,13 +108,28 @@ def run_task(run: Run, notebooks: Path | None = None, start: str | None = None, 
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
         names = [setting_name(name, run.settings) for name in given or {}]
-        parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "out": run.out,
-                      "settings": json.dumps({name: run.settings[name] for name in names}), "seed": run.seed}
+        parameters = {
+            "task": run.task.name,
+            "profile": run.profile,
+            "data": run.data,
+            "out": run.out,
+            "settings": json.dumps({name: run.settings[name] for name in names}),
+            "seed": run.seed,
+        }
         return _run_stages(run, stages, keys, (first, last), force, bool(start), stale, parameters, lock)
 
 
-def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span: tuple[int, int], force: bool,
-                from_here: bool, stale: list[str], parameters: dict[str, Any], lock: int) -> list[str]:
+def _run_stages(
+    run: Run,
+    stages: list[Stage],
+    keys: list[dict[str, str]],
+    span: tuple[int, int],
+    force: bool,
+    from_here: bool,
+    stale: list[str],
+    parameters: dict[str, Any],
+    lock: int,
+) -> list[str]:
     """Skip what is good, run the rest of the first to the last stage of the span; one line on each."""
     from helpers.pipeline.execute import StageFailed, execute
     from helpers.pipeline.progress import Progress
@@ -114,9 +140,11 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
     progress = Progress(last + 1)
     progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
     if stale:
-        progress.say(f"note: the code of {', '.join(stale)} has changed since; --from uses their results as they are")
+        progress.say(
+            f"note: the code of {', '.join(stale)} has changed since; --from uses their results as they are"
+        )
     try:
-        for index, (stage, key) in enumerate(zip(stages[:last + 1], keys)):
+        for index, (stage, key) in enumerate(zip(stages[: last + 1], keys)):
             if index < first:
                 progress.end(f"{stage.name} kept")
                 continue
@@ -127,7 +155,7 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
             log = run.path("logs", f"{stage.name}.log")
             if stage.notebook is not None:
                 forget_optional(run, stages)
-            token = begin(run, stage, stages[index + 1:], key, fresh=force or from_here)
+            token = begin(run, stage, stages[index + 1 :], key, fresh=force or from_here)
             started = time.monotonic()
             try:
                 if stage.notebook is None:
@@ -135,7 +163,9 @@ def _run_stages(run: Run, stages: list[Stage], keys: list[dict[str, str]], span:
                     facts: dict[str, Any] = {}
                     build_report(run, log)
                 else:
-                    facts = execute(run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock])
+                    facts = execute(
+                        run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock]
+                    )
             except StageFailed as error:
                 raise StageFailed(f"{error} (log: {shown(log)})") from None
             except KeyboardInterrupt:
@@ -168,11 +198,17 @@ class Plan:
         """Run the tasks one after the other."""
         started = time.monotonic()
         for run in self.runs:
-            run_task(run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end)
+            run_task(
+                run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end
+            )
         if self.pdf and not self.end:
             print_reports(self.runs)
         minutes, seconds = divmod(round(time.monotonic() - started), 60)
-        result = self.runs[-1].path("notebooks", "x").parent if self.end else self.runs[-1].report_dir / "index.html"
+        result = (
+            self.runs[-1].path("notebooks", "x").parent
+            if self.end
+            else self.runs[-1].report_dir / "index.html"
+        )
         print(f"done in {minutes} min {seconds} s: {shown(result)}")
 
 
@@ -219,8 +255,10 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
     for task in tasks:
         endings = (".jsonl", *get_task(task).suffixes)
         if not any((folder / task / f"train{ending}").is_file() for ending in endings):
-            raise UserError(f"--data {given!r} has no {task}/train.jsonl: a data folder holds "
-                            f"{task}/train.jsonl, {task}/validation.jsonl and perhaps {task}/test.jsonl")
+            raise UserError(
+                f"--data {given!r} has no {task}/train.jsonl: a data folder holds "
+                f"{task}/train.jsonl, {task}/validation.jsonl and perhaps {task}/test.jsonl"
+            )
     return str(folder)
 
 
@@ -235,29 +273,62 @@ def output_folder(given: str | None, profile: str) -> str | None:
 
 
 def choose(
-    task: Annotated[str, typer.Argument(metavar="calendar|crime|it_ner|all", help="What to run.")] = "calendar",
-    profile: Annotated[str, typer.Option(
-        metavar="smoke|cpu|gpu", help="smoke: everything small, in under two minutes; cpu: real models on a laptop; "
-        "gpu: the hub models, needs a GPU and the network.")] = "cpu",
-    data: Annotated[str, typer.Option(
-        metavar="sample|public|DIR", help="The rows shipped with the project, the public data set (is downloaded), "
-        "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.")] = "sample",
-    start: Annotated[str | None, typer.Option(
-        "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run.")] = None,
-    end: Annotated[str | None, typer.Option(
-        "--to", metavar="NN", help="Stop after this stage; the report is then not written.")] = None,
+    task: Annotated[
+        str, typer.Argument(metavar="calendar|crime|it_ner|all", help="What to run.")
+    ] = "calendar",
+    profile: Annotated[
+        str,
+        typer.Option(
+            metavar="smoke|cpu|gpu",
+            help="smoke: everything small, in under two minutes; cpu: real models on a laptop; "
+            "gpu: the hub models, needs a GPU and the network.",
+        ),
+    ] = "cpu",
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="sample|public|DIR",
+            help="The rows shipped with the project, the public data set (is downloaded), "
+            "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.",
+        ),
+    ] = "sample",
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run."
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", metavar="NN", help="Stop after this stage; the report is then not written."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
-    deploy: Annotated[bool, typer.Option(
-        "--deploy", help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.")] = False,
-    variants: Annotated[str | None, typer.Option(
-        metavar="NAME,...", help="Train these variants alone, e.g. lora,tagger.")] = None,
+    deploy: Annotated[
+        bool,
+        typer.Option(
+            "--deploy",
+            help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.",
+        ),
+    ] = False,
+    variants: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Train these variants alone, e.g. lora,tagger.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="Seeds everything random.")] = SEED,
-    setting: Annotated[list[str] | None, typer.Option(
-        "--set", metavar="name=value ...", help="Replace a setting of the profile; a wrong name lists them all.",
-    )] = None,
-    out: Annotated[str | None, typer.Option(
-        metavar="DIR", help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)."
-    )] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="name=value ...",
+            help="Replace a setting of the profile; a wrong name lists them all.",
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke).",
+        ),
+    ] = None,
     pdf: Annotated[bool, typer.Option("--pdf", help="Print the report to PDF too; needs Chromium.")] = False,
 ) -> Plan:
     """Run the notebooks of a task in order and write its report.
@@ -278,7 +349,10 @@ def choose(
     if start and end and pick_stage(stages, start) > pick_stage(stages, end):
         raise UserError(f"--from {start} comes after --to {end}")
     try:
-        runs = [Run(task=name, profile=profile, data=source, out=folder, settings=given, seed=seed) for name in tasks]
+        runs = [
+            Run(task=name, profile=profile, data=source, out=folder, settings=given, seed=seed)
+            for name in tasks
+        ]
     except OSError as error:
         raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
     return Plan(runs, start, force, given, deploy, pdf, end)

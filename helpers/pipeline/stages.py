@@ -4,6 +4,7 @@ A stage's key is a hash over everything that decides its result: the notebook's 
 the data, the parameters, the lock file and the key of the stage before it. The key is stored after the stage has
 succeeded, as the last thing written; so a stage that was killed has none and runs again.
 """
+
 from __future__ import annotations
 
 import ast
@@ -29,7 +30,10 @@ NOTEBOOKS = ROOT / "notebooks"
 REPORT = "report"
 OPTIONAL = ("07_deploy",)  # notebooks that run only where they are asked for
 LOCK_SECONDS = 10.0
-SWITCHES = ("LLM_BASE_URL", "LLM_MODEL")  # environment variables that change results where the code reads them
+SWITCHES = (
+    "LLM_BASE_URL",
+    "LLM_MODEL",
+)  # environment variables that change results where the code reads them
 
 
 class Busy(UserError):
@@ -69,7 +73,9 @@ def find_stages(notebooks: Path | None = None, optional: bool = False) -> list[S
     paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
     if not paths:
         raise UserError(f"no numbered notebook (01_….ipynb) in {notebooks}")
-    return [Stage(path.stem, path) for path in paths if optional or path.stem not in OPTIONAL] + [Stage(REPORT, None)]
+    return [Stage(path.stem, path) for path in paths if optional or path.stem not in OPTIONAL] + [
+        Stage(REPORT, None)
+    ]
 
 
 def forget_optional(run: Run, stages: list[Stage]) -> None:
@@ -87,7 +93,9 @@ def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
     for index, stage in enumerate(stages):
         if wanted in (stage.number, stage.name):
             return index
-    raise UserError(f"unknown stage {given!r} for {option}: choose from {', '.join(stage.number for stage in stages)}")
+    raise UserError(
+        f"unknown stage {given!r} for {option}: choose from {', '.join(stage.number for stage in stages)}"
+    )
 
 
 # -- which modules a notebook can reach -------------------------------------------------------------------------------
@@ -169,11 +177,21 @@ def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list
 def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
     """Key of every stage, with the hashes it is made of, so that a changed one can be named."""
     lock = root / LOCK_FILE
-    parameters = {"task": run.task.name, "profile": run.profile, "data": run.data, "settings": run.settings,
-                  "seed": run.seed}
-    common = {"data": data_fingerprint(run), "parameters": digest(json.dumps(parameters, sort_keys=True, default=str)),
-              "packages": digest(lock.read_bytes() if lock.exists() else b"")}
-    results = [path for pattern in ("sweeps/*.jsonl", "*.json") for path in sorted(root.glob(f"results/{pattern}"))]
+    parameters = {
+        "task": run.task.name,
+        "profile": run.profile,
+        "data": run.data,
+        "settings": run.settings,
+        "seed": run.seed,
+    }
+    common = {
+        "data": data_fingerprint(run),
+        "parameters": digest(json.dumps(parameters, sort_keys=True, default=str)),
+        "packages": digest(lock.read_bytes() if lock.exists() else b""),
+    }
+    results = [
+        path for pattern in ("sweeps/*.jsonl", "*.json") for path in sorted(root.glob(f"results/{pattern}"))
+    ]
     keys: list[dict[str, str]] = []
     for stage in stages:
         if stage.notebook is None:
@@ -186,8 +204,14 @@ def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[st
         text = b"".join(part for part in code if isinstance(part, bytes)).decode("utf-8", "replace")
         shows = results if root / "helpers" / "evaluation" / "measured.py" in modules else []
         switches = [f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text or name in cells]
-        parts = {"notebook": digest(cells), "helpers": digest(*code), **common,
-                 "results": digest(*(path.read_bytes() for path in shows)), "switches": digest(*switches), "stage before": keys[-1]["key"] if keys else ""}
+        parts = {
+            "notebook": digest(cells),
+            "helpers": digest(*code),
+            **common,
+            "results": digest(*(path.read_bytes() for path in shows)),
+            "switches": digest(*switches),
+            "stage before": keys[-1]["key"] if keys else "",
+        }
         keys.append({"key": digest(*parts.values()), **parts})
     return keys
 
@@ -198,7 +222,9 @@ def why_run(run: Run, stage: Stage, key: dict[str, str]) -> str | None:
     if not stamp:
         return "was interrupted" if stage.started(run).exists() else "not run yet"
     if stamp.get("key") != key["key"]:
-        changed = [name for name in key if name not in ("key", "stage before") and stamp.get(name) != key[name]]
+        changed = [
+            name for name in key if name not in ("key", "stage before") and stamp.get(name) != key[name]
+        ]
         return f"changed: {', '.join(changed) or 'a stage before it'}"
     if not stage.output(run).exists():
         return f"{stage.output(run).name} is missing"
@@ -214,12 +240,16 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
     for stage, key in zip(stages[:start], keys):
         stamp = read_json(stage.stamp(run))
         if not stamp or not stage.output(run).exists():
-            raise UserError(f"--from {stages[start].number} needs stage {stage.name}, which is not complete in "
-                            f"{shown(run.dir)}: start without --from")
+            raise UserError(
+                f"--from {stages[start].number} needs stage {stage.name}, which is not complete in "
+                f"{shown(run.dir)}: start without --from"
+            )
         other = [name for name in ("parameters", "data") if stamp.get(name) != key[name]]
         if other:
-            raise UserError(f"--from {stages[start].number} needs stage {stage.name}, which was run with other "
-                            f"{' and '.join(other)}: start without --from")
+            raise UserError(
+                f"--from {stages[start].number} needs stage {stage.name}, which was run with other "
+                f"{' and '.join(other)}: start without --from"
+            )
         if stamp.get("key") != key["key"]:
             stale.append(stage.name)
     return stale
@@ -281,8 +311,10 @@ def task_lock(run: Run) -> Iterator[int]:
                 file.seek(0)
                 owner = file.read().strip()
                 if _alive(owner) or time.monotonic() > deadline:
-                    raise Busy(f"another run (process {owner or 'unknown'}) is using {shown(run.dir)}: wait for it, "
-                               "or give this one its own folder with --out") from None
+                    raise Busy(
+                        f"another run (process {owner or 'unknown'}) is using {shown(run.dir)}: wait for it, "
+                        "or give this one its own folder with --out"
+                    ) from None
                 time.sleep(0.2)
         file.truncate(0)
         file.write(str(os.getpid()))

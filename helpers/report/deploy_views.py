@@ -1,4 +1,5 @@
 """Tables, sentences and pictures of notebook 07 and of the demo page."""
+
 from __future__ import annotations
 
 import json
@@ -44,7 +45,11 @@ def deployed(run: Run, predictor: Any, writer: str) -> str:
     scores = read_json(run.dir / "metrics.json").get("variants", {}).get(predictor.variant, {})
     value = scores.get(run.task.headline)
     shown = f", {run.task.headline_words} {value:.3f} on the scored part" if value is not None else ""
-    other = "" if writer == predictor.variant else f" Exports for language-model runtimes are shown with {name(writer)}."
+    other = (
+        ""
+        if writer == predictor.variant
+        else f" Exports for language-model runtimes are shown with {name(writer)}."
+    )
     return f"Served: {name(predictor.variant)}, version `{predictor.version}`{shown}.{other}"
 
 
@@ -53,20 +58,31 @@ def calibration_sentence(table: pd.DataFrame, precision: float) -> str:
     """What calibration changes over all fields, from :func:`helpers.calibrate.calibration_table`."""
     line = table.loc[ALL]
     fields = table.drop(index=ALL)
-    text = (f"Held out from the fit, the calibration error goes from {line['ece_stated']:.3f} to "
-            f"{line['ece_calibrated']:.3f}. With thresholds for a precision of {percent(precision)}, "
-            f"{percent(line['kept'])} of all values pass, and {percent(line['precision'])} of these are right, against "
-            f"{percent(line['accuracy'])} of all.")
+    text = (
+        f"Held out from the fit, the calibration error goes from {line['ece_stated']:.3f} to "
+        f"{line['ece_calibrated']:.3f}. With thresholds for a precision of {percent(precision)}, "
+        f"{percent(line['kept'])} of all values pass, and {percent(line['precision'])} of these are right, against "
+        f"{percent(line['accuracy'])} of all."
+    )
     never = list(fields.index[fields["kept"] == 0])
     return text + (f" Always to be looked at: {', '.join(never)}." if never else "")
 
 
 def threshold_table(calibrations: Mapping[str, FieldCalibration]) -> pd.DataFrame:
     """What an answer's confidence has to reach in each field."""
-    lines = {field: {"method": one.method, "surest possible": one.high,
-                     "threshold": None if one.threshold == NEVER else one.threshold} for field, one in calibrations.items()}
-    return pd.DataFrame.from_dict(lines, orient="index", columns=["method", "surest possible", "threshold"]).rename_axis(
-        "field").astype({"threshold": float})
+    lines = {
+        field: {
+            "method": one.method,
+            "surest possible": one.high,
+            "threshold": None if one.threshold == NEVER else one.threshold,
+        }
+        for field, one in calibrations.items()
+    }
+    return (
+        pd.DataFrame.from_dict(lines, orient="index", columns=["method", "surest possible", "threshold"])
+        .rename_axis("field")
+        .astype({"threshold": float})
+    )
 
 
 # -- one answer -------------------------------------------------------------------------------------------------------
@@ -76,10 +92,18 @@ def answer_table(answer: Mapping[str, Any]) -> pd.DataFrame:
     for field, value in answer["fields"].items():
         shown = ", ".join(value) if isinstance(value, list) else value
         places = ", ".join(f"{span['start']}–{span['end']}" for span in answer["spans"].get(field, []))
-        lines.append((field, shown or None, places or None, answer["confidence"].get(field),
-                      "yes" if field in answer["needs_review"] else ""))
+        lines.append(
+            (
+                field,
+                shown or None,
+                places or None,
+                answer["confidence"].get(field),
+                "yes" if field in answer["needs_review"] else "",
+            )
+        )
     return pd.DataFrame(lines, columns=["field", "value", "characters", "confidence", "review"]).astype(
-        {"confidence": float})
+        {"confidence": float}
+    )
 
 
 def marked_text(text: str, spans: Mapping[str, Sequence[Mapping[str, Any]]], fields: Sequence[str]) -> str:
@@ -99,20 +123,28 @@ def parity_table(found: Mapping[str, Mapping[str, float]], score: str = "exact m
 def parity_sentence(found: Mapping[str, Mapping[str, float]], score: str = "exact match") -> str:
     """How far the forms are from the trained model, from :func:`helpers.export.folders.check_parity`."""
     merged = found["merged"]
-    text = (f"Merged, the model answers {percent(merged['same_predictions'])} of {merged['rows']:.0f} rows as before; its "
-            f"logits differ by at most {merged['largest_logit_gap']:.2g}.")
+    text = (
+        f"Merged, the model answers {percent(merged['same_predictions'])} of {merged['rows']:.0f} rows as before; its "
+        f"logits differ by at most {merged['largest_logit_gap']:.2g}."
+    )
     if "onnx_int8" in found:
         eight = found["onnx_int8"]
-        text += (f" With int8 weights {percent(eight['same_predictions'])} of the answers stay, and the {score} goes "
-                 f"from {eight['score_before']:.3f} to {eight['score']:.3f}.")
+        text += (
+            f" With int8 weights {percent(eight['same_predictions'])} of the answers stay, and the {score} goes "
+            f"from {eight['score_before']:.3f} to {eight['score']:.3f}."
+        )
     return text
 
 
 def size_table(folders: Mapping[str, Path]) -> pd.DataFrame:
     """Files and megabytes of each form."""
-    lines = {form: {"files": sum(path.is_file() for path in folder.rglob("*")),
-                    "MB": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6}
-             for form, folder in folders.items()}
+    lines = {
+        form: {
+            "files": sum(path.is_file() for path in folder.rglob("*")),
+            "MB": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6,
+        }
+        for form, folder in folders.items()
+    }
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("form")
 
 
@@ -129,7 +161,10 @@ def request_table(client: Any, bodies: Mapping[str, Any]) -> pd.DataFrame:
     for label, body in bodies.items():
         response = client.post("/extract", json=body)
         content = response.json()
-        detail = content.get("detail") or f"{len(content['results'])} result(s) in {content['milliseconds']:.0f} ms"
+        detail = (
+            content.get("detail")
+            or f"{len(content['results'])} result(s) in {content['milliseconds']:.0f} ms"
+        )
         lines[label] = {"status": response.status_code, "detail": detail}
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("request")
 
@@ -139,8 +174,13 @@ def label_in_two_sittings(run: Run, predictor: Any, texts: Sequence[str]) -> pd.
     source, out = run.path("export", "lines.jsonl"), run.path("export", "answers.jsonl")
     lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts] + ["{broken", '{"text": ""}']
     counts = []
-    for place, part in enumerate((lines[:len(lines) // 2], lines)):
+    for place, part in enumerate((lines[: len(lines) // 2], lines)):
         source.write_text("\n".join(part) + "\n", encoding="utf-8")
-        counts.append({"sitting": place + 1, **label_file(predictor, source, out, force=place == 0, progress=False),
-                       "last line answered": last_number(out)})
+        counts.append(
+            {
+                "sitting": place + 1,
+                **label_file(predictor, source, out, force=place == 0, progress=False),
+                "last line answered": last_number(out),
+            }
+        )
     return pd.DataFrame(counts).rename(columns={"before": "went on after line"}).set_index("sitting")

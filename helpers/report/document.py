@@ -1,4 +1,5 @@
 """Executed notebooks → one HTML document: headings, figures and tables numbered throughout, works cited."""
+
 from __future__ import annotations
 
 import json
@@ -14,7 +15,8 @@ from helpers.report.notebook_html import cells_html
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 OWN_NUMBER = re.compile(  # what a notebook itself puts before its headings: "01_eda —", "4.", "4.1", "04"
-    r"^\s*(?:(?:\d\d?_\w+|\d\d?(?:\.\d+)*)\s*[.):—–·-]+\s+|0\d\s+|\d\d?(?:\.\d+)+\s+)")
+    r"^\s*(?:(?:\d\d?_\w+|\d\d?(?:\.\d+)*)\s*[.):—–·-]+\s+|0\d\s+|\d\d?(?:\.\d+)+\s+)"
+)
 
 
 @dataclass
@@ -116,8 +118,13 @@ def _scrollable(soup: BeautifulSoup) -> None:
     for table in soup("table"):
         for name in ("border", "style", "data-quarto-disable-processing", "data-quarto-bootstrap"):
             table.attrs.pop(name, None)
-        holder = table.parent if table.parent.name == "div" and len(table.parent.find_all(True, recursive=False)) == 1 \
-            and "html-output" not in table.parent.get("class", ()) else table.wrap(soup.new_tag("div"))
+        holder = (
+            table.parent
+            if table.parent.name == "div"
+            and len(table.parent.find_all(True, recursive=False)) == 1
+            and "html-output" not in table.parent.get("class", ())
+            else table.wrap(soup.new_tag("div"))
+        )
         holder.attrs = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": "table"}
 
 
@@ -147,7 +154,10 @@ def label_caption(soup: BeautifulSoup, figure: Tag, label: str) -> None:
 
 def _number_figures(soup: BeautifulSoup, document: Document) -> None:
     """Figure and table numbers over the whole document; ids stay unique."""
-    for kind, css, known in (("Figure", "study-figure", document.figures), ("Table", "study-table", document.tables)):
+    for kind, css, known in (
+        ("Figure", "study-figure", document.figures),
+        ("Table", "study-table", document.tables),
+    ):
         for figure in soup("figure", class_=css):
             name = figure.get("id", "").partition("-")[2] or _slug(kind)
             while name in known:
@@ -180,7 +190,12 @@ def render(paths: Iterable[Path], traits: Collection[str] | None = None) -> Docu
     for number, path in enumerate(paths, start=1):
         try:
             notebook = nbformat.read(path, as_version=4)
-        except (json.JSONDecodeError, nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError) as error:
+        except (
+            json.JSONDecodeError,
+            nbformat.reader.NotJSONError,
+            nbformat.ValidationError,
+            AttributeError,
+        ) as error:
             raise ValueError(f"{path} is not a notebook: {error}") from None
         soup = BeautifulSoup(cells_html(notebook, traits), "html.parser")
         clean(soup)
@@ -207,8 +222,11 @@ def cite(body: str, references: dict[str, dict[str, str]]) -> tuple[str, list[di
         if node.find_parent(["a", "code", "pre", "math", "figcaption", "table", *HEADINGS]):
             continue
         while True:
-            found = [(match.end(), key) for key, work in references.items() if key not in order
-                     and (match := re.search(work["mention"], str(node)))]
+            found = [
+                (match.end(), key)
+                for key, work in references.items()
+                if key not in order and (match := re.search(work["mention"], str(node)))
+            ]
             if not found:
                 break
             end, key = min(found)

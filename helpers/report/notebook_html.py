@@ -1,4 +1,5 @@
 """Cells of an executed notebook → HTML: Markdown with MathML, folded code, outputs without noise."""
+
 from __future__ import annotations
 
 import base64
@@ -17,8 +18,14 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-HIDDEN_TAGS = {"parameters", "injected-parameters", "bootstrap", "remove-cell", "papermill-error-cell-tag",
-               "papermill-error-cell"}
+HIDDEN_TAGS = {
+    "parameters",
+    "injected-parameters",
+    "bootstrap",
+    "remove-cell",
+    "papermill-error-cell-tag",
+    "papermill-error-cell",
+}
 PROGRESS = re.compile(r"\d+%\|.*\||\bit/s\]|\bs/it\]|\?it/s")
 MAX_OUTPUT_LINES = 60
 
@@ -40,8 +47,10 @@ def _inline_math(_: Any, text: str) -> str:
 @lru_cache(maxsize=1)
 def _markdown() -> mistune.Markdown:
     renderer = mistune.HTMLRenderer(escape=False)
-    parser = mistune.Markdown(renderer, plugins=[mistune.plugins.import_plugin(name)
-                                                 for name in ("table", "strikethrough", "math", "url")])
+    parser = mistune.Markdown(
+        renderer,
+        plugins=[mistune.plugins.import_plugin(name) for name in ("table", "strikethrough", "math", "url")],
+    )
     renderer.register("inline_math", _inline_math)
     renderer.register("block_math", lambda _, text: f'<div class="equation">{mathml(text, "block")}</div>')
     return parser
@@ -50,8 +59,10 @@ def _markdown() -> mistune.Markdown:
 def markdown_html(text: str) -> str:
     """Markdown with tables and LaTeX equations as HTML; `$$…$$` is an equation of its own wherever it stands."""
     parts = re.split(r"(^```.*?^```)", text, flags=re.MULTILINE | re.DOTALL)  # code keeps its dollars
-    parts[::2] = [re.sub(r"\$\$\s*(.+?)\s*\$\$", lambda found: f"\n\n$$\n{found[1]}\n$$\n\n", part, flags=re.DOTALL)
-                  for part in parts[::2]]
+    parts[::2] = [
+        re.sub(r"\$\$\s*(.+?)\s*\$\$", lambda found: f"\n\n$$\n{found[1]}\n$$\n\n", part, flags=re.DOTALL)
+        for part in parts[::2]
+    ]
     return str(_markdown()("".join(parts)))
 
 
@@ -60,8 +71,10 @@ def code_html(sources: Sequence[str]) -> str:
     code = "\n\n".join(source.strip("\n") for source in sources)
     lines = len(code.splitlines())
     coloured = highlight(code, PythonLexer(), HtmlFormatter(nowrap=True, classprefix="c-"))
-    return (f'<details class="code"><summary>Code <span>{lines} line{"s" if lines != 1 else ""}</span></summary>'
-            f'<pre tabindex="0"><code>{coloured}</code></pre></details>')
+    return (
+        f'<details class="code"><summary>Code <span>{lines} line{"s" if lines != 1 else ""}</span></summary>'
+        f'<pre tabindex="0"><code>{coloured}</code></pre></details>'
+    )
 
 
 def _text_html(text: str) -> str:
@@ -84,8 +97,10 @@ def _image_html(data: str, alt: str) -> str:
     small = io.BytesIO()
     image.convert("RGBA").quantize(256).save(small, format="png", optimize=True)
     encoded = base64.b64encode(min(small.getvalue(), base64.b64decode(data), key=len)).decode("ascii")
-    return (f'<figure class="plain"><img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" '
-            f'width="{image.width}" height="{image.height}"></figure>')
+    return (
+        f'<figure class="plain"><img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" '
+        f'width="{image.width}" height="{image.height}"></figure>'
+    )
 
 
 def output_html(output: Any, title: str) -> str:
@@ -141,7 +156,9 @@ def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
             continue
         if cell.cell_type == "markdown" and cell.source.strip():
             flush()
-            title = next((line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), title)
+            title = next(
+                (line.lstrip("# ") for line in cell.source.splitlines() if line.startswith("#")), title
+            )
             pieces.append(markdown_html(cell.source))
         if cell.cell_type != "code" or not cell.source.strip():
             continue

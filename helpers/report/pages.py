@@ -2,6 +2,7 @@
 
 Run as: python -m helpers.report calendar [OUT]   (after ./run_all.sh; OUT is the folder that holds artifacts/)
 """
+
 from __future__ import annotations
 
 import json
@@ -43,14 +44,24 @@ def _amount(value: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _templates() -> jinja2.Environment:
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
-                                     lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
     environment.filters |= {
-        "words": words, "count": _count, "amount": _amount,
+        "words": words,
+        "count": _count,
+        "amount": _amount,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
-        "spelled": lambda number: SPELLED[number] if number < len(SPELLED) else str(number)}
-    environment.globals |= {"style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
-                            "script": Markup((TEMPLATES / "script.js").read_text(encoding="utf-8"))}
+        "spelled": lambda number: SPELLED[number] if number < len(SPELLED) else str(number),
+    }
+    environment.globals |= {
+        "style": Markup((TEMPLATES / "style.css").read_text(encoding="utf-8")),
+        "script": Markup((TEMPLATES / "script.js").read_text(encoding="utf-8")),
+    }
     return environment
 
 
@@ -64,38 +75,68 @@ def task_page(run: Run, study: Study, document: Document) -> str:
     """HTML of the document of one task."""
     references = json.loads((TEMPLATES / "references.json").read_text(encoding="utf-8"))
     body, cited = cite(document.body, references)
-    return _templates().get_template("task.html").render(
-        study=study, body=Markup(body), contents=document.contents, references=cited, seed=run.seed,
-        figure_count=len(document.figures), table_count=len(document.tables), command=command(run),
-        manifest=manifest_tables(run))
+    return (
+        _templates()
+        .get_template("task.html")
+        .render(
+            study=study,
+            body=Markup(body),
+            contents=document.contents,
+            references=cited,
+            seed=run.seed,
+            figure_count=len(document.figures),
+            table_count=len(document.tables),
+            command=command(run),
+            manifest=manifest_tables(run),
+        )
+    )
 
 
 # -- all tasks --------------------------------------------------------------------------------------------------------
 def _score_figure(study: Study) -> str:
     """Headline scores of all variants with their intervals, drawn from metrics.json."""
     names = [name for name in study.default_names if study.headline in study.variants[name].get("ci95", {})]
-    rows = [(study.variants[name][study.headline], *study.variants[name]["ci95"][study.headline]) for name in names]
+    rows = [
+        (study.variants[name][study.headline], *study.variants[name]["ci95"][study.headline])
+        for name in names
+    ]
     frame = pd.DataFrame(rows, index=names, columns=["score", "low", "high"])
-    published = {row["system"]: row[study.headline] for row in study.published if row.get(study.headline) is not None}
+    published = {
+        row["system"]: row[study.headline] for row in study.published if row.get(study.headline) is not None
+    }
     over = "above" if study.gain > 0 else "not above"
     other = f", {words(study.baseline)}" if study.baseline else ""
-    caption = (f"The best variant on the validation part, {words(study.best)}, is {over} the strongest system without "
-               f"training{other}.")
-    return figure_html(plots.score_intervals(frame, words(study.headline), published), caption, f"{study.name}-scores")
+    caption = (
+        f"The best variant on the validation part, {words(study.best)}, is {over} the strongest system without "
+        f"training{other}."
+    )
+    return figure_html(
+        plots.score_intervals(frame, words(study.headline), published), caption, f"{study.name}-scores"
+    )
 
 
 def _cost_figure(study: Study) -> str | None:
     """Score against training time and size, for the variants and votes whose costs are known."""
-    known = [name for name in (*study.trained, *study.votes)
-             if study.cost(name, "train_seconds") is not None and study.cost(name, "size_mb") is not None]
+    known = [
+        name
+        for name in (*study.trained, *study.votes)
+        if study.cost(name, "train_seconds") is not None and study.cost(name, "size_mb") is not None
+    ]
     if not known:
         return None
-    frame = pd.DataFrame({"seconds": [study.cost(name, "train_seconds") for name in known],
-                          "megabytes": [study.cost(name, "size_mb") for name in known],
-                          "score": [study.variants[name][study.headline] for name in known]}, index=known)
+    frame = pd.DataFrame(
+        {
+            "seconds": [study.cost(name, "train_seconds") for name in known],
+            "megabytes": [study.cost(name, "size_mb") for name in known],
+            "score": [study.variants[name][study.headline] for name in known],
+        },
+        index=known,
+    )
     cheapest = frame["seconds"].idxmin()
-    caption = (f"What the variants cost: training time, size on disk and {words(study.headline)}. Fastest to train: "
-               f"{words(cheapest)}, {frame.loc[cheapest, 'seconds']:,.0f} s.")
+    caption = (
+        f"What the variants cost: training time, size on disk and {words(study.headline)}. Fastest to train: "
+        f"{words(cheapest)}, {frame.loc[cheapest, 'seconds']:,.0f} s."
+    )
     return figure_html(plots.cost_scatter(frame), caption, f"{study.name}-costs")
 
 
@@ -127,7 +168,9 @@ def index_page(run: Run, documents: dict[str, Document]) -> str:
             study.document = f"{name}.html"
         figures = [_score_figure(study), _cost_figure(study)]
         if here:
-            document = documents.get(name) or render(executed_notebooks(run.root, name), get_task(name).traits)
+            document = documents.get(name) or render(
+                executed_notebooks(run.root, name), get_task(name).traits
+            )
             figures.append(_error_figure(study, document))
         study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
         studies.append(study)
@@ -169,7 +212,9 @@ def build(run: Run) -> Path:
     except ValueError as error:
         raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
     study, _ = read_study(run.root, name)
-    write_json(run.report_dir / f"{name}.json", evidence(run.root, name) | {"published": bool(study.published)})
+    write_json(
+        run.report_dir / f"{name}.json", evidence(run.root, name) | {"published": bool(study.published)}
+    )
     path = run.report_dir / f"{name}.html"
     write_file(path, task_page(run, study, document))
     write_file(run.report_dir / "index.html", number_captions(index_page(run, {name: document})))

@@ -2,6 +2,7 @@
 
 Run as: python -m helpers.report.pdf report/calendar.html
 """
+
 from __future__ import annotations
 
 import os
@@ -28,19 +29,36 @@ def print_pdf(page: Path) -> Path:
     """Print an HTML file to a PDF beside it, light colours and A4 as its print style says; returns the PDF."""
     browser = find_browser()
     if browser is None:
-        raise UserError(f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or "
-                        "print the page from any browser")
+        raise UserError(
+            f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or "
+            "print the page from any browser"
+        )
     pdf = page.with_suffix(".pdf")
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / pdf.name
-        options = ["--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-                   "--disable-sync", "--disable-component-update", f"--user-data-dir={folder}/profile",
-                   "--no-pdf-header-footer", f"--print-to-pdf={new}", page.resolve().as_uri()]
+        options = [
+            "--headless",
+            "--disable-gpu",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-sync",
+            "--disable-component-update",
+            f"--user-data-dir={folder}/profile",
+            "--no-pdf-header-footer",
+            f"--print-to-pdf={new}",
+            page.resolve().as_uri(),
+        ]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             options.insert(0, "--no-sandbox")  # Chromium refuses to start with its sandbox as root
         try:
-            done = subprocess.run([browser, *options], capture_output=True, text=True, errors="replace",
-                                  timeout=TIMEOUT_SECONDS, check=False)
+            done = subprocess.run(
+                [browser, *options],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TIMEOUT_SECONDS,
+                check=False,
+            )
             reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)

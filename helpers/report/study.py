@@ -1,4 +1,5 @@
 """What the report says of one task in numbers: everything is read from its metrics, costs and manifest files."""
+
 from __future__ import annotations
 
 import json
@@ -66,7 +67,9 @@ class Study:
 
     def _lead(self, one: str | None, other: str | None) -> float | None:
         """Headline score of one variant minus that of another."""
-        return self.variants[one][self.headline] - self.variants[other][self.headline] if one and other else None
+        return (
+            self.variants[one][self.headline] - self.variants[other][self.headline] if one and other else None
+        )
 
     @property
     def writer_gain(self) -> float | None:
@@ -121,7 +124,11 @@ class Study:
     @property
     def published_best(self) -> tuple[str, float] | None:
         """Published system with the best headline score on this data, and that score."""
-        known = [(row["system"], row[self.headline]) for row in self.published if row.get(self.headline) is not None]
+        known = [
+            (row["system"], row[self.headline])
+            for row in self.published
+            if row.get(self.headline) is not None
+        ]
         return max(known, key=lambda item: item[1], default=None)
 
     def _field_scores(self) -> list[tuple[str, float]]:
@@ -175,22 +182,32 @@ class Study:
     @property
     def data_text(self) -> str:
         """Which data was used, in a sentence."""
-        text = {"sample": f"the sample that was written for this project (data/{self.name}/)",
-                "public": "the public data set, downloaded and checked against its pinned checksum",
-                }.get(self.source, f"own rows from the folder {Path(self.source).name!r}")
+        text = {
+            "sample": f"the sample that was written for this project (data/{self.name}/)",
+            "public": "the public data set, downloaded and checked against its pinned checksum",
+        }.get(self.source, f"own rows from the folder {Path(self.source).name!r}")
         rows = f"; {self.rows} rows were scored" if self.rows else ""
         mark = f"; fingerprint {self.fingerprint[:12]}" if self.fingerprint else ""
         terms = ""
         if self.source == "public" or self.published:
-            terms = "".join(f" {what}: {value.rstrip('.')}." for what, value in (
-                ("Licence", self.licence), ("Citation", self.citation)) if value)
+            terms = "".join(
+                f" {what}: {value.rstrip('.')}."
+                for what, value in (("Licence", self.licence), ("Citation", self.citation))
+                if value
+            )
         return f"{text}{rows}{mark}.{terms}"
 
     @property
     def models_text(self) -> str:
         """Which base model was fine-tuned, in a sentence."""
-        total = next((counts["total"] for name in self.trained if isinstance(
-            counts := self.variants[name].get("parameters"), dict) and counts.get("total")), None)
+        total = next(
+            (
+                counts["total"]
+                for name in self.trained
+                if isinstance(counts := self.variants[name].get("parameters"), dict) and counts.get("total")
+            ),
+            None,
+        )
         size = f" of {total / 1e6:,.1f}\N{NO-BREAK SPACE}M parameters" if total else ""
         names = ", ".join(map(words, self.trained)) or "none yet"
         if self.encoder:
@@ -200,9 +217,11 @@ class Study:
     @property
     def table_caption(self) -> str:
         """Caption of the score table."""
-        return ("Scores on the scored rows with 95 % bootstrap intervals, and costs. Highlighted: the variant that was "
-                "best on the validation part." + (
-                    " The costs and parameters of a vote are the sums of its members'." if self.votes else ""))
+        return (
+            "Scores on the scored rows with 95 % bootstrap intervals, and costs. Highlighted: the variant that was "
+            "best on the validation part."
+            + (" The costs and parameters of a vote are the sums of its members'." if self.votes else "")
+        )
 
 
 @dataclass(frozen=True)
@@ -239,8 +258,13 @@ def _writer(task: Task, variants: dict[str, dict[str, Any]], best: str | None) -
     return found if found in task.writers else None
 
 
-def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manifest: dict[str, Any] | None = None,
-               test_part: bool = True) -> Study:
+def make_study(
+    name: str,
+    metrics: dict[str, Any],
+    costs: dict[str, Any],
+    manifest: dict[str, Any] | None = None,
+    test_part: bool = True,
+) -> Study:
     """The study of one task from the contents of its metrics, costs and manifest files."""
     from helpers.tasks import get_task
 
@@ -249,28 +273,52 @@ def make_study(name: str, metrics: dict[str, Any], costs: dict[str, Any], manife
     variants, data = metrics.get("variants", {}), metrics.get("data", {})
     settings = {**task.settings(profile), **manifest.get("settings", {})}
     return Study(
-        name=name, title=task.title, description=task.description, profile=profile,
+        name=name,
+        title=task.title,
+        description=task.description,
+        profile=profile,
         source=str(data.get("source") or manifest.get("data", {}).get("source") or "sample"),
-        rows=data.get("rows"), fingerprint=_fingerprint(data.get("fingerprint")), variants=variants,
-        model=str(settings.get("base_model") or settings.get("encoder_model", "")), best=metrics.get("best"), costs=costs,
+        rows=data.get("rows"),
+        fingerprint=_fingerprint(data.get("fingerprint")),
+        variants=variants,
+        model=str(settings.get("base_model") or settings.get("encoder_model", "")),
+        best=metrics.get("best"),
+        costs=costs,
         trained=tuple(variant for variant in task.variants if variant in variants),
         votes={vote: members for vote, members in task.votes.items() if vote in variants},
-        headline=getattr(task, "headline", HEADLINE), baseline=_baseline(task, variants), test_part=test_part,
-        licence=task.public_licence, citation=task.public_citation,
+        headline=getattr(task, "headline", HEADLINE),
+        baseline=_baseline(task, variants),
+        test_part=test_part,
+        licence=task.public_licence,
+        citation=task.public_citation,
         encoder=str(settings.get("encoder_model", "")) if task.taggers and settings.get("base_model") else "",
-        aim=task.aim, question=task.research_question,
-        writer=_writer(task, variants, metrics.get("best")), writers=tuple(task.writers))
+        aim=task.aim,
+        question=task.research_question,
+        writer=_writer(task, variants, metrics.get("best")),
+        writers=tuple(task.writers),
+    )
 
 
 def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
     """The study of one task under `root/artifacts/`, and the run that made it (None if its data are gone)."""
     folder = root / "artifacts" / name
     manifest = read_json(folder / "manifest.json")
-    study = make_study(name, read_json(folder / "metrics.json"), read_json(folder / "costs.json"), manifest,
-                       has_test_part(folder))
+    study = make_study(
+        name,
+        read_json(folder / "metrics.json"),
+        read_json(folder / "costs.json"),
+        manifest,
+        has_test_part(folder),
+    )
     try:
-        run = Run(task=name, profile=study.profile, data=study.source, out=str(root),
-                  settings=manifest.get("settings", {}), seed=manifest.get("seed", 42))
+        run = Run(
+            task=name,
+            profile=study.profile,
+            data=study.source,
+            out=str(root),
+            settings=manifest.get("settings", {}),
+            seed=manifest.get("seed", 42),
+        )
     except UserError:
         run = None
     if run is not None and run.task.published:
@@ -293,9 +341,11 @@ def evidence(root: Path, name: str) -> dict[str, Any]:
     metrics = read_json(folder / "metrics.json")
     source = metrics.get("data", {}).get("source")
     if source not in (None, "sample", "public"):
-        metrics["data"] = {**metrics["data"], "source": Path(source).name}  # where a folder lay says nothing elsewhere
-    return {"metrics": metrics, "costs": read_json(folder / "costs.json"),
-            "test_part": has_test_part(folder)}
+        metrics["data"] = {
+            **metrics["data"],
+            "source": Path(source).name,
+        }  # where a folder lay says nothing elsewhere
+    return {"metrics": metrics, "costs": read_json(folder / "costs.json"), "test_part": has_test_part(folder)}
 
 
 def command(run: Run) -> str:
@@ -329,8 +379,11 @@ def manifest_tables(run: Run) -> list[Sheet]:
         variant, _, key = name.partition(".")
         if key and variant in run.task.variants:
             by_variant.setdefault(key, {})[variant] = value
-    shared = [(name, _text(value)) for name, value in settings.items()
-              if name.partition(".")[0] not in run.task.variants]
+    shared = [
+        (name, _text(value))
+        for name, value in settings.items()
+        if name.partition(".")[0] not in run.task.variants
+    ]
     sheets.append(Sheet("settings", (), shared))
     if by_variant:
         sheets.append(_matrix("settings of the variants", "setting", by_variant))
@@ -340,7 +393,9 @@ def manifest_tables(run: Run) -> list[Sheet]:
 def _matrix(title: str, corner: str, rows: dict[str, dict[str, Any]]) -> Sheet:
     """Entries of the same form side by side, with a line for the sum of the seconds if there are any."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
-    lines = [(name, *(_text(row[key]) if key in row else "–" for key in columns)) for name, row in rows.items()]
+    lines = [
+        (name, *(_text(row[key]) if key in row else "–" for key in columns)) for name, row in rows.items()
+    ]
     if "seconds" in columns:
         total = sum(row.get("seconds") or 0 for row in rows.values())
         lines.append(("all", *(f"{total:.1f}" if key == "seconds" else "" for key in columns)))

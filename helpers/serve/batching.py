@@ -1,4 +1,5 @@
 """Requests that come at the same time share one pass through the model; one thread owns the model."""
+
 from __future__ import annotations
 
 import asyncio
@@ -129,7 +130,9 @@ class Batcher:
         with self._condition:
             while not self._queue and not self._stopping:
                 self._condition.wait()
-            until = time.monotonic() + max(self.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass) * bool(self.wait))
+            until = time.monotonic() + max(
+                self.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass) * bool(self.wait)
+            )
             while 0 < len(self._queue) < self.max_batch and not self._stopping:
                 before, left = len(self._queue), min(self.wait, until - time.monotonic())
                 if left <= 0:
@@ -175,10 +178,13 @@ class Batcher:
 
 def _settle(pairs: Sequence[tuple[_Item, Any]]) -> None:
     """Hand results or errors to the event loops that wait for them."""
+
     def give(part: Sequence[tuple[_Item, Any]]) -> None:
         for item, result in part:
             if not item.future.done():
-                item.future.set_exception(result) if isinstance(result, Exception) else item.future.set_result(result)
+                item.future.set_exception(result) if isinstance(
+                    result, Exception
+                ) else item.future.set_result(result)
 
     for loop in {item.loop for item, _ in pairs}:
         part = [pair for pair in pairs if pair[0].loop is loop]

@@ -6,6 +6,7 @@ Every answer is compared with what the model says about that text when it is ask
 so that every request reaches the model. The loop that the throughput is compared with answers one text after the other
 in a process without a server.
 """
+
 from __future__ import annotations
 
 import http.client
@@ -47,7 +48,9 @@ def pick_texts(run: Any, count: int) -> list[str]:
     try:
         rows = [*run.load("validation"), *run.load("train")]
     except UserError:
-        raise UserError(f"{run.dir} holds no texts (splits/ is missing): give another folder with --run") from None
+        raise UserError(
+            f"{run.dir} holds no texts (splits/ is missing): give another folder with --run"
+        ) from None
     return list(dict.fromkeys(row.text for row in rows))[:count]
 
 
@@ -67,8 +70,24 @@ def loop_rate(predictor: Any, texts: list[str], seconds: float) -> tuple[float, 
 # -- the server -------------------------------------------------------------------------------------------------------
 def start_server(arguments: list[str]) -> tuple[subprocess.Popen, int]:
     """A server on a free port of the loopback address; waits until it answers."""
-    process = subprocess.Popen([sys.executable, "-m", "helpers.serve", "--host", "127.0.0.1", "--port", "0", "--cache", "0",
-                                *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "helpers.serve",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--cache",
+            "0",
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
     lines = iter(process.stdout)  # type: ignore[arg-type]
     for line in lines:
         found = re.search(r"at http://127\.0\.0\.1:(\d+)$", line.strip())
@@ -93,7 +112,9 @@ def ask(port: int, method: str, path: str, body: Any = None, connection: Any = N
     """Status and content of one request to the loopback address."""
     own = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
-        own.request(method, path, None if body is None else json.dumps(body), {"content-type": "application/json"})
+        own.request(
+            method, path, None if body is None else json.dumps(body), {"content-type": "application/json"}
+        )
         response = own.getresponse()
         return response.status, response.read()
     finally:
@@ -126,8 +147,10 @@ def client(port: int, expected: dict[str, Any], until: float, seed: int, seen: S
 def press(port: int, expected: dict[str, Any], clients: int, seconds: float, seed: int = 0) -> Seen:
     """Let clients ask for some seconds."""
     seen, until = Seen(), time.perf_counter() + seconds
-    threads = [threading.Thread(target=client, args=(port, expected, until, seed + at, seen), daemon=True)
-               for at in range(clients)]
+    threads = [
+        threading.Thread(target=client, args=(port, expected, until, seed + at, seen), daemon=True)
+        for at in range(clients)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -139,13 +162,30 @@ def summary(seen: Seen, seconds: float, clients: int, rate: float) -> dict[str, 
     """Numbers of one press: rates in texts a second, times in milliseconds."""
     low, high = np.percentile(1000 * np.array(seen.seconds or [np.nan]), [50, 95])
     throughput = len(seen.seconds) / seconds
-    return {"clients": clients, "seconds": seconds, "requests": len(seen.seconds), "errors": len(seen.errors),
-            "wrong_answers": seen.wrong, "p50_ms": float(low), "p95_ms": float(high), "throughput": throughput,
-            "loop_throughput": rate, "speed_up": throughput / rate}
+    return {
+        "clients": clients,
+        "seconds": seconds,
+        "requests": len(seen.seconds),
+        "errors": len(seen.errors),
+        "wrong_answers": seen.wrong,
+        "p50_ms": float(low),
+        "p95_ms": float(high),
+        "throughput": throughput,
+        "loop_throughput": rate,
+        "speed_up": throughput / rate,
+    }
 
 
-def load_test(task: str, folder: str, variant: str, clients: int, seconds: float, texts: int = 200,
-              engine: str = ENGINES[0], extra: tuple[str, ...] = ()) -> pd.DataFrame:
+def load_test(
+    task: str,
+    folder: str,
+    variant: str,
+    clients: int,
+    seconds: float,
+    texts: int = 200,
+    engine: str = ENGINES[0],
+    extra: tuple[str, ...] = (),
+) -> pd.DataFrame:
     """Measure a served run against the loop, which is that of the same engine; one line, see :func:`summary`."""
     from helpers.serve.predictor import Predictor
 
@@ -154,19 +194,33 @@ def load_test(task: str, folder: str, variant: str, clients: int, seconds: float
     rate, alone = loop_rate(predictor, pool, max(3.0, min(20.0, seconds / 3)))
     together = predictor.predict(pool)
     # rounding differs between batches: a text on the edge between two answers shows nothing of a mix-up
-    expected = {text: answer["fields"] for text, answer in zip(pool, together)
-                if alone.get(text, answer)["fields"] == answer["fields"]}
+    expected = {
+        text: answer["fields"]
+        for text, answer in zip(pool, together)
+        if alone.get(text, answer)["fields"] == answer["fields"]
+    }
     name = predictor.variant
     del predictor
-    arguments = ["--task", task, "--variant", name, "--engine", engine, *(["--run", folder] if folder else []), *extra]
+    arguments = [
+        "--task",
+        task,
+        "--variant",
+        name,
+        "--engine",
+        engine,
+        *(["--run", folder] if folder else []),
+        *extra,
+    ]
     process, port = start_server(arguments)
     try:
         press(port, expected, clients, min(2.0, seconds / 5), seed=1000)
         seen = press(port, expected, clients, seconds)
         numbers = summary(seen, seconds, clients, rate)
         metrics = ask(port, "GET", "/metrics")[1].decode()
-        batches = {key: float(re.search(rf"^extract_batch_texts_{key} (\S+)$", metrics, re.MULTILINE)[1])  # type: ignore[index]
-                   for key in ("sum", "count")}
+        batches = {
+            key: float(re.search(rf"^extract_batch_texts_{key} (\S+)$", metrics, re.MULTILINE)[1])  # type: ignore[index]
+            for key in ("sum", "count")
+        }
         numbers["texts_a_pass"] = batches["sum"] / max(1.0, batches["count"])
         numbers["memory_mb"] = peak_memory_mb(process.pid) or np.nan
     finally:
@@ -183,7 +237,9 @@ def main(
     task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner")] = "calendar",
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
     variant: Annotated[list[str] | None, typer.Option(help="May be given several times.")] = None,
-    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")] = ENGINES[0],
+    engine: Annotated[
+        str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")
+    ] = ENGINES[0],
     clients: Annotated[int, typer.Option(min=1)] = 16,
     seconds: Annotated[float, typer.Option(min=1)] = 60,
     texts: Annotated[int, typer.Option(min=1, help="Distinct texts that are asked.")] = 200,
@@ -192,8 +248,12 @@ def main(
 ) -> None:
     """Press a served run with many clients and print how it did."""
     folder = str(Path(run).resolve()) if run else ""
-    table = pd.concat([load_test(task, folder, name, clients, seconds, texts, engine, ("--batch", str(batch)))
-                       for name in variant or [""]])
+    table = pd.concat(
+        [
+            load_test(task, folder, name, clients, seconds, texts, engine, ("--batch", str(batch)))
+            for name in variant or [""]
+        ]
+    )
     print(table.T.round(3).to_string())
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)

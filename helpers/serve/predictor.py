@@ -1,4 +1,5 @@
 """A trained system that answers texts of users: values, where they stand, how sure they are, and what to look at."""
+
 from __future__ import annotations
 
 import contextlib
@@ -45,14 +46,17 @@ class Predictor:
     def __init__(self, run: Run, variant: str, engine: str = "torch"):
         self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
         if engine != ENGINES[0] and any(map(run.task.asks, members_of(run, variant))):
-            raise UserError(f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}")
+            raise UserError(
+                f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}"
+            )
         self.models = load_members(run, variant, engine)
         self.calibrations = load_calibrations(run, variant)
         self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant, engine))
 
     @classmethod
-    def open(cls, task: str, folder: str | Path | None = None, variant: str | None = None,
-             engine: str = "torch") -> Predictor:
+    def open(
+        cls, task: str, folder: str | Path | None = None, variant: str | None = None, engine: str = "torch"
+    ) -> Predictor:
         """The predictor of a run's folder, see :func:`helpers.export.model_folder.open_run`; standard output stays clean."""
         with contextlib.redirect_stdout(sys.stderr):
             return cls(*open_run(task, folder, variant), engine)
@@ -94,28 +98,41 @@ class Predictor:
             of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
         """
         examples = [self.task.example(text, index) for index, text in enumerate(texts)]
-        return [self.answer(text, example, record)
-                for text, example, record in zip(texts, examples, self.records(examples))]
+        return [
+            self.answer(text, example, record)
+            for text, example, record in zip(texts, examples, self.records(examples))
+        ]
 
     def records(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
         """Prediction records, as the study's files have them."""
         from helpers.evaluation.predict import predict_loaded, predict_rules
 
-        members = [predict_rules(self.run, examples) if name == RULES else
-                   predict_loaded(self.run, name, self.models[name], examples)
-                   for name in members_of(self.run, self.variant)]
+        members = [
+            predict_rules(self.run, examples)
+            if name == RULES
+            else predict_loaded(self.run, name, self.models[name], examples)
+            for name in members_of(self.run, self.variant)
+        ]
         return majority(self.task, members) if self.variant in self.task.votes else members[0]
 
     def answer(self, text: str, example: Example, record: dict[str, Any]) -> Answer:
         """The answer that a prediction record makes."""
         prediction, names = self.task.bind(record["prediction"], example), self.task.fields
         if prediction is None:
-            return {"fields": dict.fromkeys(names), "spans": {name: [] for name in names},
-                    "confidence": dict.fromkeys(names), "needs_review": list(names)}
+            return {
+                "fields": dict.fromkeys(names),
+                "spans": {name: [] for name in names},
+                "confidence": dict.fromkeys(names),
+                "needs_review": list(names),
+            }
         fields = self.task.fields_of(prediction)
         confidence, review = self._confidence(record)
-        return {"fields": fields, "spans": self._spans(text, example.text, prediction), "confidence": confidence,
-                "needs_review": review}
+        return {
+            "fields": fields,
+            "spans": self._spans(text, example.text, prediction),
+            "confidence": confidence,
+            "needs_review": review,
+        }
 
     def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
         places = origins(text, reading, self.task.reading)
@@ -158,6 +175,8 @@ def load_members(run: Run, variant: str, engine: str = ENGINES[0]) -> dict[str, 
             raise
         except Exception as error:  # whatever a damaged file makes of the loaders means the same to the user
             reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise UserError(f"the folder {run.dir / 'checkpoints' / name} cannot be loaded ({reason[:160]}): train the "
-                            f"variant again with ./run_all.sh {run.task.name} --from 04") from None
+            raise UserError(
+                f"the folder {run.dir / 'checkpoints' / name} cannot be loaded ({reason[:160]}): train the "
+                f"variant again with ./run_all.sh {run.task.name} --from 04"
+            ) from None
     return loaded

@@ -3,6 +3,7 @@
 Run as: python -m helpers.serve --task calendar          then
         curl localhost:8000/extract -H 'content-type: application/json' -d '{"text": "Lunch with Ana on 3 May at noon"}'
 """
+
 from __future__ import annotations
 
 import signal
@@ -28,8 +29,10 @@ def bind(host: str, port: int) -> socket.socket:
         found.bind((host, port))
     except (OSError, OverflowError) as error:
         found.close()
-        raise UserError(f"cannot listen at {host}:{port} ({getattr(error, 'strerror', None) or error}): choose another "
-                        "--port") from None
+        raise UserError(
+            f"cannot listen at {host}:{port} ({getattr(error, 'strerror', None) or error}): choose another "
+            "--port"
+        ) from None
     return found
 
 
@@ -53,23 +56,44 @@ def server_of(app: Any, grace: float) -> Any:
                 for each, handler in before.items():
                     signal.signal(each, handler)
 
-    return Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", server_header=False,
-                                 timeout_graceful_shutdown=max(1, round(grace)), ws="none"))
+    return Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(grace)),
+            ws="none",
+        )
+    )
 
 
 def main(
-    task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner", help="What to look for.")] = "calendar",
+    task: Annotated[
+        str, typer.Option(metavar="calendar|crime|it_ner", help="What to look for.")
+    ] = "calendar",
     run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
-    variant: Annotated[str, typer.Option(help="A trained variant, a vote or rules (the best by default).")] = "",
-    engine: Annotated[str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")] = ENGINES[0],
+    variant: Annotated[
+        str, typer.Option(help="A trained variant, a vote or rules (the best by default).")
+    ] = "",
+    engine: Annotated[
+        str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")
+    ] = ENGINES[0],
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
     batch: Annotated[int, typer.Option(min=1, help="Texts in one pass through the model.")] = 16,
-    wait_ms: Annotated[float, typer.Option(min=0, help="How long a text waits for others to share its pass.")] = 4,
-    queue: Annotated[int, typer.Option(min=1, help="Texts that may wait; more are told to come again.")] = 256,
+    wait_ms: Annotated[
+        float, typer.Option(min=0, help="How long a text waits for others to share its pass.")
+    ] = 4,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Texts that may wait; more are told to come again.")
+    ] = 256,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds until a request is given up.")] = 10,
     cache: Annotated[int, typer.Option(min=0, help="Texts whose answers are kept.")] = 1024,
-    threads: Annotated[int, typer.Option(min=0, help="Threads of the model (0: as many as there are cores).")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Threads of the model (0: as many as there are cores).")
+    ] = 0,
 ) -> None:
     """Answer over HTTP: POST /extract, GET /schema, /health, /metrics and /openapi.json."""
     listening = bind(host, port)
@@ -85,7 +109,9 @@ def main(
         predictor = Predictor.open(task, run or None, variant or None, engine)
         if predictor.task.examples:  # the first pass is the slowest: not for the first user to wait for
             predictor.predict([predictor.task.examples[0]])
-        limits = Limits(texts=min(64, queue), batch=batch, wait=wait_ms / 1000, queue=queue, timeout=timeout, cache=cache)
+        limits = Limits(
+            texts=min(64, queue), batch=batch, wait=wait_ms / 1000, queue=queue, timeout=timeout, cache=cache
+        )
         app = create_app(predictor, limits)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         print(f"{predictor.name} {predictor.version} at {address}", flush=True)

@@ -1,4 +1,5 @@
 """The web service around a predictor: limits, batches, cache, metrics, and logs that hold no text."""
+
 from __future__ import annotations
 
 import asyncio
@@ -16,7 +17,14 @@ from cachetools import LRUCache
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from helpers.serve.batching import Batcher, Overloaded, Stopping, TooSlow
@@ -25,9 +33,15 @@ from helpers.serve.service_models import Answer, Extract, Health, Problem, Schem
 LOG = logging.getLogger("study.serve")
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-PROBLEMS = {400: "body cannot be read", 413: "too many texts or bytes", 422: "text or type is wrong",
-            429: "too many texts are waiting", 500: "the model failed", 503: "the service is stopping",
-            504: "no answer in time"}
+PROBLEMS = {
+    400: "body cannot be read",
+    413: "too many texts or bytes",
+    422: "text or type is wrong",
+    429: "too many texts are waiting",
+    500: "the model failed",
+    503: "the service is stopping",
+    504: "no answer in time",
+}
 
 
 @dataclass(frozen=True)
@@ -65,14 +79,20 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record; of an error its kind and place, not its message, which may hold a text."""
-        line: dict[str, Any] = {"time": round(record.created, 3), "level": record.levelname.lower(),
-                                "event": record.getMessage(), **getattr(record, "facts", {})}
+        line: dict[str, Any] = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "facts", {}),
+        }
         if record.exc_info and record.exc_info[0]:
             line["error"] = record.exc_info[0].__name__
             trace = record.exc_info[2]
             while trace and trace.tb_next:
                 trace = trace.tb_next
-            line["at"] = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
+            line["at"] = (
+                f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
+            )
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -91,14 +111,21 @@ class Meters:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("extract_requests", "Requests by outcome", ["status"], registry=self.registry)
-        self.seconds = Histogram("extract_seconds", "Seconds a request", buckets=SECONDS, registry=self.registry)
+        self.seconds = Histogram(
+            "extract_seconds", "Seconds a request", buckets=SECONDS, registry=self.registry
+        )
         self.texts = Counter("extract_texts", "Texts answered", registry=self.registry)
         self.cached = Counter("extract_cache_hits", "Texts answered from the cache", registry=self.registry)
-        self.batch = Histogram("extract_batch_texts", "Texts a pass", buckets=BATCH_SIZES, registry=self.registry)
-        self.model = Histogram("extract_batch_seconds", "Seconds a pass", buckets=SECONDS, registry=self.registry)
+        self.batch = Histogram(
+            "extract_batch_texts", "Texts a pass", buckets=BATCH_SIZES, registry=self.registry
+        )
+        self.model = Histogram(
+            "extract_batch_seconds", "Seconds a pass", buckets=SECONDS, registry=self.registry
+        )
         self.waiting = Gauge("extract_waiting_texts", "Texts in the queue", registry=self.registry)
-        self.review = Counter("extract_needs_review", "Values below the wanted precision", ["field"],
-                              registry=self.registry)
+        self.review = Counter(
+            "extract_needs_review", "Values below the wanted precision", ["field"], registry=self.registry
+        )
 
     def saw_batch(self, size: int, seconds: float) -> None:
         """Count one pass through the model."""
@@ -161,15 +188,26 @@ class Watch:
             seconds = time.perf_counter() - started
             self.meters.requests.labels(seen["status"]).inc()
             self.meters.seconds.observe(seconds)
-            LOG.info("request", extra={"facts": {**facts, **seen, "milliseconds": round(1000 * seconds, 2),
-                                                 **scope["state"].get("facts", {})}})
+            LOG.info(
+                "request",
+                extra={
+                    "facts": {
+                        **facts,
+                        **seen,
+                        "milliseconds": round(1000 * seconds, 2),
+                        **scope["state"].get("facts", {}),
+                    }
+                },
+            )
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
 def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
     """The service of one predictor (see :class:`helpers.serve.predictor.Predictor`)."""
     task, meters = predictor.task, Meters()
-    batcher = Batcher(predictor.predict, limits.batch, limits.wait, limits.queue, limits.timeout, meters.saw_batch)
+    batcher = Batcher(
+        predictor.predict, limits.batch, limits.wait, limits.queue, limits.timeout, meters.saw_batch
+    )
     cache: LRUCache = LRUCache(max(1, limits.cache))
     model = {"name": predictor.name, "version": predictor.version}
 
@@ -181,8 +219,14 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         await asyncio.to_thread(batcher.close, limits.timeout)
         LOG.info("stopped", extra={"facts": model})
 
-    app = FastAPI(title=f"{task.title}: extraction", version=predictor.version, description=task.description,
-                  lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title=f"{task.title}: extraction",
+        version=predictor.version,
+        description=task.description,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_middleware(BodyLimit, limit=limits.body_bytes)
     app.add_middleware(Watch, meters=meters)  # the last one added is the outermost
     app.state.batcher, app.state.cache, app.state.meters = batcher, cache, meters
@@ -207,8 +251,11 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
                 cache.update({text: known[text] for text in missing})
         return [known[text] for text in texts]
 
-    @app.post("/extract", response_model=Answer,
-              responses={code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()})
+    @app.post(
+        "/extract",
+        response_model=Answer,
+        responses={code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()},
+    )
     async def extract(body: Extract, request: Request) -> Any:
         """Find the values of the task's fields in one text or several."""
         started = time.perf_counter()
@@ -225,15 +272,32 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
     @app.get("/schema", response_model=Schema)
     async def schema() -> Any:
         """What the service looks for, and its limits."""
-        return {"task": task.name, "title": task.title, "description": task.description, "fields": task.field_schema(),
-                "verbatim": sorted(task.verbatim_fields), "examples": list(task.examples), "model": model,
-                "limits": {"characters": task.longest_text, "texts": limits.texts, "bytes": limits.body_bytes,
-                           "seconds": limits.timeout}}
+        return {
+            "task": task.name,
+            "title": task.title,
+            "description": task.description,
+            "fields": task.field_schema(),
+            "verbatim": sorted(task.verbatim_fields),
+            "examples": list(task.examples),
+            "model": model,
+            "limits": {
+                "characters": task.longest_text,
+                "texts": limits.texts,
+                "bytes": limits.body_bytes,
+                "seconds": limits.timeout,
+            },
+        }
 
-    @app.get("/health", response_model=Health, responses={503: {"model": Health, "description": PROBLEMS[503]}})
+    @app.get(
+        "/health", response_model=Health, responses={503: {"model": Health, "description": PROBLEMS[503]}}
+    )
     async def health() -> Any:
         """Whether the service can answer."""
-        content = {"status": "ok" if batcher.alive else "stopping", "model": model, "waiting": batcher.waiting}
+        content = {
+            "status": "ok" if batcher.alive else "stopping",
+            "model": model,
+            "waiting": batcher.waiting,
+        }
         return JSONResponse(content, 200 if batcher.alive else 503)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
@@ -256,11 +320,17 @@ def _handle_errors(app: FastAPI) -> None:
     """Every failure that is no fault of the model as one line of JSON."""
     answers: dict[type[Exception], Any] = {
         RequestValidationError: lambda error: (422, _reason(error), None),
-        StarletteHTTPException: lambda error: (error.status_code, error.detail, getattr(error, "headers", None)),
+        StarletteHTTPException: lambda error: (
+            error.status_code,
+            error.detail,
+            getattr(error, "headers", None),
+        ),
         Overloaded: lambda error: (429, error, {"Retry-After": str(error.retry_after)}),
         TooSlow: lambda error: (504, error, None),
-        Stopping: lambda error: (503, error, {"Retry-After": "5"})}
+        Stopping: lambda error: (503, error, {"Retry-After": "5"}),
+    }
     for kind, read in answers.items():
+
         async def refuse(request: Request, error: Exception, read: Any = read) -> JSONResponse:
             status, detail, headers = read(error)
             return JSONResponse({"detail": str(detail)}, status, headers)

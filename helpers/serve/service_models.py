@@ -1,4 +1,5 @@
 """What the service takes and gives, as its OpenAPI description shows it."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,9 +12,13 @@ Value = str | list[str] | None
 class Extract(BaseModel):
     """One text, or several."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={
-        "examples": [{"text": "Lunch with Ana on 3 May 2026 at noon"}],
-        "oneOf": [{"required": ["text"]}, {"required": ["texts"]}]})
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"text": "Lunch with Ana on 3 May 2026 at noon"}],
+            "oneOf": [{"required": ["text"]}, {"required": ["texts"]}],
+        },
+    )
     text: StrictStr = Field(default=None, description="One text.")
     texts: list[StrictStr] = Field(default=None, description="Several texts.", min_length=1)
 
@@ -48,9 +53,15 @@ class Result(BaseModel):
     """The values of one text."""
 
     fields: dict[str, Value]
-    spans: dict[str, list[Span]] = Field(description="Where the values stand; nothing for values that do not.")
-    confidence: dict[str, float | None] = Field(description="Probability of each value, null where it is not known.")
-    needs_review: list[str] = Field(description="Fields whose confidence is too low for the wanted precision.")
+    spans: dict[str, list[Span]] = Field(
+        description="Where the values stand; nothing for values that do not."
+    )
+    confidence: dict[str, float | None] = Field(
+        description="Probability of each value, null where it is not known."
+    )
+    needs_review: list[str] = Field(
+        description="Fields whose confidence is too low for the wanted precision."
+    )
 
 
 class Answer(BaseModel):

@@ -1,4 +1,5 @@
 """Type a text, see what a system finds in it: the fields coloured in the text, and all values in a table."""
+
 from __future__ import annotations
 
 import html
@@ -35,7 +36,11 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     if not row.text:
         raise UserError("the text is empty: type a sentence between the quotes")
     system = system or best_system(run)
-    records = predict_rules(run, [row]) if system == "rules" else predict_variant(run, system, [row], progress=False)
+    records = (
+        predict_rules(run, [row])
+        if system == "rules"
+        else predict_variant(run, system, [row], progress=False)
+    )
     return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
 
 
@@ -64,6 +69,8 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
     row = task.example(text)
     marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
     listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
-    rows = "".join(f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
-                   for name, value in listed.items())
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
+        for name, value in listed.items()
+    )
     return f"{head}{marked}<table><tbody>{rows}</tbody></table>"

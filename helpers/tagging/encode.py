@@ -1,4 +1,5 @@
 """Texts as word pieces: each tag on the first piece of its word, long texts in overlapping windows."""
+
 from __future__ import annotations
 
 import random
@@ -63,7 +64,9 @@ class WindowRow:
         return len(self.window)
 
 
-def windows_of(tokenizer, texts: Sequence[str], words: Sequence[Sequence[Span]], limit: int) -> list[list[Window]]:
+def windows_of(
+    tokenizer, texts: Sequence[str], words: Sequence[Sequence[Span]], limit: int
+) -> list[list[Window]]:
     """Windows of each text; one for a text that fits, and none for one without any piece.
 
     A word that the tokenizer makes no piece of (a lone control character) is in no window and stays outside. Every
@@ -86,9 +89,17 @@ def windows_of(tokenizer, texts: Sequence[str], words: Sequence[Sequence[Span]],
     found = []
     for ids, offsets, places in zip(encoded["input_ids"], encoded["offset_mapping"], words):
         heads, owners = _aligned(offsets, places)
-        found.append([Window([first, *ids[start:end], last], [-1, *owners[start:end], -1], owned,
-                             [heads[word] - start + 1 for word in owned])
-                      for start, end, owned in cut_windows(len(ids), sorted(heads.items()), room)])
+        found.append(
+            [
+                Window(
+                    [first, *ids[start:end], last],
+                    [-1, *owners[start:end], -1],
+                    owned,
+                    [heads[word] - start + 1 for word in owned],
+                )
+                for start, end, owned in cut_windows(len(ids), sorted(heads.items()), room)
+            ]
+        )
     return found
 
 
@@ -142,8 +153,10 @@ def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> lis
             back -= 1
         low = back if ends[high] - starts[back] <= room else high
     borders = [0, *((one[1] + other[0] + 1) // 2 for one, other in zip(spans, spans[1:])), len(heads)]
-    return [(starts[low], ends[high - 1], [heads[at][0] for at in range(*own)])
-            for (low, high), own in zip(spans, zip(borders, borders[1:]))]
+    return [
+        (starts[low], ends[high - 1], [heads[at][0] for at in range(*own)])
+        for (low, high), own in zip(spans, zip(borders, borders[1:]))
+    ]
 
 
 def budget_batches(lengths: Sequence[int], budget: int, rng: random.Random | None = None) -> list[list[int]]:
@@ -187,14 +200,19 @@ def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, torch.Tens
     input_ids, mask = torch.full((len(rows), width), pad), torch.zeros(len(rows), width, dtype=torch.long)
     features = torch.zeros(len(rows), width, count, dtype=torch.long)
     for at, row in enumerate(rows):
-        input_ids[at, :len(row)] = torch.tensor(row.window.input_ids)
-        mask[at, :len(row)] = 1
+        input_ids[at, : len(row)] = torch.tensor(row.window.input_ids)
+        mask[at, : len(row)] = 1
         if count:
             places = [(piece, word) for piece, word in enumerate(row.window.piece_words) if word >= 0]
-            features[at, [piece for piece, _ in places]] = torch.tensor([row.features[word] for _, word in places])
-    batch = {"input_ids": input_ids, "attention_mask": mask,
-             "row": torch.tensor([at for at, row in enumerate(rows) for _ in row.window.heads], dtype=torch.long),
-             "head": torch.tensor([head for row in rows for head in row.window.heads], dtype=torch.long)}
+            features[at, [piece for piece, _ in places]] = torch.tensor(
+                [row.features[word] for _, word in places]
+            )
+    batch = {
+        "input_ids": input_ids,
+        "attention_mask": mask,
+        "row": torch.tensor([at for at, row in enumerate(rows) for _ in row.window.heads], dtype=torch.long),
+        "head": torch.tensor([head for row in rows for head in row.window.heads], dtype=torch.long),
+    }
     if count:
         batch["features"] = features
     for name in ("tags", "outputs", "teacher"):

@@ -1,4 +1,5 @@
 """Features of words that an uncased encoder does not see: shape, casing, what train said of them, what rules propose."""
+
 from __future__ import annotations
 
 import re
@@ -94,12 +95,22 @@ class WordFeatures:
     @property
     def sizes(self) -> dict[str, int]:
         """Feature → number of its values, padding and unknown counted."""
-        known = {"shape": 2 + len(self.shapes), "casing": 2 + len(CASINGS), "gazetteer": FIRST_LABEL + 3 * len(self.fields)}
+        known = {
+            "shape": 2 + len(self.shapes),
+            "casing": 2 + len(CASINGS),
+            "gazetteer": FIRST_LABEL + 3 * len(self.fields),
+        }
         hints = {f"rules: {name}": 3 for name in self.fields} if "rules" in self.names else {}
         return {name: known[name] for name in self.names if name in known} | hints
 
-    def values(self, task: Task, example: Example, words: Sequence[Span], left_out: dict[str, Counts] | None = None,
-               known: dict[str, Counts] | None = None) -> list[list[int]]:
+    def values(
+        self,
+        task: Task,
+        example: Example,
+        words: Sequence[Span],
+        left_out: dict[str, Counts] | None = None,
+        known: dict[str, Counts] | None = None,
+    ) -> list[list[int]]:
         """Values of the features of each word, shape (words, features).
 
         Parameters
@@ -129,8 +140,10 @@ class WordFeatures:
             elif left_out is None:
                 columns.append([self.gazetteer.get(word.lower(), UNKNOWN) for word in tokens])
             else:
-                others = {word: [a - b for a, b in zip(known.get(word, counts), counts)]
-                          for word, counts in left_out.items()}
+                others = {
+                    word: [a - b for a, b in zip(known.get(word, counts), counts)]
+                    for word, counts in left_out.items()
+                }
                 columns.append([gazetteer_value(others[word.lower()]) for word in tokens])
         return [list(values) for values in zip(*columns)] if columns else [[] for _ in tokens]
 
@@ -146,15 +159,24 @@ class KnownValues:
         return self.table[example.target.tokens]
 
 
-def fit_features(task: Task, rows: Sequence[Example], shapes: bool = False, gazetteer: bool = False,
-                 hints: bool = False) -> WordFeatures:
+def fit_features(
+    task: Task, rows: Sequence[Example], shapes: bool = False, gazetteer: bool = False, hints: bool = False
+) -> WordFeatures:
     """The features of training rows, each given once; what rules propose stands alone."""
     if hints:
         return WordFeatures(("rules",), task.fields)
     sentences = [row.target for row in rows] if shapes or gazetteer else []
-    counts = Counter(shape(word) for sentence in sentences for word in sentence.tokens) if shapes else Counter()
-    frequent = sorted((form for form, count in counts.items() if count >= LEAST_SHAPE), key=lambda f: (-counts[f], f))
+    counts = (
+        Counter(shape(word) for sentence in sentences for word in sentence.tokens) if shapes else Counter()
+    )
+    frequent = sorted(
+        (form for form, count in counts.items() if count >= LEAST_SHAPE), key=lambda f: (-counts[f], f)
+    )
     words = count_words(sentences, task.fields) if gazetteer else {}
     names = (("shape", "casing") if shapes else ()) + (("gazetteer",) if gazetteer else ())
-    return WordFeatures(names, task.fields if names else (), frequent[:SHAPES],
-                        {word: gazetteer_value(words[word]) for word in sorted(words)})
+    return WordFeatures(
+        names,
+        task.fields if names else (),
+        frequent[:SHAPES],
+        {word: gazetteer_value(words[word]) for word in sorted(words)},
+    )

@@ -1,4 +1,5 @@
 """The tagger: an encoder with a classifier for G groups of T tags, word features beside the pieces, LoRA, save and load."""
+
 from __future__ import annotations
 
 import json
@@ -69,12 +70,23 @@ class Layout:
         return table
 
 
-def layout_of(task: Task, features: dict[str, int] | None = None, crf: bool = False, outputs: Sequence[str] = (),
-              stands_for: Sequence[int] = ()) -> Layout:
+def layout_of(
+    task: Task,
+    features: dict[str, int] | None = None,
+    crf: bool = False,
+    outputs: Sequence[str] = (),
+    stands_for: Sequence[int] = (),
+) -> Layout:
     """The layout of a task's taggers; without `outputs` the classifier gives the tags themselves."""
     tags = tag_names(task)
-    return Layout(groups_of(task), tags, tuple(outputs) or tags, tuple(stands_for) or tuple(range(len(tags))),
-                  features or {}, crf)
+    return Layout(
+        groups_of(task),
+        tags,
+        tuple(outputs) or tags,
+        tuple(stands_for) or tuple(range(len(tags))),
+        features or {},
+        crf,
+    )
 
 
 class TokenTagger(nn.Module):
@@ -94,15 +106,19 @@ class TokenTagger(nn.Module):
         super().__init__()
         self.base, self.layout = base, layout
         config = base.config
-        self.feature_inputs = nn.ModuleList(nn.Embedding(size, config.hidden_size, padding_idx=0)
-                                            for size in layout.features.values())
-        self.feature_scores = nn.ModuleList(nn.Embedding(size, len(layout.labels), padding_idx=0)
-                                            for size in layout.features.values())
+        self.feature_inputs = nn.ModuleList(
+            nn.Embedding(size, config.hidden_size, padding_idx=0) for size in layout.features.values()
+        )
+        self.feature_scores = nn.ModuleList(
+            nn.Embedding(size, len(layout.labels), padding_idx=0) for size in layout.features.values()
+        )
         for inputs, scores in zip(self.feature_inputs, self.feature_scores):
             nn.init.normal_(inputs.weight, std=0.01)
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
-        self.transitions = nn.Parameter(torch.zeros(len(layout.tags), len(layout.tags))) if layout.crf else None
+        self.transitions = (
+            nn.Parameter(torch.zeros(len(layout.tags), len(layout.tags))) if layout.crf else None
+        )
         self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
@@ -110,8 +126,9 @@ class TokenTagger(nn.Module):
         """Where the weights are."""
         return self.membership.device
 
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor,
-                features: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, features: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Logits (rows, pieces, groups · outputs)."""
         inner = self.base.get_base_model() if hasattr(self.base, "get_base_model") else self.base
         if features is None:
@@ -138,13 +155,19 @@ class TokenTagger(nn.Module):
         log_probs = logits.log_softmax(-1)
         if not self.layout.fine:
             return log_probs
-        columns = [log_probs[..., self.membership[:, tag].bool()].logsumexp(-1) for tag in range(len(self.layout.tags))]
+        columns = [
+            log_probs[..., self.membership[:, tag].bool()].logsumexp(-1)
+            for tag in range(len(self.layout.tags))
+        ]
         return torch.stack(columns, -1)
 
     def extras(self) -> dict[str, torch.Tensor]:
         """Weights that are not the encoder's or its classifier's."""
-        return {name: parameter.detach().cpu().contiguous() for name, parameter in self.named_parameters()
-                if not name.startswith("base.")}
+        return {
+            name: parameter.detach().cpu().contiguous()
+            for name, parameter in self.named_parameters()
+            if not name.startswith("base.")
+        }
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
@@ -161,8 +184,14 @@ def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0
     logging.set_verbosity_error()  # that the head is new is what is wanted here
     try:
         model = AutoModelForTokenClassification.from_pretrained(
-            name, dtype=torch.float32, use_safetensors=True, attn_implementation=attention, num_labels=len(labels),
-            id2label=labels, label2id={tag: index for index, tag in labels.items()})
+            name,
+            dtype=torch.float32,
+            use_safetensors=True,
+            attn_implementation=attention,
+            num_labels=len(labels),
+            id2label=labels,
+            label2id={tag: index for index, tag in labels.items()},
+        )
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
     finally:
@@ -200,8 +229,17 @@ def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
     names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
     targets = next(list(group) for group in LORA_TARGETS if names.issuperset(group))
     torch.manual_seed(seed)
-    return get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, r=rank, lora_alpha=alpha, lora_dropout=dropout,
-                                           target_modules=targets, modules_to_save=["classifier"]))
+    return get_peft_model(
+        base,
+        LoraConfig(
+            task_type=TaskType.TOKEN_CLS,
+            r=rank,
+            lora_alpha=alpha,
+            lora_dropout=dropout,
+            target_modules=targets,
+            modules_to_save=["classifier"],
+        ),
+    )
 
 
 def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
@@ -275,19 +313,33 @@ def save_tagger(task: Task, tagger: TrainedTagger, folder: Path) -> None:
     extras = model.extras()
     if extras:
         save_file(extras, folder / EXTRAS)
-    write_json(folder / CARD, {"layout": asdict(model.layout), "features": asdict(tagger.features),
-                               "transitions": np.round(tagger.transitions, 6).tolist(), "multiple": tagger.multiple,
-                               "knowledge": task.conventions_to_json(tagger.knowledge)})
+    write_json(
+        folder / CARD,
+        {
+            "layout": asdict(model.layout),
+            "features": asdict(tagger.features),
+            "transitions": np.round(tagger.transitions, 6).tolist(),
+            "multiple": tagger.multiple,
+            "knowledge": task.conventions_to_json(tagger.knowledge),
+        },
+    )
 
 
 def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float, Any]:
     """What :func:`save_tagger` keeps beside the weights: layout, features, transitions, multiple and knowledge."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
     given, features = card["layout"], card["features"]
-    layout = Layout(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
+    layout = Layout(
+        **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    )
     names, fields = map(tuple, (features["names"], features["fields"]))
-    return (layout, WordFeatures(names, fields, features["shapes"], features["gazetteer"]),
-            np.array(card["transitions"]), card["multiple"], task.conventions_from_json(card["knowledge"]))
+    return (
+        layout,
+        WordFeatures(names, fields, features["shapes"], features["gazetteer"]),
+        np.array(card["transitions"]),
+        card["multiple"],
+        task.conventions_from_json(card["knowledge"]),
+    )
 
 
 def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:

@@ -1,4 +1,5 @@
 """Predictions of taggers: scores of each word, put together from windows, the best tags, and what they stand for."""
+
 from __future__ import annotations
 
 import json
@@ -14,7 +15,14 @@ from helpers.models.encoder import encoder_path
 from helpers.run import Run
 from helpers.tagging.encode import Span, WindowRow, budget_batches, collate_windows, windows_of
 from helpers.tagging.features import KnownValues, WordFeatures
-from helpers.tagging.model import Layout, TokenTagger, TrainedTagger, layout_of, load_encoder, load_token_tokenizer
+from helpers.tagging.model import (
+    Layout,
+    TokenTagger,
+    TrainedTagger,
+    layout_of,
+    load_encoder,
+    load_token_tokenizer,
+)
 from helpers.tagging.sequence import MULTIPLES, decode
 from helpers.tagging.tags import spans_of_tags, widen, words_of
 from helpers.tasks.base import Task
@@ -27,11 +35,14 @@ Scores = list[np.ndarray]
 
 
 # -- scores -----------------------------------------------------------------------------------------------------------
-def encode_rows(run: Run, tokenizer, features: WordFeatures | KnownValues,
-                examples: Sequence[Example]) -> list[list[WindowRow]]:
+def encode_rows(
+    run: Run, tokenizer, features: WordFeatures | KnownValues, examples: Sequence[Example]
+) -> list[list[WindowRow]]:
     """Windows of examples with their word features, as prediction needs them."""
     read = [words_of(run.task, example) for example in examples]
-    cut = windows_of(tokenizer, [text for text, _ in read], [words for _, words in read], longest_window(run, tokenizer))
+    cut = windows_of(
+        tokenizer, [text for text, _ in read], [words for _, words in read], longest_window(run, tokenizer)
+    )
     found = []
     for example, (_, words), windows in zip(examples, read, cut):
         values = features.values(run.task, example, words)
@@ -44,8 +55,15 @@ def longest_window(run: Run, tokenizer) -> int:
     return min(run["max_pieces"], tokenizer.model_max_length)
 
 
-def gather_scores(run: Run, tokenizer, features: WordFeatures | KnownValues, examples: Sequence[Example], layout: Layout,
-                  score_batch: Callable[[dict[str, torch.Tensor]], np.ndarray], progress: str | None = None) -> Scores:
+def gather_scores(
+    run: Run,
+    tokenizer,
+    features: WordFeatures | KnownValues,
+    examples: Sequence[Example],
+    layout: Layout,
+    score_batch: Callable[[dict[str, torch.Tensor]], np.ndarray],
+    progress: str | None = None,
+) -> Scores:
     """Log-probabilities (words, groups, tags) of each example, whatever computes them.
 
     Long texts are read in windows and put together again: every word has the score of the window that owns it, and
@@ -57,8 +75,10 @@ def gather_scores(run: Run, tokenizer, features: WordFeatures | KnownValues, exa
         Batch of :func:`helpers.tagging.encode.collate_windows` → log-probabilities (words, groups, tags) of its words.
     """
     encoded = encode_rows(run, tokenizer, features, examples)
-    scores = [np.full((len(words_of(run.task, example)[1]), len(layout.groups), len(layout.tags)), NO_PIECE)
-              for example in examples]
+    scores = [
+        np.full((len(words_of(run.task, example)[1]), len(layout.groups), len(layout.tags)), NO_PIECE)
+        for example in examples
+    ]
     for one in scores:
         one[..., layout.tags.index("O")] = 0.0
     places = [(index, row) for index, rows in enumerate(encoded) for row in rows]
@@ -73,8 +93,14 @@ def gather_scores(run: Run, tokenizer, features: WordFeatures | KnownValues, exa
 
 
 @torch.inference_mode()
-def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatures | KnownValues,
-                   examples: Sequence[Example], progress: str | None = None) -> Scores:
+def predict_scores(
+    run: Run,
+    model: TokenTagger,
+    tokenizer,
+    features: WordFeatures | KnownValues,
+    examples: Sequence[Example],
+    progress: str | None = None,
+) -> Scores:
     """:func:`gather_scores` by PyTorch; the model is left in evaluation mode."""
     model.eval()
 
@@ -85,8 +111,13 @@ def predict_scores(run: Run, model: TokenTagger, tokenizer, features: WordFeatur
     return gather_scores(run, tokenizer, features, examples, model.layout, score_batch, progress)
 
 
-def choose_multiple(scores: Scores, gold: Sequence[Sequence[str]], transitions: np.ndarray, pmi: np.ndarray,
-                    tags: Sequence[str]) -> tuple[float, float]:
+def choose_multiple(
+    scores: Scores,
+    gold: Sequence[Sequence[str]],
+    transitions: np.ndarray,
+    pmi: np.ndarray,
+    tags: Sequence[str],
+) -> tuple[float, float]:
     """(multiple, F1): how much of the transition PMI Viterbi should add, by F1; the smallest of equally good ones.
 
     Parameters
@@ -96,6 +127,7 @@ def choose_multiple(scores: Scores, gold: Sequence[Sequence[str]], transitions: 
     transitions : ndarray
         Scores that are added in any case, those a CRF has learnt.
     """
+
     def f1(multiple: float) -> float:
         paths = decode(scores, transitions + multiple * pmi, tags)
         return entity_f1(gold, [[tags[tag] for tag in path[:, 0]] for path in paths])
@@ -105,25 +137,34 @@ def choose_multiple(scores: Scores, gold: Sequence[Sequence[str]], transitions: 
 
 
 # -- records ----------------------------------------------------------------------------------------------------------
-def records_of(task: Task, examples: Sequence[Example], scores: Scores, tagger: TrainedTagger) -> list[dict[str, Any]]:
+def records_of(
+    task: Task, examples: Sequence[Example], scores: Scores, tagger: TrainedTagger
+) -> list[dict[str, Any]]:
     """Prediction records: the best tags by Viterbi, as the task's answers."""
     layout = tagger.model.layout
     paths, read = decode(scores, tagger.transitions, layout.tags), _values if task.writes else _tags
-    return [{"id": example.id, **read(task, example, one, path, layout, tagger.knowledge)}
-            for example, one, path in zip(examples, scores, paths)]
+    return [
+        {"id": example.id, **read(task, example, one, path, layout, tagger.knowledge)}
+        for example, one, path in zip(examples, scores, paths)
+    ]
 
 
-def _tags(task: Task, example: Example, scores: np.ndarray, path: np.ndarray, layout: Layout,
-          knowledge: Any) -> dict[str, Any]:
+def _tags(
+    task: Task, example: Example, scores: np.ndarray, path: np.ndarray, layout: Layout, knowledge: Any
+) -> dict[str, Any]:
     """The tags themselves, `raw` the entities as JSON, `confidence` by label."""
     tags = [layout.tags[tag] for tag in path[:, 0]]
     found = TaggedTokens(example.target.tokens, tuple(tags)).entities()
-    return {"prediction": tags, "raw": json.dumps(found, ensure_ascii=False),
-            "confidence": label_confidence(scores[:, 0], tags, layout.tags, task.fields)}
+    return {
+        "prediction": tags,
+        "raw": json.dumps(found, ensure_ascii=False),
+        "confidence": label_confidence(scores[:, 0], tags, layout.tags, task.fields),
+    }
 
 
-def label_confidence(scores: np.ndarray, tags: Sequence[str], names: Sequence[str],
-                     labels: Sequence[str]) -> dict[str, float]:
+def label_confidence(
+    scores: np.ndarray, tags: Sequence[str], names: Sequence[str], labels: Sequence[str]
+) -> dict[str, float]:
     """Label → lowest probability, over the words, of what the tags say of that label there (present or not)."""
     probabilities, owner = np.exp(scores), np.array([label_of(name) for name in names])
     sums = np.stack([probabilities[:, owner == label].sum(1) for label in labels], 1)
@@ -132,8 +173,9 @@ def label_confidence(scores: np.ndarray, tags: Sequence[str], names: Sequence[st
     return {label: round(float(np.clip(value, 0, 1)), 6) for label, value in zip(labels, sure)}
 
 
-def _values(task: Task, example: Example, scores: np.ndarray, path: np.ndarray, layout: Layout,
-            knowledge: Any) -> dict[str, Any]:
+def _values(
+    task: Task, example: Example, scores: np.ndarray, path: np.ndarray, layout: Layout, knowledge: Any
+) -> dict[str, Any]:
     """Spans to values by the task; `raw` holds the spans as JSON (None for a task that asks questions, where it is what was
     answered), `confidence` the probability of each field's whole tag sequence."""
     text, words = words_of(task, example)
@@ -146,14 +188,26 @@ def _values(task: Task, example: Example, scores: np.ndarray, path: np.ndarray, 
             found = sorted(found, key=lambda pair: -pair[1])[:1]
         spans[name] = [widen(span, text) for span, _ in found]
         confidence[name] = round(math.exp(log_probs[np.arange(len(tags)), tags].sum()), 6)
-    raw = None if task.questions() else json.dumps(
-        {name: [text[start:end] for start, end in places] for name, places in spans.items()}, ensure_ascii=False)
-    return {"prediction": task.from_spans(text, spans, knowledge), "raw": raw, "error": None, "truncated": False,
-            "confidence": confidence}
+    raw = (
+        None
+        if task.questions()
+        else json.dumps(
+            {name: [text[start:end] for start, end in places] for name, places in spans.items()},
+            ensure_ascii=False,
+        )
+    )
+    return {
+        "prediction": task.from_spans(text, spans, knowledge),
+        "raw": raw,
+        "error": None,
+        "truncated": False,
+        "confidence": confidence,
+    }
 
 
-def predict_with(run: Run, tagger: TrainedTagger, examples: Sequence[Example],
-                 progress: str | None = None) -> list[dict[str, Any]]:
+def predict_with(
+    run: Run, tagger: TrainedTagger, examples: Sequence[Example], progress: str | None = None
+) -> list[dict[str, Any]]:
     """Prediction records of a tagger for examples."""
     scores = predict_scores(run, tagger.model, tagger.tokenizer, tagger.features, examples, progress)
     return records_of(run.task, examples, scores, tagger)
@@ -163,4 +217,6 @@ def untuned_tagger(run: Run) -> TrainedTagger:
     """The run's encoder under a classifier that was never trained."""
     layout = layout_of(run.task)
     model = TokenTagger(load_encoder(run, encoder_path(run), layout.labels), layout)
-    return TrainedTagger(model.eval(), load_token_tokenizer(run), WordFeatures(), np.zeros((len(layout.tags),) * 2))
+    return TrainedTagger(
+        model.eval(), load_token_tokenizer(run), WordFeatures(), np.zeros((len(layout.tags),) * 2)
+    )

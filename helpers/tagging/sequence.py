@@ -1,4 +1,5 @@
 """Tag sequences as a whole: which transitions BIO allows, what train says of them, a linear-chain CRF, Viterbi."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -21,10 +22,13 @@ def start_scores(tags: Sequence[str]) -> np.ndarray:
 
 def bio_transitions(tags: Sequence[str]) -> np.ndarray:
     """Matrix (from, to): forbidden where an inside tag continues no entity of its label, else 0."""
+
     def goes_on(one: str, to: str) -> bool:
         return one != "O" and label_of(one) == label_of(to)
 
-    return np.array([[FORBIDDEN if to.startswith("I") and not goes_on(one, to) else 0.0 for to in tags] for one in tags])
+    return np.array(
+        [[FORBIDDEN if to.startswith("I") and not goes_on(one, to) else 0.0 for to in tags] for one in tags]
+    )
 
 
 def transition_pmi(sequences: Sequence[Sequence[int]], count: int) -> np.ndarray:
@@ -100,8 +104,9 @@ def decode(scores: Sequence[np.ndarray], transitions: np.ndarray, tags: Sequence
 
 
 # -- conditional random field -----------------------------------------------------------------------------------------
-def log_partition(emissions: torch.Tensor, lengths: torch.Tensor, transitions: torch.Tensor,
-                  start: torch.Tensor) -> torch.Tensor:
+def log_partition(
+    emissions: torch.Tensor, lengths: torch.Tensor, transitions: torch.Tensor, start: torch.Tensor
+) -> torch.Tensor:
     """Log of the sum over all tag sequences of exp(score), by the forward algorithm (Lafferty et al., 2001).
 
     Parameters
@@ -121,8 +126,13 @@ def log_partition(emissions: torch.Tensor, lengths: torch.Tensor, transitions: t
     return total.logsumexp(1)
 
 
-def sequence_score(emissions: torch.Tensor, lengths: torch.Tensor, tags: torch.Tensor, transitions: torch.Tensor,
-                   start: torch.Tensor) -> torch.Tensor:
+def sequence_score(
+    emissions: torch.Tensor,
+    lengths: torch.Tensor,
+    tags: torch.Tensor,
+    transitions: torch.Tensor,
+    start: torch.Tensor,
+) -> torch.Tensor:
     """Score of one tag sequence a sentence; `tags` (sentences, longest), shapes as in :func:`log_partition`."""
     inside = torch.arange(emissions.shape[1], device=emissions.device) < lengths[:, None]
     single = emissions.gather(2, tags[:, :, None])[:, :, 0] * inside
@@ -130,8 +140,13 @@ def sequence_score(emissions: torch.Tensor, lengths: torch.Tensor, tags: torch.T
     return single.sum(1) + steps.sum(1) + start[tags[:, 0]]
 
 
-def crf_loss(log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, transitions: torch.Tensor,
-             names: Sequence[str]) -> torch.Tensor:
+def crf_loss(
+    log_probs: torch.Tensor,
+    tags: torch.Tensor,
+    row: torch.Tensor,
+    transitions: torch.Tensor,
+    names: Sequence[str],
+) -> torch.Tensor:
     """Negative log-likelihood of the gold sequences under a linear-chain CRF, per word.
 
     Parameters
@@ -154,5 +169,6 @@ def crf_loss(log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, tra
     rules = torch.as_tensor(bio_transitions(names), dtype=log_probs.dtype, device=log_probs.device)
     start = torch.as_tensor(start_scores(names), dtype=log_probs.dtype, device=log_probs.device)
     missing = log_partition(emissions, lengths, transitions + rules, start) - sequence_score(
-        emissions, lengths, padded, transitions + rules, start)
+        emissions, lengths, padded, transitions + rules, start
+    )
     return missing.sum() / len(row)

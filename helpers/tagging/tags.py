@@ -1,4 +1,5 @@
 """Words of a text and their BIO tags: in one group for each field, where spans may overlap, or in one for all labels."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -62,7 +63,9 @@ def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None])
     return tags
 
 
-def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: np.ndarray) -> list[tuple[Span, float]]:
+def spans_of_tags(
+    tags: Sequence[int], units: Sequence[Span], log_probs: np.ndarray
+) -> list[tuple[Span, float]]:
     """Spans of one field's tag sequence with the mean log-probability of their units.
 
     Parameters
@@ -76,7 +79,9 @@ def spans_of_tags(tags: Sequence[int], units: Sequence[Span], log_probs: np.ndar
         elif tag == INSIDE and found and found[-1][1] == index - 1:
             found[-1] = (found[-1][0], index)
     said = log_probs[np.arange(len(tags)), tags] if len(tags) else log_probs
-    return [((units[first][0], units[last][1]), float(said[first:last + 1].mean())) for first, last in found]
+    return [
+        ((units[first][0], units[last][1]), float(said[first : last + 1].mean())) for first, last in found
+    ]
 
 
 def widen(span: Span, text: str) -> Span:
@@ -91,5 +96,9 @@ def widen(span: Span, text: str) -> Span:
             if low >= 0 and high <= len(text) and balanced(text[low:high]):
                 return low, high
     # the stop that ends the text is the sentence's
-    its_own = end + 1 < len(text) and text[end] == "." and (start, end + 1) in word_spans(text[start:end + 1], text)
+    its_own = (
+        end + 1 < len(text)
+        and text[end] == "."
+        and (start, end + 1) in word_spans(text[start : end + 1], text)
+    )
     return (start, end + 1) if its_own else span

@@ -1,4 +1,5 @@
 """The three tasks behind one interface."""
+
 from __future__ import annotations
 
 import importlib

@@ -1,4 +1,5 @@
 """What a task has to say for itself; notebooks and shared helpers ask through this interface only."""
+
 from __future__ import annotations
 
 import random
@@ -16,8 +17,11 @@ from helpers.tasks.text import normalise, places
 Values = dict[str, tuple[str, ...]]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
 # headline score → its name, and the name of what a row adds to it
-HEADLINES = {"exact_match": ("exact match", "exact match"), "exact_f1": ("value F1", "share of right answers"),
-             "f1": ("entity F1", "F1 by sentence")}
+HEADLINES = {
+    "exact_match": ("exact match", "exact match"),
+    "exact_f1": ("value F1", "share of right answers"),
+    "f1": ("entity F1", "F1 by sentence"),
+}
 
 
 class Task(ABC):
@@ -87,7 +91,9 @@ class Task(ABC):
     title: str
     description: str
     aim: str = "Fine-tuning language models to turn text into structured entities"
-    research_question: str = "what fine-tuning a language model for this adds over rules and over prompting the same model"
+    research_question: str = (
+        "what fine-tuning a language model for this adds over rules and over prompting the same model"
+    )
     fields: tuple[str, ...]
     verbatim_fields: frozenset[str]
     list_fields: frozenset[str]
@@ -145,8 +151,11 @@ class Task(ABC):
     @property
     def traits(self) -> frozenset[str]:
         """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
-        found = {"writes" if self.writes else "tags", *(["asks"] if self.questions() else []),
-                 *(["votes"] if self.votes else [])}
+        found = {
+            "writes" if self.writes else "tags",
+            *(["asks"] if self.questions() else []),
+            *(["votes"] if self.votes else []),
+        }
         return frozenset(found)
 
     # -- settings -----------------------------------------------------------------------------------------------
@@ -169,7 +178,9 @@ class Task(ABC):
     def to_row(self, example: Example) -> dict[str, Any]:
         """The row in the format of the input files."""
 
-    def rows_of_file(self, suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+    def rows_of_file(
+        self, suffix: str, lines: Sequence[str]
+    ) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
         """Rows of a file with one of :attr:`suffixes`: (line, from 1; the row, or the reason why there is none)."""
         raise NotImplementedError(f"task {self.name!r} has no other format than JSONL")
 
@@ -303,7 +314,9 @@ class Task(ABC):
         for key in ("text", self.text_key):
             if isinstance(row.get(key), str):
                 return row[key]
-        raise ValueError(f"no text: expected a string under 'text'{f' or {self.text_key!r}' * (self.text_key != 'text')}")
+        raise ValueError(
+            f"no text: expected a string under 'text'{f' or {self.text_key!r}' * (self.text_key != 'text')}"
+        )
 
     def bad_text(self, text: str) -> str | None:
         """Why a user's text cannot be labelled, or None where it can."""
@@ -338,9 +351,16 @@ class Task(ABC):
     def field_schema(self) -> dict[str, Any]:
         """JSON Schema of the fields of an answer."""
         text, absent = {"type": "string"}, {"type": "null"}
-        kinds = {name: {"type": "array", "items": text} if name in self.list_fields else text for name in self.fields}
-        return {"type": "object", "required": list(self.fields), "additionalProperties": False,
-                "properties": {name: {"anyOf": [kind, absent]} for name, kind in kinds.items()}}
+        kinds = {
+            name: {"type": "array", "items": text} if name in self.list_fields else text
+            for name in self.fields
+        }
+        return {
+            "type": "object",
+            "required": list(self.fields),
+            "additionalProperties": False,
+            "properties": {name: {"anyOf": [kind, absent]} for name, kind in kinds.items()},
+        }
 
     def downloads(self, prediction: Any, text: str) -> dict[str, tuple[str, bytes, list[str]]]:
         """Files beside JSON that an answer can become: name → (media type, content, what the reader should check)."""
@@ -353,14 +373,18 @@ class Task(ABC):
 
     # -- augmentation (train only) ------------------------------------------------------------------------------
     @abstractmethod
-    def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+    def augmenters(
+        self, train: list[Example]
+    ) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         """Name → function that turns one gold example into a new one (None where it does not apply)."""
 
     @abstractmethod
     def synthesise(self, train: list[Example], count: int, rng: random.Random) -> list[Example]:
         """`count` examples made from patterns seen in train and invented values."""
 
-    def label_weakly(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+    def label_weakly(
+        self, train: list[Example], settings: dict[str, Any], rng: random.Random
+    ) -> list[Example]:
         """Rows that rules and train values labelled in text without labels; none by default."""
         return []
 
@@ -368,8 +392,9 @@ class Task(ABC):
         """Further copies of train rows that are to weigh more in training; none by default."""
         return []
 
-    def augmentation_tables(self, train: Sequence[Example], rows: Sequence[Example],
-                            validation: Sequence[Example]) -> dict[str, tuple[pd.DataFrame, str]]:
+    def augmentation_tables(
+        self, train: Sequence[Example], rows: Sequence[Example], validation: Sequence[Example]
+    ) -> dict[str, tuple[pd.DataFrame, str]]:
         """Name → (table, caption): what notebook 02 shows of this task's own ways beside what it shows of all tasks.
 
         Parameters

@@ -1,4 +1,5 @@
 """BIO tags: tagged tokens, spans of tags and back, repair, and finer tags beside coarser ones; of any labels."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +77,11 @@ def align_fine(tags: Sequence[str], fine_tags: Sequence[str]) -> tuple[str, ...]
     return tuple(tag[:2] + label_of(other) if tag != "O" else other for tag, other in zip(tags, fine))
 
 
-def tag_all(examples: Sequence[Any], tagger: Callable[[Sequence[str]], Sequence[str]]) -> list[dict[str, Any]]:
+def tag_all(
+    examples: Sequence[Any], tagger: Callable[[Sequence[str]], Sequence[str]]
+) -> list[dict[str, Any]]:
     """Prediction records of a function from tokens to tags."""
-    return [{"id": example.id, "prediction": list(tagger(example.target.tokens)), "raw": None, "confidence": None}
-            for example in examples]
+    return [
+        {"id": example.id, "prediction": list(tagger(example.target.tokens)), "raw": None, "confidence": None}
+        for example in examples
+    ]

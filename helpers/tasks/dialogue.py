@@ -1,4 +1,5 @@
 """Tasks that read a text once and then ask for one field after the other, each in a question of its own."""
+
 from __future__ import annotations
 
 from abc import abstractmethod
@@ -52,8 +53,10 @@ class DialogueTask(Task):
         """
         turns = self.opening(example.text)
         for name in order or self.questions():
-            turns += [{"role": "user", "content": self.question(name)},
-                      {"role": "assistant", "content": self.answer(example.target, name)}]
+            turns += [
+                {"role": "user", "content": self.question(name)},
+                {"role": "assistant", "content": self.answer(example.target, name)},
+            ]
         return turns
 
     # -- answers as one output --------------------------------------------------------------------------------------
@@ -83,7 +86,9 @@ class DialogueTask(Task):
         raise NotImplementedError(f"task {self.name} answers questions: see answer_grammar")
 
     def failed_fields(self, record: dict[str, Any]) -> frozenset[str]:
-        if record["prediction"] is None or record.get("raw") is None:  # rules, taggers and votes write no text
+        if (
+            record["prediction"] is None or record.get("raw") is None
+        ):  # rules, taggers and votes write no text
             return super().failed_fields(record)
         return frozenset(name for name, (values, _) in self._answers(record["raw"]).items() if values is None)
 

@@ -3,6 +3,7 @@
 Every headline score is a ratio of two per-row sums (hits over rows, twice the hits over predicted plus gold values, …).
 :func:`row_results` gives those columns, so that one bootstrap over rows serves exact match and micro F1 alike.
 """
+
 from __future__ import annotations
 
 import math
@@ -52,7 +53,10 @@ def align(gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> list[di
             raise ValueError(f"two predictions for row {record['id']}")
         by_id[record["id"]] = record
     wanted = {example.id for example in gold}
-    for problem, ids in (("no prediction", wanted - set(by_id)), ("a prediction without a label", set(by_id) - wanted)):
+    for problem, ids in (
+        ("no prediction", wanted - set(by_id)),
+        ("a prediction without a label", set(by_id) - wanted),
+    ):
         if ids:
             raise ValueError(f"{problem} for {len(ids)} rows, first {min(ids)}")
     return [by_id[example.id] for example in gold]
@@ -104,27 +108,64 @@ def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[st
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
         for name in task.fields:
             left, right, valid = wanted[name], found[name], name not in failed
-            lines.append((example.id, name, left, right, valid, valid and left == right, len(set(left) & set(right)),
-                          fuzzy_hits(left, right), len(set(left)), len(set(right)), token_f1(left, right)))
-    return pd.DataFrame(lines, columns=["id", "field", "gold", "predicted", "valid", "right", "hits", "fuzzy_hits",
-                                        "gold_values", "predicted_values", "token_f1"])
+            lines.append(
+                (
+                    example.id,
+                    name,
+                    left,
+                    right,
+                    valid,
+                    valid and left == right,
+                    len(set(left) & set(right)),
+                    fuzzy_hits(left, right),
+                    len(set(left)),
+                    len(set(right)),
+                    token_f1(left, right),
+                )
+            )
+    return pd.DataFrame(
+        lines,
+        columns=[
+            "id",
+            "field",
+            "gold",
+            "predicted",
+            "valid",
+            "right",
+            "hits",
+            "fuzzy_hits",
+            "gold_values",
+            "predicted_values",
+            "token_f1",
+        ],
+    )
 
 
 def _counted(results: pd.DataFrame) -> pd.DataFrame:
     """Numbers of every (row, field) line from which sums make the scores."""
     has_gold, has_predicted = results["gold_values"] > 0, results["predicted_values"] > 0
-    return pd.DataFrame({
-        "id": results["id"], "field": results["field"],
-        "right": results["right"].astype(float), "fields": 1.0,
-        "hits": results["hits"], "gold_values": results["gold_values"],
-        "predicted_values": results["predicted_values"], "empty": (~has_gold).astype(float),
-        "right_empty": (results["right"] & ~has_gold).astype(float),
-        "twice_hits": 2.0 * results["hits"], "twice_fuzzy": 2.0 * results["fuzzy_hits"],
-        "values": results["gold_values"] + results["predicted_values"],
-        "token_f1": results["token_f1"].fillna(0.0), "token_pairs": (has_gold | has_predicted).astype(float),
-        "twice_present": 2.0 * (has_gold & has_predicted), "present": has_gold.astype(float) + has_predicted,
-        "unfilled": (has_gold & ~has_predicted).astype(float), "valid_fields": results["valid"].astype(float),
-    })
+    return pd.DataFrame(
+        {
+            "id": results["id"],
+            "field": results["field"],
+            "right": results["right"].astype(float),
+            "fields": 1.0,
+            "hits": results["hits"],
+            "gold_values": results["gold_values"],
+            "predicted_values": results["predicted_values"],
+            "empty": (~has_gold).astype(float),
+            "right_empty": (results["right"] & ~has_gold).astype(float),
+            "twice_hits": 2.0 * results["hits"],
+            "twice_fuzzy": 2.0 * results["fuzzy_hits"],
+            "values": results["gold_values"] + results["predicted_values"],
+            "token_f1": results["token_f1"].fillna(0.0),
+            "token_pairs": (has_gold | has_predicted).astype(float),
+            "twice_present": 2.0 * (has_gold & has_predicted),
+            "present": has_gold.astype(float) + has_predicted,
+            "unfilled": (has_gold & ~has_predicted).astype(float),
+            "valid_fields": results["valid"].astype(float),
+        }
+    )
 
 
 def row_results(results: pd.DataFrame) -> pd.DataFrame:
@@ -152,8 +193,11 @@ def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     -------
     ndarray of bool, shape (rows,)
     """
-    matches = [not task.failed_fields(record) and comparable(task, example.target) == comparable(
-        task, record["prediction"]) for example, record in zip(gold, align(gold, records))]
+    matches = [
+        not task.failed_fields(record)
+        and comparable(task, example.target) == comparable(task, record["prediction"])
+        for example, record in zip(gold, align(gold, records))
+    ]
     return np.array(matches, dtype=bool)
 
 
@@ -175,15 +219,18 @@ def field_table(results: pd.DataFrame) -> pd.DataFrame:
         support (distinct gold values). NaN where there is nothing to divide by.
     """
     sums = _counted(results).drop(columns="id").groupby("field", sort=False).sum()
-    return pd.DataFrame({
-        "accuracy": ratio(sums["right"], sums["fields"]),
-        "precision": ratio(sums["hits"], sums["predicted_values"]),
-        "recall": ratio(sums["hits"], sums["gold_values"]),
-        "f1": ratio(sums["twice_hits"], sums["values"]),
-        "token_f1": ratio(sums["token_f1"], sums["token_pairs"]),
-        "presence_f1": ratio(sums["twice_present"], sums["present"]),
-        "support": sums["gold_values"].astype(int),
-    }, index=sums.index)
+    return pd.DataFrame(
+        {
+            "accuracy": ratio(sums["right"], sums["fields"]),
+            "precision": ratio(sums["hits"], sums["predicted_values"]),
+            "recall": ratio(sums["hits"], sums["gold_values"]),
+            "f1": ratio(sums["twice_hits"], sums["values"]),
+            "token_f1": ratio(sums["token_f1"], sums["token_pairs"]),
+            "presence_f1": ratio(sums["twice_present"], sums["present"]),
+            "support": sums["gold_values"].astype(int),
+        },
+        index=sums.index,
+    )
 
 
 def parse_errors(task: Task, records: Iterable[dict[str, Any]]) -> dict[str, int]:
@@ -224,16 +271,18 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
         raise ValueError("no rows to score")
     results = field_results(task, gold, records)
     rows = row_results(results)
-    scores: dict[str, Any] = {name: float(ratio(rows[top].sum(), rows[bottom].sum()))
-                              for name, (top, bottom) in SCORES.items()}
+    scores: dict[str, Any] = {
+        name: float(ratio(rows[top].sum(), rows[bottom].sum())) for name, (top, bottom) in SCORES.items()
+    }
     scores["response_length"] = response_length(records)
     scores["fields"] = field_table(results).to_dict(orient="index")
     scores["parse_errors"] = parse_errors(task, records)
     return scores
 
 
-def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], seed: int,
-              resamples: int = 2000) -> dict[str, list[float]]:
+def intervals(
+    task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], seed: int, resamples: int = 2000
+) -> dict[str, list[float]]:
     """Bootstrap 95 % intervals over rows of every score in :data:`SCORES`.
 
     Returns
@@ -241,12 +290,15 @@ def intervals(task: Task, gold: Sequence[Example], records: Sequence[dict[str, A
     dict of str to [low, high]
     """
     rows = row_sums(task, gold, records)
-    return {name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
-            for name, (top, bottom) in SCORES.items()}
+    return {
+        name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
+        for name, (top, bottom) in SCORES.items()
+    }
 
 
 def score_table(scores: dict[str, dict[str, Any]]) -> pd.DataFrame:
     """Headline scores of several variants side by side: index variant, the columns of :data:`SCORES`."""
     columns = [*SCORES, "response_length"]
-    return pd.DataFrame({name: {column: one.get(column) for column in columns} for name, one in scores.items()},
-                        dtype=float).T[columns]
+    return pd.DataFrame(
+        {name: {column: one.get(column) for column in columns} for name, one in scores.items()}, dtype=float
+    ).T[columns]

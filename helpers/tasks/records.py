@@ -1,4 +1,5 @@
 """What tasks are made of: rows, public files, variants."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,5 @@
 """Which module scores a task."""
+
 from __future__ import annotations
 
 from types import ModuleType

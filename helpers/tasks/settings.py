@@ -1,4 +1,5 @@
 """Settings that tasks share."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,12 +15,33 @@ def tagger_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     return {
-        "epochs": 1 if smoke else 5 if gpu else 3, "made_epochs": 0, "batch_pieces": 4096 if gpu else 512,
-        "learning_rate": 3e-5 if gpu else 1e-4, "head_rate": 1e-3, "weight_decay": 0.01,
-        "clip_norm": 1.0, "warmup_share": 0.08, "patience": 2, "least_steps": 0,
-        "label_smoothing": 0.0, "dropout": 0.1, "freeze_embeddings": False, "repeat_share": 1.0,
-        "weak": False, "rank": 0, "alpha": 0, "lora_dropout": 0.0, "shapes": False, "gazetteer": False, "hints": False,
-        "withhold": 0.0, "fine": False, "crf": False, "token_weight": 0.5, "average": 0.0, "inside_weight": 1.0,
+        "epochs": 1 if smoke else 5 if gpu else 3,
+        "made_epochs": 0,
+        "batch_pieces": 4096 if gpu else 512,
+        "learning_rate": 3e-5 if gpu else 1e-4,
+        "head_rate": 1e-3,
+        "weight_decay": 0.01,
+        "clip_norm": 1.0,
+        "warmup_share": 0.08,
+        "patience": 2,
+        "least_steps": 0,
+        "label_smoothing": 0.0,
+        "dropout": 0.1,
+        "freeze_embeddings": False,
+        "repeat_share": 1.0,
+        "weak": False,
+        "rank": 0,
+        "alpha": 0,
+        "lora_dropout": 0.0,
+        "shapes": False,
+        "gazetteer": False,
+        "hints": False,
+        "withhold": 0.0,
+        "fine": False,
+        "crf": False,
+        "token_weight": 0.5,
+        "average": 0.0,
+        "inside_weight": 1.0,
     }
 
 

@@ -1,4 +1,5 @@
 """Uncertainty of scores on few rows: bootstrap intervals, paired tests and effect sizes."""
+
 from __future__ import annotations
 
 import warnings
@@ -23,8 +24,15 @@ def _ratio_of_sums(numerator: np.ndarray, denominator: np.ndarray, axis: int = -
     return np.nan_to_num(ratio(numerator.sum(axis=axis), denominator.sum(axis=axis)), nan=0.0)
 
 
-def bootstrap_ci(values: Sequence[float], denominators: Sequence[float] | None = None, *, seed: int,
-                 level: float = LEVEL, resamples: int = 2000, method: str = "BCa") -> tuple[float, float]:
+def bootstrap_ci(
+    values: Sequence[float],
+    denominators: Sequence[float] | None = None,
+    *,
+    seed: int,
+    level: float = LEVEL,
+    resamples: int = 2000,
+    method: str = "BCa",
+) -> tuple[float, float]:
     """Bootstrap interval of a mean over rows, or of a ratio of two sums over rows such as micro F1.
 
     Rows are resampled with replacement, numerator and denominator of a row together. BCa (bias-corrected and
@@ -42,23 +50,36 @@ def bootstrap_ci(values: Sequence[float], denominators: Sequence[float] | None =
     def interval(method: str) -> tuple[float, float]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a degenerate BCa warns and returns NaN, which is handled below
-            result = stats.bootstrap((top, bottom), _ratio_of_sums, paired=True, vectorized=True, method=method,
-                                     confidence_level=level, n_resamples=resamples,
-                                     batch=max(1, BATCH_NUMBERS // len(top)), rng=np.random.default_rng(seed))
+            result = stats.bootstrap(
+                (top, bottom),
+                _ratio_of_sums,
+                paired=True,
+                vectorized=True,
+                method=method,
+                confidence_level=level,
+                n_resamples=resamples,
+                batch=max(1, BATCH_NUMBERS // len(top)),
+                rng=np.random.default_rng(seed),
+            )
         return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
     bounds = interval(method)
     return bounds if np.all(np.isfinite(bounds)) else interval("percentile")
 
 
-def score_ci(values: Sequence[float], denominators: Sequence[float] | None = None, *, seed: int,
-             resamples: int = 2000) -> tuple[float, float]:
+def score_ci(
+    values: Sequence[float], denominators: Sequence[float] | None = None, *, seed: int, resamples: int = 2000
+) -> tuple[float, float]:
     """:func:`bootstrap_ci` of a score between 0 and 1; where all rows are at one end, Wilson's interval over the rows.
 
     Resampling rows that are all right (or all wrong) can only say "exactly 1", which no finite number of rows shows.
     """
     low, high = bootstrap_ci(values, denominators, seed=seed, resamples=resamples)
-    return proportion_ci(round(low) * len(values), len(values)) if low == high and low in (0.0, 1.0) else (low, high)
+    return (
+        proportion_ci(round(low) * len(values), len(values))
+        if low == high and low in (0.0, 1.0)
+        else (low, high)
+    )
 
 
 def proportion_ci(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
@@ -75,8 +96,9 @@ def _pair(left: Sequence[float], right: Sequence[float]) -> tuple[np.ndarray, np
     return first, second
 
 
-def paired_permutation_test(left: Sequence[float], right: Sequence[float], *, seed: int,
-                            resamples: int = 9999) -> float:
+def paired_permutation_test(
+    left: Sequence[float], right: Sequence[float], *, seed: int, resamples: int = 9999
+) -> float:
     """Two-sided p-value of "both systems score alike": the two scores of a row change places at random.
 
     Exact where there are no more than `resamples` ways to swap rows, sampled otherwise; 1 where no row differs.
@@ -89,9 +111,16 @@ def paired_permutation_test(left: Sequence[float], right: Sequence[float], *, se
     pairs = (first[differs], second[differs])
     if len(pairs[0]) == 1:  # a single pair: both arrangements are equally extreme
         return 1.0
-    result = stats.permutation_test(pairs, lambda a, b, axis: (a - b).sum(axis=axis), permutation_type="samples",
-                                    vectorized=True, n_resamples=resamples, alternative="two-sided",
-                                    batch=max(1, BATCH_NUMBERS // len(pairs[0])), rng=np.random.default_rng(seed))
+    result = stats.permutation_test(
+        pairs,
+        lambda a, b, axis: (a - b).sum(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        alternative="two-sided",
+        batch=max(1, BATCH_NUMBERS // len(pairs[0])),
+        rng=np.random.default_rng(seed),
+    )
     return float(result.pvalue)
 
 
@@ -109,8 +138,10 @@ def cohens_h(left: float, right: float) -> float:
 
 def effect_words(h: float) -> str:
     """Cohen's words for the size of h: small from 0.2, medium from 0.5, large from 0.8."""
-    return next((word for bound, word in ((0.8, "large"), (0.5, "medium"), (0.2, "small")) if abs(h) >= bound),
-                "negligible")
+    return next(
+        (word for bound, word in ((0.8, "large"), (0.5, "medium"), (0.2, "small")) if abs(h) >= bound),
+        "negligible",
+    )
 
 
 def compare(left: Sequence[float], right: Sequence[float], *, seed: int) -> dict[str, Any]:
@@ -131,8 +162,15 @@ def compare(left: Sequence[float], right: Sequence[float], *, seed: int) -> dict
     low, high = bootstrap_ci(first - second, seed=seed)
     h = cohens_h(first.mean(), second.mean())
     return {
-        "left": float(first.mean()), "right": float(second.mean()), "difference": float((first - second).mean()),
-        "low": low, "high": high, "wins": int((first > second).sum()), "losses": int((first < second).sum()),
-        "p_permutation": paired_permutation_test(first, second, seed=seed), "p_mcnemar": mcnemar(first, second),
-        "cohens_h": h, "effect": effect_words(h),
+        "left": float(first.mean()),
+        "right": float(second.mean()),
+        "difference": float((first - second).mean()),
+        "low": low,
+        "high": high,
+        "wins": int((first > second).sum()),
+        "losses": int((first < second).sum()),
+        "p_permutation": paired_permutation_test(first, second, seed=seed),
+        "p_mcnemar": mcnemar(first, second),
+        "cohens_h": h,
+        "effect": effect_words(h),
     }

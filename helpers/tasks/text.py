@@ -1,4 +1,5 @@
 """Text as the project compares it, and the pieces of a text that count as whole words."""
+
 from __future__ import annotations
 
 import json
@@ -7,7 +8,9 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
-STRAIGHT = str.maketrans({"‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‟": '"'})
+STRAIGHT = str.maketrans(
+    {"‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‟": '"'}
+)
 OPENING, CLOSING = "([{", ")]}"
 _STACK_NAMES = str.maketrans({")": "R", "]": "S", "}": "C", '"': "Q"})
 JOINING_PREFIX, JOINING_SUFFIX = "#@$€£", "+#%"
@@ -61,8 +64,14 @@ def word_units(text: str) -> tuple[tuple[int, int], ...]:
         start = position
         while position < size:
             char = text[position]
-            inner = kind == "word" and position + 1 < size and _kind(text[position + 1]) == "word" and (
-                char in "-'._@" or (char in ":/" and text[position - 1].isdigit() and text[position + 1].isdigit())
+            inner = (
+                kind == "word"
+                and position + 1 < size
+                and _kind(text[position + 1]) == "word"
+                and (
+                    char in "-'._@"
+                    or (char in ":/" and text[position - 1].isdigit() and text[position + 1].isdigit())
+                )
             )
             if not inner and _kind(char) not in (kind, "joiner"):
                 break
@@ -93,7 +102,12 @@ def _abbreviated(text: str, start: int, end: int) -> bool:
         return False
     unit = text[start:end].lower()
     following = text[end + 1 : end + 3]
-    return len(unit) == 1 or "." in unit or unit in ABBREVIATIONS or (following[:1] == " " and following[1:].islower())
+    return (
+        len(unit) == 1
+        or "." in unit
+        or unit in ABBREVIATIONS
+        or (following[:1] == " " and following[1:].islower())
+    )
 
 
 @lru_cache(maxsize=256)
@@ -141,7 +155,11 @@ def places(value: str, text: str, ignore_case: bool = False) -> list[tuple[int, 
     found = word_spans(value, text, ignore_case)
     if found or value[-1:] not in (".", "!", "?"):
         return found
-    return [(start, end + 1) for start, end in word_spans(value[:-1], text, ignore_case) if text[end:end + 1] == value[-1]]
+    return [
+        (start, end + 1)
+        for start, end in word_spans(value[:-1], text, ignore_case)
+        if text[end : end + 1] == value[-1]
+    ]
 
 
 def _bracket_stack(passed: str, open_: str = "") -> str | None:
@@ -197,7 +215,10 @@ def span_terminal(
     def writings(index: int) -> list[tuple[str, str]]:
         """(unit as written, what may follow before the next unit): the unit itself, then its rewrites."""
         start, end = units[index]
-        unit, after = text[start:end], text[end : units[index + 1][0] if index + 1 < len(units) else len(text)]
+        unit, after = (
+            text[start:end],
+            text[end : units[index + 1][0] if index + 1 < len(units) else len(text)],
+        )
         others = every(unit) if every else ()
         bare = after[1:] if after.startswith(".") and _abbreviated(text, start, end) else after
         return [(unit, after)] + [(other, bare) for other in dict.fromkeys(others) if other != unit]
@@ -277,5 +298,5 @@ def typo(word: str, rng: random.Random) -> str:
     if len(word) < 4 or not word.isalpha():
         return word
     at = rng.randrange(1, len(word) - 2)
-    swapped = word[:at] + word[at + 1] + word[at] + word[at + 2:]
-    return rng.choice((swapped, word[:at] + word[at + 1:], word[:at] + word[at] + word[at:]))
+    swapped = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    return rng.choice((swapped, word[:at] + word[at + 1 :], word[:at] + word[at] + word[at:]))

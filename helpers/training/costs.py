@@ -1,4 +1,5 @@
 """Seconds and memory a variant took."""
+
 from __future__ import annotations
 
 import sys
@@ -31,7 +32,10 @@ def timed(run: Run, variant: str, what: str) -> Iterator[None]:
     reset_peak_memory()
     started = time.perf_counter()
     yield
-    costs = {f"{what}_seconds": round(time.perf_counter() - started, 2), f"{what}_peak_memory_mb": peak_memory_mb()}
+    costs = {
+        f"{what}_seconds": round(time.perf_counter() - started, 2),
+        f"{what}_peak_memory_mb": peak_memory_mb(),
+    }
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         costs[f"{what}_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)

@@ -1,4 +1,5 @@
 """Distillation: a student of fewer layers learns from labels and from the probabilities of its teachers."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -42,7 +43,7 @@ def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) 
     """
     targets = (teacher / temperature).log_softmax(-1)
     found = (student / temperature).log_softmax(-1)
-    return temperature ** 2 * F.kl_div(found, targets, log_target=True, reduction="sum") / len(student)
+    return temperature**2 * F.kl_div(found, targets, log_target=True, reduction="sum") / len(student)
 
 
 def distillation_loss(own: dict[str, Any]) -> Loss:
@@ -52,6 +53,7 @@ def distillation_loss(own: dict[str, Any]) -> Loss:
     def loss(model: TokenTagger, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         soft = soft_loss(model.tag_log_probs(model.word_logits(batch)), batch["teacher"], own["temperature"])
         return own["soft_weight"] * soft + (1 - own["soft_weight"]) * hard(model, batch)
+
     return loss
 
 
@@ -71,7 +73,9 @@ def teacher_log_probs(run: Run, teachers: Sequence[str], rows: Sequence[Example]
     for name in teachers:
         teacher = trained(run, name)
         known = training_values(run.task, teacher.features, rows)
-        scores = predict_scores(run, teacher.model, teacher.tokenizer, known, distinct, progress=f"teacher {name}")
+        scores = predict_scores(
+            run, teacher.model, teacher.tokenizer, known, distinct, progress=f"teacher {name}"
+        )
         parts = [torch.as_tensor(one, dtype=torch.float32) for one in scores]
         total = [torch.logaddexp(a, b) for a, b in zip(total, parts)] if total else parts
     found = {row.target.tokens: one.log_softmax(-1) for row, one in zip(distinct, total)}
@@ -97,8 +101,11 @@ def build_student(run: Run, own: dict[str, Any], teacher: TrainedTagger) -> Trai
     torch.manual_seed(run.seed)
     source, same, plain = teacher.model, not own["student_model"], layout_of(run.task)
     features = teacher.features if own["shapes"] or own["gazetteer"] else WordFeatures()
-    base = load_encoder(run, own["student_model"], plain.labels, own["dropout"]) if not same else \
-        keep_layers(source.base, spread_layers(_layer_count(source.base), own["layers"]))
+    base = (
+        load_encoder(run, own["student_model"], plain.labels, own["dropout"])
+        if not same
+        else keep_layers(source.base, spread_layers(_layer_count(source.base), own["layers"]))
+    )
     keeps = same and (own["fine"] or not source.layout.fine)
     if same and not keeps:
         hidden = base.config.hidden_size
@@ -118,7 +125,9 @@ def build_student(run: Run, own: dict[str, Any], teacher: TrainedTagger) -> Trai
     if own["freeze_embeddings"]:
         model.base.get_input_embeddings().weight.requires_grad_(False)
     tokenizer = load_token_tokenizer(run, own["student_model"] or None)
-    return replace(teacher, model=model.to(device_of(run.profile).device), tokenizer=tokenizer, features=features)
+    return replace(
+        teacher, model=model.to(device_of(run.profile).device), tokenizer=tokenizer, features=features
+    )
 
 
 def _layer_count(base) -> int:
@@ -126,7 +135,9 @@ def _layer_count(base) -> int:
     return settings.get("num_hidden_layers") or settings["n_layers"]
 
 
-def fit_distilled(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+def fit_distilled(
+    run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path
+) -> FitResult:
     """Train the student of trained variants (called by :func:`helpers.training.fit.fit`).
 
     Raises
@@ -138,12 +149,24 @@ def fit_distilled(run: Run, variant: str, train: list[Example], validation: list
     teachers = teacher_names(own)
     missing = [name for name in teachers if not (run.dir / "checkpoints" / name / "finished.json").exists()]
     if missing or not teachers:
-        raise UserError(f"{variant} learns from {own['teacher'] or 'nobody'}: train "
-                        f"{', '.join(missing) or 'a teacher'} first, or name another with --set {variant}.teacher=…")
+        raise UserError(
+            f"{variant} learns from {own['teacher'] or 'nobody'}: train "
+            f"{', '.join(missing) or 'a teacher'} first, or name another with --set {variant}.teacher=…"
+        )
     rows = training_sentences(run, own, train)
     soft = teacher_log_probs(run, teachers, rows)
     student = build_student(run, own, trained(run, teachers[0]))
     layout = student.model.layout
-    encoded = encode_training(run, student.tokenizer, student.features, layout.outputs if layout.fine else (), rows, soft)
-    return training_loop(run, variant, student, [(encoded, own["epochs"])], gold_rows(train), validation, folder,
-                         distillation_loss(own))
+    encoded = encode_training(
+        run, student.tokenizer, student.features, layout.outputs if layout.fine else (), rows, soft
+    )
+    return training_loop(
+        run,
+        variant,
+        student,
+        [(encoded, own["epochs"])],
+        gold_rows(train),
+        validation,
+        folder,
+        distillation_loss(own),
+    )

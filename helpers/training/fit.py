@@ -2,6 +2,7 @@
 
 Every trainer leaves its best checkpoint, its history and a `finished.json`, and goes on where it was killed.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -91,14 +92,26 @@ def _forget_if_forced(folder: Path) -> None:
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
-    rows = [json.dumps([e.text, run.task.example_to_json(e)], ensure_ascii=False, default=str)
-            for e in (*train, *validation)]
+    rows = [
+        json.dumps([e.text, run.task.example_to_json(e)], ensure_ascii=False, default=str)
+        for e in (*train, *validation)
+    ]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
     own = variant_settings(run, variant)
-    teachers = [read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
-                for name in own.get("teacher", "").split(",")]  # a student is trained anew after its teacher
-    parts = [variant, run.profile, run.seed, own, shared, rows, *([teachers] if "teacher" in own else []),
-             [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))]]
+    teachers = [
+        read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
+        for name in own.get("teacher", "").split(",")
+    ]  # a student is trained anew after its teacher
+    parts = [
+        variant,
+        run.profile,
+        run.seed,
+        own,
+        shared,
+        rows,
+        *([teachers] if "teacher" in own else []),
+        [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))],
+    ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

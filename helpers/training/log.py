@@ -1,4 +1,5 @@
 """Where training curves are written: TensorBoard files, Weights & Biases, or nowhere (setting `report_to`)."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -35,8 +36,13 @@ class _WandbRun:
         import importlib
 
         wandb = importlib.import_module("wandb")  # wanted by those who ask for it alone: no dependency
-        self.session = wandb.init(project=f"study-{run.task.name}", name=variant, dir=str(folder), resume="allow",
-                                  config={name: value for name, value in run.settings.items()})
+        self.session = wandb.init(
+            project=f"study-{run.task.name}",
+            name=variant,
+            dir=str(folder),
+            resume="allow",
+            config={name: value for name, value in run.settings.items()},
+        )
 
     def add_scalar(self, name: str, value: float, step: int) -> None:
         self.session.log({name: value}, step=step)
@@ -57,7 +63,9 @@ def report_to(run: Run) -> str:
 
     place = one_of(run.settings.get("report_to", "tensorboard"), PLACES, "report_to")
     if place == "wandb" and importlib.util.find_spec("wandb") is None:
-        raise UserError("report_to=wandb needs the package: pip install wandb, or leave report_to=tensorboard")
+        raise UserError(
+            "report_to=wandb needs the package: pip install wandb, or leave report_to=tensorboard"
+        )
     return place
 
 

@@ -1,4 +1,5 @@
 """What trainers share: their result, the score on validation, the state of a loop, one file to resume from."""
+
 from __future__ import annotations
 
 import math
@@ -35,8 +36,10 @@ def save_loop(path: Path, model, optimizer, state: LoopState, **more: Any) -> No
     A kill leaves the old file or the new one.
     """
     weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-    torch.save({"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state), "more": more},
-               path.with_suffix(".tmp"))
+    torch.save(
+        {"weights": weights, "optimizer": optimizer.state_dict(), "state": asdict(state), "more": more},
+        path.with_suffix(".tmp"),
+    )
     os.replace(path.with_suffix(".tmp"), path)
 
 
@@ -77,16 +80,25 @@ class FitResult:
 def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> None:
     """Stop with a clear message where a loss or gradient is no number any more."""
     if not math.isfinite(value):
-        raise UserError(f"{variant}: the {what} is {value} at step {step}; lower {variant}.learning_rate "
-                        f"(now {run[f'{variant}.learning_rate']}) with --set {variant}.learning_rate=…")
+        raise UserError(
+            f"{variant}: the {what} is {value} at step {step}; lower {variant}.learning_rate "
+            f"(now {run[f'{variant}.learning_rate']}) with --set {variant}.learning_rate=…"
+        )
 
 
 def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[str, float]:
     """Scores of greedy decoding with the constraint `score_constraint` on (some of) the validation rows."""
-    rows = rows[:run["score_rows"] or None]
-    records = predict_texts(model, tokenizer, run.task, [row.text for row in rows], run["score_constraint"],
-                            run["max_new_tokens"], run["generation_batch_size"],
-                            dialogue=run.settings.get("dialogue", "independent"))
+    rows = rows[: run["score_rows"] or None]
+    records = predict_texts(
+        model,
+        tokenizer,
+        run.task,
+        [row.text for row in rows],
+        run["score_constraint"],
+        run["max_new_tokens"],
+        run["generation_batch_size"],
+        dialogue=run.settings.get("dialogue", "independent"),
+    )
     return exact_scores(run.task, rows, records)
 
 
@@ -94,5 +106,7 @@ def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> di
     """Exact match, field accuracy and F1 over values of prediction records, as the training history holds them."""
     sums = row_sums(task, rows, [{**record, "id": row.id} for row, record in zip(rows, records)]).sum()
     named = {name: SCORES[name] for name in ("exact_match", "field_accuracy", "exact_f1")}
-    return {f"val_{name}": float(sums[above] / sums[below]) if sums[below] else 1.0
-            for name, (above, below) in named.items()}
+    return {
+        f"val_{name}": float(sums[above] / sums[below]) if sums[below] else 1.0
+        for name, (above, below) in named.items()
+    }

@@ -1,4 +1,5 @@
 """Losses of the causal variants, on logits and the field of every target token."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool)
         core = model.get_base_model() if hasattr(model, "get_base_model") else model
         logits = core.lm_head(core.model(**given).last_hidden_state[:, :-1][learnt])
     rows = torch.arange(len(fields), device=fields.device)[:, None].expand_as(fields)[learnt]
-    return Targets(logits.float(), batch["input_ids"][:, 1:][learnt], fields[learnt], rows, number_answers(learnt))
+    return Targets(
+        logits.float(), batch["input_ids"][:, 1:][learnt], fields[learnt], rows, number_answers(learnt)
+    )
 
 
 def number_answers(learnt: torch.Tensor) -> torch.Tensor:
@@ -90,7 +93,9 @@ def answer_loss(targets: Targets, length_power: float = 0.0) -> torch.Tensor:
     return (losses * answer_weights(targets.answers, length_power)).mean()
 
 
-def entity_loss(targets: Targets, field_weights: torch.Tensor, entity_loss_weight: float = 2.0) -> torch.Tensor:
+def entity_loss(
+    targets: Targets, field_weights: torch.Tensor, entity_loss_weight: float = 2.0
+) -> torch.Tensor:
     """LM loss over the targets + `entity_loss_weight` × field-weighted loss over the output.
 
     L = mean(ce) + w · Σ_out(v_f · ce) / Σ_out(v_f), where v_f is the weight of the token's field and 1 for
@@ -138,8 +143,9 @@ def confidence_penalty(targets: Targets) -> torch.Tensor:
     return (top - (choice == targets.tokens[inside]).float()).square().mean()
 
 
-def structured_loss(targets: Targets, fields: int, beta: float = 0.2, gamma: float = 0.1,
-                    delta: float = 0.05) -> torch.Tensor:
+def structured_loss(
+    targets: Targets, fields: int, beta: float = 0.2, gamma: float = 0.1, delta: float = 0.05
+) -> torch.Tensor:
     """Completion loss + β · format penalty + γ · field penalty + δ · confidence penalty.
 
     Parameters
@@ -150,5 +156,9 @@ def structured_loss(targets: Targets, fields: int, beta: float = 0.2, gamma: flo
         Number of fields of the task.
     beta, gamma, delta : float
     """
-    return (answer_loss(targets) + beta * format_penalty(targets) + gamma * field_penalty(targets, fields)
-            + delta * confidence_penalty(targets))
+    return (
+        answer_loss(targets)
+        + beta * format_penalty(targets)
+        + gamma * field_penalty(targets, fields)
+        + delta * confidence_penalty(targets)
+    )

@@ -1,4 +1,5 @@
 """The rows and settings of a variant, and the rows as what a model is trained on."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -15,7 +16,7 @@ from helpers.writing.encode import Encoded, encode_conversation, encode_example
 def variant_settings(run: Run, variant: str) -> dict[str, Any]:
     """The settings `<variant>.<name>` of a run, without the prefix."""
     prefix = f"{variant}."
-    return {key[len(prefix):]: value for key, value in run.settings.items() if key.startswith(prefix)}
+    return {key[len(prefix) :]: value for key, value in run.settings.items() if key.startswith(prefix)}
 
 
 def reading_tokenizer(run: Run):
@@ -30,7 +31,10 @@ def training_rows(run: Run, variant: str) -> list[Example]:
     time that training may take. Variants with the same settings get the same rows.
     """
     own, gold = variant_settings(run, variant), run.load("train")
-    made, limit = [row for row in run.load("train_augmented") if row.origin != "gold"], own.get("made_rows", -1)
+    made, limit = (
+        [row for row in run.load("train_augmented") if row.origin != "gold"],
+        own.get("made_rows", -1),
+    )
     if 0 <= limit < len(made):
         made = run.rng("made rows").sample(made, limit)
     return gold * own.get("gold_repeats", 1) + made
@@ -63,12 +67,16 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
                 copies[row.id, row.origin] += 1
             encoded.append(encode_conversation(tokenizer, task, row, order, run["dialogue"] == "independent"))
     else:
-        encoded = [encode_example(tokenizer, task.prompt(row.text), task.completion(row.target), task.fields)
-                   for row in rows]
+        encoded = [
+            encode_example(tokenizer, task.prompt(row.text), task.completion(row.target), task.fields)
+            for row in rows
+        ]
     longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
     if len(encoded[longest]) > run["max_length"]:
-        raise UserError(f"row {rows[longest].id} has {len(encoded[longest])} tokens, more than max_length="
-                        f"{run['max_length']}: raise it with --set max_length=…, or shorten the row")
+        raise UserError(
+            f"row {rows[longest].id} has {len(encoded[longest])} tokens, more than max_length="
+            f"{run['max_length']}: raise it with --set max_length=…, or shorten the row"
+        )
     return encoded
 
 

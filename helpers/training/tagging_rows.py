@@ -1,4 +1,5 @@
 """The rows of a variant that tags, and the rows as windows with what is learnt in them."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -51,15 +52,21 @@ def fine_outputs(task: Task, gold: Sequence[Example]) -> tuple[tuple[str, ...], 
     if not gold or any(example.extra.get("fine_tags") is None for example in gold):
         return (), ()
     names = layout_of(task).tags
-    pairs = {(fine, tag) for example in gold for fine, tag in zip(
-        align_fine(example.target.tags, example.extra["fine_tags"]), example.target.tags)}
+    pairs = {
+        (fine, tag)
+        for example in gold
+        for fine, tag in zip(align_fine(example.target.tags, example.extra["fine_tags"]), example.target.tags)
+    }
     coarse = {fine[2:]: tag[2:] for fine, tag in pairs if fine != "O"}
     outputs = ("O", *(f"{prefix}-{label}" for label in sorted(coarse) for prefix in "BI"))
-    return outputs, tuple(names.index(tag[:2] + coarse[tag[2:]] if tag != "O" and coarse[tag[2:]] else "O")
-                          for tag in outputs)
+    return outputs, tuple(
+        names.index(tag[:2] + coarse[tag[2:]] if tag != "O" and coarse[tag[2:]] else "O") for tag in outputs
+    )
 
 
-def training_values(task: Task, features: WordFeatures, rows: Sequence[Example]) -> WordFeatures | KnownValues:
+def training_values(
+    task: Task, features: WordFeatures, rows: Sequence[Example]
+) -> WordFeatures | KnownValues:
     """Where training rows get their feature values from.
 
     The gazetteer feature of a labelled row is that of all other rows. For a weakly labelled one every word is unknown:
@@ -69,15 +76,24 @@ def training_values(task: Task, features: WordFeatures, rows: Sequence[Example])
         return features
     known = count_words((example.target for example in gold_rows(rows)), task.fields)
     table: dict[tuple[str, ...], list[list[int]]] = {}
-    for example in sorted(rows, key=lambda row: row.origin != "weak"):  # a labelled row comes after a weak one
+    for example in sorted(
+        rows, key=lambda row: row.origin != "weak"
+    ):  # a labelled row comes after a weak one
         own = count_words([example.target], task.fields)
         table[example.target.tokens] = features.values(
-            task, example, words_of(task, example)[1], own, own if example.origin == "weak" else known)
+            task, example, words_of(task, example)[1], own, own if example.origin == "weak" else known
+        )
     return KnownValues(table)
 
 
-def encode_training(run: Run, tokenizer, features: WordFeatures, outputs: Sequence[str], rows: Sequence[Example],
-                    teacher: Sequence[torch.Tensor] | None = None) -> list[WindowRow]:
+def encode_training(
+    run: Run,
+    tokenizer,
+    features: WordFeatures,
+    outputs: Sequence[str],
+    rows: Sequence[Example],
+    teacher: Sequence[torch.Tensor] | None = None,
+) -> list[WindowRow]:
     """Training windows of rows with the features of :func:`training_values`.
 
     Parameters
@@ -89,15 +105,22 @@ def encode_training(run: Run, tokenizer, features: WordFeatures, outputs: Sequen
     """
     task, numbers = run.task, {name: index for index, name in enumerate(outputs)}
     known, read = training_values(task, features, rows), [words_of(task, row) for row in rows]
-    cut = windows_of(tokenizer, [text for text, _ in read], [words for _, words in read], longest_window(run, tokenizer))
+    cut = windows_of(
+        tokenizer, [text for text, _ in read], [words for _, words in read], longest_window(run, tokenizer)
+    )
     encoded = []
     for index, (example, (_, words), windows) in enumerate(zip(rows, read, cut)):
         values, tags = known.values(task, example, words), gold_tags(task, example, words)
         wanted = tags
         if outputs:
             fine = example.extra.get("fine_tags")
-            wanted = torch.full_like(tags, IGNORE) if fine is None else torch.tensor(
-                [numbers.get(tag, IGNORE) for tag in align_fine(example.target.tags, fine)])[:, None]
+            wanted = (
+                torch.full_like(tags, IGNORE)
+                if fine is None
+                else torch.tensor(
+                    [numbers.get(tag, IGNORE) for tag in align_fine(example.target.tags, fine)]
+                )[:, None]
+            )
         for window in (window for window in windows if window.words):
             own = window.words
             soft = None if teacher is None else teacher[index][own]

@@ -3,6 +3,7 @@
 Both get the same mixin: sampler, batches, loss, mean over tokens, validation, checkpoints. A variant differs from another
 in what its row says and in nothing else: an adapter or all weights, the bits of the base, the loss.
 """
+
 from __future__ import annotations
 
 import math
@@ -61,8 +62,11 @@ class LengthSampler(LengthGroupedSampler):
         self.generator.manual_seed(1000 * self.seed + self.epoch)
         rows, size = list(super().__iter__()), self.batch_size
         whole = len(rows) // size
-        for batch in (*torch.randperm(whole, generator=self.generator).tolist(), whole):  # the cut one stays last
-            yield from rows[batch * size:(batch + 1) * size]
+        for batch in (
+            *torch.randperm(whole, generator=self.generator).tolist(),
+            whole,
+        ):  # the cut one stays last
+            yield from rows[batch * size : (batch + 1) * size]
 
 
 class Collator:
@@ -72,7 +76,9 @@ class Collator:
         self.pad = pad
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        batch = collate([Encoded(row["input_ids"], row["field_ids"], row["blocks"]) for row in rows], self.pad)
+        batch = collate(
+            [Encoded(row["input_ids"], row["field_ids"], row["blocks"]) for row in rows], self.pad
+        )
         return batch | {"labels": torch.where(batch["field_ids"] == -2, IGNORE, batch["input_ids"])}
 
 
@@ -122,12 +128,16 @@ class StudyMixin:
         with packed_once(self.model):
             output = super().evaluation_loop(*args, **kwargs)
             run, _, rows, *_ = self.study
-            if processes.shards_model():  # generating would gather every layer for every token: the loss alone chooses
+            if (
+                processes.shards_model()
+            ):  # generating would gather every layer for every token: the loss alone chooses
                 output.metrics["eval_val_score"] = -output.metrics["eval_loss"]
                 return output
             score = validation_score(run, self.model, self.processing_class, rows)
         # the loss breaks ties between checkpoints of equal score
-        score["val_score"] = score[f"val_{run.task.headline}"] - 1e-4 * min(output.metrics["eval_loss"], 100.0)
+        score["val_score"] = score[f"val_{run.task.headline}"] - 1e-4 * min(
+            output.metrics["eval_loss"], 100.0
+        )
         output.metrics.update({f"eval_{name}": value for name, value in score.items()})
         return output
 
@@ -147,7 +157,9 @@ class GradientCheck(TrainerCallback):
         self.run, self.variant = run, variant
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if logs and "grad_norm" in logs and not args.fp16:  # in fp16 an inf is a step that the loss scaler skips
+        if (
+            logs and "grad_norm" in logs and not args.fp16
+        ):  # in fp16 an inf is a step that the loss scaler skips
             check_finite(float(logs["grad_norm"]), "gradient", self.run, self.variant, state.global_step)
 
 
@@ -158,8 +170,12 @@ class Progress(TrainerCallback):
         self.name, self.bar = name, None
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.name,
-                        disable=not state.is_world_process_zero)
+        self.bar = tqdm(
+            total=state.max_steps,
+            initial=state.global_step,
+            desc=self.name,
+            disable=not state.is_world_process_zero,
+        )
 
     def on_step_end(self, args, state, control, **kwargs):
         self.bar.update(state.global_step - self.bar.n)
@@ -178,9 +194,13 @@ def loss_of(run: Run, variant: str) -> Loss:
     kind = task.writers[variant].loss
     if kind == "entity":
         weights = torch.tensor([task.field_weights.get(name, 1.0) for name in task.fields])
-        return lambda targets: entity_loss(targets, weights.to(targets.logits.device), own["entity_loss_weight"])
+        return lambda targets: entity_loss(
+            targets, weights.to(targets.logits.device), own["entity_loss_weight"]
+        )
     if kind == "structured":
-        return partial(structured_loss, fields=len(task.fields), beta=own["beta"], gamma=own["gamma"], delta=own["delta"])
+        return partial(
+            structured_loss, fields=len(task.fields), beta=own["beta"], gamma=own["gamma"], delta=own["delta"]
+        )
     return partial(answer_loss, length_power=own.get("length_power", 0.0))
 
 
@@ -216,9 +236,14 @@ def base_of(run: Run, variant: str) -> tuple[PreTrainedModel, dict[str, int], st
 def dataset_of(run: Run, tokenizer, rows: list[Example], questions: int = 0) -> Dataset:
     """Encoded rows as a data set with the columns input_ids, field_ids, blocks (empty where unused) and length."""
     encoded = encode_rows(run, tokenizer, rows, questions)
-    return Dataset.from_dict({
-        "input_ids": [item.input_ids for item in encoded], "field_ids": [item.field_ids for item in encoded],
-        "blocks": [item.blocks for item in encoded], "length": [len(item) for item in encoded]})
+    return Dataset.from_dict(
+        {
+            "input_ids": [item.input_ids for item in encoded],
+            "field_ids": [item.field_ids for item in encoded],
+            "blocks": [item.blocks for item in encoded],
+            "length": [len(item) for item in encoded],
+        }
+    )
 
 
 def by_length(rows: Dataset) -> Dataset:
@@ -233,44 +258,93 @@ def training_arguments(run: Run, variant: str, folder: Path) -> TrainingArgument
     on_cpu, trl = chosen.device == "cpu", run.task.writers[variant].trl
     size, accumulation = processes.split_batch(own["batch_size"], own["accumulation"], processes.count())
     # TRL would make its own loss in pieces, cut rows at 1,024 tokens and prepare the rows again
-    more = {"loss_type": "nll", "max_length": None, "packing": False,
-            "dataset_kwargs": {"skip_prepare_dataset": True}} if trl else {}
+    more = (
+        {
+            "loss_type": "nll",
+            "max_length": None,
+            "packing": False,
+            "dataset_kwargs": {"skip_prepare_dataset": True},
+        }
+        if trl
+        else {}
+    )
     return (SFTConfig if trl else TrainingArguments)(
-        output_dir=str(folder / "trainer"), num_train_epochs=own["epochs"], learning_rate=own["learning_rate"],
-        per_device_train_batch_size=size, gradient_accumulation_steps=accumulation,
-        per_device_eval_batch_size=max(1, min(16, 4 * own["batch_size"])), weight_decay=own["weight_decay"],
-        max_grad_norm=own["clip_norm"], warmup_steps=own["warmup_steps"], lr_scheduler_type="cosine",
-        use_cpu=on_cpu, bf16=chosen.dtype == torch.bfloat16, fp16=chosen.dtype == torch.float16,
-        gradient_checkpointing=run.profile == "gpu", prediction_loss_only=True, label_names=["labels"],
-        eval_strategy="epoch", save_strategy="epoch", save_total_limit=2, load_best_model_at_end=True,
-        metric_for_best_model="eval_val_score", greater_is_better=True, restore_callback_states_from_checkpoint=True,
-        logging_steps=1, logging_nan_inf_filter=False, report_to=[report_to(run)], remove_unused_columns=False,
-        seed=run.seed, data_seed=run.seed, dataloader_num_workers=0, dataloader_pin_memory=not on_cpu,
+        output_dir=str(folder / "trainer"),
+        num_train_epochs=own["epochs"],
+        learning_rate=own["learning_rate"],
+        per_device_train_batch_size=size,
+        gradient_accumulation_steps=accumulation,
+        per_device_eval_batch_size=max(1, min(16, 4 * own["batch_size"])),
+        weight_decay=own["weight_decay"],
+        max_grad_norm=own["clip_norm"],
+        warmup_steps=own["warmup_steps"],
+        lr_scheduler_type="cosine",
+        use_cpu=on_cpu,
+        bf16=chosen.dtype == torch.bfloat16,
+        fp16=chosen.dtype == torch.float16,
+        gradient_checkpointing=run.profile == "gpu",
+        prediction_loss_only=True,
+        label_names=["labels"],
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_val_score",
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=1,
+        logging_nan_inf_filter=False,
+        report_to=[report_to(run)],
+        remove_unused_columns=False,
+        seed=run.seed,
+        data_seed=run.seed,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=not on_cpu,
         ddp_broadcast_buffers=False,  # int8 weights never change: no need to send them at each step
-        optim="adamw_torch_fused", disable_tqdm=True, **more)
+        optim="adamw_torch_fused",
+        disable_tqdm=True,
+        **more,
+    )
 
 
-def make_trainer(run: Run, variant: str, model, tokenizer, train: list[Example], validation: list[Example],
-                 folder: Path) -> WriterTrainer | WriterSFTTrainer:
+def make_trainer(
+    run: Run, variant: str, model, tokenizer, train: list[Example], validation: list[Example], folder: Path
+) -> WriterTrainer | WriterSFTTrainer:
     """The trainer of a variant over a model of :func:`base_of`, ready to train or to go on."""
     datasets.disable_progress_bars()  # bars of rows that are mapped would hide the one of the training
     kind = WriterSFTTrainer if run.task.writers[variant].trl else WriterTrainer
     trainer = kind(
-        model=model, args=training_arguments(run, variant, folder), processing_class=tokenizer,
+        model=model,
+        args=training_arguments(run, variant, folder),
+        processing_class=tokenizer,
         train_dataset=dataset_of(run, tokenizer, train, variant_settings(run, variant).get("questions", 0)),
         eval_dataset=by_length(dataset_of(run, tokenizer, validation)),
         data_collator=Collator(tokenizer.pad_token_id),
-        callbacks=[EarlyStoppingCallback(variant_settings(run, variant)["patience"]), GradientCheck(run, variant),
-                   Progress(variant)],
-        study=(run, variant, validation, loss_of(run, variant), variant_settings(run, variant).get("learn_prompt", False)))
+        callbacks=[
+            EarlyStoppingCallback(variant_settings(run, variant)["patience"]),
+            GradientCheck(run, variant),
+            Progress(variant),
+        ],
+        study=(
+            run,
+            variant,
+            validation,
+            loss_of(run, variant),
+            variant_settings(run, variant).get("learn_prompt", False),
+        ),
+    )
     trainer.remove_callback(PrinterCallback)
     for parameter in trainer.model.parameters():
-        if parameter.requires_grad:  # TRL casts the adapter of a 4-bit base to bf16, whatever the configuration says
+        if (
+            parameter.requires_grad
+        ):  # TRL casts the adapter of a 4-bit base to bf16, whatever the configuration says
             parameter.data = parameter.data.float()
     return trainer
 
 
-def fit_writer(run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path) -> FitResult:
+def fit_writer(
+    run: Run, variant: str, train: list[Example], validation: list[Example], folder: Path
+) -> FitResult:
     """Train a variant that writes; its best checkpoint, by the validation score, is left in `folder/best`."""
     tokenizer = load_tokenizer(run)
     model, parameters, note = base_of(run, variant)
@@ -279,7 +353,9 @@ def fit_writer(run: Run, variant: str, train: list[Example], validation: list[Ex
     weights = trainer.accelerator.get_state_dict(trainer.model) if processes.shards_model() else None
     if processes.is_main():
         trainer.model.save_pretrained(folder / "best", state_dict=weights)
-        for path in (folder / "trainer").glob("checkpoint-*"):  # three times the weights each, for nothing any more
+        for path in (folder / "trainer").glob(
+            "checkpoint-*"
+        ):  # three times the weights each, for nothing any more
             shutil.rmtree(path)
     history = history_of(trainer.state.log_history)
     best_step = trainer.state.best_global_step or trainer.state.global_step
@@ -300,13 +376,22 @@ def last_checkpoint(folder: Path) -> str | None:
 
 def history_of(log_history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The Trainer's log as one record a step in the names of :class:`helpers.training.fit.FitResult`."""
-    names = {"loss": "loss", "learning_rate": "lr", "eval_loss": "val_loss",
-             "eval_val_exact_match": "val_exact_match", "eval_val_field_accuracy": "val_field_accuracy",
-             "eval_val_exact_f1": "val_exact_f1"}
+    names = {
+        "loss": "loss",
+        "learning_rate": "lr",
+        "eval_loss": "val_loss",
+        "eval_val_exact_match": "val_exact_match",
+        "eval_val_field_accuracy": "val_field_accuracy",
+        "eval_val_exact_f1": "val_exact_f1",
+    }
     records: dict[int, dict[str, Any]] = {}
     for entry in log_history:
         # in the order of `names`: what a checkpoint has kept of the log comes back in another one
-        known = {ours: entry[key] for key, ours in names.items() if key in entry and math.isfinite(entry[key])}
+        known = {
+            ours: entry[key] for key, ours in names.items() if key in entry and math.isfinite(entry[key])
+        }
         if known:
-            records.setdefault(entry["step"], {"step": entry["step"], "epoch": entry.get("epoch")}).update(known)
+            records.setdefault(entry["step"], {"step": entry["step"], "epoch": entry.get("epoch")}).update(
+                known
+            )
     return [records[step] for step in sorted(records)]

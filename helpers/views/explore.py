@@ -1,4 +1,5 @@
 """A first look at data before anything is trained: lengths, fields, values, formats, repeats and conflicts."""
+
 from __future__ import annotations
 
 import re
@@ -41,9 +42,14 @@ def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     for example in examples:
         if "row" not in example.extra:
             continue
-        given, canonical = (_flat(task.row_parts(row)) for row in (example.extra["row"], task.to_row(example)))
-        rows += [(example.id, key, _visible(value), _visible(canonical[key])) for key, value in given.items()
-                 if key in canonical and canonical[key] != value]
+        given, canonical = (
+            _flat(task.row_parts(row)) for row in (example.extra["row"], task.to_row(example))
+        )
+        rows += [
+            (example.id, key, _visible(value), _visible(canonical[key]))
+            for key, value in given.items()
+            if key in canonical and canonical[key] != value
+        ]
     return pd.DataFrame(rows, columns=["id", "key", "as_given", "canonical"])
 
 
@@ -68,8 +74,12 @@ def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataF
     frames = []
     for part, examples in parts.items():
         if task.questions():  # the template writes every special token itself
-            prompts = _token_counts([chat.render(tokenizer, task.opening(example.text)) for example in examples], tokenizer)
-            tokens = _token_counts([chat.render(tokenizer, task.conversation(example)) for example in examples], tokenizer)
+            prompts = _token_counts(
+                [chat.render(tokenizer, task.opening(example.text)) for example in examples], tokenizer
+            )
+            tokens = _token_counts(
+                [chat.render(tokenizer, task.conversation(example)) for example in examples], tokenizer
+            )
         elif not task.writes:  # a tagger reads the text between its special tokens and writes nothing
             pieces = _token_counts([example.text for example in examples], tokenizer)
             prompts = tokens = [count + tokenizer.num_special_tokens_to_add() for count in pieces]
@@ -77,9 +87,17 @@ def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataF
             prompts = _token_counts([task.prompt(example.text) for example in examples], tokenizer)
             completions = _token_counts([task.completion(example.target) for example in examples], tokenizer)
             tokens = [p + c + 1 for p, c in zip(prompts, completions)]
-        frames.append(pd.DataFrame({
-            "part": part, "id": [example.id for example in examples],
-            "characters": [len(example.text) for example in examples], "prompt_tokens": prompts, "tokens": tokens}))
+        frames.append(
+            pd.DataFrame(
+                {
+                    "part": part,
+                    "id": [example.id for example in examples],
+                    "characters": [len(example.text) for example in examples],
+                    "prompt_tokens": prompts,
+                    "tokens": tokens,
+                }
+            )
+        )
     return pd.concat(frames, ignore_index=True)
 
 
@@ -92,12 +110,17 @@ def length_summary(frame: pd.DataFrame) -> pd.DataFrame:
     grouped = frame.groupby("part", sort=False)
     table = {"rows": grouped.size()}
     for name in ("characters", "prompt_tokens", "tokens"):
-        table |= {f"{name} median": grouped[name].median(), f"{name} p95": grouped[name].quantile(0.95),
-                  f"{name} max": grouped[name].max()}
+        table |= {
+            f"{name} median": grouped[name].median(),
+            f"{name} p95": grouped[name].quantile(0.95),
+            f"{name} max": grouped[name].max(),
+        }
     return pd.DataFrame(table)
 
 
-def length_limits(frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 512, 1024, 2048)) -> pd.DataFrame:
+def length_limits(
+    frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 512, 1024, 2048)
+) -> pd.DataFrame:
     """What a `max_length` would cost.
 
     Returns
@@ -108,9 +131,14 @@ def length_limits(frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 51
     """
     tokens = frame["tokens"].to_numpy()
     enough = next((at for at, limit in enumerate(limits) if limit >= max(tokens.max(), 512)), len(limits) - 1)
-    limits = limits[max(0, enough - 3):enough + 1]  # the shortest that cuts nothing, and the three below it
-    table = {limit: {"cut": float((tokens > limit).mean()),
-                     "padding": float(1 - np.minimum(tokens, limit).sum() / (limit * len(tokens)))} for limit in limits}
+    limits = limits[max(0, enough - 3) : enough + 1]  # the shortest that cuts nothing, and the three below it
+    table = {
+        limit: {
+            "cut": float((tokens > limit).mean()),
+            "padding": float(1 - np.minimum(tokens, limit).sum() / (limit * len(tokens))),
+        }
+        for limit in limits
+    }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("max_length")
 
 
@@ -120,7 +148,9 @@ def field_presence(parts: Parts, task: Task) -> pd.DataFrame:
     shares = {}
     for part, examples in parts.items():
         filled = [task.values(example.target) for example in examples]
-        shares[part] = {name: float(np.mean([bool(values[name]) for values in filled])) for name in task.fields}
+        shares[part] = {
+            name: float(np.mean([bool(values[name]) for values in filled])) for name in task.fields
+        }
     return pd.DataFrame(shares, index=list(task.fields))
 
 
@@ -141,8 +171,13 @@ def value_summary(examples: Sequence[Example], task: Task) -> pd.DataFrame:
         counts = Counter(value.lower() for value in _all_values(examples, task, name))
         total = sum(counts.values())
         top, top_count = _most_common(counts, 1)[0] if counts else (None, 0)
-        table[name] = {"values": total, "unique": len(counts), "share_unique": len(counts) / total if total else np.nan,
-                       "commonest": top, "count": top_count}
+        table[name] = {
+            "values": total,
+            "unique": len(counts),
+            "share_unique": len(counts) / total if total else np.nan,
+            "commonest": top,
+            "count": top_count,
+        }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("field")
 
 
@@ -175,11 +210,16 @@ def verbatim_share(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """
     table = {}
     for name in task.fields:
-        kinds = Counter(_how_literal(value, example.text) for example in examples
-                        for value in task.values(example.target)[name])
+        kinds = Counter(
+            _how_literal(value, example.text)
+            for example in examples
+            for value in task.values(example.target)[name]
+        )
         total = sum(kinds.values())
-        table[name] = {"values": total} | {kind: kinds[kind] / total if total else np.nan
-                                           for kind in ("verbatim", "other_case", "not_in_text")}
+        table[name] = {"values": total} | {
+            kind: kinds[kind] / total if total else np.nan
+            for kind in ("verbatim", "other_case", "not_in_text")
+        }
     return pd.DataFrame.from_dict(table, orient="index").rename_axis("field")
 
 
@@ -189,11 +229,18 @@ def _how_literal(value: str, text: str) -> str:
     return "other_case" if places(value, text, ignore_case=True) else "not_in_text"
 
 
-def not_verbatim(examples: Sequence[Example], task: Task, fields: Sequence[str] | None = None) -> pd.DataFrame:
+def not_verbatim(
+    examples: Sequence[Example], task: Task, fields: Sequence[str] | None = None
+) -> pd.DataFrame:
     """Values of span fields that are no piece of their text: columns id, field, value, text."""
     fields = [name for name in task.fields if name in task.verbatim_fields] if fields is None else fields
-    rows = [(example.id, name, value, example.text) for example in examples for name in fields
-            for value in task.values(example.target)[name] if _how_literal(value, example.text) == "not_in_text"]
+    rows = [
+        (example.id, name, value, example.text)
+        for example in examples
+        for name in fields
+        for value in task.values(example.target)[name]
+        if _how_literal(value, example.text) == "not_in_text"
+    ]
     return pd.DataFrame(rows, columns=["id", "field", "value", "text"])
 
 
@@ -210,10 +257,19 @@ def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.
     pairs = alike([example.text for example in examples], threshold=threshold)
     ids = np.array([example.id for example in examples], dtype=int)
     texts = np.array([example.text for example in examples], dtype=object)
-    frame = pd.DataFrame({"kind": pairs["kind"], "similarity": pairs["similarity"],
-                          "id_one": ids[pairs["left"]], "text_one": texts[pairs["left"]],
-                          "id_other": ids[pairs["right"]], "text_other": texts[pairs["right"]]})
-    return frame.sort_values(["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True)
+    frame = pd.DataFrame(
+        {
+            "kind": pairs["kind"],
+            "similarity": pairs["similarity"],
+            "id_one": ids[pairs["left"]],
+            "text_one": texts[pairs["left"]],
+            "id_other": ids[pairs["right"]],
+            "text_other": texts[pairs["right"]],
+        }
+    )
+    return frame.sort_values(
+        ["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True
+    )
 
 
 def exact_duplicates(examples: Sequence[Example]) -> pd.DataFrame:
@@ -221,8 +277,16 @@ def exact_duplicates(examples: Sequence[Example]) -> pd.DataFrame:
     groups: dict[str, list[Example]] = {}
     for example in examples:
         groups.setdefault(normalise(example.text), []).append(example)
-    rows = [(text, len(group), [example.id for example in group], len({repr(example.target) for example in group}))
-            for text, group in groups.items() if len(group) > 1]
+    rows = [
+        (
+            text,
+            len(group),
+            [example.id for example in group],
+            len({repr(example.target) for example in group}),
+        )
+        for text, group in groups.items()
+        if len(group) > 1
+    ]
     return pd.DataFrame(rows, columns=["text", "rows", "ids", "targets"])
 
 
@@ -244,14 +308,30 @@ def label_conflicts(examples: Sequence[Example], task: Task, near: pd.DataFrame)
     """
     by_id, rows = {example.id: example for example in examples}, []
     repeats = near[near["kind"] != "sibling"].sort_values(["id_other", "id_one"])
-    for kind, one, other in zip(repeats["kind"], repeats["id_one"].map(by_id), repeats["id_other"].map(by_id)):
+    for kind, one, other in zip(
+        repeats["kind"], repeats["id_one"].map(by_id), repeats["id_other"].map(by_id)
+    ):
         left, right = task.values(one.target), task.values(other.target)
         if left == right:
             continue
-        rows += [(kind, one.id, other.id, one.text, other.text, name, "; ".join(left[name]), "; ".join(right[name]))
-                 for name in task.fields if left[name] != right[name]]
-    return pd.DataFrame(rows, columns=["kind", "id_one", "id_other", "text_one", "text_other", "field", "label_one",
-                                       "label_other"])
+        rows += [
+            (
+                kind,
+                one.id,
+                other.id,
+                one.text,
+                other.text,
+                name,
+                "; ".join(left[name]),
+                "; ".join(right[name]),
+            )
+            for name in task.fields
+            if left[name] != right[name]
+        ]
+    return pd.DataFrame(
+        rows,
+        columns=["kind", "id_one", "id_other", "text_one", "text_other", "field", "label_one", "label_other"],
+    )
 
 
 def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) -> pd.DataFrame:
@@ -266,7 +346,9 @@ def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) 
     for when, examples in (("before", train), ("after", rows)):
         presence = field_presence({when: examples}, task)[when]
         formats = surface_formats(examples, task).set_index(["kind", "format"])["share"]
-        columns[when] = pd.concat({"field": presence, **{kind: formats[kind] for kind in formats.index.unique(0)}})
+        columns[when] = pd.concat(
+            {"field": presence, **{kind: formats[kind] for kind in formats.index.unique(0)}}
+        )
     table = pd.DataFrame(columns).fillna(0.0).rename_axis(["kind", "item"])
     return table.sort_index(level="kind", sort_remaining=False)
 
@@ -275,7 +357,7 @@ def samples(train: Sequence[Example], rows: Sequence[Example], each: int = 2) ->
     """A few rows of each origin: columns `origin`, `original` (empty for synthetic rows) and `made`."""
     originals = {example.id: example.text for example in train}
     shown: dict[str, list[tuple[str, str, str]]] = {}
-    for example in rows[len(train):]:
+    for example in rows[len(train) :]:
         group = shown.setdefault(example.origin, [])
         if len(group) < each:
             group.append((example.origin, originals.get(example.id, ""), example.text))

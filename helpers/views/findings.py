@@ -1,4 +1,5 @@
 """The sentences under tables and figures of stages 05 and 06: each number in them is read from the table it is given."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -51,14 +52,18 @@ def decoding_times(times: pd.DataFrame) -> str:
 def agreement(table: pd.DataFrame, first: str) -> str:
     """What the members' agreement is worth, from :func:`helpers.evaluation.vote.agreement_table`; `first` is the first member."""
     line = table.iloc[-1]
-    text = (f"All members give one value for {percent(line['unanimous'])} of the fields, which is right in "
-            f"{percent(line['unanimous_right'])} of the cases")
+    text = (
+        f"All members give one value for {percent(line['unanimous'])} of the fields, which is right in "
+        f"{percent(line['unanimous_right'])} of the cases"
+    )
     if line["majority"]:
         text += f"; where only most of them do, the value is right in {percent(line['majority_right'])}"
     if line["split"]:
         text += f"; where there is no majority, in {percent(line['split_right'])}"
-    return (f"{text}. Against {name(first)} alone the vote turns {line['mended']:.0f} wrong values right and "
-            f"{line['spoilt']:.0f} right values wrong.")
+    return (
+        f"{text}. Against {name(first)} alone the vote turns {line['mended']:.0f} wrong values right and "
+        f"{line['spoilt']:.0f} right values wrong."
+    )
 
 
 def quote(text: str) -> str:
@@ -76,8 +81,10 @@ def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact
     elif len(others):
         text += f", {100 * (scores[best] - others.max()):.1f} points before {name(others.idxmax())}"
     if same_rows:
-        text += (". **Mind:** this data has no test part, so the rows that choose are also the rows that are scored, "
-                 "and the best variant's score below is a little too good")
+        text += (
+            ". **Mind:** this data has no test part, so the rows that choose are also the rows that are scored, "
+            "and the best variant's score below is a little too good"
+        )
     return text + "."
 
 
@@ -86,10 +93,12 @@ def headline(table: pd.DataFrame, best: str, baseline: str, rows: int, metric: s
     one, other = table.loc[best], table.loc[baseline]
     apart = one["low"] > other["high"] or other["low"] > one["high"]
     what = "of the rows right in every field" if metric == "exact_match" else HEADLINES[metric][0]
-    return (f"On {rows} rows {name(best)} gets **{percent(one[metric])}** {what} "
-            f"(95 % interval {percent(one['low'])} to {percent(one['high'])}); the best system without training, "
-            f"{name(baseline)}, gets {percent(other[metric])}. The two intervals "
-            f"{'do not overlap' if apart else 'overlap'}.")
+    return (
+        f"On {rows} rows {name(best)} gets **{percent(one[metric])}** {what} "
+        f"(95 % interval {percent(one['low'])} to {percent(one['high'])}); the best system without training, "
+        f"{name(baseline)}, gets {percent(other[metric])}. The two intervals "
+        f"{'do not overlap' if apart else 'overlap'}."
+    )
 
 
 def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "exact_match") -> str:
@@ -99,10 +108,12 @@ def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "
         return f"This task has one way of decoding, *{first}*."
     gains = exact[last] - exact[first]
     most = gains.idxmax()
-    return (f"From *{first}* to *{last}* decoding, valid output goes from {percent(validity[first].mean())} to "
-            f"{percent(validity[last].mean())} on average over variants, {HEADLINES[metric][0]} from "
-            f"{percent(exact[first].mean())} "
-            f"to {percent(exact[last].mean())}; {name(most)} changes most, by {100 * gains[most]:+.1f} points.")
+    return (
+        f"From *{first}* to *{last}* decoding, valid output goes from {percent(validity[first].mean())} to "
+        f"{percent(validity[last].mean())} on average over variants, {HEADLINES[metric][0]} from "
+        f"{percent(exact[first].mean())} "
+        f"to {percent(exact[last].mean())}; {name(most)} changes most, by {100 * gains[most]:+.1f} points."
+    )
 
 
 def field_extremes(table: pd.DataFrame) -> str:
@@ -113,43 +124,57 @@ def field_extremes(table: pd.DataFrame) -> str:
     low, high = scored.idxmin(), scored.idxmax()
     if scored[low] == scored[high]:
         return f"All fields have the same F1, {scored[low]:.3f}."
-    return (f"The weakest field is **{low}** (F1 {scored[low]:.3f}, {table.loc[low, 'support']:.0f} values), the "
-            f"strongest **{high}** (F1 {scored[high]:.3f}). An F1 on few values is itself a rough number.")
+    return (
+        f"The weakest field is **{low}** (F1 {scored[low]:.3f}, {table.loc[low, 'support']:.0f} values), the "
+        f"strongest **{high}** (F1 {scored[high]:.3f}). An F1 on few values is itself a rough number."
+    )
 
 
 def paired_test(row: Mapping[str, Any], left: str, right: str) -> str:
     """One line of :func:`evaluation.comparisons.compare_variants` in words."""
     sure = "could well be chance" if row["p_permutation"] >= 0.05 else "is more than chance would give"
-    return (f"On the same rows {name(left)} does better than {name(right)} {row['wins']:.0f} times and worse "
-            f"{row['losses']:.0f} times: a difference of {100 * row['difference']:+.1f} points (95 % interval "
-            f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}), which {sure} ({p_value(row['p_permutation'])}, "
-            f"paired permutation; {p_value(row['p_mcnemar'])}, McNemar). Cohen's h is {row['cohens_h']:.2f}: a "
-            f"{row['effect']} effect.")
+    return (
+        f"On the same rows {name(left)} does better than {name(right)} {row['wins']:.0f} times and worse "
+        f"{row['losses']:.0f} times: a difference of {100 * row['difference']:+.1f} points (95 % interval "
+        f"{100 * row['low']:+.1f} to {100 * row['high']:+.1f}), which {sure} ({p_value(row['p_permutation'])}, "
+        f"paired permutation; {p_value(row['p_mcnemar'])}, McNemar). Cohen's h is {row['cohens_h']:.2f}: a "
+        f"{row['effect']} effect."
+    )
 
 
 def cheapest(costs: pd.DataFrame) -> str:
     """Fastest to train and smallest variant, from :func:`evaluation.comparisons.cost_table`."""
     parts = []
-    for column, words, unit in (("train_seconds", "Fastest to train", "s"), ("megabytes", "Smallest on disk", "MB"),
-                                ("trainable", "Fewest trained parameters", "parameters")):
+    for column, words, unit in (
+        ("train_seconds", "Fastest to train", "s"),
+        ("megabytes", "Smallest on disk", "MB"),
+        ("trainable", "Fewest trained parameters", "parameters"),
+    ):
         known = costs[column].dropna()
         if len(known):
-            parts.append(f"{words}: {name(known.idxmin())} ({known.min():,.3g} {unit})" if column != "trainable" else
-                         f"{words}: {name(known.idxmin())} ({known.min():,.0f})")
+            parts.append(
+                f"{words}: {name(known.idxmin())} ({known.min():,.3g} {unit})"
+                if column != "trainable"
+                else f"{words}: {name(known.idxmin())} ({known.min():,.0f})"
+            )
     return "; ".join(parts) + "." if parts else "No costs were recorded."
 
 
 def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
     """Where the run stands among published results, from :func:`evaluation.comparisons.published_table`."""
     if table is None:
-        return ("**Not shown:** published results stand beside ours only when the run is on that public data; this run "
-                "is on other data, whose numbers could not be compared.")
+        return (
+            "**Not shown:** published results stand beside ours only when the run is on that public data; this run "
+            "is on other data, whose numbers could not be compared."
+        )
     known = table[metric].dropna() if metric in table else pd.Series(dtype=float)
     if len(known) < 2:
         return f"None of the published results gives {HEADLINES[metric][0]}."
     ours, theirs = known.iloc[0], known.iloc[1:]
-    return (f"The best published {HEADLINES[metric][0]} on this data is {percent(theirs.max())} ({theirs.idxmax()}); "
-            f"this run is {100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies.")
+    return (
+        f"The best published {HEADLINES[metric][0]} on this data is {percent(theirs.max())} ({theirs.idxmax()}); "
+        f"this run is {100 * (ours - theirs.max()):+.1f} points from it. Splits and seeds differ between studies."
+    )
 
 
 def truncation(times: pd.DataFrame, limit: int) -> str:
@@ -157,19 +182,25 @@ def truncation(times: pd.DataFrame, limit: int) -> str:
     cut = times[times["truncated"] > 0]
     if cut.empty:
         return f"No output reached the limit of {limit} tokens."
-    listed = ", ".join(f"{line.variant}, {line.decoding} ({line.part}): {line.truncated}" for line in cut.itertuples())
-    return (f"**{cut['truncated'].sum()}** outputs reached the limit of {limit} tokens ({listed}). Under a grammar such an "
-            "output is closed there and stays valid; free output stays cut.")
+    listed = ", ".join(
+        f"{line.variant}, {line.decoding} ({line.part}): {line.truncated}" for line in cut.itertuples()
+    )
+    return (
+        f"**{cut['truncated'].sum()}** outputs reached the limit of {limit} tokens ({listed}). Under a grammar such an "
+        "output is closed there and stays valid; free output stays cut."
+    )
 
 
 def learnt(table: pd.DataFrame, best: str) -> str:
     """What training did to the probability of the right answers, from :func:`helpers.evaluation.likelihood.measure`."""
     before = table.iloc[0]
     after = table.loc[best] if best in table.index else table.iloc[1:].sort_values("loss").iloc[0]
-    return (f"Training takes the loss on a token of the right answers from {before['loss']:.3f} to **{after['loss']:.3f}** "
-            f"({name(str(after.name))}), perplexity from {before['perplexity']:.2f} to {after['perplexity']:.2f}, and the "
-            f"share of tokens that are the likeliest one from {percent(before['token_accuracy'])} to "
-            f"**{percent(after['token_accuracy'])}**.")
+    return (
+        f"Training takes the loss on a token of the right answers from {before['loss']:.3f} to **{after['loss']:.3f}** "
+        f"({name(str(after.name))}), perplexity from {before['perplexity']:.2f} to {after['perplexity']:.2f}, and the "
+        f"share of tokens that are the likeliest one from {percent(before['token_accuracy'])} to "
+        f"**{percent(after['token_accuracy'])}**."
+    )
 
 
 def invented(table: pd.DataFrame, values: int) -> str:
@@ -177,16 +208,20 @@ def invented(table: pd.DataFrame, values: int) -> str:
     if table.empty:
         return f"None of the {values} predicted values is made up: each stands in its text or in the label."
     fields = table["field"].value_counts()
-    return (f"**{len(table)}** of {values} predicted values are neither in the label nor anywhere in the text, most of "
-            f"them in *{fields.index[0]}* ({fields.iloc[0]}).")
+    return (
+        f"**{len(table)}** of {values} predicted values are neither in the label nor anywhere in the text, most of "
+        f"them in *{fields.index[0]}* ({fields.iloc[0]})."
+    )
 
 
 # -- stage 06 ---------------------------------------------------------------------------------------------------------
 def label_suspicion(table: pd.DataFrame, values: int) -> str:
     """Labels in doubt, from :func:`helpers.evaluation.label_errors.suspected_labels`."""
     issues, marked = int(table["issue"].sum()), int(table["suspect"].sum())
-    return (f"Model and label disagree on {len(table)} of {values} fields. Confident learning holds {issues} of these "
-            f"for doubtful labels, and for **{marked}** something besides the model agrees.")
+    return (
+        f"Model and label disagree on {len(table)} of {values} fields. Confident learning holds {issues} of these "
+        f"for doubtful labels, and for **{marked}** something besides the model agrees."
+    )
 
 
 def error_classes(counts: pd.DataFrame) -> str:
@@ -195,8 +230,10 @@ def error_classes(counts: pd.DataFrame) -> str:
     if not total:
         return "There is no error to class."
     kinds, fields = counts.sum(), counts.sum(axis=1)
-    return (f"Of **{total}** wrong fields most are of the class *{kinds.idxmax()}* ({int(kinds.max())}, "
-            f"{percent(kinds.max() / total)}), and most are in *{fields.idxmax()}* ({int(fields.max())}).")
+    return (
+        f"Of **{total}** wrong fields most are of the class *{kinds.idxmax()}* ({int(kinds.max())}, "
+        f"{percent(kinds.max() / total)}), and most are in *{fields.idxmax()}* ({int(fields.max())})."
+    )
 
 
 def errors_by_slice(rates: pd.DataFrame) -> str:
@@ -206,8 +243,10 @@ def errors_by_slice(rates: pd.DataFrame) -> str:
     worst, best = totals.idxmax(), totals.idxmin()
     if worst == best or totals[worst] == totals[best]:
         return f"There are {totals[worst]:.0f} errors a hundred rows."
-    return (f"Errors are most frequent where the {rates.index.name} is *{worst}*: {totals[worst]:.0f} a hundred rows, most of "
-            f"them *{kinds.loc[worst].idxmax()}*, against {totals[best]:.0f} where it is *{best}*.")
+    return (
+        f"Errors are most frequent where the {rates.index.name} is *{worst}*: {totals[worst]:.0f} a hundred rows, most of "
+        f"them *{kinds.loc[worst].idxmax()}*, against {totals[best]:.0f} where it is *{best}*."
+    )
 
 
 def slices(table: pd.DataFrame, overall: float, least: int = 5) -> str:
@@ -222,8 +261,10 @@ def slices(table: pd.DataFrame, overall: float, least: int = 5) -> str:
     if worst["score"] == large["score"].max():
         return f"All slices score the same, {percent(worst['score'])}."
     stands_out = "lies below" if worst["high"] < overall else "includes"
-    return (f"The hardest slice is *{worst['slice']}: {worst['value']}* with {percent(worst['score'])} of "
-            f"{worst['n']:.0f} rows; its interval {stands_out} the score of all rows ({percent(overall)}).")
+    return (
+        f"The hardest slice is *{worst['slice']}: {worst['value']}* with {percent(worst['score'])} of "
+        f"{worst['n']:.0f} rows; its interval {stands_out} the score of all rows ({percent(overall)})."
+    )
 
 
 def patterns(pairs: pd.DataFrame, edges: pd.DataFrame) -> str:
@@ -233,24 +274,32 @@ def patterns(pairs: pd.DataFrame, edges: pd.DataFrame) -> str:
     text = "No confusion of one value with another occurs twice"
     if pairs["count"].max() > 1:
         top = pairs.iloc[0]
-        text = (f"The most frequent confusion is in *{top['field']}*: “{top['gold'] or 'nothing'}” → "
-                f"“{top['predicted'] or 'nothing'}” ({top['count']}×)")
+        text = (
+            f"The most frequent confusion is in *{top['field']}*: “{top['gold'] or 'nothing'}” → "
+            f"“{top['predicted'] or 'nothing'}” ({top['count']}×)"
+        )
     if len(edges) and edges["count"].max() > 1:
         top = edges.iloc[0]
-        return (f"{text}; the edge that is misplaced most often is the {top['edge']} of *{top['field']}*, where the "
-                f"prediction {top['change']} “{top['words']}” ({top['count']}×).")
+        return (
+            f"{text}; the edge that is misplaced most often is the {top['edge']} of *{top['field']}*, where the "
+            f"prediction {top['change']} “{top['words']}” ({top['count']}×)."
+        )
     return f"{text}, and no word is kept or dropped twice at an edge."
 
 
 def forgiven(line: Mapping[str, float], rows: int) -> str:
     """What equivalence forgives, one line of :func:`helpers.evaluation.mistakes.equivalence_table`."""
     if not line["convention_share"]:
-        return (f"Counting values that mean the same as right changes nothing: none of the {rows} rows is wrong in form "
-                "only, so no clash of conventions shows here.")
-    return (f"Counting values that mean the same as right lifts exact match from {percent(line['exact_match'])} to "
-            f"**{percent(line['equivalent_match'])}**. The {round(line['convention_share'] * rows)} rows between the two "
-            f"({percent(line['convention_share'])}) are wrong in form only: this estimates how many rows are labelled by "
-            "another convention than the one that the model learnt.")
+        return (
+            f"Counting values that mean the same as right changes nothing: none of the {rows} rows is wrong in form "
+            "only, so no clash of conventions shows here."
+        )
+    return (
+        f"Counting values that mean the same as right lifts exact match from {percent(line['exact_match'])} to "
+        f"**{percent(line['equivalent_match'])}**. The {round(line['convention_share'] * rows)} rows between the two "
+        f"({percent(line['convention_share'])}) are wrong in form only: this estimates how many rows are labelled by "
+        "another convention than the one that the model learnt."
+    )
 
 
 def ceiling(right: Any) -> str:
@@ -258,9 +307,11 @@ def ceiling(right: Any) -> str:
     if right is None or not len(right):
         return ""
     low, high = proportion_ci(int(right.sum()), len(right))
-    return (f"An oracle that is told the right pieces of each text and writes them as train usually does gets "
-            f"**{percent(right.mean())}** of the rows right (95 % interval {percent(low)} to {percent(high)}): the rest "
-            "is lost to uneven writing alone.")
+    return (
+        f"An oracle that is told the right pieces of each text and writes them as train usually does gets "
+        f"**{percent(right.mean())}** of the rows right (95 % interval {percent(low)} to {percent(high)}): the rest "
+        "is lost to uneven writing alone."
+    )
 
 
 def fragility(table: pd.DataFrame) -> str:
@@ -272,9 +323,11 @@ def fragility(table: pd.DataFrame) -> str:
         return f"None of the {len(table)} perturbations lowers the score."
     harmful = table.index[table["difference_high"] < 0]
     listed = names(list(harmful)) if len(harmful) else "none"
-    return (f"{name(table['difference'].idxmin())} costs most: {percent(worst['clean'])} → {percent(worst['score'])}, "
-            f"{100 * worst['difference']:+.1f} points (95 % interval {100 * worst['difference_low']:+.1f} to "
-            f"{100 * worst['difference_high']:+.1f}). Perturbations whose whole interval is below zero: {listed}.")
+    return (
+        f"{name(table['difference'].idxmin())} costs most: {percent(worst['clean'])} → {percent(worst['score'])}, "
+        f"{100 * worst['difference']:+.1f} points (95 % interval {100 * worst['difference_low']:+.1f} to "
+        f"{100 * worst['difference_high']:+.1f}). Perturbations whose whole interval is below zero: {listed}."
+    )
 
 
 def calibration(frame: pd.DataFrame, error: float) -> str:
@@ -282,10 +335,17 @@ def calibration(frame: pd.DataFrame, error: float) -> str:
     if frame.empty:
         return "These predictions carry no confidence."
     sure, right = frame["confidence"].mean(), frame["right"].mean()
-    word = "surer than it is right" if sure > right + 0.005 else "less sure than it is right" if sure < right - 0.005 \
+    word = (
+        "surer than it is right"
+        if sure > right + 0.005
+        else "less sure than it is right"
+        if sure < right - 0.005
         else "as sure as it is right"
-    return (f"Over all fields the model states {percent(sure)} and is right in {percent(right)}: on average it is "
-            f"**{word}**. The expected calibration error is {error:.3f}.")
+    )
+    return (
+        f"Over all fields the model states {percent(sure)} and is right in {percent(right)}: on average it is "
+        f"**{word}**. The expected calibration error is {error:.3f}."
+    )
 
 
 def selective(curve: pd.DataFrame, risk: float = 0.05) -> str:
@@ -297,7 +357,9 @@ def selective(curve: pd.DataFrame, risk: float = 0.05) -> str:
         return f"All rows can be accepted: their error rate is {percent(kept['risk'])} as it is."
     if not kept["coverage"]:
         return f"No threshold on the confidence of a row keeps the error rate at or below {percent(risk)}."
-    return (f"Accepting only rows with a confidence of at least {kept['threshold']:.3f} keeps "
-            f"**{percent(kept['coverage'])}** of them at an error rate of {percent(kept['risk'])} (all rows: "
-            f"{percent(curve['risk'].iloc[-1])}). The threshold was read off these rows; on new rows it will do a little "
-            "worse.")
+    return (
+        f"Accepting only rows with a confidence of at least {kept['threshold']:.3f} keeps "
+        f"**{percent(kept['coverage'])}** of them at an error rate of {percent(kept['risk'])} (all rows: "
+        f"{percent(curve['risk'].iloc[-1])}). The threshold was read off these rows; on new rows it will do a little "
+        "worse."
+    )

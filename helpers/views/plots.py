@@ -1,4 +1,5 @@
 """Every figure of the study: functions from plain tables to a matplotlib Figure; `show` puts one on the page."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +14,26 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from helpers.evaluation.display import GREY, MARKERS, PALETTE, WIDTH, entity_text, show, style, words
 
-__all__ = ["show", "style", "entity_text", "length_histograms", "bars", "grouped_bars", "field_presence", "loss_curves",
-           "parameter_bars", "score_intervals", "heatmap", "decoding_comparison", "cost_scatter", "stacked_errors",
-           "slice_intervals", "robustness", "reliability", "risk_coverage"]
+__all__ = [
+    "show",
+    "style",
+    "entity_text",
+    "length_histograms",
+    "bars",
+    "grouped_bars",
+    "field_presence",
+    "loss_curves",
+    "parameter_bars",
+    "score_intervals",
+    "heatmap",
+    "decoding_comparison",
+    "cost_scatter",
+    "stacked_errors",
+    "slice_intervals",
+    "robustness",
+    "reliability",
+    "risk_coverage",
+]
 
 
 # -- recipes the figures share ----------------------------------------------------------------------------------------
@@ -27,8 +45,15 @@ def _new(height: float = 3.2, columns: int = 1, **options: Any) -> tuple[Figure,
 
 def _legend(ax: Axes, count: int) -> None:
     """Legend above the axes, where it cannot hide data."""
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=min(count, 4), borderaxespad=0.2,
-              columnspacing=1.4, handletextpad=0.5, alignment="left")
+    ax.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=min(count, 4),
+        borderaxespad=0.2,
+        columnspacing=1.4,
+        handletextpad=0.5,
+        alignment="left",
+    )
 
 
 def _rows(ax: Axes, labels: Sequence[Any]) -> np.ndarray:
@@ -61,8 +86,16 @@ def _dots(ax: Axes, at: np.ndarray, frame: pd.DataFrame, colour: Any = PALETTE[0
     ax.plot(score, at, "o", color=colour, markersize=6)
     for y, value in zip(at, score):
         if np.isfinite(value):
-            ax.annotate(f"{value:.3f}", (1, y), xycoords=ax.get_yaxis_transform(), xytext=(4, 0),
-                        textcoords="offset points", va="center", fontsize=9, color="#333")
+            ax.annotate(
+                f"{value:.3f}",
+                (1, y),
+                xycoords=ax.get_yaxis_transform(),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=9,
+                color="#333",
+            )
 
 
 def _score_range(ax: Axes, values: Any) -> None:
@@ -81,8 +114,19 @@ def length_histograms(lengths: pd.DataFrame, max_length: int) -> Figure:
     """
     figure, panels = _new(3.0, 2, sharey=True)
     for ax, name in zip(panels, ("characters", "tokens")):
-        sns.histplot(data=lengths, x=name, hue="part", element="step", stat="percent", common_norm=False, bins=30,
-                     fill=False, linewidth=1.4, ax=ax, legend=name == "characters")
+        sns.histplot(
+            data=lengths,
+            x=name,
+            hue="part",
+            element="step",
+            stat="percent",
+            common_norm=False,
+            bins=30,
+            fill=False,
+            linewidth=1.4,
+            ax=ax,
+            legend=name == "characters",
+        )
         ax.set(xlabel=f"length ({name})", ylabel="share of texts of the part (%)")
     if max_length <= 1.5 * lengths["tokens"].max():
         panels[1].axvline(max_length, color=GREY, linestyle="--")
@@ -116,8 +160,15 @@ def grouped_bars(frame: pd.DataFrame, ylabel: str, errors: pd.DataFrame | None =
         offset = (number - (groups - 1) / 2) * height
         values = frame[group].to_numpy(dtype=float)
         spread = None if errors is None else errors[group].to_numpy(dtype=float)
-        drawn = ax.barh(at + offset, values, height=height * 0.92, label=words(group),
-                        color=PALETTE[number % len(PALETTE)], xerr=spread, error_kw={"ecolor": "#333", "lw": 1})
+        drawn = ax.barh(
+            at + offset,
+            values,
+            height=height * 0.92,
+            label=words(group),
+            color=PALETTE[number % len(PALETTE)],
+            xerr=spread,
+            error_kw={"ecolor": "#333", "lw": 1},
+        )
         labels = ["" if np.isnan(value) else _number(value, share) for value in values]
         ax.bar_label(drawn, labels, padding=3, fontsize=8)
     ax.margins(x=0.1)
@@ -150,14 +201,18 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
         scores = [name for name in table if name.startswith("val_") and name != "val_loss"]
         score_name = f"val_{score}" if f"val_{score}" in scores else (scores[0] if scores else score_name)
         for panel, column, look in (
-                ("loss", "loss", {"linewidth": 1.2, "label": label}),
-                ("loss", "val_loss", {"linestyle": "--", "marker": marker, "markersize": 4}),
-                ("rate", "lr", {}), ("score", score_name, {"marker": marker, "markersize": 4})):
+            ("loss", "loss", {"linewidth": 1.2, "label": label}),
+            ("loss", "val_loss", {"linestyle": "--", "marker": marker, "markersize": 4}),
+            ("rate", "lr", {}),
+            ("score", score_name, {"marker": marker, "markersize": 4}),
+        ):
             if column in table:
                 line = table[["step", column]].dropna()
                 panels[panel].plot(line["step"], line[column], color=colour, **look)
     panels["loss"].set(xlabel="step", ylabel="loss (nats per token)")
-    panels["loss"].set_title("solid: training, dashed: validation", fontsize=9, fontweight="normal", loc="right")
+    panels["loss"].set_title(
+        "solid: training, dashed: validation", fontsize=9, fontweight="normal", loc="right"
+    )
     if panels["loss"].lines and min(np.min(line.get_ydata()) for line in panels["loss"].lines) > 0:
         panels["loss"].set_yscale("log")
         panels["loss"].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -186,8 +241,12 @@ def score_intervals(frame: pd.DataFrame, xlabel: str, reference: Mapping[str, fl
     figure, ax = _new(1.1 + 0.34 * len(frame) + 0.2 * bool(reference))
     _dots(ax, _rows(ax, frame.index), frame)
     for number, (label, value) in enumerate((reference or {}).items()):
-        ax.axvline(value, color=PALETTE[(number + 1) % len(PALETTE)], linestyle=("--", ":", "-.")[number % 3],
-                   label=f"{label} ({value:.3f})")
+        ax.axvline(
+            value,
+            color=PALETTE[(number + 1) % len(PALETTE)],
+            linestyle=("--", ":", "-.")[number % 3],
+            label=f"{label} ({value:.3f})",
+        )
     _score_range(ax, [*frame["score"], *frame["low"], *(reference or {}).values()])
     ax.set(xlabel=f"{xlabel} (bar: 95 % interval)")
     if reference:
@@ -199,15 +258,29 @@ def heatmap(frame: pd.DataFrame, label: str, fmt: str = ".2f", vmin: float = 0, 
     """A coloured table, for instance field × variant; `label` names the quantity."""
     figure, ax = _new(1.4 + 0.32 * len(frame))
     named = frame.rename(index=words, columns=words)
-    sns.heatmap(named.astype(float), annot=True, fmt=fmt, vmin=vmin, vmax=vmax, cmap="Blues", linewidths=0.6, ax=ax,
-                cbar_kws={"label": label}, annot_kws={"fontsize": 9})
+    sns.heatmap(
+        named.astype(float),
+        annot=True,
+        fmt=fmt,
+        vmin=vmin,
+        vmax=vmax,
+        cmap="Blues",
+        linewidths=0.6,
+        ax=ax,
+        cbar_kws={"label": label},
+        annot_kws={"fontsize": 9},
+    )
     filled = frame.notna().to_numpy().ravel()
     for text, colour in zip(ax.texts, ax.collections[0].get_facecolors()[filled]):
         red, green, blue = ((colour[:3] + 0.055) / 1.055) ** 2.4
-        text.set_color("black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.2 else "white")  # WCAG contrast
+        text.set_color(
+            "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.2 else "white"
+        )  # WCAG contrast
     ax.set(xlabel="", ylabel="")
     turn = max(map(len, named.columns), default=0) * len(named.columns) > 70
-    ax.set_xticks(ax.get_xticks(), named.columns, rotation=30 if turn else 0, ha="right" if turn else "center")
+    ax.set_xticks(
+        ax.get_xticks(), named.columns, rotation=30 if turn else 0, ha="right" if turn else "center"
+    )
     ax.tick_params(axis="y", rotation=0)
     return figure
 
@@ -223,9 +296,16 @@ def cost_scatter(frame: pd.DataFrame) -> Figure:
     figure, ax = _new(3.4)
     largest = max(frame["megabytes"].max(), 1e-9)
     for number, (name, row) in enumerate(frame.iterrows()):
-        ax.scatter(row["seconds"], row["score"], s=40 + 260 * row["megabytes"] / largest, alpha=0.75, edgecolor="white",
-                   color=PALETTE[number % len(PALETTE)], marker=MARKERS[number % len(MARKERS)],
-                   label=f"{words(name)} ({row['megabytes']:,.3g} MB)")
+        ax.scatter(
+            row["seconds"],
+            row["score"],
+            s=40 + 260 * row["megabytes"] / largest,
+            alpha=0.75,
+            edgecolor="white",
+            color=PALETTE[number % len(PALETTE)],
+            marker=MARKERS[number % len(MARKERS)],
+            label=f"{words(name)} ({row['megabytes']:,.3g} MB)",
+        )
     if frame["seconds"].min() > 0 and frame["seconds"].max() > 20 * frame["seconds"].min():
         ax.set_xscale("log")
     ax.set(xlabel="time (s)", ylabel="score")
@@ -243,11 +323,21 @@ def stacked_errors(frame: pd.DataFrame) -> Figure:
     at, left = _rows(ax, frame.index), np.zeros(len(frame))
     for number, name in enumerate(frame.columns):
         values = frame[name].to_numpy(dtype=float)
-        ax.barh(at, values, left=left, height=0.7, color=PALETTE[number % len(PALETTE)], edgecolor="white",
-                label=words(name), hatch="//" if number >= len(PALETTE) else None)
+        ax.barh(
+            at,
+            values,
+            left=left,
+            height=0.7,
+            color=PALETTE[number % len(PALETTE)],
+            edgecolor="white",
+            label=words(name),
+            hatch="//" if number >= len(PALETTE) else None,
+        )
         left = left + values
     for y, total in zip(at, left):
-        ax.annotate(f"{total:.0f}", (total, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+        ax.annotate(
+            f"{total:.0f}", (total, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9
+        )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.margins(x=0.06)
     ax.set(xlabel="errors (count)")
@@ -301,9 +391,18 @@ def risk_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Error rate among the answers kept, against the share kept (columns coverage, risk), one line a curve."""
     figure, ax = _new(3.2)
     for number, (name, curve) in enumerate(curves.items()):
-        ax.plot(curve["coverage"], curve["risk"], label=words(name),
-                color=PALETTE[number % len(PALETTE)], linestyle=("-", "--", "-.", ":")[number % 4])
-    ax.set(xlabel="coverage (share of answers kept, most confident first)", ylabel="risk (share wrong)", xlim=(0, 1.01))
+        ax.plot(
+            curve["coverage"],
+            curve["risk"],
+            label=words(name),
+            color=PALETTE[number % len(PALETTE)],
+            linestyle=("-", "--", "-.", ":")[number % 4],
+        )
+    ax.set(
+        xlabel="coverage (share of answers kept, most confident first)",
+        ylabel="risk (share wrong)",
+        xlim=(0, 1.01),
+    )
     ax.set_ylim(bottom=0)
     ax.legend(loc="best")
     return figure

@@ -1,4 +1,5 @@
 """Tables of the study: a DataFrame on the page as a captioned great_tables table, and on disk as CSV."""
+
 from __future__ import annotations
 
 import html
@@ -23,7 +24,9 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """Index as columns (a plain 0, 1, 2 … index is dropped) and column names as unique text."""
     if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
         frame = frame.reset_index(names=[str(name) if name is not None else "" for name in frame.index.names])
-    names = [" ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name) for name in frame.columns]
+    names = [
+        " ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name) for name in frame.columns
+    ]
     if len(set(names)) < len(names):
         raise ValueError(f"a table needs different column names, not {names}")
     return frame.set_axis(names, axis=1)
@@ -41,17 +44,23 @@ def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) ->
     table = GT(shown, id=f"gt-{name}").tab_options(table_font_size="13px", data_row_padding="4px")
     table = table.cols_label(labels)
     floats = [column for column in shown if pd.api.types.is_float_dtype(shown[column])]
-    counts = [column for column in floats if (shown[column].dropna() % 1 == 0).all() and shown[column].max() > 1]
+    counts = [
+        column for column in floats if (shown[column].dropna() % 1 == 0).all() and shown[column].max() > 1
+    ]
     whole = [column for column in shown if pd.api.types.is_integer_dtype(shown[column])] + counts
     real = [column for column in floats if column not in counts]
     if whole:
         table = table.fmt_integer(whole)
     for column in real:
         largest = shown[column].abs().max()
-        table = table.fmt_number([column], decimals=digits if largest < 10 else min(digits, 1 if largest < 1000 else 0))
+        table = table.fmt_number(
+            [column], decimals=digits if largest < 10 else min(digits, 1 if largest < 1000 else 0)
+        )
     body = table.sub_missing(missing_text=MISSING).as_raw_html()
-    return (f'<figure class="study-table" id="table-{html.escape(name, quote=True)}">'
-            f"<figcaption>{html.escape(caption, quote=False)}</figcaption>{body}</figure>")
+    return (
+        f'<figure class="study-table" id="table-{html.escape(name, quote=True)}">'
+        f"<figcaption>{html.escape(caption, quote=False)}</figcaption>{body}</figure>"
+    )
 
 
 def table(frame: pd.DataFrame, caption: str, name: str, run: Any = None, digits: int = 3) -> None:

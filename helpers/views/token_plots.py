@@ -1,4 +1,5 @@
 """Figures of the token taggers beside those of :mod:`helpers.views.plots`."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -23,10 +24,25 @@ def compression_picture(table: pd.DataFrame) -> Figure:
         colour, rows = PALETTE[number % len(PALETTE)], rows.droplevel("variant")
         ax.plot(rows["ms"], rows["f1"], color=colour, linewidth=1, zorder=1)
         for form, row in rows.iterrows():
-            ax.scatter(row["ms"], row["f1"], s=30 + 400 * row["megabytes"] / largest, color=colour, alpha=0.7,
-                       marker=MARKERS[forms.index(form) % len(MARKERS)], edgecolor="white", zorder=2)
-            ax.annotate(f"{row['megabytes']:.0f} MB", (row["ms"], row["f1"]), xytext=(0, 11), ha="center",
-                        textcoords="offset points", fontsize=8, color=GREY)
+            ax.scatter(
+                row["ms"],
+                row["f1"],
+                s=30 + 400 * row["megabytes"] / largest,
+                color=colour,
+                alpha=0.7,
+                marker=MARKERS[forms.index(form) % len(MARKERS)],
+                edgecolor="white",
+                zorder=2,
+            )
+            ax.annotate(
+                f"{row['megabytes']:.0f} MB",
+                (row["ms"], row["f1"]),
+                xytext=(0, 11),
+                ha="center",
+                textcoords="offset points",
+                fontsize=8,
+                color=GREY,
+            )
         ax.scatter([], [], color=colour, label=words(variant))
     for number, form in enumerate(forms):
         ax.scatter([], [], color=GREY, marker=MARKERS[number % len(MARKERS)], label=form)

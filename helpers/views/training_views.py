@@ -1,4 +1,5 @@
 """Tables and sentences about training runs for notebook 04."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -21,19 +22,28 @@ def token_table(task: Task, tokenizer, row: Encoded, limit: int = 30) -> pd.Data
     """The first answer tokens of a sequence, each with the field it writes (or `structure`)."""
     kept = [(token, kind) for token, kind in zip(row.input_ids, row.field_ids) if kind != PROMPT][:limit]
     names = {STRUCTURE: "structure", **dict(enumerate(task.fields))}
-    frame = pd.DataFrame({"token": [repr(tokenizer.decode([token])) for token, _ in kept],
-                          "field": [names[kind] for _, kind in kept]})
+    frame = pd.DataFrame(
+        {
+            "token": [repr(tokenizer.decode([token])) for token, _ in kept],
+            "field": [names[kind] for _, kind in kept],
+        }
+    )
     runs = (frame["field"] != frame["field"].shift()).cumsum()
-    grouped = frame.groupby(runs, sort=False).agg(field=("field", "first"), tokens=("token", "  ".join),
-                                                  count=("token", "size"))
+    grouped = frame.groupby(runs, sort=False).agg(
+        field=("field", "first"), tokens=("token", "  ".join), count=("token", "size")
+    )
     return grouped.set_index("field")
 
 
 def training_row_table(run: Run) -> pd.DataFrame:
     """Rows that each variant learns from: index variant, a column for each origin, and `all`."""
     chosen = (lambda run, own, rows: rows) if run.task.writes else training_sentences
-    counts = {name: pd.Series([row.origin for row in chosen(run, variant_settings(run, name), training_rows(run, name))])
-              .value_counts() for name in run.task.variants}
+    counts = {
+        name: pd.Series(
+            [row.origin for row in chosen(run, variant_settings(run, name), training_rows(run, name))]
+        ).value_counts()
+        for name in run.task.variants
+    }
     frame = pd.DataFrame(counts).T.fillna(0).astype(int)
     order = sorted(frame.columns, key=lambda name: (name != "gold", name))
     return frame[order].assign(all=frame.sum(axis=1)).rename_axis("variant")
@@ -43,24 +53,35 @@ def variants_in_words(task: Task) -> str:
     """The task's variants as Markdown: a table of what sets them apart, and a paragraph on each."""
     rows = [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.variant_notes.items()]
     table = "\n".join(["| variant | trains | loss | tool |", "|---|---|---|---|", *rows])
-    return "\n\n".join([table, *(f"### {name.replace('_', ' ')}\n{notes[3].strip()}"
-                                 for name, notes in task.variant_notes.items())])
+    return "\n\n".join(
+        [
+            table,
+            *(
+                f"### {name.replace('_', ' ')}\n{notes[3].strip()}"
+                for name, notes in task.variant_notes.items()
+            ),
+        ]
+    )
 
 
 def verdict(task: Task, result: FitResult) -> str:
     """One sentence on a finished training run, in Markdown."""
     losses = [record["loss"] for record in result.history if "loss" in record]
-    text = (f"**{result.variant}**: {result.parameters['trainable']:,} of {result.parameters['total']:,} parameters "
-            f"trained; loss {losses[0]:.3f} → {losses[-1]:.3f}; best validation {task.headline_words} "
-            f"**{result.best_score:.1%}** at step {result.best_step}.")
+    text = (
+        f"**{result.variant}**: {result.parameters['trainable']:,} of {result.parameters['total']:,} parameters "
+        f"trained; loss {losses[0]:.3f} → {losses[-1]:.3f}; best validation {task.headline_words} "
+        f"**{result.best_score:.1%}** at step {result.best_step}."
+    )
     return f"{text} ({result.note})" if result.note else text
 
 
 def curve_caption(task: Task, results: dict[str, FitResult]) -> str:
     """Which variant ended with the highest score, for the caption under the curves."""
     best = max(results.values(), key=lambda result: result.best_score)
-    return (f"Training loss, learning rate and validation {task.headline_words} by step. {best.variant} reaches the "
-            f"highest validation score, {best.best_score:.1%}.")
+    return (
+        f"Training loss, learning rate and validation {task.headline_words} by step. {best.variant} reaches the "
+        f"highest validation score, {best.best_score:.1%}."
+    )
 
 
 def parameter_caption(table: pd.DataFrame) -> str:
@@ -75,10 +96,13 @@ def summary(run: Run, results: dict[str, FitResult]) -> pd.DataFrame:
     rows = {}
     for name, result in results.items():
         spent = costs.get(name, {})
-        rows[name] = {f"validation {run.task.headline_words}": result.best_score, "steps": result.history[-1]["step"],
-                      "seconds": spent.get("train_seconds", float("nan")),
-                      "peak memory MB": spent.get("train_peak_memory_mb", float("nan")),
-                      "size MB": folder_megabytes(run.path("checkpoints", name, "best", "x").parent)}
+        rows[name] = {
+            f"validation {run.task.headline_words}": result.best_score,
+            "steps": result.history[-1]["step"],
+            "seconds": spent.get("train_seconds", float("nan")),
+            "peak memory MB": spent.get("train_peak_memory_mb", float("nan")),
+            "size MB": folder_megabytes(run.path("checkpoints", name, "best", "x").parent),
+        }
     frame = pd.DataFrame.from_dict(rows, orient="index")
     frame.index.name = "variant"
     return frame
@@ -93,9 +117,18 @@ def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataF
     total = sum(parameter.numel() for parameter in model.parameters())
     rows = []
     for layers, targets in groups.items():
-        shapes = [module.weight.shape for name, module in model.named_modules() if name.split(".")[-1] in targets]
-        rows += [{"rank": rank, "layers": layers, "parameters": rank * sum(map(sum, shapes)),
-                  "share of the base %": 100 * rank * sum(map(sum, shapes)) / total} for rank in ranks]
+        shapes = [
+            module.weight.shape for name, module in model.named_modules() if name.split(".")[-1] in targets
+        ]
+        rows += [
+            {
+                "rank": rank,
+                "layers": layers,
+                "parameters": rank * sum(map(sum, shapes)),
+                "share of the base %": 100 * rank * sum(map(sum, shapes)) / total,
+            }
+            for rank in ranks
+        ]
     return pd.DataFrame(rows).set_index("rank")
 
 
@@ -103,7 +136,12 @@ def tag_table(task: Task, example: Example, words: int = 40) -> pd.DataFrame:
     """The first words of an example with their B, I and O tags, for the fields that occur among them."""
     spans, units = task.spans(example), word_units(example.text)[:words]
     tags = tags_of_spans(units, [spans[name] for name in task.fields])
-    frame = pd.DataFrame({name: ["OBI"[tag] for tag in tags[:, index].tolist()]
-                          for index, name in enumerate(task.fields) if (tags[:, index] > 0).any()},
-                         index=[example.text[start:end] for start, end in units])
+    frame = pd.DataFrame(
+        {
+            name: ["OBI"[tag] for tag in tags[:, index].tolist()]
+            for index, name in enumerate(task.fields)
+            if (tags[:, index] > 0).any()
+        },
+        index=[example.text[start:end] for start, end in units],
+    )
     return frame.rename_axis("word")

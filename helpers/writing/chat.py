@@ -3,6 +3,7 @@
 Nothing here knows a particular template: the contents of the turns are found again in the rendered text, one
 after the other, and an assistant turn ends with the special token that the template puts behind it.
 """
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple, Sequence
@@ -40,8 +41,9 @@ def render(tokenizer, messages: Sequence[Message], generation: bool = False, **o
     if not tokenizer.chat_template:
         raise UserError(f"{_name(tokenizer)} has no chat template: choose a chat model {OTHER}")
     try:
-        return tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=generation,
-                                             **options)
+        return tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=generation, **options
+        )
     except jinja2.TemplateError:
         if messages[0]["role"] != "system":
             raise
@@ -57,14 +59,17 @@ def end_of_turn(tokenizer) -> str:
     UserError
         If the template ends it with none: then nothing would tell the model to stop.
     """
-    probe = render(tokenizer, [{"role": "user", "content": "question"},
-                               {"role": "assistant", "content": "answer"}])
-    behind = probe[probe.rindex("answer") + len("answer"):].lstrip()
+    probe = render(
+        tokenizer, [{"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"}]
+    )
+    behind = probe[probe.rindex("answer") + len("answer") :].lstrip()
     special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     found = [token for token in special | set(tokenizer.all_special_tokens) if behind.startswith(token)]
     if not found:
-        raise UserError(f"the chat template of {_name(tokenizer)} ends a turn with no special token: choose "
-                        f"another model {OTHER}")
+        raise UserError(
+            f"the chat template of {_name(tokenizer)} ends a turn with no special token: choose "
+            f"another model {OTHER}"
+        )
     return max(found, key=len)
 
 
@@ -87,8 +92,9 @@ def segments(tokenizer, messages: Sequence[Message]) -> list[Segment]:
         content = message["content"].strip()
         start = text.find(content, cursor)
         if start < 0:
-            raise UserError(f"the chat template of {_name(tokenizer)} changes what is said: choose another "
-                            f"model {OTHER}")
+            raise UserError(
+                f"the chat template of {_name(tokenizer)} changes what is said: choose another model {OTHER}"
+            )
         cursor = start + len(content)
         if message["role"] == "assistant":
             cursor = text.index(end, cursor) + len(end)
@@ -102,8 +108,9 @@ def token_ids(tokenizer, texts: Sequence[str]) -> list[list[int]]:
     return tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
 
 
-def asked(tokenizer, opening: Sequence[Message], questions: Sequence[str],
-          **options: Any) -> tuple[list[Segment], list[str]]:
+def asked(
+    tokenizer, opening: Sequence[Message], questions: Sequence[str], **options: Any
+) -> tuple[list[Segment], list[str]]:
     """What stands before every question, and for each one the text from there to where its answer begins.
 
     Parameters
@@ -127,9 +134,13 @@ def asked(tokenizer, opening: Sequence[Message], questions: Sequence[str],
     """
     pieces = segments(tokenizer, opening)
     before = "".join(piece.text for piece in pieces)
-    whole = [render(tokenizer, [*opening, {"role": "user", "content": question}], True, **options)
-             for question in questions]
+    whole = [
+        render(tokenizer, [*opening, {"role": "user", "content": question}], True, **options)
+        for question in questions
+    ]
     if not all(text.startswith(before) for text in whole):
-        raise UserError(f"the chat template of {_name(tokenizer)} writes earlier turns anew when another "
-                        f"follows: choose another model {OTHER}")
-    return pieces, [text[len(before):] for text in whole]
+        raise UserError(
+            f"the chat template of {_name(tokenizer)} writes earlier turns anew when another "
+            f"follows: choose another model {OTHER}"
+        )
+    return pieces, [text[len(before) :] for text in whole]

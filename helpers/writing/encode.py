@@ -1,4 +1,5 @@
 """Prompt and completion, or a whole chat → token ids, with every output token told which field it belongs to."""
+
 from __future__ import annotations
 
 import json
@@ -59,7 +60,7 @@ def json_value_spans(text: str) -> dict[str, tuple[int, int]]:
         try:
             key, end = decoder.raw_decode(text, position)
             colon = text.index(":", end)
-            start = colon + 1 + (len(text[colon + 1:]) - len(text[colon + 1:].lstrip()))
+            start = colon + 1 + (len(text[colon + 1 :]) - len(text[colon + 1 :].lstrip()))
             _, position = decoder.raw_decode(text, start)
         except ValueError:
             break
@@ -80,8 +81,11 @@ def field_of_tokens(completion: str, offsets: Sequence[tuple[int, int]], fields:
     fields : sequence of str
         Names in index order.
     """
-    spans = [(start, end, fields.index(key)) for key, (start, end) in json_value_spans(completion).items()
-             if key in fields]
+    spans = [
+        (start, end, fields.index(key))
+        for key, (start, end) in json_value_spans(completion).items()
+        if key in fields
+    ]
     kinds = []
     for start, end in offsets:
         kinds.append(next((index for low, high, index in spans if start < high and end > low), STRUCTURE))
@@ -91,17 +95,23 @@ def field_of_tokens(completion: str, offsets: Sequence[tuple[int, int]], fields:
 def encode_example(tokenizer, prompt: str, completion: str, fields: Sequence[str]) -> Encoded:
     """Encode prompt and completion apart, so that training and generation meet at the same token border."""
     prompt_ids = tokenizer(prompt)["input_ids"]
-    if tokenizer.bos_token_id is not None and prompt_ids[:1] != [tokenizer.bos_token_id] and getattr(
-            tokenizer, "add_bos_token", False):
+    if (
+        tokenizer.bos_token_id is not None
+        and prompt_ids[:1] != [tokenizer.bos_token_id]
+        and getattr(tokenizer, "add_bos_token", False)
+    ):
         prompt_ids = [tokenizer.bos_token_id] + prompt_ids
     output = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
     kinds = field_of_tokens(completion, output["offset_mapping"], fields)
-    return Encoded(list(prompt_ids) + list(output["input_ids"]) + [tokenizer.eos_token_id],
-                   [PROMPT] * len(prompt_ids) + kinds + [STRUCTURE])
+    return Encoded(
+        list(prompt_ids) + list(output["input_ids"]) + [tokenizer.eos_token_id],
+        [PROMPT] * len(prompt_ids) + kinds + [STRUCTURE],
+    )
 
 
-def encode_conversation(tokenizer, task: DialogueTask, example: Example, order: Sequence[str] = (),
-                        independent: bool = True) -> Encoded:
+def encode_conversation(
+    tokenizer, task: DialogueTask, example: Example, order: Sequence[str] = (), independent: bool = True
+) -> Encoded:
     """Encode a whole chat through the tokenizer's template: all assistant turns are learnt, with their end-of-turn token.
 
     Parameters
@@ -117,7 +127,9 @@ def encode_conversation(tokenizer, task: DialogueTask, example: Example, order: 
     messages = task.conversation(example, order)
     opening = len(task.opening(example.text))
     pieces = chat.segments(tokenizer, messages)
-    encoded = tokenizer([piece.text for piece in pieces], add_special_tokens=False, return_offsets_mapping=True)
+    encoded = tokenizer(
+        [piece.text for piece in pieces], add_special_tokens=False, return_offsets_mapping=True
+    )
     input_ids, field_ids, blocks = [], [], []
     block, opened = 0, False
     for piece, ids, offsets in zip(pieces, encoded["input_ids"], encoded["offset_mapping"]):
@@ -147,9 +159,11 @@ def collate(batch: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
     def padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
         return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
 
-    tensors = {"input_ids": padded([item.input_ids for item in batch], pad),
-               "attention_mask": padded([[1] * len(item) for item in batch], 0),
-               "field_ids": padded([item.field_ids for item in batch], PROMPT)}
+    tensors = {
+        "input_ids": padded([item.input_ids for item in batch], pad),
+        "attention_mask": padded([[1] * len(item) for item in batch], 0),
+        "field_ids": padded([item.field_ids for item in batch], PROMPT),
+    }
     if batch[0].blocks:
         tensors["blocks"] = padded([item.blocks for item in batch], -1)
     return tensors
@@ -172,8 +186,12 @@ def attention_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     blocks = batch["blocks"]
     width = blocks.shape[1]
     same = blocks[:, :, None] == blocks[:, None, :]
-    sees = (same | (blocks[:, None, :] == 0)) & torch.ones(width, width, dtype=torch.bool, device=blocks.device).tril()
-    before = (same.tril(-1) & (blocks[:, :, None] != 0)).sum(-1)  # tokens of the own question that come earlier
+    sees = (same | (blocks[:, None, :] == 0)) & torch.ones(
+        width, width, dtype=torch.bool, device=blocks.device
+    ).tril()
+    before = (same.tril(-1) & (blocks[:, :, None] != 0)).sum(
+        -1
+    )  # tokens of the own question that come earlier
     shared = (blocks == 0).sum(-1, keepdim=True)
     positions = torch.where(blocks == 0, torch.arange(width, device=blocks.device), shared + before)
     return {"attention_mask": sees[:, None], "position_ids": positions}

@@ -5,6 +5,7 @@ lets a token see the text and its own question only, at the positions it would h
 only one. Each step reads, of every answer that goes on, the token that the model chose and those that the
 answer's grammar forces behind it.
 """
+
 from __future__ import annotations
 
 import math
@@ -50,9 +51,17 @@ class Generation:
 
 
 # -- decoding -------------------------------------------------------------------------------------------
-def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]] = ((),),
-           max_new_tokens: int = 160, grammars: Sequence[str] | None = None, stop: Collection[int] = (),
-           batch_size: int = 64, progress: str | None = None) -> list[Generation]:
+def decode(
+    model,
+    tokenizer,
+    texts: Sequence[Sequence[int]],
+    questions: Sequence[Sequence[int]] = ((),),
+    max_new_tokens: int = 160,
+    grammars: Sequence[str] | None = None,
+    stop: Collection[int] = (),
+    batch_size: int = 64,
+    progress: str | None = None,
+) -> list[Generation]:
     """Greedy answers to the same questions about each of some texts, each as if it were the only one.
 
     Parameters
@@ -87,8 +96,15 @@ def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence
     bar = tqdm(total=len(texts), desc=progress, disable=progress is None, leave=False)
     for rows in _batches(model, texts, questions, max_new_tokens, batch_size):
         places = [row * count + question for row in rows for question in range(count)]
-        found = _decode_batch(model, tokenizer, [texts[row] for row in rows], questions, max_new_tokens,
-                              [grammars[place] for place in places] if grammars else None, ends)
+        found = _decode_batch(
+            model,
+            tokenizer,
+            [texts[row] for row in rows],
+            questions,
+            max_new_tokens,
+            [grammars[place] for place in places] if grammars else None,
+            ends,
+        )
         for place, result in zip(places, found):
             results[place] = result
         bar.update(len(rows))
@@ -97,8 +113,13 @@ def decode(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence
     return results
 
 
-def _batches(model, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]], max_new_tokens: int,
-             batch_size: int) -> Iterator[list[int]]:
+def _batches(
+    model,
+    texts: Sequence[Sequence[int]],
+    questions: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    batch_size: int,
+) -> Iterator[list[int]]:
     """Texts of like length that are read together, shorter ones first."""
     config = model.config
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
@@ -117,9 +138,15 @@ def _batches(model, texts: Sequence[Sequence[int]], questions: Sequence[Sequence
 
 
 @torch.no_grad()  # not inference mode: layers may look at the version of a tensor
-def _decode_batch(model, tokenizer, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]],
-                  max_new_tokens: int, grammars: Sequence[str] | None,
-                  ends: Collection[int]) -> list[Generation]:
+def _decode_batch(
+    model,
+    tokenizer,
+    texts: Sequence[Sequence[int]],
+    questions: Sequence[Sequence[int]],
+    max_new_tokens: int,
+    grammars: Sequence[str] | None,
+    ends: Collection[int],
+) -> list[Generation]:
     """Answers of one batch; see :func:`decode`."""
     results = [Generation() for _ in range(len(texts) * len(questions))]
     mask = GrammarMask(tokenizer, list(grammars), len(tokenizer)) if grammars else None
@@ -139,8 +166,11 @@ def _decode_batch(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
         return None if done or result.truncated and not mask else new
 
     reading = _Reading(model, texts, questions, tokenizer.pad_token_id)
-    new = {answer: [*asked, *forced] for answer, asked in enumerate(reading.asked)
-           if (forced := add(answer, [])) is not None}
+    new = {
+        answer: [*asked, *forced]
+        for answer, asked in enumerate(reading.asked)
+        if (forced := add(answer, [])) is not None
+    }
     most = max(map(len, new.values()), default=0)
     while new:
         logits = reading.read({answer: tokens[:most] for answer, tokens in new.items()})
@@ -151,9 +181,11 @@ def _decode_batch(model, tokenizer, texts: Sequence[Sequence[int]], questions: S
         if mask:
             chosen = mask.choose(logits, answers, [results[answer].truncated for answer in answers])
         log_probs = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
-        new = unread | {answer: tokens for answer, token, log_prob in zip(
-            answers, chosen.tolist(), log_probs.tolist()) if token not in ends and (
-                tokens := add(answer, [token], log_prob)) is not None}
+        new = unread | {
+            answer: tokens
+            for answer, token, log_prob in zip(answers, chosen.tolist(), log_probs.tolist())
+            if token not in ends and (tokens := add(answer, [token], log_prob)) is not None
+        }
         # rows with fewer tokens than others hold holes: where those cost time, what is forced waits
         most = max(1, STEP_TOKENS // max(1, len(new)))
     for result in results:
@@ -178,9 +210,11 @@ class _Reading:
         self.cache = Cache(layer_class_to_replicate=RoomyLayer)
         device, whole = model.device, [[*text, *question] for text in texts for question in questions]
         # each answer needs a token of its own to be read before it
-        shared = [min(min(map(len, rows)) - 1, len(commonprefix(rows)))
-                  for rows in (whole[at:at + self.count] for at in range(0, len(whole), self.count))]
-        self.asked = [tokens[shared[number // self.count]:] for number, tokens in enumerate(whole)]
+        shared = [
+            min(min(map(len, rows)) - 1, len(commonprefix(rows)))
+            for rows in (whole[at : at + self.count] for at in range(0, len(whole), self.count))
+        ]
+        self.asked = [tokens[shared[number // self.count] :] for number, tokens in enumerate(whole)]
         texts = [whole[number * self.count][:size] for number, size in enumerate(shared)]
         self.rows = list(range(len(texts)))
         self.next = [size for size in shared for _ in range(self.count)]  # positions
@@ -192,7 +226,7 @@ class _Reading:
             self._feed([[(token, TEXT, at) for at, token in enumerate(start)]], 1)
             self.cache.batch_repeat_interleave(len(texts))
             self.owners = self.owners.repeat(len(texts), 1)
-        rest = [[(token, TEXT, at) for at, token in enumerate(text)][len(start):] for text in texts]
+        rest = [[(token, TEXT, at) for at, token in enumerate(text)][len(start) :] for text in texts]
         if any(rest):
             self._feed(self._padded(rest), 1)
 
@@ -243,8 +277,14 @@ class _Reading:
             columns = torch.arange(self.owners.shape[1], device=self.owners.device)
             seen = (self.owners[:, None] == TEXT) | (self.owners[:, None] == owners[..., None])
             mask = (seen & (columns <= columns[before:, None]))[:, None]
-        return self.model(input_ids=tokens, attention_mask=mask, position_ids=positions, use_cache=True,
-                          past_key_values=self.cache, logits_to_keep=logits_to_keep).logits
+        return self.model(
+            input_ids=tokens,
+            attention_mask=mask,
+            position_ids=positions,
+            use_cache=True,
+            past_key_values=self.cache,
+            logits_to_keep=logits_to_keep,
+        ).logits
 
 
 # -- what was written -----------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 """What holds an answer to its grammar: one llguidance matcher for each answer of a batch."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -49,7 +50,9 @@ class GrammarMask:
         self.vocabulary = vocabulary
         self.bitmask = llguidance.numpy.allocate_token_bitmask(len(grammars), guide.vocab_size)
         self.executor = llguidance.LLExecutor()
-        marks = (tokenizer.encode(mark, add_special_tokens=False) for mark in ('"', " null", "null", "]", "}"))
+        marks = (
+            tokenizer.encode(mark, add_special_tokens=False) for mark in ('"', " null", "null", "]", "}")
+        )
         self.closing = [tokens[0] for tokens in marks if len(tokens) == 1]
 
     def choose(self, logits: torch.Tensor, rows: list[int], closes: Sequence[bool] = ()) -> torch.Tensor:
@@ -75,8 +78,11 @@ class GrammarMask:
             if closes and closes[slot]:
                 ends = (token for token in self.closing if self.matchers[row].validate_tokens([token]))
                 chosen[slot] = next(ends, chosen[slot])
-        refused = [slot for slot, (row, token) in enumerate(zip(rows, chosen.tolist()))
-                   if token >= self.vocabulary or not self.matchers[row].validate_tokens([token])]
+        refused = [
+            slot
+            for slot, (row, token) in enumerate(zip(rows, chosen.tolist()))
+            if token >= self.vocabulary or not self.matchers[row].validate_tokens([token])
+        ]
         if refused:
             allowed = self.allowed([rows[slot] for slot in refused], logits.shape[1]).to(logits.device)
             chosen[refused] = logits[refused].masked_fill(~allowed, float("-inf")).argmax(-1)
@@ -86,9 +92,9 @@ class GrammarMask:
         """Which tokens the rows may take next: BoolTensor (len(rows), width)."""
         pairs = [(self.matchers[row], slot) for slot, row in enumerate(rows)]
         llguidance.numpy.fill_next_token_bitmask_par(self.executor, pairs, self.bitmask)
-        bits = torch.from_numpy(self.bitmask[:len(rows)])
+        bits = torch.from_numpy(self.bitmask[: len(rows)])
         allowed = (bits[:, :, None] >> torch.arange(32, dtype=torch.int32)) & 1
-        allowed = allowed.reshape(len(rows), -1)[:, :self.vocabulary].bool()
+        allowed = allowed.reshape(len(rows), -1)[:, : self.vocabulary].bool()
         return torch.nn.functional.pad(allowed, (0, max(0, width - allowed.shape[1])))
 
     def accept(self, row: int, token: int) -> bool:

@@ -1,4 +1,5 @@
 """What a model is asked about a text: the prompts of fine-tuning, and those for models that never were."""
+
 from __future__ import annotations
 
 import json
@@ -49,8 +50,9 @@ def untuned(tokenizer, task: Task, text: str, shots: Sequence[Example] = ()) -> 
     """
     names = task.questions()
     if names:
-        return _in_chat(tokenizer, opening(task, text, shots), [question(name) for name in names],
-                        enable_thinking=False)
+        return _in_chat(
+            tokenizer, opening(task, text, shots), [question(name) for name in names], enable_thinking=False
+        )
     if tokenizer.chat_template:
         return _in_chat(tokenizer, opening(task, text, shots), enable_thinking=False)
     return Prompt(encode_prompt(tokenizer, plain(task, text, shots)), [[]])
@@ -74,14 +76,18 @@ def instruction(task: Task) -> str:
         return task.instruction
     lists = [name for name in task.fields if name in task.list_fields]
     kinds = f"; {', '.join(lists)}: a list of strings" * bool(lists)
-    return (f"{task.description} Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each "
-            f"value is a string{kinds}; what the text does not say is null.")
+    return (
+        f"{task.description} Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each "
+        f"value is a string{kinds}; what the text does not say is null."
+    )
 
 
 def question(name: str) -> str:
     """What asks for a field: an answer to fill in, which small models heed more than a question."""
-    return (f'Fill in this JSON with what the text says, word for word, and answer with it alone. '
-            f'{{"{name}": []}} if it says nothing.\n{{"{name}": ["..."]}}')
+    return (
+        f"Fill in this JSON with what the text says, word for word, and answer with it alone. "
+        f'{{"{name}": []}} if it says nothing.\n{{"{name}": ["..."]}}'
+    )
 
 
 def opening(task: Task, text: str, shots: Sequence[Example] = ()) -> list[Message]:
@@ -90,8 +96,11 @@ def opening(task: Task, text: str, shots: Sequence[Example] = ()) -> list[Messag
     What to do stands in the first user turn: small models heed it more there than in a system turn.
     """
     if not task.questions():
-        turns = [{"role": role, "content": content} for shot in shots for role, content in (
-            ("user", f"Text: {shot.text}"), ("assistant", task.completion(shot.target)))]
+        turns = [
+            {"role": role, "content": content}
+            for shot in shots
+            for role, content in (("user", f"Text: {shot.text}"), ("assistant", task.completion(shot.target)))
+        ]
         turns.append({"role": "user", "content": f"Text: {text}"})
         turns[0]["content"] = f"{instruction(task)}\n\n{turns[0]['content']}"
         return turns
@@ -99,8 +108,10 @@ def opening(task: Task, text: str, shots: Sequence[Example] = ()) -> list[Messag
     for shot in shots:
         solved += task.opening(shot.text)[1:]
         for name in task.questions():
-            solved += [{"role": "user", "content": question(name)},
-                       {"role": "assistant", "content": task.answer(shot.target, name)}]
+            solved += [
+                {"role": "user", "content": question(name)},
+                {"role": "assistant", "content": task.answer(shot.target, name)},
+            ]
     system, *given = task.opening(text)
     return [system, *solved, *given]
 
@@ -122,7 +133,7 @@ def first_object(raw: str) -> str:
     start = raw.find("{")
     try:
         if start >= 0:
-            raw = raw[start:json.JSONDecoder().raw_decode(raw, start)[1]]
+            raw = raw[start : json.JSONDecoder().raw_decode(raw, start)[1]]
     except (ValueError, RecursionError):
         pass  # the task will say what is wrong with it
     return " ".join(raw.split("\n")).strip()

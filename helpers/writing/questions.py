@@ -1,4 +1,5 @@
 """Predictions of models that write: one question a text, or one a field, each alone or after the others."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -13,8 +14,15 @@ from helpers.writing.prompts import Prompt, tuned
 Answers = list[list[Generation]]  # for each text, in the order of its questions
 
 
-def answer_together(model, tokenizer, prompts: Sequence[Prompt], grammars: Sequence[str] | None = None,
-                    max_new_tokens: int = 200, batch_size: int = 64, progress: str | None = None) -> Answers:
+def answer_together(
+    model,
+    tokenizer,
+    prompts: Sequence[Prompt],
+    grammars: Sequence[str] | None = None,
+    max_new_tokens: int = 200,
+    batch_size: int = 64,
+    progress: str | None = None,
+) -> Answers:
     """All answers about some texts: each text is read once, and no question sees another one or its answer.
 
     Returns
@@ -25,30 +33,63 @@ def answer_together(model, tokenizer, prompts: Sequence[Prompt], grammars: Seque
     if not prompts:
         return []
     questions = prompts[0].questions
-    found = decode(model, tokenizer, [prompt.text for prompt in prompts], questions, max_new_tokens, grammars,
-                   prompts[0].stop, batch_size, progress)
-    return [found[at:at + len(questions)] for at in range(0, len(found), len(questions))]
+    found = decode(
+        model,
+        tokenizer,
+        [prompt.text for prompt in prompts],
+        questions,
+        max_new_tokens,
+        grammars,
+        prompts[0].stop,
+        batch_size,
+        progress,
+    )
+    return [found[at : at + len(questions)] for at in range(0, len(found), len(questions))]
 
 
-def answer_in_turn(model, tokenizer, prompts: Sequence[Prompt], grammars: Sequence[str] | None = None,
-                   max_new_tokens: int = 200, batch_size: int = 64, progress: str | None = None) -> Answers:
+def answer_in_turn(
+    model,
+    tokenizer,
+    prompts: Sequence[Prompt],
+    grammars: Sequence[str] | None = None,
+    max_new_tokens: int = 200,
+    batch_size: int = 64,
+    progress: str | None = None,
+) -> Answers:
     """As :func:`answer_together`, but each question sees all before it with what was answered to those."""
     so_far, answers = [list(prompt.text) for prompt in prompts], [[] for _ in prompts]
     count = len(prompts[0].questions) if prompts else 0
     for at in tqdm(range(count), desc=progress, disable=progress is None, leave=False):
         so_far = [before + prompt.questions[at] for before, prompt in zip(so_far, prompts)]
-        found = decode(model, tokenizer, so_far, ((),), max_new_tokens, grammars and grammars[at::count],
-                       prompts[0].stop, batch_size)
+        found = decode(
+            model,
+            tokenizer,
+            so_far,
+            ((),),
+            max_new_tokens,
+            grammars and grammars[at::count],
+            prompts[0].stop,
+            batch_size,
+        )
         for row, generation in enumerate(found):
             answers[row].append(generation)
             so_far[row] = so_far[row] + generation.tokens + list(prompts[row].stop)
     return answers
 
 
-def predict_texts(model, tokenizer, task: Task, texts: Sequence[str], constraint: str = "free",
-                  max_new_tokens: int = 160, batch_size: int = 64,
-                  prompt: Callable[[Any, Task, str], Prompt] = tuned, read: Callable[[str], str] = str,
-                  progress: str | None = None, dialogue: str = "independent") -> list[dict[str, Any]]:
+def predict_texts(
+    model,
+    tokenizer,
+    task: Task,
+    texts: Sequence[str],
+    constraint: str = "free",
+    max_new_tokens: int = 160,
+    batch_size: int = 64,
+    prompt: Callable[[Any, Task, str], Prompt] = tuned,
+    read: Callable[[str], str] = str,
+    progress: str | None = None,
+    dialogue: str = "independent",
+) -> list[dict[str, Any]]:
     """Predictions for input texts: dicts of `prediction`, `raw`, `confidence`, `error`, `truncated`.
 
     For a task that asks one question a field, `raw` has one answer a line, in the order of the questions.
@@ -80,8 +121,9 @@ def predict_texts(model, tokenizer, task: Task, texts: Sequence[str], constraint
     return [_record(tokenizer, task, answers, read) for answers in found]
 
 
-def _record(tokenizer, task: Task, answers: Sequence[Generation],
-            read: Callable[[str], str]) -> dict[str, Any]:
+def _record(
+    tokenizer, task: Task, answers: Sequence[Generation], read: Callable[[str], str]
+) -> dict[str, Any]:
     """Prediction record of the answers about one text."""
     names = task.questions()
     written = [read(answer.text) for answer in answers]
@@ -91,7 +133,11 @@ def _record(tokenizer, task: Task, answers: Sequence[Generation],
     confidence: dict[str, float] = {}
     if prediction:
         for at, answer in enumerate(answers):
-            confidence |= field_confidence(answer, tokenizer, names[at:at + 1] or task.fields)
-    return {"prediction": prediction, "raw": raw, "error": error,
-            "confidence": confidence if prediction else None,
-            "truncated": sum(answer.truncated for answer in answers)}
+            confidence |= field_confidence(answer, tokenizer, names[at : at + 1] or task.fields)
+    return {
+        "prediction": prediction,
+        "raw": raw,
+        "error": error,
+        "confidence": confidence if prediction else None,
+        "truncated": sum(answer.truncated for answer in answers),
+    }

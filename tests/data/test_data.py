@@ -1,4 +1,5 @@
 """Loading: what is refused, what is kept, and what the user is told."""
+
 from __future__ import annotations
 
 import hashlib
@@ -61,7 +62,9 @@ def run_on(tmp_path: Path, **files: list[bytes]) -> Run:
     return Run("calendar", data=str(tmp_path / "in"), out=str(tmp_path / "out"))
 
 
-MISSING_KEY = json.dumps({"event_text": "Lunch", "output": {k: None for k in TASK.fields if k != "notes"}}).encode()
+MISSING_KEY = json.dumps(
+    {"event_text": "Lunch", "output": {k: None for k in TASK.fields if k != "notes"}}
+).encode()
 BAD = {
     "malformed": (b'{"event_text": "Lunch", "output": {', "malformed JSON"),
     "missing key": (MISSING_KEY, "notes"),
@@ -95,7 +98,10 @@ def test_rejected_rows_are_written_as_they_stand_in_the_file(tmp_path):
     assert {part: len(examples) for part, examples in parts.items()} == {"train": 40, "validation": 20}
     rejected = read_jsonl(run.path("rejected.jsonl"))
     assert [(Path(bad["file"]).name, bad["line"], bad["row"]) for bad in rejected] == [
-        ("train.jsonl", 41, "{oops \\xff"), ("train.jsonl", 42, "{also"), ("validation.jsonl", 21, "null")]
+        ("train.jsonl", 41, "{oops \\xff"),
+        ("train.jsonl", 42, "{also"),
+        ("validation.jsonl", 21, "null"),
+    ]
 
 
 def test_rejected_file_of_an_earlier_run_is_replaced(tmp_path):
@@ -105,14 +111,18 @@ def test_rejected_file_of_an_earlier_run_is_replaced(tmp_path):
     assert run.path("rejected.jsonl").read_bytes() == b""
 
 
-@pytest.mark.parametrize(("good", "bad", "stops"), [(19, 1, False), (18, 1, True), (38, 2, False), (37, 2, True)])
+@pytest.mark.parametrize(
+    ("good", "bad", "stops"), [(19, 1, False), (18, 1, True), (38, 2, False), (37, 2, True)]
+)
 def test_more_than_five_percent_bad_rows_stop_the_run(tmp_path, good, bad, stops):
     path = put(tmp_path / "rows.jsonl", many(good) + [b"{"] * bad)
     if not stops:
         examples, rejected = read_rows(path, TASK)
         assert (len(examples), len(rejected)) == (good, bad)
         return
-    with pytest.raises(UserError, match=rf"rows\.jsonl, line {good + 1}: malformed JSON.*{bad} of {good + bad} rows"):
+    with pytest.raises(
+        UserError, match=rf"rows\.jsonl, line {good + 1}: malformed JSON.*{bad} of {good + bad} rows"
+    ):
         read_rows(path, TASK)
 
 
@@ -123,14 +133,19 @@ def test_a_refused_file_still_leaves_the_list_of_its_bad_rows(tmp_path):
     assert [bad["line"] for bad in read_jsonl(run.path("rejected.jsonl"))] == [11, 12, 13, 4]
 
 
-@pytest.mark.parametrize(("content", "message"), [
-    (b"", "is empty"), (b"\n \r\n\n", "is empty"), (b"\xef\xbb\xbf", "is empty"),
-    (line("Lunch").decode().encode("utf-16"), "not UTF-8 but looks like UTF-16"),
-    (line("Lunch").decode().encode("utf-16-le"), "not UTF-8 but looks like UTF-16"),
-    (line("Lunch").decode().encode("utf-32"), "not UTF-8 but looks like UTF-16 or UTF-32"),
-    (b"\n".join([line("Café").decode().encode("latin-1")] * 3), "is not UTF-8 text"),
-    (b"PK\x03\x04\x9c\xff\xfe\x80\x81", "is not UTF-8 text"),
-])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b"\n \r\n\n", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (line("Lunch").decode().encode("utf-16"), "not UTF-8 but looks like UTF-16"),
+        (line("Lunch").decode().encode("utf-16-le"), "not UTF-8 but looks like UTF-16"),
+        (line("Lunch").decode().encode("utf-32"), "not UTF-8 but looks like UTF-16 or UTF-32"),
+        (b"\n".join([line("Café").decode().encode("latin-1")] * 3), "is not UTF-8 text"),
+        (b"PK\x03\x04\x9c\xff\xfe\x80\x81", "is not UTF-8 text"),
+    ],
+)
 def test_a_file_without_any_readable_row_is_one_clear_line(tmp_path, content, message):
     path = tmp_path / "rows.jsonl"
     path.write_bytes(content)
@@ -160,8 +175,12 @@ def test_a_missing_file_and_a_folder_in_its_place(tmp_path, make):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.binary(max_size=30), st.sampled_from([line("Tea"), *(bad for bad, _ in BAD.values())])),
-                max_size=3))
+@given(
+    st.lists(
+        st.one_of(st.binary(max_size=30), st.sampled_from([line("Tea"), *(bad for bad, _ in BAD.values())])),
+        max_size=3,
+    )
+)
 def test_good_rows_survive_any_other_bytes_between_them(tmp_path_factory, between):
     between = [noise.replace(b"\n", b"?") for noise in between]
     path = put(tmp_path_factory.mktemp("noise") / "rows.jsonl", [*many(40), *between, *many(40)])
@@ -191,9 +210,16 @@ def test_the_sample_has_the_presence_its_card_states(tmp_path):
 
 def test_every_span_of_the_sample_is_a_piece_of_its_text(tmp_path):
     examples = load_source(Run("calendar", out=str(tmp_path)))["all"]
-    spans = [(example, name, value) for example in examples for name, values in TASK.values(example.target).items()
-             if name not in ("date", "time") for value in values]
-    assert [(example.id, name, value) for example, name, value in spans if not is_word_span(value, example.text)] == []
+    spans = [
+        (example, name, value)
+        for example in examples
+        for name, values in TASK.values(example.target).items()
+        if name not in ("date", "time")
+        for value in values
+    ]
+    assert [
+        (example.id, name, value) for example, name, value in spans if not is_word_span(value, example.text)
+    ] == []
 
 
 def test_a_folder_gives_the_parts_it_holds(tmp_path, monkeypatch):
@@ -201,14 +227,20 @@ def test_a_folder_gives_the_parts_it_holds(tmp_path, monkeypatch):
     assert list(source_files(run)) == ["train", "validation"]
     put(tmp_path / "in" / "calendar" / "test.jsonl", many(5))
     monkeypatch.chdir(tmp_path)
-    assert len(load_source(Run("calendar", data="in", out=str(tmp_path)))["test"]) == 5  # from the current directory
+    assert (
+        len(load_source(Run("calendar", data="in", out=str(tmp_path)))["test"]) == 5
+    )  # from the current directory
 
 
-@pytest.mark.parametrize(("files", "message"), [
-    ({}, "has no folder 'calendar'"), ({"train": many()}, r"calendar/validation\.jsonl is missing"),
-    ({"validation": many()}, r"calendar/train\.jsonl is missing"),
-    ({"train": many(), "validation": many(), "test": []}, r"calendar/test\.jsonl is empty"),
-])
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "has no folder 'calendar'"),
+        ({"train": many()}, r"calendar/validation\.jsonl is missing"),
+        ({"validation": many()}, r"calendar/train\.jsonl is missing"),
+        ({"train": many(), "validation": many(), "test": []}, r"calendar/test\.jsonl is empty"),
+    ],
+)
 def test_a_folder_without_what_is_needed(tmp_path, files, message):
     with pytest.raises(UserError, match=message):
         load_source(run_on(tmp_path, **files))
@@ -220,13 +252,18 @@ def test_an_unknown_source_names_the_choices(tmp_path):
 
 
 # -- public data ------------------------------------------------------------------------------------------------------
-ROWS = [{"text": f"row {number}", "target": {"name": None, "day": None, "people": None}} for number in range(10)]
+ROWS = [
+    {"text": f"row {number}", "target": {"name": None, "day": None, "people": None}} for number in range(10)
+]
 CONTENT = "\n".join(map(json.dumps, ROWS)).encode()
 
 
 class PublicTask(TinyTask):
-    public_files = (PublicFile("rows.jsonl", "owner/repository/abc/rows.jsonl", hashlib.sha256(CONTENT).hexdigest(),
-                               len(CONTENT)),)
+    public_files = (
+        PublicFile(
+            "rows.jsonl", "owner/repository/abc/rows.jsonl", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT)
+        ),
+    )
     public_licence, public_citation = "MIT", "A. Author, Rows"
 
     def split_public(self, files):
@@ -252,9 +289,13 @@ def test_public_data_is_downloaded_once_and_its_licence_shown(server, tmp_path, 
         shown = capsys.readouterr().out
         assert "Licence: MIT" in shown and "A. Author, Rows" in shown
     assert requests == ["/owner/repository/abc/rows.jsonl"]
-    assert {part: [(example.id, example.text) for example in examples] for part, examples in parts.items()} == {
-        "train": [(at, f"row {at + 4}") for at in range(6)], "validation": [(0, "row 2"), (1, "row 3")],
-        "test": [(0, "row 0"), (1, "row 1")]}
+    assert {
+        part: [(example.id, example.text) for example in examples] for part, examples in parts.items()
+    } == {
+        "train": [(at, f"row {at + 4}") for at in range(6)],
+        "validation": [(0, "row 2"), (1, "row 3")],
+        "test": [(0, "row 0"), (1, "row 1")],
+    }
 
 
 def test_a_damaged_cache_is_downloaded_again(server, tmp_path):
@@ -299,11 +340,15 @@ def test_public_calendar_rows_are_split_as_published_results_need_it():
     wanted = {"test": numbers[:119], "validation": numbers[119:238], "train": numbers[238:]}
     assert {part: [int(row["event_text"]) for row in rows] for part, rows in parts.items()} == wanted
 
+
 def test_public_rows_are_known_wherever_they_come_from(tmp_path):
     class Known(TinyTask):
         public_train = fingerprint(ROWS[:6])
 
-    put(tmp_path / "same" / "tiny" / "train.jsonl", [json.dumps(row, sort_keys=True).encode() for row in ROWS[:6]])
+    put(
+        tmp_path / "same" / "tiny" / "train.jsonl",
+        [json.dumps(row, sort_keys=True).encode() for row in ROWS[:6]],
+    )
     put(tmp_path / "other" / "tiny" / "train.jsonl", [json.dumps(row).encode() for row in ROWS[:5]])
     put(tmp_path / "broken" / "tiny" / "train.jsonl", [b"{"])
     places = {name: str(tmp_path / name) for name in ("same", "other", "broken")}
@@ -324,11 +369,15 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_rubbish(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         write_jsonl(path, broken())
-    assert read_jsonl(path) == [{"text": "é"}] and [file.name for file in tmp_path.iterdir()] == ["rows.jsonl"]
+    assert read_jsonl(path) == [{"text": "é"}] and [file.name for file in tmp_path.iterdir()] == [
+        "rows.jsonl"
+    ]
 
 
 def test_fingerprint_sees_content_and_order_but_not_key_order(tmp_path):
-    assert fingerprint(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4, B.1
+    assert (
+        fingerprint(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )  # FIPS 180-4, B.1
     (tmp_path / "a").write_bytes(b"abc")
     assert fingerprint(tmp_path / "a") == fingerprint(b"abc")
     rows = [{"a": 1, "b": 2}, {"a": 3}]

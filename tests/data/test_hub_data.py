@@ -1,4 +1,5 @@
 """The hub's copy of the public IT sentences: read from a folder, from a local hub, and refused in one line."""
+
 from __future__ import annotations
 
 import hashlib
@@ -21,30 +22,51 @@ from helpers.tasks.it_ner.tags import COARSE_LABEL
 COMMIT = "a" * 40
 TAGS = ["O", *(f"{prefix}-{label}" for label in (*COARSE_LABEL, "Data_Type") for prefix in "BI")]
 ALL = [(f"word{at}", f"B-{label}") for at, label in enumerate(COARSE_LABEL)]
-ROWS = {"train": [ALL, [("Use", "O"), ("Visual", "B-Application"), ("C++", "B-Language"), ("int", "B-Data_Type")]],
-        "validation": [[("on", "O"), ("Linux", "B-Operating_System")]], "test": [[("no", "O"), ("entity", "O")]]}
+ROWS = {
+    "train": [
+        ALL,
+        [("Use", "O"), ("Visual", "B-Application"), ("C++", "B-Language"), ("int", "B-Data_Type")],
+    ],
+    "validation": [[("on", "O"), ("Linux", "B-Operating_System")]],
+    "test": [[("no", "O"), ("entity", "O")]],
+}
 
 
 def save(folder: Path, rows=None, classes: bool = True) -> Path:
     """Parquet files under the names that the hub gives them; tags as numbers of classes, or as text."""
-    features = Features({"tokens": Sequence(Value("string")),
-                         "ner_tags": Sequence(ClassLabel(names=TAGS) if classes else Value("string"))})
+    features = Features(
+        {
+            "tokens": Sequence(Value("string")),
+            "ner_tags": Sequence(ClassLabel(names=TAGS) if classes else Value("string")),
+        }
+    )
     (folder / "data").mkdir(parents=True)
     for part, sentences in (rows or ROWS).items():
-        columns = {"tokens": [[word for word, _ in one] for one in sentences],
-                   "ner_tags": [[tag for _, tag in one] for one in sentences]}
-        Dataset.from_dict(columns, features).to_parquet(str(folder / "data" / f"{part}-00000-of-00001.parquet"))
+        columns = {
+            "tokens": [[word for word, _ in one] for one in sentences],
+            "ner_tags": [[tag for _, tag in one] for one in sentences],
+        }
+        Dataset.from_dict(columns, features).to_parquet(
+            str(folder / "data" / f"{part}-00000-of-00001.parquet")
+        )
     return folder
 
 
 def public_run(tmp_path: Path, source: object) -> Run:
-    return Run("it_ner", profile="smoke", data="public", out=str(tmp_path / "out"),
-               settings={"public_source": str(source)})
+    return Run(
+        "it_ner",
+        profile="smoke",
+        data="public",
+        out=str(tmp_path / "out"),
+        settings={"public_source": str(source)},
+    )
 
 
 def check(parts) -> None:
     assert {part: len(rows) for part, rows in parts.items()} == {"train": 2, "validation": 1, "test": 1}
-    assert parts["train"][1].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE", "O"), "adjacent tokens of one label merged"
+    assert parts["train"][1].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE", "O"), (
+        "adjacent tokens of one label merged"
+    )
     assert parts["train"][1].extra["fine_tags"] == ("O", "B-Application", "B-Language", "B-Data_Type")
     assert parts["validation"][0].target.entities() == [("OS", "Linux")]
     assert parts["test"][0].extra["fine_tags"] == ("O", "O"), "known also where every token is outside"
@@ -94,15 +116,24 @@ def hub(tmp_path, monkeypatch) -> Iterator[tuple[str, list[str]]]:
     folder, requests = save(tmp_path / "hub"), []
     name = get_task("it_ner").public_hub
     (folder / "run.py").write_text("raise SystemExit\n")
-    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             requests.append(self.path)
             _, _, file = self.path.partition(f"/{COMMIT}/")
             if self.path.startswith(f"/api/datasets/{name}/tree/"):
-                tree = [{"type": "file", "path": path, "size": len(content), "oid": hashlib.sha1(content).hexdigest()}
-                        for path, content in files.items()]
+                tree = [
+                    {
+                        "type": "file",
+                        "path": path,
+                        "size": len(content),
+                        "oid": hashlib.sha1(content).hexdigest(),
+                    }
+                    for path, content in files.items()
+                ]
                 self.answer(json.dumps(tree).encode())
             elif self.path.startswith(f"/api/datasets/{name}"):
                 self.answer(json.dumps({"id": name, "sha": COMMIT, "siblings": []}).encode())
@@ -137,11 +168,15 @@ def hub(tmp_path, monkeypatch) -> Iterator[tuple[str, list[str]]]:
     server.server_close()
 
 
-def test_the_data_set_is_downloaded_from_the_hub_once_and_its_commit_shown(hub, tmp_path, capsys, monkeypatch):
+def test_the_data_set_is_downloaded_from_the_hub_once_and_its_commit_shown(
+    hub, tmp_path, capsys, monkeypatch
+):
     _, requests = hub
     check(load_source(public_run(tmp_path, "hub")))
     assert f"mrm8488/stackoverflow-ner of the hub, commit {COMMIT}" in capsys.readouterr().out
-    assert sum(path.endswith(".parquet") for path in requests) >= 3 and not any("run.py" in path for path in requests)
+    assert sum(path.endswith(".parquet") for path in requests) >= 3 and not any(
+        "run.py" in path for path in requests
+    )
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     check(load_source(public_run(tmp_path, "hub")))
 
@@ -150,7 +185,9 @@ def test_the_data_set_is_downloaded_from_the_hub_once_and_its_commit_shown(hub, 
 def test_without_the_hub_one_line_says_what_to_do(hub, tmp_path, monkeypatch, offline):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match="cannot download data set mrm8488/stackoverflow-ner .*: go online, or") as caught:
+    with pytest.raises(
+        UserError, match="cannot download data set mrm8488/stackoverflow-ner .*: go online, or"
+    ) as caught:
         load_source(public_run(tmp_path, "hub"))
     assert "\n" not in str(caught.value)
 

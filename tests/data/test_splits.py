@@ -1,4 +1,5 @@
 """Likeness, removal, splitting, the leakage audit, and augmentation that keeps clear of the evaluation parts."""
+
 from __future__ import annotations
 
 import json
@@ -34,7 +35,9 @@ from helpers.views.explore import before_after, samples
 TEXT = "Gym class with Priyanka at the leisure centre on 3 March 2026, 5pm"
 TYPO = TEXT.replace("leisure", "liesure")
 OTHER_DAY = TEXT.replace("3 March", "14 March")
-WORDS = "alder birch cedar damson elm fir gorse hazel iris juniper kale larch maple nettle oak pine rowan".split()
+WORDS = (
+    "alder birch cedar damson elm fir gorse hazel iris juniper kale larch maple nettle oak pine rowan".split()
+)
 
 
 def different(count: int, seed: int = 0) -> list[str]:
@@ -57,10 +60,18 @@ def test_masking_and_numbers():
     assert numbers("09:05 on 2026-01-30, 007 and 0") == ("9", "5", "2026", "1", "30", "7", "0")
 
 
-@pytest.mark.parametrize(("other", "kind"), [
-    (TEXT.replace(" ", "  "), "exact"), (TYPO, "near"), (TEXT.upper(), "near"), (TEXT + ".", "near"),
-    (OTHER_DAY, "sibling"), (TEXT.replace("5pm", "6pm"), "sibling"), ("Dentist on 3 March 2026, 5pm", None),
-])
+@pytest.mark.parametrize(
+    ("other", "kind"),
+    [
+        (TEXT.replace(" ", "  "), "exact"),
+        (TYPO, "near"),
+        (TEXT.upper(), "near"),
+        (TEXT + ".", "near"),
+        (OTHER_DAY, "sibling"),
+        (TEXT.replace("5pm", "6pm"), "sibling"),
+        ("Dentist on 3 March 2026, 5pm", None),
+    ],
+)
 def test_kinds_of_likeness(other, kind):
     found = alike([TEXT], [other])
     assert found["kind"].tolist() == ([kind] if kind else [])
@@ -88,15 +99,21 @@ def test_no_texts_and_empty_texts_do_no_harm():
 @given(st.lists(st.text(alphabet="ab1 ", max_size=12), max_size=12))
 def test_groups_are_the_connected_parts_of_the_likeness_graph(rows):
     groups = near_groups(rows)
-    linked = {(i, j) for i in range(len(rows)) for j in range(i)
-              if fuzz.ratio(masked(rows[i]), masked(rows[j])) >= 90}
+    linked = {
+        (i, j)
+        for i in range(len(rows))
+        for j in range(i)
+        if fuzz.ratio(masked(rows[i]), masked(rows[j])) >= 90
+    }
     reach = [{at} for at in range(len(rows))]
     for _ in rows:
         for i, j in linked:
             reach[i] = reach[j] = reach[i] | reach[j]
         for at in range(len(rows)):
             reach[at] = set().union(*(reach[other] for other in reach[at]))
-    assert all((groups[i] == groups[j]) == (j in reach[i]) for i in range(len(rows)) for j in range(len(rows)))
+    assert all(
+        (groups[i] == groups[j]) == (j in reach[i]) for i in range(len(rows)) for j in range(len(rows))
+    )
 
 
 def test_nearest_neighbour_leaves_the_text_itself_out():
@@ -126,17 +143,26 @@ def test_a_row_goes_only_for_a_row_that_stays():
 
 def test_train_loses_repeats_of_evaluation_rows_and_evaluation_stays_whole():
     plain = different(6)
-    parts = {"train": examples([plain[0], TYPO, OTHER_DAY, plain[1]]), "validation": examples([TEXT, TEXT, plain[2]]),
-             "test": examples([plain[1], plain[2]])}
+    parts = {
+        "train": examples([plain[0], TYPO, OTHER_DAY, plain[1]]),
+        "validation": examples([TEXT, TEXT, plain[2]]),
+        "test": examples([plain[1], plain[2]]),
+    }
     clean, removed = drop_leaks(parts)
     assert texts(clean["train"]) == [plain[0], OTHER_DAY]
     assert clean["validation"] == parts["validation"] and clean["test"] == parts["test"]
-    assert removed[["id", "because_of", "kind"]].values.tolist() == [[1, "validation", "near"], [3, "test", "exact"]]
+    assert removed[["id", "because_of", "kind"]].values.tolist() == [
+        [1, "validation", "near"],
+        [3, "test", "exact"],
+    ]
 
 
 def test_audit_counts_rows_of_the_later_part_once_by_closest_kind():
-    parts = {"train": examples([TEXT, TYPO, OTHER_DAY]), "validation": examples([TEXT, TYPO + "!", *different(2)]),
-             "test": examples([TEXT.replace("5pm", "7pm")])}
+    parts = {
+        "train": examples([TEXT, TYPO, OTHER_DAY]),
+        "validation": examples([TEXT, TYPO + "!", *different(2)]),
+        "test": examples([TEXT.replace("5pm", "7pm")]),
+    }
     audit = leakage_audit(parts)
     assert audit.loc["train – validation"].tolist() == [1, 1, 0]
     assert audit.loc["train – test"].tolist() == [0, 0, 1] == audit.loc["validation – test"].tolist()
@@ -145,13 +171,19 @@ def test_audit_counts_rows_of_the_later_part_once_by_closest_kind():
 # -- splitting --------------------------------------------------------------------------------------------------------
 def family_rows():
     """200 different texts, then 10 texts in 4 writings that differ in numbers only."""
-    return examples(different(200) + [f"{text} at {hour}pm" for text in different(10, seed=9) for hour in (1, 2, 3, 4)])
+    return examples(
+        different(200) + [f"{text} at {hour}pm" for text in different(10, seed=9) for hour in (1, 2, 3, 4)]
+    )
 
 
 def test_split_is_70_15_15_whole_and_seeded():
     rows = family_rows()
     parts = grouped_split(rows, random.Random(1))
-    assert {part: len(members) for part, members in parts.items()} == {"train": 168, "validation": 36, "test": 36}
+    assert {part: len(members) for part, members in parts.items()} == {
+        "train": 168,
+        "validation": 36,
+        "test": 36,
+    }
     assert sorted(example.id for members in parts.values() for example in members) == list(range(240))
     assert parts == grouped_split(rows, random.Random(1)) != grouped_split(rows, random.Random(2))
 
@@ -177,8 +209,10 @@ class Task(TinyTask):
         return {"augment_per_row": 1, "synthetic": 0, "max_rows": 0, **self.changed}
 
     def augmenters(self, train):
-        return {"shout": lambda example, rng: example.with_(text=example.text.upper()),
-                "never": lambda example, rng: None}
+        return {
+            "shout": lambda example, rng: example.with_(text=example.text.upper()),
+            "never": lambda example, rng: None,
+        }
 
     def surface_formats(self, example):
         return {"case": "upper" if example.text.isupper() else "lower"}
@@ -199,14 +233,20 @@ def test_an_unsplit_source_is_cleared_and_split(tmp_path):
 
 def test_given_parts_stay_as_given_but_for_train_repeats(tmp_path):
     plain = different(4)
-    source = {"train": examples([plain[0], plain[0], TYPO, OTHER_DAY]),
-              "validation": examples([TEXT, plain[1], plain[1]])}
+    source = {
+        "train": examples([plain[0], plain[0], TYPO, OTHER_DAY]),
+        "validation": examples([TEXT, plain[1], plain[1]]),
+    }
     splits = make_splits(run_with(tmp_path), source)
     assert texts(splits.parts["train"]) == [plain[0], OTHER_DAY] and "test" not in splits.parts
     assert splits.parts["validation"] == source["validation"]
     assert splits.removed[["part", "id", "because_of"]].values.tolist() == [
-        ["train", 1, "train"], ["train", 2, "validation"]]
-    assert splits.audit.loc["before", "near"].tolist() == [1] and splits.audit.loc["after", "near"].tolist() == [0]
+        ["train", 1, "train"],
+        ["train", 2, "validation"],
+    ]
+    assert splits.audit.loc["before", "near"].tolist() == [1] and splits.audit.loc[
+        "after", "near"
+    ].tolist() == [0]
     assert splits.audit.loc["after", "sibling"].tolist() == [1]  # the other day stays, and is shown
 
 
@@ -244,10 +284,18 @@ def test_written_parts_load_again_and_a_stale_test_part_goes(tmp_path):
 
 
 # -- augmentation -----------------------------------------------------------------------------------------------------
-def prepared(tmp_path, train: list[str], validation: list[str], test: list[str] | None = None, task=None, **settings):
+def prepared(
+    tmp_path, train: list[str], validation: list[str], test: list[str] | None = None, task=None, **settings
+):
     run = Run(task or Task(**settings), data="sample", out=str(tmp_path))
-    write_splits(run, {"train": examples(train), "validation": examples(validation),
-                       **({"test": examples(test)} if test else {})})
+    write_splits(
+        run,
+        {
+            "train": examples(train),
+            "validation": examples(validation),
+            **({"test": examples(test)} if test else {}),
+        },
+    )
     return run, run.load("train")
 
 
@@ -256,7 +304,13 @@ def test_one_variant_an_original_is_added_and_written(tmp_path):
     rows, report = augment_train(run, train)
     assert rows[:5] == train and texts(rows[5:]) == [text.upper() for text in texts(train)]
     assert [(example.id, example.origin) for example in rows[5:]] == [(at, "shout") for at in range(5)]
-    assert report.loc["shout"].to_dict() == {"made": 5, "kept": 5, "duplicate": 0, "near evaluation": 0, "broken": 0}
+    assert report.loc["shout"].to_dict() == {
+        "made": 5,
+        "kept": 5,
+        "duplicate": 0,
+        "near evaluation": 0,
+        "broken": 0,
+    }
     assert run.load("train_augmented") == rows
 
 
@@ -276,33 +330,51 @@ def test_the_test_part_has_no_say_in_which_rows_are_made(tmp_path):
 def test_near_misses_of_evaluation_rows_go_too(tmp_path):
     run, train = prepared(tmp_path, [TYPO, *different(3)], [TEXT])
     rows, report = augment_train(run, train)
-    assert len(rows) == 4 + 3 and report.loc["shout", ["made", "kept", "near evaluation"]].tolist() == [4, 3, 1]
+    assert len(rows) == 4 + 3 and report.loc["shout", ["made", "kept", "near evaluation"]].tolist() == [
+        4,
+        3,
+        1,
+    ]
 
 
 def test_repeats_and_rows_without_their_values_are_left_out(tmp_path):
     class Maker(Task):
         def synthesise(self, train, count, rng):
-            made = [row(0, "call Ann", name="Ann"), row(0, "call Ann", name="Ann"), row(0, "call Bob", name="Eve"),
-                    row(0, train[0].text), row(0, "Strategy mtg", name="Strategy meeting")]
+            made = [
+                row(0, "call Ann", name="Ann"),
+                row(0, "call Ann", name="Ann"),
+                row(0, "call Bob", name="Eve"),
+                row(0, train[0].text),
+                row(0, "Strategy mtg", name="Strategy meeting"),
+            ]
             return [example.with_(origin="synthetic") for example in made[:count]]
 
     run, train = prepared(tmp_path, different(4), different(3, 7), task=Maker(synthetic=5, augment_per_row=0))
     rows, report = augment_train(run, train)
     assert [(example.id, example.text) for example in rows[4:]] == [(4, "call Ann"), (5, "Strategy mtg")]
     assert report.loc["synthetic"].to_dict() == {
-        "made": 5, "kept": 2, "duplicate": 2, "near evaluation": 0, "broken": 1}
+        "made": 5,
+        "kept": 2,
+        "duplicate": 2,
+        "near evaluation": 0,
+        "broken": 1,
+    }
 
 
 def test_a_value_counts_as_supported_by_one_of_its_words():
     task = Task()
-    assert unsupported(row(0, "Strategy mtg w/ ann", name="Strategy meeting", people=["Ann", "Bo"]), task) == 1
+    assert (
+        unsupported(row(0, "Strategy mtg w/ ann", name="Strategy meeting", people=["Ann", "Bo"]), task) == 1
+    )
 
 
 def test_augmentation_is_a_function_of_the_seed(tmp_path):
     class Chance(Task):
         def augmenters(self, train):
-            return {name: lambda example, rng: example.with_(text=f"{example.text} {rng.randrange(10**9)}")
-                    for name in ("one", "two", "three")}
+            return {
+                name: lambda example, rng: example.with_(text=f"{example.text} {rng.randrange(10**9)}")
+                for name in ("one", "two", "three")
+            }
 
     def made(folder, seed):
         run = Run(Chance(augment_per_row=2), data="sample", out=str(tmp_path / folder), seed=seed)
@@ -317,18 +389,26 @@ def test_augmentation_is_a_function_of_the_seed(tmp_path):
 def test_one_of_each_takes_the_first_row_that_most_methods_can_vary(tmp_path):
     class Picky(Task):
         def augmenters(self, train):
-            return {"any": lambda example, rng: example.with_(text=example.text + "!"),
-                    "only b": lambda example, rng: example.with_(text="B") if example.text == "b" else None}
+            return {
+                "any": lambda example, rng: example.with_(text=example.text + "!"),
+                "only b": lambda example, rng: example.with_(text="B") if example.text == "b" else None,
+            }
 
     example, variants = one_of_each(Run(Picky(), data="sample", out=str(tmp_path)), examples(["a", "b", "c"]))
-    assert example.text == "b" and {name: made.text for name, made in variants.items()} == {"any": "b!", "only b": "B"}
+    assert example.text == "b" and {name: made.text for name, made in variants.items()} == {
+        "any": "b!",
+        "only b": "B",
+    }
 
 
 def test_before_after_and_samples_tell_what_changed(tmp_path):
     run, train = prepared(tmp_path, [*different(3), "shouted nonsense here".upper()], different(2, 7))
     rows, _ = augment_train(run, train)
     table = before_after(train, rows, run.task)
-    assert table.loc[("case", "upper")].tolist() == [0.25, pytest.approx(4 / 7)]  # 3 made: the fourth was upper already
+    assert table.loc[("case", "upper")].tolist() == [
+        0.25,
+        pytest.approx(4 / 7),
+    ]  # 3 made: the fourth was upper already
     assert table.loc[("field", "name")].tolist() == [0, 0] and list(table.columns) == ["before", "after"]
     shown = samples(train, rows, each=2)
     assert shown["origin"].tolist() == ["shout", "shout"]

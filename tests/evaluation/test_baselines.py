@@ -1,4 +1,5 @@
 """Baselines: which run, what they leave, and a server that speaks the OpenAI protocol."""
+
 from __future__ import annotations
 
 import json
@@ -20,11 +21,23 @@ from helpers.writing import prompts
 @pytest.fixture()
 def run(tmp_path):
     task = get_task("calendar")
-    run = Run(task="calendar", profile="smoke", out=str(tmp_path), settings={
-        "base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2})
-    rows = [task.parse_row({"event_text": f"Lunch with {name} on 12/03/2026 at 1pm", "output": dict.fromkeys(
-        task.fields) | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]}}, number)
-            for number, name in enumerate(["Ann", "Bo", "Cy", "Dee"])]
+    run = Run(
+        task="calendar",
+        profile="smoke",
+        out=str(tmp_path),
+        settings={"base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2},
+    )
+    rows = [
+        task.parse_row(
+            {
+                "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
+                "output": dict.fromkeys(task.fields)
+                | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]},
+            },
+            number,
+        )
+        for number, name in enumerate(["Ann", "Bo", "Cy", "Dee"])
+    ]
     for part in ("train", "validation"):
         write_jsonl(run.path("splits", f"{part}.jsonl"), map(task.example_to_json, rows))
     return run
@@ -38,11 +51,26 @@ def llm(monkeypatch):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            answer = {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": ["Ann"], "location": None,
-                      "duration": None, "recurrence": None, "notes": None}
+            answer = {
+                "action": "Lunch",
+                "date": "12/03/2026",
+                "time": "1:00 PM",
+                "attendees": ["Ann"],
+                "location": None,
+                "duration": None,
+                "recurrence": None,
+                "notes": None,
+            }
             message = {"role": "assistant", "content": f"```json\n{json.dumps(answer)}\n```"}
-            body = json.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [
-                {"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+            body = json.dumps(
+                {
+                    "id": "x",
+                    "object": "chat.completion",
+                    "created": 0,
+                    "model": "m",
+                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                }
+            ).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -99,6 +127,8 @@ def test_shots_come_from_train_and_are_solved(run):
 def test_shots_that_do_not_fit_are_left_out_with_the_reason(run):
     assert baselines.no_shots(run) == "" and "base_few_shot" in baselines.available(run)
     run.settings["max_new_tokens"] = 10**6
-    assert "the model has room for" in baselines.no_shots(run) and "base_few_shot" not in baselines.available(run)
+    assert "the model has room for" in baselines.no_shots(run) and "base_few_shot" not in baselines.available(
+        run
+    )
     run.settings["few_shot"] = 0
     assert baselines.no_shots(run) == "the setting `few_shot` is 0"

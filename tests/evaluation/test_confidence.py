@@ -1,4 +1,5 @@
 """Calibration and risk–coverage against hand-computed curves."""
+
 from __future__ import annotations
 
 import math
@@ -14,14 +15,24 @@ from helpers.evaluation import confidence
 
 def test_frame_pairs_confidence_with_truth_and_leaves_out_what_has_none():
     gold = [row(0, name="a", day="monday"), row(1, name="b"), row(2, name="c"), row(3, name="d")]
-    records = [record(0, name="a", day="tue", confidence={"name": 0.9, "day": 0.4, "people": 1.0}),
-               record(1, name="b", confidence=None), {**failed(2, "x"), "confidence": {"name": 0.5}},
-               record(3, name="x", confidence={"name": 0.8})]
+    records = [
+        record(0, name="a", day="tue", confidence={"name": 0.9, "day": 0.4, "people": 1.0}),
+        record(1, name="b", confidence=None),
+        {**failed(2, "x"), "confidence": {"name": 0.5}},
+        record(3, name="x", confidence={"name": 0.8}),
+    ]
     frame = confidence.confidence_frame(TASK, gold, records[::-1])
     assert frame[["id", "field", "confidence", "right"]].values.tolist() == [
-        [0, "name", 0.9, True], [0, "day", 0.4, False], [0, "people", 1.0, True], [3, "name", 0.8, False]]
+        [0, "name", 0.9, True],
+        [0, "day", 0.4, False],
+        [0, "people", 1.0, True],
+        [3, "name", 0.8, False],
+    ]
     rows = confidence.row_confidence(frame)
-    assert rows["confidence"].tolist() == pytest.approx([0.36, 0.8]) and rows["right"].tolist() == [False, False]
+    assert rows["confidence"].tolist() == pytest.approx([0.36, 0.8]) and rows["right"].tolist() == [
+        False,
+        False,
+    ]
 
 
 def test_no_confidence_at_all_gives_an_empty_frame():
@@ -31,7 +42,10 @@ def test_no_confidence_at_all_gives_an_empty_frame():
 def test_reliability_bins_and_calibration_error():
     table = confidence.reliability_table([0.0, 0.1, 0.55, 0.6, 1.0, 1.0], [0, 1, 1, 0, 1, 1], bins=10)
     assert table[["lower", "upper", "count", "accuracy"]].values.tolist() == [
-        [0.0, 0.1, 2, 0.5], [0.5, 0.6, 2, 0.5], [0.9, 1.0, 2, 1.0]]
+        [0.0, 0.1, 2, 0.5],
+        [0.5, 0.6, 2, 0.5],
+        [0.9, 1.0, 2, 1.0],
+    ]
     assert table["confidence"].tolist() == pytest.approx([0.05, 0.575, 1.0])
     assert confidence.expected_calibration_error(table) == pytest.approx((2 * 0.45 + 2 * 0.075 + 0) / 6)
     assert ((table["low"] <= table["accuracy"]) & (table["accuracy"] <= table["high"])).all()
@@ -42,7 +56,11 @@ def test_risk_coverage_of_a_worked_example():
     assert curve["coverage"].tolist() == [0.25, 0.5, 0.75, 1.0]
     assert curve["risk"].tolist() == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
     assert confidence.aurc(curve) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
-    assert confidence.coverage_at(curve, 0.4) == {"coverage": 0.75, "risk": pytest.approx(1 / 3), "threshold": 0.5}
+    assert confidence.coverage_at(curve, 0.4) == {
+        "coverage": 0.75,
+        "risk": pytest.approx(1 / 3),
+        "threshold": 0.5,
+    }
     assert confidence.coverage_at(curve, 0.1)["coverage"] == 0.25
 
 
@@ -51,12 +69,17 @@ def test_ties_share_their_errors_and_are_kept_together():
         curve = confidence.risk_coverage([0.9, 0.9, 0.9, 0.9], right)
         assert curve["risk"].tolist() == pytest.approx([0.25] * 4)
     curve = confidence.risk_coverage([0.9, 0.9, 0.5], [1, 0, 1])
-    assert confidence.coverage_at(curve, 0.3) == {"coverage": 0.0, "risk": 0.0, "threshold": pytest.approx(
-        math.nan, nan_ok=True)}
+    assert confidence.coverage_at(curve, 0.3) == {
+        "coverage": 0.0,
+        "risk": 0.0,
+        "threshold": pytest.approx(math.nan, nan_ok=True),
+    }
 
 
 def test_oracle_orders_right_before_wrong():
-    assert confidence.ideal_curve([False, True, True, False])["risk"].tolist() == pytest.approx([0, 0, 1 / 3, 1 / 2])
+    assert confidence.ideal_curve([False, True, True, False])["risk"].tolist() == pytest.approx(
+        [0, 0, 1 / 3, 1 / 2]
+    )
 
 
 @given(st.lists(st.tuples(st.floats(0, 1, allow_subnormal=False), st.booleans()), min_size=1, max_size=40))
@@ -67,7 +90,9 @@ def test_curves_end_at_the_error_rate_and_no_order_beats_the_oracle(pairs):
     assert confidence.aurc(curve) >= confidence.aurc(confidence.ideal_curve(right)) - 1e-9
     table = confidence.reliability_table(sure, right)
     assert table["count"].sum() == len(pairs)
-    assert ((table["lower"] - 1e-12 <= table["confidence"]) & (table["confidence"] <= table["upper"] + 1e-12)).all()
+    assert (
+        (table["lower"] - 1e-12 <= table["confidence"]) & (table["confidence"] <= table["upper"] + 1e-12)
+    ).all()
 
 
 @pytest.mark.parametrize(("sure", "right"), [([0.5], [1, 0]), ([1.5], [1]), ([math.nan], [1])])
@@ -80,8 +105,10 @@ def test_bad_input_is_refused(sure, right):
 
 def test_calibration_by_field():
     gold = [row(0, name="a"), row(1, name="b")]
-    records = [record(0, name="a", confidence={"name": 0.8, "day": 1.0}),
-               record(1, name="x", confidence={"name": 0.6, "day": 1.0})]
+    records = [
+        record(0, name="a", confidence={"name": 0.8, "day": 1.0}),
+        record(1, name="x", confidence={"name": 0.6, "day": 1.0}),
+    ]
     table = confidence.calibration_by_field(confidence.confidence_frame(TASK, gold, records))
     assert table.loc["name", ["n", "confidence", "accuracy"]].tolist() == pytest.approx([2, 0.7, 0.5])
     assert table.loc["name", "ece"] == pytest.approx((0.2 + 0.6) / 2)

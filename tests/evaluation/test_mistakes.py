@@ -1,4 +1,5 @@
 """Error classes, patterns, slices, robustness and label errors on rows small enough to check by eye."""
+
 from __future__ import annotations
 
 import json
@@ -22,25 +23,31 @@ def kinds(gold, predicted, suspects=frozenset()):
     return dict(zip(errors["field"], errors["kind"]))
 
 
-@pytest.mark.parametrize(("gold", "predicted", "expected"), [
-    ({"name": "call"}, {"name": "call"}, {}),
-    ({"name": "call"}, {}, {"name": "missing"}),
-    ({}, {"day": "monday"}, {"day": "invented"}),
-    ({"day": "monday"}, {"day": "Mon"}, {"day": "normalisation"}),
-    ({"day": "monday"}, {"day": "friday"}, {"day": "other value"}),
-    ({"name": "call"}, {"name": "team call"}, {"name": "boundary"}),
-    ({"name": "big team call"}, {"name": "team call now"}, {"name": "boundary"}),
-    ({"name": "call"}, {"name": "lunch"}, {"name": "other value"}),
-    # the value went to the neighbour: there it is invented, but what happened is one misplacement
-    ({"name": "Ann"}, {"people": ["Ann"]}, {"name": "wrong field", "people": "wrong field"}),
-    ({"name": "call", "people": ["Ann"]}, {"name": "Ann", "people": None}, {"name": "wrong field",
-                                                                            "people": "wrong field"}),
-    ({"people": ["Ann", "Bo"]}, {"people": ["Bo", "Ann"]}, {"people": "normalisation"}),
-    ({"people": ["Ann", "Bo"]}, {"people": ["Ann"]}, {"people": "missing"}),
-    ({"people": ["Ann"]}, {"people": ["Ann", "Bo"]}, {"people": "invented"}),
-    ({"people": ["Ann Lee", "Bo"]}, {"people": ["Ann", "Bo"]}, {"people": "boundary"}),
-    ({"people": ["Ann", "Ann"]}, {"people": ["Ann"]}, {"people": "missing"}),
-])
+@pytest.mark.parametrize(
+    ("gold", "predicted", "expected"),
+    [
+        ({"name": "call"}, {"name": "call"}, {}),
+        ({"name": "call"}, {}, {"name": "missing"}),
+        ({}, {"day": "monday"}, {"day": "invented"}),
+        ({"day": "monday"}, {"day": "Mon"}, {"day": "normalisation"}),
+        ({"day": "monday"}, {"day": "friday"}, {"day": "other value"}),
+        ({"name": "call"}, {"name": "team call"}, {"name": "boundary"}),
+        ({"name": "big team call"}, {"name": "team call now"}, {"name": "boundary"}),
+        ({"name": "call"}, {"name": "lunch"}, {"name": "other value"}),
+        # the value went to the neighbour: there it is invented, but what happened is one misplacement
+        ({"name": "Ann"}, {"people": ["Ann"]}, {"name": "wrong field", "people": "wrong field"}),
+        (
+            {"name": "call", "people": ["Ann"]},
+            {"name": "Ann", "people": None},
+            {"name": "wrong field", "people": "wrong field"},
+        ),
+        ({"people": ["Ann", "Bo"]}, {"people": ["Bo", "Ann"]}, {"people": "normalisation"}),
+        ({"people": ["Ann", "Bo"]}, {"people": ["Ann"]}, {"people": "missing"}),
+        ({"people": ["Ann"]}, {"people": ["Ann", "Bo"]}, {"people": "invented"}),
+        ({"people": ["Ann Lee", "Bo"]}, {"people": ["Ann", "Bo"]}, {"people": "boundary"}),
+        ({"people": ["Ann", "Ann"]}, {"people": ["Ann"]}, {"people": "missing"}),
+    ],
+)
 def test_error_classes(gold, predicted, expected):
     assert kinds(row(0, **gold), record(0, **predicted)) == expected
 
@@ -59,20 +66,32 @@ def test_suspects_take_their_errors_but_right_fields_stay_right():
     assert kinds(gold, predicted, {(0, "name"), (0, "day")}) == {"name": "suspected label error"}
 
 
-GOLD = [row(0, name="call", people=["Ann"]), row(1, name="lunch", people=["Bo"]), row(2, name="swim"),
-        row(3, name="gym", day="monday")]
-RECORDS = [record(0, name="team call", people=["Ann"]), record(1, name="team lunch", people=["Bo"]),
-           record(2, name="swim"), record(3, name="gym", day="Mon")]
+GOLD = [
+    row(0, name="call", people=["Ann"]),
+    row(1, name="lunch", people=["Bo"]),
+    row(2, name="swim"),
+    row(3, name="gym", day="monday"),
+]
+RECORDS = [
+    record(0, name="team call", people=["Ann"]),
+    record(1, name="team lunch", people=["Bo"]),
+    record(2, name="swim"),
+    record(3, name="gym", day="Mon"),
+]
 
 
 def test_counts_examples_and_patterns():
     errors = mistakes.classify_errors(TASK, GOLD, RECORDS)
     counts = mistakes.error_counts(TASK, errors)
-    assert counts.to_dict() == {"boundary": {"name": 2, "day": 0, "people": 0},
-                                "normalisation": {"name": 0, "day": 1, "people": 0}}
+    assert counts.to_dict() == {
+        "boundary": {"name": 2, "day": 0, "people": 0},
+        "normalisation": {"name": 0, "day": 1, "people": 0},
+    }
     assert mistakes.error_examples(errors)["predicted"].tolist() == ["team call", "Mon"]
     report = "Nothing of note. " * 50 + "The gym on monday. " + "Nothing of note. " * 50
-    long = mistakes.error_examples(mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)]))
+    long = mistakes.error_examples(
+        mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)])
+    )
     assert "The gym on monday." in long.loc[0, "text"] and len(long.loc[0, "text"]) < 260
     edges = mistakes.edge_words(errors)
     assert edges.iloc[0].tolist() == ["name", "start", "kept", "team", 2] and len(edges) == 1
@@ -102,31 +121,49 @@ def test_edge_words_of_dropped_ends():
 def test_no_errors_give_empty_tables():
     errors = mistakes.classify_errors(TASK, GOLD[2:3], RECORDS[2:3])
     assert mistakes.error_counts(TASK, errors).shape == (3, 0)
-    assert all(table.empty for table in (mistakes.error_examples(errors), mistakes.frequent_pairs(errors),
-                                         mistakes.edge_words(errors)))
+    assert all(
+        table.empty
+        for table in (
+            mistakes.error_examples(errors),
+            mistakes.frequent_pairs(errors),
+            mistakes.edge_words(errors),
+        )
+    )
 
 
 def test_slices_count_every_row_once_a_kind():
     table = mistakes.slice_table(TASK, GOLD, RECORDS).set_index(["slice", "value"])
     assert table["n"].to_dict() == {("people", "none"): 2, ("people", "some"): 2, ("length", "any"): 4}
-    assert table["score"].to_dict() == {("people", "none"): 0.5, ("people", "some"): 0.0, ("length", "any"): 0.25}
+    assert table["score"].to_dict() == {
+        ("people", "none"): 0.5,
+        ("people", "some"): 0.0,
+        ("length", "any"): 0.25,
+    }
     assert ((table["low"] <= table["score"]) & (table["score"] <= table["high"])).all()
     assert (table["high"] > table["low"]).all()
 
 
 def test_errors_of_each_slice_are_counted_a_hundred_rows():
     gold = [row(0, name="call"), row(1, name="call", people=["Ann"]), row(2, name="call", people=["Ann"])]
-    found = [record(0), record(1, name="call", people=["Bo"]), record(2, name="call", day="monday", people=["Ann"])]
+    found = [
+        record(0),
+        record(1, name="call", people=["Bo"]),
+        record(2, name="call", day="monday", people=["Ann"]),
+    ]
     table = mistakes.errors_by_slice(TASK, gold, mistakes.classify_errors(TASK, gold, found))
     assert table.index.name == "people" and table["rows"].to_dict() == {"none": 1, "some": 2}
-    assert table.drop(columns="rows").to_dict("index") == {"none": {"missing": 100, "invented": 0, "other value": 0},
-                                                           "some": {"missing": 0, "invented": 50, "other value": 50}}
+    assert table.drop(columns="rows").to_dict("index") == {
+        "none": {"missing": 100, "invented": 0, "other value": 0},
+        "some": {"missing": 0, "invented": 50, "other value": 50},
+    }
 
 
 def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field():
     gold = told()
-    raw = "\n".join('{"Location": ["library' if name == "Location" else json.dumps({name: gold.target[name]})
-                     for name in CRIME.questions())
+    raw = "\n".join(
+        '{"Location": ["library' if name == "Location" else json.dumps({name: gold.target[name]})
+        for name in CRIME.questions()
+    )
     found = {"id": gold.id, "prediction": CRIME.parse_output(raw)[0], "raw": raw, "confidence": None}
     errors = mistakes.classify_errors(CRIME, [gold], [found])
     assert list(zip(errors["field"], errors["kind"])) == [("Location", "parse")]
@@ -158,19 +195,23 @@ def test_perturbed_rows_are_the_same_for_one_seed_and_independent_of_each_other(
 
 
 def test_robustness_compares_the_same_rows():
-    rows = [row(number, text=f"text {number}", name="text", people=["A"] if number < 4 else None)
-            for number in range(8)]
+    rows = [
+        row(number, text=f"text {number}", name="text", people=["A"] if number < 4 else None)
+        for number in range(8)
+    ]
     clean = [record(one.id, name="text" if one.id else "wrong", people=one.target["people"]) for one in rows]
 
     def predict(examples):
-        return [record(one.id, name="text" if one.text.islower() else one.text, people=one.target["people"])
-                for one in examples]
+        return [
+            record(one.id, name="text" if one.text.islower() else one.text, people=one.target["people"])
+            for one in examples
+        ]
 
     table = robustness.robustness_table(TASK, rows, clean, predict, seed=1)
     assert list(table.index) == ["upper", "second person"]
     assert table.loc["upper", ["n", "clean", "score", "difference"]].tolist() == [8, 7 / 8, 0.0, -7 / 8]
     assert table.loc["second person", ["n", "clean", "score"]].tolist() == [4, 3 / 4, 1.0]
-    assert table.loc["upper", "p"] == pytest.approx(2 / 2 ** 7)
+    assert table.loc["upper", "p"] == pytest.approx(2 / 2**7)
 
 
 def test_sample_keeps_order_and_limit():
@@ -190,8 +231,13 @@ def noisy_rows(count=200, wrong=(7, 31, 90)):
         sure = 0.3 + 0.3 * generator.random() if unsure else 0.93 + 0.06 * generator.random()
         label = "bad" if number in wrong else "call"
         gold.append(row(number, text="call", name=label))
-        records.append(record(number, name="cal" if unsure else "call",
-                              confidence={"name": 0.995 if number in wrong else sure, "day": 0.9, "people": 0.9}))
+        records.append(
+            record(
+                number,
+                name="cal" if unsure else "call",
+                confidence={"name": 0.995 if number in wrong else sure, "day": 0.9, "people": 0.9},
+            )
+        )
     return gold, records, set(wrong)
 
 
@@ -215,7 +261,9 @@ def test_an_issue_needs_support_from_elsewhere_to_become_a_suspect():
     gold[31] = row(31, text="call bad", name="bad")  # this label does stand in the text
     table = label_errors.suspected_labels(TASK, gold, records, {})
     assert label_errors.suspects(table) == {(7, "name"), (90, "name")}
-    table = label_errors.suspected_labels(TASK, gold, records, {"rules": [record(one.id, name="call") for one in gold]})
+    table = label_errors.suspected_labels(
+        TASK, gold, records, {"rules": [record(one.id, name="call") for one in gold]}
+    )
     assert label_errors.suspects(table) == {(number, "name") for number in wrong}
 
 
@@ -244,15 +292,21 @@ class Durations(TinyTask):
 
     def from_spans(self, text, spans, conventions):
         pieces = {name: [text[low:high] for low, high in places] for name, places in spans.items()}
-        return {"name": next(iter(pieces["name"]), None), "people": pieces["people"] or None,
-                "day": next((piece.replace("hr", f" {conventions}") for piece in pieces["day"]), None)}
+        return {
+            "name": next(iter(pieces["name"]), None),
+            "people": pieces["people"] or None,
+            "day": next((piece.replace("hr", f" {conventions}") for piece in pieces["day"]), None),
+        }
 
 
 DURATIONS = Durations()
 
 
 def test_the_oracle_writes_what_the_majority_of_train_would_write():
-    gold = [row(99, "standup for 44hr", name="standup", day="44 hours"), row(98, "gig for 45hr", name="gig", day="45hr")]
+    gold = [
+        row(99, "standup for 44hr", name="standup", day="44 hours"),
+        row(98, "gig for 45hr", name="gig", day="45hr"),
+    ]
     train = [row(at, f"call for {at}hr", name="call", day=f"{at} hours") for at in range(2, 9)]
     right = mistakes.oracle_match(DURATIONS, train, gold)
     assert right.tolist() == [True, False]
@@ -261,5 +315,8 @@ def test_the_oracle_writes_what_the_majority_of_train_would_write():
 
 
 def test_task_without_spans_has_no_oracle():
-    assert findings.ceiling(mistakes.oracle_match(TASK, [], GOLD)) == "" == findings.ceiling(
-        mistakes.oracle_match(DURATIONS, [], []))
+    assert (
+        findings.ceiling(mistakes.oracle_match(TASK, [], GOLD))
+        == ""
+        == findings.ceiling(mistakes.oracle_match(DURATIONS, [], []))
+    )

@@ -1,4 +1,5 @@
 """Votes: worked examples of the majority, its properties, and a vote that goes through the whole of stage 05."""
+
 from __future__ import annotations
 
 import json
@@ -36,10 +37,18 @@ def elected(*records, **more):
 
 # -- the vote ---------------------------------------------------------------------------------------------------------
 def test_each_field_goes_to_the_value_that_most_members_give():
-    one = elected(record(3, "talk", "monday", ["Ann"]), record(3, "budget talk", "monday", ["Bo"]),
-                  record(3, "budget talk", "tuesday", ["Bo"]))
-    assert one == {"id": 3, "prediction": {"name": "budget talk", "day": "monday", "people": ["Bo"]}, "raw": None,
-                   "error": None, "confidence": dict.fromkeys(TASK.fields, 0.666667)}
+    one = elected(
+        record(3, "talk", "monday", ["Ann"]),
+        record(3, "budget talk", "monday", ["Bo"]),
+        record(3, "budget talk", "tuesday", ["Bo"]),
+    )
+    assert one == {
+        "id": 3,
+        "prediction": {"name": "budget talk", "day": "monday", "people": ["Bo"]},
+        "raw": None,
+        "error": None,
+        "confidence": dict.fromkeys(TASK.fields, 0.666667),
+    }
 
 
 def test_an_absent_value_is_a_vote_too():
@@ -51,7 +60,9 @@ def test_without_a_majority_the_first_member_decides():
     assert elected(record(0, "a"), record(0, "b"), record(0, "c"))["prediction"]["name"] == "a"
     assert elected(record(0, "a"), record(0, "b"))["prediction"]["name"] == "a"
     # half is not a majority, even where no other value has as many
-    assert elected(record(0, "a"), record(0, "b"), record(0, "b"), record(0, "c"))["prediction"]["name"] == "a"
+    assert (
+        elected(record(0, "a"), record(0, "b"), record(0, "b"), record(0, "c"))["prediction"]["name"] == "a"
+    )
 
 
 def test_members_without_a_prediction_have_no_vote():
@@ -63,20 +74,34 @@ def test_members_without_a_prediction_have_no_vote():
 
 
 def test_values_are_compared_as_they_are_scored():
-    assert elected(record(0, "x", people=["Cy"]), record(0, "x", people=["Ann", "Bo"]),
-                   record(0, "x", people=["Bo", "Ann"]))["prediction"]["people"] == ["Cy"]  # order of a list counts
-    assert elected(record(0, "Ann"), record(0, "ann"), record(0, "bo"))["prediction"]["name"] == "Ann"  # so does case
+    assert elected(
+        record(0, "x", people=["Cy"]),
+        record(0, "x", people=["Ann", "Bo"]),
+        record(0, "x", people=["Bo", "Ann"]),
+    )["prediction"]["people"] == ["Cy"]  # order of a list counts
+    assert (
+        elected(record(0, "Ann"), record(0, "ann"), record(0, "bo"))["prediction"]["name"] == "Ann"
+    )  # so does case
     calendar = get_task("calendar")
     blank = dict.fromkeys(calendar.fields)
     times = [{"id": 0, "prediction": {**blank, "time": time}} for time in ("9:00 AM", "14:00", "2 pm")]
-    assert vote.majority(calendar, [[one] for one in times])[0]["prediction"]["time"] == "2:00 PM"  # in canonical form
+    assert (
+        vote.majority(calendar, [[one] for one in times])[0]["prediction"]["time"] == "2:00 PM"
+    )  # in canonical form
 
 
 def test_confidence_is_the_mean_over_members_of_what_they_give_the_value():
     sure = dict.fromkeys(TASK.fields, 0.9)
-    one = elected(record(0, "a", "monday", confidence=sure), record(0, "a", confidence={**sure, "name": 0.6}),
-                  record(0, "b"))  # a member without confidences
-    assert one["confidence"] == {"name": 0.5, "day": round((0.9 + 1) / 3, 6), "people": round((0.9 + 0.9 + 1) / 3, 6)}
+    one = elected(
+        record(0, "a", "monday", confidence=sure),
+        record(0, "a", confidence={**sure, "name": 0.6}),
+        record(0, "b"),
+    )  # a member without confidences
+    assert one["confidence"] == {
+        "name": 0.5,
+        "day": round((0.9 + 1) / 3, 6),
+        "people": round((0.9 + 0.9 + 1) / 3, 6),
+    }
     alone = elected(failed(0, "x"), record(0, "a", confidence=sure), record(0, "b"))
     assert alone["confidence"]["name"] == 0.3 and alone["prediction"]["name"] == "a"
 
@@ -92,9 +117,13 @@ def test_members_must_have_predicted_the_same_rows():
         vote.agreement_table(TASK, [row(1)], [[record(0)]])
 
 
-PREDICTIONS = st.none() | st.fixed_dictionaries({
-    "name": st.none() | st.sampled_from(["a", "b", "A"]), "day": st.none() | st.sampled_from(["monday", "tue"]),
-    "people": st.none() | st.lists(st.sampled_from("AB"), min_size=1, max_size=2)})
+PREDICTIONS = st.none() | st.fixed_dictionaries(
+    {
+        "name": st.none() | st.sampled_from(["a", "b", "A"]),
+        "day": st.none() | st.sampled_from(["monday", "tue"]),
+        "people": st.none() | st.lists(st.sampled_from("AB"), min_size=1, max_size=2),
+    }
+)
 
 
 def given_by(prediction):
@@ -132,13 +161,25 @@ def test_agreement_of_a_worked_example():
     third = [record(0, "a"), record(1, "b"), record(2, "y"), failed(3, "z")]
     table = vote.agreement_table(TASK, gold, [first, second, third])
     assert table.loc["name"].to_dict() == {
-        "unanimous": 0.25, "unanimous_right": 1.0, "majority": 0.5, "majority_right": 0.5, "split": 0.25,
-        "split_right": 1.0, "mended": 1, "spoilt": 1}
-    assert table.loc["day", ["unanimous", "majority", "majority_right"]].tolist() == [0.75, 0.25, 1.0]  # all absent
+        "unanimous": 0.25,
+        "unanimous_right": 1.0,
+        "majority": 0.5,
+        "majority_right": 0.5,
+        "split": 0.25,
+        "split_right": 1.0,
+        "mended": 1,
+        "spoilt": 1,
+    }
+    assert table.loc["day", ["unanimous", "majority", "majority_right"]].tolist() == [
+        0.75,
+        0.25,
+        1.0,
+    ]  # all absent
     assert math.isnan(table.loc["day", "split_right"])
     assert list(table.index) == [*TASK.fields, vote.ALL_FIELDS]
     assert table.loc[vote.ALL_FIELDS, ["unanimous", "majority", "split"]].tolist() == pytest.approx(
-        [7 / 12, 4 / 12, 1 / 12])
+        [7 / 12, 4 / 12, 1 / 12]
+    )
     text = findings.agreement(table, "large")
     assert "58.3 %" in text and "most of them do, the value is right in 75.0 %" in text
     assert "*large* alone the vote turns 1 wrong values right and 1 right values wrong" in text
@@ -148,23 +189,43 @@ def test_agreement_of_a_worked_example():
 def test_mended_and_spoilt_explain_the_difference_from_the_first_member():
     gold = [row(number, name="a", day="monday" if number % 2 else None) for number in range(6)]
     first = [record(number, "a" if number < 4 else "b") for number in range(6)]
-    others = [record(number, "a" if number > 1 else "c", "monday" if number < 3 else None) for number in range(6)]
+    others = [
+        record(number, "a" if number > 1 else "c", "monday" if number < 3 else None) for number in range(6)
+    ]
     members = [first, others, others]
     table = vote.agreement_table(TASK, gold, members).loc[vote.ALL_FIELDS]
-    before, after = (metrics.field_results(TASK, gold, records)["right"].sum() for records in (
-        first, vote.majority(TASK, members)))
+    before, after = (
+        metrics.field_results(TASK, gold, records)["right"].sum()
+        for records in (first, vote.majority(TASK, members))
+    )
     assert table["mended"] > 0 < table["spoilt"] and table["mended"] - table["spoilt"] == after - before
 
 
 def test_costs_are_sums_and_peaks_over_the_members():
-    costs = {"large": {"train_seconds": 9.0, "predict_seconds": 2.0, "size_mb": 16.0, "train_peak_memory_mb": 900.0,
-                       "predict_peak_memory_mb": 500.0},
-             "small": {"train_seconds": 1.0, "predict_seconds": 0.5, "size_mb": 0.25, "train_peak_memory_mb": 950.0,
-                       "predict_peak_memory_mb": 400.0},
-             "rules": {"predict_seconds": 0.1, "predict_peak_memory_mb": 600.0}}
+    costs = {
+        "large": {
+            "train_seconds": 9.0,
+            "predict_seconds": 2.0,
+            "size_mb": 16.0,
+            "train_peak_memory_mb": 900.0,
+            "predict_peak_memory_mb": 500.0,
+        },
+        "small": {
+            "train_seconds": 1.0,
+            "predict_seconds": 0.5,
+            "size_mb": 0.25,
+            "train_peak_memory_mb": 950.0,
+            "predict_peak_memory_mb": 400.0,
+        },
+        "rules": {"predict_seconds": 0.1, "predict_peak_memory_mb": 600.0},
+    }
     assert vote.vote_costs(costs, MEMBERS, 0.01) == {
-        "train_seconds": 10.0, "predict_seconds": 2.61, "size_mb": 16.25, "train_peak_memory_mb": 950.0,
-        "predict_peak_memory_mb": 600.0}
+        "train_seconds": 10.0,
+        "predict_seconds": 2.61,
+        "size_mb": 16.25,
+        "train_peak_memory_mb": 950.0,
+        "predict_peak_memory_mb": 600.0,
+    }
     del costs["small"]["train_seconds"]
     known = vote.vote_costs(costs, MEMBERS, 0.0)
     assert known["train_seconds"] is None and known["size_mb"] == 16.25
@@ -225,14 +286,24 @@ def run(tmp_path, monkeypatch):
 
     def decode(variant, texts):
         run.decoded.append(variant)
-        by_text = {one.text: {key: value for key, value in record.items() if key != "id"}
-                   for one, record in zip(GOLD, answers({"large": 0, "small": 1}[variant]))}
+        by_text = {
+            one.text: {key: value for key, value in record.items() if key != "id"}
+            for one, record in zip(GOLD, answers({"large": 0, "small": 1}[variant]))
+        }
         return [by_text[text] for text in texts]
 
     monkeypatch.setattr(predict, "load_variant", load_variant)
-    monkeypatch.setattr(predict, "predict_texts", lambda model, encoder, task, texts, *_, **__: decode(model, texts))
-    monkeypatch.setattr(predict, "predict_with", lambda run, loaded, rows, *more: [
-        {"id": row.id, **record} for row, record in zip(rows, decode(loaded[0], [row.text for row in rows]))])
+    monkeypatch.setattr(
+        predict, "predict_texts", lambda model, encoder, task, texts, *_, **__: decode(model, texts)
+    )
+    monkeypatch.setattr(
+        predict,
+        "predict_with",
+        lambda run, loaded, rows, *more: [
+            {"id": row.id, **record}
+            for row, record in zip(rows, decode(loaded[0], [row.text for row in rows]))
+        ],
+    )
     monkeypatch.setattr(VotingRun, "__getitem__", lambda run, name: 1, raising=False)
     without = types.ModuleType("helpers.evaluation.baselines")  # tests/test_baselines.py runs the real ones
     without.predict_scored = lambda run: None
@@ -244,7 +315,8 @@ def run(tmp_path, monkeypatch):
         write_jsonl(run.path("splits", f"{part}.jsonl"), [])
     for name, total in (("large", 7), ("small", 5)):
         run.path("checkpoints", name, "finished.json").write_text(
-            json.dumps({"result": {"parameters": {"total": total, "trainable": 1}}}))
+            json.dumps({"result": {"parameters": {"total": total, "trainable": 1}}})
+        )
     return run
 
 
@@ -265,7 +337,11 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     assert set(predictions["vote"][0]) == {"id", "prediction", "raw", "confidence"}
     scores = evaluation.score_all(run, GOLD, predictions)
     assert evaluation.best_writer(run.task, scores, "vote") == "large"
-    assert evaluation.untrained_names(run.task, scores) == ["rules"] == [comparisons.best_baseline(run.task, scores)]
+    assert (
+        evaluation.untrained_names(run.task, scores)
+        == ["rules"]
+        == [comparisons.best_baseline(run.task, scores)]
+    )
     content = evaluation.write_metrics(run, scores, "vote")
     assert content["best"] == "vote" and content["variants"]["vote"]["exact_match"] == 1.0
     assert set(content["variants"]["vote"]["ci95"]) == set(metrics.SCORES)
@@ -306,11 +382,16 @@ def test_a_vote_on_any_rows_asks_each_member_once(run):
     assert [(one["id"], one["prediction"]["name"]) for one in records] == [(2, "swim"), (0, "budget talk")]
 
 
-@pytest.mark.parametrize("name", [name for name in TASK_NAMES if (ROOT / "helpers" / "tasks" / f"{name}.py").exists()])
+@pytest.mark.parametrize(
+    "name", [name for name in TASK_NAMES if (ROOT / "helpers" / "tasks" / f"{name}.py").exists()]
+)
 def test_votes_of_the_tasks_name_systems_that_there_are(name):
     task = get_task(name)
     for title, members in task.votes.items():
-        assert title not in (*task.variants, "base_zero_shot", "base_few_shot", "llm", vote.RULES) and "@" not in title
+        assert (
+            title not in (*task.variants, "base_zero_shot", "base_few_shot", "llm", vote.RULES)
+            and "@" not in title
+        )
         assert len(set(members)) == len(members) >= 2 and set(members) <= {*task.variants, vote.RULES}
         assert vote.vote_names(task, task.variants) and not vote.vote_names(task, [])
 
@@ -321,17 +402,32 @@ def test_report_tells_of_a_vote_that_is_best(tmp_path):
     members = run.task.votes["vote"]
 
     def scores(value):
-        return {"exact_match": value, "field_accuracy": value, "json_validity": 1.0, "response_length": None,
-                "ci95": {"exact_match": [value - 0.1, value + 0.1]}, "fields": {"date": {"f1": 0.9}},
-                "parameters": {"total": 900, "trainable": 450}}
+        return {
+            "exact_match": value,
+            "field_accuracy": value,
+            "json_validity": 1.0,
+            "response_length": None,
+            "ci95": {"exact_match": [value - 0.1, value + 0.1]},
+            "fields": {"date": {"f1": 0.9}},
+            "parameters": {"total": 900, "trainable": 450},
+        }
 
-    run.path("metrics.json").write_text(json.dumps({
-        "task": "calendar", "profile": "smoke", "best": "vote",
-        "data": {"source": "sample", "rows": 9, "fingerprint": "c0"},
-        "variants": {name: scores(0.5) for name in members} | {"vote": scores(0.75)}}))
+    run.path("metrics.json").write_text(
+        json.dumps(
+            {
+                "task": "calendar",
+                "profile": "smoke",
+                "best": "vote",
+                "data": {"source": "sample", "rows": 9, "fingerprint": "c0"},
+                "variants": {name: scores(0.5) for name in members} | {"vote": scores(0.75)},
+            }
+        )
+    )
     run.path("costs.json").write_text(json.dumps({"vote": {"train_seconds": 12.0, "size_mb": 9.0}}))
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 5 · Evaluation")]),
-                   run.path("notebooks", "05_evaluate.ipynb"))
+    nbformat.write(
+        nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 5 · Evaluation")]),
+        run.path("notebooks", "05_evaluate.ipynb"),
+    )
     study, _ = read_study(tmp_path, "calendar")
     assert study.default_names[0] == "rules" == study.baseline and study.default_names[-1] == "vote"
     text = " ".join(BeautifulSoup(build(run).read_text(encoding="utf-8"), "html.parser").text.split())

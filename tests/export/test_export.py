@@ -1,4 +1,5 @@
 """Exports: merged weights equal base and adapter, ONNX and GGUF equal PyTorch, folders load with nothing else."""
+
 from __future__ import annotations
 
 import json
@@ -44,7 +45,10 @@ def test_every_form_is_written_and_equals_the_trained_model(run, exported):
         found = export.check_parity(run, variant)
         assert set(found) == {"merged", "onnx", "onnx_int8"}
         for name in ("merged", "onnx"):
-            assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, (variant, name)
+            assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, (
+                variant,
+                name,
+            )
         assert found["onnx_int8"]["largest_logit_gap"] > found["onnx"]["largest_logit_gap"]
 
 
@@ -53,10 +57,17 @@ def test_the_tagger_takes_its_hints_along(run, exported):
 
     extras = export.export_folder(run, "tagger", "model") / "extras.safetensors"
     graph, before = export.load_onnx(run, "tagger", quantised=False), load_file(extras)
-    assert {one.name for one in graph.model.session.get_inputs()} == {"input_ids", "attention_mask", "features"}
+    assert {one.name for one in graph.model.session.get_inputs()} == {
+        "input_ids",
+        "attention_mask",
+        "features",
+    }
     save_file({name: torch.zeros_like(table) for name, table in before.items()}, extras)
     try:
-        assert export.gap_between(run, "tagger", graph, export.load_exported(run, "tagger"), rows(run.task)) > 0.01
+        assert (
+            export.gap_between(run, "tagger", graph, export.load_exported(run, "tagger"), rows(run.task))
+            > 0.01
+        )
     finally:
         save_file(before, extras)
 
@@ -70,14 +81,22 @@ def test_taggers_of_tokens_have_the_same_forms(tmp_path, capsys):
         assert set(made) == {"model", "onnx"}
         found = export.check_parity(run, variant)
         for name in ("merged", "onnx"):
-            assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, (variant, name)
+            assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, (
+                variant,
+                name,
+            )
         assert found["onnx_int8"]["largest_logit_gap"] > found["onnx"]["largest_logit_gap"]
-        assert Predictor(run, variant, "onnx").predict(["Docker on Debian 12"])[0]["fields"] == Predictor(
-            run, variant).predict(["Docker on Debian 12"])[0]["fields"]
+        assert (
+            Predictor(run, variant, "onnx").predict(["Docker on Debian 12"])[0]["fields"]
+            == Predictor(run, variant).predict(["Docker on Debian 12"])[0]["fields"]
+        )
         exec(compile(publish.usage(run, variant, str(made["model"])), "card", "exec"), {})  # noqa: S102
     assert capsys.readouterr().out.strip()
     folder = publish.write_folder(run, "enhanced", "me/it", ("onnx",))
-    assert publish.check_folder(folder) == [] and "entity F1 | 0.500 (0.250 to 0.750)" in (folder / "README.md").read_text()
+    assert (
+        publish.check_folder(folder) == []
+        and "entity F1 | 0.500 (0.250 to 0.750)" in (folder / "README.md").read_text()
+    )
 
 
 def test_the_adapter_does_something_and_the_merge_keeps_it(run, exported):
@@ -104,8 +123,14 @@ write = pipeline("text-generation", model=model)
 print("wrote", len(write("Extract entities from: Lunch → ", return_full_text=False)[0]["generated_text"]) > 0)
 assert not any(name.startswith("helpers") for name in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(exported["model"]), str(exported["adapter"])], text=True,
-                          cwd=tmp_path, capture_output=True, check=False, env={"PATH": "", "HF_HUB_OFFLINE": "1"})
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported["model"]), str(exported["adapter"])],
+        text=True,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        env={"PATH": "", "HF_HUB_OFFLINE": "1"},
+    )
     assert "wrote True" in done.stdout, done.stderr[-2000:]
 
 
@@ -123,7 +148,12 @@ def test_graph_with_cache_equals_the_model_at_any_shape(run, exported):
     model, _ = export.load_exported(run, "lora")
     session = onnx_runtime.open_session(exported["onnx"] / causal_onnx.FILE)
     assert [one.name for one in session.get_inputs()][:5] == [
-        "input_ids", "attention_mask", "position_ids", "past_key_values.0.key", "past_key_values.0.value"]
+        "input_ids",
+        "attention_mask",
+        "position_ids",
+        "past_key_values.0.key",
+        "past_key_values.0.value",
+    ]
     for batch, before, new in ((1, 0, 5), (3, 4, 1), (2, 2, 3)):
         inputs = causal_onnx.example_inputs(model.config, batch, before, new, seed=batch)
         logits, *present = session.run(None, {name: part.numpy() for name, part in inputs.items()})
@@ -132,8 +162,12 @@ def test_graph_with_cache_equals_the_model_at_any_shape(run, exported):
         for layer in range(model.config.num_hidden_layers if before else 0):
             cache.update(past[2 * layer], past[2 * layer + 1], layer)
         with torch.inference_mode():
-            expected = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"],
-                             position_ids=inputs["position_ids"], past_key_values=cache).logits
+            expected = model(
+                input_ids=inputs["input_ids"],
+                attention_mask=inputs["attention_mask"],
+                position_ids=inputs["position_ids"],
+                past_key_values=cache,
+            ).logits
         assert np.abs(expected.numpy() - logits).max() < 1e-3, (batch, before, new)
         assert present[0].shape[2] == before + new
 
@@ -145,8 +179,10 @@ def test_decoding_by_onnx_writes_what_pytorch_writes(run, exported):
     grammars = [run.task.grammar(text, "source") for text in [row.text for row in rows(run.task)] + ["Call"]]
     for given, before in ((None, ""), (grammars, ""), (None, "Shot: a → b\n")):
         ids = [encode_prompt(tokenizer, before + prompt) for prompt in prompts]
-        left, right = (decode(one, tokenizer, ids, max_new_tokens=25, grammars=given, batch_size=4)
-                       for one in (model, session))
+        left, right = (
+            decode(one, tokenizer, ids, max_new_tokens=25, grammars=given, batch_size=4)
+            for one in (model, session)
+        )
         assert [one.tokens for one in left] == [one.tokens for one in right]
         assert all(a.log_probs == pytest.approx(b.log_probs, abs=1e-3) for a, b in zip(left, right))
 
@@ -175,10 +211,17 @@ def test_interleaved_rows_turn_as_llama_cpp_turns_them():
     angles = torch.tensor([0.3, 0.7, 1.1])
     halves = (weight @ hidden).view(heads, size)
     first, second = halves[:, :3], halves[:, 3:]
-    expected = torch.cat([first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()], 1)
+    expected = torch.cat(
+        [first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()], 1
+    )
     pairs = (torch.from_numpy(export_gguf.interleave(weight.numpy(), heads)) @ hidden).view(heads, 3, 2)
-    turned = torch.stack([pairs[..., 0] * angles.cos() - pairs[..., 1] * angles.sin(),
-                          pairs[..., 1] * angles.cos() + pairs[..., 0] * angles.sin()], -1)
+    turned = torch.stack(
+        [
+            pairs[..., 0] * angles.cos() - pairs[..., 1] * angles.sin(),
+            pairs[..., 1] * angles.cos() + pairs[..., 0] * angles.sin(),
+        ],
+        -1,
+    )
     assert torch.allclose(turned.transpose(1, 2).reshape(heads, size), expected, atol=1e-5)
 
 
@@ -188,7 +231,10 @@ def test_the_file_holds_the_model(run, exported):
     model, tokenizer = export.load_exported(run, "lora")
     reader = gguf.GGUFReader(exported["gguf"] / export_gguf.FILE)
     fields = {name: field.contents() for name, field in reader.fields.items()}
-    assert fields["general.architecture"] == "llama" and fields["llama.block_count"] == model.config.num_hidden_layers
+    assert (
+        fields["general.architecture"] == "llama"
+        and fields["llama.block_count"] == model.config.num_hidden_layers
+    )
     assert fields["tokenizer.ggml.tokens"] == tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     assert fields["tokenizer.ggml.eos_token_id"] == tokenizer.eos_token_id
     tensors = {tensor.name: tensor for tensor in reader.tensors}
@@ -205,7 +251,9 @@ def test_tokenizers_that_are_no_bpe_over_bytes_are_refused_in_one_line():
     from tokenizers import Tokenizer, models
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE({"<0x41>": 0}, [], byte_fallback=True)))
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.BPE({"<0x41>": 0}, [], byte_fallback=True))
+    )
     with pytest.raises(UserError, match="BPE over bytes"):
         export_gguf.token_lists(tokenizer)
 
@@ -222,10 +270,14 @@ def test_llama_cpp_writes_what_pytorch_writes(tmp_path):
     text = base.task.prompt("Lunch with Ann on 3/03/2026 at 1pm")
     mine = decode(model, tokenizer, [encode_prompt(tokenizer, text)], max_new_tokens=100)[0]
     for prompt in (encode_prompt(tokenizer, text), text):  # so llama.cpp reads a text as the tokenizer does
-        answer = server.handle_completions({"prompt": prompt, "max_tokens": 100, "temperature": 0, "logprobs": 1})
+        answer = server.handle_completions(
+            {"prompt": prompt, "max_tokens": 100, "temperature": 0, "logprobs": 1}
+        )
         written = answer["choices"][0]["logprobs"]["content"]
         assert [token["id"] for token in written if token["id"] != tokenizer.eos_token_id] == mine.tokens
-        assert [token["logprob"] for token in written][:len(mine.tokens)] == pytest.approx(mine.log_probs, abs=1e-2)
+        assert [token["logprob"] for token in written][: len(mine.tokens)] == pytest.approx(
+            mine.log_probs, abs=1e-2
+        )
 
 
 # -- the hub ----------------------------------------------------------------------------------------------------------
@@ -249,10 +301,18 @@ def test_the_folder_is_whole_and_its_card_speaks_of_the_metrics(run, exported, t
     folder = publish.write_folder(run, "lora", "me/calendar-lora", ("adapter", "onnx", "gguf"))
     assert publish.check_folder(folder) == []
     card = (folder / "README.md").read_text(encoding="utf-8")
-    for words in ("0.500 (0.250 to 0.750)", "me/calendar-lora", "100 of 1,000 parameters", "| rank |", "| action | 0.500 |"):
+    for words in (
+        "0.500 (0.250 to 0.750)",
+        "me/calendar-lora",
+        "100 of 1,000 parameters",
+        "| rank |",
+        "| action | 0.500 |",
+    ):
         assert words in card, words
-    assert json.loads((folder / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"] == \
-        "me/calendar-lora/base"
+    assert (
+        json.loads((folder / "adapter" / "adapter_config.json").read_text())["base_model_name_or_path"]
+        == "me/calendar-lora/base"
+    )
     AutoModelForCausalLM.from_pretrained(folder)
     hub = FakeHub()
     assert publish.push(folder, "me/calendar-lora", api=hub) == "hub/me/calendar-lora" and hub.private
@@ -270,7 +330,10 @@ def test_the_folder_is_whole_and_its_card_speaks_of_the_metrics(run, exported, t
 
 
 def test_usage_works_as_printed(run, exported, capsys):
-    for variant, folder in (("lora", exported["model"]), ("tagger", export.export_folder(run, "tagger", "model"))):
+    for variant, folder in (
+        ("lora", exported["model"]),
+        ("tagger", export.export_folder(run, "tagger", "model")),
+    ):
         exec(compile(publish.usage(run, variant, str(folder)), "card", "exec"), {})  # noqa: S102
         assert capsys.readouterr().out.strip()
 
@@ -290,7 +353,7 @@ def test_nothing_is_sent_without_the_flag(run, monkeypatch, capsys):
 def test_calibration_mends_what_is_too_sure_and_keeps_the_order():
     rng = np.random.default_rng(0)
     truth = rng.uniform(size=2000)
-    stated, right = truth ** 0.25, rng.uniform(size=2000) < truth  # far too sure
+    stated, right = truth**0.25, rng.uniform(size=2000) < truth  # far too sure
     found = fit_field(stated, right, 0.9)
     sure = found(stated)
     assert np.mean((sure - truth) ** 2) < 0.2 * np.mean((stated - truth) ** 2)
@@ -314,15 +377,28 @@ def test_calibrations_are_kept_and_used(run):
     from helpers.serve.predictor import Predictor
 
     examples = run.load("validation")
-    records = [{"id": row.id, "prediction": row.target if row.id % 2 else {**row.target, "action": "Dinner"}, "raw": "",
-                "confidence": dict.fromkeys(run.task.fields, 0.9 if row.id % 2 else 0.2)} for row in examples]
+    records = [
+        {
+            "id": row.id,
+            "prediction": row.target if row.id % 2 else {**row.target, "action": "Dinner"},
+            "raw": "",
+            "confidence": dict.fromkeys(run.task.fields, 0.9 if row.id % 2 else 0.2),
+        }
+        for row in examples
+    ]
     write_predictions(run, "tagger", records, part="validation")
     found = calibrate(run, "tagger", 0.9)
     assert found["action"]([0.9])[0] > 0.7 and found["action"]([0.2])[0] < 0.4
     predictor = Predictor(run, "tagger")
     example = run.task.example("Lunch with Ann")
-    answers = [predictor.answer(example.text, example, {"prediction": examples[0].target, "confidence": dict.fromkeys(
-        run.task.fields, stated)}) for stated in (0.95, 0.1)]
+    answers = [
+        predictor.answer(
+            example.text,
+            example,
+            {"prediction": examples[0].target, "confidence": dict.fromkeys(run.task.fields, stated)},
+        )
+        for stated in (0.95, 0.1)
+    ]
     assert "action" not in answers[0]["needs_review"] and "action" in answers[1]["needs_review"]
     assert answers[0]["confidence"]["action"] > answers[1]["confidence"]["action"]
     frame = {"action": found["action"]}

@@ -1,4 +1,5 @@
 """Export, quantisation and latency of token taggers, on a narrow encoder of random weights."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -89,14 +90,21 @@ def test_what_int8_would_spoil_stays_as_it_is(tmp_path):
     seconds = [f"/model/base/bert/encoder/layer.{layer}/output/dense/MatMul" for layer in (0, 1)]
     assert [name for name in kept if "MatMul" in name] == ["/model/base/classifier/MatMul", *seconds]
     nodes = onnx.load(str(quantise_onnx(plain))).graph.node
-    assert {name for name in kept if "MatMul" in name} <= {node.name for node in nodes if node.op_type == "MatMul"}
+    assert {name for name in kept if "MatMul" in name} <= {
+        node.name for node in nodes if node.op_type == "MatMul"
+    }
     assert sum(node.op_type == "MatMulInteger" for node in nodes) == 8 * 6 - 2
 
 
 def test_sizes_count_weights_in_other_files(exported, tmp_path):
     whole = onnx_megabytes(exported)
-    onnx.save_model(onnx.load(str(exported)), str(tmp_path / "split.onnx"), save_as_external_data=True,
-                    location="weights.bin", size_threshold=0)
+    onnx.save_model(
+        onnx.load(str(exported)),
+        str(tmp_path / "split.onnx"),
+        save_as_external_data=True,
+        location="weights.bin",
+        size_threshold=0,
+    )
     assert (tmp_path / "split.onnx").stat().st_size < 0.2e6
     assert onnx_megabytes(tmp_path / "split.onnx") == pytest.approx(whole, rel=0.05)
 
@@ -110,9 +118,14 @@ def test_calls_take_turns_and_all_are_counted():
 
 
 def test_compression_of_trained_variants(encoder, tmp_path):
-    settings = {f"{name}__{key}": value for name in ("full", "lora", "distilled") for key, value in (
-        ("epochs", 1), ("head_rate", 1e-2))}
-    run = tiny_run(encoder, tmp_path, latency_runs=4, distilled__layers=1, distilled__teacher="lora", **settings)
+    settings = {
+        f"{name}__{key}": value
+        for name in ("full", "lora", "distilled")
+        for key, value in (("epochs", 1), ("head_rate", 1e-2))
+    }
+    run = tiny_run(
+        encoder, tmp_path, latency_runs=4, distilled__layers=1, distilled__teacher="lora", **settings
+    )
     with pytest.raises(UserError, match="variant 'lora' is not trained"):
         export_onnx(run, "lora")
     rows = sentences()
@@ -120,6 +133,8 @@ def test_compression_of_trained_variants(encoder, tmp_path):
         fit(run, name, rows, rows)
     table = compression_table(run, ["lora", "distilled"], rows)
     assert list(table.index.get_level_values("form").unique()) == ["PyTorch fp32", "ONNX fp32", "ONNX int8"]
-    assert (table["ms"] > 0).all() and (table.xs("ONNX fp32", level="form")["largest_difference"] < 1e-4).all()
+    assert (table["ms"] > 0).all() and (
+        table.xs("ONNX fp32", level="form")["largest_difference"] < 1e-4
+    ).all()
     assert (table.xs("ONNX fp32", level="form")["f1_change"] == 0).all()
     assert (table.xs("PyTorch fp32", level="form")["speedup"] == 1).all()

@@ -1,4 +1,5 @@
 """Attention over groups of heads, and the cache that decoding fills: the same numbers as the library's."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,9 +15,17 @@ IDS = torch.arange(60).view(3, 20) * 7 % 128
 def model() -> LlamaForCausalLM:
     """Eight query heads share two of keys."""
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=128, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=8,
-        num_key_value_heads=2, initializer_range=0.2)).eval()
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=128,
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=8,
+            num_key_value_heads=2,
+            initializer_range=0.2,
+        )
+    ).eval()
 
 
 @torch.no_grad()
@@ -36,9 +45,11 @@ def test_a_roomy_cache_holds_what_the_libraries_does_when_rows_repeat_and_leave(
     for cache in caches:
         found = [model(input_ids=IDS[:1, :5], past_key_values=cache).logits]
         cache.batch_repeat_interleave(3)
-        found += [model(input_ids=IDS[:, at:at + 2], past_key_values=cache).logits for at in (5, 7)]
+        found += [model(input_ids=IDS[:, at : at + 2], past_key_values=cache).logits for at in (5, 7)]
         cache.batch_select_indices(torch.tensor([2, 0]))
-        found += [model(input_ids=IDS[[2, 0], at:at + 1], past_key_values=cache).logits for at in range(9, 20)]
+        found += [
+            model(input_ids=IDS[[2, 0], at : at + 1], past_key_values=cache).logits for at in range(9, 20)
+        ]
         cache.found = found
     one, other = (cache.found for cache in caches)
     assert all(torch.equal(a, b) for a, b in zip(one, other))

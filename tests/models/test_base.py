@@ -1,4 +1,5 @@
 """The base model of a run, and adapters: where it is looked for, what is said where it is not, merging."""
+
 from __future__ import annotations
 
 import subprocess
@@ -55,8 +56,11 @@ def test_unreachable_hub_model_names_the_way_out(tmp_path, monkeypatch):
 def test_another_model_changes_what_training_depends_on(base, tmp_path):
     names = {path.name for path in base_files(make_run(base, tmp_path)) if path.parent == base}
     assert names == {"model.safetensors", "config.json", "tokenizer.json"}
-    assert not [path for path in base_files(Run("calendar", profile="smoke", out=str(tmp_path)))
-                if "SmolLM2" in str(path)], "the packaged model is known by its checksum"
+    assert not [
+        path
+        for path in base_files(Run("calendar", profile="smoke", out=str(tmp_path)))
+        if "SmolLM2" in str(path)
+    ], "the packaged model is known by its checksum"
 
 
 def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
@@ -68,8 +72,10 @@ def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
 
 
 def test_all_threads_take_the_smallest_numbers_for_zero():
-    code = ("import torch, helpers.models.base; numbers = torch.full((4_000_000,), 1e-40); "
-            "print(torch.get_num_threads(), bool((numbers * 2 == 0).all()))")
+    code = (
+        "import torch, helpers.models.base; numbers = torch.full((4_000_000,), 1e-40); "
+        "print(torch.get_num_threads(), bool((numbers * 2 == 0).all()))"
+    )
     command = [sys.executable, "-c", code]
     shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     if not torch.set_flush_denormal(True):

@@ -1,4 +1,5 @@
 """Base models in 4 bits: what comes back is what went in, but for the rounding."""
+
 from __future__ import annotations
 
 import pytest
@@ -13,8 +14,13 @@ ROUNDING = 0.12
 
 
 def saved_model(folder, hidden: int):
-    config = LlamaConfig(vocab_size=64, hidden_size=hidden, intermediate_size=2 * hidden, num_hidden_layers=1,
-                         num_attention_heads=2)
+    config = LlamaConfig(
+        vocab_size=64,
+        hidden_size=hidden,
+        intermediate_size=2 * hidden,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
     LlamaForCausalLM(config).save_pretrained(folder)
     return Run(task="calendar", profile="cpu", out=str(folder / "out"), settings={"base_model": str(folder)})
 

@@ -1,4 +1,5 @@
 """Products in int8: near those of fp32, shared, packed once for decoding, unseen by what saves and loads."""
+
 from __future__ import annotations
 
 import copy
@@ -44,9 +45,18 @@ def converted(layer: nn.Linear, states: torch.Tensor | None = None) -> nn.Module
 def llama(seed: int = 0) -> LlamaForCausalLM:
     """Two layers whose head is the embedding; eight query heads share four of keys."""
     torch.manual_seed(seed)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=128, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=8,
-        num_key_value_heads=4, tie_word_embeddings=True, initializer_range=0.1))
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=128,
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=8,
+            num_key_value_heads=4,
+            tie_word_embeddings=True,
+            initializer_range=0.1,
+        )
+    )
 
 
 def adapted(model: nn.Module, dropout: float = 0.0) -> PeftModel:
@@ -81,7 +91,9 @@ def test_both_ways_of_a_product_are_exact(one_pass):
         pytest.skip("no product in one pass on this machine")
     codes, others = (torch.arange(-n, n, dtype=torch.int8).repeat(2 * n, 1) for n in (127, 63))
     left, right = int8.Rounded(codes[:5, :126], torch.arange(1.0, 6)), others[:3]
-    wanted = (codes[:5, :126].double() * left.scale[:, None]) @ (right.double() * torch.tensor([[1.0], [0.5], [2.0]])).t()
+    wanted = (codes[:5, :126].double() * left.scale[:, None]) @ (
+        right.double() * torch.tensor([[1.0], [0.5], [2.0]])
+    ).t()
     found = int8._Factor(right, torch.tensor([1.0, 0.5, 2.0]), one_pass)(left)
     assert found.tolist() == wanted.tolist()
 
@@ -95,8 +107,9 @@ def test_product_and_gradients_by_hand(monkeypatch):
     states = torch.tensor([[-6.35, 2.02]], requires_grad=True)  # scaled by 0.05: -127, 40.4 → 40
     layer = converted(layer)
     result = layer(states)
-    assert result[0].tolist() == pytest.approx([0.05 * 0.1 * (127 * -127 + 10 * 40),
-                                                0.05 * 0.2 * (127 * 127 + 16 * 40)], rel=1e-5)
+    assert result[0].tolist() == pytest.approx(
+        [0.05 * 0.1 * (127 * -127 + 10 * 40), 0.05 * 0.2 * (127 * 127 + 16 * 40)], rel=1e-5
+    )
     # times the scales of the rows the gradient is 0.1, -0.1: 127 and -127 at a scale of 0.1 / 127
     result.backward(torch.tensor([[1.0, -0.5]]))
     assert states.grad[0].tolist() == pytest.approx([0.1 * (127 + 127), 0.1 * (10 - 16)], rel=1e-5)
@@ -131,9 +144,9 @@ def test_a_random_layer_comes_near_its_products_in_fp32():
     plain, states = nn.Linear(192, 256), torch.randn(3, 50, 192, requires_grad=True)
     gradient = torch.randn(3, 50, 256)
     exact = plain(states)
-    exact_gradient, = torch.autograd.grad(exact, states, gradient)
+    (exact_gradient,) = torch.autograd.grad(exact, states, gradient)
     found = converted(plain)(states)
-    found_gradient, = torch.autograd.grad(found, states, gradient)
+    (found_gradient,) = torch.autograd.grad(found, states, gradient)
     for one, other in ((found, exact), (found_gradient, exact_gradient)):
         assert near(one, other) > 0.999 and not torch.allclose(one, other, atol=1e-3), "near, yet rounded"
         assert one.norm().item() == pytest.approx(other.norm().item(), rel=0.01)
@@ -227,8 +240,11 @@ def test_packed_once_is_the_merged_model_and_leaves_the_model_as_it_was(monkeypa
         if isinstance(layer, int8.Int8Lora):
             added = layer.scaling["default"] * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
             merged.get_submodule(name).weight.copy_(layer.base_layer.dequantised() + added)
-    columns = {merged.get_submodule(name): layer.outliers for name, layer in model.get_base_model().named_modules()
-               if isinstance(layer, (int8.Int8Lora, Int8Linear)) and not name.endswith("base_layer")}
+    columns = {
+        merged.get_submodule(name): layer.outliers
+        for name, layer in model.get_base_model().named_modules()
+        if isinstance(layer, (int8.Int8Lora, Int8Linear)) and not name.endswith("base_layer")
+    }
     monkeypatch.setattr(int8, "find_outliers", lambda _: columns)
     expected = use_int8(merged.requires_grad_(False).eval())(IDS).logits
     before, kept = model(IDS).logits, everything(model)

@@ -1,4 +1,5 @@
 """What a machine can train and hold: variants that do not fit a GPU are left out and named."""
+
 from __future__ import annotations
 
 import pytest
@@ -15,16 +16,24 @@ from helpers.tasks import get_task
 def test_needed_memory_by_hand():
     # weights, gradients and two moments in fp32; 16 bits; 4 bits with their scales: and 3 GB beside them
     assert [needed_gb(1_000_000_000, kind) for kind in ("full", "adapter", "adapter in 4 bits")] == [
-        pytest.approx(19.0), pytest.approx(5.0), pytest.approx(4.05)]
+        pytest.approx(19.0),
+        pytest.approx(5.0),
+        pytest.approx(4.05),
+    ]
 
 
-@pytest.mark.parametrize("task, parameters, memory, fitting", [
-    ("crime", 8_030_000_000, 15.8, ["qlora", "tagger"]),
-    ("crime", 8_030_000_000, 25.4, ["lora", "qlora", "tagger"]),
-    ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora", "tagger"]),
-    ("calendar", 362_000_000, 15.8, list(get_task("calendar").variants))])
-def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memory, fitting, tmp_path,
-                                                         monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "task, parameters, memory, fitting",
+    [
+        ("crime", 8_030_000_000, 15.8, ["qlora", "tagger"]),
+        ("crime", 8_030_000_000, 25.4, ["lora", "qlora", "tagger"]),
+        ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora", "tagger"]),
+        ("calendar", 362_000_000, 15.8, list(get_task("calendar").variants)),
+    ],
+)
+def test_what_does_not_fit_the_gpu_is_left_out_and_named(
+    task, parameters, memory, fitting, tmp_path, monkeypatch, capsys
+):
     run = Run(task, profile="gpu", out=str(tmp_path))
     assert variants_that_fit(run) == list(run.task.variants), "no GPU here: nothing to run out of"
     monkeypatch.setattr(memory_module, "device_of", lambda profile: Device("cuda", torch.float16, ""))
@@ -43,11 +52,14 @@ def test_what_does_not_fit_the_gpu_is_left_out_and_named(task, parameters, memor
         variants_that_fit(run)
     capsys.readouterr()
     assert [name for name in run.task.variants if f"{name} is left out" in left_out] == [
-        name for name in run.task.variants if name not in fitting]
+        name for name in run.task.variants if name not in fitting
+    ]
 
 
-@pytest.mark.parametrize("parameters, memory, whole", [
-    (8_030_000_000, 15.8, False), (8_030_000_000, 25.4, True), (362_000_000, 15.8, True)])
+@pytest.mark.parametrize(
+    "parameters, memory, whole",
+    [(8_030_000_000, 15.8, False), (8_030_000_000, 25.4, True), (362_000_000, 15.8, True)],
+)
 def test_a_model_that_decodes_in_16_bits_has_to_fit_whole(parameters, memory, whole, tmp_path, monkeypatch):
     run = Run("crime", profile="gpu", out=str(tmp_path))
     assert holds_whole(run), "no GPU here: nothing to run out of"

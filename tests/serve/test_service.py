@@ -1,4 +1,5 @@
 """The service: batches, overload, time-outs, mixed answers, bad requests and a stop in the middle of work."""
+
 from __future__ import annotations
 
 import asyncio
@@ -48,9 +49,15 @@ class Echo:
         time.sleep(self.seconds)
         if any("boom" in text for text in texts):
             raise RuntimeError(f"cannot read {texts}")
-        return [{"fields": dict.fromkeys(FIELDS) | {"action": text}, "spans": {"action": [
-            {"start": 0, "end": len(text), "text": text}]}, "confidence": dict.fromkeys(FIELDS, 0.5),
-            "needs_review": ["notes"]} for text in texts]
+        return [
+            {
+                "fields": dict.fromkeys(FIELDS) | {"action": text},
+                "spans": {"action": [{"start": 0, "end": len(text), "text": text}]},
+                "confidence": dict.fromkeys(FIELDS, 0.5),
+                "needs_review": ["notes"],
+            }
+            for text in texts
+        ]
 
 
 @pytest.fixture
@@ -74,8 +81,9 @@ def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
         batcher.start()
         found = await asyncio.gather(*(batcher.answer([f"t{at}", f"u{at}"]) for at in range(20)))
         batcher.close()
-        assert [[one["fields"]["action"] for one in pair] for pair in found] == [[f"t{at}", f"u{at}"]
-                                                                                 for at in range(20)]
+        assert [[one["fields"]["action"] for one in pair] for pair in found] == [
+            [f"t{at}", f"u{at}"] for at in range(20)
+        ]
         sizes = [len(batch) for batch in predictor.batches]
         assert sum(sizes) == 40 and max(sizes) == 8 and len(sizes) <= 8
 
@@ -152,8 +160,9 @@ def test_a_text_that_breaks_the_model_costs_the_others_nothing():
         predictor = Echo()
         batcher = Batcher(predictor.predict, max_batch=8, wait=0.05)
         batcher.start()
-        good, bad, other = await asyncio.gather(*(batcher.answer([text]) for text in ("a", "boom", "b")),
-                                                return_exceptions=True)
+        good, bad, other = await asyncio.gather(
+            *(batcher.answer([text]) for text in ("a", "boom", "b")), return_exceptions=True
+        )
         batcher.close()
         assert good[0]["fields"]["action"] == "a" and other[0]["fields"]["action"] == "b"
         assert isinstance(bad, RuntimeError)
@@ -169,7 +178,9 @@ def test_closing_answers_what_waits_and_refuses_what_comes():
         tasks = [asyncio.create_task(batcher.answer([f"t{at}"])) for at in range(5)]
         await asyncio.sleep(0.01)
         await asyncio.to_thread(batcher.close)
-        assert [found[0]["fields"]["action"] for found in await asyncio.gather(*tasks)] == [f"t{at}" for at in range(5)]
+        assert [found[0]["fields"]["action"] for found in await asyncio.gather(*tasks)] == [
+            f"t{at}" for at in range(5)
+        ]
         with pytest.raises(Stopping):
             await batcher.answer(["late"])
         assert not batcher.alive
@@ -196,14 +207,26 @@ def test_the_cache_answers_a_text_again_and_forgets_the_oldest(served):
     assert "extract_cache_hits_total 1.0" in client.get("/metrics").text
 
 
-@pytest.mark.parametrize("body, code, words", [
-    ({"text": ""}, 422, "empty"), ({"text": "  \n "}, 422, "empty"), ({"text": "x" * 601}, 422, "601 characters"),
-    ({"text": "a\x00b"}, 422, "U+0000"), ({"text": 5}, 422, "string"), ({"text": None}, 422, "string"),
-    ({"texts": "abc"}, 422, "list"), ({"texts": []}, 422, "at least 1"), ({}, 422, "either"),
-    ({"text": "a", "texts": ["a"]}, 422, "either"), ({"text": "a", "more": 1}, 422, "more"), ([], 422, ""),
-    ({"texts": ["good", ""]}, 422, "texts[1]"), ({"texts": ["a"] * 6}, 413, "6 texts"),
-    ({"text": "x" * 20_000}, 413, "larger"),
-])
+@pytest.mark.parametrize(
+    "body, code, words",
+    [
+        ({"text": ""}, 422, "empty"),
+        ({"text": "  \n "}, 422, "empty"),
+        ({"text": "x" * 601}, 422, "601 characters"),
+        ({"text": "a\x00b"}, 422, "U+0000"),
+        ({"text": 5}, 422, "string"),
+        ({"text": None}, 422, "string"),
+        ({"texts": "abc"}, 422, "list"),
+        ({"texts": []}, 422, "at least 1"),
+        ({}, 422, "either"),
+        ({"text": "a", "texts": ["a"]}, 422, "either"),
+        ({"text": "a", "more": 1}, 422, "more"),
+        ([], 422, ""),
+        ({"texts": ["good", ""]}, 422, "texts[1]"),
+        ({"texts": ["a"] * 6}, 413, "6 texts"),
+        ({"text": "x" * 20_000}, 413, "larger"),
+    ],
+)
 def test_bad_bodies_are_refused_with_the_reason(served, body, code, words):
     client, predictor = served
     response = client.post("/extract", json=body)
@@ -211,15 +234,20 @@ def test_bad_bodies_are_refused_with_the_reason(served, body, code, words):
     assert not predictor.batches
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b'{"text": "\\ud800"}', b"[" * 5000, b"null", b'{"text": NaN}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"\xff\xfe", b'{"text": "\\ud800"}', b"[" * 5000, b"null", b'{"text": NaN}']
+)
 def test_bodies_that_are_no_json_are_refused(served, content):
     response = served[0].post("/extract", content=content, headers={"content-type": "application/json"})
     assert response.status_code in (400, 422) and response.json()["detail"]
 
 
 def test_a_body_without_announced_length_is_cut_off(served):
-    response = served[0].post("/extract", content=iter([b'{"text": "', *[b"x" * 1000] * 20, b'"}']),
-                              headers={"content-type": "application/json"})
+    response = served[0].post(
+        "/extract",
+        content=iter([b'{"text": "', *[b"x" * 1000] * 20, b'"}']),
+        headers={"content-type": "application/json"},
+    )
     assert response.status_code == 413
 
 
@@ -240,7 +268,9 @@ def test_overload_and_time_out_reach_the_client(served):
         thread.join(20)
     predictor.gate.set()
     assert set(codes) == {429, 504} and len(codes) == 6
-    assert all((code == 429) == (header is not None and int(header) >= 1) for code, header in zip(codes, headers))
+    assert all(
+        (code == 429) == (header is not None and int(header) >= 1) for code, header in zip(codes, headers)
+    )
     deadline = time.monotonic() + 10
     while client.post("/extract", json={"text": "after"}).status_code != 200:
         assert time.monotonic() < deadline
@@ -262,8 +292,12 @@ def test_health_schema_and_metrics(served):
     client.post("/extract", json={"texts": ["a", "b"]})
     client.post("/extract", json={"text": ""})
     text = client.get("/metrics").text
-    for line in ('extract_requests_total{status="200"} 1.0', 'extract_requests_total{status="422"} 1.0',
-                 "extract_texts_total 2.0", 'extract_needs_review_total{field="notes"} 2.0'):
+    for line in (
+        'extract_requests_total{status="200"} 1.0',
+        'extract_requests_total{status="422"} 1.0',
+        "extract_texts_total 2.0",
+        'extract_needs_review_total{field="notes"} 2.0',
+    ):
         assert line in text, line
     assert client.get("/extract").status_code == 405 and client.get("/nothing").status_code == 404
 
@@ -286,18 +320,32 @@ def test_logs_are_json_without_texts(served):
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------
-JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(max_size=30),
-                    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(
-                        st.sampled_from(["text", "texts", "x"]) | st.text(max_size=5), inner, max_size=3), max_leaves=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["text", "texts", "x"]) | st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
 
 
-@given(body=JSON | st.dictionaries(st.sampled_from(["text", "texts"]), st.text(max_size=700) | st.lists(
-    st.text(max_size=20), max_size=7), max_size=2))
+@given(
+    body=JSON
+    | st.dictionaries(
+        st.sampled_from(["text", "texts"]),
+        st.text(max_size=700) | st.lists(st.text(max_size=20), max_size=7),
+        max_size=2,
+    )
+)
 @settings(max_examples=FUZZ, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_ends_in_500(served, body):
     client, _ = served
-    response = client.post("/extract", content=json.dumps(body).encode("utf-8", "surrogatepass"),
-                           headers={"content-type": "application/json"})
+    response = client.post(
+        "/extract",
+        content=json.dumps(body).encode("utf-8", "surrogatepass"),
+        headers={"content-type": "application/json"},
+    )
     assert response.status_code in (200, 400, 413, 422), response.text
     if response.status_code == 200:
         texts = [body["text"]] if "text" in body else body["texts"]
@@ -306,7 +354,10 @@ def test_no_body_ends_in_500(served, body):
         assert isinstance(response.json()["detail"], str)
 
 
-@given(content=st.binary(max_size=200), kind=st.sampled_from(["application/json", "text/plain", "", "multipart/form-data"]))
+@given(
+    content=st.binary(max_size=200),
+    kind=st.sampled_from(["application/json", "text/plain", "", "multipart/form-data"]),
+)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_bytes_end_in_500(served, content, kind):
     response = served[0].post("/extract", content=content, headers={"content-type": kind})
@@ -359,15 +410,23 @@ serve.server_of(create_app(Echo(seconds=0.5), Limits(batch=1)), 5).run(sockets=[
 
 
 def test_a_stop_lets_requests_end():
-    process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True, cwd=ROOT,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)})
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     try:
         port = int(process.stdout.readline())
         found = []
 
         def ask(text):
-            request = urllib.request.Request(f"http://127.0.0.1:{port}/extract", json.dumps({"text": text}).encode(),
-                                             {"content-type": "application/json"})
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/extract",
+                json.dumps({"text": text}).encode(),
+                {"content-type": "application/json"},
+            )
             with urllib.request.urlopen(request, timeout=20) as response:
                 found.append(json.load(response)["results"][0]["fields"]["action"])
 

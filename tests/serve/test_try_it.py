@@ -1,4 +1,5 @@
 """Typing a text: what the rules and a trained variant find in it is coloured in the text."""
+
 from __future__ import annotations
 
 import pytest
@@ -26,8 +27,16 @@ def test_rules_answer_before_anything_is_trained(run):
 
 def test_the_best_trained_system_answers_once_there_is_one(run, monkeypatch):
     found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana"]}
-    monkeypatch.setattr(predict, "predict_variant", lambda run, variant, rows, progress: [
-        {"prediction": found if rows[0].text == 'Lunch with Ana at "Café Roma" tomorrow <b>' else None, "raw": "{"}])
+    monkeypatch.setattr(
+        predict,
+        "predict_variant",
+        lambda run, variant, rows, progress: [
+            {
+                "prediction": found if rows[0].text == 'Lunch with Ana at "Café Roma" tomorrow <b>' else None,
+                "raw": "{",
+            }
+        ],
+    )
     for variant in ("lora", "tagger", "full_entity_loss"):
         write_json(run.path("checkpoints", variant, "finished.json"), {})
     assert try_it.best_system(run) == "full_entity_loss", "the task's first, as nothing is scored yet"
@@ -45,7 +54,10 @@ def test_values_are_coloured_in_the_text_and_listed(run):
     page = BeautifulSoup(try_it.found_html(run, text, "lora", found, None), "html.parser")
     marks = {mark["title"]: mark.find(string=True, recursive=False) for mark in page.select("mark[title]")}
     assert marks == {"action": "Lunch", "attendees": "Ana"}, "Bo does not stand in the text"
-    assert [(row.th.text, row.td.text) for row in page("tr")] == [("action", "Lunch"), ("attendees", "Ana; Bo")]
+    assert [(row.th.text, row.td.text) for row in page("tr")] == [
+        ("action", "Lunch"),
+        ("attendees", "Ana; Bo"),
+    ]
     assert page.b.text == "LoRA" and "<b>" in page.get_text()
     broken = try_it.found_html(run, text, "lora", None, '{"a": <')
     assert "Nothing valid" in broken and "{&quot;a&quot;: &lt;" in broken
@@ -63,7 +75,10 @@ def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
     page = BeautifulSoup(try_it.found_html(run, text, *try_it.extract(run, text, "full")), "html.parser")
     assert [mark["title"] for mark in page.select("mark[title]")] == ["SOFTWARE", "OS", "OS", "VERSION"]
     assert [(row.th.text, row.td.text) for row in page("tr")] == [
-        ("OS", "Debian; Debian"), ("SOFTWARE", "Docker"), ("VERSION", "12")]
+        ("OS", "Debian; Debian"),
+        ("SOFTWARE", "Docker"),
+        ("VERSION", "12"),
+    ]
     assert run.task.values(try_it.extract(run, text)[1])["OS"] == ("Debian", "Debian"), "by the rules"
 
 

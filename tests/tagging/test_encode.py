@@ -1,4 +1,5 @@
 """Word features, windows of long sentences, batches, CRF and Viterbi."""
+
 from __future__ import annotations
 
 import itertools
@@ -66,23 +67,39 @@ def tokenizer():
 
 
 # -- features ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("word, form, case", [
-    ("Ubuntu", "Xxx", "title"), ("22.04", "dd.dd", "digits"), ("iOS", "xXX", "mixed"), ("USB", "XX", "upper"),
-    ("C++", "X++", "upper"), ("naïve", "xx", "lower"), ("->", "->", "other"), ("v2", "xd", "lower")])
+@pytest.mark.parametrize(
+    "word, form, case",
+    [
+        ("Ubuntu", "Xxx", "title"),
+        ("22.04", "dd.dd", "digits"),
+        ("iOS", "xXX", "mixed"),
+        ("USB", "XX", "upper"),
+        ("C++", "X++", "upper"),
+        ("naïve", "xx", "lower"),
+        ("->", "->", "other"),
+        ("v2", "xd", "lower"),
+    ],
+)
 def test_shape_and_casing(word, form, case):
     assert (shape(word), casing(word)) == (form, case)
 
 
 def test_the_gazetteer_feature_says_label_and_share():
     assert gazetteer_value(None) == gazetteer_value([0] * 6) == UNKNOWN
-    assert gazetteer_value([2, 0, 0, 0, 0, 0]) == UNLABELLED_RARE and gazetteer_value([3, 0, 0, 0, 0, 0]) == UNLABELLED
+    assert (
+        gazetteer_value([2, 0, 0, 0, 0, 0]) == UNLABELLED_RARE
+        and gazetteer_value([3, 0, 0, 0, 0, 0]) == UNLABELLED
+    )
     assert [gazetteer_value([a, 0, 0, b, 0, 0]) for a, b in ((9, 1), (1, 1), (3, 7))] == [
-        FIRST_LABEL + 3 * 2 + share for share in range(3)]
+        FIRST_LABEL + 3 * 2 + share for share in range(3)
+    ]
     assert gazetteer_value([0, 1, 0, 0, 0, 2]) == FIRST_LABEL + 3 * 4 + 1
 
 
 def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
-    examples = [sentence(marked) for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")]
+    examples = [
+        sentence(marked) for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")
+    ]
     rows = [example.target for example in examples]
     features, known = fit_features(TASK, examples, gazetteer=True), count_words(rows, LABELS)
     software = FIRST_LABEL + 3 * 3 + 2
@@ -106,21 +123,26 @@ def test_tags_stand_on_the_first_piece_of_each_word(tokenizer):
     assert window.piece_words[1:-1] == sorted(window.piece_words[1:-1])
 
 
-WORDS = st.lists(st.sampled_from(("a", "server", "Kubernetes", "0x80070005", "PostgreSQL", "\x00")), max_size=60)
+WORDS = st.lists(
+    st.sampled_from(("a", "server", "Kubernetes", "0x80070005", "PostgreSQL", "\x00")), max_size=60
+)
 
 
 @settings(max_examples=60)
 @given(WORDS, st.integers(12, 40))
 def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
     windows = cut(tokenizer, [words], limit)[0]
-    whole = tokenizer(words, is_split_into_words=True, add_special_tokens=False) if words else {"input_ids": []}
+    whole = (
+        tokenizer(words, is_split_into_words=True, add_special_tokens=False) if words else {"input_ids": []}
+    )
     with_pieces = sorted(set(whole.word_ids())) if words else []
     assert [word for window in windows for word in window.words] == with_pieces
     for window in windows:
         assert len(window) <= limit and [window.piece_words[head] for head in window.heads] == window.words
         inside = sorted(set(window.piece_words) - {-1})
         assert window.input_ids[1:-1] == [
-            piece for piece, word in zip(whole["input_ids"], whole.word_ids()) if word in inside]
+            piece for piece, word in zip(whole["input_ids"], whole.word_ids()) if word in inside
+        ]
     if len(whole["input_ids"]) <= limit - 2:
         assert len(windows) <= 1
     for one, other in zip(windows, windows[1:]):
@@ -150,12 +172,21 @@ def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled
 
 def test_a_batch_is_padded_to_its_longest_window_only(tokenizer):
     sentences = [["Vim"], ["Docker", "is", "down"]]
-    rows = [WindowRow(windows[0], [[5 + at]] * len(words), torch.full((len(words), 1), 1), torch.full((len(words), 1), 2))
-            for at, (words, windows) in enumerate(zip(sentences, cut(tokenizer, sentences, 32)))]
+    rows = [
+        WindowRow(
+            windows[0],
+            [[5 + at]] * len(words),
+            torch.full((len(words), 1), 1),
+            torch.full((len(words), 1), 2),
+        )
+        for at, (words, windows) in enumerate(zip(sentences, cut(tokenizer, sentences, 32)))
+    ]
     batch = collate_windows(rows, 0)
     assert batch["input_ids"].shape[1] == max(map(len, rows)) and batch["features"].shape[2] == 1
     assert batch["attention_mask"].sum() == sum(map(len, rows))
-    assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2 and (batch["features"][:, 0] == 0).all()
+    assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2 and (
+        batch["features"][:, 0] == 0
+    ).all()
     assert batch["row"].tolist() == [0, 1, 1, 1]
     assert batch["head"].tolist() == [head for row in rows for head in row.window.heads]
     assert batch["tags"].tolist() == [[1]] * 4 and batch["outputs"].tolist() == [[2]] * 4
@@ -177,8 +208,11 @@ def random_scores(words: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def path_score(path, scores, transitions, start) -> float:
-    return start[path[0]] + sum(scores[at, tag] for at, tag in enumerate(path)) + sum(
-        transitions[a, b] for a, b in zip(path, path[1:]))
+    return (
+        start[path[0]]
+        + sum(scores[at, tag] for at, tag in enumerate(path))
+        + sum(transitions[a, b] for a, b in zip(path, path[1:]))
+    )
 
 
 @settings(max_examples=30)
@@ -195,7 +229,9 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
 @given(st.integers(1, 5), st.integers(0, 10_000))
 def test_the_partition_sums_over_all_paths(words, seed):
     scores, transitions, start = random_scores(words, seed)
-    longer = torch.full((2, words + 2, len(SMALL)), 7.0, dtype=torch.float64)  # behind a sentence nothing is read
+    longer = torch.full(
+        (2, words + 2, len(SMALL)), 7.0, dtype=torch.float64
+    )  # behind a sentence nothing is read
     longer[0, :words] = torch.tensor(scores)
     arguments = (longer, torch.tensor([words, words + 2]))
     weights = torch.tensor(transitions), torch.tensor(start)
@@ -215,8 +251,10 @@ def test_crf_loss_is_the_mean_over_words_of_both_sentences():
 
     total, full = 0.0, transitions.numpy() + bio_transitions(TAGS)
     for part, gold in ((scores[:2].numpy(), tags[:2].tolist()), (scores[2:].numpy(), tags[2:].tolist())):
-        every = [path_score(path, part, full, start_scores(TAGS))
-                 for path in itertools.product(range(len(TAGS)), repeat=len(part))]
+        every = [
+            path_score(path, part, full, start_scores(TAGS))
+            for path in itertools.product(range(len(TAGS)), repeat=len(part))
+        ]
         total += np.logaddexp.reduce(every) - path_score(gold, part, full, start_scores(TAGS))
     assert loss.item() == pytest.approx(total / 3)
 
@@ -231,9 +269,16 @@ def test_decoded_sequences_are_always_valid(lengths, seed):
         for group in range(2):
             tags = [TAGS[tag] for tag in paths[:, group]]
             assert tuple(tags) == to_iob2(tags)
-    alone = [decode([one[:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0] for one in scores for group in range(2)]
-    assert all(paths[:, [group]].tolist() == alone[2 * at + group].tolist()
-               for at, paths in enumerate(found) for group in range(2)), "each text and group as if it were alone"
+    alone = [
+        decode([one[:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0]
+        for one in scores
+        for group in range(2)
+    ]
+    assert all(
+        paths[:, [group]].tolist() == alone[2 * at + group].tolist()
+        for at, paths in enumerate(found)
+        for group in range(2)
+    ), "each text and group as if it were alone"
 
 
 def test_transition_pmi_by_hand():
@@ -244,4 +289,3 @@ def test_transition_pmi_by_hand():
     assert bio_transitions(TAGS)[TAGS.index("O"), TAGS.index("I-OS")] == FORBIDDEN
     assert bio_transitions(("O", "B", "I")).tolist() == [[0, 0, FORBIDDEN], [0, 0, 0], [0, 0, 0]]
     assert bio_transitions(TAGS)[TAGS.index("B-OS"), TAGS.index("I-OS")] == 0
-

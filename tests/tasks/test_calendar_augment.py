@@ -1,4 +1,5 @@
 """Augmentation of calendar rows: new rows are labelled rightly, values move along with the text, seeds decide."""
+
 from __future__ import annotations
 
 import random
@@ -14,41 +15,129 @@ from helpers.tasks.text import is_word_span, typo
 
 EMPTY = dict.fromkeys(TASK.fields)
 ROWS = [
-    ("Plan a design review with Amy and James on 5th, May 2025 at 3 PM in the design lab for 90 minutes.",
-     {"action": "Plan a design review", "date": "05/05/2025", "time": "3:00 PM", "attendees": ["Amy", "James"],
-      "location": "design lab", "duration": "90 minutes"}),
-    ("Schedule an audit with Bo and Zoe on 6th, June 2025 at 4 PM in the main hall for 2 hours.",
-     {"action": "audit", "date": "06/06/2025", "time": "4:00 PM", "attendees": ["Bo", "Zoe"], "location": "main hall",
-      "duration": "2 hours"}),
-    ("Plan an onboarding with Kim and Raj on 7th, June 2025 at 5 PM in the west room for 90 minutes.",
-     {"action": "Plan an onboarding", "date": "07/06/2025", "time": "5:00 PM", "attendees": ["Kim", "Raj"],
-      "location": "west room", "duration": "90 minutes"}),
-    ("Weekly sync 2025-01-09 5:00 pm w/ Liz & Sam Zoom 30m",
-     {"action": "Weekly sync", "date": "2025-01-09", "time": "5:00 PM", "attendees": ["Liz", "Sam"], "location": "Zoom",
-      "duration": "30m", "recurrence": "weekly"}),
-    ("Budget call 2025-01-11 9:15 am w/ Ann & Tom Teams 45m",
-     {"action": "Budget call", "date": "2025-01-11", "time": "9:15 AM", "attendees": ["Ann", "Tom"],
-      "location": "Teams", "duration": "45m"}),
-    ("Lunch Feb 10, 2025 12pm w/ Alex + Mia 1hr",
-     {"action": "Lunch", "date": "10/02/2025", "time": "12:00 PM", "attendees": ["Alex", "Mia"], "duration": "1 hour"}),
-    ("Prep Q2 Feb 19, 2025 3pm w/ Dan + Lucy 1hr",
-     {"action": "Prep Q2", "date": "19/02/2025", "time": "3:00 PM", "attendees": ["Dan", "Lucy"],
-      "duration": "1 hour"}),
-    ("2025-03-01 10 AM Design session with Leo and Ana at the corporate HQ for 1 hour.",
-     {"action": "Design session", "date": "01/03/2025", "time": "10:00 AM", "attendees": ["Leo", "Ana"],
-      "location": "corporate HQ", "duration": "1 hour"}),
-    ("Zoom on Teams with Pat and Kit, 28 Feb 2025 at 14:00 (20 mins)",
-     {"action": "Zoom", "date": "28/02/2025", "time": "2:00 PM", "attendees": ["Pat", "Kit"], "location": "Teams",
-      "duration": "20 mins"}),
-    ("2025-03-02 at noon: coffee with Al and Jo, half an hour",
-     {"action": "coffee", "date": "02/03/2025", "time": "12:00 PM", "attendees": ["Al", "Jo"],
-      "duration": "30 minutes"}),
-    ("14th Jul, 2025 08:00 daily call on Google Meet",
-     {"action": "daily call", "date": "14/07/2025", "time": "8:00 AM", "location": "Google Meet",
-      "recurrence": "daily"}),
+    (
+        "Plan a design review with Amy and James on 5th, May 2025 at 3 PM in the design lab for 90 minutes.",
+        {
+            "action": "Plan a design review",
+            "date": "05/05/2025",
+            "time": "3:00 PM",
+            "attendees": ["Amy", "James"],
+            "location": "design lab",
+            "duration": "90 minutes",
+        },
+    ),
+    (
+        "Schedule an audit with Bo and Zoe on 6th, June 2025 at 4 PM in the main hall for 2 hours.",
+        {
+            "action": "audit",
+            "date": "06/06/2025",
+            "time": "4:00 PM",
+            "attendees": ["Bo", "Zoe"],
+            "location": "main hall",
+            "duration": "2 hours",
+        },
+    ),
+    (
+        "Plan an onboarding with Kim and Raj on 7th, June 2025 at 5 PM in the west room for 90 minutes.",
+        {
+            "action": "Plan an onboarding",
+            "date": "07/06/2025",
+            "time": "5:00 PM",
+            "attendees": ["Kim", "Raj"],
+            "location": "west room",
+            "duration": "90 minutes",
+        },
+    ),
+    (
+        "Weekly sync 2025-01-09 5:00 pm w/ Liz & Sam Zoom 30m",
+        {
+            "action": "Weekly sync",
+            "date": "2025-01-09",
+            "time": "5:00 PM",
+            "attendees": ["Liz", "Sam"],
+            "location": "Zoom",
+            "duration": "30m",
+            "recurrence": "weekly",
+        },
+    ),
+    (
+        "Budget call 2025-01-11 9:15 am w/ Ann & Tom Teams 45m",
+        {
+            "action": "Budget call",
+            "date": "2025-01-11",
+            "time": "9:15 AM",
+            "attendees": ["Ann", "Tom"],
+            "location": "Teams",
+            "duration": "45m",
+        },
+    ),
+    (
+        "Lunch Feb 10, 2025 12pm w/ Alex + Mia 1hr",
+        {
+            "action": "Lunch",
+            "date": "10/02/2025",
+            "time": "12:00 PM",
+            "attendees": ["Alex", "Mia"],
+            "duration": "1 hour",
+        },
+    ),
+    (
+        "Prep Q2 Feb 19, 2025 3pm w/ Dan + Lucy 1hr",
+        {
+            "action": "Prep Q2",
+            "date": "19/02/2025",
+            "time": "3:00 PM",
+            "attendees": ["Dan", "Lucy"],
+            "duration": "1 hour",
+        },
+    ),
+    (
+        "2025-03-01 10 AM Design session with Leo and Ana at the corporate HQ for 1 hour.",
+        {
+            "action": "Design session",
+            "date": "01/03/2025",
+            "time": "10:00 AM",
+            "attendees": ["Leo", "Ana"],
+            "location": "corporate HQ",
+            "duration": "1 hour",
+        },
+    ),
+    (
+        "Zoom on Teams with Pat and Kit, 28 Feb 2025 at 14:00 (20 mins)",
+        {
+            "action": "Zoom",
+            "date": "28/02/2025",
+            "time": "2:00 PM",
+            "attendees": ["Pat", "Kit"],
+            "location": "Teams",
+            "duration": "20 mins",
+        },
+    ),
+    (
+        "2025-03-02 at noon: coffee with Al and Jo, half an hour",
+        {
+            "action": "coffee",
+            "date": "02/03/2025",
+            "time": "12:00 PM",
+            "attendees": ["Al", "Jo"],
+            "duration": "30 minutes",
+        },
+    ),
+    (
+        "14th Jul, 2025 08:00 daily call on Google Meet",
+        {
+            "action": "daily call",
+            "date": "14/07/2025",
+            "time": "8:00 AM",
+            "location": "Google Meet",
+            "recurrence": "daily",
+        },
+    ),
 ]
-TRAIN = [TASK.parse_row({"event_text": text, "output": {**EMPTY, **values}}, index)
-         for index, (text, values) in enumerate(ROWS)]
+TRAIN = [
+    TASK.parse_row({"event_text": text, "output": {**EMPTY, **values}}, index)
+    for index, (text, values) in enumerate(ROWS)
+]
 
 
 def consistent(made) -> None:
@@ -110,7 +199,13 @@ def test_entity_swap_takes_values_from_train_and_keeps_the_writing():
 def test_articles_and_leads_follow_the_words():
     change, rng = TASK.augmenters(TRAIN)["entity_swap"], random.Random(5)
     seen = {change(row, rng).target["action"] for row in TRAIN[:3] for _ in range(20)}
-    assert {"Plan an audit", "Plan a design review", "Plan an onboarding", "design review", "onboarding"} <= seen
+    assert {
+        "Plan an audit",
+        "Plan a design review",
+        "Plan an onboarding",
+        "design review",
+        "onboarding",
+    } <= seen
     texts = [change(TRAIN[1], rng).text for _ in range(20)]
     assert any(text.startswith("Schedule a design review") for text in texts)
     wrong = ("Schedule an design", "Schedule a audit", "Schedule a onboarding")
@@ -121,17 +216,17 @@ def test_swapped_action_brings_its_recurrence():
     change, rng = TASK.augmenters(TRAIN)["entity_swap"], random.Random(2)
     for _ in range(30):
         new = change(TRAIN[4], rng)
-        assert (new.target["recurrence"] is not None) == new.target["action"].lower().startswith(("weekly", "daily"))
+        assert (new.target["recurrence"] is not None) == new.target["action"].lower().startswith(
+            ("weekly", "daily")
+        )
 
 
 def test_template_tells_the_row_in_another_rows_words():
     change, rng = TASK.augmenters(TRAIN)["template"], random.Random(0)
     told = [row for row in (change(TRAIN[7], rng) for _ in range(30)) if row]
     assert {row.text: row.target["action"] for row in told} == {
-        "Plan a design session with Leo and Ana on 1st, March 2025 at 10 AM in the corporate HQ for 60 minutes.":
-            "Plan a design session",
-        "Schedule a design session with Leo and Ana on 1st, March 2025 at 10 AM in the corporate HQ for 1 hour.":
-            "design session",
+        "Plan a design session with Leo and Ana on 1st, March 2025 at 10 AM in the corporate HQ for 60 minutes.": "Plan a design session",
+        "Schedule a design session with Leo and Ana on 1st, March 2025 at 10 AM in the corporate HQ for 1 hour.": "design session",
     }
     assert {row.target["duration"] for row in told} == {"60 minutes", "1 hour"}
 
@@ -145,7 +240,9 @@ def test_synthetic_rows_are_new_consistent_and_seeded():
         assert row.origin == "synthetic"
     known = {name for row in TRAIN for name in row.target["attendees"] or ()}
     assert sum(not set(row.target["attendees"] or ()) & known for row in made) > 50
-    assert TASK.synthesise(TRAIN, 60, random.Random(7)) == made != TASK.synthesise(TRAIN, 60, random.Random(8))
+    assert (
+        TASK.synthesise(TRAIN, 60, random.Random(7)) == made != TASK.synthesise(TRAIN, 60, random.Random(8))
+    )
     assert TASK.synthesise([], 5, random.Random(0)) == [] == TASK.synthesise(TRAIN, 0, random.Random(0))
 
 
@@ -173,7 +270,10 @@ def test_perturbations_by_example():
     assert upper.target["attendees"] == ["ALEX", "MIA"] and upper.target["duration"] == "1 hour"
     assert changes["no punctuation"](first, rng).text == first.text.replace("5th,", "5th").rstrip(".")
     order = changes["word order"](first, rng)
-    assert order.text == "5th, May 2025 3 PM Plan a design review with Amy and James in the design lab for 90 minutes."
+    assert (
+        order.text
+        == "5th, May 2025 3 PM Plan a design review with Amy and James in the design lab for 90 minutes."
+    )
     assert order.target == first.target
     assert changes["word order"](TRAIN[-1], rng) is None
     distracted = changes["distractor"](first, rng)
@@ -181,35 +281,61 @@ def test_perturbations_by_example():
     assert distracted.text.startswith(first.text[:-1] + " (") and distracted.text.endswith(").")
 
 
-@pytest.mark.parametrize("before, action, kind", [
-    ("Schedule a ", "review", "a"), ("", "Schedule an audit", "a"), ("Book time to ", "finish it", "to"),
-    ("", "Book dinner", "bare"), ("", "Budget call", ""), ("on Monday ", "Budget call", ""), ("the ", "call", "the"),
-])
+@pytest.mark.parametrize(
+    "before, action, kind",
+    [
+        ("Schedule a ", "review", "a"),
+        ("", "Schedule an audit", "a"),
+        ("Book time to ", "finish it", "to"),
+        ("", "Book dinner", "bare"),
+        ("", "Budget call", ""),
+        ("on Monday ", "Budget call", ""),
+        ("the ", "call", "the"),
+    ],
+)
 def test_lead_kind(before, action, kind):
     assert lead_kind(before, action) == kind
 
 
-@pytest.mark.parametrize("kind, minutes, text", [
-    ("# hour", 90, "1.5 hours"), ("# hour", 60, "1 hour"), ("#m", 45, "45m"), ("# mins", 60, "60 mins"),
-    ("#hr", 120, "2hrs"),
-    ("# hour", 50, None), ("# minute", 240, None), ("half an hour", 30, None), ("# day", 1440, None),
-])
+@pytest.mark.parametrize(
+    "kind, minutes, text",
+    [
+        ("# hour", 90, "1.5 hours"),
+        ("# hour", 60, "1 hour"),
+        ("#m", 45, "45m"),
+        ("# mins", 60, "60 mins"),
+        ("#hr", 120, "2hrs"),
+        ("# hour", 50, None),
+        ("# minute", 240, None),
+        ("half an hour", 30, None),
+        ("# day", 1440, None),
+    ],
+)
 def test_duration_like(kind, minutes, text):
     assert duration_like(kind, minutes) == text
 
 
 def test_place_kind():
-    assert place_kind(" at the ") == ("at", "the") and place_kind(", ") == ("", "") and place_kind(" On ") == ("on", "")
+    assert (
+        place_kind(" at the ") == ("at", "the")
+        and place_kind(", ") == ("", "")
+        and place_kind(" On ") == ("on", "")
+    )
 
 
 def test_typo_keeps_short_words_and_ends():
     rng = random.Random(0)
     assert typo("the", rng) == "the" and typo("Q2plan", rng) == "Q2plan"
     slips = {typo("meeting", rng) for _ in range(60)}
-    assert all(slip[0] == "m" and slip[-1] == "g" and abs(len(slip) - 7) <= 1 for slip in slips) and len(slips) > 5
+    assert (
+        all(slip[0] == "m" and slip[-1] == "g" and abs(len(slip) - 7) <= 1 for slip in slips)
+        and len(slips) > 5
+    )
 
 
 def test_random_moments_are_in_range():
     rng = random.Random(0)
     assert {random_day(rng).year for _ in range(300)} == set(range(2023, 2029))
-    assert all(7 <= hour <= 21 and 0 <= minute < 60 for hour, minute in (random_clock(rng) for _ in range(100)))
+    assert all(
+        7 <= hour <= 21 and 0 <= minute < 60 for hour, minute in (random_clock(rng) for _ in range(100))
+    )

@@ -1,4 +1,5 @@
 """Answers as iCalendar files: what a calendar reads back, and what the reader is told to check."""
+
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
@@ -8,8 +9,16 @@ import pytest
 from helpers.tasks import get_task
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
-FULL = {"action": "Review; budget, 2027", "date": "12/03/2027", "time": "2:30 PM", "attendees": ["Amara", "Tobias"],
-        "location": "Birch Room", "duration": "1.5 hours", "recurrence": "every other Friday", "notes": "bring slides"}
+FULL = {
+    "action": "Review; budget, 2027",
+    "date": "12/03/2027",
+    "time": "2:30 PM",
+    "attendees": ["Amara", "Tobias"],
+    "location": "Birch Room",
+    "duration": "1.5 hours",
+    "recurrence": "every other Friday",
+    "notes": "bring slides",
+}
 
 
 def read(fields):
@@ -29,7 +38,9 @@ def test_a_full_answer_reads_back_whole():
     assert event.decoded("duration") == timedelta(minutes=90)
     assert event["rrule"] == {"FREQ": ["WEEKLY"], "BYDAY": ["FR"], "INTERVAL": [2]}
     assert str(event["description"]) == "bring slides\nWith Amara, Tobias"
-    assert content.startswith(b"BEGIN:VCALENDAR\r\n") and all(len(line) <= 75 for line in content.split(b"\r\n"))
+    assert content.startswith(b"BEGIN:VCALENDAR\r\n") and all(
+        len(line) <= 75 for line in content.split(b"\r\n")
+    )
 
 
 def test_what_is_missing_is_said():
@@ -44,13 +55,21 @@ def test_what_is_missing_is_said():
     assert "all afternoon" in str(event["description"]) and len(checks) == 2 and "rrule" not in event
 
 
-@pytest.mark.parametrize("words, rule", [
-    ("weekly", {"FREQ": "WEEKLY"}), ("Quarterly", {"FREQ": "MONTHLY", "INTERVAL": 3}),
-    ("every Tuesday", {"FREQ": "WEEKLY", "BYDAY": ["TU"]}), ("every day", {"FREQ": "DAILY"}),
-    ("every 3 months", {"FREQ": "MONTHLY", "INTERVAL": 3}),
-    ("every Monday and Thursday", {"FREQ": "WEEKLY", "BYDAY": ["MO", "TH"]}),
-    ("weekdays", {"FREQ": "WEEKLY", "BYDAY": ["MO", "TU", "WE", "TH", "FR"]}),
-    ("every first Monday", None), ("sometimes", None), ("every Monday and week", None)])
+@pytest.mark.parametrize(
+    "words, rule",
+    [
+        ("weekly", {"FREQ": "WEEKLY"}),
+        ("Quarterly", {"FREQ": "MONTHLY", "INTERVAL": 3}),
+        ("every Tuesday", {"FREQ": "WEEKLY", "BYDAY": ["TU"]}),
+        ("every day", {"FREQ": "DAILY"}),
+        ("every 3 months", {"FREQ": "MONTHLY", "INTERVAL": 3}),
+        ("every Monday and Thursday", {"FREQ": "WEEKLY", "BYDAY": ["MO", "TH"]}),
+        ("weekdays", {"FREQ": "WEEKLY", "BYDAY": ["MO", "TU", "WE", "TH", "FR"]}),
+        ("every first Monday", None),
+        ("sometimes", None),
+        ("every Monday and week", None),
+    ],
+)
 def test_recurrences(words, rule):
     from helpers.tasks.calendar.file import rule_of
 
@@ -59,6 +78,6 @@ def test_recurrences(words, rule):
 
 def test_the_task_offers_the_file():
     task = get_task("calendar")
-    (name, (kind, content, _)), = task.downloads(FULL, "text").items()
+    ((name, (kind, content, _)),) = task.downloads(FULL, "text").items()
     assert name == "event.ics" and kind == "text/calendar" and b"BEGIN:VEVENT" in content
     assert get_task("crime").downloads({}, "text") == {}

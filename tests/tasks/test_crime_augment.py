@@ -1,4 +1,5 @@
 """Made crime reports: labels move along with the text, layouts change without the answers, conventions follow train."""
+
 from __future__ import annotations
 
 import datetime
@@ -12,18 +13,31 @@ from helpers.tasks.crime.augment import augmenters, wordings
 from helpers.tasks.crime.layout import drop, rename, reorder, retell
 from helpers.tasks.crime.perturb import PERTURBATIONS
 from helpers.tasks.crime.pools import pools
-from helpers.tasks.crime.style import DATE_STYLES, find_date, find_times, shift_time, surface_formats, write_date
+from helpers.tasks.crime.style import (
+    DATE_STYLES,
+    find_date,
+    find_times,
+    shift_time,
+    surface_formats,
+    write_date,
+)
 from helpers.tasks.crime.swap import Exchange, exchange
 from helpers.tasks.crime.synthetic import groups_ages, keeps_articles, synthesise
 from helpers.tasks.crime.text import is_headed, means_nothing, sections
 from helpers.tasks.text import places
 
 SEEDS = range(12)
-COUPLE = example("**Description of Victim(s):** John and Mary Holm, ages 45 and 43.\n**Reporting Officer:** Officer Ana Reyes, "
-                 "Badge #4511\n**Circumstances Surrounding the Incident:** Mr. Holm called Officer Reyes.",
-                 {"Victim_Name": ["John Holm", "Mary Holm"], "Victim_Age": ["45", "43"],
-                  "Victim_AgeRange": ["Adult", "Adult"], "Officer_Name": ["Officer Ana Reyes"],
-                  "Officer_BadgeNumber": ["4511"]})
+COUPLE = example(
+    "**Description of Victim(s):** John and Mary Holm, ages 45 and 43.\n**Reporting Officer:** Officer Ana Reyes, "
+    "Badge #4511\n**Circumstances Surrounding the Incident:** Mr. Holm called Officer Reyes.",
+    {
+        "Victim_Name": ["John Holm", "Mary Holm"],
+        "Victim_Age": ["45", "43"],
+        "Victim_AgeRange": ["Adult", "Adult"],
+        "Officer_Name": ["Officer Ana Reyes"],
+        "Officer_BadgeNumber": ["4511"],
+    },
+)
 
 
 def stated(row) -> list[str]:
@@ -38,9 +52,12 @@ def test_swap_changes_people_and_keeps_every_value_in_the_text(row, seed):
     for name in ("Officer_Name", "Crime_Date"):
         assert made.target[name] != row.target[name]
     assert {name: len(values) for name, values in made.target.items()} == {
-        name: len(values) for name, values in row.target.items()}
+        name: len(values) for name, values in row.target.items()
+    }
     assert all(places(value, made.text) for values in made.target.values() for value in values)
-    assert made.target["Witness_Name"] == ["None identified"] or row.target["Witness_Name"] != ["None identified"]
+    assert made.target["Witness_Name"] == ["None identified"] or row.target["Witness_Name"] != [
+        "None identified"
+    ]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -49,7 +66,11 @@ def test_swap_gives_a_couple_one_surname_and_follows_it(seed):
     surname = Exchange(COUPLE, pools(), random.Random(seed)).new["Holm"]
     assert all(value.endswith(f" {surname}") for value in made.target["Victim_Name"])
     assert f"Mr. {surname} called Officer" in made.text
-    assert made.target["Officer_Name"][0].startswith("Officer ") and "Reyes" not in made.text and "Holm" not in made.text
+    assert (
+        made.target["Officer_Name"][0].startswith("Officer ")
+        and "Reyes" not in made.text
+        and "Holm" not in made.text
+    )
     ages = list(map(int, made.target["Victim_Age"]))
     assert all(30 < age < 80 for age in ages) and made.target["Victim_AgeRange"] == ["Adult", "Adult"]
 
@@ -61,9 +82,17 @@ def test_dates_are_read_and_written_in_every_style(style):
     assert find_date(f"It was {text}, at noon.") == (text, day, style)
 
 
-@pytest.mark.parametrize(("text", "minutes", "wanted"), [
-    ("21:15", 60, "22:15"), ("23:50", 20, "00:10"), ("9:05", -10, "8:55"), ("11:30 AM", 45, "12:15 PM"),
-    ("12:05 a.m.", -10, "11:55 p.m."), ("1:00pm", 0, "1:00pm")])
+@pytest.mark.parametrize(
+    ("text", "minutes", "wanted"),
+    [
+        ("21:15", 60, "22:15"),
+        ("23:50", 20, "00:10"),
+        ("9:05", -10, "8:55"),
+        ("11:30 AM", 45, "12:15 PM"),
+        ("12:05 a.m.", -10, "11:55 p.m."),
+        ("1:00pm", 0, "1:00pm"),
+    ],
+)
 def test_times_move_in_their_own_style(text, minutes, wanted):
     assert shift_time(find_times(f"at {text} sharp")[0], minutes) == wanted
 
@@ -82,15 +111,22 @@ def test_drop_leaves_a_type_empty_only_with_its_section(seed):
         return
     names = {section.name for section in sections(made.text)}
     emptied = {name for name in TASK.fields if row.target[name] and not made.target[name]}
-    gone = {"Crime_Summary": "summary", "Suspect_Description": "suspects", "Witness_Name": "witnesses",
-            "Evidence_Type": "evidence", "Crime_Status": "status"}
+    gone = {
+        "Crime_Summary": "summary",
+        "Suspect_Description": "suspects",
+        "Witness_Name": "witnesses",
+        "Evidence_Type": "evidence",
+        "Crime_Status": "status",
+    }
     assert emptied == {name for name, section in gone.items() if section not in names}
     assert len(names) < len(sections(HEADED))
 
 
 def test_drop_keeps_what_is_told_elsewhere_too():
-    row = example(HEADED.replace("found the back door forced", "found a pry bar").replace("Pry bar,", "a pry bar,"),
-                  {**headed().target, "Evidence_Type": ["a pry bar"]})
+    row = example(
+        HEADED.replace("found the back door forced", "found a pry bar").replace("Pry bar,", "a pry bar,"),
+        {**headed().target, "Evidence_Type": ["a pry bar"]},
+    )
     made = [drop(row, random.Random(seed)) for seed in range(60)]
     assert any(made)
     assert all(m.target["Evidence_Type"] == ["a pry bar"] * ("a pry bar" in m.text) for m in made if m)
@@ -120,7 +156,9 @@ def test_told_reports_have_no_headings_to_change(change):
 
 # -- conventions of train ---------------------------------------------------------------------------------------------
 def with_witnesses(words: str, label: list[str], suspects: str = "Not provided", id: int = 0):
-    text = HEADED.replace("None identified", words).replace("Tall man, 6'1\" or so, in a grey parka", suspects)
+    text = HEADED.replace("None identified", words).replace(
+        "Tall man, 6'1\" or so, in a grey parka", suspects
+    )
     return example(text, {**headed().target, "Witness_Name": label, "Suspect_Description": [suspects]}, id)
 
 
@@ -144,17 +182,27 @@ def test_augmenters_name_their_rows_and_depend_on_the_seed_alone(name):
 
 
 def test_synthetic_rows_follow_the_labels_of_train():
-    derived, told_group = COUPLE, example("A woman of 34 in her thirties.", {"Victim_Age": ["34"],
-                                                                             "Victim_AgeRange": ["in her thirties"]})
+    derived, told_group = (
+        COUPLE,
+        example(
+            "A woman of 34 in her thirties.", {"Victim_Age": ["34"], "Victim_AgeRange": ["in her thirties"]}
+        ),
+    )
     assert groups_ages([derived]) and not groups_ages([told_group])
     bare = example("A pry bar was kept.", {"Evidence_Type": ["pry bar"]})
     assert keeps_articles([headed()]) and not keeps_articles([bare])
     rows = synthesise([bare, told_group], 8, random.Random(5))
-    assert [row.id for row in rows] == list(range(1, 9)) and rows == synthesise([bare, told_group], 8, random.Random(5))
+    assert [row.id for row in rows] == list(range(1, 9)) and rows == synthesise(
+        [bare, told_group], 8, random.Random(5)
+    )
     for row in rows:
         assert all(places(value, row.text) for values in row.target.values() for value in values)
-        assert not any(value.lower().startswith(("a ", "an ", "the ")) for value in row.target["Evidence_Type"])
-        assert is_headed(row.text) or not any(means_nothing(v) for values in row.target.values() for v in values)
+        assert not any(
+            value.lower().startswith(("a ", "an ", "the ")) for value in row.target["Evidence_Type"]
+        )
+        assert is_headed(row.text) or not any(
+            means_nothing(v) for values in row.target.values() for v in values
+        )
     grouped = [row for row in synthesise([derived], 12, random.Random(5)) if row.target["Victim_Age"]]
     assert grouped and all(set(row.target["Victim_AgeRange"]) <= {"Adult", "Young Adult"} for row in grouped)
 
@@ -165,8 +213,18 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
     assert [is_headed(row.text) for row in rows] == [True, False] * 3
     for row in rows:
         assert not re.search(r"[{}<>|]|\.\.", row.text) and len(row.text) < TASK.longest_text
-        assert all(row.target[name] for name in (
-            "Location", "Officer_Name", "Victim_Name", "Crime_Type", "Crime_Date", "Crime_Summary", "Evidence_Type"))
+        assert all(
+            row.target[name]
+            for name in (
+                "Location",
+                "Officer_Name",
+                "Victim_Name",
+                "Crime_Type",
+                "Crime_Date",
+                "Crime_Summary",
+                "Evidence_Type",
+            )
+        )
         assert TASK.parse_row(TASK.to_row(row), row.id).target == row.target
 
 
@@ -181,6 +239,14 @@ def test_perturbations_keep_answers_and_what_they_stand_on(name):
 
 
 def test_surface_formats():
-    assert surface_formats(headed()) == {"layout": "headed", "headings": "bold", "date format": "March 4, 2024",
-                                         "time format": "24 h", "nothing there": "None identified"}
-    assert surface_formats(told())["layout"] == "narrative" and surface_formats(told())["date format"] == "4 March 2024"
+    assert surface_formats(headed()) == {
+        "layout": "headed",
+        "headings": "bold",
+        "date format": "March 4, 2024",
+        "time format": "24 h",
+        "nothing there": "None identified",
+    }
+    assert (
+        surface_formats(told())["layout"] == "narrative"
+        and surface_formats(told())["date format"] == "4 March 2024"
+    )

@@ -1,4 +1,5 @@
 """Scores and views that crime reports brought: fuzzy matching, empty answers, slices, values made up, several readings."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -20,11 +21,18 @@ def record(row, **changes) -> dict:
     return {"id": row.id, "prediction": target, "raw": TASK.completion(target), "confidence": None}
 
 
-@pytest.mark.parametrize(("gold", "predicted", "hits"), [
-    ([], ["a"], 0), (["12 Quay Lane"], ["12 Quay Lane"], 1), (["12 Quay Lane, Arden"], ["12 Quay Lane Arden"], 1),
-    (["CCTV footage"], ["a torn glove"], 0), (["two fingerprints"], ["two fingerprints", "two fingerprint"], 1),
-    # the first could go with either, the second only with the first: pairing greedily would lose one
-    (["abcdefghij", "abcdefghiX"], ["abcdefghij", "abcdefgkij"], 2)])
+@pytest.mark.parametrize(
+    ("gold", "predicted", "hits"),
+    [
+        ([], ["a"], 0),
+        (["12 Quay Lane"], ["12 Quay Lane"], 1),
+        (["12 Quay Lane, Arden"], ["12 Quay Lane Arden"], 1),
+        (["CCTV footage"], ["a torn glove"], 0),
+        (["two fingerprints"], ["two fingerprints", "two fingerprint"], 1),
+        # the first could go with either, the second only with the first: pairing greedily would lose one
+        (["abcdefghij", "abcdefghiX"], ["abcdefghij", "abcdefgkij"], 2),
+    ],
+)
 def test_fuzzy_matching_pairs_each_value_once(gold, predicted, hits):
     assert metrics.fuzzy_hits(gold, predicted) == hits
 
@@ -40,7 +48,9 @@ def test_headline_decides_what_a_row_scores():
 def test_empty_accuracy_looks_at_empty_labels_only():
     rows = [headed()]
     scores = metrics.score(TASK, rows, [record(headed(), Victim_Age=["34"], Crime_Type=[])])
-    assert scores["empty_accuracy"] == pytest.approx(3 / 4)  # of Victim_Name … Victim_CEO four types have no value
+    assert scores["empty_accuracy"] == pytest.approx(
+        3 / 4
+    )  # of Victim_Name … Victim_CEO four types have no value
 
 
 def test_slices_tell_layouts_apart():
@@ -49,30 +59,45 @@ def test_slices_tell_layouts_apart():
     rules = [{"id": row.id, "prediction": TASK.rules(row.text), "raw": None} for row in rows]
     table = comparisons.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
     assert table.index.name == "layout" and table["rows"].to_dict() == {"headed": 1, "narrative": 1}
-    assert table["full"].tolist() == [1, 1] and table.loc["headed", "rules"] > 0.9 > 0.5 > table.loc["narrative", "rules"]
+    assert (
+        table["full"].tolist() == [1, 1]
+        and table.loc["headed", "rules"] > 0.9 > 0.5 > table.loc["narrative", "rules"]
+    )
 
 
-@pytest.mark.parametrize(("changes", "kind"), [
-    ({"Witness_Name": []}, mistakes.NOTHING), ({"Victim_Manager": ["N/A"]}, mistakes.NOTHING),
-    ({"Witness_Name": ["Not provided"]}, mistakes.NORMALISATION),
-    ({"Evidence_Type": ["Pry bar", "two fingerprints"]}, mistakes.MISSING),
-    ({"Victim_Owner": [], "Victim_Manager": ["Ines Calder"]}, mistakes.WRONG_FIELD),
-    ({"Location": ["Quay Lane, Port Arden"]}, mistakes.BOUNDARY), ({"Victim_Age": ["34"]}, mistakes.INVENTED)])
+@pytest.mark.parametrize(
+    ("changes", "kind"),
+    [
+        ({"Witness_Name": []}, mistakes.NOTHING),
+        ({"Victim_Manager": ["N/A"]}, mistakes.NOTHING),
+        ({"Witness_Name": ["Not provided"]}, mistakes.NORMALISATION),
+        ({"Evidence_Type": ["Pry bar", "two fingerprints"]}, mistakes.MISSING),
+        ({"Victim_Owner": [], "Victim_Manager": ["Ines Calder"]}, mistakes.WRONG_FIELD),
+        ({"Location": ["Quay Lane, Port Arden"]}, mistakes.BOUNDARY),
+        ({"Victim_Age": ["34"]}, mistakes.INVENTED),
+    ],
+)
 def test_error_classes_of_reports(changes, kind):
     errors = mistakes.classify_errors(TASK, [headed()], [record(headed(), **changes)])
     assert set(errors["kind"]) == {kind} and set(errors["field"]) == set(changes)
 
 
 def test_values_that_stand_nowhere_are_made_up():
-    wrong = record(headed(), Location=["Quay Lane"], Victim_Name=["Harbor Bakery"], Witness_Name=["port arden"])
+    wrong = record(
+        headed(), Location=["Quay Lane"], Victim_Name=["Harbor Bakery"], Witness_Name=["port arden"]
+    )
     made_up = mistakes.values_not_in_text(TASK, [headed()], [wrong])
     assert made_up[["field", "value"]].to_numpy().tolist() == [["Victim_Name", "Harbor Bakery"]]
-    assert "**1** of 9" in findings.invented(made_up, 9) and "None of the 9" in findings.invented(made_up[:0], 9)
+    assert "**1** of 9" in findings.invented(made_up, 9) and "None of the 9" in findings.invented(
+        made_up[:0], 9
+    )
 
 
 def test_truncation_is_counted_and_named():
-    times = pd.DataFrame([("full", "free", "scored", 2, 1.0, 3), ("full", "source", "scored", 2, 1.0, 0)], columns=[
-        "variant", "decoding", "part", "rows", "seconds", "truncated"])
+    times = pd.DataFrame(
+        [("full", "free", "scored", 2, 1.0, 3), ("full", "source", "scored", 2, 1.0, 0)],
+        columns=["variant", "decoding", "part", "rows", "seconds", "truncated"],
+    )
     assert "**3** outputs reached the limit of 200" in findings.truncation(times, 200)
     assert findings.truncation(times[1:], 200) == "No output reached the limit of 200 tokens."
 
@@ -82,7 +107,12 @@ def test_published_results_stand_beside_f1(monkeypatch):
     ours = {name: 0.9 for name in metrics.SCORES} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
     run = type("R", (), {"task": TASK})
     table = comparisons.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
-    assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [0.9, 0.98, 0.1, 0.7]
+    assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [
+        0.9,
+        0.98,
+        0.1,
+        0.7,
+    ]
     assert "+11.9 points" in findings.published(table, TASK.headline)
 
 
@@ -94,7 +124,9 @@ def base(tmp_path_factory):
 def test_lengths_are_those_of_the_whole_chat(base):
     tokenizer = AutoTokenizer.from_pretrained(base)
     frame = explore.lengths({"train": [headed(), told()]}, TASK, tokenizer)
-    whole = tokenizer(chat.render(tokenizer, TASK.conversation(told())), add_special_tokens=False)["input_ids"]
+    whole = tokenizer(chat.render(tokenizer, TASK.conversation(told())), add_special_tokens=False)[
+        "input_ids"
+    ]
     assert frame["tokens"].iloc[1] == len(whole) and (frame["prompt_tokens"] < frame["tokens"]).all()
     assert frame["characters"].tolist() == [len(HEADED), len(TOLD)]
     limits = explore.length_limits(frame)

@@ -1,4 +1,5 @@
 """The crime task: rows, answers, grammars, rules, and what makes an answer right."""
+
 from __future__ import annotations
 
 import json
@@ -51,8 +52,13 @@ def test_row_survives_writing_and_reading(read):
 report_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
 
 
-@given(st.lists(report_lines, min_size=1, max_size=6), st.dictionaries(
-    st.sampled_from(QUESTIONS), st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=3)))
+@given(
+    st.lists(report_lines, min_size=1, max_size=6),
+    st.dictionaries(
+        st.sampled_from(QUESTIONS),
+        st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=3),
+    ),
+)
 def test_any_row_that_is_read_can_be_written(lines, answers):
     if not normalise_report("\n".join(lines)) or any("read this text." in line for line in lines):
         return
@@ -60,22 +66,37 @@ def test_any_row_that_is_read_can_be_written(lines, answers):
     assert TASK.parse_row(TASK.to_row(row), 0) == row
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    (lambda t: t.replace("A virtual assistant", "An assistant"), "line 1 should be"),
-    (lambda t: t.replace("User: Text:", "User: Report:"), "turn 1 should begin"),
-    (lambda t: t.replace("I’ve read this text.", "Fine."), "turn 2 is missing"),
-    (lambda t: t.replace(HEADED, ""), "turn 1 holds no report"),
-    (lambda t: t.split("User: What")[0], "turn 3 is missing"),
-    (lambda t: t.replace("What describes Location in", "Where is the Location in"), "turn 3 should be"),
-    (lambda t: t.replace("What describes Location in", "What describes Weather in"), "unknown type 'Weather'"),
-    (lambda t: t.replace("Officer_BadgeNumber", "Location"), "turn 5 asks for Location a second time"),
-    (lambda t: t[:t.rindex("\n")], "turn 38, the answer to Suspect_Description, is missing"),
-    (lambda t: t.replace('Assistant: {"Location"', 'Bot: {"Location"'), "turn 4, the answer to Location, should begin"),
-    (lambda t: t.replace('{"Location": ["12', '{"Location": ["12"'), "turn 4, the answer to Location"),
-    (lambda t: t.replace('{"Location": ["12 Quay Lane, Port Arden"]}', '{"Location": "12"}'), "not a list"),
-    (lambda t: t.replace('{"Location": ["12 Quay Lane, Port Arden"]}', '{"Location": [null]}'), "wrong type"),
-    (lambda t: t.replace('{"Location": ["12', '{"Place": ["12'), "wrong key"),
-])
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t.replace("A virtual assistant", "An assistant"), "line 1 should be"),
+        (lambda t: t.replace("User: Text:", "User: Report:"), "turn 1 should begin"),
+        (lambda t: t.replace("I’ve read this text.", "Fine."), "turn 2 is missing"),
+        (lambda t: t.replace(HEADED, ""), "turn 1 holds no report"),
+        (lambda t: t.split("User: What")[0], "turn 3 is missing"),
+        (lambda t: t.replace("What describes Location in", "Where is the Location in"), "turn 3 should be"),
+        (
+            lambda t: t.replace("What describes Location in", "What describes Weather in"),
+            "unknown type 'Weather'",
+        ),
+        (lambda t: t.replace("Officer_BadgeNumber", "Location"), "turn 5 asks for Location a second time"),
+        (lambda t: t[: t.rindex("\n")], "turn 38, the answer to Suspect_Description, is missing"),
+        (
+            lambda t: t.replace('Assistant: {"Location"', 'Bot: {"Location"'),
+            "turn 4, the answer to Location, should begin",
+        ),
+        (lambda t: t.replace('{"Location": ["12', '{"Location": ["12"'), "turn 4, the answer to Location"),
+        (
+            lambda t: t.replace('{"Location": ["12 Quay Lane, Port Arden"]}', '{"Location": "12"}'),
+            "not a list",
+        ),
+        (
+            lambda t: t.replace('{"Location": ["12 Quay Lane, Port Arden"]}', '{"Location": [null]}'),
+            "wrong type",
+        ),
+        (lambda t: t.replace('{"Location": ["12', '{"Place": ["12'), "wrong key"),
+    ],
+)
 def test_a_row_that_does_not_parse_says_which_turn_is_wrong(change, reason):
     text = change(conversation())
     assert text != conversation()
@@ -84,24 +105,36 @@ def test_a_row_that_does_not_parse_says_which_turn_is_wrong(change, reason):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(("row", "reason"), [
-    ([], "should be an object"), ({}, "missing key 'conversation'"), ({"conversation": 3}, "should be a string"),
-    ({"conversation": "x", "id": 1}, "unknown key 'id'")])
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ([], "should be an object"),
+        ({}, "missing key 'conversation'"),
+        ({"conversation": 3}, "should be a string"),
+        ({"conversation": "x", "id": 1}, "unknown key 'id'"),
+    ],
+)
 def test_a_row_needs_one_conversation(row, reason):
     with pytest.raises(ValueError, match=reason):
         TASK.parse_row(row, 0)
 
 
 def test_what_loading_changed_is_told_by_types():
-    row = parse(conversation(answers={"Victim_Age": [34], "Location": ["Quay  Lane"], "Crime_Type": ["Theft"]}))
+    row = parse(
+        conversation(answers={"Victim_Age": [34], "Location": ["Quay  Lane"], "Crime_Type": ["Theft"]})
+    )
     changes = explore.canonical_changes([row], TASK)
     assert changes[["key", "as_given", "canonical"]].to_numpy().tolist() == [
-        ["Location", '["Quay  Lane"]', '["Quay Lane"]'], ["Victim_Age", "[34]", '["34"]']]
+        ["Location", '["Quay  Lane"]', '["Quay Lane"]'],
+        ["Victim_Age", "[34]", '["34"]'],
+    ]
 
 
 def test_public_split_is_shuffled_once_and_keeps_its_test_file():
-    lines = {"dataset.jsonl": b"\n".join(b'{"conversation": "%d"}' % n for n in range(250)),
-             "test_dataset.jsonl": b'{"conversation": "t"}\n'}
+    lines = {
+        "dataset.jsonl": b"\n".join(b'{"conversation": "%d"}' % n for n in range(250)),
+        "test_dataset.jsonl": b'{"conversation": "t"}\n',
+    }
     parts = TASK.split_public(lines)
     assert {name: len(rows) for name, rows in parts.items()} == {"train": 225, "validation": 25, "test": 1}
     numbers = [int(row["conversation"]) for row in parts["validation"] + parts["train"]]
@@ -109,11 +142,22 @@ def test_public_split_is_shuffled_once_and_keeps_its_test_file():
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("raw", "values", "error"), [
-    ('{"Location": ["a", 3]}', ["a", "3"], None), (' {"Location": []}\n', [], None), ("", None, "empty"),
-    ('{"Location": ["a"', None, "truncated"), ("Location: a", None, "not json"), ('["a"]', None, "not an object"),
-    ('{"Place": []}', None, "wrong key"), ('{"Location": [], "Place": []}', None, "extra keys"), ("{}", None, "wrong key"),
-    ('{"Location": {}}', None, "not a list"), ('{"Location": [true]}', None, "wrong type")])
+@pytest.mark.parametrize(
+    ("raw", "values", "error"),
+    [
+        ('{"Location": ["a", 3]}', ["a", "3"], None),
+        (' {"Location": []}\n', [], None),
+        ("", None, "empty"),
+        ('{"Location": ["a"', None, "truncated"),
+        ("Location: a", None, "not json"),
+        ('["a"]', None, "not an object"),
+        ('{"Place": []}', None, "wrong key"),
+        ('{"Location": [], "Place": []}', None, "extra keys"),
+        ("{}", None, "wrong key"),
+        ('{"Location": {}}', None, "not a list"),
+        ('{"Location": [true]}', None, "wrong type"),
+    ],
+)
 def test_answer_is_parsed_strictly(raw, values, error):
     assert TASK.parse_answer("Location", raw) == (values, error)
 
@@ -129,7 +173,12 @@ def raw_of(target) -> list[str]:
 
 
 def record(raw: list[str]) -> dict:
-    return {"id": 0, "raw": "\n".join(raw), "prediction": TASK.parse_output("\n".join(raw))[0], "confidence": None}
+    return {
+        "id": 0,
+        "raw": "\n".join(raw),
+        "prediction": TASK.parse_output("\n".join(raw))[0],
+        "confidence": None,
+    }
 
 
 def test_an_answer_that_does_not_parse_fails_alone():
@@ -137,7 +186,9 @@ def test_an_answer_that_does_not_parse_fails_alone():
     broken = [*raw]
     broken[QUESTIONS.index("Crime_Type")] = '{"Crime_Type": ["Burglary"'
     broken[QUESTIONS.index("Victim_Age")] = "none"  # the label is empty, and so is what was understood
-    whole, part, none = (metrics.score(TASK, [headed()], [record(lines)]) for lines in (raw, broken, ["?"] * 18))
+    whole, part, none = (
+        metrics.score(TASK, [headed()], [record(lines)]) for lines in (raw, broken, ["?"] * 18)
+    )
     assert whole["json_validity"] == whole["exact_match"] == whole["field_accuracy"] == whole["exact_f1"] == 1
     assert part["json_validity"] == part["field_accuracy"] == pytest.approx(16 / 18)
     assert part["parse_errors"] == {"not json": 1, "truncated": 1}
@@ -158,7 +209,11 @@ def accepts(grammar: str, text: str) -> bool:
     matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
     assert not matcher.is_error(), matcher.get_error()
     tokens = tokenizer.tokenize_str(text)
-    return matcher.validate_tokens(tokens) == len(tokens) and matcher.consume_tokens(tokens) and matcher.is_accepting()
+    return (
+        matcher.validate_tokens(tokens) == len(tokens)
+        and matcher.consume_tokens(tokens)
+        and matcher.is_accepting()
+    )
 
 
 @pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
@@ -168,15 +223,23 @@ def test_grammars_admit_every_right_answer(row, constraint):
         assert accepts(TASK.answer_grammar(row.text, name, constraint), TASK.answer(row.target, name)), name
 
 
-@pytest.mark.parametrize(("text", "schema", "source"), [
-    ('{"Victim_Name": ["Harbour Bakery", "Ines Calder"]}', True, True),
-    ('{"Victim_Name": ["Harbour Shop"]}', True, False),  # not in the report
-    ('{"Victim_Name": ["arbour Bakery"]}', True, False),  # half a word
-    ('{"Victim_Name": ["Port Arden\\n**Reporting Officer:** Sergeant"]}', True, False),  # over a line's end
-    ('{"Victim_Name": ["Not provided"]}', True, True),
-    ('{"Victim_Name": [""]}', False, False),
-    ('{"Victim_Age": []}', False, False),
-    ('{"Victim_Name": [3]}', False, False)])
+@pytest.mark.parametrize(
+    ("text", "schema", "source"),
+    [
+        ('{"Victim_Name": ["Harbour Bakery", "Ines Calder"]}', True, True),
+        ('{"Victim_Name": ["Harbour Shop"]}', True, False),  # not in the report
+        ('{"Victim_Name": ["arbour Bakery"]}', True, False),  # half a word
+        (
+            '{"Victim_Name": ["Port Arden\\n**Reporting Officer:** Sergeant"]}',
+            True,
+            False,
+        ),  # over a line's end
+        ('{"Victim_Name": ["Not provided"]}', True, True),
+        ('{"Victim_Name": [""]}', False, False),
+        ('{"Victim_Age": []}', False, False),
+        ('{"Victim_Name": [3]}', False, False),
+    ],
+)
 def test_source_holds_values_to_words_of_one_line(text, schema, source):
     assert accepts(TASK.answer_grammar(HEADED, "Victim_Name", "schema"), text) == schema
     assert accepts(TASK.answer_grammar(HEADED, "Victim_Name", "source"), text) == source
@@ -184,7 +247,9 @@ def test_source_holds_values_to_words_of_one_line(text, schema, source):
 
 def test_source_lets_two_persons_share_a_surname_and_groups_an_age():
     report = "**Description of Victim(s):** Mr. and Mrs. Holm, ages 45 and 43, called John and Mary Holm."
-    assert accepts(TASK.answer_grammar(report, "Victim_Name", "source"), '{"Victim_Name": ["Mr. Holm", "John Holm"]}')
+    assert accepts(
+        TASK.answer_grammar(report, "Victim_Name", "source"), '{"Victim_Name": ["Mr. Holm", "John Holm"]}'
+    )
     assert not accepts(TASK.answer_grammar(report, "Location", "source"), '{"Location": ["John Holm"]}')
     assert accepts(TASK.answer_grammar(report, "Victim_AgeRange", "source"), '{"Victim_AgeRange": ["Adult"]}')
 
@@ -198,10 +263,24 @@ def test_unknown_constraint_is_refused():
 def test_sections_are_found_by_their_headings():
     found = {section.name: section.content for section in sections(HEADED)}
     assert found["location"] == "12 Quay Lane, Port Arden" and found["status"] == "Under Investigation"
-    assert list(found) == ["type", "when", "location", "officer", "summary", "victims", "suspects", "witnesses",
-                           "evidence", "circumstances", "status"]
+    assert list(found) == [
+        "type",
+        "when",
+        "location",
+        "officer",
+        "summary",
+        "victims",
+        "suspects",
+        "witnesses",
+        "evidence",
+        "circumstances",
+        "status",
+    ]
     capitals = sections("WITNESSES\n- Ann Lee\n- Bo Day\nLocation: Pier 4")
-    assert [(s.name, s.content) for s in capitals] == [("witnesses", "- Ann Lee\n- Bo Day"), ("location", "Pier 4")]
+    assert [(s.name, s.content) for s in capitals] == [
+        ("witnesses", "- Ann Lee\n- Bo Day"),
+        ("location", "Pier 4"),
+    ]
 
 
 def test_layout():
@@ -210,23 +289,55 @@ def test_layout():
 
 
 def test_rules_read_the_headings():
-    assert TASK.values(extract(HEADED)) == TASK.values({**headed().target, "Suspect_Description": [
-        "Tall man, 6'1\" or so, in a grey parka"]})
+    assert TASK.values(extract(HEADED)) == TASK.values(
+        {**headed().target, "Suspect_Description": ["Tall man, 6'1\" or so, in a grey parka"]}
+    )
 
 
-@pytest.mark.parametrize(("section", "wanted"), [
-    ("Ada Holm, 34 years old, owner of the property.",
-     {"Victim_Name": ["Ada Holm"], "Victim_Age": ["34"], "Victim_AgeRange": ["Adult"], "Victim_Owner": ["Ada Holm"]}),
-    ("Bo and Cy Day, ages 29 and 33, homeowners.",
-     {"Victim_Name": ["Bo Day", "Cy Day"], "Victim_Age": ["29", "33"], "Victim_AgeRange": ["Young Adult", "Adult"]}),
-    ("Pier Books, Inc., owned by Mr. Eli Fox, CEO.",
-     {"Victim_Name": ["Pier Books, Inc."], "Victim_Owner": ["Mr. Eli Fox"], "Victim_CEO": ["Mr. Eli Fox"]}),
-    ("Pier Books, Owner: Eli Fox, CEO: N/A",
-     {"Victim_Name": ["Pier Books"], "Victim_Owner": ["Eli Fox"], "Victim_CEO": ["N/A"]}),
-    ("\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
-     {"Victim_Name": ["Ada Holm"], "Victim_Age": ["34"], "Victim_AgeRange": ["Adult"],
-      "Victim_Email": ["ada@holm.example"]}),
-    ("Not provided", {})])
+@pytest.mark.parametrize(
+    ("section", "wanted"),
+    [
+        (
+            "Ada Holm, 34 years old, owner of the property.",
+            {
+                "Victim_Name": ["Ada Holm"],
+                "Victim_Age": ["34"],
+                "Victim_AgeRange": ["Adult"],
+                "Victim_Owner": ["Ada Holm"],
+            },
+        ),
+        (
+            "Bo and Cy Day, ages 29 and 33, homeowners.",
+            {
+                "Victim_Name": ["Bo Day", "Cy Day"],
+                "Victim_Age": ["29", "33"],
+                "Victim_AgeRange": ["Young Adult", "Adult"],
+            },
+        ),
+        (
+            "Pier Books, Inc., owned by Mr. Eli Fox, CEO.",
+            {
+                "Victim_Name": ["Pier Books, Inc."],
+                "Victim_Owner": ["Mr. Eli Fox"],
+                "Victim_CEO": ["Mr. Eli Fox"],
+            },
+        ),
+        (
+            "Pier Books, Owner: Eli Fox, CEO: N/A",
+            {"Victim_Name": ["Pier Books"], "Victim_Owner": ["Eli Fox"], "Victim_CEO": ["N/A"]},
+        ),
+        (
+            "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
+            {
+                "Victim_Name": ["Ada Holm"],
+                "Victim_Age": ["34"],
+                "Victim_AgeRange": ["Adult"],
+                "Victim_Email": ["ada@holm.example"],
+            },
+        ),
+        ("Not provided", {}),
+    ],
+)
 def test_rules_read_victims(section, wanted):
     found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
     assert {name: values for name, values in found.items() if values} == {**wanted, "Crime_Status": ["open"]}

@@ -1,4 +1,5 @@
 """The IT task: rows, tags, markup, CoNLL, public split, gazetteer, weak labels, resampling, perturbations."""
+
 from __future__ import annotations
 
 import hashlib
@@ -45,7 +46,13 @@ def split_words(text: str) -> list[str]:
 # -- tags -------------------------------------------------------------------------------------------------------------
 def test_iob1_is_repaired_and_neighbours_stay_apart():
     assert to_iob2(["I-OS", "I-OS", "O", "I-OS", "B-OS", "I-VERSION"]) == (
-        "B-OS", "I-OS", "O", "B-OS", "B-OS", "B-VERSION")
+        "B-OS",
+        "I-OS",
+        "O",
+        "B-OS",
+        "B-OS",
+        "B-VERSION",
+    )
 
 
 @given(st.lists(st.sampled_from(TAGS), max_size=12))
@@ -60,37 +67,56 @@ def test_finer_labels_are_mapped_and_adjacent_ones_merged():
     tags = ("B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION", "O", "B-HARDWARE")
     assert relabel(fine) == tags
     aligned = align_fine(tags, fine)
-    assert aligned == ("B-Language", "I-Application", "I-Application", "B-Class_Name", "B-Version", "O", "B-Device")
+    assert aligned == (
+        "B-Language",
+        "I-Application",
+        "I-Application",
+        "B-Class_Name",
+        "B-Version",
+        "O",
+        "B-Device",
+    )
     assert tuple(map(coarse_tag, aligned)) == tags
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("row, reason", [
-    ({"tokens": ["a"]}, "missing key 'ner_tags'"),
-    ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2 tokens but 1 ner_tags"),
-    ({"tokens": ["a"], "ner_tags": ["B-CAT"]}, "unknown label 'CAT'"),
-    ({"tokens": ["a"], "ner_tags": ["S-OS"]}, "tag 'S-OS' is not"),
-    ({"tokens": ["a"], "ner_tags": ["B-"]}, "tag 'B-' is not"),
-    ({"tokens": ["a"], "ner_tags": [0]}, "'ner_tags' should be a list of strings"),
-    ({"tokens": "a", "ner_tags": ["O"]}, "'tokens' should be a list of strings"),
-    ({"tokens": ["a b"], "ner_tags": ["O"]}, "token 'a b' is empty or holds a space"),
-    ({"tokens": [""], "ner_tags": ["O"]}, "token '' is empty"),
-    ({"tokens": ["a"], "ner_tags": ["O"], "fine_tags": []}, "1 tokens but 0 fine_tags"),
-    ({"tokens": ["a"], "ner_tags": ["O"], "label": 1}, "unknown key 'label'"),
-    (["a"], "row should be an object"),
-])
+@pytest.mark.parametrize(
+    "row, reason",
+    [
+        ({"tokens": ["a"]}, "missing key 'ner_tags'"),
+        ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2 tokens but 1 ner_tags"),
+        ({"tokens": ["a"], "ner_tags": ["B-CAT"]}, "unknown label 'CAT'"),
+        ({"tokens": ["a"], "ner_tags": ["S-OS"]}, "tag 'S-OS' is not"),
+        ({"tokens": ["a"], "ner_tags": ["B-"]}, "tag 'B-' is not"),
+        ({"tokens": ["a"], "ner_tags": [0]}, "'ner_tags' should be a list of strings"),
+        ({"tokens": "a", "ner_tags": ["O"]}, "'tokens' should be a list of strings"),
+        ({"tokens": ["a b"], "ner_tags": ["O"]}, "token 'a b' is empty or holds a space"),
+        ({"tokens": [""], "ner_tags": ["O"]}, "token '' is empty"),
+        ({"tokens": ["a"], "ner_tags": ["O"], "fine_tags": []}, "1 tokens but 0 fine_tags"),
+        ({"tokens": ["a"], "ner_tags": ["O"], "label": 1}, "unknown key 'label'"),
+        (["a"], "row should be an object"),
+    ],
+)
 def test_bad_rows_are_refused_with_a_reason(row, reason):
     with pytest.raises(ValueError, match=reason.replace("'", ".")):
         TASK.parse_row(row, 0)
 
 
 def test_a_row_survives_the_split_files():
-    row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "kind": "bug",
-           "fine_tags": ["I-Application", "B-Version"]}
+    row = {
+        "tokens": ["Xcode", "15"],
+        "ner_tags": ["I-SOFTWARE", "B-VERSION"],
+        "kind": "bug",
+        "fine_tags": ["I-Application", "B-Version"],
+    }
     example = TASK.parse_row(row, 7)
     assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
     again = TASK.example_from_json(json.loads(json.dumps(TASK.example_to_json(example))))
-    assert (again, again.extra["fine_tags"], again.extra["kind"]) == (example, ("B-Application", "B-Version"), "bug")
+    assert (again, again.extra["fine_tags"], again.extra["kind"]) == (
+        example,
+        ("B-Application", "B-Version"),
+        "bug",
+    )
 
 
 def test_rows_in_the_finer_labels_are_relabelled():
@@ -113,42 +139,104 @@ def test_values_and_predictions_meet_on_the_tokens():
 def test_strings_are_placed_longest_first_and_whatever_the_spaces():
     tokens = ["SQL", "Server", "and", "SQL", ".", "Net"]
     assert place_strings(tokens, {"SOFTWARE": ["SQL", "SQLServer", ".Net", "absent", ""]}) == (
-        "B-SOFTWARE", "I-SOFTWARE", "O", "B-SOFTWARE", "B-SOFTWARE", "I-SOFTWARE")
+        "B-SOFTWARE",
+        "I-SOFTWARE",
+        "O",
+        "B-SOFTWARE",
+        "B-SOFTWARE",
+        "I-SOFTWARE",
+    )
 
 
-@pytest.mark.parametrize("raw, kind", [("", "empty"), ("{", "not json"), ("[]", "not an object"),
-                                       ('{"CAT": []}', "extra keys"), ('{"OS": "x"}', "wrong type")])
+@pytest.mark.parametrize(
+    "raw, kind",
+    [
+        ("", "empty"),
+        ("{", "not json"),
+        ("[]", "not an object"),
+        ('{"CAT": []}', "extra keys"),
+        ('{"OS": "x"}', "wrong type"),
+    ],
+)
 def test_unusable_answers_of_a_language_model(raw, kind):
     assert TASK.parse_output(raw) == (None, kind)
 
 
 # -- markup and tokens ------------------------------------------------------------------------------------------------
 def test_tokens_are_split_as_in_the_public_rows():
-    assert split_words('He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!') == [
-        "He", "ca", "n't", "(", "really", ")", "use", "C++", ",", '"', ".NET", '"', "or", "C#", "...", "see", "main()",
-        "and", "v1.2.3", ",", "e.g", ".", "0x80070005", "!!"]
+    assert split_words(
+        'He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!'
+    ) == [
+        "He",
+        "ca",
+        "n't",
+        "(",
+        "really",
+        ")",
+        "use",
+        "C++",
+        ",",
+        '"',
+        ".NET",
+        '"',
+        "or",
+        "C#",
+        "...",
+        "see",
+        "main()",
+        "and",
+        "v1.2.3",
+        ",",
+        "e.g",
+        ".",
+        "0x80070005",
+        "!!",
+    ]
 
 
 def test_markup_becomes_tokens_and_tags():
-    row = parse_markup("bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's "
-                       "[C++](SOFTWARE)[17](VERSION).")
+    row = parse_markup(
+        "bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's "
+        "[C++](SOFTWARE)[17](VERSION)."
+    )
     assert row["kind"] == "bug"
     assert list(zip(row["tokens"], row["ner_tags"])) == [
-        ("Permission", "B-ERROR"), ("denied", "I-ERROR"), ("(", "I-ERROR"), ("publickey", "I-ERROR"), (")", "I-ERROR"),
-        (",", "O"), ("then", "O"), ("Windows", "B-OS"), ("-only", "O"), (";", "O"), ("it", "O"), ("'s", "O"),
-        ("C++", "B-SOFTWARE"), ("17", "B-VERSION"), (".", "O")]
+        ("Permission", "B-ERROR"),
+        ("denied", "I-ERROR"),
+        ("(", "I-ERROR"),
+        ("publickey", "I-ERROR"),
+        (")", "I-ERROR"),
+        (",", "O"),
+        ("then", "O"),
+        ("Windows", "B-OS"),
+        ("-only", "O"),
+        (";", "O"),
+        ("it", "O"),
+        ("'s", "O"),
+        ("C++", "B-SOFTWARE"),
+        ("17", "B-VERSION"),
+        (".", "O"),
+    ]
 
 
-@pytest.mark.parametrize("line, reason", [("no tab", "begins with ticket"), ("mail\tx", "begins with ticket"),
-                                          ("bug\t[x](CAT)", "unknown label 'CAT'"),
-                                          ("bug\t[ x](OS)", "spaces at the edge"),
-                                          ("bug\t[[x](OS)](OS)", "broken markup")])
+@pytest.mark.parametrize(
+    "line, reason",
+    [
+        ("no tab", "begins with ticket"),
+        ("mail\tx", "begins with ticket"),
+        ("bug\t[x](CAT)", "unknown label 'CAT'"),
+        ("bug\t[ x](OS)", "spaces at the edge"),
+        ("bug\t[[x](OS)](OS)", "broken markup"),
+    ],
+)
 def test_bad_markup_is_refused(line, reason):
     with pytest.raises(ValueError, match=reason):
         parse_markup(line)
 
 
-WORDS = st.lists(st.text("abcXYZ019.,:;!?'\"()-/+#_", min_size=1, max_size=7), min_size=1, max_size=4).map(" ".join)
+WORDS = st.lists(st.text("abcXYZ019.,:;!?'\"()-/+#_", min_size=1, max_size=7), min_size=1, max_size=4).map(
+    " ".join
+)
 PIECES = st.lists(st.tuples(WORDS, st.sampled_from(("", *LABELS))), min_size=1, max_size=6)
 
 
@@ -190,8 +278,11 @@ Linux\tB-Operating_System
 
 def test_conll_sentences_are_read_with_their_lines():
     assert [(line, tokens) for line, tokens, _ in read_conll(CONLL.split("\n"))] == [
-        (1, ["Question_ID", ":"]), (4, ["Use", "Visual", "C++"]), (8, ["Answer_to_Question_ID", ":"]),
-        (11, ["on", "Linux", "3"])]
+        (1, ["Question_ID", ":"]),
+        (4, ["Use", "Visual", "C++"]),
+        (8, ["Answer_to_Question_ID", ":"]),
+        (11, ["on", "Linux", "3"]),
+    ]
     assert list(read_conll(["-DOCSTART- -X- O", "", "a O", "b B-OS", ""])) == [(3, ["a", "b"], ["O", "B-OS"])]
 
 
@@ -199,20 +290,33 @@ def test_public_files_are_mapped_without_the_headings():
     parts = TASK.split_public({name: CONLL.encode() for name in ("train.txt", "dev.txt", "test.txt")})
     assert list(parts) == ["train", "validation", "test"]
     assert parts["validation"] == [
-        {"tokens": ["Use", "Visual", "C++"], "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE"],
-         "fine_tags": ["O", "B-Application", "B-Language"]},
-        {"tokens": ["on", "Linux", "3"], "ner_tags": ["O", "B-OS", "O"],
-         "fine_tags": ["O", "B-Operating_System", "B-Value"]}]
+        {
+            "tokens": ["Use", "Visual", "C++"],
+            "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE"],
+            "fine_tags": ["O", "B-Application", "B-Language"],
+        },
+        {
+            "tokens": ["on", "Linux", "3"],
+            "ner_tags": ["O", "B-OS", "O"],
+            "fine_tags": ["O", "B-Operating_System", "B-Value"],
+        },
+    ]
 
 
 def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
     folder, requests = web
-    texts = {"train.txt": CONLL, "dev.txt": CONLL.replace("Linux", "Debian"), "test.txt": CONLL.replace("Linux", "AIX")}
+    texts = {
+        "train.txt": CONLL,
+        "dev.txt": CONLL.replace("Linux", "Debian"),
+        "test.txt": CONLL.replace("Linux", "AIX"),
+    }
     files = []
     for name, text in texts.items():
         (folder / "owner").mkdir(exist_ok=True)
         (folder / "owner" / name).write_text(text, encoding="utf-8")
-        files.append(PublicFile(name, f"owner/{name}", hashlib.sha256(text.encode()).hexdigest(), len(text.encode())))
+        files.append(
+            PublicFile(name, f"owner/{name}", hashlib.sha256(text.encode()).hexdigest(), len(text.encode()))
+        )
 
     class Served(ItNer):
         public_files = tuple(files)
@@ -220,10 +324,17 @@ def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
     run = Run(Served(), profile="smoke", data="public", out=str(tmp_path / "out"))
     for _ in range(2):
         source = load_source(run)
-    assert sorted(requests) == ["/owner/dev.txt", "/owner/test.txt", "/owner/train.txt"]  # the second time from the cache
+    assert sorted(requests) == [
+        "/owner/dev.txt",
+        "/owner/test.txt",
+        "/owner/train.txt",
+    ]  # the second time from the cache
     assert "Licence: MIT" in capsys.readouterr().out
     assert [source[part][1].target.entities() for part in ("train", "validation", "test")] == [
-        [("OS", "Linux")], [("OS", "Debian")], [("OS", "AIX")]]
+        [("OS", "Linux")],
+        [("OS", "Debian")],
+        [("OS", "AIX")],
+    ]
     assert source["test"][1].extra["fine_tags"] == ("O", "B-Operating_System", "B-Value")
     (folder / "owner" / "dev.txt").write_text(CONLL, encoding="utf-8")
     (tmp_path / "cache" / "it_ner" / "dev.txt").unlink()
@@ -232,16 +343,25 @@ def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
 
 
 def test_places_of_entities_in_the_text():
-    example = TASK.parse_row({"tokens": ["Run", "Visual", "C++", "on", "\uff11\uff11"],
-                              "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"]}, 0)
+    example = TASK.parse_row(
+        {
+            "tokens": ["Run", "Visual", "C++", "on", "\uff11\uff11"],
+            "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"],
+        },
+        0,
+    )
     spans = TASK.spans(example)
-    assert {label: [example.text[start:end] for start, end in found] for label, found in spans.items() if found} == {
-        "SOFTWARE": ["Visual C++"], "VERSION": ["11"]}
+    assert {
+        label: [example.text[start:end] for start, end in found] for label, found in spans.items() if found
+    } == {"SOFTWARE": ["Visual C++"], "VERSION": ["11"]}
 
 
 def test_tokens_are_shown_with_their_tags():
     row = {"tokens": ["Use", "Vim"], "ner_tags": ["O", "B-SOFTWARE"], "fine_tags": ["O", "B-Application"]}
-    assert TASK.shown(TASK.parse_row(row, 0)).split("\n") == ["Use  O           O", "Vim  B-SOFTWARE  B-Application"]
+    assert TASK.shown(TASK.parse_row(row, 0)).split("\n") == [
+        "Use  O           O",
+        "Vim  B-SOFTWARE  B-Application",
+    ]
 
 
 def test_folders_may_hold_conll_or_markup(tmp_path):
@@ -264,8 +384,13 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
 
 # -- gazetteer, weak labels, resampling -------------------------------------------------------------------------------
 def test_the_dictionary_knows_what_train_labelled_mostly():
-    train = [sentence("Go/B-SOFTWARE is fast"), sentence("go home"), sentence("go away"),
-             sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE"), sentence("visual studio lamp")]
+    train = [
+        sentence("Go/B-SOFTWARE is fast"),
+        sentence("go home"),
+        sentence("go away"),
+        sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE"),
+        sentence("visual studio lamp"),
+    ]
     gazetteer = build_gazetteer(train)
     assert gazetteer.entries == {("go",): ("SOFTWARE", 1, 3), ("visual", "studio"): ("SOFTWARE", 1, 2)}
     tags = dictionary_tags("go to Visual Studio 2019 on Windows 10".split(), gazetteer)
@@ -276,15 +401,36 @@ def test_the_dictionary_knows_what_train_labelled_mostly():
 
 def test_patterns_read_versions_only_behind_what_takes_them():
     assert pattern_tags("HTTP 502 and java.lang.NullPointerException , 0x80070005 in room 4".split()) == (
-        "B-ERROR", "I-ERROR", "O", "B-ERROR", "O", "B-ERROR", "O", "O", "O")
+        "B-ERROR",
+        "I-ERROR",
+        "O",
+        "B-ERROR",
+        "O",
+        "B-ERROR",
+        "O",
+        "O",
+        "O",
+    )
     assert pattern_tags("Debian 12 has 12 packages , version 3 of 1.2.3".split()) == (
-        "B-OS", "B-VERSION", "O", "O", "O", "O", "O", "B-VERSION", "O", "B-VERSION")
+        "B-OS",
+        "B-VERSION",
+        "O",
+        "O",
+        "O",
+        "O",
+        "O",
+        "B-VERSION",
+        "O",
+        "B-VERSION",
+    )
 
 
 def test_weak_labels_and_their_measured_precision(tmp_path):
     train = [sentence("Docker/B-SOFTWARE is down", 3), sentence("my router/B-HARDWARE hums", 4)]
     text = tmp_path / "text.txt"
-    text.write_text("Docker is on every router of the house.\nNothing of note was said here today.\nToo short.\n")
+    text.write_text(
+        "Docker is on every router of the house.\nNothing of note was said here today.\nToo short.\n"
+    )
     rows = weak_rows(train, 1.0, str(text), random.Random(0))
     assert [(row.id, row.origin) for row in rows] == [(5, "weak")]
     assert rows[0].target.entities() == [("SOFTWARE", "Docker"), ("HARDWARE", "router")]
@@ -303,8 +449,12 @@ def test_packages_give_plain_sentences():
 
 
 def test_oversampling_meets_its_factors():
-    common, rare, empty = (sentence(marked, index) for index, marked in enumerate(
-        ("Vim/B-SOFTWARE Git/B-SOFTWARE Zsh/B-SOFTWARE Tar/B-SOFTWARE", "SIGBUS/B-ERROR", "nothing")))
+    common, rare, empty = (
+        sentence(marked, index)
+        for index, marked in enumerate(
+            ("Vim/B-SOFTWARE Git/B-SOFTWARE Zsh/B-SOFTWARE Tar/B-SOFTWARE", "SIGBUS/B-ERROR", "nothing")
+        )
+    )
     train = [common] * 400 + [rare] * 40 + [empty] * 200
     assert rare_labels(train) == set(LABELS) - {"SOFTWARE"}
     copies = oversample(train, 1.5, 0.5, random.Random(1))
@@ -317,12 +467,24 @@ def test_oversampling_meets_its_factors():
 
 
 def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
-    (tmp_path / "text.txt").write_text("Docker is on every router of the house.\nA Docker host hums in Ann's room.\n")
-    run = Run(task="it_ner", profile="smoke", out=str(tmp_path / "out"), settings={
-        "unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0})
-    train = [sentence("Docker/B-SOFTWARE is down", 0), sentence("my router/B-HARDWARE hums", 1), sentence("plain", 2)]
+    (tmp_path / "text.txt").write_text(
+        "Docker is on every router of the house.\nA Docker host hums in Ann's room.\n"
+    )
+    run = Run(
+        task="it_ner",
+        profile="smoke",
+        out=str(tmp_path / "out"),
+        settings={"unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0},
+    )
+    train = [
+        sentence("Docker/B-SOFTWARE is down", 0),
+        sentence("my router/B-HARDWARE hums", 1),
+        sentence("plain", 2),
+    ]
     # the second text is a validation row, and may not come back with weak labels
-    write_splits(run, {"train": train, "validation": [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]})
+    write_splits(
+        run, {"train": train, "validation": [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]}
+    )
     rows, report = augment_train(run, train)
     assert [row.origin for row in rows] == ["gold"] * 3 + ["weak"] + ["oversampled"] * 2
     assert report.loc["weak", ["made", "kept", "near evaluation"]].tolist() == [2, 1, 1]
@@ -344,7 +506,9 @@ def test_perturbations_keep_the_number_and_labels_of_entities(name):
         if new is None:
             continue
         fitted += new.text != example.text
-        assert [label for label, _ in new.target.entities()] == [label for label, _ in example.target.entities()]
+        assert [label for label, _ in new.target.entities()] == [
+            label for label, _ in example.target.entities()
+        ]
         assert to_iob2(new.target.tags) == new.target.tags and len(new.target.tokens) == len(new.target.tags)
         assert new.text == " ".join(new.target.tokens)
     assert fitted
@@ -353,6 +517,8 @@ def test_perturbations_keep_the_number_and_labels_of_entities(name):
 def test_tokens_are_split_and_glued_with_their_tags():
     changes = TASK.perturbations()
     split = changes["split tokens"](sentence("old Hyper-V/B-SOFTWARE"), random.Random(0))
-    assert split.target == TaggedTokens(("old", "Hyper", "-", "V"), ("O", "B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE"))
+    assert split.target == TaggedTokens(
+        ("old", "Hyper", "-", "V"), ("O", "B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE")
+    )
     glued = changes["glued marks"](sentence("on Haiku/B-OS , yes"), random.Random(0))
     assert glued.target == TaggedTokens(("on", "Haiku,", "yes"), ("O", "B-OS", "O"))

@@ -1,4 +1,5 @@
 """Scores against values worked out by hand."""
+
 from __future__ import annotations
 
 import json
@@ -90,21 +91,28 @@ def test_record_order_does_not_matter_to_rows():
     assert metrics.exact_match(TASK, GOLD, RECORDS[::-1]).tolist() == [False, False, True, False]
 
 
-@pytest.mark.parametrize(("gold", "predicted", "f1"), [
-    (("the budget talk",), ("Budget talk!",), 0.8),  # 2 shared of 3 + 2 words
-    (("a a b",), ("a b b",), 2 / 3),  # bags: one a and one b shared
-    (("Ann", "Bo"), ("Bo", "Ann"), 1.0),
-    ((), ("x",), 0.0),
-    (("🎉",), ("🎉",), 1.0),
-    (("🎉",), ("🎈",), 0.0),
-])
+@pytest.mark.parametrize(
+    ("gold", "predicted", "f1"),
+    [
+        (("the budget talk",), ("Budget talk!",), 0.8),  # 2 shared of 3 + 2 words
+        (("a a b",), ("a b b",), 2 / 3),  # bags: one a and one b shared
+        (("Ann", "Bo"), ("Bo", "Ann"), 1.0),
+        ((), ("x",), 0.0),
+        (("🎉",), ("🎉",), 1.0),
+        (("🎉",), ("🎈",), 0.0),
+    ],
+)
 def test_token_f1(gold, predicted, f1):
     assert metrics.token_f1(gold, predicted) == pytest.approx(f1)
 
 
-TARGETS = st.fixed_dictionaries({"name": st.none() | st.text(min_size=1).filter(lambda text: text.strip()),
-                                 "day": st.none() | st.sampled_from(["monday", "tue"]),
-                                 "people": st.none() | st.lists(st.sampled_from("ABC"), min_size=1)})
+TARGETS = st.fixed_dictionaries(
+    {
+        "name": st.none() | st.text(min_size=1).filter(lambda text: text.strip()),
+        "day": st.none() | st.sampled_from(["monday", "tue"]),
+        "people": st.none() | st.lists(st.sampled_from("ABC"), min_size=1),
+    }
+)
 
 
 @given(st.lists(st.tuples(TARGETS, TARGETS), min_size=1, max_size=6))
@@ -113,7 +121,9 @@ def test_scores_stay_in_range_and_perfect_predictions_score_one(pairs):
     scores = metrics.score(TASK, gold, [record(number, **other) for number, (_, other) in enumerate(pairs)])
     assert all(math.isnan(scores[name]) or 0 <= scores[name] <= 1 for name in metrics.SCORES)
     assert scores["exact_match"] <= scores["field_accuracy"] + 1e-12
-    perfect = metrics.score(TASK, gold, [record(number, **target) for number, (target, _) in enumerate(pairs)])
+    perfect = metrics.score(
+        TASK, gold, [record(number, **target) for number, (target, _) in enumerate(pairs)]
+    )
     assert all(math.isnan(perfect[name]) or perfect[name] == 1 for name in metrics.SCORES)
 
 
@@ -125,7 +135,9 @@ def test_intervals_hold_the_scores():
     for name, (low, high) in bounds.items():
         assert low <= scores[name] <= high
     assert bounds["exact_match"][0] < scores["exact_match"] < bounds["exact_match"][1]
-    assert bounds["json_validity"] == pytest.approx([30 / (30 + 1.959964 ** 2), 1.0], abs=1e-5)  # Wilson at 30 of 30
+    assert bounds["json_validity"] == pytest.approx(
+        [30 / (30 + 1.959964**2), 1.0], abs=1e-5
+    )  # Wilson at 30 of 30
 
 
 # -- the stage around the scores --------------------------------------------------------------------------------------
@@ -183,8 +195,12 @@ def run(tmp_path, monkeypatch):
 def test_one_part_is_decoded_once_and_written_as_both(run):
     table = evaluation.decode_all(run)
     assert run.calls == [(variant, way) for variant in ("large", "small") for way in ("free", "source")]
-    assert set(run.store) == {(name + way, part) for name in ("large", "small") for way in ("", "@free")
-                              for part in ("scored", "validation")}
+    assert set(run.store) == {
+        (name + way, part)
+        for name in ("large", "small")
+        for way in ("", "@free")
+        for part in ("scored", "validation")
+    }
     assert len(table) == 4
     costs = json.loads(run.path("costs.json").read_text())
     assert costs["large@free"]["predict_seconds"] >= 0 and costs["large"]["size_mb"] == 0
@@ -197,7 +213,11 @@ def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
     scores = evaluation.score_all(run, GOLD, evaluation.load_predictions(run))
     assert list(scores) == ["large@free", "large", "small"]
     assert list(comparisons.decoding_table(TASK, scores).index) == ["large"]
-    assert evaluation.best_writer(TASK, scores, "small") == "large" == evaluation.best_writer(TASK, scores, "large")
+    assert (
+        evaluation.best_writer(TASK, scores, "small")
+        == "large"
+        == evaluation.best_writer(TASK, scores, "large")
+    )
 
 
 def test_two_parts_are_both_decoded(run):
@@ -234,7 +254,8 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
     predictions = evaluation.load_predictions(run)
     assert "small@nonsense" not in predictions and list(predictions)[:2] == ["old@free", "rules"]
     run.path("checkpoints", "large", "finished.json").write_text(
-        '{"key": "k", "result": {"parameters": {"total": 7, "trainable": 2}}}')
+        '{"key": "k", "result": {"parameters": {"total": 7, "trainable": 2}}}'
+    )
     scores = evaluation.score_all(run, GOLD, predictions)
     evaluation.write_metrics(run, scores, "large")
     first = run.path("metrics.json").read_bytes()
@@ -252,11 +273,16 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
 
 def test_tables_of_the_stage(run):
     evaluation.decode_all(run)
-    predictions = {"rules": RECORDS[:3] + [record(3, name="call")], "none": run.answers["small"],
-                   **{name: run.store[name, "scored"] for name in ("large", "large@free")}}
+    predictions = {
+        "rules": RECORDS[:3] + [record(3, name="call")],
+        "none": run.answers["small"],
+        **{name: run.store[name, "scored"] for name in ("large", "large@free")},
+    }
     scores = evaluation.score_all(run, GOLD, predictions)
     assert comparisons.best_baseline(TASK, scores) == "rules"
-    assert comparisons.decoding_table(TASK, scores).to_dict("index") == {"large": dict.fromkeys(TASK.decodings, 0.25)}
+    assert comparisons.decoding_table(TASK, scores).to_dict("index") == {
+        "large": dict.fromkeys(TASK.decodings, 0.25)
+    }
     table = comparisons.comparison_table(scores, ["rules", "large"])
     assert table.loc["rules", "exact_match"] == 0.5 and (table["low"] <= table["exact_match"]).all()
     pair = comparisons.compare_variants(run, GOLD, predictions, [("rules", "large")]).iloc[0]

@@ -1,4 +1,5 @@
 """Intervals and tests against closed forms and scipy's own answers."""
+
 from __future__ import annotations
 
 import math
@@ -59,13 +60,13 @@ def test_bootstrap_refuses_what_does_not_fit():
 
 def test_wilson_keeps_a_width_at_the_ends():
     low, high = statistics.proportion_ci(3, 3)
-    assert low == pytest.approx(3 / (3 + 1.959964 ** 2), abs=1e-5) and high == 1.0
+    assert low == pytest.approx(3 / (3 + 1.959964**2), abs=1e-5) and high == 1.0
 
 
 def test_permutation_test_is_exact_on_few_rows():
     left, right = [1, 1, 1, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0, 1]  # five wins, no loss: 2 of 2**5 sign patterns
-    assert statistics.paired_permutation_test(left, right, seed=1) == pytest.approx(2 / 2 ** 5)
-    assert statistics.mcnemar(left, right) == pytest.approx(2 / 2 ** 5)
+    assert statistics.paired_permutation_test(left, right, seed=1) == pytest.approx(2 / 2**5)
+    assert statistics.mcnemar(left, right) == pytest.approx(2 / 2**5)
 
 
 def test_permutation_test_finds_a_difference_and_no_difference():
@@ -87,7 +88,12 @@ def test_effect_size():
     assert statistics.cohens_h(0.5, 0.5) == 0
     assert statistics.cohens_h(1.0, 0.0) == pytest.approx(math.pi)
     assert statistics.cohens_h(0.75, 0.5) == pytest.approx(math.pi / 6)
-    assert [statistics.effect_words(h) for h in (0.1, -0.3, 0.5, -3)] == ["negligible", "small", "medium", "large"]
+    assert [statistics.effect_words(h) for h in (0.1, -0.3, 0.5, -3)] == [
+        "negligible",
+        "small",
+        "medium",
+        "large",
+    ]
 
 
 def test_compare_sums_up_a_pair():

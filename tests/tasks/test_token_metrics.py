@@ -1,4 +1,5 @@
 """Scores of tagged sentences: worked examples, seqeval and the counts agree, rows that train has seen; baselines."""
+
 from __future__ import annotations
 
 import math
@@ -32,7 +33,10 @@ from helpers.tasks.token_metrics import (
 )
 
 TASK = get_task("it_ner")
-GOLD = [sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3), sentence("nothing here", 5)]
+GOLD = [
+    sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3),
+    sentence("nothing here", 5),
+]
 
 
 def record(index, *tags):
@@ -45,15 +49,24 @@ def test_scores_of_a_worked_example():
     scores = score(TASK, GOLD, found)
     assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3] * 3)
     assert scores["accuracy"] == pytest.approx(4 / 7) and scores["exact_match"] == 0
-    assert scores["fields"]["VERSION"] == {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1,
-                                           "accuracy": 1.0}
+    assert scores["fields"]["VERSION"] == {
+        "precision": 1.0,
+        "recall": 1.0,
+        "f1": 1.0,
+        "support": 1,
+        "accuracy": 1.0,
+    }
     assert scores["fields"]["SOFTWARE"]["f1"] == 0 and scores["fields"]["OS"]["support"] == 1
     assert math.isnan(scores["fields"]["ERROR"]["f1"]) and scores["fields"]["ERROR"]["support"] == 0
-    assert scores["field_accuracy"] == pytest.approx(7 / 10)  # wrong: SOFTWARE and OS of one row, OS of the other
+    assert scores["field_accuracy"] == pytest.approx(
+        7 / 10
+    )  # wrong: SOFTWARE and OS of one row, OS of the other
     results = field_results(TASK, GOLD, found)
     table = field_table(results)
     assert table.loc["OS"].tolist() == pytest.approx([0, 0, 0, 0, 1]) and table.loc["VERSION", "f1"] == 1
-    assert table["accuracy"].mean() == pytest.approx(scores["field_accuracy"]) and math.isnan(table.loc["ERROR", "f1"])
+    assert table["accuracy"].mean() == pytest.approx(scores["field_accuracy"]) and math.isnan(
+        table.loc["ERROR", "f1"]
+    )
     assert results["hits"].sum() == 1 and results["predicted_values"].sum() == 3
     assert row_scores(TASK, GOLD, found).tolist() == pytest.approx([2 / 5, 0])
     assert not exact_match(TASK, GOLD, found).any()
@@ -77,7 +90,9 @@ def test_no_entity_anywhere_is_no_score():
         score(TASK, [], [])
 
 
-TAGGED = st.integers(1, 8).flatmap(lambda n: st.tuples(*[st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)] * 2))
+TAGGED = st.integers(1, 8).flatmap(
+    lambda n: st.tuples(*[st.lists(st.sampled_from(TAGS), min_size=n, max_size=n)] * 2)
+)
 
 
 @settings(max_examples=40)
@@ -108,7 +123,11 @@ def test_scores_with_and_without_what_train_has_seen():
     train = [sentence("nothing  here"), sentence("Vim/B-SOFTWARE")]
     rows = [*GOLD, sentence("Vim/B-SOFTWARE", 6)]
     assert [example.id for example in seen_in(rows, train)] == [5, 6]
-    found = [record(3, "B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"), record(5, "O", "O"), record(6, "B-SOFTWARE")]
+    found = [
+        record(3, "B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"),
+        record(5, "O", "O"),
+        record(6, "B-SOFTWARE"),
+    ]
     line = with_and_without(TASK, rows, train, {"one": found}).loc["one"]
     assert line["all"] == pytest.approx(4 / 6) and line["unseen"] == pytest.approx(2 / 4)
     assert line["difference"] == pytest.approx(-1 / 6) and (line["rows"], line["seen"]) == (3, 2)
@@ -120,8 +139,7 @@ def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
     write_jsonl(run.path("splits", "train_augmented.jsonl"), [])
     result = baselines.run_baseline(run, "dictionary", run.load("validation"))
     assert result["f1"] == pytest.approx(10 / 11)  # "the windows in room 4" is an entity to a dictionary
-    assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match",
-                                   "field_accuracy"}
+    assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match", "field_accuracy"}
     majority = baselines.run_baseline(run, "majority", run.load("validation"))
     assert majority["f1"] == 0 < majority["accuracy"] < 1
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
@@ -137,8 +155,10 @@ def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
     def answer(run, examples, shots, address, model):
         assert (address, len(shots)) == ("http://localhost:1", run["few_shot"])
         parsed = [run.task.parse_output(text) for text in answers]
-        return [{"id": e.id, "prediction": one, "raw": raw, "error": kind}
-                for e, raw, (one, kind) in zip(examples, answers, parsed)]
+        return [
+            {"id": e.id, "prediction": one, "raw": raw, "error": kind}
+            for e, raw, (one, kind) in zip(examples, answers, parsed)
+        ]
 
     monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
     monkeypatch.setattr(baselines, "predict_server", answer)

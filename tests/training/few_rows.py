@@ -1,4 +1,5 @@
 """Runs that train a tiny model on a few events, and what they leave."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -6,8 +7,10 @@ from pathlib import Path
 from helpers.run import Run
 from helpers.tasks import Example, get_task
 
-ROWS = [("Lunch with {p} on 12/03/2026 at 1:00 PM", {"action": "Lunch", "time": "1:00 PM"}),
-        ("Call {p} 12/03/2026 9am Zoom", {"action": "Call", "time": "9:00 AM", "location": "Zoom"})]
+ROWS = [
+    ("Lunch with {p} on 12/03/2026 at 1:00 PM", {"action": "Lunch", "time": "1:00 PM"}),
+    ("Call {p} 12/03/2026 9am Zoom", {"action": "Call", "time": "9:00 AM", "location": "Zoom"}),
+]
 PEOPLE = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
 
 
@@ -24,9 +27,18 @@ def examples() -> list[Example]:
 def make_run(base: Path, out: Path, variant: str, profile: str = "smoke", **own: object) -> Run:
     """A calendar run on a base model; `own` are settings of the variant. Two epochs of two steps."""
     own = {"epochs": 2, "batch_size": 4, "accumulation": 1, "warmup_steps": 1, **own}
-    return Run(task="calendar", profile=profile, out=str(out), settings={
-        "base_model": str(base), "max_new_tokens": 4, "score_rows": 2, "score_constraint": "free",
-        **{f"{variant}.{name}": value for name, value in own.items()}})
+    return Run(
+        task="calendar",
+        profile=profile,
+        out=str(out),
+        settings={
+            "base_model": str(base),
+            "max_new_tokens": 4,
+            "score_rows": 2,
+            "score_constraint": "free",
+            **{f"{variant}.{name}": value for name, value in own.items()},
+        },
+    )
 
 
 def best_of(run: Run, variant: str) -> Path:

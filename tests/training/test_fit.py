@@ -1,4 +1,5 @@
 """The entry point of training: what is trained anew, on which rows, and what its settings are."""
+
 from __future__ import annotations
 
 import shutil
@@ -82,8 +83,9 @@ def other_base(run, base):
     return run, examples(), examples()[:2]
 
 
-@pytest.mark.parametrize("change", [
-    other_rows, other_validation, other_label, other_setting, other_seed, other_base])
+@pytest.mark.parametrize(
+    "change", [other_rows, other_validation, other_label, other_setting, other_seed, other_base]
+)
 def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(base, tmp_path, trained, change):
     shutil.copytree(base, tmp_path / "base")
     run = make_run(tmp_path / "base", tmp_path / "out", "lora")
@@ -156,9 +158,10 @@ def test_a_chat_learns_its_answers_and_nothing_else(base, tmp_path, dialogue):
     settings = {"model": str(base), "dialogue": dialogue}
     run = Run("crime", profile="smoke", out=str(tmp_path), settings=settings)
     tokenizer, row = load_tokenizer(run), crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})
-    encoded, = encode_rows(run, tokenizer, [row])
+    (encoded,) = encode_rows(run, tokenizer, [row])
     assert answered(tokenizer, encoded)[-18:] == [
-        f"{run.task.answer(row.target, name)}<|im_end|>" for name in run.task.questions()]
+        f"{run.task.answer(row.target, name)}<|im_end|>" for name in run.task.questions()
+    ]
     assert bool(encoded.blocks) == (dialogue == "independent")
 
 
@@ -166,8 +169,10 @@ def test_copies_of_a_row_share_out_its_questions(base, tmp_path):
     run = Run("crime", profile="smoke", out=str(tmp_path), settings={"model": str(base)})
     tokenizer = load_tokenizer(run)
     rows = [crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})] * 3
-    asked = [[text.split('"')[1] for text in answered(tokenizer, each) if text.startswith("{")]
-             for each in encode_rows(run, tokenizer, rows, questions=6)]
+    asked = [
+        [text.split('"')[1] for text in answered(tokenizer, each) if text.startswith("{")]
+        for each in encode_rows(run, tokenizer, rows, questions=6)
+    ]
     assert [len(names) for names in asked] == [6, 6, 6]
     assert Counter(name for names in asked for name in names) == Counter(run.task.questions())
     again = [each.input_ids for each in encode_rows(run, tokenizer, rows, questions=6)]

@@ -1,4 +1,5 @@
 """Training in several processes: two of them on the CPU give the losses of one, and the shipped configurations load."""
+
 from __future__ import annotations
 
 import itertools
@@ -24,42 +25,85 @@ from helpers.training.fit import fit
 from helpers.training.rows import training_rows
 from helpers.training.writers import LengthSampler
 
-SETTINGS = {"max_new_tokens": 8, "score_rows": 1, "lora.epochs": 2, "lora.batch_size": 4, "lora.warmup_steps": 1,
-            "lora.dropout": 0.0, "lora.learning_rate": 1e-2}
+SETTINGS = {
+    "max_new_tokens": 8,
+    "score_rows": 1,
+    "lora.epochs": 2,
+    "lora.batch_size": 4,
+    "lora.warmup_steps": 1,
+    "lora.dropout": 0.0,
+    "lora.learning_rate": 1e-2,
+}
 
 
 def make_run(base: Path, out: Path) -> Run:
     """A run whose stage 02 has left sixteen training rows."""
     task = get_task("calendar")
     run = Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **SETTINGS})
-    rows = [task.parse_row({"event_text": f"Lunch with person {'very ' * (at % 5)}{at} at 1:00 PM", "output": {
-        **dict.fromkeys(task.fields), "action": "Lunch", "time": "1:00 PM", "attendees": [f"person {at}"]}}, at)
-        for at in range(18)]
+    rows = [
+        task.parse_row(
+            {
+                "event_text": f"Lunch with person {'very ' * (at % 5)}{at} at 1:00 PM",
+                "output": {
+                    **dict.fromkeys(task.fields),
+                    "action": "Lunch",
+                    "time": "1:00 PM",
+                    "attendees": [f"person {at}"],
+                },
+            },
+            at,
+        )
+        for at in range(18)
+    ]
     parts = {"train": rows[:16], "train_augmented": rows[:16], "validation": rows[16:]}
     for part, examples in parts.items():
-        write_jsonl(run.path("splits", f"{part}.jsonl"), [task.example_to_json(example) for example in examples])
+        write_jsonl(
+            run.path("splits", f"{part}.jsonl"), [task.example_to_json(example) for example in examples]
+        )
     return run
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path):
     base = save_tiny_base(tmp_path / "base")
     one, two = make_run(base, tmp_path / "one"), make_run(base, tmp_path / "two")
-    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", ROOT / "configs" / "cpu.yaml",
-               "--main_process_port", "0", "-m", "helpers.pipeline.launch", "calendar", "lora", "--profile", "smoke", "--out",
-               tmp_path / "two"]
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--config_file",
+        ROOT / "configs" / "cpu.yaml",
+        "--main_process_port",
+        "0",
+        "-m",
+        "helpers.pipeline.launch",
+        "calendar",
+        "lora",
+        "--profile",
+        "smoke",
+        "--out",
+        tmp_path / "two",
+    ]
     for name, value in two.settings.items():
         if name in SETTINGS or name == "base_model":
             command += ["--set", f"{name}={value}"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([*map(str, command)], cwd=tmp_path, env=env, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT) as together:
+    with subprocess.Popen(
+        [*map(str, command)],
+        cwd=tmp_path,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as together:
         alone = fit(one, "lora", training_rows(one, "lora"), one.load("validation"))
         output, _ = together.communicate(timeout=300)
     assert together.returncode == 0, output
     assert "8 steps in 2 processes" in output
     saved = read_json(two.path("checkpoints", "lora", "finished.json"))["result"]
-    expected, found = ([record["loss"] for record in history if "loss" in record]
-                       for history in (alone.history, saved["history"]))
+    expected, found = (
+        [record["loss"] for record in history if "loss" in record]
+        for history in (alone.history, saved["history"])
+    )
     assert len(found) == 8 and found == pytest.approx(expected, rel=1e-3)
     assert len(set(found)) == 8, "the weights have moved"
     assert saved["parameters"] == alone.parameters
@@ -91,20 +135,25 @@ def test_order_of_rows_depends_on_seed_and_epoch_alone():
 
 def test_rows_of_like_length_share_a_batch_and_batches_come_in_any_order():
     rows = list(LengthSampler(4, list(range(162)), 42))
-    batches = [rows[at:at + 4] for at in range(0, len(rows), 4)]
+    batches = [rows[at : at + 4] for at in range(0, len(rows), 4)]
     assert len(batches[-1]) == 2 and sorted(rows) == list(range(162))
     assert max(max(batch) - min(batch) for batch in batches) < 40
     steps = [max(one) - max(other) for one, other in itertools.pairwise(batches[:-1])]
-    assert 8 < sum(step > 0 for step in steps) < 30, "falling lengths would end every epoch on the shortest rows"
+    assert 8 < sum(step > 0 for step in steps) < 30, (
+        "falling lengths would end every epoch on the shortest rows"
+    )
 
 
 def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):
     assert launch.main(["calendar", "tagger", "--profile", "smoke", "--out", str(tmp_path)]) == 2
     assert capsys.readouterr().err == (
         "error: tagger is trained by one process, in stage 04; several can train: full_entity_loss, lora, "
-        "lora_structured_loss, qlora\n")
+        "lora_structured_loss, qlora\n"
+    )
     assert launch.main(["it_ner", "--profile", "smoke", "--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "error: every variant of it_ner is trained by one process, in stage 04\n"
+    assert (
+        capsys.readouterr().err == "error: every variant of it_ner is trained by one process, in stage 04\n"
+    )
     assert launch.main(["calendar", "--profile", "smoke", "--out", str(tmp_path)]) == 2
     assert "run notebook 02_augment" in capsys.readouterr().err
 
@@ -115,7 +164,9 @@ def test_shipped_configurations_load_and_fit_the_settings(name, kind, tmp_path):
     assert config.distributed_type == kind and config.num_processes == 2
     run = Run("crime", profile="gpu", out=str(tmp_path))
     for variant in launch.trainable(run, []):
-        processes.split_batch(run[f"{variant}.batch_size"], run[f"{variant}.accumulation"], config.num_processes)
+        processes.split_batch(
+            run[f"{variant}.batch_size"], run[f"{variant}.accumulation"], config.num_processes
+        )
     if kind == DistributedType.FSDP:
         from transformers.models.llama import modeling_llama
 

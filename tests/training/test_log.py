@@ -1,4 +1,5 @@
 """Where training curves go."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -17,7 +18,9 @@ def run(tmp_path):
 
 
 def test_curves_go_to_tensorboard_unless_told_otherwise(run, tmp_path):
-    assert report_to(run) == "tensorboard" == report_to(Run(task="calendar", profile="smoke", out=str(tmp_path)))
+    assert (
+        report_to(run) == "tensorboard" == report_to(Run(task="calendar", profile="smoke", out=str(tmp_path)))
+    )
     writer = curve_writer(run, "full", tmp_path, 0)
     writer.add_scalar("train/loss", 1.0, 1)
     writer.close()
@@ -30,7 +33,9 @@ def test_none_writes_nothing(run, tmp_path):
     writer = curve_writer(run, "full", tmp_path, 0)
     writer.add_scalar("train/loss", 1.0, 1)
     writer.close()
-    assert not (tmp_path / "tensorboard").exists() and training_arguments(run, "lora", tmp_path).report_to == []
+    assert (
+        not (tmp_path / "tensorboard").exists() and training_arguments(run, "lora", tmp_path).report_to == []
+    )
 
 
 def test_other_places_are_refused_with_a_way_out(run, monkeypatch):

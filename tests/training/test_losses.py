@@ -1,4 +1,5 @@
 """Which tokens are learnt, which field they write, and what the losses are worth."""
+
 from __future__ import annotations
 
 import json
@@ -39,7 +40,7 @@ json_scalars = st.one_of(st.none(), st.text(max_size=12), st.lists(st.text(max_s
 def test_value_spans_parse_back_to_the_values(value):
     text = json.dumps(value, ensure_ascii=False)
     spans = json_value_spans(text)
-    assert {key: json.loads(text[start + 1:end]) for key, (start, end) in spans.items()} == value
+    assert {key: json.loads(text[start + 1 : end]) for key, (start, end) in spans.items()} == value
 
 
 @pytest.mark.parametrize("broken", ["", "no json", "{", '{"a"', '{"a": ', '{"a": "x', '{"a": "x", "b": [1,'])
@@ -53,32 +54,49 @@ def test_labels_decode_to_the_answer_and_nothing_else(tokenizer):
     row = encode_example(tokenizer, "Extract: Ann and Bo 10.30 → ", completion, FIELDS)
     learnt = [token for token in row.labels if token != IGNORE]
     assert tokenizer.decode(learnt) == completion + tokenizer.eos_token
-    assert tokenizer.decode([t for t, k in zip(row.input_ids, row.field_ids) if k == PROMPT],
-                            skip_special_tokens=True) == "Extract: Ann and Bo 10.30 → "
+    assert (
+        tokenizer.decode(
+            [t for t, k in zip(row.input_ids, row.field_ids) if k == PROMPT], skip_special_tokens=True
+        )
+        == "Extract: Ann and Bo 10.30 → "
+    )
 
 
 def test_field_tokens_decode_to_the_field_values(tokenizer):
-    row = encode_example(tokenizer, "p → ", '{"who": ["Ann", "Bo"], "where": null, "when": "10:30 AM"}', FIELDS)
-    written = [tokenizer.decode([t for t, k in zip(row.input_ids, row.field_ids) if k == index]) for index in range(3)]
+    row = encode_example(
+        tokenizer, "p → ", '{"who": ["Ann", "Bo"], "where": null, "when": "10:30 AM"}', FIELDS
+    )
+    written = [
+        tokenizer.decode([t for t, k in zip(row.input_ids, row.field_ids) if k == index])
+        for index in range(3)
+    ]
     assert "Ann" in written[0] and "Bo" in written[0] and "AM" not in written[0]
     assert "null" in written[1]
     assert "10:30 AM" in written[2] and row.field_ids[-1] == STRUCTURE
 
 
 def test_collate_pads_right_and_masks(tokenizer):
-    rows = [encode_example(tokenizer, "a → ", '{"who": "x"}', FIELDS),
-            encode_example(tokenizer, "a longer prompt here → ", '{"who": "someone", "where": "y"}', FIELDS)]
+    rows = [
+        encode_example(tokenizer, "a → ", '{"who": "x"}', FIELDS),
+        encode_example(tokenizer, "a longer prompt here → ", '{"who": "someone", "where": "y"}', FIELDS),
+    ]
     batch = collate(rows, tokenizer.pad_token_id)
     assert batch["input_ids"].shape[1] == max(map(len, rows))
     assert batch["attention_mask"].sum(1).tolist() == [len(row) for row in rows]
-    assert batch["input_ids"][0, :len(rows[0])].tolist() == rows[0].input_ids
+    assert batch["input_ids"][0, : len(rows[0])].tolist() == rows[0].input_ids
 
 
 def targets():
     """Five positions over a vocabulary of three: a prompt token, two of field 0, one of field 1, one structural."""
-    logits = torch.log(torch.tensor([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]]))
-    return Targets(logits, torch.tensor([0, 0, 1, 2, 1]), torch.tensor([PROMPT, 0, 0, 1, STRUCTURE]),
-                   torch.tensor([0, 0, 0, 0, 0]))
+    logits = torch.log(
+        torch.tensor([[0.5, 0.25, 0.25], [0.8, 0.1, 0.1], [0.5, 0.4, 0.1], [0.2, 0.2, 0.6], [0.1, 0.8, 0.1]])
+    )
+    return Targets(
+        logits,
+        torch.tensor([0, 0, 1, 2, 1]),
+        torch.tensor([PROMPT, 0, 0, 1, STRUCTURE]),
+        torch.tensor([0, 0, 0, 0, 0]),
+    )
 
 
 def test_entity_loss_by_hand():

@@ -1,4 +1,5 @@
 """Taggers of spans, one group a field: tags and spans are inverse, training learns, resumes and reloads."""
+
 from __future__ import annotations
 
 import itertools
@@ -23,7 +24,16 @@ from helpers.tagging.features import fit_features
 from helpers.tagging.model import EXTRAS, load_trained_tagger
 from helpers.tagging.predict import encode_rows, predict_scores, predict_with, records_of
 from helpers.tagging.sequence import decode
-from helpers.tagging.tags import BEGIN, INSIDE, OUTSIDE, gold_tags, spans_of_tags, tags_of_spans, widen, words_of
+from helpers.tagging.tags import (
+    BEGIN,
+    INSIDE,
+    OUTSIDE,
+    gold_tags,
+    spans_of_tags,
+    tags_of_spans,
+    widen,
+    words_of,
+)
 from helpers.tasks import get_task
 from helpers.tasks.records import Example
 from helpers.tasks.text import word_units
@@ -67,8 +77,9 @@ def test_viterbi_equals_trying_every_sequence(scores):
     assert allowed(path) and total(path) == pytest.approx(best, abs=1e-6)
 
 
-@pytest.mark.parametrize("piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."),
-                                          ("9am", "9am")])
+@pytest.mark.parametrize(
+    "piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."), ("9am", "9am")]
+)
 def test_spans_take_their_brackets_and_abbreviation_stops(piece, wider):
     start, end = widen((TEXT.index(piece), TEXT.index(piece) + len(piece)), TEXT)
     assert TEXT[start:end] == wider
@@ -90,7 +101,7 @@ def example(text):
 
 def test_heads_are_the_first_pieces_of_their_words(tokenizer):
     text, words = words_of(TASK, example("Zürich standup: naïveté"))
-    window, = windows_of(tokenizer, [text], [words], 64)[0]
+    (window,) = windows_of(tokenizer, [text], [words], 64)[0]
     pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
     assert [pieces[head] for head in window.heads] == ["zurich", "stand", "naive"]
     assert [text[slice(*words[word])] for word in window.words] == ["Zürich", "standup", "naïveté"]
@@ -123,7 +134,7 @@ def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path):
     place = TASK.fields.index("location")
     scores[0][:] = [0.0, -20, -20]  # no word of any value but one, far behind what the encoder takes at once
     scores[0][700:702, place] = [[-9.0, 0, -9], [-9, -9, 0]]
-    record, = records_of(TASK, [long], scores[:1], tagger)
+    (record,) = records_of(TASK, [long], scores[:1], tagger)
     assert record["prediction"]["location"] == "350 so"
 
 
@@ -159,21 +170,33 @@ def test_frozen_word_embeddings_stay(encoder, tmp_path):
 @pytest.mark.parametrize("text", ["-" * 700, "! " * 700, "a." * 400 + "b", "- " * 3])
 def test_texts_without_words_or_with_endless_ones_are_answered(encoder, tmp_path, text):
     run = make_run(encoder, tmp_path)
-    record, = predict_with(run, tagger_module.new_tagger(run, "tagger", rows()), [example(text)])
+    (record,) = predict_with(run, tagger_module.new_tagger(run, "tagger", rows()), [example(text)])
     assert set(record["prediction"]) == set(run.task.fields)
 
 
 def rows():
     task = get_task("calendar")
-    return [task.parse_row({"event_text": f"Lunch with {name} on 12/03/2026 at 1pm", "output": dict.fromkeys(
-        task.fields) | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]}}, index)
-            for index, name in enumerate(["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"])]
+    return [
+        task.parse_row(
+            {
+                "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
+                "output": dict.fromkeys(task.fields)
+                | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]},
+            },
+            index,
+        )
+        for index, name in enumerate(["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"])
+    ]
 
 
 def make_run(encoder, out, **own):
     own = {"learning_rate": 5e-3, "head_rate": 5e-3, "epochs": 30, "batch_pieces": 80, "patience": 30} | own
-    return Run(task="calendar", profile="smoke", out=str(out), settings={
-        "encoder_model": str(encoder), **{f"tagger.{key}": value for key, value in own.items()}})
+    return Run(
+        task="calendar",
+        profile="smoke",
+        out=str(out),
+        settings={"encoder_model": str(encoder), **{f"tagger.{key}": value for key, value in own.items()}},
+    )
 
 
 def test_tagger_learns_resumes_to_the_same_bytes_and_reloads(encoder, tmp_path, monkeypatch):
@@ -219,7 +242,9 @@ def test_hints_stand_at_what_the_rules_find(encoder, tmp_path, tokenizer):
     pieces = tokenizer.convert_ids_to_tokens(cut[0].window.input_ids)
     date = hints[0, :, TASK.fields.index("date")].tolist()
     assert [piece for piece, tag in zip(pieces, date) if tag == BEGIN] == ["12", "/", "03", "/", "202", "##6"]
-    assert (hints[0, len(pieces):] == OUTSIDE).all() and (hints[0, :, TASK.fields.index("notes")] == OUTSIDE).all()
+    assert (hints[0, len(pieces) :] == OUTSIDE).all() and (
+        hints[0, :, TASK.fields.index("notes")] == OUTSIDE
+    ).all()
 
 
 def test_a_tagger_follows_its_hints_and_keeps_them_in_a_file(encoder, tmp_path):
@@ -237,12 +262,20 @@ def test_a_tagger_follows_its_hints_and_keeps_them_in_a_file(encoder, tmp_path):
 
 
 @pytest.mark.parametrize("made_epochs, sizes", [(1, [3, 8, 8]), (0, [8, 8])])
-def test_made_rows_come_first_and_gold_rows_alone_after_them(encoder, tmp_path, monkeypatch, made_epochs, sizes):
+def test_made_rows_come_first_and_gold_rows_alone_after_them(
+    encoder, tmp_path, monkeypatch, made_epochs, sizes
+):
     run, seen = make_run(encoder, tmp_path, epochs=2, made_epochs=made_epochs, batch_pieces=1000), []
-    monkeypatch.setattr(tagger_module, "collate_windows", lambda rows, pad: seen.append(len(rows)) or collate_windows(rows, pad))
+    monkeypatch.setattr(
+        tagger_module,
+        "collate_windows",
+        lambda rows, pad: seen.append(len(rows)) or collate_windows(rows, pad),
+    )
     made = [replace(row, origin="swap") for row in rows()[:3]]
     result = fit(run, "tagger", [*rows(), *made], rows()[:2])
-    assert seen == sizes and [round(record["epoch"]) for record in result.history] == list(range(1, len(sizes) + 1))
+    assert seen == sizes and [round(record["epoch"]) for record in result.history] == list(
+        range(1, len(sizes) + 1)
+    )
 
 
 def test_hints_of_some_rows_are_withheld():
@@ -253,8 +286,13 @@ def test_hints_of_some_rows_are_withheld():
 
 
 def test_places_that_are_not_known_are_not_learnt(encoder):
-    row = TASK.parse_row({"event_text": "Lunch with Ann", "output": dict.fromkeys(TASK.fields) | {
-        "action": "Lunch", "location": "Berlin"}}, 0)
+    row = TASK.parse_row(
+        {
+            "event_text": "Lunch with Ann",
+            "output": dict.fromkeys(TASK.fields) | {"action": "Lunch", "location": "Berlin"},
+        },
+        0,
+    )
     tags = gold_tags(TASK, row, words_of(TASK, row)[1])
     assert (tags[:, TASK.fields.index("location")] == IGNORE).all()
     assert tags[:, TASK.fields.index("action")].tolist() == [BEGIN, OUTSIDE, OUTSIDE]
@@ -264,7 +302,10 @@ def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there
     from helpers.views.training_views import tag_table
 
     table = tag_table(get_task("calendar"), rows()[0], words=4)
-    assert table.index.tolist() == ["Lunch", "with", "Ann", "on"] and table.columns.tolist() == ["action", "attendees"]
+    assert table.index.tolist() == ["Lunch", "with", "Ann", "on"] and table.columns.tolist() == [
+        "action",
+        "attendees",
+    ]
     assert table["action"].tolist() == list("BOOO") and table["attendees"].tolist() == list("OOBO")
 
 

@@ -1,4 +1,5 @@
 """Taggers: training, resuming, LoRA reload, finer labels, averaging, windows put together, distillation."""
+
 from __future__ import annotations
 
 import json
@@ -53,8 +54,13 @@ def fine_sentences():
     """The rows with finer tags: two finer labels for software."""
     rows = []
     for row in sentences():
-        kinds = {"SOFTWARE": "Language" if row.id % 2 else "Application", "OS": "Operating_System",
-                 "ERROR": "Error_Name", "HARDWARE": "Device", "VERSION": "Version"}
+        kinds = {
+            "SOFTWARE": "Language" if row.id % 2 else "Application",
+            "OS": "Operating_System",
+            "ERROR": "Error_Name",
+            "HARDWARE": "Device",
+            "VERSION": "Version",
+        }
         fine = [tag if tag == "O" else tag[:2] + kinds[tag[2:]] for tag in row.target.tags]
         marked = " ".join(f"{word}/{tag}" for word, tag in zip(row.target.tokens, row.target.tags))
         rows.append(sentence(marked.replace("/O", ""), row.id, fine_tags=fine))
@@ -97,7 +103,10 @@ def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, f
 
 def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch):
     rows = fine_sentences()
-    whole, parts = (tiny_run(encoder, tmp_path / name, **quick("enhanced", rank=4, alpha=8, lora_dropout=0.1)) for name in "ab")
+    whole, parts = (
+        tiny_run(encoder, tmp_path / name, **quick("enhanced", rank=4, alpha=8, lora_dropout=0.1))
+        for name in "ab"
+    )
     fit(whole, "enhanced", rows, rows)
     original, calls = train_module.collate_windows, []
 
@@ -155,7 +164,10 @@ def test_few_rows_are_read_more_often_and_phases_follow_each_other(encoder, tmp_
         return [phase for _, _, phase in plan_epochs(run, "full", given)]
 
     row = [0] * 10  # a batch by itself
-    assert phases(0, ([row] * 4, 3)) == phases(12, ([row] * 4, 3)) == [0] * 3 and phases(13, ([row] * 4, 3)) == [0] * 4
+    assert (
+        phases(0, ([row] * 4, 3)) == phases(12, ([row] * 4, 3)) == [0] * 3
+        and phases(13, ([row] * 4, 3)) == [0] * 4
+    )
     assert phases(0, ([row], 2), ([row] * 2, 1)) == [0, 0, 1]
 
 
@@ -169,8 +181,11 @@ def test_new_layers_have_a_rate_of_their_own(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK, {"shape": 5}, crf=True))
     own = {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1}
-    rates = {id(p): (group["lr"], group["weight_decay"])
-             for group in parameter_groups(model, own) for p in group["params"]}
+    rates = {
+        id(p): (group["lr"], group["weight_decay"])
+        for group in parameter_groups(model, own)
+        for p in group["params"]
+    }
     named = dict(model.named_parameters())
     assert rates[id(named["transitions"])] == rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
     assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1)
@@ -202,8 +217,9 @@ def test_finer_labels_are_outputs_that_add_up_to_ours(encoder, tmp_path):
     assert "B-SOFTWARE" not in outputs
     assert {output: TAGS[tag] for output, tag in zip(outputs, stands_for)}["I-Device"] == "I-HARDWARE"
     assert fine_outputs(TASK, [*rows, sentence("plain")]) == ((), ())
-    model = TokenTagger(load_encoder(run, encoder_path(run), outputs),
-                        layout_of(TASK, outputs=outputs, stands_for=stands_for))
+    model = TokenTagger(
+        load_encoder(run, encoder_path(run), outputs), layout_of(TASK, outputs=outputs, stands_for=stands_for)
+    )
     logits = torch.randn(4, len(outputs))
     ours = model.tag_log_probs(logits).exp()
     assert ours.sum(-1) == pytest.approx(torch.ones(4))
@@ -218,7 +234,7 @@ def test_encoded_targets_follow_the_words_of_each_window(encoder, tmp_path):
     outputs, _ = fine_outputs(TASK, rows)
     encoded = encode_training(run, load_token_tokenizer(run), WordFeatures(), outputs, [*rows, long])
     assert sum(len(row.tags) for row in encoded) == sum(len(row.target.tags) for row in [*rows, long])
-    for row in encoded[len(rows):]:
+    for row in encoded[len(rows) :]:
         for word, tag, output in zip(row.window.words, row.tags[:, 0].tolist(), row.outputs[:, 0].tolist()):
             assert TAGS[tag] == long.target.tags[word]
             assert outputs[output] == align_fine(long.target.tags, long.extra["fine_tags"])[word]
@@ -247,7 +263,9 @@ def test_loss_is_a_mean_of_classifier_and_sequence(encoder, tmp_path):
     assert tagging_loss(own)(model, batch).item() == pytest.approx(single.item(), rel=1e-5)
     crf = TokenTagger(model.base, layout_of(TASK, crf=True)).eval()
     whole = train_module.crf_loss(logits.log_softmax(-1), tags, batch["row"], crf.transitions, TAGS)
-    assert tagging_loss(own)(crf, batch).item() == pytest.approx((0.25 * single + 0.75 * whole).item(), rel=1e-5)
+    assert tagging_loss(own)(crf, batch).item() == pytest.approx(
+        (0.25 * single + 0.75 * whole).item(), rel=1e-5
+    )
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -260,14 +278,18 @@ def test_a_reloaded_adapter_gives_the_same_scores(encoder, tmp_path):
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    tagger = TrainedTagger(model.eval(), load_token_tokenizer(run), features, transition_pmi([[0, 1]], len(TAGS)), 0.2)
+    tagger = TrainedTagger(
+        model.eval(), load_token_tokenizer(run), features, transition_pmi([[0, 1]], len(TAGS)), 0.2
+    )
     before = scores_with(run, tagger, sentences())
     torch.manual_seed(99)
     save_tagger(TASK, tagger, tmp_path / "best")
     again = load_trained_tagger(run, tmp_path / "best")
     for one, other in zip(before, scores_with(run, again, sentences())):
         assert one == pytest.approx(other, abs=1e-4)
-    assert not hasattr(again.model.base, "peft_config") and again.multiple == 0.2 and again.features == features
+    assert (
+        not hasattr(again.model.base, "peft_config") and again.multiple == 0.2 and again.features == features
+    )
     assert torch.equal(again.model.transitions, model.transitions)
     untouched = scores_with(run, untuned_tagger(run), sentences())
     assert max(np.abs(a - b).max() for a, b in zip(before, untouched)) > 0.1
@@ -281,10 +303,14 @@ def test_windows_are_put_together_in_the_order_of_the_words(encoder, tmp_path):
     tagger = untuned_tagger(run)
     base = keep_layers(tagger.model.base, [])
     base.bert.embeddings.position_embeddings.weight.data.zero_()
-    tagger = TrainedTagger(TokenTagger(base, layout_of(TASK)).eval(), tagger.tokenizer, tagger.features, NO_TRANSITIONS)
+    tagger = TrainedTagger(
+        TokenTagger(base, layout_of(TASK)).eval(), tagger.tokenizer, tagger.features, NO_TRANSITIONS
+    )
     tokens = "the router of our new office in Cork has a red light and hums".split() + ["\x00", "end"]
     examples = [Example(0, " ".join(words), TaggedTokens(tuple(words), ())) for words in (tokens, [])]
-    cut, whole = (predict_scores(one, tagger.model, tagger.tokenizer, tagger.features, examples) for one in (run, wide))
+    cut, whole = (
+        predict_scores(one, tagger.model, tagger.tokenizer, tagger.features, examples) for one in (run, wide)
+    )
     assert cut[0] == pytest.approx(whole[0], abs=1e-5) and cut[1].shape == (0, 1, len(TAGS))
     assert cut[0][14, 0].argmax() == TAGS.index("O") and np.ptp(cut[0][:14, 0, 1]) > 1e-3
 
@@ -312,7 +338,9 @@ def test_confidence_is_the_least_sure_word():
 # -- distillation -----------------------------------------------------------------------------------------------------
 def test_soft_loss_by_hand():
     teacher, student = torch.tensor([[0.8, 0.2]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    assert soft_loss(student, teacher, 1.0).item() == pytest.approx(0.8 * np.log(1.6) + 0.2 * np.log(0.4), rel=1e-5)
+    assert soft_loss(student, teacher, 1.0).item() == pytest.approx(
+        0.8 * np.log(1.6) + 0.2 * np.log(0.4), rel=1e-5
+    )
     # at temperature 2 the teacher's odds of 4 become 2, and the result is multiplied by 4
     by_hand = 4 * (2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3))
     assert soft_loss(student, teacher, 2.0).item() == pytest.approx(by_hand, rel=1e-4)
@@ -320,13 +348,18 @@ def test_soft_loss_by_hand():
 
 
 def test_layers_are_spread_and_end_with_the_last():
-    assert spread_layers(6, 3) == [1, 3, 5] and spread_layers(4, 2) == [1, 3] and spread_layers(2, 2) == [0, 1]
+    assert (
+        spread_layers(6, 3) == [1, 3, 5] and spread_layers(4, 2) == [1, 3] and spread_layers(2, 2) == [0, 1]
+    )
 
 
 def test_the_student_learns_from_its_teachers(encoder, tmp_path):
     rows = sentences()
-    settings = {**quick("full", epochs=2), **quick("lora", epochs=1),
-                **quick("distilled", layers=1, teacher="full, lora")}
+    settings = {
+        **quick("full", epochs=2),
+        **quick("lora", epochs=1),
+        **quick("distilled", layers=1, teacher="full, lora"),
+    }
     run = tiny_run(encoder, tmp_path, **settings)
     with pytest.raises(UserError, match="train full, lora first"):
         fit(run, "distilled", rows, rows)
@@ -348,15 +381,21 @@ def test_the_student_learns_from_its_teachers(encoder, tmp_path):
 def test_a_student_of_a_finer_teacher_tells_our_labels_or_the_finer_ones(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     outputs, stands_for = fine_outputs(TASK, fine_sentences())
-    base, layout = load_encoder(run, encoder_path(run), outputs), layout_of(TASK, outputs=outputs, stands_for=stands_for)
-    teacher = TrainedTagger(TokenTagger(base, layout), load_token_tokenizer(run), WordFeatures(),
-                            NO_TRANSITIONS)
+    base, layout = (
+        load_encoder(run, encoder_path(run), outputs),
+        layout_of(TASK, outputs=outputs, stands_for=stands_for),
+    )
+    teacher = TrainedTagger(
+        TokenTagger(base, layout), load_token_tokenizer(run), WordFeatures(), NO_TRANSITIONS
+    )
     own = variant_settings(run, "distilled") | {"layers": 1}
     student = build_student(run, own | {"fine": False}, teacher)
     assert student.model.base.classifier.out_features == len(TAGS) and student.model.layout == layout_of(TASK)
     finer = build_student(run, own | {"fine": True}, teacher)
     assert finer.model.layout == layout != layout_of(TASK)
-    assert torch.equal(finer.model.base.classifier.weight, base.classifier.weight), "it starts from its teacher's"
+    assert torch.equal(finer.model.base.classifier.weight, base.classifier.weight), (
+        "it starts from its teacher's"
+    )
     first, source = (one.base.bert.encoder.layer for one in (student.model, teacher.model))
     assert len(first) == 1 and len(source) == 2
     assert torch.equal(first[0].output.dense.weight, source[1].output.dense.weight)

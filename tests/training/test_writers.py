@@ -1,4 +1,5 @@
 """The one trainer of models that write: it learns, resumes, keeps the best, says what goes wrong."""
+
 from __future__ import annotations
 
 import contextlib
@@ -63,7 +64,9 @@ def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, 
 @pytest.mark.parametrize("bits", [8, 32])
 def test_bits_say_how_a_frozen_base_multiplies_and_change_no_count(base, tmp_path, variant, bits):
     model, parameters, note = writers.base_of(make_run(base, tmp_path, variant, bits=bits), variant)
-    assert any(isinstance(module, Int8Lora) for module in model.modules()) == (variant == "lora" and bits == 8)
+    assert any(isinstance(module, Int8Lora) for module in model.modules()) == (
+        variant == "lora" and bits == 8
+    )
     added = 2 * 16 * (5 * (64 + 64) + 2 * (64 + 32))  # two layers, rank 16; keys and values are half as wide
     total = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_pretrained(base).parameters())
     whole = variant == "full_entity_loss"
@@ -92,8 +95,10 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
         run = make_run(base, tmp_path / str(size), "lora", **own)
         monkeypatch.setitem(run.task.variants, "lora", Writer(adapter=True, trl=trl))
         found.append(losses_of(fit(run, "lora", examples(), examples()[:2])))
-    answers = [sum(kind != PROMPT for kind in row["field_ids"])
-               for row in writers.dataset_of(run, load_tokenizer(run), examples())]
+    answers = [
+        sum(kind != PROMPT for kind in row["field_ids"])
+        for row in writers.dataset_of(run, load_tokenizer(run), examples())
+    ]
     assert len(set(answers)) > 1, "else a mean of means would be the same"
     assert found[1] == pytest.approx(found[0], rel=1e-5) == found[2]
 
@@ -208,7 +213,9 @@ def test_patience_goes_on_where_it_was(base, tmp_path, monkeypatch, scores):
         with pytest.raises(KeyboardInterrupt):
             fit(run, "lora", examples(), examples()[:2])
     result = fit(run, "lora", examples(), examples()[:2])
-    assert max(record["epoch"] for record in result.history) == 3, "the second epoch without gain, not the first"
+    assert max(record["epoch"] for record in result.history) == 3, (
+        "the second epoch without gain, not the first"
+    )
 
 
 def test_half_written_checkpoints_are_dropped(tmp_path):
@@ -227,8 +234,13 @@ def test_the_best_epoch_is_kept_and_later_ones_are_forgotten(base, tmp_path, mon
     given, seen = [0.2, 0.9, 0.3], []
 
     def score(run, model, tokenizer, rows):
-        seen.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()
-                     if parameter.requires_grad})
+        seen.append(
+            {
+                name: parameter.detach().clone()
+                for name, parameter in model.named_parameters()
+                if parameter.requires_grad
+            }
+        )
         return dict.fromkeys(("val_exact_match", "val_field_accuracy", "val_exact_f1"), given[len(seen) - 1])
 
     monkeypatch.setattr(writers, "validation_score", score)
@@ -300,8 +312,9 @@ def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, 
 def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp_path, monkeypatch, variant):
     run, inside = make_run(base, tmp_path, variant, epochs=1), []
     tokenizer = load_tokenizer(run)
-    trainer = writers.make_trainer(run, variant, writers.base_of(run, variant)[0], tokenizer, examples(),
-                                   examples()[:2], tmp_path)
+    trainer = writers.make_trainer(
+        run, variant, writers.base_of(run, variant)[0], tokenizer, examples(), examples()[:2], tmp_path
+    )
 
     @contextlib.contextmanager
     def autocast():
@@ -340,8 +353,11 @@ def test_one_validation_score_is_that_of_the_records(base, tmp_path, monkeypatch
     run = make_run(base, tmp_path, "lora")
     rows = examples()[:3]
     records = [{"prediction": rows[0].target}, {"prediction": None}]
-    monkeypatch.setattr(loop_module, "predict_texts",
-                        lambda model, tokenizer, task, texts, *more, **options: records[:len(texts)])
+    monkeypatch.setattr(
+        loop_module,
+        "predict_texts",
+        lambda model, tokenizer, task, texts, *more, **options: records[: len(texts)],
+    )
     found = loop_module.validation_score(run, None, None, rows)  # score_rows: two of the three
     assert found["val_exact_match"] == 0.5
     assert found["val_field_accuracy"] == 0.5, "a row without a valid answer is wrong in every field"

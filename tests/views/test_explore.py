@@ -1,4 +1,5 @@
 """Tables of the first look, against rows counted by hand."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -28,18 +29,32 @@ class Prompted(TinyTask):
         return "abc"
 
     def surface_formats(self, example):
-        return {"case": "upper" if example.text.isupper() else "mixed", "comma": "yes" if "," in example.text else "no"}
+        return {
+            "case": "upper" if example.text.isupper() else "mixed",
+            "comma": "yes" if "," in example.text else "no",
+        }
 
 
 def test_lengths_count_prompt_completion_and_end_of_text():
     frame = explore.lengths({"train": ROWS[1:3], "validation": ROWS[3:]}, Prompted(), letters)
     assert frame.columns.tolist() == ["part", "id", "characters", "prompt_tokens", "tokens"]
-    assert frame.values.tolist() == [["train", 1, 10, 12, 16], ["train", 2, 11, 13, 17], ["validation", 3, 6, 8, 12]]
+    assert frame.values.tolist() == [
+        ["train", 1, 10, 12, 16],
+        ["train", 2, 11, 13, 17],
+        ["validation", 3, 6, 8, 12],
+    ]
 
 
 def test_length_summary_by_part():
-    frame = pd.DataFrame({"part": ["b", "b", "a"], "id": [0, 1, 0], "characters": [1, 3, 9], "prompt_tokens": [2, 2, 2],
-                          "tokens": [10, 20, 30]})
+    frame = pd.DataFrame(
+        {
+            "part": ["b", "b", "a"],
+            "id": [0, 1, 0],
+            "characters": [1, 3, 9],
+            "prompt_tokens": [2, 2, 2],
+            "tokens": [10, 20, 30],
+        }
+    )
     table = explore.length_summary(frame)
     assert table.index.tolist() == ["b", "a"] and table["rows"].tolist() == [2, 1]
     assert table.loc["b", "characters median"] == 2 and table.loc["b", "tokens p95"] == pytest.approx(19.5)
@@ -54,7 +69,10 @@ def test_length_limits_tell_what_is_cut_and_what_is_padding():
 
 def test_presence_and_fields_per_row():
     table = explore.field_presence({"train": ROWS, "validation": ROWS[3:]}, TASK)
-    assert table["train"].to_dict() == {"name": 0.75, "day": 0.75, "people": 0.5} and table["validation"].sum() == 0
+    assert (
+        table["train"].to_dict() == {"name": 0.75, "day": 0.75, "people": 0.5}
+        and table["validation"].sum() == 0
+    )
     assert explore.fields_per_row(ROWS, TASK).to_dict() == {0: 1, 2: 1, 3: 2}
 
 
@@ -74,7 +92,11 @@ def test_a_field_without_any_value_has_no_shares():
 
 def test_surface_formats():
     table = explore.surface_formats(ROWS, Prompted())
-    assert table.values.tolist() == [["case", "mixed", 4, 1.0], ["comma", "no", 3, 0.75], ["comma", "yes", 1, 0.25]]
+    assert table.values.tolist() == [
+        ["case", "mixed", 4, 1.0],
+        ["comma", "no", 3, 0.75],
+        ["comma", "yes", 1, 0.25],
+    ]
 
 
 def test_verbatim_share_knows_whole_words_and_case():
@@ -94,19 +116,32 @@ def test_exact_and_near_duplicates():
     exact = explore.exact_duplicates(rows)
     assert exact.values.tolist() == [[LONG, 2, [0, 2], 1]]
     near = explore.near_duplicates(rows)
-    assert near[["kind", "id_one", "id_other"]].values.tolist() == [["exact", 0, 2], ["near", 0, 3], ["near", 2, 3]]
+    assert near[["kind", "id_one", "id_other"]].values.tolist() == [
+        ["exact", 0, 2],
+        ["near", 0, 3],
+        ["near", 2, 3],
+    ]
 
 
 def test_label_conflicts_name_the_field_and_leave_siblings_alone():
-    rows = [row(0, LONG, name="Ann"), row(1, LONG, name="lunch"), row(2, LONG + ".", name="Ann"),
-            row(3, LONG + " 5pm", name="Bo")]
+    rows = [
+        row(0, LONG, name="Ann"),
+        row(1, LONG, name="lunch"),
+        row(2, LONG + ".", name="Ann"),
+        row(3, LONG + " 5pm", name="Bo"),
+    ]
     found = explore.label_conflicts(rows, TASK, explore.near_duplicates(rows))
     assert found[["kind", "id_one", "id_other", "field", "label_one", "label_other"]].values.tolist() == [
-        ["exact", 0, 1, "name", "Ann", "lunch"], ["near", 1, 2, "name", "lunch", "Ann"]]
+        ["exact", 0, 1, "name", "Ann", "lunch"],
+        ["near", 1, 2, "name", "lunch", "Ann"],
+    ]
 
 
 def test_changes_that_loading_made_are_listed_by_key():
     raw = {"text": "Lunch 5\u202fpm", "target": {"name": "", "day": "mon", "people": None}}
     one = row(3, "Lunch 5 pm", day="mon")
     found = explore.canonical_changes([one.with_(extra={"row": raw}), one], TASK)
-    assert found.values.tolist() == [[3, "text", "Lunch 5⟨U+202F⟩pm", "Lunch 5 pm"], [3, "target.name", "", "None"]]
+    assert found.values.tolist() == [
+        [3, "text", "Lunch 5⟨U+202F⟩pm", "Lunch 5 pm"],
+        [3, "target.name", "", "None"],
+    ]

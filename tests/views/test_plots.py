@@ -1,4 +1,5 @@
 """Figures and tables: what is drawn, how it gets on the page, and that awkward data do not break it."""
+
 from __future__ import annotations
 
 import base64
@@ -18,35 +19,55 @@ from helpers.run import Run
 from helpers.views import plots
 from helpers.views.tables import table, table_html
 
-SCORES = pd.DataFrame({"score": [0.25, 0.75], "low": [0.125, 0.5], "high": [0.5, 1.0]}, index=["rules", "lora"])
-SLICES = pd.DataFrame([("length", "short", 4, 0.5, 0.25, 0.75), ("length", "long", 0, np.nan, np.nan, np.nan)],
-                      columns=["slice", "value", "n", "score", "low", "high"])
-HISTORY = {"lora": [{"step": 1, "loss": 2.0, "lr": 1e-3}, {"step": 2, "val_loss": 1.5, "val_exact_match": 0.5}],
-           "qlora": [{"step": 1, "loss": 1.0}]}
+SCORES = pd.DataFrame(
+    {"score": [0.25, 0.75], "low": [0.125, 0.5], "high": [0.5, 1.0]}, index=["rules", "lora"]
+)
+SLICES = pd.DataFrame(
+    [("length", "short", 4, 0.5, 0.25, 0.75), ("length", "long", 0, np.nan, np.nan, np.nan)],
+    columns=["slice", "value", "n", "score", "low", "high"],
+)
+HISTORY = {
+    "lora": [{"step": 1, "loss": 2.0, "lr": 1e-3}, {"step": 2, "val_loss": 1.5, "val_exact_match": 0.5}],
+    "qlora": [{"step": 1, "loss": 1.0}],
+}
 CURVE = pd.DataFrame({"coverage": [0.5, 1.0], "risk": [0.0, 0.25]})
 
 FIGURES = {
-    "length_histograms": lambda: plots.length_histograms(pd.DataFrame({
-        "part": ["train"] * 4 + ["test"] * 2, "characters": [9, 20, 31, 40, 12, 18],
-        "tokens": [3, 7, 9, 12, 4, 6]}), 10),
+    "length_histograms": lambda: plots.length_histograms(
+        pd.DataFrame(
+            {
+                "part": ["train"] * 4 + ["test"] * 2,
+                "characters": [9, 20, 31, 40, 12, 18],
+                "tokens": [3, 7, 9, 12, 4, 6],
+            }
+        ),
+        10,
+    ),
     "bars": lambda: plots.bars(pd.Series({"a": 3, "b": 0}), "rows (count)"),
     "grouped_bars": lambda: plots.grouped_bars(SCORES[["score", "low"]], "F1", SCORES[["score", "low"]] / 10),
     "field_presence": lambda: plots.field_presence(SCORES[["score", "low"]]),
     "loss_curves": lambda: plots.loss_curves(HISTORY),
     "parameter_bars": lambda: plots.parameter_bars(
-        pd.DataFrame({"trainable": [0, 10], "total": [100, 100]}, index=["a", "b"])),
+        pd.DataFrame({"trainable": [0, 10], "total": [100, 100]}, index=["a", "b"])
+    ),
     "score_intervals": lambda: plots.score_intervals(SCORES, "exact match", {"published": 0.8}),
     "heatmap": lambda: plots.heatmap(pd.DataFrame([[0.1, np.nan], [0.5, 1.0]], columns=["a", "b"]), "F1"),
     "decoding_comparison": lambda: plots.decoding_comparison(
-        pd.DataFrame({"free": [0.25], "schema": [0.5], "source": [0.75]}, index=["lora"]), "exact match"),
+        pd.DataFrame({"free": [0.25], "schema": [0.5], "source": [0.75]}, index=["lora"]), "exact match"
+    ),
     "cost_scatter": lambda: plots.cost_scatter(
-        pd.DataFrame({"seconds": [1.0, 90.0], "megabytes": [0.0, 16.0], "score": [0.2, 0.8]}, index=["rules", "lora"])),
+        pd.DataFrame(
+            {"seconds": [1.0, 90.0], "megabytes": [0.0, 16.0], "score": [0.2, 0.8]}, index=["rules", "lora"]
+        )
+    ),
     "stacked_errors": lambda: plots.stacked_errors(
-        pd.DataFrame({"missing": [2, 0], "boundary": [1, 0]}, index=["a", "b"])),
+        pd.DataFrame({"missing": [2, 0], "boundary": [1, 0]}, index=["a", "b"])
+    ),
     "slice_intervals": lambda: plots.slice_intervals(SLICES),
     "robustness": lambda: plots.robustness(SCORES, 0.8),
     "reliability": lambda: plots.reliability(
-        pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.5, 1.0], "count": [4, 9]})),
+        pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.5, 1.0], "count": [4, 9]})
+    ),
     "risk_coverage": lambda: plots.risk_coverage({"lora": CURVE, "oracle": CURVE}),
 }
 
@@ -131,14 +152,21 @@ def test_stacks_end_at_the_totals():
 def test_loss_curves_put_each_record_in_its_panel():
     panels = {ax.get_ylabel(): ax for ax in FIGURES["loss_curves"]().axes}
     assert set(panels) == {"loss (nats per token)", "learning rate", "validation exact match"}
-    assert [line.get_ydata().tolist() for line in panels["loss (nats per token)"].lines] == [[2.0], [1.5], [1.0]]
+    assert [line.get_ydata().tolist() for line in panels["loss (nats per token)"].lines] == [
+        [2.0],
+        [1.5],
+        [1.0],
+    ]
     assert [line.get_ydata().tolist() for line in panels["validation exact match"].lines] == [[0.5]]
 
 
 def test_heatmap_text_contrasts_with_its_cell_and_skips_missing_cells():
     ax = FIGURES["heatmap"]().axes[0]
     assert [(text.get_text(), text.get_color()) for text in ax.texts] == [
-        ("0.10", "black"), ("0.50", "black"), ("1.00", "white")]
+        ("0.10", "black"),
+        ("0.50", "black"),
+        ("1.00", "white"),
+    ]
 
 
 def test_slices_are_grouped_and_empty_ones_stay_empty():
@@ -169,12 +197,16 @@ def test_show_saves_what_it_displays(tmp_path, capsys):
     plots.show(FIGURES["bars"](), "A caption.", "dates", run)
     table(pd.DataFrame({"x": [1 / 3]}, index=pd.Index(["lora"], name="variant")), "A caption.", "scores", run)
     assert run.path("figures", "dates.png").read_bytes().startswith(b"\x89PNG")
-    assert run.path("tables", "scores.csv").read_text() == f"variant,x\nlora,{1 / 3!r}\n", "saved without rounding"
+    assert run.path("tables", "scores.csv").read_text() == f"variant,x\nlora,{1 / 3!r}\n", (
+        "saved without rounding"
+    )
 
 
 def test_entity_text_marks_spans_and_overlaps_and_keeps_the_text():
     text = "Lunch <b> with Ana & Bo"
-    markup = plots.entity_text(text, [(0, 5, "action"), (15, 18, "attendees"), (15, 23, "notes"), (20, 99, "place")])
+    markup = plots.entity_text(
+        text, [(0, 5, "action"), (15, 18, "attendees"), (15, 23, "notes"), (20, 99, "place")]
+    )
     body, legend = BeautifulSoup(markup, "html.parser")("p")
     marks = {mark["title"]: mark.find(string=True) for mark in body("mark")}
     assert marks == {"action": "Lunch", "notes, attendees": "Ana", "notes": " &", "notes, place": " Bo"}
@@ -189,7 +221,10 @@ def test_entity_colours_follow_the_given_fields():
     def colour(markup: str) -> str:
         return re.search(r"rgb\([\d,]+\)", markup)[0]
 
-    alone, fixed = plots.entity_text("a", [(0, 1, "y")]), plots.entity_text("a", [(0, 1, "y")], fields=["x", "y"])
+    alone, fixed = (
+        plots.entity_text("a", [(0, 1, "y")]),
+        plots.entity_text("a", [(0, 1, "y")], fields=["x", "y"]),
+    )
     assert colour(alone) != colour(fixed)
     assert fixed.count("<mark") == 2, "fields that do not occur are not in the legend"
 
@@ -202,11 +237,21 @@ def cells(frame: pd.DataFrame, **options) -> list[list[str]]:
 
 
 def test_table_formats_by_type_and_escapes():
-    frame = pd.DataFrame({"field_f1": [0.12345, None], "rows": [1200, 3], "mean": [71.26, 9.5],
-                          "who": [["a", "<b>"], None], "n": [4.0, None]}, index=pd.Index(["x_1", "y"], name="variant"))
-    assert cells(frame) == [["variant", "field f1", "rows", "mean", "who", "n"],
-                            ["x_1", "0.123", "1,200", "71.3", "a, <b>", "4"],
-                            ["y", "–", "3", "9.5", "–", "–"]]
+    frame = pd.DataFrame(
+        {
+            "field_f1": [0.12345, None],
+            "rows": [1200, 3],
+            "mean": [71.26, 9.5],
+            "who": [["a", "<b>"], None],
+            "n": [4.0, None],
+        },
+        index=pd.Index(["x_1", "y"], name="variant"),
+    )
+    assert cells(frame) == [
+        ["variant", "field f1", "rows", "mean", "who", "n"],
+        ["x_1", "0.123", "1,200", "71.3", "a, <b>", "4"],
+        ["y", "–", "3", "9.5", "–", "–"],
+    ]
     assert cells(pd.DataFrame({"share": [0.5]}), digits=1) == [["share"], ["0.5"]]
 
 

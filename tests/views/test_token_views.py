@@ -1,4 +1,5 @@
 """What the notebooks show of token taggers: pieces, features, repeated sentences, compression."""
+
 from __future__ import annotations
 
 import pandas as pd
@@ -34,7 +35,10 @@ def test_words_are_shown_with_pieces_and_tags(encoder, tmp_path):
     example = sentence("Kubernetes/B-SOFTWARE runs", 3)
     table = piece_table(tokenizer, example)
     assert table["tag"].tolist() == ["B-SOFTWARE", "O"] and table.index.tolist() == ["Kubernetes", "runs"]
-    assert table.loc["Kubernetes", "pieces"].split() == tokenizer.tokenize("Kubernetes") and "finer_tag" not in table
+    assert (
+        table.loc["Kubernetes", "pieces"].split() == tokenizer.tokenize("Kubernetes")
+        and "finer_tag" not in table
+    )
     text = window_finding(run, tokenizer, [example, sentence("word " * 60, 4)])
     assert "the longest one 60 words" in text and "**1** of 2 are longer than 32 pieces" in text
 
@@ -42,11 +46,20 @@ def test_words_are_shown_with_pieces_and_tags(encoder, tmp_path):
 def test_the_fullest_short_sentence_is_shown():
     long = sentence(" ".join(f"w{at}/B-OS" for at in range(30)), 9)
     assert fullest([long, *sentences()]).id != 9 and fullest([long]).id == 9
-    assert fullest([sentence("a b", 0), sentence("Vim/B-SOFTWARE 9/B-VERSION", 1), sentence("Vim/B-SOFTWARE", 2)]).id == 1
+    assert (
+        fullest(
+            [sentence("a b", 0), sentence("Vim/B-SOFTWARE 9/B-VERSION", 1), sentence("Vim/B-SOFTWARE", 2)]
+        ).id
+        == 1
+    )
 
 
 def test_a_row_does_not_find_itself_in_the_gazetteer():
-    rows = [sentence("Vim/B-SOFTWARE hangs", 0), sentence("emacs/B-SOFTWARE hangs", 1), sentence("vim/B-SOFTWARE", 2)]
+    rows = [
+        sentence("Vim/B-SOFTWARE hangs", 0),
+        sentence("emacs/B-SOFTWARE hangs", 1),
+        sentence("vim/B-SOFTWARE", 2),
+    ]
     table = feature_table(get_task("it_ner"), rows, rows[0])
     assert table["gazetteer"].tolist() == ["mostly SOFTWARE", "never an entity"]
     assert table["casing"].tolist() == ["title", "lower"] and table["shape"].tolist() == ["Xxx", "xx"]
@@ -54,9 +67,15 @@ def test_a_row_does_not_find_itself_in_the_gazetteer():
 
 
 def test_repeats_are_counted_against_train_as_it_came(encoder, tmp_path):
-    train = [{"tokens": ["Vim", "hangs"], "ner_tags": ["B-SOFTWARE", "O"]}, {"tokens": ["no"], "ner_tags": ["O"]}]
+    train = [
+        {"tokens": ["Vim", "hangs"], "ner_tags": ["B-SOFTWARE", "O"]},
+        {"tokens": ["no"], "ner_tags": ["O"]},
+    ]
     (tmp_path / "data" / "it_ner").mkdir(parents=True)
-    for part, rows in (("train", train), ("validation", [train[0], {"tokens": ["vi"], "ner_tags": ["B-SOFTWARE"]}])):
+    for part, rows in (
+        ("train", train),
+        ("validation", [train[0], {"tokens": ["vi"], "ner_tags": ["B-SOFTWARE"]}]),
+    ):
         write_jsonl(tmp_path / "data" / "it_ner" / f"{part}.jsonl", rows)
     run = tiny_run(encoder, tmp_path / "out")
     run.data = str(tmp_path / "data")
@@ -71,19 +90,27 @@ def test_repeats_are_counted_against_train_as_it_came(encoder, tmp_path):
 
 
 def test_what_compression_gains_and_loses_is_told():
-    rows = {("full", "PyTorch fp32"): (90, 20.0, 1.0, 0.80, 0.0, 0.0), ("full", "ONNX fp32"): (90, 12.0, 1.6, 0.80, 0.0, 2e-6),
-            ("full", "ONNX int8"): (23, 5.0, 4.0, 0.79, -0.01, None),
-            ("small", "PyTorch fp32"): (60, 10.0, 1.0, 0.78, 0.0, 0.0), ("small", "ONNX fp32"): (60, 6.0, 1.6, 0.78, 0.0, 5e-6),
-            ("small", "ONNX int8"): (15, 4.0, 2.5, 0.78, 0.0, None)}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["megabytes", "ms", "speedup", "f1", "f1_change",
-                                                                  "largest_difference"])
+    rows = {
+        ("full", "PyTorch fp32"): (90, 20.0, 1.0, 0.80, 0.0, 0.0),
+        ("full", "ONNX fp32"): (90, 12.0, 1.6, 0.80, 0.0, 2e-6),
+        ("full", "ONNX int8"): (23, 5.0, 4.0, 0.79, -0.01, None),
+        ("small", "PyTorch fp32"): (60, 10.0, 1.0, 0.78, 0.0, 0.0),
+        ("small", "ONNX fp32"): (60, 6.0, 1.6, 0.78, 0.0, 5e-6),
+        ("small", "ONNX int8"): (15, 4.0, 2.5, 0.78, 0.0, None),
+    }
+    table = pd.DataFrame.from_dict(
+        rows, orient="index", columns=["megabytes", "ms", "speedup", "f1", "f1_change", "largest_difference"]
+    )
     table.index = pd.MultiIndex.from_tuples(rows, names=["variant", "form"])
     text = compression_finding(table, {"small": "full", "gone": "full"})
     assert "within 5.0e-06" in text and "2.5 to 4.0 times as fast" in text and "15 to 23 MB" in text
     assert "F1 by -1.0 to +0.0 points" in text and "adapter" not in text
     merged = compression_finding(table.rename(index={"small": "lora"}, level="variant"), {})
     assert "*lora* takes 10.0 ms, **0.50** times the 20.0 ms of *full*" in merged
-    assert "*small* is **2.0** times as fast as its teacher *full*, at -2.0 points" in text and "gone" not in text
+    assert (
+        "*small* is **2.0** times as fast as its teacher *full*, at -2.0 points" in text
+        and "gone" not in text
+    )
 
 
 def test_students_know_their_teachers(encoder, tmp_path):
@@ -94,7 +121,10 @@ def test_students_know_their_teachers(encoder, tmp_path):
 def test_adapters_are_counted_on_the_encoder(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     groups = adapter_layers(run)[1]
-    assert groups == {"attention": ["query", "key", "value"], "all linear layers": ["query", "key", "value", "dense"]}
+    assert groups == {
+        "attention": ["query", "key", "value"],
+        "all linear layers": ["query", "key", "value", "dense"],
+    }
     sizes = adapter_sizes(run, ranks=(4,)).set_index("layers")["parameters"]
     assert sizes["attention"] == 2 * 3 * 4 * (32 + 32)  # two layers, three matrices of 32 × 32
     assert sizes["all linear layers"] == 2 * 4 * (4 * (32 + 32) + 2 * (32 + 64))
@@ -103,8 +133,10 @@ def test_adapters_are_counted_on_the_encoder(encoder, tmp_path):
 # -- compression -------------------------------------------------------------------------------------------------------
 def test_the_picture_shows_every_form_with_its_size():
     variants, forms = ["full", "distilled"], ["PyTorch fp32", "ONNX int8"]
-    table = pd.DataFrame({"ms": [20.0, 8.0, 11.0, 4.0], "f1": [0.7, 0.69, 0.68, 0.67], "megabytes": [90, 23, 69, 17]},
-                         pd.MultiIndex.from_product([variants, forms], names=["variant", "form"]))
+    table = pd.DataFrame(
+        {"ms": [20.0, 8.0, 11.0, 4.0], "f1": [0.7, 0.69, 0.68, 0.67], "megabytes": [90, 23, 69, 17]},
+        pd.MultiIndex.from_product([variants, forms], names=["variant", "form"]),
+    )
     ax = compression_picture(table).axes[0]
     assert sorted(text.get_text() for text in ax.texts) == ["17 MB", "23 MB", "69 MB", "90 MB"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == variants + forms

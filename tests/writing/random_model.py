@@ -1,4 +1,5 @@
 """A random model whose answers differ from text to text: its head is not tied to what it reads."""
+
 from __future__ import annotations
 
 import torch

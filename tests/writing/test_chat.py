@@ -1,4 +1,5 @@
 """Chats: what is learnt of them, who sees whom, and templates that do what is not expected."""
+
 from __future__ import annotations
 
 import pytest
@@ -16,10 +17,14 @@ from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate,
 from helpers.writing.prompts import tuned
 
 # the template that Llama-3 comes with, in substance: header tokens, trimmed contents, no system role of its own
-LLAMA = ("{% for m in messages %}{% set content = '<|start|>' + m['role'] + '<|end|>\n\n' + m['content'] | trim + '<|eot|>' %}"
-         "{% if loop.first %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
-         "{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>\n\n' }}{% endif %}")
-NO_SYSTEM = ("{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA)
+LLAMA = (
+    "{% for m in messages %}{% set content = '<|start|>' + m['role'] + '<|end|>\n\n' + m['content'] | trim + '<|eot|>' %}"
+    "{% if loop.first %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>\n\n' }}{% endif %}"
+)
+NO_SYSTEM = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA
+)
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +71,11 @@ def test_learnt_tokens_are_the_assistant_turns_and_nothing_else(which, row, requ
 
 def test_value_tokens_bear_the_number_of_their_type(tokenizer):
     encoded = encode_conversation(tokenizer, TASK, headed())
-    badge = [token for token, kind in zip(encoded.input_ids, encoded.field_ids)
-             if kind == TASK.fields.index("Officer_BadgeNumber")]
+    badge = [
+        token
+        for token, kind in zip(encoded.input_ids, encoded.field_ids)
+        if kind == TASK.fields.index("Officer_BadgeNumber")
+    ]
     assert "7731" in tokenizer.decode(badge) and "Badge" not in tokenizer.decode(badge)
     assert {PROMPT, STRUCTURE} < set(encoded.field_ids)
 
@@ -76,11 +84,13 @@ def test_generation_begins_with_the_tokens_of_training(tokenizer):
     row = headed()
     encoded = encode_conversation(tokenizer, TASK, row)
     prefix, tails, stop = tuned(tokenizer, TASK, row.text)
-    assert encoded.input_ids[:len(prefix)] == prefix and encoded.blocks[:len(prefix) + 1] == [0] * len(prefix) + [1]
+    assert encoded.input_ids[: len(prefix)] == prefix and encoded.blocks[: len(prefix) + 1] == [0] * len(
+        prefix
+    ) + [1]
     for number, tail in enumerate(tails, start=1):
         block = [token for token, at in zip(encoded.input_ids, encoded.blocks) if at == number]
-        assert block[:len(tail)] == tail
-        assert stop[0] in block[len(tail):]
+        assert block[: len(tail)] == tail
+        assert stop[0] in block[len(tail) :]
 
 
 def test_template_without_an_end_token_is_refused(tokenizer, base):
@@ -95,7 +105,9 @@ def test_template_without_an_end_token_is_refused(tokenizer, base):
 
 @pytest.mark.parametrize("number", [1, 7, 18])
 def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, number):
-    rows = [encode_conversation(tokenizer, TASK, row) for row in (headed(), told())]  # the first is padded or pads
+    rows = [
+        encode_conversation(tokenizer, TASK, row) for row in (headed(), told())
+    ]  # the first is padded or pads
     batch = collate(rows, tokenizer.pad_token_id)
     together = model(input_ids=batch["input_ids"], **attention_inputs(batch)).logits
     for row, encoded in enumerate(rows):
@@ -107,8 +119,13 @@ def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, 
 
 
 def test_sequences_without_blocks_see_all_before_them(tokenizer):
-    batch = collate([encode_conversation(tokenizer, TASK, headed(), independent=False)], tokenizer.pad_token_id)
-    assert set(attention_inputs(batch)) == {"attention_mask"} and batch["attention_mask"].shape == batch["input_ids"].shape
+    batch = collate(
+        [encode_conversation(tokenizer, TASK, headed(), independent=False)], tokenizer.pad_token_id
+    )
+    assert (
+        set(attention_inputs(batch)) == {"attention_mask"}
+        and batch["attention_mask"].shape == batch["input_ids"].shape
+    )
 
 
 def test_order_of_questions_changes_nothing_where_they_do_not_see_each_other(model, tokenizer):
@@ -122,10 +139,12 @@ def test_order_of_questions_changes_nothing_where_they_do_not_see_each_other(mod
 
 
 # the template that Qwen3 comes with, in substance: the last answer, and the one to be written, begin with (empty) thoughts
-THINKING = ("{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if loop.last and m['role'] == 'assistant' %}"
-            "{{ '<think>\n\n</think>\n\n' }}{% endif %}{{ m['content'] + '<|im_end|>\n' }}{% endfor %}"
-            "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% if enable_thinking is defined and not "
-            "enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}")
+THINKING = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' }}{% if loop.last and m['role'] == 'assistant' %}"
+    "{{ '<think>\n\n</think>\n\n' }}{% endif %}{{ m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% if enable_thinking is defined and not "
+    "enable_thinking %}{{ '<think>\n\n</think>\n\n' }}{% endif %}{% endif %}"
+)
 
 
 def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
@@ -133,10 +152,12 @@ def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
     tok.chat_template = THINKING
     row = headed()
     encoded = encode_conversation(tok, TASK, row)
-    assert "<think>" in chat.render(tok, TASK.conversation(row)) and "<think>" not in tok.decode(encoded.input_ids)
+    assert "<think>" in chat.render(tok, TASK.conversation(row)) and "<think>" not in tok.decode(
+        encoded.input_ids
+    )
     prompt = tuned(tok, TASK, row.text)
     last = [token for token, block in zip(encoded.input_ids, encoded.blocks) if block == len(QUESTIONS)]
-    assert last[:len(prompt.questions[-1])] == prompt.questions[-1]
+    assert last[: len(prompt.questions[-1])] == prompt.questions[-1]
 
 
 def test_template_that_writes_earlier_turns_anew_is_refused(base):

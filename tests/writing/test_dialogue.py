@@ -1,4 +1,5 @@
 """Training on chats: what is learnt of them, in which order questions are asked, and what does not fit."""
+
 from __future__ import annotations
 
 import pytest
@@ -32,8 +33,17 @@ def tokenizer(base):
 @pytest.fixture()
 def run(tmp_path, base):
     settings = {"base_model": str(base), "max_new_tokens": 4, "score_rows": 1, "score_constraint": "free"}
-    settings |= {f"{variant}.{name}": value for variant in ("full", "lora") for name, value in (
-        ("epochs", 1), ("batch_size", 2), ("length_power", 0.0), ("warmup_steps", 1), ("learning_rate", 1e-2))}
+    settings |= {
+        f"{variant}.{name}": value
+        for variant in ("full", "lora")
+        for name, value in (
+            ("epochs", 1),
+            ("batch_size", 2),
+            ("length_power", 0.0),
+            ("warmup_steps", 1),
+            ("learning_rate", 1e-2),
+        )
+    }
     made = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings)
     for part in ("train", "validation"):
         write_jsonl(made.path("splits", f"{part}.jsonl"), map(TASK.example_to_json, [headed(), told()]))
@@ -52,7 +62,9 @@ def test_a_variant_learns_the_answers_and_is_chosen_by_f1(run, variant, monkeypa
     assert [record["id"] for record in records] == [0, 1] and records[0]["raw"].count("\n") == 17
     model, tokenizer = predict.load_variant(run, variant)
     found = answer_likelihood(run, model, tokenizer, rows)
-    assert 0 <= found["token_accuracy"] < 1 < found["perplexity"]  # a random base leaves an adapter little to learn
+    assert (
+        0 <= found["token_accuracy"] < 1 < found["perplexity"]
+    )  # a random base leaves an adapter little to learn
     assert found["loss"] == pytest.approx(scored[0]["val_loss"], rel=0.2)
 
 
@@ -74,8 +86,17 @@ def test_made_rows_ask_in_an_order_of_their_own_where_questions_see_each_other(r
 
 @pytest.mark.parametrize("power", [0.0, 0.7])
 def test_both_trainers_weigh_answers_alike(base, tmp_path, power):
-    settings = {"base_model": str(base), "max_length": 9000, "score_rows": 1, "max_new_tokens": 5, "lora.dropout": 0.0,
-                "lora.length_power": power, "lora.batch_size": 2, "lora.accumulation": 1, "lora.epochs": 1}
+    settings = {
+        "base_model": str(base),
+        "max_length": 9000,
+        "score_rows": 1,
+        "max_new_tokens": 5,
+        "lora.dropout": 0.0,
+        "lora.length_power": power,
+        "lora.batch_size": 2,
+        "lora.accumulation": 1,
+        "lora.epochs": 1,
+    }
     run, rows = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings), [headed(), told()]
     learnt = collate(encode_rows(run, load_tokenizer(run), rows), load_tokenizer(run).pad_token_id)
     by_hand = answer_loss(next_token_targets(load_base(run), learnt, with_prompt=False), power).item()

@@ -1,4 +1,5 @@
 """Batched, cached decoding of many questions against plain, uncached, one-by-one decoding."""
+
 from __future__ import annotations
 
 import json
@@ -19,7 +20,11 @@ from helpers.writing.prompts import encode_prompt
 from helpers.writing.questions import predict_texts
 
 TASK = get_task("calendar")
-TEXTS = ["Team sync 12/03/2026 9am", "Call Bo", "Lunch with Ana and Leo at the Café on 3rd May 2026 at noon for 1 hour"]
+TEXTS = [
+    "Team sync 12/03/2026 9am",
+    "Call Bo",
+    "Lunch with Ana and Leo at the Café on 3rd May 2026 at noon for 1 hour",
+]
 QUESTIONS = ["\nWho?", "\nWhere is it, and until when?", "\nWhy"]
 
 
@@ -64,9 +69,18 @@ def encoded(tokenizer, texts):
 def test_a_batch_writes_what_each_text_gets_alone(model, tokenizer, constraint, batch_size):
     ids = encoded(tokenizer, TEXTS)
     grammars = None if constraint == "free" else [TASK.grammar(text, constraint) for text in TEXTS]
-    found = decode(model, tokenizer, ids, max_new_tokens=600 if grammars else 25, grammars=grammars, batch_size=batch_size)
+    found = decode(
+        model,
+        tokenizer,
+        ids,
+        max_new_tokens=600 if grammars else 25,
+        grammars=grammars,
+        batch_size=batch_size,
+    )
     for number, (result, prompt) in enumerate(zip(found, ids)):
-        tokens, scores = one_by_one(model, tokenizer, prompt, 600 if grammars else 25, grammars and grammars[number])
+        tokens, scores = one_by_one(
+            model, tokenizer, prompt, 600 if grammars else 25, grammars and grammars[number]
+        )
         assert result.tokens == tokens and result.text == tokenizer.decode(tokens)
         assert result.log_probs == pytest.approx(scores, abs=1e-3)
     assert len({tuple(one.tokens) for one in found}) == len(TEXTS)  # answers that differ: the test can fail
@@ -79,8 +93,13 @@ def test_questions_about_a_text_are_answered_as_if_each_were_the_only_one(model,
     together = decode(model, tokenizer, ids, questions, 20, grammars)
     for number, result in enumerate(together):
         text, question = divmod(number, len(questions))
-        tokens, scores = one_by_one(model, tokenizer, ids[text] + questions[question], 4096 if grammars else 20,
-                                    grammars and grammars[number])
+        tokens, scores = one_by_one(
+            model,
+            tokenizer,
+            ids[text] + questions[question],
+            4096 if grammars else 20,
+            grammars and grammars[number],
+        )
         assert result.tokens == tokens
         assert result.log_probs == pytest.approx(scores, abs=1e-3)
     assert len({tuple(one.tokens) for one in together}) > 3
@@ -88,9 +107,14 @@ def test_questions_about_a_text_are_answered_as_if_each_were_the_only_one(model,
 
 def test_an_adapter_is_decoded_with(tokenizer):
     torch.manual_seed(2)
-    wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(tokenizer.name_or_path, dtype=torch.float32), LoraConfig(
-        r=2, target_modules=["q_proj", "up_proj"], task_type="CAUSAL_LM", init_lora_weights=False)).eval()
-    ids, questions = encoded(tokenizer, TEXTS[:1]), [tokenizer(question)["input_ids"] for question in QUESTIONS]
+    wrapped = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(tokenizer.name_or_path, dtype=torch.float32),
+        LoraConfig(r=2, target_modules=["q_proj", "up_proj"], task_type="CAUSAL_LM", init_lora_weights=False),
+    ).eval()
+    ids, questions = (
+        encoded(tokenizer, TEXTS[:1]),
+        [tokenizer(question)["input_ids"] for question in QUESTIONS],
+    )
     for question, result in zip(questions, decode(wrapped, tokenizer, ids, questions, 6)):
         assert result.tokens == one_by_one(wrapped, tokenizer, ids[0] + question, 6)[0]
 
@@ -99,8 +123,11 @@ def test_what_texts_begin_with_is_read_once(model, tokenizer, monkeypatch):
     shots = encode_prompt(tokenizer, "Shot: a → b\n" * 20)
     ids = [shots + tokenizer(text)["input_ids"] for text in TEXTS]
     shapes, feed = [], generation._Reading._feed
-    monkeypatch.setattr(generation._Reading, "_feed", lambda self, new, keep: shapes.append((len(new), len(new[0]))) or
-                        feed(self, new, keep))
+    monkeypatch.setattr(
+        generation._Reading,
+        "_feed",
+        lambda self, new, keep: shapes.append((len(new), len(new[0]))) or feed(self, new, keep),
+    )
     found = decode(model, tokenizer, ids, max_new_tokens=5)
     assert shapes[0] == (1, len(shots)) and max(width for rows, width in shapes if rows > 1) < 40
     for one, prompt in zip(found, ids):
@@ -109,34 +136,51 @@ def test_what_texts_begin_with_is_read_once(model, tokenizer, monkeypatch):
 
 def test_finished_texts_leave_the_batch(model, tokenizer, monkeypatch):
     rows, feed = [], generation._Reading._feed
-    monkeypatch.setattr(generation._Reading, "_feed", lambda self, new, keep: rows.append(len(new)) or feed(self, new, keep))
+    monkeypatch.setattr(
+        generation._Reading, "_feed", lambda self, new, keep: rows.append(len(new)) or feed(self, new, keep)
+    )
     grammars = [f'start: "x" /[ab]{{{size}}}/' for size in (1, 30, 8)]
     found = decode(model, tokenizer, encoded(tokenizer, TEXTS), max_new_tokens=60, grammars=grammars)
     assert [len(one.text) for one in found] == [2, 31, 9]
     assert rows[-1] == 1 and set(rows) >= {3, 2, 1} and rows[2:] == sorted(rows[2:], reverse=True)
 
 
-def test_a_token_sees_its_text_and_its_own_question_at_the_position_it_would_have_alone(model, tokenizer, monkeypatch):
+def test_a_token_sees_its_text_and_its_own_question_at_the_position_it_would_have_alone(
+    model, tokenizer, monkeypatch
+):
     given = []
-    monkeypatch.setattr(model, "forward", lambda *args, original=model.forward, **kwargs: given.append(kwargs) or
-                        original(*args, **kwargs))
+    monkeypatch.setattr(
+        model,
+        "forward",
+        lambda *args, original=model.forward, **kwargs: given.append(kwargs) or original(*args, **kwargs),
+    )
     decode(model, tokenizer, [[5, 6, 7], [8, 9]], [[10, 11], [12, 13, 14]], 1)
     assert given[0]["attention_mask"].shape == (2, 1, 3, 3)
-    tokens, mask, places = (given[1][name].tolist() for name in ("input_ids", "attention_mask", "position_ids"))
-    assert tokens == [[10, 12, 13, 11, 14]] * 2  # the last of each question at the end: logits are made for those alone
+    tokens, mask, places = (
+        given[1][name].tolist() for name in ("input_ids", "attention_mask", "position_ids")
+    )
+    assert (
+        tokens == [[10, 12, 13, 11, 14]] * 2
+    )  # the last of each question at the end: logits are made for those alone
     assert given[1]["logits_to_keep"] == 2
     assert places == [[2, 2, 3, 3, 4], [3, 3, 4, 4, 5]]  # shorter texts come first
     text = [False, True, True]  # of the shorter one
-    assert mask[0][0] == [[*text, True, False, False, False, False], [*text, False, True, False, False, False],
-                          [*text, False, True, True, False, False], [*text, True, False, False, True, False],
-                          [*text, False, True, True, False, True]]
+    assert mask[0][0] == [
+        [*text, True, False, False, False, False],
+        [*text, False, True, False, False, False],
+        [*text, False, True, True, False, False],
+        [*text, True, False, False, True, False],
+        [*text, False, True, True, False, True],
+    ]
 
 
 def test_forced_tokens_are_read_together(model, tokenizer, monkeypatch):
     steps, read = [], generation._Reading.read
     monkeypatch.setattr(generation._Reading, "read", lambda self, new: steps.append(new) or read(self, new))
     nothing = f'start: "{{" {chr(32).join(chr(34) + name + ": " + chr(34) + " (/1/ | /2/)" for name in TASK.fields)} "}}"'
-    result = decode(model, tokenizer, encoded(tokenizer, ["Call Bo"]), max_new_tokens=100, grammars=[nothing])[0]
+    result = decode(
+        model, tokenizer, encoded(tokenizer, ["Call Bo"]), max_new_tokens=100, grammars=[nothing]
+    )[0]
     assert len(steps) < len(result.tokens) / 2
     chosen = sum(score != 0 for score in result.log_probs)
     assert chosen <= len(steps) and chosen >= len(TASK.fields)
@@ -155,8 +199,13 @@ def test_truncation_is_reported(model, tokenizer, limit):
 
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_an_answer_at_its_limit_is_closed_at_once_and_stays_valid(model, tokenizer, constraint):
-    limit, least = 4, len(tokenizer(json.dumps(dict.fromkeys(TASK.fields)), add_special_tokens=False)["input_ids"])
-    for record, text in zip(predict_texts(model, tokenizer, TASK, TEXTS, constraint, max_new_tokens=limit), TEXTS):
+    limit, least = (
+        4,
+        len(tokenizer(json.dumps(dict.fromkeys(TASK.fields)), add_special_tokens=False)["input_ids"]),
+    )
+    for record, text in zip(
+        predict_texts(model, tokenizer, TASK, TEXTS, constraint, max_new_tokens=limit), TEXTS
+    ):
         assert record["truncated"] and json.loads(record["raw"]).keys() == set(TASK.fields)
         tokens = tokenizer(record["raw"], add_special_tokens=False)["input_ids"]
         assert len(tokens) <= least + 4 * len(TASK.fields) + len(tokenizer(text)["input_ids"])
@@ -176,7 +225,10 @@ def test_batches_hold_no_more_than_the_memory_for_keys_and_values(model, monkeyp
     batches = partial(generation._batches, model, texts)
     assert list(batches([()], 20, 64)) == [[3, 1], [2, 0]]
     assert list(batches([()], 200, 64)) == [[3], [1], [2], [0]]  # at least one text at a time
-    assert list(batches([(), ()], 1, 3)) == [[3], [1], [2], [0]] and list(batches([()], 1, 3)) == [[3, 1, 2], [0]]
+    assert list(batches([(), ()], 1, 3)) == [[3], [1], [2], [0]] and list(batches([()], 1, 3)) == [
+        [3, 1, 2],
+        [0],
+    ]
 
 
 def test_pieces_join_to_the_text_even_inside_a_character(tokenizer):

@@ -1,4 +1,5 @@
 """Choosing among allowed tokens: the same tokens as with a mask over all of them, without working it out."""
+
 import pytest
 import torch
 from transformers import AutoTokenizer
@@ -60,14 +61,21 @@ def test_rows_of_one_grammar_advance_apart(tokenizer):
 
 
 def test_forced_tokens_are_those_of_the_tokenizer_and_advance_the_row(tokenizer):
-    mask = GrammarMask(tokenizer, [r'start: "{\"action\": " ("null" | /[0-9]/) ", \"date\": null}"'], len(tokenizer))
+    mask = GrammarMask(
+        tokenizer, [r'start: "{\"action\": " ("null" | /[0-9]/) ", \"date\": null}"'], len(tokenizer)
+    )
     first, finished = mask.forced(0)
-    assert tokenizer.decode(first) == '{"action":' and not finished  # the space may belong to the token behind it
+    assert (
+        tokenizer.decode(first) == '{"action":' and not finished
+    )  # the space may belong to the token behind it
     null = tokenizer(" null", add_special_tokens=False)["input_ids"]
     assert not mask.accept(0, *null)
     rest, finished = mask.forced(0)
     assert finished and mask.forced(0) == ([], True)
-    assert first + null + rest == tokenizer('{"action": null, "date": null}', add_special_tokens=False)["input_ids"]
+    assert (
+        first + null + rest
+        == tokenizer('{"action": null, "date": null}', add_special_tokens=False)["input_ids"]
+    )
 
 
 def test_nothing_is_forced_where_the_grammar_leaves_a_choice(tokenizer):

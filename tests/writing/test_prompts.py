@@ -1,4 +1,5 @@
 """What models are asked: trained ones what they were trained on, others in their own chat template."""
+
 from __future__ import annotations
 
 import pytest
@@ -14,7 +15,9 @@ from helpers.writing.encode import encode_example
 
 CALENDAR = get_task("calendar")
 EMPTY = dict.fromkeys(CALENDAR.fields)
-SHOT = CALENDAR.parse_row({"event_text": "Call Bo at 1pm", "output": EMPTY | {"action": "Call Bo", "time": "1:00 PM"}}, 0)
+SHOT = CALENDAR.parse_row(
+    {"event_text": "Call Bo at 1pm", "output": EMPTY | {"action": "Call Bo", "time": "1:00 PM"}}, 0
+)
 
 
 @pytest.fixture()
@@ -23,9 +26,11 @@ def tokenizer():
 
 
 def test_a_trained_model_is_asked_what_it_was_trained_on(tokenizer):
-    row = encode_example(tokenizer, CALENDAR.prompt(SHOT.text), CALENDAR.completion(SHOT.target), CALENDAR.fields)
+    row = encode_example(
+        tokenizer, CALENDAR.prompt(SHOT.text), CALENDAR.completion(SHOT.target), CALENDAR.fields
+    )
     prompt = prompts.tuned(tokenizer, CALENDAR, SHOT.text)
-    assert row.input_ids[:len(prompt.text)] == prompt.text and prompt.questions == [[]]
+    assert row.input_ids[: len(prompt.text)] == prompt.text and prompt.questions == [[]]
     assert row.labels[len(prompt.text) - 1] == -100 != row.labels[len(prompt.text)]
 
 
@@ -33,7 +38,9 @@ def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
     prompt = prompts.untuned(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
     text = tokenizer.decode(prompt.text)
     assert text == prompts.shown(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
-    assert text.count(CALENDAR.instruction) == 1 and text.index(CALENDAR.instruction) < text.index("Call Bo at 1pm")
+    assert text.count(CALENDAR.instruction) == 1 and text.index(CALENDAR.instruction) < text.index(
+        "Call Bo at 1pm"
+    )
     assert f"<|im_start|>assistant\n{CALENDAR.completion(SHOT.target)}<|im_end|>" in text
     assert text.endswith("<|im_start|>user\nText: Lunch with Ann<|im_end|>\n<|im_start|>assistant\n")
     assert prompt.stop == (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
@@ -42,7 +49,8 @@ def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
 def test_a_model_without_template_goes_on_with_solved_examples(tokenizer):
     tokenizer.chat_template = None
     assert prompts.shown(tokenizer, CALENDAR, "Lunch", [SHOT]) == (
-        f"{CALENDAR.prompt(SHOT.text)}{CALENDAR.completion(SHOT.target)}\n\n{CALENDAR.prompt('Lunch')}")
+        f"{CALENDAR.prompt(SHOT.text)}{CALENDAR.completion(SHOT.target)}\n\n{CALENDAR.prompt('Lunch')}"
+    )
 
 
 def test_a_task_without_words_of_its_own_is_described_by_its_fields():
@@ -56,20 +64,28 @@ def test_questions_say_what_form_their_answers_have(tokenizer, shots):
     text = tokenizer.decode(prompt.text)
     assert len(prompt.questions) == 18 and text.count("<|im_start|>system") == 1
     assert text.count("Fill in this JSON") == 18 * shots and text.endswith("I’ve read this text.<|im_end|>")
-    assert '{"Location": []}' in tokenizer.decode(prompt.questions[0]) and (headed().text in text) == bool(shots)
+    assert '{"Location": []}' in tokenizer.decode(prompt.questions[0]) and (headed().text in text) == bool(
+        shots
+    )
 
 
 def test_template_options_keep_a_model_from_thinking_aloud(tokenizer):
-    tokenizer.chat_template += "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    tokenizer.chat_template += (
+        "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    )
     assert tokenizer.decode(prompts.untuned(tokenizer, CALENDAR, "Lunch").text).endswith("<think></think>")
 
 
-@pytest.mark.parametrize(("raw", "found"), [
-    ('{"a": 1}', '{"a": 1}'),
-    ('```json\n{"a":\n {"b": "}"}}\n```', '{"a":  {"b": "}"}}'),
-    ('Here it is: {"a": []} I hope this helps. {"b": 2}', '{"a": []}'),
-    ('{"a": "cut', '{"a": "cut'),
-    ("  no object\nat all ", "no object at all"),
-    ("", "")])
+@pytest.mark.parametrize(
+    ("raw", "found"),
+    [
+        ('{"a": 1}', '{"a": 1}'),
+        ('```json\n{"a":\n {"b": "}"}}\n```', '{"a":  {"b": "}"}}'),
+        ('Here it is: {"a": []} I hope this helps. {"b": 2}', '{"a": []}'),
+        ('{"a": "cut', '{"a": "cut'),
+        ("  no object\nat all ", "no object at all"),
+        ("", ""),
+    ],
+)
 def test_the_first_object_of_an_answer_is_the_answer(raw, found):
     assert prompts.first_object(raw) == found

@@ -1,4 +1,5 @@
 """Questions about one text: answered side by side or in turn, and what becomes of the answers."""
+
 from __future__ import annotations
 
 import json
@@ -29,8 +30,11 @@ def model(tokenizer):
 def test_shared_reading_writes_the_tokens_of_separate_readings(model, tokenizer, constraint):
     texts = [HEADED, TOLD, HEADED[:400]]
     prompts = [tuned(tokenizer, TASK, text) for text in texts]
-    grammars = None if constraint == "free" else [[TASK.answer_grammar(text, name, constraint) for name in QUESTIONS]
-                                                  for text in texts]
+    grammars = (
+        None
+        if constraint == "free"
+        else [[TASK.answer_grammar(text, name, constraint) for name in QUESTIONS] for text in texts]
+    )
     together = answer_together(model, tokenizer, prompts, grammars and sum(grammars, []), 12)
     assert [len(answers) for answers in together] == [18] * 3
     for number, (prompt, answers) in enumerate(zip(prompts, together)):
@@ -55,12 +59,16 @@ def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenize
     values = [value for found in record["prediction"].values() for value in found]
     allowed = TOLD + " Not provided None identified N/A Adult Young Adult"
     assert values and all(value in allowed for value in values)
-    assert set(record["confidence"]) <= set(TASK.fields) and all(0 <= p <= 1 for p in record["confidence"].values())
+    assert set(record["confidence"]) <= set(TASK.fields) and all(
+        0 <= p <= 1 for p in record["confidence"].values()
+    )
 
 
 def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeypatch):
     seen, decode = [], questions.decode
-    monkeypatch.setattr(questions, "decode", lambda *a, **k: seen.append(tokenizer.decode(a[2][0])) or decode(*a, **k))
+    monkeypatch.setattr(
+        questions, "decode", lambda *a, **k: seen.append(tokenizer.decode(a[2][0])) or decode(*a, **k)
+    )
     grammars = [TASK.answer_grammar(HEADED, name, "source") for name in QUESTIONS]
     answers = answer_in_turn(model, tokenizer, [tuned(tokenizer, TASK, HEADED)], grammars, 10)[0]
     assert len(answers) == len(seen) == 18

@@ -1,4 +1,5 @@
 """New training rows from labelled ones: values swapped, told in another row's words, restyled, or invented."""
+
 from __future__ import annotations
 
 import datetime
@@ -40,14 +41,15 @@ FIRST_DAY, LAST_DAY = datetime.date(2023, 1, 1), datetime.date(2028, 12, 31)
 
 
 # -- exchanging values ----------------------------------------------------------------------------------------------
-def _new_action(before: Piece, piece: Piece, core: str, recurrence: tuple[str, str] | None, text: str,
-                pools: Pools) -> tuple[Piece, Piece]:
+def _new_action(
+    before: Piece, piece: Piece, core: str, recurrence: tuple[str, str] | None, text: str, pools: Pools
+) -> tuple[Piece, Piece]:
     """The action with its lead kept and its core exchanged, and the text before it.
 
     An article follows the sound of the new core, the capital follows the old one, the recurrence the new core.
     """
     lead = lead_of(piece.text)
-    old = piece.text[len(lead):]
+    old = piece.text[len(lead) :]
     if old[:1].isupper() and core[:1].islower() and not lead:
         core = core[:1].upper() + core[1:]
     elif old[:1].islower() and core.split()[0].lower() in pools.lower_words and core[1:2].islower():
@@ -75,7 +77,9 @@ def random_clock(rng: random.Random) -> tuple[int, int]:
     return rng.randint(7, 21), rng.choice((0, 0, 0, 15, 30, 30, 45, 5 * rng.randrange(12)))
 
 
-def exchange(example: Example, pieces: list[Piece], pools: Pools, rng: random.Random, origin: str) -> Example | None:
+def exchange(
+    example: Example, pieces: list[Piece], pools: Pools, rng: random.Random, origin: str
+) -> Example | None:
     """The same words around other values: dates and times in the same style, names and places from the pools."""
     new, used = [], set()
     for before, piece in zip([Piece("")] + pieces, pieces):
@@ -95,8 +99,10 @@ def exchange(example: Example, pieces: list[Piece], pools: Pools, rng: random.Ra
                 used.add(name)
             used.add(name)
             piece = replace(piece, text=name, value=name)
-        elif piece.field == "location" and piece.verbatim and pools.places.get(
-            (*place_kind(before.text), is_virtual(piece.text))
+        elif (
+            piece.field == "location"
+            and piece.verbatim
+            and pools.places.get((*place_kind(before.text), is_virtual(piece.text)))
         ):
             place = pools.place(piece.text, place_kind(before.text), rng)
             piece = replace(piece, text=place, value=place)
@@ -128,12 +134,17 @@ def _told_like(pieces: list[Piece], template: list[Piece], text: str, pools: Poo
             continue
         if slot.field == "attendees" and len(places) == 1:
             for index, person in enumerate(mine["attendees"]):
-                told += [Piece("" if not index else " and " if index + 1 == len(mine["attendees"]) else ", "), person]
+                told += [
+                    Piece("" if not index else " and " if index + 1 == len(mine["attendees"]) else ", "),
+                    person,
+                ]
             continue
         piece = mine[slot.field].pop(0)
         if slot.field == "action":
-            kind, core = lead_kind(told[-1].text, slot.text), piece.text[len(lead_of(piece.text)):]
-            if not (slot.verbatim and piece.verbatim) or (kind and not lead_of(piece.text) and not pools.is_noun(core)):
+            kind, core = lead_kind(told[-1].text, slot.text), piece.text[len(lead_of(piece.text)) :]
+            if not (slot.verbatim and piece.verbatim) or (
+                kind and not lead_of(piece.text) and not pools.is_noun(core)
+            ):
                 return None
             told[-1], piece = _new_action(told[-1], slot, core, piece.recurrence, text, pools)
         elif slot.field == "date":
@@ -158,11 +169,14 @@ def _told_like(pieces: list[Piece], template: list[Piece], text: str, pools: Poo
 # -- style ----------------------------------------------------------------------------------------------------------
 def _between(pieces: list[Piece], pattern: str, new: str | Callable[[re.Match], str]) -> list[Piece]:
     """The pattern replaced in the text between the values."""
-    return [piece if piece.field else replace(piece, text=re.sub(pattern, new, piece.text)) for piece in pieces]
+    return [
+        piece if piece.field else replace(piece, text=re.sub(pattern, new, piece.text)) for piece in pieces
+    ]
 
 
 def _style(pieces: list[Piece], pools: Pools, rng: random.Random) -> list[Piece]:
     """One to three changes of writing that leave the meaning as it is."""
+
     def redated(p: Piece) -> Piece:
         day = calendar_day(p.value) if p.field == "date" else None
         return redate(p, day, rng.choice(pools.dates)) if day else p

@@ -1,4 +1,5 @@
 """An answer as an iCalendar file (RFC 5545) that calendars open."""
+
 from __future__ import annotations
 
 import hashlib
@@ -12,9 +13,19 @@ MEDIA_TYPE = "text/calendar"
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 STEPS = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
-WORDS = {"daily": ("DAILY", 1), "weekly": ("WEEKLY", 1), "biweekly": ("WEEKLY", 2), "bi-weekly": ("WEEKLY", 2),
-         "fortnightly": ("WEEKLY", 2), "monthly": ("MONTHLY", 1), "bimonthly": ("MONTHLY", 2),
-         "quarterly": ("MONTHLY", 3), "yearly": ("YEARLY", 1), "annually": ("YEARLY", 1), "annual": ("YEARLY", 1)}
+WORDS = {
+    "daily": ("DAILY", 1),
+    "weekly": ("WEEKLY", 1),
+    "biweekly": ("WEEKLY", 2),
+    "bi-weekly": ("WEEKLY", 2),
+    "fortnightly": ("WEEKLY", 2),
+    "monthly": ("MONTHLY", 1),
+    "bimonthly": ("MONTHLY", 2),
+    "quarterly": ("MONTHLY", 3),
+    "yearly": ("YEARLY", 1),
+    "annually": ("YEARLY", 1),
+    "annual": ("YEARLY", 1),
+}
 
 
 def rule_of(recurrence: str) -> dict[str, Any] | None:
@@ -25,7 +36,9 @@ def rule_of(recurrence: str) -> dict[str, Any] | None:
         return {"FREQ": step} | ({"INTERVAL": every} if every > 1 else {})
     if text in ("weekdays", "every weekday", "each weekday"):
         return {"FREQ": "WEEKLY", "BYDAY": list(CODES[:5])}
-    found = re.fullmatch(r"(?:every|each)\s+(?:(other|second|2nd|\d{1,2})\s+)?(\w+?)s?(?:\s*(?:,|and|&)\s*(\w+?)s?)?", text)
+    found = re.fullmatch(
+        r"(?:every|each)\s+(?:(other|second|2nd|\d{1,2})\s+)?(\w+?)s?(?:\s*(?:,|and|&)\s*(\w+?)s?)?", text
+    )
     if not found:
         return None
     every = {"other": 2, "second": 2, "2nd": 2, None: 1}.get(found[1]) or int(found[1])
@@ -53,7 +66,9 @@ def _hour(text: str | None) -> time | None:
         return None
 
 
-def calendar_file(fields: dict[str, Any], text: str, now: datetime | None = None) -> tuple[str, bytes, list[str]]:
+def calendar_file(
+    fields: dict[str, Any], text: str, now: datetime | None = None
+) -> tuple[str, bytes, list[str]]:
     """(media type, content, what to check) of an answer.
 
     Times are those of the place where the file is opened. What has no place of its own in the format goes into the
@@ -73,7 +88,11 @@ def calendar_file(fields: dict[str, Any], text: str, now: datetime | None = None
     day, hour = _day(fields.get("date")), _hour(fields.get("time"))
     if day is None:
         given = fields.get("date")
-        return MEDIA_TYPE, b"", [f"{given} is no date" if given else "no date was found: there is no event to write"]
+        return (
+            MEDIA_TYPE,
+            b"",
+            [f"{given} is no date" if given else "no date was found: there is no event to write"],
+        )
     checks, notes = [], [fields["notes"]] if fields.get("notes") else []
     event = Event()
     event.add("uid", f"{hashlib.sha256(f'{text} {fields}'.encode()).hexdigest()[:32]}@extraction")
@@ -83,8 +102,11 @@ def calendar_file(fields: dict[str, Any], text: str, now: datetime | None = None
         checks.append("no action was found: the event is named “Event”")
     if hour is None:
         event.add("dtstart", day)
-        checks.append(f"{fields['time']} is no time: the event lasts all day" if fields.get("time") else
-                      "no time was found: the event lasts all day")
+        checks.append(
+            f"{fields['time']} is no time: the event lasts all day"
+            if fields.get("time")
+            else "no time was found: the event lasts all day"
+        )
     else:
         event.add("dtstart", datetime.combine(day, hour))
     minutes = duration_minutes(fields["duration"]) if fields.get("duration") else None
@@ -98,7 +120,9 @@ def calendar_file(fields: dict[str, Any], text: str, now: datetime | None = None
     if fields.get("location"):
         event.add("location", fields["location"])
     if fields.get("attendees"):
-        notes.append(f"With {', '.join(fields['attendees'])}")  # an attendee needs an address, which no text gives
+        notes.append(
+            f"With {', '.join(fields['attendees'])}"
+        )  # an attendee needs an address, which no text gives
     rule = rule_of(fields["recurrence"]) if fields.get("recurrence") else None
     if rule:
         event.add("rrule", rule)

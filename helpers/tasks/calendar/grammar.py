@@ -1,4 +1,5 @@
 """Grammars for constrained decoding of the calendar task, in llguidance's Lark syntax."""
+
 from __future__ import annotations
 
 import re
@@ -14,16 +15,32 @@ _FREE = rf'/([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{{4}}){{1,{MAX_STR
 _DATE = (
     # a day or a month may lack its zero, as labels do before they are made canonical: held to "02/06" alone, a model that
     # has written "2" for the second could only go on to the twenty-sixth
-    r'/((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))'
-    r'\/(19|20)[0-9]{2}/'
+    r"/((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))"
+    r"\/(19|20)[0-9]{2}/"
 )
 _TIME = r"/(1[0-9]|2[0-3]|0?[1-9]):[0-5][0-9] [AP]M/"  # "16:55 AM" too, which is read as 4:55 PM
-_AMOUNT = r"/[0-9]{1,3}(\.[0-9]{1,2})? (hours?|hrs?|minutes?|mins?|days?|weeks?|months?)" \
-          r"( [0-9]{1,2} (minutes?|mins?))?/"
-_FREQUENCIES = ("daily", "weekly", "biweekly", "bi-weekly", "fortnightly", "monthly", "quarterly", "annual", "annually",
-                "yearly", "weekdays", "weekends")
-_EVERY = r"/every ([0-9]{1,2} |other )?(day|week|month|quarter|year|weekday|weekend|Monday|Tuesday|Wednesday|Thursday" \
-         r"|Friday|Saturday|Sunday)s?/"
+_AMOUNT = (
+    r"/[0-9]{1,3}(\.[0-9]{1,2})? (hours?|hrs?|minutes?|mins?|days?|weeks?|months?)"
+    r"( [0-9]{1,2} (minutes?|mins?))?/"
+)
+_FREQUENCIES = (
+    "daily",
+    "weekly",
+    "biweekly",
+    "bi-weekly",
+    "fortnightly",
+    "monthly",
+    "quarterly",
+    "annual",
+    "annually",
+    "yearly",
+    "weekdays",
+    "weekends",
+)
+_EVERY = (
+    r"/every ([0-9]{1,2} |other )?(day|week|month|quarter|year|weekday|weekend|Monday|Tuesday|Wednesday|Thursday"
+    r"|Friday|Saturday|Sunday)s?/"
+)
 
 
 def _forms(mentions: Iterable[Mention]) -> str:
@@ -32,7 +49,9 @@ def _forms(mentions: Iterable[Mention]) -> str:
     All dates and times of train labels are found in their texts.
     """
     values = dict.fromkeys(mention.value for mention in mentions)
-    return " | ".join("/" + re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") + "/" for value in values)
+    return " | ".join(
+        "/" + re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") + "/" for value in values
+    )
 
 
 def _source_terminals(text: str) -> list[str]:
@@ -49,7 +68,9 @@ def _source_terminals(text: str) -> list[str]:
     low = span_terminal(text, "LOW", every=lambda unit: {unit.lower()} - {unit})
     frequencies = " | ".join(map(lark_literal, _FREQUENCIES))
     return [
-        *span, *notes, *low,
+        *span,
+        *notes,
+        *low,
         r'SPAN_STRING: "\"" SPAN "\""',
         r'NOTES_STRING: "\"" NOTE "\""',
         rf'DURATION_STRING: "\"" (SPAN | {_AMOUNT}) "\""',
@@ -81,11 +102,17 @@ def grammar(text: str, constraint: str) -> str:
     if constraint == "source":
         forms |= {"DATE": _forms(find_dates(text)) or _DATE, "TIME": _forms(find_times(text)) or _TIME}
         lines, person = _source_terminals(text), "SPAN"
-        kinds |= {"action": "SPAN", "location": "SPAN", "notes": "NOTES", "duration": "DURATION",
-                  "recurrence": "RECURRENCE"}
+        kinds |= {
+            "action": "SPAN",
+            "location": "SPAN",
+            "notes": "NOTES",
+            "duration": "DURATION",
+            "recurrence": "RECURRENCE",
+        }
     lines += [rf'{name}_STRING: "\"" ({form}) "\""' for name, form in forms.items()]
     lines.append(f'people: "null" | "[" {person}_STRING (", " {person}_STRING){{0,{MAX_ATTENDEES - 1}}} "]"')
-    body = ' ", " '.join(rf'"\"{name}\": " {kinds[name] if kinds[name] == "people" else "v_" + name}'
-                         for name in FIELDS)
+    body = ' ", " '.join(
+        rf'"\"{name}\": " {kinds[name] if kinds[name] == "people" else "v_" + name}' for name in FIELDS
+    )
     lines += [f'v_{name}: "null" | {kind}_STRING' for name, kind in kinds.items() if kind != "people"]
     return "\n".join([f'start: "{{" {body} "}}"', *lines])

@@ -1,4 +1,5 @@
 """Changes of an event text under which a robust model keeps its answer; the target moves along with the text."""
+
 from __future__ import annotations
 
 import random
@@ -38,6 +39,7 @@ def upper_case(example: Example, rng: random.Random) -> Example | None:
 
 def typos(example: Example, rng: random.Random) -> Example | None:
     """Slips in some longer words, never in a date, time, duration or recurrence."""
+
     def change(piece: Piece) -> Piece:
         if piece.field in ("date", "time", "duration", "recurrence") or (piece.field and not piece.verbatim):
             return piece
@@ -56,8 +58,11 @@ def typos(example: Example, rng: random.Random) -> Example | None:
 
 def no_punctuation(example: Example, rng: random.Random) -> Example | None:
     """Commas, stops, brackets and other marks taken out; "w/", "&" and what is inside a word stay."""
+
     def strip(text: str) -> str:
-        return re.sub(r"\s{2,}", " ", re.sub(r"[,;:!?()\[\]\"–—]+(?=\s|$)|(?<!\w)[(\[\"–—-]+|\.(?=\s|$)", " ", text))
+        return re.sub(
+            r"\s{2,}", " ", re.sub(r"[,;:!?()\[\]\"–—]+(?=\s|$)|(?<!\w)[(\[\"–—-]+|\.(?=\s|$)", " ", text)
+        )
 
     def change(piece: Piece) -> Piece:
         if not piece.field:
@@ -94,8 +99,13 @@ def distractor(example: Example, rng: random.Random) -> Example | None:
     """A remark appended that names something which is not part of the event."""
     day = rng.randint(1, 28)
     weekday = rng.choice(("Monday", "Tuesday", "Thursday"))
-    clauses = (f"(not the {day}{ordinal(day)} as before)", f"(moved from {weekday})", "(ignore the earlier invite)",
-               f"(room {rng.randint(2, 30)} is taken)", "(sent from my phone)")
+    clauses = (
+        f"(not the {day}{ordinal(day)} as before)",
+        f"(moved from {weekday})",
+        "(ignore the earlier invite)",
+        f"(room {rng.randint(2, 30)} is taken)",
+        "(sent from my phone)",
+    )
     pieces = split_pieces(example)
     if not pieces:
         return None
@@ -106,6 +116,10 @@ def distractor(example: Example, rng: random.Random) -> Example | None:
 
 
 PERTURBATIONS: dict[str, Callable[[Example, random.Random], Example | None]] = {
-    "lower case": lower_case, "upper case": upper_case, "typos": typos, "no punctuation": no_punctuation,
-    "word order": word_order, "distractor": distractor,
+    "lower case": lower_case,
+    "upper case": upper_case,
+    "typos": typos,
+    "no punctuation": no_punctuation,
+    "word order": word_order,
+    "distractor": distractor,
 }

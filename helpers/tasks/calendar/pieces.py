@@ -1,4 +1,5 @@
 """A labelled event text as pieces: what lies between the values, and each value with its surface."""
+
 from __future__ import annotations
 
 import datetime
@@ -6,7 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from helpers.tasks.calendar.surface import canonical_date, canonical_time, duration_minutes, render_date, render_time
+from helpers.tasks.calendar.surface import (
+    canonical_date,
+    canonical_time,
+    duration_minutes,
+    render_date,
+    render_time,
+)
 from helpers.tasks.calendar.text import FIELDS, align, find_dates, find_times
 from helpers.tasks.records import Example
 from helpers.tasks.text import is_word_span, normalise
@@ -44,7 +51,11 @@ class Piece:
             text = change(self.text)
             read = canonical_date if self.field == "date" else canonical_time
             return replace(self, text=text) if read(text) == self.value else self
-        value = change(self.value) if self.field not in ("duration", "recurrence") or self.verbatim else self.value
+        value = (
+            change(self.value)
+            if self.field not in ("duration", "recurrence") or self.verbatim
+            else self.value
+        )
         inner = self.recurrence
         if inner:
             inner = change(inner[0]), change(inner[1]) if inner[0] == inner[1] else inner[1]

@@ -1,4 +1,5 @@
 """Values and templates mined from the train rows, and invented values that can stand in their place."""
+
 from __future__ import annotations
 
 import random
@@ -12,16 +13,54 @@ from helpers.tasks.calendar.text import LEAD, Conventions, learn_conventions
 from helpers.tasks.records import Example
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_NOUNS = "review sync check-in workshop briefing call session demo kickoff interview walkthrough debrief " \
-         "retrospective planning huddle catch-up presentation training lunch rehearsal audit tour standup".split()
-_NAMED_PLACES = ("{last} Hall", "{city} Office", "{last} Library", "{city} Station", "{last} Wing",
-                 "{last} Conference Center")
-_PLACES = (*_NAMED_PLACES, "Room {number}", "Building {letter}, Floor {digit}", "Café {last}", "{last}'s Diner",
-           "Conference Room {letter}", "Studio {digit}", "{last} & {last2}", "{street}")
+_NOUNS = (
+    "review sync check-in workshop briefing call session demo kickoff interview walkthrough debrief "
+    "retrospective planning huddle catch-up presentation training lunch rehearsal audit tour standup".split()
+)
+_NAMED_PLACES = (
+    "{last} Hall",
+    "{city} Office",
+    "{last} Library",
+    "{city} Station",
+    "{last} Wing",
+    "{last} Conference Center",
+)
+_PLACES = (
+    *_NAMED_PLACES,
+    "Room {number}",
+    "Building {letter}, Floor {digit}",
+    "Café {last}",
+    "{last}'s Diner",
+    "Conference Room {letter}",
+    "Studio {digit}",
+    "{last} & {last2}",
+    "{street}",
+)
 _PLAIN_PLACES = ("{adjective} {noun}", "{noun} on {street}", "{noun}")
-_ADJECTIVES = "main old new north south upstairs downtown riverside small local corner quiet second-floor".split()
-_PLACE_NOUNS = ("meeting room", "library", "office", "park", "café", "gym", "community hall", "museum", "studio",
-                "boardroom", "lab", "garden", "school hall", "pool", "bakery", "clinic", "workshop", "lobby", "canteen")
+_ADJECTIVES = (
+    "main old new north south upstairs downtown riverside small local corner quiet second-floor".split()
+)
+_PLACE_NOUNS = (
+    "meeting room",
+    "library",
+    "office",
+    "park",
+    "café",
+    "gym",
+    "community hall",
+    "museum",
+    "studio",
+    "boardroom",
+    "lab",
+    "garden",
+    "school hall",
+    "pool",
+    "bakery",
+    "clinic",
+    "workshop",
+    "lobby",
+    "canteen",
+)
 LOCALES = ("en_US", "en_GB", "en_IN", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "tr_TR", "pt_BR")
 
 
@@ -47,7 +86,9 @@ def lead_kind(before: str, action: str) -> str:
 
 def place_kind(before: str) -> tuple[str, str]:
     """Preposition and article that stand before a place."""
-    match = re.search(r"(?:\b(at|in|on|via|using|over)\b)?\s*(?:\b(the|a|that|our)\b)?\s*$", before, re.IGNORECASE)
+    match = re.search(
+        r"(?:\b(at|in|on|via|using|over)\b)?\s*(?:\b(the|a|that|our)\b)?\s*$", before, re.IGNORECASE
+    )
     return (match[1] or "").lower(), (match[2] or "").lower()
 
 
@@ -77,7 +118,9 @@ def duration_like(kind: str, minutes: float) -> str | None:
 class Pools:
     """Values seen in the train rows, in the groups within which they may be exchanged."""
 
-    actions: dict[str, list[tuple[str, tuple[str, str] | None]]] = field(default_factory=lambda: defaultdict(list))
+    actions: dict[str, list[tuple[str, tuple[str, str] | None]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     people: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     places: dict[tuple, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -118,7 +161,7 @@ def mine_pools(train: list[Example]) -> Pools:
         pools.lower_words |= set(re.findall(r"\b[a-z]+\b", example.text))
         for before, piece in zip(pieces, pieces[1:]):
             if piece.field == "action" and piece.verbatim:
-                core = piece.text[len(lead_of(piece.text)):]
+                core = piece.text[len(lead_of(piece.text)) :]
                 pools.actions[lead_kind(before.text, piece.text)].append((core, piece.recurrence))
             elif piece.field == "attendees":
                 several = piece.text.lower() in GROUPS or piece.text.islower()
@@ -152,10 +195,15 @@ class InventedPools(Pools):
         if kind == "to" or rng.random() < 0.3:
             return super().action(kind, rng)
         faker = rng.choice(self.fakers[:3])
-        topic = rng.choice((
-            rng.choice(self.topics), faker.bs().split(" ", 1)[1], faker.job().split(",")[0].lower(),
-            faker.company().split(",")[0], faker.word(),
-        ))
+        topic = rng.choice(
+            (
+                rng.choice(self.topics),
+                faker.bs().split(" ", 1)[1],
+                faker.job().split(",")[0].lower(),
+                faker.company().split(",")[0],
+                faker.word(),
+            )
+        )
         return f"{topic} {rng.choice(_NOUNS)}", None
 
     def person(self, like: str, rng: random.Random) -> str:
@@ -173,7 +221,13 @@ class InventedPools(Pools):
         shapes = _PLAIN_PLACES if like[:1].islower() else _NAMED_PLACES if kind[1] else _PLACES
         shape = rng.choice(shapes)
         return shape.format(
-            number=f"{rng.randint(1, 40)}{rng.choice(['', '', 'A', 'B'])}", digit=rng.randint(1, 9),
-            letter=rng.choice("ABCDEF"), last=faker.last_name(), last2=faker.last_name(), city=faker.city(),
-            street=faker.street_name(), adjective=rng.choice(_ADJECTIVES), noun=rng.choice(_PLACE_NOUNS),
+            number=f"{rng.randint(1, 40)}{rng.choice(['', '', 'A', 'B'])}",
+            digit=rng.randint(1, 9),
+            letter=rng.choice("ABCDEF"),
+            last=faker.last_name(),
+            last2=faker.last_name(),
+            city=faker.city(),
+            street=faker.street_name(),
+            adjective=rng.choice(_ADJECTIVES),
+            noun=rng.choice(_PLACE_NOUNS),
         )

@@ -1,4 +1,5 @@
 """Rule baseline: dates, times and durations by pattern, the words left over by the cues around them."""
+
 from __future__ import annotations
 
 import re
@@ -17,14 +18,52 @@ from helpers.tasks.calendar.text import FIELDS
 from helpers.tasks.text import ABBREVIATIONS, normalise
 
 CUT = "¦"  # stands for a date, time or duration that has been read
-PLATFORMS = ("google meet", "microsoft teams", "ms teams", "zoom", "teams", "skype", "webex", "slack", "bluejeans",
-             "discord", "facetime", "whatsapp", "gotomeeting", "jitsi", "hangouts")
+PLATFORMS = (
+    "google meet",
+    "microsoft teams",
+    "ms teams",
+    "zoom",
+    "teams",
+    "skype",
+    "webex",
+    "slack",
+    "bluejeans",
+    "discord",
+    "facetime",
+    "whatsapp",
+    "gotomeeting",
+    "jitsi",
+    "hangouts",
+)
 VIRTUAL = ("virtual", "online", "remote", "video call", "video chat", "phone")
-GROUPS = ("team", "group", "board", "devs", "vendor", "vendors", "clients", "client", "executives", "everyone", "all",
-          "stakeholders", "staff", "family", "friends", "colleagues", "finance team", "sales team", "design team",
-          "dev team", "marketing team", "leadership team")
-SHORT_NAMES = "Abby Al Bella Ben Beth Dan Ella Evie Jaden Jen Josh Kate Leo Liz Lily Liv Matt Max Mia Nina Raj Sue " \
-              "Zoe".split()
+GROUPS = (
+    "team",
+    "group",
+    "board",
+    "devs",
+    "vendor",
+    "vendors",
+    "clients",
+    "client",
+    "executives",
+    "everyone",
+    "all",
+    "stakeholders",
+    "staff",
+    "family",
+    "friends",
+    "colleagues",
+    "finance team",
+    "sales team",
+    "design team",
+    "dev team",
+    "marketing team",
+    "leadership team",
+)
+SHORT_NAMES = (
+    "Abby Al Bella Ben Beth Dan Ella Evie Jaden Jen Josh Kate Leo Liz Lily Liv Matt Max Mia Nina Raj Sue "
+    "Zoe".split()
+)
 _LEAD_IN = re.compile(
     r"(?:[\s,;:–(-]|\b(?:scheduled|re-?scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about"
     r"|starts?|starting|from|to|by|time|lasting|lasts?|which|and|will|should|be|take|expected|roughly"
@@ -48,7 +87,7 @@ _PLACE = re.compile(
     rf"(?<![\w-])(?:(?:hosted|held|live)\s+)?(?:(?:at|via|using|@)|(?:in|on)(?=\s+(?:the\b|[^a-z]|(?i:{_PLATFORM})))"
     rf"|over(?=\s+(?i:{_PLATFORM})))\s+(?P<place>[^{CUT}]+?)"
     rf"(?=\s*(?:{CUT}|$|,\s*{CUT}|[.](?:\s|$)|\bwith\b|\bw/|\("
-    r"|,?\s+(?:for|and|from|which|where|to|should|starting|lasting)\b))",
+    r"|,?\s+(?:for|and|from|which|where|to|should|starting|lasting)\b))"
 )
 _PLACE_NOUN = re.compile(
     r"\b(?:room|rm|hall|office|caf[eé]|coffee|cent(?:er|re)|park|street|st|avenue|ave|road|lane|lab|library|clinic"
@@ -61,11 +100,17 @@ _PLACE_NOUN = re.compile(
 _BREAK = re.compile(
     r"\s*(?:[,;:|]\s|\s[-–—/]\s|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!Prof)\.\s(?=[A-Z]))\s*"
 )
-_HONORIFIC = re.compile(r"^(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Sister|Brother|Father|Rev|Uncle|Aunt|Auntie|Coach)\b")
-_REPEATED = re.compile(r"\b(daily|weekly|bi-?weekly|fortnightly|monthly|every\s+(?:other\s+)?\w+)\b", re.IGNORECASE)
+_HONORIFIC = re.compile(
+    r"^(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Sister|Brother|Father|Rev|Uncle|Aunt|Auntie|Coach)\b"
+)
+_REPEATED = re.compile(
+    r"\b(daily|weekly|bi-?weekly|fortnightly|monthly|every\s+(?:other\s+)?\w+)\b", re.IGNORECASE
+)
 _DROPPED = re.compile(
     r"^(?:(?:put\s+(?:in|down)|pencil\s+in|book\s+me\s+in\s+for|add\s+(?:a\s+)?time\s+(?:for|to)|book\s+time\s+to)"
-    r"(?:\s+(?:time\s+for|an?|the))*\s+)(?=\w)", re.IGNORECASE)
+    r"(?:\s+(?:time\s+for|an?|the))*\s+)(?=\w)",
+    re.IGNORECASE,
+)
 _FOREIGN_DATE = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
 
 
@@ -74,7 +119,11 @@ def first_names() -> frozenset[str]:
     """Given names that Faker knows in several locales, and short forms it lacks, lower case."""
     from faker.providers.person import de_DE, en_GB, en_IN, en_US, es_ES, fr_FR, it_IT
 
-    known = {name for part in (en_US, en_GB, en_IN, de_DE, es_ES, fr_FR, it_IT) for name in part.Provider.first_names}
+    known = {
+        name
+        for part in (en_US, en_GB, en_IN, de_DE, es_ES, fr_FR, it_IT)
+        for name in part.Provider.first_names
+    }
     return frozenset(name.lower() for name in known | set(SHORT_NAMES))
 
 
@@ -93,7 +142,7 @@ def _foreign_date(text: str) -> Mention | None:
 def _without(text: str, mentions: list[Mention]) -> str:
     """The text with the mentions, and the words that lead up to them, cut out."""
     for mention in sorted(mentions, key=lambda item: -item.start):
-        text = f"{text[:mention.start]} {CUT} {text[mention.end:]}"
+        text = f"{text[: mention.start]} {CUT} {text[mention.end :]}"
     previous = None
     while previous != text:
         previous = text
@@ -108,7 +157,7 @@ def _split_people(people: str) -> list[str]:
 
 
 def _trim_platform(people: str) -> str:
-    """"Pam Teams" → "Pam": a platform written right after a name is the place."""
+    """ "Pam Teams" → "Pam": a platform written right after a name is the place."""
     return re.sub(rf"\s+(?:{_PLATFORM})$", "", people, flags=re.IGNORECASE)
 
 
@@ -128,7 +177,7 @@ def _take(pattern: re.Pattern, text: str, group: str) -> tuple[str | None, str]:
     if not matches:
         return None, text
     match = matches[-1]
-    return match[group], " ".join(f"{text[:match.start()]} {CUT} {text[match.end(group):]}".split())
+    return match[group], " ".join(f"{text[: match.start()]} {CUT} {text[match.end(group) :]}".split())
 
 
 def _place_of(segment: str) -> str | None:
@@ -181,7 +230,11 @@ def extract(text: str) -> dict[str, Any]:
     """
     text = normalise(text)
     found: dict[str, Any] = dict.fromkeys(FIELDS)
-    dates, times, durations = list(find_dates(text))[:1], list(find_times(text))[:1], list(find_durations(text))[:1]
+    dates, times, durations = (
+        list(find_dates(text))[:1],
+        list(find_times(text))[:1],
+        list(find_durations(text))[:1],
+    )
     if not dates and (foreign := _foreign_date(text)):
         dates = [foreign]
     found["date"] = dates[0].value if dates else None
@@ -196,7 +249,7 @@ def extract(text: str) -> dict[str, Any]:
         people, rest = _take(_LISTED, rest, "people")
     if people:
         kept = _trim_platform(people)
-        rest = f"{rest} {CUT} {people[len(kept):]}" if kept != people else rest
+        rest = f"{rest} {CUT} {people[len(kept) :]}" if kept != people else rest
         found["attendees"] = _split_people(kept)
 
     segments = [segment.strip(" ,;.–-()") for segment in rest.split(CUT)]
@@ -214,7 +267,8 @@ def extract(text: str) -> dict[str, Any]:
         found["location"], action = place, action_left.split(CUT)[0].strip(" ,")
     if not found["location"]:
         found["location"] = _take(_PLACE, tail, "place")[0] or next(
-            filter(None, map(_place_of, _BREAK.split(tail.replace(CUT, ",")))), None)
+            filter(None, map(_place_of, _BREAK.split(tail.replace(CUT, ",")))), None
+        )
     if found["location"]:
         found["location"] = re.sub(r"^(?:the|that|a|an)\s+", "", found["location"].strip(" ,.;"))
         if found["location"].split()[-1].lower() in ABBREVIATIONS and f"{found['location']}." in text:
@@ -222,7 +276,12 @@ def extract(text: str) -> dict[str, Any]:
     if _BREAK.search(action) or (not people and len(segments) > 1):
         action = _sort_chunks(" ; ".join([action, *segments[1:]]), found) or action
     words = action.split()
-    if not found["attendees"] and len(words) > 1 and words[-1][0].isupper() and words[-1].lower() in first_names():
+    if (
+        not found["attendees"]
+        and len(words) > 1
+        and words[-1][0].isupper()
+        and words[-1].lower() in first_names()
+    ):
         found["attendees"], action = [words[-1]], " ".join(words[:-1])
     action = re.sub(r"\bsess\.?(?=\s|$)", "session", action)
     if style in (("D Month YYYY", "12 h"), ("Month D, YYYY", "12 h")):

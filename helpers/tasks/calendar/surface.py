@@ -1,4 +1,5 @@
 """How people write dates, times of day and durations: finding, reading and rewriting them."""
+
 from __future__ import annotations
 
 import datetime
@@ -10,62 +11,134 @@ from helpers.tasks.text import normalise
 
 MONTHS = "january february march april may june july august september october november december".split()
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
-_MONTH = r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?" \
-         r"|nov(?:ember)?|dec(?:ember)?"
-_WEEKDAY = r"(?:(?P<weekday>mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?" \
-           r"|sat(?:urday)?|sun(?:day)?)\.?,?\s+(?:the\s+)?)?"
+_MONTH = (
+    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?"
+)
+_WEEKDAY = (
+    r"(?:(?P<weekday>mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?"
+    r"|sat(?:urday)?|sun(?:day)?)\.?,?\s+(?:the\s+)?)?"
+)
 _YEAR = r"(?P<year>\d{4}|'\d{2}|\d{2})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
 _DAY = r"(?P<day>\d{1,2})(?P<ordinal>st|nd|rd|th)?"
 DATE_PATTERNS = {
     "YYYY-MM-DD": rf"{_WEEKDAY}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
     "DD/MM/YYYY": rf"{_WEEKDAY}(?P<day>\d{{1,2}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?{_YEAR}",
     "D Month YYYY": rf"{_WEEKDAY}{_DAY}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{_MONTH})\.?"
-                    rf"(?:\s*[-/,.]\s*|\s+|(?=\d)){_YEAR}",
+    rf"(?:\s*[-/,.]\s*|\s+|(?=\d)){_YEAR}",
     "Month D, YYYY": rf"{_WEEKDAY}(?P<month>{_MONTH})\.?(?:\s*[-/,.]\s*|\s+|(?=\d))(?:the\s+)?{_DAY}"
-                     rf"(?:\s*[-/,.]\s*|\s+){_YEAR}",
+    rf"(?:\s*[-/,.]\s*|\s+){_YEAR}",
 }
 _HOUR_WORDS = "one two three four five six seven eight nine ten eleven twelve".split()
-_MINUTE_WORDS = {"half": 30, "a quarter": 15, "quarter": 15, "five": 5, "ten": 10, "twenty": 20, "twenty-five": 25,
-                 "5": 5, "10": 10, "20": 20, "25": 25, "thirty": 30, "fifteen": 15, "forty-five": 45, "forty five": 45}
-_HALF = r"\s?(?:(?P<half>[ap])(?:\.?\s?m\b\.?|\b)|(?P<part>in\sthe\s(?:morning|afternoon|evening)|at\snight)\b)"
+_MINUTE_WORDS = {
+    "half": 30,
+    "a quarter": 15,
+    "quarter": 15,
+    "five": 5,
+    "ten": 10,
+    "twenty": 20,
+    "twenty-five": 25,
+    "5": 5,
+    "10": 10,
+    "20": 20,
+    "25": 25,
+    "thirty": 30,
+    "fifteen": 15,
+    "forty-five": 45,
+    "forty five": 45,
+}
+_HALF = (
+    r"\s?(?:(?P<half>[ap])(?:\.?\s?m\b\.?|\b)|(?P<part>in\sthe\s(?:morning|afternoon|evening)|at\snight)\b)"
+)
 TIME_PATTERNS = {
     "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?)?(?:ish)?{_HALF}",
     "range": r"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?(?:-|–|to)\s?"
-             r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
+    r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
     "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|[hH](?P<minute_h>[0-5]\d)?)(?:\s?hrs?\b)?",
     "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"
-                    r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b)",
+    r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b)",
     "in words": r"(?:(?P<past>half|a\squarter|quarter|five|ten|twenty|twenty-five|5|10|20|25)\s"
-                r"(?:(?P<way>past|to)\s)?)?"
-                rf"(?P<spoken>{'|'.join(_HOUR_WORDS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?"
-                rf"(?:\so'?clock)?{_HALF}",
+    r"(?:(?P<way>past|to)\s)?)?"
+    rf"(?P<spoken>{'|'.join(_HOUR_WORDS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?"
+    rf"(?:\so'?clock)?{_HALF}",
     "word": r"(?P<word>noon|midday|midnight)\b",
     "24 h with dot": r"(?P<hour>[01]?\d|2[0-3])\.(?P<minute>[0-5]\d)(?!\s?(?:h|hrs?|hours?|km|kg|%)\b)",
 }
 _NUMBER_WORDS = {
-    "a": 1, "an": 1, "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "forty-five": 45, "fifty": 50,
-    "sixty": 60, "ninety": 90, "half a": 0.5, "half an": 0.5, "half": 0.5, "couple of": 2, "a couple of": 2,
-    "a couple": 2, "a full": 1, "one full": 1, "a quarter of an": 0.25, "quarter of an": 0.25, "a whole": 1,
-    "one and a half": 1.5, "two and a half": 2.5, "a half": 0.5,
+    "a": 1,
+    "an": 1,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+    "fifteen": 15,
+    "twenty": 20,
+    "thirty": 30,
+    "forty": 40,
+    "forty-five": 45,
+    "fifty": 50,
+    "sixty": 60,
+    "ninety": 90,
+    "half a": 0.5,
+    "half an": 0.5,
+    "half": 0.5,
+    "couple of": 2,
+    "a couple of": 2,
+    "a couple": 2,
+    "a full": 1,
+    "one full": 1,
+    "a quarter of an": 0.25,
+    "quarter of an": 0.25,
+    "a whole": 1,
+    "one and a half": 1.5,
+    "two and a half": 2.5,
+    "a half": 0.5,
 }
-_UNITS = {"h": 60, "hr": 60, "hrs": 60, "hour": 60, "hours": 60, "m": 1, "min": 1, "mins": 1, "minute": 1, "minutes": 1,
-          "day": 1440, "days": 1440, "week": 10080, "weeks": 10080}
+_UNITS = {
+    "h": 60,
+    "hr": 60,
+    "hrs": 60,
+    "hour": 60,
+    "hours": 60,
+    "m": 1,
+    "min": 1,
+    "mins": 1,
+    "minute": 1,
+    "minutes": 1,
+    "day": 1440,
+    "days": 1440,
+    "week": 10080,
+    "weeks": 10080,
+}
 _UNIT = "|".join(sorted(_UNITS, key=len, reverse=True))
 _LONG_UNIT = "hours?|hrs?|minutes?|mins?|days?|weeks?"
 DURATION_PATTERNS = {
     "compound": r"(?P<hours>\d{1,2})\s?(?:h|hrs?|hours?)\.?,?\s?(?:and\s|&\s)?(?P<minutes>[0-5]?\d)\s?"
-                r"(?:m|mins?|minutes?)?(?![\w:])\.?",
+    r"(?:m|mins?|minutes?)?(?![\w:])\.?",
     "digits": rf"(?P<number>\d{{1,3}}(?:[.,]\d{{1,2}})?)(?P<gap>\s?-?\s?)(?P<unit>{_UNIT})(?![\w/])",
     "fraction": r"(?P<whole>\d)?\s?(?P<glyph>½|1⁄2|1/2)\s?(?P<unit>hours?|hrs?|h)(?!\w)",
     "words": rf"(?P<words>{'|'.join(sorted(_NUMBER_WORDS, key=len, reverse=True))})[\s-](?P<unit>{_LONG_UNIT})(?!\w)"
-             r"(?P<more>\s+and\s+a\s+(?:half|quarter))?",
+    r"(?P<more>\s+and\s+a\s+(?:half|quarter))?",
 }
 _FLAGS = re.IGNORECASE
-_DATES = {name: re.compile(rf"(?<![\w/.-]){pattern}(?!\w|[-/]\d)", _FLAGS) for name, pattern in DATE_PATTERNS.items()}
-_TIMES = {name: re.compile(rf"(?<![\w:/,.-]){pattern}(?!\d|:\d)", _FLAGS) for name, pattern in TIME_PATTERNS.items()}
-_DURATIONS = {name: re.compile(rf"(?<![\w.:/]){pattern}", _FLAGS) for name, pattern in DURATION_PATTERNS.items()}
+_DATES = {
+    name: re.compile(rf"(?<![\w/.-]){pattern}(?!\w|[-/]\d)", _FLAGS)
+    for name, pattern in DATE_PATTERNS.items()
+}
+_TIMES = {
+    name: re.compile(rf"(?<![\w:/,.-]){pattern}(?!\d|:\d)", _FLAGS) for name, pattern in TIME_PATTERNS.items()
+}
+_DURATIONS = {
+    name: re.compile(rf"(?<![\w.:/]){pattern}", _FLAGS) for name, pattern in DURATION_PATTERNS.items()
+}
 _FULL_DATES = {name: re.compile(pattern, _FLAGS) for name, pattern in DATE_PATTERNS.items()}
 _FULL_TIMES = {
     **{name: re.compile(pattern, _FLAGS) for name, pattern in TIME_PATTERNS.items()},
@@ -126,7 +199,11 @@ def _read_time(match: re.Match) -> str | None:
         minute = int(groups.get("minute") or groups.get("minute_h") or groups.get("minute_0") or 0)
     half = groups.get("half", groups.get("end_half", ""))[:1]
     if "part" in groups:
-        half = "a" if "morning" in groups["part"] or ("night" in groups["part"] and hour in (12, *range(1, 5))) else "p"
+        half = (
+            "a"
+            if "morning" in groups["part"] or ("night" in groups["part"] and hour in (12, *range(1, 5)))
+            else "p"
+        )
     if "end_half" in groups and "half" not in groups and hour % 12 > int(groups["end_hour"]) % 12:
         half = "a" if half == "p" else "p"  # "11-2pm" begins in the morning
     if half and hour <= 12:
@@ -155,7 +232,10 @@ def _read_duration(match: re.Match) -> float | None:
     if "glyph" in groups:
         return (int(groups.get("whole", 0)) + 0.5) * scale
     more = groups.get("more", "")
-    return float(_NUMBER_WORDS[groups["words"].lower()] + (0.5 if "half" in more else 0.25 if more else 0)) * scale
+    return (
+        float(_NUMBER_WORDS[groups["words"].lower()] + (0.5 if "half" in more else 0.25 if more else 0))
+        * scale
+    )
 
 
 @lru_cache(maxsize=65536)
@@ -287,7 +367,9 @@ def render_date(date: datetime.date, like: str) -> str | None:
         new["ordinal"] = _like_case(ordinal(date.day), groups["ordinal"])
     if groups.get("weekday"):
         name = WEEKDAYS[date.weekday()]
-        new["weekday"] = _like_case(name if groups["weekday"].lower().endswith("day") else name[:3], groups["weekday"])
+        new["weekday"] = _like_case(
+            name if groups["weekday"].lower().endswith("day") else name[:3], groups["weekday"]
+        )
     return _fill(match, new)
 
 
@@ -314,7 +396,9 @@ def render_time(hour: int, minute: int, like: str) -> str | None:
     elif minute:
         return None
     if half:
-        new["half"] = _like_case("p" if hour >= 12 else "a", half) if half.islower() else ("P" if hour >= 12 else "A")
+        new["half"] = (
+            _like_case("p" if hour >= 12 else "a", half) if half.islower() else ("P" if hour >= 12 else "A")
+        )
     return _fill(match, new)
 
 

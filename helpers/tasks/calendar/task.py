@@ -1,4 +1,5 @@
 """The calendar task: event text → one JSON object with eight fields."""
+
 from __future__ import annotations
 
 import json
@@ -31,7 +32,11 @@ from helpers.tasks.settings import reading_settings, tagger_settings
 from helpers.tasks.text import normalise
 
 Target = dict[str, Any]
-BASES = {"smoke": "SmolLM2-135M-Instruct-2-layers", "cpu": "SmolLM2-135M-Instruct", "gpu": "HuggingFaceTB/SmolLM-360M"}
+BASES = {
+    "smoke": "SmolLM2-135M-Instruct-2-layers",
+    "cpu": "SmolLM2-135M-Instruct",
+    "gpu": "HuggingFaceTB/SmolLM-360M",
+}
 
 
 def _clean(value: Any) -> Any:
@@ -77,8 +82,13 @@ class Row(BaseModel):
     output: Output
 
 
-_WANTED = {"string_type": "a string or null", "list_type": "a list of strings or null", "model_type": "an object",
-           "model_attributes_type": "an object", "dict_type": "an object"}
+_WANTED = {
+    "string_type": "a string or null",
+    "list_type": "a list of strings or null",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "dict_type": "an object",
+}
 
 
 def _reason(error: ValidationError) -> str:
@@ -90,8 +100,13 @@ def _reason(error: ValidationError) -> str:
         return f"missing key {where!r}"
     if first["type"] == "extra_forbidden":
         return f"unknown key {where!r}"
-    wanted = "a string" if where == "event_text" else "a string" if where.startswith("output.attendees.") else \
-        _WANTED.get(first["type"], first["msg"])
+    wanted = (
+        "a string"
+        if where == "event_text"
+        else "a string"
+        if where.startswith("output.attendees.")
+        else _WANTED.get(first["type"], first["msg"])
+    )
     return f"{where!r} should be {wanted}, got {_type_name(first['input'])}"
 
 
@@ -124,24 +139,53 @@ def training_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
-        "epochs": 10 if gpu else 1, "batch_size": 8 if gpu else 4, "accumulation": 4 if gpu else 1,
-        "learning_rate": 2e-4 if gpu else 2e-3, "weight_decay": 0.01, "clip_norm": 1.0, "warmup_steps": 20,
-        "patience": 3, "gold_repeats": 1, "made_rows": -1 if gpu else 0 if smoke else 300, "bits": 16 if gpu else 8,
+        "epochs": 10 if gpu else 1,
+        "batch_size": 8 if gpu else 4,
+        "accumulation": 4 if gpu else 1,
+        "learning_rate": 2e-4 if gpu else 2e-3,
+        "weight_decay": 0.01,
+        "clip_norm": 1.0,
+        "warmup_steps": 20,
+        "patience": 3,
+        "gold_repeats": 1,
+        "made_rows": -1 if gpu else 0 if smoke else 300,
+        "bits": 16 if gpu else 8,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
     variants = {
-        "full_entity_loss": {**shared, "learning_rate": 5e-5 if gpu else 1e-4, "bits": 16 if gpu else 32, "entity_loss_weight": 2.0,
-                             "learn_prompt": gpu},
+        "full_entity_loss": {
+            **shared,
+            "learning_rate": 5e-5 if gpu else 1e-4,
+            "bits": 16 if gpu else 32,
+            "entity_loss_weight": 2.0,
+            "learn_prompt": gpu,
+        },
         "lora": adapter,
         "lora_structured_loss": {**adapter, "beta": 0.2, "gamma": 0.1, "delta": 0.05},
         "qlora": {**adapter, "bits": 4},
-        "tagger": {**tagger_settings(profile), "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-5 if gpu else 3e-4,
-                   "epochs": 1 if smoke else 8, "made_epochs": 1, "made_rows": -1, "patience": 4, "hints": True,
-                   "withhold": 0.15},
+        "tagger": {
+            **tagger_settings(profile),
+            "learning_rate": 3e-5 if gpu else 3e-4,
+            "head_rate": 3e-5 if gpu else 3e-4,
+            "epochs": 1 if smoke else 8,
+            "made_epochs": 1,
+            "made_rows": -1,
+            "patience": 4,
+            "hints": True,
+            "withhold": 0.15,
+        },
     }
-    common = {**reading_settings(), "max_length": 512, "max_new_tokens": 6 if smoke else 200, "generation_batch_size": 64 if gpu else 128,
-              "score_rows": 0 if gpu else 24 if smoke else 32, "score_constraint": "source"}
-    return common | {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
+    common = {
+        **reading_settings(),
+        "max_length": 512,
+        "max_new_tokens": 6 if smoke else 200,
+        "generation_batch_size": 64 if gpu else 128,
+        "score_rows": 0 if gpu else 24 if smoke else 32,
+        "score_constraint": "source",
+    }
+    return common | {
+        f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()
+    }
 
 
 class Calendar(Task):
@@ -154,18 +198,26 @@ class Calendar(Task):
     fields = FIELDS
     verbatim_fields = frozenset({"action", "attendees", "location", "notes"})
     list_fields = frozenset({"attendees"})
-    variants = {"full_entity_loss": Writer(adapter=False, loss="entity"), "lora": Writer(adapter=True, trl=True),
-                "lora_structured_loss": Writer(adapter=True, loss="structured"), "qlora": Writer(adapter=True, trl=True),
-                "tagger": Tagger()}
+    variants = {
+        "full_entity_loss": Writer(adapter=False, loss="entity"),
+        "lora": Writer(adapter=True, trl=True),
+        "lora_structured_loss": Writer(adapter=True, loss="structured"),
+        "qlora": Writer(adapter=True, trl=True),
+        "tagger": Tagger(),
+    }
     votes = {"vote": ("tagger", "lora", "rules")}
     field_weights = {"action": 1.5, "attendees": 1.5, "location": 1.5, "duration": 1.2, "notes": 1.5}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "events.jsonl"
-    public_files = (PublicFile(
-        name="event_text_mapping.jsonl", size=222565,
-        path="pramodkoujalagi/SmolLM2-360M-Instruct-Text-2-JSON/883b06cf9a391419b2b8a7f7a7d37ad7c22f0479/"
-             "event_text_mapping.jsonl",
-        sha256="2a104c8262f9581f06472262558087976a7122b128191aab27eb21df179ae56d"),)
+    public_files = (
+        PublicFile(
+            name="event_text_mapping.jsonl",
+            size=222565,
+            path="pramodkoujalagi/SmolLM2-360M-Instruct-Text-2-JSON/883b06cf9a391419b2b8a7f7a7d37ad7c22f0479/"
+            "event_text_mapping.jsonl",
+            sha256="2a104c8262f9581f06472262558087976a7122b128191aab27eb21df179ae56d",
+        ),
+    )
     public_train = "98d1da6fe7e054f94c9574aec0f51a1b56943d65dd5fb0e2eb248c8815e59edf"
     public_licence = "Apache-2.0"
     public_citation = "P. Koujalagi, SmolLM2-360M-Instruct-Text-2-JSON, github.com/pramodkoujalagi"
@@ -177,10 +229,22 @@ class Calendar(Task):
         "Weekly choir practice every Tuesday 19:00 at St Anne's Hall",
     )
     published = [
-        {"system": "SmolLM-360M, full fine-tuning, entity-weighted loss", "exact_match": 0.832, "json_validity": 0.916},
-        {"system": "SmolLM-360M, LoRA r=16", "exact_match": 0.767, "json_validity": 1.0, "field_accuracy": 0.971},
-        {"system": "SmolLM2-360M-Instruct, QLoRA r=64 (validation drawn after augmentation)", "field_accuracy": 0.983,
-         "json_validity": 1.0},
+        {
+            "system": "SmolLM-360M, full fine-tuning, entity-weighted loss",
+            "exact_match": 0.832,
+            "json_validity": 0.916,
+        },
+        {
+            "system": "SmolLM-360M, LoRA r=16",
+            "exact_match": 0.767,
+            "json_validity": 1.0,
+            "field_accuracy": 0.971,
+        },
+        {
+            "system": "SmolLM2-360M-Instruct, QLoRA r=64 (validation drawn after augmentation)",
+            "field_accuracy": 0.983,
+            "json_validity": 1.0,
+        },
     ]
 
     def settings(self, profile: str) -> dict[str, Any]:
@@ -209,7 +273,10 @@ class Calendar(Task):
     def canonical(self, target: Target | None) -> Target | None:
         if target is None:
             return None
-        clean = {name: _clean_list(v) if isinstance(v := target.get(name), list) else _clean(v) for name in self.fields}
+        clean = {
+            name: _clean_list(v) if isinstance(v := target.get(name), list) else _clean(v)
+            for name in self.fields
+        }
         for name, form in (("date", canonical_date), ("time", canonical_time)):
             if clean[name]:
                 clean[name] = form(clean[name])
@@ -257,7 +324,9 @@ class Calendar(Task):
     # -- tagging ------------------------------------------------------------------------------------------------
     def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:
         found = align(example)
-        return {name: None if example.target[name] and not found[name] else found[name] for name in self.fields}
+        return {
+            name: None if example.target[name] and not found[name] else found[name] for name in self.fields
+        }
 
     def offsets(self, text: str, prediction: Target) -> dict[str, list[tuple[int, int]]]:
         """Dates, times and durations are found in any writing."""
@@ -266,19 +335,33 @@ class Calendar(Task):
     def learn_conventions(self, train: list[Example]) -> Conventions:
         return learn_conventions(train)
 
-    def from_spans(self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Conventions) -> Target:
-        values = {name: [normalise_span(name, text[start:end], text, conventions) for start, end in sorted(places)]
-                  for name, places in spans.items()}
-        return self.canonical({name: (found if name in self.list_fields else found[0]) if found else None
-                               for name, found in values.items()})
+    def from_spans(
+        self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Conventions
+    ) -> Target:
+        values = {
+            name: [normalise_span(name, text[start:end], text, conventions) for start, end in sorted(places)]
+            for name, places in spans.items()
+        }
+        return self.canonical(
+            {
+                name: (found if name in self.list_fields else found[0]) if found else None
+                for name, found in values.items()
+            }
+        )
 
     def conventions_to_json(self, conventions: Conventions) -> dict[str, Any]:
-        return {kind: [[*key, dict(counts)] for key, counts in getattr(conventions, kind).items()]
-                for kind in ("durations", "words", "capitals")}
+        return {
+            kind: [[*key, dict(counts)] for key, counts in getattr(conventions, kind).items()]
+            for kind in ("durations", "words", "capitals")
+        }
 
     def conventions_from_json(self, content: dict[str, Any]) -> Conventions:
-        return Conventions(**{kind: {(context, key): Counter(counts) for context, key, counts in rows}
-                              for kind, rows in content.items()})
+        return Conventions(
+            **{
+                kind: {(context, key): Counter(counts) for context, key, counts in rows}
+                for kind, rows in content.items()
+            }
+        )
 
     # -- the rest lives in its own modules, imported when asked for ---------------------------------------------
     def rules(self, text: str) -> Target:
@@ -291,7 +374,9 @@ class Calendar(Task):
 
         return {"event.ics": calendar_file(prediction, text)}
 
-    def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+    def augmenters(
+        self, train: list[Example]
+    ) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         from helpers.tasks.calendar.augment import augmenters
 
         return augmenters(train)
@@ -310,7 +395,9 @@ class Calendar(Task):
     def surface_formats(self, example: Example) -> dict[str, str]:
         text = example.text
         found = {
-            "date format": find_dates(text), "time format": find_times(text), "duration format": find_durations(text),
+            "date format": find_dates(text),
+            "time format": find_times(text),
+            "duration format": find_durations(text),
         }
         formats = {name: mentions[0].style if mentions else "none" for name, mentions in found.items()}
         joiner = re.search(r"\bw/|\bwith\b", text, re.IGNORECASE)
@@ -325,7 +412,9 @@ class Calendar(Task):
             "length": "short" if size < 55 else "medium" if size < 80 else "long",
             "date format": formats["date format"],
             "time format": formats["time format"],
-            "order": f"{first[0][1]} first" if first and first[0][1] in ("action", "date", "time") else "other first",
+            "order": f"{first[0][1]} first"
+            if first and first[0][1] in ("action", "date", "time")
+            else "other first",
             "attendees": "none" if not people else "one" if people == 1 else "several",
         }
 

@@ -1,4 +1,5 @@
 """Where calendar values stand in the text, how labellers rewrote them, and which values mean the same."""
+
 from __future__ import annotations
 
 import re
@@ -45,10 +46,27 @@ __all__ = [
 ]
 FIELDS = ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
 ABBREVIATED = {
-    "mtg": "meeting", "mtgs": "meetings", "sess": "session", "conf": "conference", "rm": "room", "appt": "appointment",
-    "dept": "department", "w/": "with", "convo": "conversation", "bday": "birthday", "b'day": "birthday",
-    "1:1": "1-on-1", "mgr": "manager", "pres": "presentation", "wkly": "weekly", "intro": "introduction",
-    "prep": "preparation", "bldg": "building", "eng": "engineering", "engg": "engineering", "mktg": "marketing",
+    "mtg": "meeting",
+    "mtgs": "meetings",
+    "sess": "session",
+    "conf": "conference",
+    "rm": "room",
+    "appt": "appointment",
+    "dept": "department",
+    "w/": "with",
+    "convo": "conversation",
+    "bday": "birthday",
+    "b'day": "birthday",
+    "1:1": "1-on-1",
+    "mgr": "manager",
+    "pres": "presentation",
+    "wkly": "weekly",
+    "intro": "introduction",
+    "prep": "preparation",
+    "bldg": "building",
+    "eng": "engineering",
+    "engg": "engineering",
+    "mktg": "marketing",
 }
 # Abbreviations that train labels spell out in the value (mtg 6 times in 14, sess. always).
 REWRITES: dict[str, tuple[str, ...]] = {"mtg": ("meeting",), "Mtg": ("Meeting",), "sess": ("session",)}
@@ -139,7 +157,11 @@ def _candidates(name: str, value: str, text: str) -> list[tuple[int, int]]:
     spans = word_spans(value, text)
     if name == "duration":
         minutes = duration_minutes(value)
-        same = [(m.start, m.end) for m in find_durations(text) if minutes is not None and float(m.value) == minutes]
+        same = [
+            (m.start, m.end)
+            for m in find_durations(text)
+            if minutes is not None and float(m.value) == minutes
+        ]
         return spans + [span for span in same if span not in spans]
     spans = spans or word_spans(value, text, ignore_case=True) or _abbreviated_spans(value, text)
     if not spans and name == "recurrence":
@@ -234,7 +256,9 @@ def style_context(text: str) -> str:
     """Date and time style of the text plus how people are joined: rows labelled alike look alike."""
     dates, times = find_dates(text), find_times(text)
     joiner = next((mark for mark in (" + ", " & ", " and ", ",") if mark in text), "")
-    return "|".join((dates[0].style if dates else "", times[0].style if times else "", joiner, "w/" * ("w/" in text)))
+    return "|".join(
+        (dates[0].style if dates else "", times[0].style if times else "", joiner, "w/" * ("w/" in text))
+    )
 
 
 _SPACED = re.compile(r"^(\d+(?:\.\d+)?)\s?([a-z]+)$", re.IGNORECASE)
@@ -273,19 +297,29 @@ def learn_conventions(examples: Iterable[Example]) -> Conventions:
                     form = "spelt" if ABBREVIATED[word] in value.lower() else "as is"
                     for key in ((context, word), ("", word)):
                         learnt.words[key][form] += 1
-            case = "as is" if place == value else "lower" if place.lower() == value else \
-                "capital" if place[:1].upper() + place[1:] == value else "other"
+            case = (
+                "as is"
+                if place == value
+                else "lower"
+                if place.lower() == value
+                else "capital"
+                if place[:1].upper() + place[1:] == value
+                else "other"
+            )
             if place[:1].isupper() or case == "capital":
                 for key in ((context, name), ("", name)):
                     learnt.capitals[key][case] += 1
     return learnt
 
 
-def _habit(counts: dict[tuple[str, str], Counter], text: str, key: str, forms: Iterable[str],
-           default: str = "as is") -> str:
+def _habit(
+    counts: dict[tuple[str, str], Counter], text: str, key: str, forms: Iterable[str], default: str = "as is"
+) -> str:
     """The form counted most for texts of this style, or for all texts where the style is rare."""
     for context in (style_context(text), ""):
-        known = Counter({form: count for form, count in counts.get((context, key), {}).items() if form in forms})
+        known = Counter(
+            {form: count for form, count in counts.get((context, key), {}).items() if form in forms}
+        )
         if sum(known.values()) >= 2:
             return max(sorted(known), key=known.__getitem__)
     return default

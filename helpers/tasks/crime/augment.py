@@ -1,4 +1,5 @@
 """New training rows from labelled ones, and the words that train labels use where there is nothing."""
+
 from __future__ import annotations
 
 import random
@@ -53,8 +54,11 @@ def augmenters(train: list[Example]) -> dict[str, Augmenter]:
         old = next(part for part in parts if part.name == "witnesses").lines
         labels = seen[other]
         label = rng.choices(list(labels), list(labels.values()))[0]
-        return example.with_(text=example.text.replace(old, old.replace(words[0], other[0])), origin="rephrase",
-                             target={**example.target, "Witness_Name": list(label)})
+        return example.with_(
+            text=example.text.replace(old, old.replace(words[0], other[0])),
+            origin="rephrase",
+            target={**example.target, "Witness_Name": list(label)},
+        )
 
     def about_others(change: Augmenter) -> Augmenter:
         def changed(example: Example, rng: random.Random) -> Example | None:
@@ -64,6 +68,16 @@ def augmenters(train: list[Example]) -> dict[str, Augmenter]:
 
         return changed
 
-    return {"swap": lambda example, rng: exchange(example, names, rng),
-            **{name: about_others(change) for name, change in (
-                ("reorder", reorder), ("drop", drop), ("rename", rename), ("retell", retell), ("rephrase", rephrase))}}
+    return {
+        "swap": lambda example, rng: exchange(example, names, rng),
+        **{
+            name: about_others(change)
+            for name, change in (
+                ("reorder", reorder),
+                ("drop", drop),
+                ("rename", rename),
+                ("retell", retell),
+                ("rephrase", rephrase),
+            )
+        },
+    }

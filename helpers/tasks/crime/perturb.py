@@ -1,4 +1,5 @@
 """Changes of a report under which a robust model keeps its answers."""
+
 from __future__ import annotations
 
 import random
@@ -34,7 +35,12 @@ def missing_headings(example: Example, rng: random.Random) -> Example | None:
     if len(parts) < LEAST_SECTIONS:
         return None
     for part in parts:
-        if part.content and part.name not in _NEED_HEADING and not means_nothing(part.content) and rng.random() < 0.5:
+        if (
+            part.content
+            and part.name not in _NEED_HEADING
+            and not means_nothing(part.content)
+            and rng.random() < 0.5
+        ):
             text = text.replace(part.lines, part.content, 1)
     text = normalise_report(text)
     return example.with_(text=text, origin="missing headings") if text != example.text else None
@@ -42,7 +48,9 @@ def missing_headings(example: Example, rng: random.Random) -> Example | None:
 
 def typos(example: Example, rng: random.Random) -> Example | None:
     """Slips in longer words that belong to no value and no heading."""
-    kept = {word for values in example.target.values() for value in values for word in re.findall(r"\w+", value)}
+    kept = {
+        word for values in example.target.values() for value in values for word in re.findall(r"\w+", value)
+    }
     kept |= {word for part in sections(example.text) for word in re.findall(r"\w+", part.heading)}
 
     def slip(match: re.Match[str]) -> str:
@@ -54,6 +62,8 @@ def typos(example: Example, rng: random.Random) -> Example | None:
 
 
 PERTURBATIONS: dict[str, Callable[[Example, random.Random], Example | None]] = {
-    "reordered headings": reordered_headings, "other headings": other_headings, "missing headings": missing_headings,
+    "reordered headings": reordered_headings,
+    "other headings": other_headings,
+    "missing headings": missing_headings,
     "typos": typos,
 }

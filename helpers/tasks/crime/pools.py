@@ -1,4 +1,5 @@
 """What made crime reports are filled with: names from Faker in many countries, phrases from a short list."""
+
 from __future__ import annotations
 
 import random
@@ -9,8 +10,10 @@ from pathlib import Path
 from faker import Faker
 
 DRAWS = 20  # a locale and kind of name: enough for some hundred reports, read in a moment
-LOCALES = ("en_US en_GB en_IN en_NG de_DE fr_FR es_ES it_IT pl_PL pt_BR sv_SE tr_TR nl_NL cs_CZ fi_FI ro_RO "
-           "hr_HR vi_VN id_ID no_NO").split()
+LOCALES = (
+    "en_US en_GB en_IN en_NG de_DE fr_FR es_ES it_IT pl_PL pt_BR sv_SE tr_TR nl_NL cs_CZ fi_FI ro_RO "
+    "hr_HR vi_VN id_ID no_NO"
+).split()
 NAMES = ("first_name", "last_name", "city", "street_name", "company", "domain_word")
 
 
@@ -59,9 +62,15 @@ class Pools:
         """An address, at times with a spot or a business before it or without a number."""
         street, city = self.draw("street_name", rng), self.draw("city", rng)
         address = f"{rng.randint(1, 990)} {street}, {city}"
-        return rng.choice((address,) * 6 + (
-            f"{rng.choice(PHRASES['sites'])}, {address}", f"{self.company(rng)}, {address}",
-            f"{street}, {city}", f"corner of {street} and {self.draw('street_name', rng)}, {city}"))
+        return rng.choice(
+            (address,) * 6
+            + (
+                f"{rng.choice(PHRASES['sites'])}, {address}",
+                f"{self.company(rng)}, {address}",
+                f"{street}, {city}",
+                f"corner of {street} and {self.draw('street_name', rng)}, {city}",
+            )
+        )
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 In a report without headings the patterns look through the whole text, which finds little: that is the point of a
 baseline.
 """
+
 from __future__ import annotations
 
 import re
@@ -11,22 +12,43 @@ from collections import defaultdict
 from helpers.tasks.crime.text import FIELDS, Target, means_nothing, sections
 
 MONTHS = "January|February|March|April|May|June|July|August|September|October|November|December"
-DATE = re.compile(rf"(?:{MONTHS}) \d{{1,2}}(?:st|nd|rd|th)?, \d{{4}}|\d{{1,2}} (?:{MONTHS}) \d{{4}}|\d{{4}}-\d{{2}}-\d{{2}}"
-                  r"|\d{1,2}[/.]\d{1,2}[/.]\d{4}")
+DATE = re.compile(
+    rf"(?:{MONTHS}) \d{{1,2}}(?:st|nd|rd|th)?, \d{{4}}|\d{{1,2}} (?:{MONTHS}) \d{{4}}|\d{{4}}-\d{{2}}-\d{{2}}"
+    r"|\d{1,2}[/.]\d{1,2}[/.]\d{4}"
+)
 TIME = re.compile(r"\b\d{1,2}:\d{2}(?:\s?[AaPp]\.?[Mm]\.?)?")
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_BADGE = re.compile(r"(?:badge|shoulder|warrant|collar|number|no\.?|id)\b[^\d\n]{0,15}?#?\s?((?:[A-Z]{1,2}-?)?\d[\w-]*)",
-                    re.IGNORECASE)
-_AGES = re.compile(r"\b(?:aged?s?:?\s+|both (?:aged )?)?(\d{1,3})(?: and (\d{1,3}))?(?= years?\b|[,;.)\n]|$| respectively)")
-_OFFICER = re.compile(r"\b(?:Officer|Sergeant|Detective|Inspector|Constable|Deputy|Lieutenant|Trooper|PC|DC|DS|Sgt\.)"
-                      r"(?: [A-Z][\w.'-]+){1,3}")
-_ROLES = {"owner": "Victim_Owner", "manager": "Victim_Manager", "ceo": "Victim_CEO", "email": "Victim_Email",
-          "name": "Victim_Name", "business": "Victim_Name", "businessname": "Victim_Name", "company": "Victim_Name",
-          "age": "Victim_Age", "agerange": "Victim_AgeRange"}
-_KEYED = re.compile(r"^(?:- )?\**(?:Victim[_ ])?(Name|Business(?: Name)?|Company|Age ?Range|Age|Owner|Manager|CEO|E-?mail)"
-                    r"\**\s?[:–]\**\s*(.+)$")
-_TOLD = {"Victim_Owner": r"[Oo]wned by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)",
-         "Victim_Manager": r"[Mm]anaged by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)"}
+_BADGE = re.compile(
+    r"(?:badge|shoulder|warrant|collar|number|no\.?|id)\b[^\d\n]{0,15}?#?\s?((?:[A-Z]{1,2}-?)?\d[\w-]*)",
+    re.IGNORECASE,
+)
+_AGES = re.compile(
+    r"\b(?:aged?s?:?\s+|both (?:aged )?)?(\d{1,3})(?: and (\d{1,3}))?(?= years?\b|[,;.)\n]|$| respectively)"
+)
+_OFFICER = re.compile(
+    r"\b(?:Officer|Sergeant|Detective|Inspector|Constable|Deputy|Lieutenant|Trooper|PC|DC|DS|Sgt\.)"
+    r"(?: [A-Z][\w.'-]+){1,3}"
+)
+_ROLES = {
+    "owner": "Victim_Owner",
+    "manager": "Victim_Manager",
+    "ceo": "Victim_CEO",
+    "email": "Victim_Email",
+    "name": "Victim_Name",
+    "business": "Victim_Name",
+    "businessname": "Victim_Name",
+    "company": "Victim_Name",
+    "age": "Victim_Age",
+    "agerange": "Victim_AgeRange",
+}
+_KEYED = re.compile(
+    r"^(?:- )?\**(?:Victim[_ ])?(Name|Business(?: Name)?|Company|Age ?Range|Age|Owner|Manager|CEO|E-?mail)"
+    r"\**\s?[:–]\**\s*(.+)$"
+)
+_TOLD = {
+    "Victim_Owner": r"[Oo]wned by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)",
+    "Victim_Manager": r"[Mm]anaged by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)",
+}
 _OWNS = re.compile(r"(?<!home)owners? of the", re.IGNORECASE)
 YOUNG = 30  # train labels call the victims of up to this age young adults
 
@@ -101,8 +123,14 @@ def _witnesses(content: str) -> list[str]:
     """Names in a witness section, or its word for "none"."""
     if means_nothing(content):
         return [content.strip(" .")]
-    lines = [re.sub(r"^[-•*] |(?:Witness_)?Name: ", "", line) for line in content.split("\n") if "Description:" not in line]
-    names = [re.split(r",| \(| [-–] |;", line.removeprefix("- ").strip())[0] for line in lines if line.strip()]
+    lines = [
+        re.sub(r"^[-•*] |(?:Witness_)?Name: ", "", line)
+        for line in content.split("\n")
+        if "Description:" not in line
+    ]
+    names = [
+        re.split(r",| \(| [-–] |;", line.removeprefix("- ").strip())[0] for line in lines if line.strip()
+    ]
     return [name.strip(" .-") for name in names]
 
 
@@ -128,8 +156,12 @@ def extract(report: str) -> Target:
     by_name: dict[str, str] = {}
     for section in sections(report):
         by_name.setdefault(section.name, section.content.strip())
-    for name, field in (("type", "Crime_Type"), ("location", "Location"), ("summary", "Crime_Summary"),
-                        ("status", "Crime_Status")):
+    for name, field in (
+        ("type", "Crime_Type"),
+        ("location", "Location"),
+        ("summary", "Crime_Summary"),
+        ("status", "Crime_Status"),
+    ):
         content = by_name.get(name, "")
         if content and not means_nothing(content):
             found[field] = [content]
@@ -147,5 +179,8 @@ def extract(report: str) -> Target:
     found["Crime_Date"], found["Crime_Time"] = DATE.findall(when)[:1], TIME.findall(when)[:1]
     if not by_name:
         found["Officer_Name"] = list(dict.fromkeys(_OFFICER.findall(report)))[:1]
-        found["Officer_BadgeNumber"], found["Victim_Email"] = _BADGE.findall(report)[:1], EMAIL.findall(report)
+        found["Officer_BadgeNumber"], found["Victim_Email"] = (
+            _BADGE.findall(report)[:1],
+            EMAIL.findall(report),
+        )
     return {name: found[name] for name in FIELDS}

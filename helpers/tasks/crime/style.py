@@ -1,4 +1,5 @@
 """Dates, times and headings of reports: how they are written, and the same style with another value."""
+
 from __future__ import annotations
 
 import datetime
@@ -7,22 +8,47 @@ import re
 from helpers.tasks.crime.text import is_headed, means_nothing, sections
 from helpers.tasks.records import Example
 
-MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-          "December")
+MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
 _NAMES = "|".join(MONTHS)
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
 # name of the style → pattern and how a date is written in it
 DATE_STYLES: dict[str, tuple[re.Pattern[str], str]] = {
-    "March 4, 2024": (re.compile(rf"\b(?P<month>{_NAMES}) {_DAY}, (?P<year>\d{{4}})\b"), "{name} {day}, {year}"),
+    "March 4, 2024": (
+        re.compile(rf"\b(?P<month>{_NAMES}) {_DAY}, (?P<year>\d{{4}})\b"),
+        "{name} {day}, {year}",
+    ),
     "4 March 2024": (re.compile(rf"\b{_DAY} (?P<month>{_NAMES}) (?P<year>\d{{4}})\b"), "{day} {name} {year}"),
-    "2024-03-04": (re.compile(r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b"), "{year}-{month:02}-{day:02}"),
-    "04/03/2024": (re.compile(r"\b(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})\b"), "{day:02}/{month:02}/{year}"),
-    "04.03.2024": (re.compile(r"\b(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})\b"),
-                   "{day:02}.{month:02}.{year}"),
+    "2024-03-04": (
+        re.compile(r"\b(?P<year>\d{4})-(?P<month>\d{2})-(?P<day>\d{2})\b"),
+        "{year}-{month:02}-{day:02}",
+    ),
+    "04/03/2024": (
+        re.compile(r"\b(?P<day>\d{1,2})/(?P<month>\d{1,2})/(?P<year>\d{4})\b"),
+        "{day:02}/{month:02}/{year}",
+    ),
+    "04.03.2024": (
+        re.compile(r"\b(?P<day>\d{1,2})\.(?P<month>\d{1,2})\.(?P<year>\d{4})\b"),
+        "{day:02}.{month:02}.{year}",
+    ),
 }
 _TIME = re.compile(r"\b(?P<hour>\d{1,2}):(?P<minute>\d{2})(?P<half>\s?[AaPp]\.?[Mm]\.?)?(?!\d)")
-_HEADING_STYLES = {"bold": re.compile(r"^\*\*[^*\n]+:\*\*|^\*\*[^*\n]+\*\*:", re.MULTILINE),
-                   "plain": re.compile(r"^[A-Z][^:*\n]{1,40}:", re.MULTILINE)}
+_HEADING_STYLES = {
+    "bold": re.compile(r"^\*\*[^*\n]+:\*\*|^\*\*[^*\n]+\*\*:", re.MULTILINE),
+    "plain": re.compile(r"^[A-Z][^:*\n]{1,40}:", re.MULTILINE),
+}
 
 
 def find_date(text: str) -> tuple[str, datetime.date, str] | None:
@@ -33,8 +59,11 @@ def find_date(text: str) -> tuple[str, datetime.date, str] | None:
         if match:
             month = match["month"]
             try:
-                day = datetime.date(int(match["year"]), MONTHS.index(month) + 1 if month in MONTHS else int(month),
-                                    int(match["day"]))
+                day = datetime.date(
+                    int(match["year"]),
+                    MONTHS.index(month) + 1 if month in MONTHS else int(month),
+                    int(match["day"]),
+                )
             except ValueError:  # no such day
                 continue
             found.append((match.start(), match.group(), day, style))
@@ -54,7 +83,9 @@ def find_dates(text: str) -> dict[str, tuple[datetime.date, str]]:
 
 def write_date(day: datetime.date, style: str) -> str:
     """A date in a style of :data:`DATE_STYLES`."""
-    return DATE_STYLES[style][1].format(name=MONTHS[day.month - 1], day=day.day, month=day.month, year=day.year)
+    return DATE_STYLES[style][1].format(
+        name=MONTHS[day.month - 1], day=day.day, month=day.month, year=day.year
+    )
 
 
 def find_times(text: str) -> list[re.Match[str]]:
@@ -77,11 +108,17 @@ def shift_time(match: re.Match[str], minutes: int) -> str:
 def surface_formats(example: Example) -> dict[str, str]:
     """Ways in which a report is written: layout, headings, date, time, and its word for "nothing there"."""
     text = example.text
-    heading = next((name for name, pattern in _HEADING_STYLES.items() if len(pattern.findall(text)) >= 4), "other")
+    heading = next(
+        (name for name, pattern in _HEADING_STYLES.items() if len(pattern.findall(text)) >= 4), "other"
+    )
     date, times = find_date(text), find_times(text)
-    nothing = [section.content for section in sections(text) if section.content and means_nothing(section.content)]
-    return {"layout": "headed" if is_headed(text) else "narrative",
-            "headings": heading if is_headed(text) else "none",
-            "date format": date[2] if date else "other",
-            "time format": "none" if not times else "12 h" if times[0]["half"] else "24 h",
-            "nothing there": nothing[0].strip(" .-") if nothing else "not said"}
+    nothing = [
+        section.content for section in sections(text) if section.content and means_nothing(section.content)
+    ]
+    return {
+        "layout": "headed" if is_headed(text) else "narrative",
+        "headings": heading if is_headed(text) else "none",
+        "date format": date[2] if date else "other",
+        "time format": "none" if not times else "12 h" if times[0]["half"] else "24 h",
+        "nothing there": nothing[0].strip(" .-") if nothing else "not said",
+    }

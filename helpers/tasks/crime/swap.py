@@ -1,4 +1,5 @@
 """The same report about others: names, businesses, places, numbers, dates and times exchanged in text and answers."""
+
 from __future__ import annotations
 
 import datetime
@@ -16,10 +17,13 @@ ROLES = ("Victim_Owner", "Victim_Manager", "Victim_CEO")
 _BUSINESS = re.compile(
     r"\b(?:Inc|LLC|Ltd|GmbH|Co|Corp|Store|Shop|Mart|Market|Electronics|Jewelers|Jewelry|Boutique|Caf[eé]|Coffee|Bakery|Bank"
     r"|Center|Centre|School|Council|Association|Solutions|Tech|Museum|Gallery|Grocers?|Grocery|Diner|Farm|Hotel|Club"
-    r"|Church|Library|Bookstore|Books|Hardware|Pharmacy|Restaurant|Department|Society|Cooperative)\b")
+    r"|Church|Library|Bookstore|Books|Hardware|Pharmacy|Restaurant|Department|Society|Cooperative)\b"
+)
 _NAME = re.compile(r"[A-Z][\w'’-]+(?: [A-Z]\.)?(?: [A-Z][\w'’-]+){0,2}")
-_NOT_NAMES = frozenset("Officer Sergeant Detective Inspector Constable Deputy Lieutenant Trooper Captain Chief Corporal "
-                       "Police Patrol Ranger Sheriff Acting Senior Sir Mr Mrs Ms Dr".split())
+_NOT_NAMES = frozenset(
+    "Officer Sergeant Detective Inspector Constable Deputy Lieutenant Trooper Captain Chief Corporal "
+    "Police Patrol Ranger Sheriff Acting Senior Sir Mr Mrs Ms Dr".split()
+)
 
 
 def _is_person(value: str, roles: bool) -> bool:
@@ -29,7 +33,11 @@ def _is_person(value: str, roles: bool) -> bool:
 
 def _name_words(value: str) -> list[str]:
     """The words of a person's name without rank and title: first name and surname, or the surname alone."""
-    words = [word for word in value.split() if word[:1].isupper() and not word.endswith(".") and word not in _NOT_NAMES]
+    words = [
+        word
+        for word in value.split()
+        if word[:1].isupper() and not word.endswith(".") and word not in _NOT_NAMES
+    ]
     return words[-2:]
 
 
@@ -46,8 +54,10 @@ class Exchange:
     def __init__(self, example: Example, names: Pools, rng: random.Random):
         self.names, self.rng = names, rng
         self.new: dict[str, str] = {}
-        target = {name: [value for value in values if not means_nothing(value)]
-                  for name, values in example.target.items()}
+        target = {
+            name: [value for value in values if not means_nothing(value)]
+            for name, values in example.target.items()
+        }
         roles = any(target[role] and set(target[role]) != set(target["Victim_Name"]) for role in ROLES)
         persons = [value for name in PERSON_FIELDS for value in target[name]]
         persons += [value for value in target["Victim_Name"] if _is_person(value, roles)]
@@ -89,7 +99,10 @@ class Exchange:
         """Another name in front of the word that says what kind of business it is."""
         kind = _BUSINESS.search(value)
         first = self.names.draw(self.rng.choice(("last_name", "city", "first_name")), self.rng)
-        self._set(value, f"{first} {value[kind.start():]}" if kind and kind.start() else self.names.company(self.rng))
+        self._set(
+            value,
+            f"{first} {value[kind.start() :]}" if kind and kind.start() else self.names.company(self.rng),
+        )
 
     def _place(self, value: str) -> None:
         """Street and number, and the town behind them; a place told in words stays."""
@@ -116,5 +129,8 @@ def exchange(example: Example, names: Pools, rng: random.Random) -> Example | No
     text = swap.apply(example.text)
     if text == example.text:
         return None
-    return example.with_(text=text, origin="swap", target={
-        name: [swap.apply(value) for value in values] for name, values in example.target.items()})
+    return example.with_(
+        text=text,
+        origin="swap",
+        target={name: [swap.apply(value) for value in values] for name, values in example.target.items()},
+    )

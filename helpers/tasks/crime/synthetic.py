@@ -1,4 +1,5 @@
 """Invented crime reports: sentences are composed from facts and record them, so labels come with the text."""
+
 from __future__ import annotations
 
 import datetime
@@ -16,46 +17,99 @@ from helpers.tasks.text import normalise, places
 
 # slot of a template → the type that what it is filled with is a value of
 FACTS = {
-    "date": "Crime_Date", "time": "Crime_Time", "place": "Location", "type": "Crime_Type",
-    "status": "Crime_Status", "officer": "Officer_Name", "badge": "Officer_BadgeNumber",
-    "victim": "Victim_Name", "partner": "Victim_Name", "age": "Victim_Age", "partner_age": "Victim_Age",
-    "group": "Victim_AgeRange", "owner": "Victim_Owner", "manager": "Victim_Manager", "ceo": "Victim_CEO",
-    "no_ceo": "Victim_CEO", "email": "Victim_Email",
+    "date": "Crime_Date",
+    "time": "Crime_Time",
+    "place": "Location",
+    "type": "Crime_Type",
+    "status": "Crime_Status",
+    "officer": "Officer_Name",
+    "badge": "Officer_BadgeNumber",
+    "victim": "Victim_Name",
+    "partner": "Victim_Name",
+    "age": "Victim_Age",
+    "partner_age": "Victim_Age",
+    "group": "Victim_AgeRange",
+    "owner": "Victim_Owner",
+    "manager": "Victim_Manager",
+    "ceo": "Victim_CEO",
+    "no_ceo": "Victim_CEO",
+    "email": "Victim_Email",
     **dict.fromkeys(("witness", "bystander", "no_witness"), "Witness_Name"),
-    **dict.fromkeys(("suspect", "accomplice", "no_suspect"), "Suspect_Description")}
+    **dict.fromkeys(("suspect", "accomplice", "no_suspect"), "Suspect_Description"),
+}
 _SLOT, _CHOICE, _SUMMARY = re.compile(r"\{(\w+)\}"), re.compile(r"\[([^\[\]]*)\]"), re.compile(r"<(.+?)>")
 _ARTICLE = re.compile(r"(?:an?|the) ", re.IGNORECASE)
 
 HEADINGS = {
-    "type": "Crime Type", "when": "Date and Time", "location": "Location", "officer": "Reporting Officer",
-    "summary": "Summary", "victims": "Description of Victim(s)",
-    "suspects": "Description of Suspect(s) (if applicable)", "witnesses": "Witnesses (if any)",
-    "evidence": "Evidence Collected", "circumstances": "Circumstances Surrounding the Incident",
-    "investigation": "Initial Investigation", "steps": "Further Steps", "status": "Current Status",
-    "conclusion": "Conclusion", "signature": "Signature"}
+    "type": "Crime Type",
+    "when": "Date and Time",
+    "location": "Location",
+    "officer": "Reporting Officer",
+    "summary": "Summary",
+    "victims": "Description of Victim(s)",
+    "suspects": "Description of Suspect(s) (if applicable)",
+    "witnesses": "Witnesses (if any)",
+    "evidence": "Evidence Collected",
+    "circumstances": "Circumstances Surrounding the Incident",
+    "investigation": "Initial Investigation",
+    "steps": "Further Steps",
+    "status": "Current Status",
+    "conclusion": "Conclusion",
+    "signature": "Signature",
+}
 ALWAYS = ("type", "when", "location", "officer", "summary", "victims", "evidence")
 LAYOUTS = ("**{}:** {}",) * 6 + ("{}: {}", "{}: {}", "**{}**: {}", "{}\n{}")  # the last: headings in capitals
 # what stands under a heading; victims, suspects and witnesses by their kind or number
 CONTENT = {
-    "type": ("{type}",), "location": ("{place}",), "status": ("{status}",), "summary": ("<{Deed}.>",),
-    "evidence": ("{items}[|.]",), "signature": ("{officer}",),
-    "when": ("{date}, at {time}", "{date}, at {time}", "{date}, {time}", "{date}, about {time}", "{date}",
-             "{date}, between {time} and {other_time}"),
+    "type": ("{type}",),
+    "location": ("{place}",),
+    "status": ("{status}",),
+    "summary": ("<{Deed}.>",),
+    "evidence": ("{items}[|.]",),
+    "signature": ("{officer}",),
+    "when": (
+        "{date}, at {time}",
+        "{date}, at {time}",
+        "{date}, {time}",
+        "{date}, about {time}",
+        "{date}",
+        "{date}, between {time} and {other_time}",
+    ),
     "officer": ("{officer}", *("{officer}, " + number for number in PHRASES["numbers"])),
-    "suspects 0": ("{no_suspect}",), "suspects 1": ("{suspect}[|.]",),
-    "suspects 2": ("{suspect}; {accomplice}",), "witnesses 0": ("{no_witness}",),
+    "suspects 0": ("{no_suspect}",),
+    "suspects 1": ("{suspect}[|.]",),
+    "suspects 2": ("{suspect}; {accomplice}",),
+    "witnesses 0": ("{no_witness}",),
     "witnesses 1": ("{witness}, a {job}[|.]", "{witness}", "{witness} ({job})"),
     "witnesses 2": ("{witness}, {bystander}", "{witness} and {bystander}", "{witness} ({job}); {bystander}"),
-    "couple": ("{victim} and {partner}, ages {age} and {partner_age}[|.]", "{victim} ({age}) and {partner}",
-               "{victim}, {age}; {partner}, {partner_age}"),
-    "person": ("{victim}, {age} years old, {job}", "{victim}, {age}, {job}", "{victim} ({age})", "{victim}",
-               "{victim}, age {age}", "{victim}, {group}, {job}", "{victim}, {group}", "{victim}, {job}",
-               "\n- Name: {victim}\n- Age: {age}\n- Age Range: {group}"),
-    "business": ("{victim}[, Owner:|; owner:|, owned by] {owner}", "{victim}",
-                 *("{victim}[, Manager:|, manager|, managed by] {manager}",) * 2, "{victim}, CEO: {ceo}",
-                 "{victim}, Owner: {owner}, CEO: {ceo}", "{victim}, chief executive {ceo}",
-                 "{victim}, Owner: {owner}, CEO: {no_ceo}", "\n- Name: {victim}\n- Owner: {owner}"),
-    "contact": (", E-mail: {email}", "; contact: {email}", ", Email: {email}")}
+    "couple": (
+        "{victim} and {partner}, ages {age} and {partner_age}[|.]",
+        "{victim} ({age}) and {partner}",
+        "{victim}, {age}; {partner}, {partner_age}",
+    ),
+    "person": (
+        "{victim}, {age} years old, {job}",
+        "{victim}, {age}, {job}",
+        "{victim} ({age})",
+        "{victim}",
+        "{victim}, age {age}",
+        "{victim}, {group}, {job}",
+        "{victim}, {group}",
+        "{victim}, {job}",
+        "\n- Name: {victim}\n- Age: {age}\n- Age Range: {group}",
+    ),
+    "business": (
+        "{victim}[, Owner:|; owner:|, owned by] {owner}",
+        "{victim}",
+        *("{victim}[, Manager:|, manager|, managed by] {manager}",) * 2,
+        "{victim}, CEO: {ceo}",
+        "{victim}, Owner: {owner}, CEO: {ceo}",
+        "{victim}, chief executive {ceo}",
+        "{victim}, Owner: {owner}, CEO: {no_ceo}",
+        "\n- Name: {victim}\n- Owner: {owner}",
+    ),
+    "contact": (", E-mail: {email}", "; contact: {email}", ", Email: {email}"),
+}
 # how narratives tell what happened when and where; <…> is the sentence that sums it up
 PLANS = (
     "<On {date}, [at about|at|around] {time}, {deed} at {place}.> The case was [recorded|filed] as {type}.",
@@ -67,40 +121,77 @@ PLANS = (
     "The [call|complaint] came from {place}: <{Deed} on {date}.> It is [treated|classed] as {type}.",
     "On {date} {type} was reported at {place}. <Between {time} and {other_time}, {deed}.>",
     "{place}, {date}, {time}. <{Deed}.> {officer_again} [put it down|entered it] as {type}.",
-    "Word of {type} reached the desk at {other_time}. <{Deed} on {date}, at {time}.> The scene was {place}.")
-OPENINGS = ("POLICE APPEAL FOR INFORMATION", "Incident log, entry {number}", "Press release of {other_date}",
-            "To the insurer: what happened, in short.", "Notes for the next shift", "Log of the night desk",
-            "Dear colleagues, this is what we know.", "Memo, {other_date}", "Statement taken by {officer}")
+    "Word of {type} reached the desk at {other_time}. <{Deed} on {date}, at {time}.> The scene was {place}.",
+)
+OPENINGS = (
+    "POLICE APPEAL FOR INFORMATION",
+    "Incident log, entry {number}",
+    "Press release of {other_date}",
+    "To the insurer: what happened, in short.",
+    "Notes for the next shift",
+    "Log of the night desk",
+    "Dear colleagues, this is what we know.",
+    "Memo, {other_date}",
+    "Statement taken by {officer}",
+)
 TOLD = {
-    "person": ("{victim}{aged} [reported the matter|called the police].", "The victim is {victim}.",
-               "[Harmed was|We spoke to] {victim}{aged} who [was not hurt|lives nearby].",
-               "The victim is {victim}{aged} a {job}."),
-    "couple": ("{victim} and {partner}, aged {age} and {partner_age}, [called us|were both concerned].",
-               "The victims are {victim} ({age}) and {partner} ({partner_age})."),
+    "person": (
+        "{victim}{aged} [reported the matter|called the police].",
+        "The victim is {victim}.",
+        "[Harmed was|We spoke to] {victim}{aged} who [was not hurt|lives nearby].",
+        "The victim is {victim}{aged} a {job}.",
+    ),
+    "couple": (
+        "{victim} and {partner}, aged {age} and {partner_age}, [called us|were both concerned].",
+        "The victims are {victim} ({age}) and {partner} ({partner_age}).",
+    ),
     "business": ("The [loss|damage] falls on {victim}.", "{victim} [is the victim|made the complaint]."),
     "owner": ("The owner, {owner}, [was informed|came at once].", "{victim} is owned by {owner}."),
     "manager": ("Manager {manager} [gave access|showed us round].", "{victim} is managed by {manager}."),
     "ceo": ("The CEO of {victim}, {ceo}, [asked questions|was told].", "Chief executive {ceo} was informed."),
     "email": ("[Messages|Results] [should go|are to be sent] to {email}.", "[Contact|E-mail]: {email}."),
-    "officer": ("{officer}{numbered} [took the report|handled the case|was first at the scene].",
-                "[The case is kept|It was recorded] by {officer}{numbered} who will follow it up.",
-                "I am {officer}{numbered} on duty that day."),
+    "officer": (
+        "{officer}{numbered} [took the report|handled the case|was first at the scene].",
+        "[The case is kept|It was recorded] by {officer}{numbered} who will follow it up.",
+        "I am {officer}{numbered} on duty that day.",
+    ),
     "suspects 0": ("No suspect is known so far.", "Nobody has been identified.", "Who did it is open."),
-    "suspects 1": ("The suspect [is|was] described as {suspect}.", "A camera shows {suspect}.",
-                   "Seen running away was {suspect}.", "The person we are looking for is {suspect}."),
-    "suspects 2": ("One is {suspect}; the other is {accomplice}.",
-                   "The first was {suspect}. The second was {accomplice}."),
+    "suspects 1": (
+        "The suspect [is|was] described as {suspect}.",
+        "A camera shows {suspect}.",
+        "Seen running away was {suspect}.",
+        "The person we are looking for is {suspect}.",
+    ),
+    "suspects 2": (
+        "One is {suspect}; the other is {accomplice}.",
+        "The first was {suspect}. The second was {accomplice}.",
+    ),
     "witnesses 0": ("Nobody saw anything.", "There are no witnesses.", "Neighbours had heard nothing."),
-    "witnesses 1": ("A {job}, {witness}, [saw it happen|heard the noise].", "It was seen by {witness}.",
-                    "{witness}, a {job}, [watched from a window|gave a statement]."),
-    "witnesses 2": ("{witness} and {bystander} [saw it|were standing nearby].",
-                    "Two people saw it: {witness} and {bystander}."),
-    "evidence": ("{officer_again} [secured|collected|kept] {items}.", "The evidence includes {items}.",
-                 "[Found at the scene|Handed over|Taken for the laboratory]: {items}."),
+    "witnesses 1": (
+        "A {job}, {witness}, [saw it happen|heard the noise].",
+        "It was seen by {witness}.",
+        "{witness}, a {job}, [watched from a window|gave a statement].",
+    ),
+    "witnesses 2": (
+        "{witness} and {bystander} [saw it|were standing nearby].",
+        "Two people saw it: {witness} and {bystander}.",
+    ),
+    "evidence": (
+        "{officer_again} [secured|collected|kept] {items}.",
+        "The evidence includes {items}.",
+        "[Found at the scene|Handed over|Taken for the laboratory]: {items}.",
+    ),
     "status": ("The [case|file] [is|remains] {status}.", "[Current status|Status]: {status}."),
-    "aged": (", {age},", ", aged {age},", ", a {job} of {age},", ", {age} years old,", ", a {job},",
-             *(", {group},",) * 2),
-    "numbered": (*(f", {number}," for number in PHRASES["numbers"]), ", of the day shift,")}
+    "aged": (
+        ", {age},",
+        ", aged {age},",
+        ", a {job} of {age},",
+        ", {age} years old,",
+        ", a {job},",
+        *(", {group},",) * 2,
+    ),
+    "numbered": (*(f", {number}," for number in PHRASES["numbers"]), ", of the day shift,"),
+}
 
 
 def _with_article(noun: str) -> str:
@@ -126,8 +217,13 @@ class Writer:
         kind = rng.choice(("taking", "taking", "damage", "deceit", "violence"))
         self.items = PHRASES[f"{kind} items"]
         self.notes_left = rng.sample(PHRASES["notes"], len(PHRASES["notes"]))
-        self.victims = ("business" if kind != "violence" and rng.random() < 0.5 else
-                        "couple" if rng.random() < 0.15 else "person")
+        self.victims = (
+            "business"
+            if kind != "violence" and rng.random() < 0.5
+            else "couple"
+            if rng.random() < 0.15
+            else "person"
+        )
         self.suspects, self.witnesses = (rng.choices((0, 1, 2), odds)[0] for odds in ((3, 6, 2), (3, 5, 2)))
         self.day = datetime.date(2016, 1, 1) + datetime.timedelta(days=rng.randrange(3600))
         self.date_style, self.clock = rng.choice(("March 4, 2024", *DATE_STYLES)), rng.randrange(5)
@@ -135,29 +231,52 @@ class Writer:
         thing, other = rng.sample(PHRASES[f"{kind} things"], 2)
         written = _capital if headed else str
         self.slots = {
-            "date": self._date(0), "time": self._time(), "place": names.place(rng),
-            "type": written(self.pick(f"{kind} types")), "status": written(self.pick("statuses")),
-            "officer": f"{rank} {officer}", "badge": str(rng.randrange(100, 99999)),
+            "date": self._date(0),
+            "time": self._time(),
+            "place": names.place(rng),
+            "type": written(self.pick(f"{kind} types")),
+            "status": written(self.pick("statuses")),
+            "officer": f"{rank} {officer}",
+            "badge": str(rng.randrange(100, 99999)),
             "officer_again": rng.choice(("The officer", f"{rank} {officer.split()[-1]}")),
             "victim": names.company(rng) if self.victims == "business" else names.person(rng),
-            "age": str(age), "partner_age": str(max(18, age - 3)), "group": self.pick("groups"),
-            "email": "{}@{}.{}".format(rng.choice(("info", "office", names.draw("domain_word", rng))),
-                                       names.draw("domain_word", rng), rng.choice(("example", "com", "org"))),
-            "thing": thing, "a_thing": _with_article(thing), "a_thing2": _with_article(other),
-            "spot": self.pick("spots"), "a_premises": _with_article(self.pick("premises")),
+            "age": str(age),
+            "partner_age": str(max(18, age - 3)),
+            "group": self.pick("groups"),
+            "email": "{}@{}.{}".format(
+                rng.choice(("info", "office", names.draw("domain_word", rng))),
+                names.draw("domain_word", rng),
+                rng.choice(("example", "com", "org")),
+            ),
+            "thing": thing,
+            "a_thing": _with_article(thing),
+            "a_thing2": _with_article(other),
+            "spot": self.pick("spots"),
+            "a_premises": _with_article(self.pick("premises")),
             "deed": self._chosen(self.pick(f"{kind} deeds")),
-            **{name: names.person(rng) for name in (
-                "partner", "owner", "manager", "ceo", "witness", "bystander")},
-            **{name: (_capital if headed else _with_article)(self._look())
-               for name in ("suspect", "accomplice")},
-            **{name: self.pick("nothing") for name in ("no_ceo", "no_witness", "no_suspect")}}
+            **{
+                name: names.person(rng)
+                for name in ("partner", "owner", "manager", "ceo", "witness", "bystander")
+            },
+            **{
+                name: (_capital if headed else _with_article)(self._look())
+                for name in ("suspect", "accomplice")
+            },
+            **{name: self.pick("nothing") for name in ("no_ceo", "no_witness", "no_suspect")},
+        }
         self.fresh = {  # new at each mention: these dates, times, places and people are no answers
-            "other_date": lambda: self._date(rng.randint(2, 30)), "other_time": self._time,
-            "other_place": lambda: names.draw("street_name", rng), "person": lambda: names.person(rng),
-            "number": lambda: str(rng.randint(2, 40)), "job": lambda: self.pick("jobs"),
-            "amount": lambda: f"{rng.choice('$€£')}{rng.randint(20, 9999):,}", "items": self._items,
+            "other_date": lambda: self._date(rng.randint(2, 30)),
+            "other_time": self._time,
+            "other_place": lambda: names.draw("street_name", rng),
+            "person": lambda: names.person(rng),
+            "number": lambda: str(rng.randint(2, 40)),
+            "job": lambda: self.pick("jobs"),
+            "amount": lambda: f"{rng.choice('$€£')}{rng.randint(20, 9999):,}",
+            "items": self._items,
             "Deed": lambda: _capital(self._filled(self.slots["deed"])),
-            "aged": lambda: self.say(*TOLD["aged"]), "numbered": lambda: self.say(*TOLD["numbered"])}
+            "aged": lambda: self.say(*TOLD["aged"]),
+            "numbered": lambda: self.say(*TOLD["numbered"]),
+        }
 
     def pick(self, name: str) -> str:
         """One of the phrases of that name."""
@@ -170,17 +289,23 @@ class Writer:
         """A time of day in this report's style."""
         hour, minute = self.rng.randrange(24), self.rng.randrange(0, 60, self.rng.choice((1, 5, 15)))
         half, short = ("AM", "PM")[hour >= 12], (hour - 1) % 12 + 1
-        return (*(f"{hour:02}:{minute:02}",) * 2, f"{short}:{minute:02} {half}",
-                f"{short}:{minute:02} {half[0].lower()}.m.",
-                f"{short}.{minute:02} {half.lower()}")[self.clock]
+        return (
+            *(f"{hour:02}:{minute:02}",) * 2,
+            f"{short}:{minute:02} {half}",
+            f"{short}:{minute:02} {half[0].lower()}.m.",
+            f"{short}.{minute:02} {half.lower()}",
+        )[self.clock]
 
     def _look(self) -> str:
         """How somebody was described, without article."""
         rng = self.rng
-        worn = ("garments", "trousers")[:rng.randint(1, 2)]
+        worn = ("garments", "trousers")[: rng.randint(1, 2)]
         clothes = " and ".join(f"{self.pick('colours')} {self.pick(name)}" for name in worn)
-        look = [self.pick("people"), *rng.sample(PHRASES["builds"], rng.random() < 0.6),
-                f"{rng.choice(('wearing', 'wearing', 'in', 'dressed in'))} a {clothes}"]
+        look = [
+            self.pick("people"),
+            *rng.sample(PHRASES["builds"], rng.random() < 0.6),
+            f"{rng.choice(('wearing', 'wearing', 'in', 'dressed in'))} a {clothes}",
+        ]
         return ", ".join(look) + (f", with {self.pick('features')}" if rng.random() < 0.4 else "")
 
     def _chosen(self, template: str) -> str:
@@ -232,8 +357,15 @@ def _section(w: Writer, name: str) -> str:
     """What stands under a heading."""
     if name in ("circumstances", "investigation", "steps", "conclusion"):
         return w.notes(4 if name == "circumstances" else 2)
-    text = w.say(*CONTENT[{"victims": w.victims, "suspects": f"suspects {w.suspects}",
-                           "witnesses": f"witnesses {w.witnesses}"}.get(name, name)])
+    text = w.say(
+        *CONTENT[
+            {
+                "victims": w.victims,
+                "suspects": f"suspects {w.suspects}",
+                "witnesses": f"witnesses {w.witnesses}",
+            }.get(name, name)
+        ]
+    )
     return text + w.say(*CONTENT["contact"]) if name == "victims" and w.rng.random() < 0.3 else text
 
 
@@ -257,21 +389,28 @@ def write_told(w: Writer) -> str:
     told = [w.say(*TOLD[name]) for name in (w.victims, "evidence", "officer")] + [w.notes(3), w.notes(3)]
     if w.victims == "business":
         told += [w.say(*TOLD[role]) for role in rng.sample(("owner", "manager", "ceo"), rng.randint(1, 2))]
-    for name, share in ((f"suspects {w.suspects}", 0.9), (f"witnesses {w.witnesses}", 0.9), ("status", 0.9),
-                        ("email", 0.25)):
+    for name, share in (
+        (f"suspects {w.suspects}", 0.9),
+        (f"witnesses {w.witnesses}", 0.9),
+        ("status", 0.9),
+        ("email", 0.25),
+    ):
         told += [w.say(*TOLD[name])] if rng.random() < share else []
     rng.shuffle(told)
     told.insert(rng.choice((0, 0, 0, 1)), w.say(*PLANS))
     size = rng.randint(2, 4)
-    paragraphs = [" ".join(told[at:at + size]) for at in range(0, len(told), size)]
+    paragraphs = [" ".join(told[at : at + size]) for at in range(0, len(told), size)]
     return "\n\n".join([w.say(*OPENINGS)] * (rng.random() < 0.4) + paragraphs)
 
 
 def groups_ages(train: Sequence[Example]) -> bool:
     """Whether train labels give the group of an age (`Adult`) though the report only states the age."""
     stated = [example for example in train if example.target["Victim_Age"]]
-    grouped = [example for example in stated if any(
-        not places(value, example.text) for value in example.target["Victim_AgeRange"])]
+    grouped = [
+        example
+        for example in stated
+        if any(not places(value, example.text) for value in example.target["Victim_AgeRange"])
+    ]
     return 2 * len(grouped) > len(stated)
 
 
@@ -290,8 +429,10 @@ def _labelled(stated: Target, by_age: bool, with_articles: bool) -> Target:
     """What a report states, by the conventions of train."""
     target = {name: [normalise(value) for value in values] for name, values in stated.items()}
     if not with_articles:
-        target["Evidence_Type"] = [_ARTICLE.sub("", value, count=1) if _ARTICLE.match(value) else value
-                                   for value in target["Evidence_Type"]]
+        target["Evidence_Type"] = [
+            _ARTICLE.sub("", value, count=1) if _ARTICLE.match(value) else value
+            for value in target["Evidence_Type"]
+        ]
     if by_age and target["Victim_Age"]:
         target["Victim_AgeRange"] = [age_group(age) for age in target["Victim_Age"]]
     return target
@@ -306,8 +447,12 @@ def synthesise(train: Sequence[Example], count: int, rng: random.Random) -> list
         w = Writer(pools(), rng, headed)
         text = normalise_report((write_headed if headed else write_told)(w))
         target = _labelled(w.stated, *conventions)
-        values = [value for name, found in target.items() for value in found
-                  if name != "Victim_AgeRange" or not conventions[0]]
+        values = [
+            value
+            for name, found in target.items()
+            for value in found
+            if name != "Victim_AgeRange" or not conventions[0]
+        ]
         told = not is_headed(text) and any(map(means_nothing, values))
         if not told and all(places(value, text) for value in values):
             made.append(Example(first + len(made), text, target, "synthetic"))

@@ -1,4 +1,5 @@
 """The crime task: a police report, and a chat that asks for 18 entity types one after the other."""
+
 from __future__ import annotations
 
 import json
@@ -39,8 +40,11 @@ from helpers.tasks.records import Example, PublicFile, Tagger, Writer
 from helpers.tasks.settings import reading_settings, tagger_settings
 from helpers.tasks.text import normalise
 
-BASES = {"smoke": "SmolLM2-135M-Instruct-2-layers", "cpu": "SmolLM2-135M-Instruct",
-         "gpu": "meta-llama/Meta-Llama-3-8B-Instruct"}
+BASES = {
+    "smoke": "SmolLM2-135M-Instruct-2-layers",
+    "cpu": "SmolLM2-135M-Instruct",
+    "gpu": "meta-llama/Meta-Llama-3-8B-Instruct",
+}
 
 
 def training_settings(profile: str) -> dict[str, Any]:
@@ -51,18 +55,42 @@ def training_settings(profile: str) -> dict[str, Any]:
     """
     gpu, smoke = profile == "gpu", profile == "smoke"
     shared = {
-        "epochs": 3 if gpu else 1, "batch_size": 1 if gpu else 2, "accumulation": 2 if gpu else 1,
-        "learning_rate": 2e-4 if gpu else 1e-3, "weight_decay": 0.01, "clip_norm": 1.0,
-        "warmup_steps": 3 if smoke else 10, "patience": 2, "gold_repeats": 1,
-        "made_rows": -1 if gpu else 2 if smoke else 30, "length_power": 0.0 if gpu else 1.0, "questions": 0, "bits": 16 if gpu else 8,
+        "epochs": 3 if gpu else 1,
+        "batch_size": 1 if gpu else 2,
+        "accumulation": 2 if gpu else 1,
+        "learning_rate": 2e-4 if gpu else 1e-3,
+        "weight_decay": 0.01,
+        "clip_norm": 1.0,
+        "warmup_steps": 3 if smoke else 10,
+        "patience": 2,
+        "gold_repeats": 1,
+        "made_rows": -1 if gpu else 2 if smoke else 30,
+        "length_power": 0.0 if gpu else 1.0,
+        "questions": 0,
+        "bits": 16 if gpu else 8,
     }
     adapter = {**shared, "rank": 16, "alpha": 32, "dropout": 0.05 if gpu else 0.0, "targets": "all"}
     full = {**shared, "learning_rate": 2e-5 if gpu else 1e-4, "bits": 16 if gpu else 32}
-    tagger = {**tagger_settings(profile), "epochs": 1 if smoke else 8 if gpu else 6, "made_epochs": 0 if smoke else 1,
-              "made_rows": shared["made_rows"], "patience": 3, "batch_pieces": 4096 if gpu else 1024,
-              "learning_rate": 3e-5 if gpu else 3e-4, "head_rate": 3e-4 if gpu else 1e-3,
-              "freeze_embeddings": not gpu, "inside_weight": 3.0, "hints": True, "withhold": 0.15}
-    variants = {"full": full, "lora": adapter, "qlora": {**adapter, "bits": 4, "questions": 9 if profile == "cpu" else 0}, "tagger": tagger}
+    tagger = {
+        **tagger_settings(profile),
+        "epochs": 1 if smoke else 8 if gpu else 6,
+        "made_epochs": 0 if smoke else 1,
+        "made_rows": shared["made_rows"],
+        "patience": 3,
+        "batch_pieces": 4096 if gpu else 1024,
+        "learning_rate": 3e-5 if gpu else 3e-4,
+        "head_rate": 3e-4 if gpu else 1e-3,
+        "freeze_embeddings": not gpu,
+        "inside_weight": 3.0,
+        "hints": True,
+        "withhold": 0.15,
+    }
+    variants = {
+        "full": full,
+        "lora": adapter,
+        "qlora": {**adapter, "bits": 4, "questions": 9 if profile == "cpu" else 0},
+        "tagger": tagger,
+    }
     return {f"{variant}.{name}": value for variant, own in variants.items() for name, value in own.items()}
 
 
@@ -71,23 +99,40 @@ class Crime(DialogueTask):
 
     name = "crime"
     title = "Crime reports"
-    description = ("A police report is read once; then a chat asks for 18 entity types one by one, and each answer is a "
-                   "JSON object with the type and a list of its values.")
+    description = (
+        "A police report is read once; then a chat asks for 18 entity types one by one, and each answer is a "
+        "JSON object with the type and a list of its values."
+    )
     fields = FIELDS
     verbatim_fields = frozenset(FIELDS) - {"Victim_AgeRange", "Witness_Name", "Suspect_Description"}
     list_fields = frozenset(FIELDS)
-    variants = {"full": Writer(adapter=False), "lora": Writer(adapter=True, trl=True),
-                "qlora": Writer(adapter=True, trl=True), "tagger": Tagger()}
+    variants = {
+        "full": Writer(adapter=False),
+        "lora": Writer(adapter=True, trl=True),
+        "qlora": Writer(adapter=True, trl=True),
+        "tagger": Tagger(),
+    }
     votes = {"vote": ("tagger", "lora", "rules")}
     variant_notes, scoring_note, equivalence_note = VARIANT_NOTES, SCORING_NOTE, EQUIVALENCE_NOTE
     sample_file = "reports.jsonl"
     sample_shares = {"train": 2 / 3, "validation": 1 / 6, "test": 1 / 6}
     headline = "exact_f1"
-    public_files = tuple(PublicFile(
-        name=name, path=f"CharbelDaher34/NER-Finetuning/a03b5f90ac794736781aad00228217f1b62e813a/{name}",
-        sha256=sha256, size=size) for name, sha256, size in (
+    public_files = tuple(
+        PublicFile(
+            name=name,
+            path=f"CharbelDaher34/NER-Finetuning/a03b5f90ac794736781aad00228217f1b62e813a/{name}",
+            sha256=sha256,
+            size=size,
+        )
+        for name, sha256, size in (
             ("dataset.jsonl", "dad2ee0a4d9d7b357b5f8a2e7ffb967cf6fe783688a57d2379e181436b654464", 843632),
-            ("test_dataset.jsonl", "935a22b91fafb2bc7e89bd6c897f30844f54345ab6da927e35a74169495fcade", 169102)))
+            (
+                "test_dataset.jsonl",
+                "935a22b91fafb2bc7e89bd6c897f30844f54345ab6da927e35a74169495fcade",
+                169102,
+            ),
+        )
+    )
     public_train = "354d4e3b90ff56d7e1511aa7f8ad0bd041aefd5aa166827857302db834f28543"
     public_licence = "none stated: for your own use, not to be passed on"
     public_citation = "C. Daher, NER-Finetuning, github.com/CharbelDaher34"
@@ -99,23 +144,42 @@ class Crime(DialogueTask):
         "neighbour, Ines Prado, saw a dark blue van leave towards Mill Road.",
     )
     published = [
-        {"system": "Llama-3-8B, QLoRA, 1 epoch (free generation garbled)", "token_accuracy": 0.941, "loss_before": 1.255,
-         "loss": 0.189},
-        {"system": "Qwen3-0.6B, LoRA (850 of the 900 test answers)", "exact_f1": 0.781, "field_accuracy": 0.769},
+        {
+            "system": "Llama-3-8B, QLoRA, 1 epoch (free generation garbled)",
+            "token_accuracy": 0.941,
+            "loss_before": 1.255,
+            "loss": 0.189,
+        },
+        {
+            "system": "Qwen3-0.6B, LoRA (850 of the 900 test answers)",
+            "exact_f1": 0.781,
+            "field_accuracy": 0.769,
+        },
     ]
 
     def settings(self, profile: str) -> dict[str, Any]:
         gpu, smoke = profile == "gpu", profile == "smoke"
         return {
-            "synthetic": 2 if smoke else 100, "augment_per_row": 1 if smoke else 2, "max_rows": 6 if smoke else 0,
+            "synthetic": 2 if smoke else 100,
+            "augment_per_row": 1 if smoke else 2,
+            "max_rows": 6 if smoke else 0,
             "few_shot": 1,  # a whole conversation
             "baseline_rows": 0 if gpu else 8,
             "encoder_model": "bert-base-cased" if gpu else "all-MiniLM-L6-v2",
-            "base_model": BASES[profile], "inference_bits": 32 if gpu else 8,
-            "variants": "full,lora,qlora,tagger" if gpu else "lora,qlora,tagger",  # all weights take too long on a CPU
-            **reading_settings(), "dialogue": "independent", "report_to": "tensorboard", "max_length": 4096 if gpu else 2048,
-            "max_new_tokens": 12 if smoke else 200, "generation_batch_size": 72, "score_constraint": "source",
-            "score_rows": 1 if smoke else 0 if gpu else 24, "robustness_rows": 1 if smoke else 30,
+            "base_model": BASES[profile],
+            "inference_bits": 32 if gpu else 8,
+            "variants": "full,lora,qlora,tagger"
+            if gpu
+            else "lora,qlora,tagger",  # all weights take too long on a CPU
+            **reading_settings(),
+            "dialogue": "independent",
+            "report_to": "tensorboard",
+            "max_length": 4096 if gpu else 2048,
+            "max_new_tokens": 12 if smoke else 200,
+            "generation_batch_size": 72,
+            "score_constraint": "source",
+            "score_rows": 1 if smoke else 0 if gpu else 24,
+            "robustness_rows": 1 if smoke else 30,
         } | training_settings(profile)
 
     # -- rows ---------------------------------------------------------------------------------------------------
@@ -126,11 +190,16 @@ class Crime(DialogueTask):
         if unknown:
             raise ValueError(f"unknown key {unknown[0]!r}")
         if not isinstance(row.get("conversation"), str):
-            raise ValueError("'conversation' should be a string" if "conversation" in row else
-                             "missing key 'conversation'")
+            raise ValueError(
+                "'conversation' should be a string" if "conversation" in row else "missing key 'conversation'"
+            )
         found = parse_conversation(row["conversation"])
-        return Example(index, found.report, self.canonical(found.answers),
-                       extra={"row": row, "asked": tuple(found.answers)})
+        return Example(
+            index,
+            found.report,
+            self.canonical(found.answers),
+            extra={"row": row, "asked": tuple(found.answers)},
+        )
 
     def to_row(self, example: Example) -> dict[str, Any]:
         asked = example.extra.get("asked", QUESTIONS)
@@ -154,6 +223,7 @@ class Crime(DialogueTask):
 
     def equivalent(self, name: str, left: str, right: str) -> bool:
         """Case, a leading article and a final stop change nothing; nor does the word for "nothing there"."""
+
         def bare(value: str) -> str:
             value = value.casefold().strip(" .")
             return value.removeprefix("the ").removeprefix("an ").removeprefix("a ")
@@ -165,8 +235,10 @@ class Crime(DialogueTask):
 
     def split_public(self, files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
         """`dataset.jsonl` shuffled with seed 42, 25 rows for validation and 225 for train; its test file as it is."""
-        rows, test = ([json.loads(line) for line in files[file.name].splitlines() if line.strip()]
-                      for file in self.public_files)
+        rows, test = (
+            [json.loads(line) for line in files[file.name].splitlines() if line.strip()]
+            for file in self.public_files
+        )
         random.Random(42).shuffle(rows)
         return {"train": rows[25:], "validation": rows[:25], "test": test}
 
@@ -184,8 +256,11 @@ class Crime(DialogueTask):
         return QUESTIONS
 
     def opening(self, text: str) -> list[Message]:
-        return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": GIVEN + text},
-                {"role": "assistant", "content": READ}]
+        return [
+            {"role": "system", "content": SYSTEM},
+            {"role": "user", "content": GIVEN + text},
+            {"role": "assistant", "content": READ},
+        ]
 
     def question(self, name: str) -> str:
         return question_text(name)
@@ -211,7 +286,9 @@ class Crime(DialogueTask):
     def learn_conventions(self, train: list[Example]) -> Conventions:
         return learn_conventions(train)
 
-    def from_spans(self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Conventions) -> Target:
+    def from_spans(
+        self, text: str, spans: dict[str, list[tuple[int, int]]], conventions: Conventions
+    ) -> Target:
         return self.canonical(values_of_spans(text, spans, conventions))
 
     def conventions_to_json(self, conventions: Conventions) -> dict[str, Any]:
@@ -226,7 +303,9 @@ class Crime(DialogueTask):
 
         return self.canonical(extract(text))
 
-    def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+    def augmenters(
+        self, train: list[Example]
+    ) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         from helpers.tasks.crime.augment import augmenters
 
         return augmenters(train)

@@ -1,4 +1,5 @@
 """Crime conversations as text: the flat row format, the report's lines, its headings and the words for "nothing there"."""
+
 from __future__ import annotations
 
 import json
@@ -7,13 +8,47 @@ from typing import NamedTuple
 
 from helpers.tasks.text import normalise
 
-FIELDS = ("Location", "Officer_Name", "Officer_BadgeNumber", "Victim_Name", "Victim_Age", "Victim_AgeRange",
-          "Victim_Owner", "Victim_Manager", "Victim_CEO", "Victim_Email", "Crime_Type", "Crime_Date", "Crime_Time",
-          "Crime_Status", "Crime_Summary", "Evidence_Type", "Witness_Name", "Suspect_Description")
+FIELDS = (
+    "Location",
+    "Officer_Name",
+    "Officer_BadgeNumber",
+    "Victim_Name",
+    "Victim_Age",
+    "Victim_AgeRange",
+    "Victim_Owner",
+    "Victim_Manager",
+    "Victim_CEO",
+    "Victim_Email",
+    "Crime_Type",
+    "Crime_Date",
+    "Crime_Time",
+    "Crime_Status",
+    "Crime_Summary",
+    "Evidence_Type",
+    "Witness_Name",
+    "Suspect_Description",
+)
 # the order in which conversations ask
-QUESTIONS = ("Location", "Officer_BadgeNumber", "Officer_Name", "Victim_Name", "Victim_Age", "Victim_AgeRange",
-             "Victim_Owner", "Victim_Manager", "Victim_CEO", "Victim_Email", "Crime_Time", "Crime_Type",
-             "Crime_Summary", "Crime_Date", "Crime_Status", "Evidence_Type", "Witness_Name", "Suspect_Description")
+QUESTIONS = (
+    "Location",
+    "Officer_BadgeNumber",
+    "Officer_Name",
+    "Victim_Name",
+    "Victim_Age",
+    "Victim_AgeRange",
+    "Victim_Owner",
+    "Victim_Manager",
+    "Victim_CEO",
+    "Victim_Email",
+    "Crime_Time",
+    "Crime_Type",
+    "Crime_Summary",
+    "Crime_Date",
+    "Crime_Status",
+    "Evidence_Type",
+    "Witness_Name",
+    "Suspect_Description",
+)
 SYSTEM = "A virtual assistant answers questions from a user based on the provided text."
 GIVEN = "Text:\n"
 READ = "I’ve read this text."
@@ -22,8 +57,11 @@ NOTHING_THERE = ("Not provided", "None identified", "N/A")
 
 _QUESTION = re.compile(r"User: What describes (.+) in the text\?")
 _READ_LINES = (f"Assistant: {READ}", f"Assistant: {READ.replace('’', chr(39))}")
-_NOTHING = re.compile(r"(?:not (?:provided|applicable|available|identified|known|stated)|none(?: \w+)?|n/?a|unknown"
-                      r"|no (?:information|witness(?:es)?|suspects?)(?: \w+)?|-|–)\.?", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"(?:not (?:provided|applicable|available|identified|known|stated)|none(?: \w+)?|n/?a|unknown"
+    r"|no (?:information|witness(?:es)?|suspects?)(?: \w+)?|-|–)\.?",
+    re.IGNORECASE,
+)
 
 Target = dict[str, list[str]]
 
@@ -67,7 +105,9 @@ def read_answer(name: str, raw: str) -> list[str]:
     try:
         pairs = json.loads(raw, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
-        raise ValueError("truncated" if raw.startswith("{") and not raw.endswith("}") else "not json") from None
+        raise ValueError(
+            "truncated" if raw.startswith("{") and not raw.endswith("}") else "not json"
+        ) from None
     if not isinstance(pairs, _Pairs):
         raise ValueError("not an object")
     if len(pairs) > 1:
@@ -105,7 +145,7 @@ def parse_conversation(text: str) -> Conversation:
     report = normalise_report("\n".join([lines[1].removeprefix("User: Text:"), *lines[2:end]]))
     if not report:
         raise ValueError("turn 1 holds no report")
-    turns = [line.strip() for line in lines[end + 1:] if line.strip()]
+    turns = [line.strip() for line in lines[end + 1 :] if line.strip()]
     if not turns:
         raise ValueError("turn 3 is missing: no question is asked")
     answers: dict[str, list[str]] = {}
@@ -119,7 +159,9 @@ def _asked(turn: str, number: int, before: dict[str, list[str]]) -> str:
     """The type that a question turn asks for."""
     found = _QUESTION.fullmatch(turn)
     if not found:
-        raise ValueError(f"turn {number} should be 'User: What describes TYPE in the text?', got {turn[:60]!r}")
+        raise ValueError(
+            f"turn {number} should be 'User: What describes TYPE in the text?', got {turn[:60]!r}"
+        )
     if found[1] not in FIELDS:
         raise ValueError(f"turn {number} asks for the unknown type {found[1]!r}")
     if found[1] in before:
@@ -136,47 +178,71 @@ def _answered(turn: str | None, number: int, name: str) -> list[str]:
     try:
         return read_answer(name, turn.removeprefix("Assistant: "))
     except ValueError as error:
-        raise ValueError(f'turn {number}, the answer to {name}, should be {{"{name}": [values]}}: {error}') from None
+        raise ValueError(
+            f'turn {number}, the answer to {name}, should be {{"{name}": [values]}}: {error}'
+        ) from None
 
 
 def raw_answers(text: str) -> dict[str, str]:
     """The values of each answer of a row that parses, as JSON text."""
-    answers = [json.loads(line.strip().removeprefix("Assistant: ")) for line in text.split("\n")
-               if line.startswith('Assistant: {"')]
-    return {name: json.dumps(values, ensure_ascii=False) for answer in answers for name, values in answer.items()}
+    answers = [
+        json.loads(line.strip().removeprefix("Assistant: "))
+        for line in text.split("\n")
+        if line.startswith('Assistant: {"')
+    ]
+    return {
+        name: json.dumps(values, ensure_ascii=False) for answer in answers for name, values in answer.items()
+    }
 
 
 def write_conversation(conversation: Conversation) -> str:
     """Inverse of :func:`parse_conversation`."""
-    turns = [line for name, values in conversation.answers.items()
-             for line in (f"User: {question_text(name)}", f"Assistant: {answer_text(name, values)}")]
+    turns = [
+        line
+        for name, values in conversation.answers.items()
+        for line in (f"User: {question_text(name)}", f"Assistant: {answer_text(name, values)}")
+    ]
     return "\n".join([SYSTEM, f"User: {GIVEN}{conversation.report}", f"Assistant: {READ}", *turns])
 
 
 # -- the report -------------------------------------------------------------------------------------------------------
 # heading → its name here; the first pattern that matches the whole heading counts
-_HEADINGS = tuple((name, re.compile(pattern, re.IGNORECASE)) for name, pattern in (
-    ("when", r"(?:crime |incident )?date(?: and| &|/) ?time.*|when|date/time.*"),
-    ("date", r"(?:crime |incident )?date(?: of .+)?"),
-    ("time", r"(?:crime |incident )?time(?: of .+)?"),
-    ("type", r"(?:crime|incident|offen[cs]e)(?: type)?|type(?: of .+)?|category|nature of .+"),
-    ("location", r"(?:crime |incident )?(?:location|place|address)(?: of .+)?|scene|where"),
-    ("officer", r"(?:reporting |investigating |attending |case )?officer(?:\(s\)|s)?(?: in (?:charge|the case))?"
-                r"|reported by"),
-    ("summary", r"(?:crime |brief |short )?summary|synopsis|in brief"),
-    ("victims", r"(?:description of |details of )?(?:the )?victim(?:\(s\)|s)?(?: .*)?|persons? harmed|injured part(?:y|ies)"
-                r"|complainants?|aggrieved(?: part(?:y|ies))?"),
-    ("suspects", r"(?:description of |details of )?(?:the )?(?:suspect|offender|perpetrator)(?:\(s\)|s)?(?: .*)?"),
-    ("witnesses", r"witness(?:\(es\)|es)?(?: .*)?"),
-    ("evidence", r"evidence(?: .*)?|items? (?:secured|seized|collected)|exhibits?"),
-    ("circumstances", r"circumstances.*|background|details|what happened|narrative|course of events"),
-    ("investigation", r"(?:initial |first )?(?:investigation|enquiries|inquiries|action).*"),
-    ("steps", r"(?:further|next) (?:steps|action).*|outstanding"),
-    ("status", r"(?:current |case )?status|(?:state|position)(?: of the case)?"),
-    ("conclusion", r"conclusion|remarks|notes?"),
-    ("signature", r"signature|signed"),
-))
-_HEADED_LINE = re.compile(r"(?:\*\*)?(?P<heading>[A-Z][^:*\n]{1,60}?)(?::\*\*|\*\*:|:)(?:\s+|$)(?P<content>.*)")
+_HEADINGS = tuple(
+    (name, re.compile(pattern, re.IGNORECASE))
+    for name, pattern in (
+        ("when", r"(?:crime |incident )?date(?: and| &|/) ?time.*|when|date/time.*"),
+        ("date", r"(?:crime |incident )?date(?: of .+)?"),
+        ("time", r"(?:crime |incident )?time(?: of .+)?"),
+        ("type", r"(?:crime|incident|offen[cs]e)(?: type)?|type(?: of .+)?|category|nature of .+"),
+        ("location", r"(?:crime |incident )?(?:location|place|address)(?: of .+)?|scene|where"),
+        (
+            "officer",
+            r"(?:reporting |investigating |attending |case )?officer(?:\(s\)|s)?(?: in (?:charge|the case))?"
+            r"|reported by",
+        ),
+        ("summary", r"(?:crime |brief |short )?summary|synopsis|in brief"),
+        (
+            "victims",
+            r"(?:description of |details of )?(?:the )?victim(?:\(s\)|s)?(?: .*)?|persons? harmed|injured part(?:y|ies)"
+            r"|complainants?|aggrieved(?: part(?:y|ies))?",
+        ),
+        (
+            "suspects",
+            r"(?:description of |details of )?(?:the )?(?:suspect|offender|perpetrator)(?:\(s\)|s)?(?: .*)?",
+        ),
+        ("witnesses", r"witness(?:\(es\)|es)?(?: .*)?"),
+        ("evidence", r"evidence(?: .*)?|items? (?:secured|seized|collected)|exhibits?"),
+        ("circumstances", r"circumstances.*|background|details|what happened|narrative|course of events"),
+        ("investigation", r"(?:initial |first )?(?:investigation|enquiries|inquiries|action).*"),
+        ("steps", r"(?:further|next) (?:steps|action).*|outstanding"),
+        ("status", r"(?:current |case )?status|(?:state|position)(?: of the case)?"),
+        ("conclusion", r"conclusion|remarks|notes?"),
+        ("signature", r"signature|signed"),
+    )
+)
+_HEADED_LINE = re.compile(
+    r"(?:\*\*)?(?P<heading>[A-Z][^:*\n]{1,60}?)(?::\*\*|\*\*:|:)(?:\s+|$)(?P<content>.*)"
+)
 
 
 class Section(NamedTuple):
@@ -214,7 +280,9 @@ def sections(report: str) -> list[Section]:
             found.append(Section(*opened, line))
         elif found:
             last = found[-1]
-            found[-1] = last._replace(content=f"{last.content}\n{line}".strip("\n"), lines=f"{last.lines}\n{line}")
+            found[-1] = last._replace(
+                content=f"{last.content}\n{line}".strip("\n"), lines=f"{last.lines}\n{line}"
+            )
     return found
 
 

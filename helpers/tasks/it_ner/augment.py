@@ -1,4 +1,5 @@
 """More training rows for the IT task: sentences with entities oversampled, and text without labels labelled weakly."""
+
 from __future__ import annotations
 
 import random
@@ -19,7 +20,9 @@ from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
 PACKAGES = "packages"
-LEAST_SHARE = 0.6  # a gazetteer entry labels weakly only if that share of its occurrences in train is labelled
+LEAST_SHARE = (
+    0.6  # a gazetteer entry labels weakly only if that share of its occurrences in train is labelled
+)
 SHORTEST, LONGEST = 5, 40  # tokens of a sentence that is labelled weakly
 _MARKUP = re.compile(r"[`*|<>{}\\=_#]|::|https?:|\.\. ")
 RARE = 0.5  # a label is rare where it has less than this share of the mean number of entities a label
@@ -37,7 +40,9 @@ def rare_labels(train: Sequence[Example]) -> frozenset[str]:
     return frozenset(label for label in LABELS if counts[label] < RARE * counts.total() / len(LABELS))
 
 
-def oversample(train: Sequence[Example], factor: float, rare_boost: float, rng: random.Random) -> list[Example]:
+def oversample(
+    train: Sequence[Example], factor: float, rare_boost: float, rng: random.Random
+) -> list[Example]:
     """Copies of sentences with entities, so that each counts `factor` times on average, those with a rare label more.
 
     Parameters
@@ -67,9 +72,14 @@ def _sentences(text: str) -> list[str]:
     """Plain sentences of a document: no code, tables, links, headings or other markup."""
     text = re.sub(r"```.*?```", "\n\n", text, flags=re.DOTALL)
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
-    found = [sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)]
-    return [sentence for sentence in found
-            if re.match(r"[A-Z]", sentence) and sentence[-1] in ".!?" and not _MARKUP.search(sentence)]
+    found = [
+        sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)
+    ]
+    return [
+        sentence
+        for sentence in found
+        if re.match(r"[A-Z]", sentence) and sentence[-1] in ".!?" and not _MARKUP.search(sentence)
+    ]
 
 
 def unlabelled_sentences(source: str) -> list[str]:
@@ -90,11 +100,19 @@ def unlabelled_sentences(source: str) -> list[str]:
         try:
             lines = Path(source).expanduser().read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file with a sentence a "
-                            "line") from None
+            raise UserError(
+                f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file with a sentence a "
+                "line"
+            ) from None
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    about = [dist.metadata for dist in metadata.distributions()]  # `get`: a backport raises on what is missing
-    texts = {(one.get("Name") or "").lower(): one.get_payload() or one.get("Description") or "" for one in about if one}
+    about = [
+        dist.metadata for dist in metadata.distributions()
+    ]  # `get`: a backport raises on what is missing
+    texts = {
+        (one.get("Name") or "").lower(): one.get_payload() or one.get("Description") or ""
+        for one in about
+        if one
+    }
     return list(dict.fromkeys(sentence for name in sorted(texts) for sentence in _sentences(texts[name])))
 
 
@@ -130,7 +148,9 @@ def weak_rows(train: Sequence[Example], ratio: float, source: str, rng: random.R
             continue
         tags = weak_tags(tokens, gazetteer)
         if set(tags) != {"O"}:
-            rows.append(Example(first + len(rows), normalise(" ".join(tokens)), TaggedTokens(tokens, tags), "weak"))
+            rows.append(
+                Example(first + len(rows), normalise(" ".join(tokens)), TaggedTokens(tokens, tags), "weak")
+            )
         if len(rows) == wanted:
             break
     return rows
@@ -152,12 +172,19 @@ def weak_quality(train: Sequence[Example], labelled: Sequence[Example]) -> pd.Da
     gazetteer = build_gazetteer(train)
     counts = {label: Counter() for label in (*LABELS, "all")}
     for example in labelled:
-        gold, found = set(spans_of(example.target.tags)), set(spans_of(weak_tags(example.target.tokens, gazetteer)))
+        gold, found = (
+            set(spans_of(example.target.tags)),
+            set(spans_of(weak_tags(example.target.tokens, gazetteer))),
+        )
         for what, spans in (("gold", gold), ("predicted", found), ("right", gold & found)):
             for span in spans:
                 counts[span[2]][what] += 1
                 counts["all"][what] += 1
-    table = pd.DataFrame.from_dict(counts, orient="index", columns=["predicted", "right", "gold"]).fillna(0).astype(int)
+    table = (
+        pd.DataFrame.from_dict(counts, orient="index", columns=["predicted", "right", "gold"])
+        .fillna(0)
+        .astype(int)
+    )
     table["precision"], table["recall"] = table["right"] / table["predicted"], table["right"] / table["gold"]
     return table.rename_axis("label")
 
@@ -192,11 +219,18 @@ def resampling_table(train: Sequence[Example], rows: Sequence[Example]) -> pd.Da
         `rows` beside gold, the number that it brought.
     """
     origins = sorted({row.origin for row in rows} - {"gold"})
-    groups = {"before": train, "after": rows, **{o: [row for row in rows if row.origin == o] for o in origins}}
+    groups = {
+        "before": train,
+        "after": rows,
+        **{o: [row for row in rows if row.origin == o] for o in origins},
+    }
     columns = {}
     for name, group in groups.items():
         counts = label_counts(group)
         filled = sum(set(example.target.tags) != {"O"} for example in group)
-        columns[name] = {**{label: counts[label] for label in LABELS}, "sentences with entities": filled,
-                         "sentences without": len(group) - filled}
+        columns[name] = {
+            **{label: counts[label] for label in LABELS},
+            "sentences with entities": filled,
+            "sentences without": len(group) - filled,
+        }
     return pd.DataFrame(columns).rename_axis("what")

@@ -1,4 +1,5 @@
 """Taggers of the IT task without training: patterns, and the dictionary of train entities."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

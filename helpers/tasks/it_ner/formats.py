@@ -1,4 +1,5 @@
 """Text formats of the IT task: the inline markup of the sample, CoNLL columns, and the tokeniser."""
+
 from __future__ import annotations
 
 import re
@@ -88,7 +89,7 @@ def parse_markup(line: str) -> dict[str, Any]:
             raise ValueError(f"unknown label {label!r}: choose from {', '.join(LABELS)}")
         if value != value.strip():
             raise ValueError(f"spaces at the edge of entity {value!r}")
-        text += marked[at:match.start()]
+        text += marked[at : match.start()]
         places.append((len(text), len(text) + len(value), label))
         text, at = text + value, match.end()
     text += marked[at:]
@@ -99,8 +100,11 @@ def parse_markup(line: str) -> dict[str, Any]:
     for start, end, label in places:
         inside = [index for index, (low, high) in enumerate(tokens) if start <= low and high <= end]
         spans.append((inside[0], inside[-1] + 1, label))
-    return {"tokens": [text[low:high] for low, high in tokens], "ner_tags": list(tags_of(spans, len(tokens))),
-            "kind": kind}
+    return {
+        "tokens": [text[low:high] for low, high in tokens],
+        "ner_tags": list(tags_of(spans, len(tokens))),
+        "kind": kind,
+    }
 
 
 # -- CoNLL columns ----------------------------------------------------------------------------------------------------
@@ -132,8 +136,11 @@ def read_conll(lines: Iterable[str]) -> Iterator[tuple[int, list[str], list[str]
 def public_rows(content: bytes) -> list[dict[str, Any]]:
     """Rows of one of the public annotation's files, in our labels, with the finer tags beside them."""
     sentences = read_conll(content.decode("utf-8").splitlines())
-    return [{"tokens": tokens, "ner_tags": list(relabel(tags)), "fine_tags": tags}
-            for _, tokens, tags in sentences if tokens[0] not in HEADINGS]
+    return [
+        {"tokens": tokens, "ner_tags": list(relabel(tags)), "fine_tags": tags}
+        for _, tokens, tags in sentences
+        if tokens[0] not in HEADINGS
+    ]
 
 
 def hub_rows(parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
@@ -150,10 +157,21 @@ def hub_rows(parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str,
         raise UserError("the hub's rows have no columns tokens and ner_tags: use --set public_source=files")
     known = {label_of(str(tag)) for rows in parts.values() for row in rows for tag in row["ner_tags"]}
     if missing := sorted(COARSE_LABEL.keys() - known):
-        raise UserError(f"no row of the hub's data set has the label {missing[0]}, but {', '.join(sorted(known - {''}))}: "
-                        "use --set public_source=files")
-    return {part: [{"tokens": row["tokens"], "ner_tags": list(relabel(row["ner_tags"])), "fine_tags": row["ner_tags"]}
-                   for row in rows] for part, rows in parts.items()}
+        raise UserError(
+            f"no row of the hub's data set has the label {missing[0]}, but {', '.join(sorted(known - {''}))}: "
+            "use --set public_source=files"
+        )
+    return {
+        part: [
+            {
+                "tokens": row["tokens"],
+                "ner_tags": list(relabel(row["ner_tags"])),
+                "fine_tags": row["ner_tags"],
+            }
+            for row in rows
+        ]
+        for part, rows in parts.items()
+    }
 
 
 def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
@@ -165,8 +183,11 @@ def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[
     row : dict, or the ValueError that says why there is none
     """
     if suffix == ".conll":
-        yield from ((line, {"tokens": tokens, "ner_tags": tags}) for line, tokens, tags in read_conll(lines)
-                    if tokens[0] not in HEADINGS)
+        yield from (
+            (line, {"tokens": tokens, "ner_tags": tags})
+            for line, tokens, tags in read_conll(lines)
+            if tokens[0] not in HEADINGS
+        )
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():

@@ -1,4 +1,5 @@
 """What train entities and surface patterns say about unseen tokens: the dictionary baseline and weak labels."""
+
 from __future__ import annotations
 
 import re
@@ -14,15 +15,32 @@ Key = tuple[str, ...]
 
 _DOTTED = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[.-]?(?:alpha|beta|rc|a|b|r|p|LTS)?\d*)?(?:\.x)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[vV]?\d{1,4}(?:\.x)?")
-_ERROR_NAME = re.compile(r"(?:\w+(?:\.|::))*[A-Z]\w*(?:Exception|Error|Warning|Fault)"
-                         r"|SIG(?:SEGV|ABRT|KILL|BUS|ILL|FPE|TERM)"
-                         r"|E(?:ACCES|NOENT|PERM|INVAL|CONNREFUSED|CONNRESET|TIMEDOUT|ADDRINUSE|PIPE)"
-                         r"|(?:ERR|ERROR|STATUS)(?:_[A-Z0-9]+)+|ORA-\d{5}")
+_ERROR_NAME = re.compile(
+    r"(?:\w+(?:\.|::))*[A-Z]\w*(?:Exception|Error|Warning|Fault)"
+    r"|SIG(?:SEGV|ABRT|KILL|BUS|ILL|FPE|TERM)"
+    r"|E(?:ACCES|NOENT|PERM|INVAL|CONNREFUSED|CONNRESET|TIMEDOUT|ADDRINUSE|PIPE)"
+    r"|(?:ERR|ERROR|STATUS)(?:_[A-Z0-9]+)+|ORA-\d{5}"
+)
 _ERROR_CODE = re.compile(r"0x[0-9A-Fa-f]{4,8}")
 _STATUS = re.compile(r"[45]\d\d")
 _SYSTEMS = {
-    "windows", "macos", "linux", "ubuntu", "debian", "fedora", "centos", "android", "ios", "ipados", "freebsd",
-    "openbsd", "rhel", "opensuse", "chromeos", "solaris", "unix",
+    "windows",
+    "macos",
+    "linux",
+    "ubuntu",
+    "debian",
+    "fedora",
+    "centos",
+    "android",
+    "ios",
+    "ipados",
+    "freebsd",
+    "openbsd",
+    "rhel",
+    "opensuse",
+    "chromeos",
+    "solaris",
+    "unix",
 }
 _TAKES_VERSION = ("SOFTWARE", "OS")
 
@@ -53,7 +71,9 @@ def version_spans(tokens: Sequence[str], spans: Sequence[Span]) -> list[Span]:
     taken = {index for start, end, _ in spans for index in range(start, end)}
     found: list[Span] = []
     for index, token in enumerate(tokens):
-        follows = ends.get(index) in _TAKES_VERSION or (index and tokens[index - 1].lower() in ("version", "v"))
+        follows = ends.get(index) in _TAKES_VERSION or (
+            index and tokens[index - 1].lower() in ("version", "v")
+        )
         if index not in taken and follows and (_NUMBER.fullmatch(token) or _DOTTED.fullmatch(token)):
             found.append((index, index + 1, "VERSION"))
     return found
@@ -96,7 +116,7 @@ class Gazetteer:
         lower, spans, index = [token.lower() for token in tokens], [], 0
         while index < len(lower):
             for size in range(min(LONGEST, len(lower) - index), 0, -1):
-                label, labelled, total = self.entries.get(tuple(lower[index:index + size]), ("", 0, 1))
+                label, labelled, total = self.entries.get(tuple(lower[index : index + size]), ("", 0, 1))
                 if label and labelled >= least_count and labelled / total >= least_share:
                     spans.append((index, index + size, label))
                     break
@@ -117,14 +137,19 @@ def build_gazetteer(train: Sequence[Example]) -> Gazetteer:
     totals: Counter[Key] = Counter()
     for example in train:
         tokens = [token.lower() for token in example.target.tokens]
-        totals.update(key for size in range(1, LONGEST + 1) for at in range(len(tokens) - size + 1)
-                      if (key := tuple(tokens[at:at + size])) in labels)
+        totals.update(
+            key
+            for size in range(1, LONGEST + 1)
+            for at in range(len(tokens) - size + 1)
+            if (key := tuple(tokens[at : at + size])) in labels
+        )
     best = {key: min(counts.items(), key=lambda item: (-item[1], item[0])) for key, counts in labels.items()}
     return Gazetteer({key: (label, count, totals[key]) for key, (label, count) in best.items()})
 
 
-def dictionary_tags(tokens: Sequence[str], gazetteer: Gazetteer, least_share: float = 0.5,
-                    least_count: int = 1) -> tuple[str, ...]:
+def dictionary_tags(
+    tokens: Sequence[str], gazetteer: Gazetteer, least_share: float = 0.5, least_count: int = 1
+) -> tuple[str, ...]:
     """Tags by the gazetteer, the patterns where it says nothing, and versions behind what both found."""
     found = gazetteer.spans(tokens, least_share, least_count)
     taken = {index for start, end, _ in found for index in range(start, end)}

@@ -1,4 +1,5 @@
 """Changes of a sentence that leave its entities what they are, for the test of robustness."""
+
 from __future__ import annotations
 
 import random
@@ -11,13 +12,39 @@ from helpers.tasks.text import normalise
 
 Change = Callable[[Example, random.Random], "Example | None"]
 POOLS: dict[str, tuple[str, ...]] = {
-    "ERROR": ("StackOverflowError", "HTTP 504", "error 0x80070020", "SIGBUS", "kernel oops", "EADDRINUSE",
-              "DeadlockException", "bus error"),
-    "HARDWARE": ("EliteDesk 800", "barcode reader", "Quadro P620", "Latitude 7440", "mini PC", "webcam",
-                 "LaserJet M404", "RAID controller"),
+    "ERROR": (
+        "StackOverflowError",
+        "HTTP 504",
+        "error 0x80070020",
+        "SIGBUS",
+        "kernel oops",
+        "EADDRINUSE",
+        "DeadlockException",
+        "bus error",
+    ),
+    "HARDWARE": (
+        "EliteDesk 800",
+        "barcode reader",
+        "Quadro P620",
+        "Latitude 7440",
+        "mini PC",
+        "webcam",
+        "LaserJet M404",
+        "RAID controller",
+    ),
     "OS": ("Alpine Linux", "Haiku", "Slackware", "AIX", "NetBSD", "Zorin OS", "HarmonyOS", "Solaris"),
-    "SOFTWARE": ("Inkscape", "RabbitMQ", "Elixir", "Bugzilla", "scikit-image", "Thunderbird", "CouchDB", "Fortran",
-                 "LibreOffice Calc", "Prometheus"),
+    "SOFTWARE": (
+        "Inkscape",
+        "RabbitMQ",
+        "Elixir",
+        "Bugzilla",
+        "scikit-image",
+        "Thunderbird",
+        "CouchDB",
+        "Fortran",
+        "LibreOffice Calc",
+        "Prometheus",
+    ),
     "VERSION": ("0.9.14", "v6.2", "2021.1", "11.0.3", "4.4 LTS", "1.0-rc2", "5"),
 }
 
@@ -25,28 +52,39 @@ POOLS: dict[str, tuple[str, ...]] = {
 def _with_tokens(example: Example, tokens: list[str], tags: list[str]) -> Example:
     """The example with other tokens and tags; the finer tags no longer fit and are dropped."""
     extra = {**example.extra, "fine_tags": None}
-    return example.with_(text=normalise(" ".join(tokens)), target=TaggedTokens(tuple(tokens), tuple(tags)), extra=extra)
+    return example.with_(
+        text=normalise(" ".join(tokens)), target=TaggedTokens(tuple(tokens), tuple(tags)), extra=extra
+    )
 
 
 def lower_case(example: Example, rng: random.Random) -> Example:
     """Everything in small letters."""
-    return _with_tokens(example, [token.lower() for token in example.target.tokens], list(example.target.tags))
+    return _with_tokens(
+        example, [token.lower() for token in example.target.tokens], list(example.target.tags)
+    )
 
 
 def upper_case(example: Example, rng: random.Random) -> Example:
     """Everything in capitals."""
-    return _with_tokens(example, [token.upper() for token in example.target.tokens], list(example.target.tags))
+    return _with_tokens(
+        example, [token.upper() for token in example.target.tokens], list(example.target.tags)
+    )
 
 
 def typo(example: Example, rng: random.Random) -> Example | None:
     """Two neighbouring letters change places in one word of five letters or more, of an entity or not."""
     tokens = list(example.target.tokens)
-    places = [(at, i) for at, token in enumerate(tokens) if re.fullmatch(r"[A-Za-z]{5,}", token)
-              for i in range(1, len(token) - 2) if token[i] != token[i + 1]]
+    places = [
+        (at, i)
+        for at, token in enumerate(tokens)
+        if re.fullmatch(r"[A-Za-z]{5,}", token)
+        for i in range(1, len(token) - 2)
+        if token[i] != token[i + 1]
+    ]
     if not places:
         return None
     at, i = rng.choice(places)
-    tokens[at] = tokens[at][:i] + tokens[at][i + 1] + tokens[at][i] + tokens[at][i + 2:]
+    tokens[at] = tokens[at][:i] + tokens[at][i + 1] + tokens[at][i] + tokens[at][i + 2 :]
     return _with_tokens(example, tokens, list(example.target.tags))
 
 
@@ -86,10 +124,18 @@ def swap_entities(example: Example, rng: random.Random) -> Example | None:
         tokens += new
         tags += tags_of([(0, len(new), label)], len(new))
         at = end
-    return _with_tokens(example, tokens + list(example.target.tokens[at:]), tags + list(example.target.tags[at:]))
+    return _with_tokens(
+        example, tokens + list(example.target.tokens[at:]), tags + list(example.target.tags[at:])
+    )
 
 
 def perturbations() -> dict[str, Change]:
     """Name → change."""
-    return {"lower case": lower_case, "upper case": upper_case, "typo": typo, "split tokens": split_tokens,
-            "glued marks": glue_marks, "swapped entities": swap_entities}
+    return {
+        "lower case": lower_case,
+        "upper case": upper_case,
+        "typo": typo,
+        "split tokens": split_tokens,
+        "glued marks": glue_marks,
+        "swapped entities": swap_entities,
+    }

@@ -1,4 +1,5 @@
 """The IT task: tokens → BIO tags of errors, hardware, operating systems, software and versions."""
+
 from __future__ import annotations
 
 import json
@@ -24,8 +25,12 @@ if TYPE_CHECKING:
 _COMMIT = "jeniyat/StackOverflowNER/d1f408d235fcfbb268f028ef53162398ecb8a328/resources/annotated_ner_data/StackOverflow"
 _KEYS = {"tokens", "ner_tags", "fine_tags", "kind"}
 _NUMBER_FORMS = (("dotted", r"v?\d+(\.\d+)+\S*"), ("number", r"v?\d+"), ("named", r".*"))
-_ERROR_FORMS = (("hexadecimal code", r".*\b0x[0-9a-f]+.*"), ("number", r".*\b\d{2,}\b.*"), ("one name", r"\S+"),
-                ("phrase", r".*"))
+_ERROR_FORMS = (
+    ("hexadecimal code", r".*\b0x[0-9a-f]+.*"),
+    ("number", r".*\b\d{2,}\b.*"),
+    ("one name", r"\S+"),
+    ("phrase", r".*"),
+)
 
 
 def _strings(row: dict[str, Any], key: str) -> list[str]:
@@ -46,8 +51,10 @@ class ItNer(Task):
     title = "IT entities"
     description = "Tokens of tickets, forum posts and bug reports get BIO tags of five kinds of entity."
     aim = "Fine-tuning encoders to find entities in text, and what compression costs"
-    research_question = ("what fine-tuning a pretrained encoder for this adds over rules and over a dictionary of the "
-                         "labelled entities, and what is left of it in a small and fast model")
+    research_question = (
+        "what fine-tuning a pretrained encoder for this adds over rules and over a dictionary of the "
+        "labelled entities, and what is left of it in a small and fast model"
+    )
     fields = LABELS
     verbatim_fields = frozenset(LABELS)
     list_fields = frozenset(LABELS)
@@ -60,17 +67,32 @@ class ItNer(Task):
     sample_file = "sentences.txt"
     suffixes = (".txt", ".conll")
     public_files = (
-        PublicFile("train.txt", f"{_COMMIT}/train.txt",
-                   "dd10a161731f2eb3270af6643dbcd4a5a665face786b17549cceec1846745c93", 3221198),
-        PublicFile("dev.txt", f"{_COMMIT}/dev.txt",
-                   "96d7427f9bcc91a73f21a2476b87c14e280efb3a027c53ece261cbe5bac9e157", 1003586),
-        PublicFile("test.txt", f"{_COMMIT}/test.txt",
-                   "e09ae70248e772e3794520dcb4a51d5ff8375d088506af40ebed302830ab4c50", 1093520))
+        PublicFile(
+            "train.txt",
+            f"{_COMMIT}/train.txt",
+            "dd10a161731f2eb3270af6643dbcd4a5a665face786b17549cceec1846745c93",
+            3221198,
+        ),
+        PublicFile(
+            "dev.txt",
+            f"{_COMMIT}/dev.txt",
+            "96d7427f9bcc91a73f21a2476b87c14e280efb3a027c53ece261cbe5bac9e157",
+            1003586,
+        ),
+        PublicFile(
+            "test.txt",
+            f"{_COMMIT}/test.txt",
+            "e09ae70248e772e3794520dcb4a51d5ff8375d088506af40ebed302830ab4c50",
+            1093520,
+        ),
+    )
     public_hub = "mrm8488/stackoverflow-ner"
     public_train = "33cc8e06a131c66261bdc27557610cabdec244430284b2d20a9c543345757002"
     public_licence = "MIT"
-    public_citation = ("J. Tabassum, M. Maddela, W. Xu, A. Ritter: Code and Named Entity Recognition in StackOverflow, "
-                       "ACL 2020")
+    public_citation = (
+        "J. Tabassum, M. Maddela, W. Xu, A. Ritter: Code and Named Entity Recognition in StackOverflow, "
+        "ACL 2020"
+    )
     text_key = "tokens"
     longest_text = 4000
     examples = (
@@ -78,9 +100,11 @@ class ItNer(Task):
         "pip install numpy 2.1 fails on Windows 11 with ModuleNotFoundError, Python 3.12 worked fine.",
         "The HP LaserJet on the second floor prints blank pages since Tuesday.",
     )
-    published = [{"system": "bert-base-cased, full fine-tuning", "f1": 0.740},
-                 {"system": "bert-base-cased, LoRA", "f1": 0.723},
-                 {"system": "distilbert-base-cased", "f1": 0.717}]
+    published = [
+        {"system": "bert-base-cased, full fine-tuning", "f1": 0.740},
+        {"system": "bert-base-cased, LoRA", "f1": 0.723},
+        {"system": "distilbert-base-cased", "f1": 0.717},
+    ]
     headline = "f1"
 
     def settings(self, profile: str) -> dict[str, Any]:
@@ -109,7 +133,9 @@ class ItNer(Task):
         return Example(index, normalise(" ".join(tokens)), TaggedTokens(tuple(tokens), tags), extra=extra)
 
     @staticmethod
-    def _our_labels(tags: Sequence[str], fine: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    def _our_labels(
+        tags: Sequence[str], fine: Sequence[str] | None
+    ) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
         """Tags in our labels as valid IOB2, and the finer ones: those given, or the tags if they are the finer kind."""
         labels = {label_of(tag) for tag in tags} - {""}
         if labels and labels <= COARSE_LABEL.keys() | UNMAPPED:
@@ -126,13 +152,17 @@ class ItNer(Task):
                 row[key] = list(value) if isinstance(value, tuple) else value
         return row
 
-    def rows_of_file(self, suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
+    def rows_of_file(
+        self, suffix: str, lines: Sequence[str]
+    ) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
         return rows_of_file(suffix, lines)
 
     def split_public(self, files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
         """The published split: train, dev as validation, test."""
-        return {part: public_rows(files[name])
-                for part, name in (("train", "train.txt"), ("validation", "dev.txt"), ("test", "test.txt"))}
+        return {
+            part: public_rows(files[name])
+            for part, name in (("train", "train.txt"), ("validation", "dev.txt"), ("test", "test.txt"))
+        }
 
     def split_hub(self, parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
         return hub_rows(parts)
@@ -153,15 +183,19 @@ class ItNer(Task):
         if isinstance(prediction, dict):
             return TaggedTokens(tokens, place_strings(tokens, prediction))
         if len(prediction) != len(tokens):
-            raise ValueError(f"row {example.id} has {len(tokens)} tokens but {len(prediction)} predicted tags")
+            raise ValueError(
+                f"row {example.id} has {len(tokens)} tokens but {len(prediction)} predicted tags"
+            )
         return TaggedTokens(tokens, to_iob2(prediction))
 
     def shown(self, example: Example) -> str:
         """The tokens with their tags, and the finer ones where there are such."""
         columns = [example.target.tokens, example.target.tags, example.extra.get("fine_tags") or ()]
         widths = [max(map(len, column), default=0) + 2 for column in columns]
-        lines = ["".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
-                 for line in zip(*filter(None, columns))]
+        lines = [
+            "".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in zip(*filter(None, columns))
+        ]
         return "\n".join(lines)
 
     def spans(self, example: Example) -> dict[str, list[tuple[int, int]] | None]:
@@ -207,7 +241,9 @@ class ItNer(Task):
         return f"Entities ({', '.join(self.fields)}) as JSON, label to list of strings.\nText: {text}\nEntities: "
 
     def completion(self, target: TaggedTokens) -> str:
-        return json.dumps({label: list(found) for label, found in self.values(target).items()}, ensure_ascii=False)
+        return json.dumps(
+            {label: list(found) for label, found in self.values(target).items()}, ensure_ascii=False
+        )
 
     def parse_output(self, raw: str) -> tuple[dict[str, list[str]] | None, str | None]:
         if not raw.strip():
@@ -221,8 +257,10 @@ class ItNer(Task):
         if set(value) - set(self.fields):
             return None, "extra keys"
         value = {label: [] if found is None else found for label, found in value.items()}
-        if not all(isinstance(found, list) and all(isinstance(item, str) for item in found)
-                   for found in value.values()):
+        if not all(
+            isinstance(found, list) and all(isinstance(item, str) for item in found)
+            for found in value.values()
+        ):
             return None, "wrong type"
         return {label: value.get(label, []) for label in self.fields}, None
 
@@ -234,13 +272,17 @@ class ItNer(Task):
         return TaggedTokens(tokens, pattern_tags(tokens))
 
     # -- augmentation -------------------------------------------------------------------------------------------
-    def augmenters(self, train: list[Example]) -> dict[str, Callable[[Example, random.Random], Example | None]]:
+    def augmenters(
+        self, train: list[Example]
+    ) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         return {}
 
     def synthesise(self, train: list[Example], count: int, rng: random.Random) -> list[Example]:
         return []
 
-    def label_weakly(self, train: list[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+    def label_weakly(
+        self, train: list[Example], settings: dict[str, Any], rng: random.Random
+    ) -> list[Example]:
         from helpers.tasks.it_ner.augment import weak_rows
 
         return weak_rows(train, settings["weak_ratio"], settings["unlabelled"], rng)
@@ -250,30 +292,46 @@ class ItNer(Task):
 
         return oversample(train, settings["oversample"], settings["rare_boost"], rng)
 
-    def augmentation_tables(self, train: Sequence[Example], rows: Sequence[Example],
-                            validation: Sequence[Example]) -> dict[str, tuple[pd.DataFrame, str]]:
+    def augmentation_tables(
+        self, train: Sequence[Example], rows: Sequence[Example], validation: Sequence[Example]
+    ) -> dict[str, tuple[pd.DataFrame, str]]:
         from helpers.tasks.it_ner.augment import relabelling_table, resampling_table, weak_quality
 
         finer = relabelling_table(train)
-        shown = {"relabelling": (finer, "Finer labels of the source in train, and which of our labels they became.")}
+        shown = {
+            "relabelling": (
+                finer,
+                "Finer labels of the source in train, and which of our labels they became.",
+            )
+        }
         return (shown if len(finer) else {}) | {
-            "resampling": (resampling_table(train, rows), "Entities and sentences before and after, and what each way "
-                           "brought: copies of sentences with entities, and weakly labelled ones."),
-            "weak_labels": (weak_quality(train, validation), "How good the weak labels are: the same labelling on "
-                            "validation rows, against their labels.")}
+            "resampling": (
+                resampling_table(train, rows),
+                "Entities and sentences before and after, and what each way "
+                "brought: copies of sentences with entities, and weakly labelled ones.",
+            ),
+            "weak_labels": (
+                weak_quality(train, validation),
+                "How good the weak labels are: the same labelling on validation rows, against their labels.",
+            ),
+        }
 
     # -- analysis -----------------------------------------------------------------------------------------------
     def surface_formats(self, example: Example) -> dict[str, str]:
         values = self.values(example.target)
-        return {"version format": _form(values["VERSION"][0], _NUMBER_FORMS) if values["VERSION"] else "none",
-                "error format": _form(values["ERROR"][0], _ERROR_FORMS) if values["ERROR"] else "none"}
+        return {
+            "version format": _form(values["VERSION"][0], _NUMBER_FORMS) if values["VERSION"] else "none",
+            "error format": _form(values["ERROR"][0], _ERROR_FORMS) if values["ERROR"] else "none",
+        }
 
     def slices(self, example: Example) -> dict[str, str]:
         size, entities = len(example.target.tokens), len(example.target.entities())
-        return {"length": "short" if size < 10 else "medium" if size < 20 else "long",
-                "entities": "none" if not entities else "one" if entities == 1 else "several",
-                "casing": "lower case" if example.text == example.text.lower() else "with capitals",
-                **({"kind": example.extra["kind"]} if example.extra.get("kind") else {})}
+        return {
+            "length": "short" if size < 10 else "medium" if size < 20 else "long",
+            "entities": "none" if not entities else "one" if entities == 1 else "several",
+            "casing": "lower case" if example.text == example.text.lower() else "with capitals",
+            **({"kind": example.extra["kind"]} if example.extra.get("kind") else {}),
+        }
 
     def perturbations(self) -> dict[str, Callable[[Example, random.Random], Example | None]]:
         from helpers.tasks.it_ner.perturb import perturbations
@@ -284,8 +342,10 @@ class ItNer(Task):
 def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:
     """Tags of every place where the tokens spell an entity string; longer strings come first, spaces do not count."""
     tags = ["O"] * len(tokens)
-    wanted = sorted(((value, label) for label, values in found.items() for value in values),
-                    key=lambda pair: (-len(pair[0]), pair))
+    wanted = sorted(
+        ((value, label) for label, values in found.items() for value in values),
+        key=lambda pair: (-len(pair[0]), pair),
+    )
     for value, label in wanted:
         letters = "".join(value.split())
         for start in range(len(tokens)):
