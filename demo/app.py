@@ -51,7 +51,7 @@ def show(predictor: Predictor, text: str, key: str) -> None:
     content = {"text": text, **answer, "model": {"name": predictor.name, "version": predictor.version}}
     st.download_button("Download JSON", json.dumps(content, ensure_ascii=False, indent=1), f"{task.name}.json",
                        "application/json", key=f"json {key}")
-    for name, (kind, made, checks) in task.downloads(answer["fields"], text).items():
+    for name, (kind, made, checks) in task.hooks.downloads(answer["fields"], text).items():
         for check in checks:
             st.warning(f"{name}: {check}")
         if made:
@@ -72,9 +72,9 @@ def page() -> None:
         names = finished(run)
         variant = st.selectbox("Model", names, names.index(best), key=f"model {task}")
         other = st.selectbox("Compare with", [NONE, *(name for name in names if name != variant)], key=f"other {task}")
-    st.write(run.task.description)
-    example = st.selectbox("Example", run.task.examples, key=f"example {task}")
-    text = st.text_area("Text", example, max_chars=run.task.longest_text, key=f"text {task} {example}")
+    st.write(run.task.words.description)
+    example = st.selectbox("Example", run.task.words.examples, key=f"example {task}")
+    text = st.text_area("Text", example, max_chars=run.task.rows.longest_text, key=f"text {task} {example}")
     if not st.button("Extract", type="primary"):
         return
     chosen = [variant] if other == NONE else [variant, other]

@@ -58,7 +58,7 @@ def read_line(raw: bytes, number: int, task: Any) -> Line | None:
     if not isinstance(row, dict):
         return Line(number, None, f"line holds a JSON {type(row).__name__}, not an object")
     try:
-        return Line(number, task.text_of_row(row), id=row.get("id"))
+        return Line(number, task.rows.text_of(row), id=row.get("id"))
     except ValueError as error:
         return Line(number, None, str(error), row.get("id"))
 

@@ -65,7 +65,7 @@ def _data(run: Run, metrics: dict[str, Any]) -> str:
     source = data.get("source", run.data)
     about = {
         "sample": f"the sample written for the study (`data/{run.task.name}`)",
-        "public": f"the public data set of {run.task.public_citation} (licence: {run.task.public_licence})",
+        "public": f"the public data set of {run.task.public.citation} (licence: {run.task.public.licence})",
     }
     part = (
         "test part"
@@ -84,11 +84,11 @@ def _recipe(run: Run, variant: str, metrics: dict[str, Any]) -> str:
         name.removeprefix(prefix): value for name, value in run.settings.items() if name.startswith(prefix)
     }
     counts = metrics["variants"][variant].get("parameters") or {}
-    base = "encoder_model" if variant in run.task.taggers else "base_model"
+    base = "encoder_model" if variant in run.task.variants.taggers else "base_model"
     lines = [
         f"Base model: `{Path(str(run[base])).name if Path(str(run[base])).is_absolute() else run[base]}`."
     ]
-    note = run.task.variant_notes.get(variant)
+    note = run.task.words.variant_notes.get(variant)
     if note:
         lines.append(note[3])
     if isinstance(counts, dict) and counts.get("total"):
@@ -100,12 +100,12 @@ def _recipe(run: Run, variant: str, metrics: dict[str, Any]) -> str:
 def usage(run: Run, variant: str, repo: str) -> str:
     """Python that loads the model and answers a text; it works as printed once `repo` is a folder or a name."""
     task = run.task
-    text = task.examples[0] if task.examples else ""
-    if variant in task.taggers:
+    text = task.words.examples[0] if task.words.examples else ""
+    if variant in task.variants.taggers:
         return token_export.usage(task, repo, text)
-    if task.questions():
-        name = task.questions()[0]
-        messages = [*task.opening(text), {"role": "user", "content": task.question(name)}]  # type: ignore[attr-defined]
+    if task.chat.questions:
+        name = task.chat.questions[0]
+        messages = [*task.chat.opening(text), {"role": "user", "content": task.chat.question(name)}]  # type: ignore[attr-defined]
         turns = ",\n".join(f"    {json.dumps(turn, ensure_ascii=False)}" for turn in messages)
         return (
             f"from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
@@ -119,7 +119,7 @@ def usage(run: Run, variant: str, repo: str) -> str:
         )
     return (
         f'from transformers import pipeline\n\nwrite = pipeline("text-generation", model={repo!r}, dtype="float32")\n'
-        f'print(write({task.prompt(text)!r}, return_full_text=False)[0]["generated_text"])\n'
+        f'print(write({task.chat.prompt(text)!r}, return_full_text=False)[0]["generated_text"])\n'
     )
 
 
@@ -142,7 +142,7 @@ def _limits(run: Run, variant: str, metrics: dict[str, Any]) -> str:
 
 def _alone(run: Run, variant: str) -> str:
     """What the weights lack without the study's own code around them."""
-    if variant not in run.task.taggers:
+    if variant not in run.task.variants.taggers:
         return (
             "Free decoding may write values that are not in the text; the study's own service holds the output to the "
             "task's schema and to the text."
@@ -167,7 +167,7 @@ def model_card(run: Run, variant: str, repo: str) -> str:
     if variant not in metrics.get("variants", {}):
         raise UserError(f"{run.dir / 'metrics.json'} has no scores of {variant!r}: run stage 05 first")
     task, scores = run.task, metrics["variants"][variant]
-    tagger = variant in task.taggers
+    tagger = variant in task.variants.taggers
     source = metrics.get("data", {}).get("source", run.data)
     data = ModelCardData(
         language="en",
@@ -179,7 +179,7 @@ def model_card(run: Run, variant: str, repo: str) -> str:
         eval_results=[
             EvalResult(
                 task_type="token-classification" if tagger else "text-generation",
-                task_name=task.title,
+                task_name=task.words.title,
                 dataset_type=task.name,
                 dataset_name=source if source in ("sample", "public") else "own rows",
                 metric_type=name,
@@ -191,7 +191,7 @@ def model_card(run: Run, variant: str, repo: str) -> str:
         ],
     )
     text = (
-        f"---\n{data.to_yaml()}\n---\n\n# {task.title}: {variant}\n\n{task.description}\n\n## Use\n\n```python\n"
+        f"---\n{data.to_yaml()}\n---\n\n# {task.words.title}: {variant}\n\n{task.words.description}\n\n## Use\n\n```python\n"
         f"{usage(run, variant, repo)}```\n\n## Data\n\n{_data(run, metrics)}\n\n## Recipe\n\n"
         f"{_recipe(run, variant, metrics)}\n\n## Results\n\n{_results(metrics, variant)}\n\n## Limits\n\n"
         f"{_limits(run, variant, metrics)}\n"

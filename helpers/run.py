@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers.errors import UserError, one_of
 from helpers.paths import ROOT, input_folder
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 
 PROFILES = ("smoke", "cpu", "gpu")
 SEED = 42
@@ -90,7 +90,7 @@ class Run:
 
     def __post_init__(self) -> None:
         one_of(self.profile, PROFILES, "profile")
-        self.task, self.data = get_task(self.task), input_folder(self.data)
+        self.task, self.data = load_task(self.task), input_folder(self.data)
         given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)
         self.settings = merge_settings(self.task.settings(self.profile), given)
         own = ROOT / "artifacts" / "smoke" if self.profile == "smoke" else ROOT
@@ -134,4 +134,4 @@ class Run:
                 f"{path} is missing: run notebook 02_augment (./run_all.sh {self.task.name}) first"
             )
         with path.open(encoding="utf-8") as lines:
-            return [self.task.example_from_json(json.loads(line)) for line in lines]
+            return [self.task.rows.from_json(json.loads(line)) for line in lines]

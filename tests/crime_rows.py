@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from helpers.tasks import Example, get_task
+from helpers.tasks import Example, load_task
 from helpers.tasks.crime.text import QUESTIONS, READ, SYSTEM, question_text
 
-TASK = get_task("crime")
+TASK = load_task("crime")
 HEADED = """**Crime Type:** Burglary
 **Date and Time:** March 4, 2024, at 21:15
 **Location:** 12 Quay Lane, Port Arden
@@ -70,7 +70,7 @@ def conversation(
 
 def example(report: str = HEADED, answers: dict | None = None, id: int = 0) -> Example:
     """A parsed row."""
-    return TASK.parse_row({"conversation": conversation(report, answers)}, id)
+    return TASK.rows.parse({"conversation": conversation(report, answers)}, id)
 
 
 def headed() -> Example:

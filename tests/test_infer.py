@@ -17,17 +17,17 @@ from helpers import infer
 from helpers.data.source import origins, to_original
 from helpers.errors import UserError
 from helpers.paths import ROOT
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.text import normalise
 
 FAKE = """
 import sys, time
 from pathlib import Path
 from helpers import infer
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 class Slow:
-    name, version, task = "fake", "1", get_task("calendar")
-    def problem(self, text): return self.task.bad_text(text)
+    name, version, task = "fake", "1", load_task("calendar")
+    def problem(self, text): return self.task.rows.bad_text(text)
     def predict(self, texts):
         time.sleep(0.02)
         return [{"fields": {"action": text}} for text in texts]
@@ -38,13 +38,13 @@ infer.label_file(Slow(), Path(sys.argv[1]), Path(sys.argv[2]), batch=5, progress
 class Echo:
     """Answers with the text; remembers how many it was asked at once."""
 
-    name, version, task = "fake", "1", get_task("calendar")
+    name, version, task = "fake", "1", load_task("calendar")
 
     def __init__(self):
         self.largest = 0
 
     def problem(self, text):
-        return self.task.bad_text(text)
+        return self.task.rows.bad_text(text)
 
     def predict(self, texts):
         self.largest = max(self.largest, len(texts))
@@ -82,7 +82,7 @@ def test_spans_point_to_what_the_user_wrote(text, value, original):
 
 
 def test_a_value_named_twice_has_a_place_for_each():
-    crime = get_task("crime")
+    crime = load_task("crime")
     text = "Ann Lee saw Ann Lee and Bo."
     found = crime.offsets(
         text, crime.canonical({"Witness_Name": ["Ann Lee", "Bo"], "Victim_Name": ["ann lee"]})
@@ -102,11 +102,11 @@ def test_a_value_named_twice_has_a_place_for_each():
     ],
 )
 def test_bad_texts_are_refused_with_the_reason(text, reason):
-    assert reason in get_task("calendar").bad_text(text)
+    assert reason in load_task("calendar").rows.bad_text(text)
 
 
 def test_tabs_and_line_breaks_are_fine():
-    assert get_task("calendar").bad_text("a\tb\r\nc") is None
+    assert load_task("calendar").rows.bad_text("a\tb\r\nc") is None
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

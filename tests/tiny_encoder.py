@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 
 from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
-from helpers.tasks import Example, get_task
+from helpers.tasks import Example, load_task
 
 SENTENCES = (
     "Python/B-SOFTWARE 3.11/B-VERSION crashes on Windows/B-OS",
@@ -44,7 +44,7 @@ def sentence(marked: str, index: int = 0, **more: object) -> Example:
     """A row written as `word/TAG word …`; words without a tag are outside."""
     pairs = [word.partition("/") for word in marked.split()]
     row = {"tokens": [word for word, _, _ in pairs], "ner_tags": [tag or "O" for _, _, tag in pairs], **more}
-    return get_task("it_ner").parse_row(row, index)
+    return load_task("it_ner").rows.parse(row, index)
 
 
 def sentences() -> list[Example]:

@@ -21,7 +21,7 @@ NAMES = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
 def rows(task, count: int = 8):
     """Labelled rows, each with a person of its own."""
     return [
-        task.parse_row(
+        task.rows.parse(
             {
                 "event_text": f"Lunch with {name} on {at + 1}/03/2026 at 1pm",
                 "output": dict.fromkeys(task.fields)
@@ -102,7 +102,7 @@ def make_run(folder: Path) -> Path:
             "environment": {"python": "3"},
         },
     )
-    write_jsonl(run.path("splits", "validation.jsonl"), [task.example_to_json(row) for row in rows(task)])
+    write_jsonl(run.path("splits", "validation.jsonl"), [task.rows.to_json(row) for row in rows(task)])
     return run.dir
 
 
@@ -175,5 +175,5 @@ def make_token_run(folder: Path) -> Path:
             "environment": {"python": "3"},
         },
     )
-    write_jsonl(run.path("splits", "validation.jsonl"), [task.example_to_json(row) for row in sentences()])
+    write_jsonl(run.path("splits", "validation.jsonl"), [task.rows.to_json(row) for row in sentences()])
     return run.dir

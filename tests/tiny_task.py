@@ -3,62 +3,68 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
 
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example, Writer
+from pydantic import BaseModel
+
+from helpers.tasks.base import Hooks, Words
+from helpers.tasks.fields import Kind
+from helpers.tasks.json_task import JsonTask
+from helpers.tasks.records import Example
 
 DAYS = {"mon": "monday", "tue": "tuesday"}
+DOCUMENT = {
+    "rows": {"file": "tiny.jsonl"},
+    "chat": {"prompt": "{text}"},
+    "variants": {"large": {"kind": "writer", "adapter": False}, "small": {"kind": "writer", "adapter": True}},
+}
 
 
-class TinyTask(Task):
-    """Targets are dicts with the three fields; a day may be abbreviated without a change of meaning."""
+@dataclass(frozen=True)
+class Day(Kind):
+    """A day, which may be abbreviated without a change of meaning."""
 
-    name, title, description = "tiny", "Tiny", "Three fields."
-    fields = ("name", "day", "people")
-    verbatim_fields = frozenset({"name", "people"})
-    list_fields = frozenset({"people"})
-    variants = {"large": Writer(adapter=False), "small": Writer(adapter=True)}
-    sample_file = "tiny.jsonl"
+    def canonical(self, value: Any) -> Any:
+        return value
+
+    def equivalent(self, left: str, right: str) -> bool:
+        full = [DAYS.get(value.lower(), value.lower()) for value in (left, right)]
+        return left == right or full[0] == full[1]
+
+
+class Tiny(BaseModel):
+    """Fields of the task."""
+
+    name: str | None
+    day: Annotated[str | None, Day()]
+    people: list[str] | None
+
+
+class TinyTask(JsonTask):
+    """Methods that are called like a hook, or like one of the chat, stand in its place."""
+
+    def __init__(self):
+        words = Words("Tiny", "Three fields.")
+        super().__init__(Tiny, name="tiny", document=DOCUMENT, words=words)
+        own = {one.name: getattr(self, one.name) for one in fields(Hooks) if hasattr(self, one.name)}
+        own["spans"] = own.get("spans") if type(self).spans is not JsonTask.spans else None
+        self.hooks = replace(self.hooks, **own)
+        for name in ("prompt", "completion"):
+            if hasattr(self, name):
+                setattr(self.chat, name, getattr(self, name))
 
     def settings(self, profile: str) -> dict[str, Any]:
         return {}
 
-    def parse_row(self, row: dict[str, Any], index: int) -> Example:
-        return Example(index, row["text"], self.canonical(row["target"]))
+    def read_row(self, row: dict[str, Any]) -> tuple[str, Any, dict]:
+        return row["text"], row["target"], {}
 
-    def to_row(self, example: Example) -> dict[str, Any]:
+    def write_row(self, example: Example) -> dict[str, Any]:
         return {"text": example.text, "target": example.target}
 
-    def values(self, target: Any) -> dict[str, tuple[str, ...]]:
-        if target is None:
-            return {}
-        return {
-            name: tuple(value) if isinstance(value := target.get(name), list) else (value,) if value else ()
-            for name in self.fields
-        }
-
-    def canonical(self, target: Any) -> Any:
-        return None if target is None else {name: target.get(name) for name in self.fields}
-
-    def equivalent(self, name: str, left: str, right: str) -> bool:
-        full = [DAYS.get(value.lower(), value.lower()) for value in (left, right)]
-        return left == right or (name == "day" and full[0] == full[1])
-
-    def prompt(self, text: str) -> str:
+    def reading(self, text: str) -> str:
         return text
-
-    def completion(self, target: Any) -> str:
-        return json.dumps(target)
-
-    def parse_output(self, raw: str) -> tuple[Any, str | None]:
-        try:
-            return self.canonical(json.loads(raw)), None
-        except ValueError:
-            return None, "truncated" if raw.startswith("{") else "not json"
-
-    def grammar(self, text: str, constraint: str) -> str:
-        return ""
 
     def rules(self, text: str) -> Any:
         return self.canonical({})
@@ -72,8 +78,11 @@ class TinyTask(Task):
     def surface_formats(self, example: Example) -> dict[str, str]:
         return {}
 
-    def slices(self, example: Example) -> dict[str, str]:
-        return {"people": "some" if example.target["people"] else "none", "length": "any"}
+    def slices(self, examples: list[Example]) -> list[dict[str, str]]:
+        return [
+            {"people": "some" if example.target["people"] else "none", "length": "any"}
+            for example in examples
+        ]
 
     def perturbations(self) -> dict:
         return {

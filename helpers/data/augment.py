@@ -29,7 +29,8 @@ def unsupported(example: Example, task: Task) -> int:
     values = task.values(example.target)
     return sum(
         not any(is_word_span(word, example.text, ignore_case=True) for word in value.split())
-        for name in task.verbatim_fields
+        for name in task.fields
+        if task.kinds[name].verbatim
         for value in values[name]
     )
 
@@ -123,22 +124,22 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
         Index origin; rows `made`, and of these `kept`, `duplicate`, `near evaluation`, `broken`.
     """
     gate = _Gate(run.task, train, evaluation_texts(run))
-    variants = _variants(run, train, run.task.augmenters(train), gate) if run["augment_per_row"] else []
+    variants = _variants(run, train, run.task.hooks.augmenters(train), gate) if run["augment_per_row"] else []
     synthetic = (
-        run.task.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
+        run.task.hooks.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
     )
     first = 1 + max((example.id for example in train), default=-1)
-    synthetic += run.task.label_weakly(train, run.settings, run.rng("weak"))
+    synthetic += run.task.hooks.label_weakly(train, run.settings, run.rng("weak"))
     synthetic = [example.with_(id=first + at) for at, example in enumerate(filter(gate.passes, synthetic))]
     rows = list(train) + gate.without_near(variants + synthetic)
-    rows += run.task.resample(train, run.settings, run.rng("resample"))
-    write_jsonl(run.path("splits", "train_augmented.jsonl"), map(run.task.example_to_json, rows))
+    rows += run.task.hooks.resample(train, run.settings, run.rng("resample"))
+    write_jsonl(run.path("splits", "train_augmented.jsonl"), map(run.task.rows.to_json, rows))
     return rows, gate.report()
 
 
 def one_of_each(run: Run, train: Sequence[Example]) -> tuple[Example, dict[str, Example]]:
     """The first train row that most methods can vary, and its variant by each of them (method → variant)."""
-    methods = run.task.augmenters(list(train))
+    methods = run.task.hooks.augmenters(list(train))
     best: tuple[Example, dict[str, Example]] = (train[0], {})
     for example in train:
         made = {name: methods[name](example, run.rng("one of each", name)) for name in sorted(methods)}

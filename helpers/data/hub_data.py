@@ -67,11 +67,11 @@ def hub_parts(task: Task, source: str) -> tuple[dict[str, list[dict[str, Any]]],
 
     `source` is `hub`, or a folder with a copy of :attr:`Task.public_hub`.
     """
-    place = download_hub(task.public_hub) if source == HUB else Path(source).expanduser()
+    place = download_hub(task.public.hub) if source == HUB else Path(source).expanduser()
     if not place.is_dir():
         raise UserError(
             f"no folder {source!r}: public_source is files, {HUB}, or a folder with a copy of "
-            f"{task.public_hub}"
+            f"{task.public.hub}"
         )
-    origin = f"{task.public_hub} of the hub, commit {place.name}" if source == HUB else place.as_posix()
-    return task.split_hub(read_parts(place)), origin
+    origin = f"{task.public.hub} of the hub, commit {place.name}" if source == HUB else place.as_posix()
+    return task.hooks.split_hub(read_parts(place)), origin

@@ -89,7 +89,7 @@ def _parse_row(row: dict[str, Any], index: int, task: Task) -> Example:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("not UTF-8: half of a surrogate pair in an escape") from None
-    example = task.parse_row(row, index)
+    example = task.rows.parse(row, index)
     if not example.text.strip():
         raise ValueError("empty text")
     return example
@@ -131,9 +131,11 @@ def _content(path: Path) -> bytes:
 def _rows_of_content(path: Path, task: Task) -> Iterator[tuple[int, bytes, dict[str, Any] | ValueError]]:
     """Line number (from 1), line, and the row in it or the reason why there is none."""
     lines = _content(path).split(b"\n")
-    if path.suffix in task.suffixes:
+    if path.suffix in task.rows.suffixes:
         text = [_decode_or_stop(path, number, line) for number, line in enumerate(lines, start=1)]
-        yield from ((number, lines[number - 1], row) for number, row in task.rows_of_file(path.suffix, text))
+        yield from (
+            (number, lines[number - 1], row) for number, row in task.hooks.rows_of_file(path.suffix, text)
+        )
         return
     for number, line in enumerate(lines, start=1):
         line = line.strip()
@@ -216,18 +218,18 @@ def fetch_public(task: Task, source: str = FILES) -> Path:
     `source` is `files` (:attr:`Task.public_files`), `hub` (:attr:`Task.public_hub`), or a folder with a copy of the
     latter. Prints source, licence and citation.
     """
-    if not task.public_files:
+    if not task.public.files:
         raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")
     folder = cache_dir() / (task.name if source == FILES else f"{task.name}-hub")
     if source == FILES:
-        contents = {file.name: download(file, folder) for file in task.public_files}
-        parts, origin = task.split_public(contents), ", ".join(file.path for file in task.public_files)
+        contents = {file.name: download(file, folder) for file in task.public.files}
+        parts, origin = task.hooks.split_public(contents), ", ".join(file.path for file in task.public.files)
     else:
         from helpers.data.hub_data import hub_parts  # loads libraries of the hub
 
         parts, origin = hub_parts(task, source)
     print(f"Public data: {origin}")
-    print(f"Licence: {task.public_licence}. Citation: {task.public_citation}")
+    print(f"Licence: {task.public.licence}. Citation: {task.public.citation}")
     folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         (folder / f"{part}.jsonl").unlink(missing_ok=True)
@@ -244,12 +246,12 @@ def is_public(run: Run) -> bool:
         rows = read_jsonl(Path(run.data).expanduser() / run.task.name / "train.jsonl")
     except (OSError, ValueError):
         return False
-    return fingerprint(rows) == run.task.public_train
+    return fingerprint(rows) == run.task.public.train
 
 
 def _part_file(folder: Path, part: str, task: Task) -> Path:
     """`<part>.jsonl`, or where there is none the part in another format of the task."""
-    files = [folder / f"{part}{suffix}" for suffix in (".jsonl", *task.suffixes)]
+    files = [folder / f"{part}{suffix}" for suffix in (".jsonl", *task.rows.suffixes)]
     return next((file for file in files if file.exists()), files[0])
 
 
@@ -258,7 +260,7 @@ def source_files(run: Run) -> dict[str, Path]:
     """Part → file of the run's data source; `{"all": file}` for the sample, which is not split."""
     task = run.task
     if run.data == "sample":
-        return {"all": ROOT / "data" / task.name / task.sample_file}
+        return {"all": ROOT / "data" / task.name / task.rows.file}
     if run.data == "public":
         folder = fetch_public(task, run.settings.get("public_source", FILES))
     else:

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from helpers.data.read import PARTS, write_jsonl
 from helpers.errors import UserError
 from helpers.run import Run
-from helpers.tasks.base import Task
+from helpers.tasks.base import SHARES
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
@@ -204,7 +204,7 @@ def alike_rows(examples: Sequence[Example]) -> list[list[Example]]:
 
 
 def grouped_split(
-    examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
+    examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
 ) -> dict[str, list[Example]]:
     """Split at random so that alike rows, siblings too, land in one part.
 
@@ -280,9 +280,9 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     if "all" in source:
         rows = run.rng("max_rows").sample(source["all"], min(limit or len(source["all"]), len(source["all"])))
         rows = sorted(rows, key=lambda example: example.id)
-        before = plain_split(rows, run.rng("plain split"), run.task.sample_shares)
+        before = plain_split(rows, run.rng("plain split"), run.task.rows.shares)
         rows, removed = deduplicate(rows)
-        parts = grouped_split(rows, run.rng("split"), run.task.sample_shares)
+        parts = grouped_split(rows, run.rng("split"), run.task.rows.shares)
     else:
         before = {part: list(source[part]) for part in PARTS if part in source}
         before["train"] = before["train"][:limit]
@@ -306,7 +306,7 @@ def open_rows(source: dict[str, list[Example]], parts: dict[str, list[Example]])
 
 
 def plain_split(
-    examples: list[Example], rng: random.Random, shares: dict[str, float] = Task.sample_shares
+    examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
 ) -> dict[str, list[Example]]:
     """The plain split by the same shares that takes no notice of likeness: what the audit compares with."""
     rows = list(examples)
@@ -320,4 +320,4 @@ def write_splits(run: Run, parts: dict[str, list[Example]]) -> None:
     if "test" not in parts:
         run.path("splits", "test.jsonl").unlink(missing_ok=True)
     for part, examples in parts.items():
-        write_jsonl(run.path("splits", f"{part}.jsonl"), map(run.task.example_to_json, examples))
+        write_jsonl(run.path("splits", f"{part}.jsonl"), map(run.task.rows.to_json, examples))

@@ -47,7 +47,7 @@ def server() -> tuple[str, str] | None:
 
 def names_of(task: Task) -> tuple[str, ...]:
     """The baselines of a task, those of its own among them."""
-    return BASELINES if task.writes else ("majority", *task.baselines, "untuned", "llm")
+    return BASELINES if task.writes else ("majority", *task.hooks.baselines, "untuned", "llm")
 
 
 def available(run: Run) -> tuple[str, ...]:
@@ -85,8 +85,8 @@ def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
 
 
 def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
-    if name in run.task.baselines:
-        return run.task.baselines[name](run, rows)
+    if name in run.task.hooks.baselines:
+        return run.task.hooks.baselines[name](run, rows)
     if not run.task.writes:
         return {"majority": predict_majority, "untuned": predict_untuned, "llm": predict_llm}[name](run, rows)
     shots = pick_shots(run, run.load("train"), run["few_shot"])
@@ -179,7 +179,7 @@ def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
     metric = run.task.headline
     rows = {
         name: {
-            run.task.headline_words: r[metric],
+            run.task.words.headline: r[metric],
             "low": r["ci95"][metric][0],
             "high": r["ci95"][metric][1],
             **{words: r[key] for key, words in COLUMNS.items() if key in r},

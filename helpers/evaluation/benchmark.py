@@ -43,7 +43,9 @@ EASY = 48
 # -- decoding ---------------------------------------------------------------------------------------------
 def writer(run: Run, trained: Run | None) -> tuple[Callable[[bool], Any], Callable[..., Prompt], int]:
     """(whole → model, what it is asked, tokens it may write): a finished adapter, else the untuned base."""
-    names = [name for name, one in run.task.writers.items() if one.adapter and one.loss != "structured"]
+    names = [
+        name for name, one in run.task.variants.writers.items() if one.adapter and one.loss != "structured"
+    ]
     found = [name for name in names if trained and name in predict.variants_trained(trained)]
     if not found:
         return lambda whole: load_base(run).eval() if whole else load_untuned(run), untuned, EASY
@@ -84,7 +86,7 @@ def decoding(bench: Bench) -> list[Line]:
     load, prompt, limit = writer(run, bench.trained)
     fast, whole, tokenizer = load(False), load(True), load_tokenizer(run)
     texts = [row.text for row in bench.rows()["validation"]][: bench.texts]
-    for way in task.decodings if prompt is tuned else ("free",):
+    for way in task.variants.decodings if prompt is tuned else ("free",):
         queue = itertools.cycle(texts)
 
         def together(way: str = way) -> int:
@@ -98,7 +100,7 @@ def decoding(bench: Bench) -> list[Line]:
                 tokenizer,
                 prompt(tokenizer, task, text),
                 limit,
-                None if way == "free" else task.grammar(text, way),
+                None if way == "free" else task.chat.grammar(text, way),
             )
             return 1
 
@@ -138,7 +140,10 @@ def reading(bench: Bench) -> list[Line]:
             answer_together(model, tokenizer, [one._replace(questions=[question])], max_new_tokens=EASY // 2)
         return 1
 
-    names = (f"one reading, {len(run.task.questions())} questions", f"{len(run.task.questions())} readings")
+    names = (
+        f"one reading, {len(run.task.chat.questions)} questions",
+        f"{len(run.task.chat.questions)} readings",
+    )
     rates = bench.in_turns(
         "reading",
         {names[0]: lambda: rate_of(shared, bench.seconds), names[1]: lambda: rate_of(apart, bench.seconds)},
@@ -153,7 +158,7 @@ def serving(bench: Bench) -> list[Line]:
     It is not trained: how fast it is does not depend on its weights.
     """
     run, parts = bench.run, bench.rows()
-    variant = next(name for name in run.task.variants if name in run.task.taggers)
+    variant = next(name for name in run.task.variants if name in run.task.variants.taggers)
     tagger = new_tagger(run, variant, parts["train"])
     eager = copy.deepcopy(tagger.model)
     eager.base.set_attn_implementation("eager")
@@ -205,7 +210,7 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
         For an unknown part, or a task whose models write nothing.
     """
     run = bench.run
-    if not run.task.writers:
+    if not run.task.variants.writers:
         raise UserError(f"{run.task.name} has no model that writes: notebook 05 measures its taggers")
     chosen = [one_of(name, list(PARTS), "part") for name in only] or list(PARTS)
     before = peak()

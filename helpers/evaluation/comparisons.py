@@ -35,7 +35,7 @@ def decodings_of_row(
     table : DataFrame
         Index decoding; columns output (the model's text), valid, exact_match.
     """
-    files = {way: predictions[prediction_name(task, variant, way)] for way in task.decodings}
+    files = {way: predictions[prediction_name(task, variant, way)] for way in task.variants.decodings}
     right = {way: exact_match(task, gold, records) for way, records in files.items()}
     at = next((at for at in range(len(gold)) if len({matches[at] for matches in right.values()}) > 1), 0)
     lines = {way: align(gold, records)[at] for way, records in files.items()}
@@ -81,11 +81,13 @@ def decoding_table(
 ) -> pd.DataFrame:
     """One metric under each decoding (columns) of each trained variant (index) that has them all."""
     trained = [
-        name for name in task.variants if name in variants and task.decodings_of(name) == task.decodings
+        name
+        for name in task.variants
+        if name in variants and task.variants.decodings_of(name) == task.variants.decodings
     ]
     cells = {
         decoding: [variants[prediction_name(task, name, decoding)][metric] for name in trained]
-        for decoding in task.decodings
+        for decoding in task.variants.decodings
     }
     return pd.DataFrame(cells, index=pd.Index(trained, name="variant"))
 
@@ -170,7 +172,7 @@ def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
         (parameters), score (the task's headline). NaN where costs.json says nothing.
     """
     costs, lines = read_json(run.path("costs.json")), {}
-    for name in (name for name in (*run.task.variants, *run.task.votes) if name in variants):
+    for name in (name for name in (*run.task.variants, *run.task.variants.votes) if name in variants):
         cost, counts = costs.get(name, {}), variants[name]["parameters"]
         lines[name] = {
             "train_seconds": cost.get("train_seconds"),
@@ -187,14 +189,14 @@ def cost_table(run: Run, variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
 
 def published_table(run: Run, variants: dict[str, dict[str, Any]], best: str) -> pd.DataFrame | None:
     """Published results beside the best variant, or None where the run is not on that public data."""
-    if not run.task.published or not data.is_public(run):
+    if not run.task.public.published or not data.is_public(run):
         return None
     ours = {
         "system": f"this run: {best}",
         **variants[best],
         "loss_before": variants.get("base_zero_shot", {}).get("loss"),
     }
-    lines = pd.DataFrame([ours, *run.task.published])
+    lines = pd.DataFrame([ours, *run.task.public.published])
     shown = metrics_of(run.task).SCORES
     reported = [
         "system",
@@ -213,7 +215,7 @@ def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
         vote: agreement_table(
             run.task,
             run.load("validation"),
-            [read_predictions(run, name, part="validation") for name in run.task.votes[vote]],
+            [read_predictions(run, name, part="validation") for name in run.task.variants.votes[vote]],
         )
         for vote in vote_names(run.task, variants_trained(run))
     }

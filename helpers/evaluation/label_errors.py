@@ -102,7 +102,7 @@ def suspected_labels(
         return all(is_word_span(value, normalise(text), ignore_case=True) for value in values)
 
     table["not_in_text"] = [
-        line.field in task.verbatim_fields
+        task.kinds[line.field].verbatim
         and in_text(line.predicted, rows[line.id].text)
         and not in_text(line.label, rows[line.id].text)
         for line in table.itertuples()

@@ -66,7 +66,7 @@ def measure(run: Run) -> pd.DataFrame:
     del model
     release_model()
     for variant in variants_trained(run):
-        if variant not in run.task.taggers:
+        if variant not in run.task.variants.taggers:
             found[variant] = answer_likelihood(run, *load_variant(run, variant), rows)
     write_json(run.path("likelihood.json"), found)
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("system")

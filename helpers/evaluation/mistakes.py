@@ -28,7 +28,9 @@ def same_values(task: Task, name: str, gold: Sequence[str], predicted: Sequence[
     """Whether two lists of values of a field mean the same: each value pairs off with an equivalent, in any order."""
     left = list(gold)
     for value in predicted:
-        match = next((other for other in left if other == value or task.equivalent(name, other, value)), None)
+        match = next(
+            (other for other in left if other == value or task.kinds[name].equivalent(other, value)), None
+        )
         if match is None:
             return False
         left.remove(match)
@@ -52,7 +54,7 @@ def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
     left, right = _words(gold), _words(predicted)
     if _within(left, right) or _within(right, left):
         return True
-    return name in task.verbatim_fields and bool(set(left) & set(right))
+    return task.kinds[name].verbatim and bool(set(left) & set(right))
 
 
 def error_class(
@@ -89,7 +91,9 @@ def error_class(
         return SUSPECT
     if same_values(task, name, wanted, found):
         return NORMALISATION
-    told = [[value for value in values if not task.says_nothing(value)] for values in (wanted, found)]
+    told = [
+        [value for value in values if not task.kinds[name].says_nothing(value)] for values in (wanted, found)
+    ]
     if same_values(task, name, *told):
         return NOTHING
     lacking = [value for value in wanted if value not in found]
@@ -133,7 +137,7 @@ def classify_errors(
     suspects, lines = set(suspects), []
     for example, record in zip(gold, align(gold, records)):
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
-        failed = task.failed_fields(record)
+        failed = task.chat.failed_fields(record)
         for name in task.fields:
             kind = error_class(task, name, wanted, found, name not in failed, (example.id, name) in suspects)
             if kind:
@@ -150,8 +154,9 @@ def error_counts(task: Task, errors: pd.DataFrame) -> pd.DataFrame:
 
 def first_slice(task: Task, gold: Sequence[Example]) -> pd.Series:
     """Value of the slice that the task names first (the layout of a report, say), by row id; its name is the slice's."""
-    which = next(iter(task.slices(gold[0])))
-    return pd.Series({example.id: task.slices(example)[which] for example in gold}, name=which)
+    slices = task.hooks.slices(gold)
+    which = next(iter(slices[0]))
+    return pd.Series({example.id: own[which] for example, own in zip(gold, slices)}, name=which)
 
 
 def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -> pd.DataFrame:
@@ -286,8 +291,8 @@ def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     lines = pd.DataFrame(
         [
             (name, value, right)
-            for example, right in zip(gold, row_scores(task, gold, records))
-            for name, value in task.slices(example).items()
+            for own, right in zip(task.hooks.slices(gold), row_scores(task, gold, records))
+            for name, value in own.items()
         ],
         columns=["slice", "value", "right"],
     )
@@ -313,7 +318,9 @@ def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) 
     except NotImplementedError:
         return None
     seen = {row.text for row in gold}
-    learnt = task.learn_conventions([row for row in train if row.origin == "gold" and row.text not in seen])
+    learnt = task.hooks.learn_conventions(
+        [row for row in train if row.origin == "gold" and row.text not in seen]
+    )
     told = [{name: found or [] for name, found in spans.items()} for spans in places]
     records = [
         {"id": row.id, "prediction": task.from_spans(row.text, spans, learnt)}

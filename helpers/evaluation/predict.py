@@ -101,7 +101,7 @@ def load_variant(run: Run, variant: str):
         best = folder / "best"
         _held[key] = (
             load_trained_tagger(run, best)
-            if variant in run.task.taggers
+            if variant in run.task.variants.taggers
             else (load_finetuned(run, best, note.startswith("base in 4-bit")), load_tokenizer(run))
         )
     return _held[key]
@@ -118,7 +118,7 @@ def predict_variant(
         `free`, `schema` or `source`; see :func:`helpers.writing.questions.predict_texts`. Taggers know only spans, and the
         members of a vote are asked in their default way.
     """
-    if variant in run.task.votes:
+    if variant in run.task.variants.votes:
         return _predict_vote(run, variant, examples, progress)
     return predict_loaded(run, variant, load_variant(run, variant), examples, constraint, progress)
 
@@ -133,7 +133,7 @@ def predict_loaded(
 ) -> list[dict[str, Any]]:
     """As :func:`predict_variant`, of a variant in the form that :func:`load_variant` gives."""
     name = f"{variant}@{constraint}" if progress else None
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         return predict_with(run, loaded, examples, name)
     (model, tokenizer), texts = loaded, [example.text for example in examples]
     return with_ids(
@@ -160,8 +160,8 @@ def _predict_vote(run: Run, vote: str, examples: Sequence[Example], progress: bo
         [
             predict_rules(run, examples)
             if name == RULES
-            else predict_variant(run, name, examples, task.decodings_of(name)[-1], progress)
-            for name in task.votes[vote]
+            else predict_variant(run, name, examples, task.variants.decodings_of(name)[-1], progress)
+            for name in task.variants.votes[vote]
         ],
     )
 
@@ -175,7 +175,10 @@ def with_ids(examples: Sequence[Example], records: Sequence[dict[str, Any]]) -> 
 def predict_rules(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
     """The task's rules: they write no text and know no confidence."""
     task = run.task
-    return [{"id": e.id, "prediction": task.rules(e.text), "raw": None, "confidence": None} for e in examples]
+    return [
+        {"id": e.id, "prediction": task.hooks.rules(e.text), "raw": None, "confidence": None}
+        for e in examples
+    ]
 
 
 def pick_shots(run: Run, train: Sequence[Example], count: int) -> list[Example]:
@@ -243,8 +246,10 @@ def predict_server(
     task, records = run.task, []
     for example in tqdm(examples, desc=model):
         before = prompts.opening(task, example.text, shots)
-        asked = [[*before, {"role": "user", "content": prompts.question(name)}] for name in task.questions()]
+        asked = [
+            [*before, {"role": "user", "content": prompts.question(name)}] for name in task.chat.questions
+        ]
         raw = "\n".join(map(answer, asked or [before]))
-        prediction, kind = task.parse_output(raw)
+        prediction, kind = task.chat.parse_output(raw)
         records.append({"prediction": prediction, "raw": raw, "error": kind, "confidence": None})
     return with_ids(examples, records)

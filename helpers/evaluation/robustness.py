@@ -24,7 +24,7 @@ def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, lis
     Each (perturbation, row) has a generator of its own, so that one more row or perturbation changes no other.
     """
     changed: dict[str, list[Example]] = {}
-    for name, change in task.perturbations().items():
+    for name, change in task.hooks.perturbations().items():
         pairs = ((row, change(row, random.Random(f"{seed}:{name}:{row.id}"))) for row in examples)
         changed[name] = [new for row, new in pairs if new is not None and new.text != row.text]
     return changed

@@ -121,7 +121,11 @@ def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
 def _concerns(run: Run, system: str) -> dict[str, Any]:
     """The settings that decide how a variant or a vote comes out: all but those of other variants."""
     teachers = str(run.settings.get(f"{system}.teacher", "")).split(",")
-    others = {*run.task.variants} - {system, *run.task.votes.get(system, ()), *map(str.strip, teachers)}
+    others = {*run.task.variants} - {
+        system,
+        *run.task.variants.votes.get(system, ()),
+        *map(str.strip, teachers),
+    }
     return {name: value for name, value in run.settings.items() if name.split(".")[0] not in others}
 
 
@@ -134,7 +138,7 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
     folds = fold_parts(own["train"], sweep.folds, first.seed) if sweep.folds else [own]
     for number, parts in enumerate(folds, start=bool(sweep.folds)):
         rows = data.fingerprint(
-            [first.task.example_to_json(row) | {"part": part} for part in parts for row in parts[part]]
+            [first.task.rows.to_json(row) | {"part": part} for part in parts for row in parts[part]]
         )
         for name, seed in ((name, seed) for name in runs for seed in sweep.seeds):
             inputs, run = [sweep.profile, seed, number, rows], runs[name]
@@ -156,8 +160,8 @@ def answer(run: Run, system: str) -> Line:
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
-    task, members, metrics = run.task, run.task.votes.get(system, ()), metrics_of(run.task)
-    ways, one_part = task.decodings_of(system), not run.path("splits", "test.jsonl").exists()
+    task, members, metrics = run.task, run.task.variants.votes.get(system, ()), metrics_of(run.task)
+    ways, one_part = task.variants.decodings_of(system), not run.path("splits", "test.jsonl").exists()
     rows = [] if members else training_rows(run, system)
     if not members:
         fit(run, system, rows, run.load("validation"))

@@ -123,8 +123,8 @@ def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int
     """
     counts = row_sums(task, gold, records)[["twice_right", "gold_and_predicted"]]
     lines: dict[tuple[str, str], list[int]] = {}
-    for at, example in enumerate(gold):
-        for pair in task.slices(example).items():
+    for at, slices in enumerate(task.hooks.slices(gold)):
+        for pair in slices.items():
             lines.setdefault(pair, []).append(at)
     table = []
     order = list(dict.fromkeys(name for name, _ in lines))

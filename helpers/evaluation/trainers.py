@@ -72,7 +72,7 @@ def padded(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Te
 def training(bench: Bench) -> list[Line]:
     """Tokens a second, without padding, of one LoRA training by several trainers; its share of the peak."""
     run = bench.run
-    variant = next(name for name, writer in run.task.writers.items() if writer.adapter)
+    variant = next(name for name, writer in run.task.variants.writers.items() if writer.adapter)
     lora = {f"{variant}.{name}": value for name, value in (("rank", 16), ("alpha", 32), ("targets", "all"))}
 
     def bits(count: int) -> Run:
@@ -107,7 +107,7 @@ def training(bench: Bench) -> list[Line]:
         args = writers.training_arguments(bits(count), variant, run.dir)
         for name, value in endless.items():
             setattr(args, name, value)
-        kind = writers.WriterSFTTrainer if run.task.writers[variant].trl else writers.WriterTrainer
+        kind = writers.WriterSFTTrainer if run.task.variants.writers[variant].trl else writers.WriterTrainer
         return kind(
             model=writers.base_of(bits(count), variant)[0],
             args=args,

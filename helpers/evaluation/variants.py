@@ -29,13 +29,13 @@ Records = list[dict[str, Any]]
 
 def prediction_name(task: Task, variant: str, decoding: str) -> str:
     """`variant` for the task's default decoding, else `variant@decoding`."""
-    return variant if decoding == task.decodings[-1] else f"{variant}@{decoding}"
+    return variant if decoding == task.variants.decodings[-1] else f"{variant}@{decoding}"
 
 
 def _split_name(task: Task, name: str) -> tuple[str, str]:
     """Inverse of :func:`prediction_name`."""
     variant, _, decoding = name.partition("@")
-    return variant, decoding or task.decodings[-1]
+    return variant, decoding or task.variants.decodings[-1]
 
 
 # -- decoding
@@ -70,9 +70,9 @@ def decode_all(run: Run) -> pd.DataFrame:
     jobs = [
         (variant, decoding, part)
         for variant in trained_variants(run)
-        for decoding in run.task.decodings_of(variant)
+        for decoding in run.task.variants.decodings_of(variant)
         for part in parts
-        if part == "scored" or decoding == run.task.decodings_of(variant)[-1]
+        if part == "scored" or decoding == run.task.variants.decodings_of(variant)[-1]
     ]
     lines = []
     for variant, decoding, part in tqdm(jobs, desc="decoding", unit="file"):
@@ -96,7 +96,7 @@ def decode_all(run: Run) -> pd.DataFrame:
     for vote in vote_names(run.task, trained_variants(run)):
         for part, written in destinations.items():
             records = count_votes(
-                run, vote, [read_predictions(run, name, part=part) for name in run.task.votes[vote]]
+                run, vote, [read_predictions(run, name, part=part) for name in run.task.variants.votes[vote]]
             )
             for destination in written:
                 write_predictions(run, vote, records, destination)
@@ -105,8 +105,8 @@ def decode_all(run: Run) -> pd.DataFrame:
 
 def parameters_of(run: Run, variant: str) -> dict[str, int | None]:
     """Total and trainable parameters of a trained variant or a vote, None for what stage 04 did not train."""
-    if variant in run.task.votes:
-        return sum_parameters({name: parameters_of(run, name) for name in run.task.votes[variant]})
+    if variant in run.task.variants.votes:
+        return sum_parameters({name: parameters_of(run, name) for name in run.task.variants.votes[variant]})
     counts = (
         read_json(run.path("checkpoints") / variant / "finished.json").get("result", {}).get("parameters", {})
     )
@@ -161,7 +161,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
     decoded = [
         prediction_name(run.task, variant, decoding)
         for variant in trained
-        for decoding in run.task.decodings_of(variant)
+        for decoding in run.task.variants.decodings_of(variant)
     ]
     names = [*untrained_names(run.task, found), *decoded, *vote_names(run.task, trained)]
     scored = run.load("scored")
@@ -266,7 +266,7 @@ def read_metrics(run: Run) -> dict[str, Any]:
 
 def best_writer(task: Task, variants: dict[str, dict[str, Any]], best: str) -> str:
     """The best variant, or if that is a tagger or a vote the best of those that write."""
-    names = [name for name in task.variants if name in variants and name not in task.taggers]
+    names = [name for name in task.variants if name in variants and name not in task.variants.taggers]
     return best if best in names or not names else max(names, key=lambda name: variants[name][task.headline])
 
 
@@ -289,7 +289,9 @@ def default_names(variants: dict[str, dict[str, Any]]) -> list[str]:
 
 def untrained_names(task: Task, names: Iterable[str]) -> list[str]:
     """Those of the systems that learnt nothing from training rows, themselves or through a member."""
-    return [name for name in names if _split_name(task, name)[0] not in {*task.variants, *task.votes}]
+    return [
+        name for name in names if _split_name(task, name)[0] not in {*task.variants, *task.variants.votes}
+    ]
 
 
 def validation_table(run: Run) -> pd.DataFrame:

@@ -32,7 +32,7 @@ Records = list[dict[str, Any]]
 def vote_names(task: Task, trained: Iterable[str]) -> list[str]:
     """Votes of the task whose trained members are all among `trained`, in the task's order."""
     there = {*trained, RULES}
-    return [name for name, members in task.votes.items() if there.issuperset(members)]
+    return [name for name, members in task.variants.votes.items() if there.issuperset(members)]
 
 
 # -- the vote ---------------------------------------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def count_votes(run: Run, vote: str, members: Sequence[Records]) -> Records:
     started = time.perf_counter()
     records = majority(run.task, members)
     seconds, costs = time.perf_counter() - started, read_json(run.path("costs.json"))
-    record_costs(run, vote, **vote_costs(costs, run.task.votes[vote], seconds))
+    record_costs(run, vote, **vote_costs(costs, run.task.variants.votes[vote], seconds))
     return records
 
 

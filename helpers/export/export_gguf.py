@@ -158,8 +158,8 @@ def _add_tokenizer(writer: Any, tokenizer: Any, name: str) -> None:
 def modelfile(task: Any, tokenizer: Any, max_new_tokens: int, context: int) -> str:
     """Text of the Modelfile with which `ollama create NAME -f Modelfile` takes the GGUF file."""
     lines = [f"FROM ./{FILE}"]
-    if not task.questions():  # the template of a dialogue is in the GGUF file
-        lines.append(f'TEMPLATE """{task.prompt("{{ .Prompt }}")}"""')
+    if not task.chat.questions:  # the template of a dialogue is in the GGUF file
+        lines.append(f'TEMPLATE """{task.chat.prompt("{{ .Prompt }}")}"""')
     lines += [
         "PARAMETER temperature 0",
         f"PARAMETER num_ctx {context}",

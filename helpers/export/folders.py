@@ -78,7 +78,7 @@ def export_model(run: Run, variant: str) -> Path:
     source, folder = _checked(run, variant), export_folder(run, variant, "model")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         token_export.export_model(run, source, folder)
         return folder
     model, tokenizer = (
@@ -99,7 +99,7 @@ def export_adapter(run: Run, variant: str) -> Path | None:
     One on an encoder is not written: with its head it is of no use to other programs before it is merged.
     """
     source = _checked(run, variant)
-    if variant in run.task.taggers or not (source / "adapter_config.json").exists():
+    if variant in run.task.variants.taggers or not (source / "adapter_config.json").exists():
         return None
     from helpers.models.base import load_tokenizer
 
@@ -129,7 +129,7 @@ def load_exported(run: Run, variant: str) -> Any:
     folder = export_folder(run, variant, "model")
     if not (folder / "config.json").exists():
         folder = export_model(run, variant)
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         return token_export.load_model(run, folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     return model.eval(), AutoTokenizer.from_pretrained(folder)
@@ -138,7 +138,7 @@ def load_exported(run: Run, variant: str) -> Any:
 def export_onnx(run: Run, variant: str) -> Path:
     """Write the ONNX graph and its int8 form with the tokenizer; returns the folder."""
     folder, whole = export_folder(run, variant, "onnx"), load_exported(run, variant)
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         token_export.export_onnx(run, export_folder(run, variant, "model"), folder)
         return folder
     model, tokenizer = whole
@@ -159,7 +159,7 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
             f"{path} is missing: write it with python -m helpers.export --task {run.task.name} "
             f"--variant {variant}"
         )
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         return token_export.load_onnx(run, folder, quantised)
     return causal_onnx.OnnxCausalLM(path, AutoConfig.from_pretrained(folder)), AutoTokenizer.from_pretrained(
         folder
@@ -168,7 +168,7 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
 
 def export_gguf(run: Run, variant: str, kind: str = "q8_0") -> Path | None:
     """Write GGUF file and Modelfile; returns the folder, None for a tagger, which llama.cpp does not run."""
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         return None
     model, tokenizer = load_exported(run, variant)
     folder = export_folder(run, variant, "gguf")
@@ -198,9 +198,9 @@ def logit_gap(left: Any, right: Any, tokenizer: Any, texts: Sequence[str]) -> fl
 def gap_between(run: Run, variant: str, left: Any, right: Any, examples: Sequence[Example]) -> float:
     """Largest logit gap between two forms of a variant; a model that writes reads the answer, too."""
     task = run.task
-    if variant in task.taggers:
+    if variant in task.variants.taggers:
         return token_export.logit_gap(run, left, right, examples)
-    texts = [task.prompt(example.text) + task.completion(example.target) for example in examples]
+    texts = [task.chat.prompt(example.text) + task.chat.completion(example.target) for example in examples]
     return logit_gap(left[0], right[0], left[1], texts)
 
 
@@ -209,11 +209,11 @@ def load_unmerged(run: Run, variant: str) -> Any:
     from helpers.evaluation.predict import load_variant
     from helpers.models.base import load_tokenizer
 
-    if variant in run.task.taggers:
+    if variant in run.task.variants.taggers:
         return token_export.load_trained(run, _checked(run, variant))
     if (_checked(run, variant) / "adapter_config.json").exists():
         return with_adapter(run, variant), load_tokenizer(run)
-    if variant in run.task.writers:
+    if variant in run.task.variants.writers:
         from helpers.models.adapters import load_finetuned
 
         return load_finetuned(run, _checked(run, variant), whole=True), load_tokenizer(run)

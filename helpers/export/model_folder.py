@@ -11,7 +11,7 @@ from helpers.evaluation.vote import RULES, vote_names
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 
 ENGINES = ("torch", "onnx", "onnx_int8")
 ONNX_FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
@@ -24,7 +24,7 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     `folder` is what the run left for the task (`artifacts/<task>` of the repository by default), wherever it lies now;
     `variant` a trained variant, a vote of trained ones or `rules`, by default the one that did best on validation.
     """
-    chosen = get_task(task)
+    chosen = load_task(task)
     place = Path(folder).expanduser().resolve() if folder else ROOT / "artifacts" / chosen.name
     if not (place / "checkpoints").is_dir() and (place / "artifacts" / chosen.name).is_dir():
         place = place / "artifacts" / chosen.name  # the folder that was given to --out
@@ -83,7 +83,7 @@ def pick_variant(run: Run, variant: str | None = None) -> str:
 
 def members_of(run: Run, variant: str) -> tuple[str, ...]:
     """Systems whose answers make those of a variant: itself, or the members of a vote."""
-    return run.task.votes.get(variant, (variant,))
+    return run.task.variants.votes.get(variant, (variant,))
 
 
 def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
@@ -96,7 +96,7 @@ def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
         files += sorted(path for path in folder.glob("*") if path.suffix in SERVED)
         if engine != ENGINES[0]:
             files += sorted((run.dir / "export" / name / "onnx").glob(f"{ONNX_FILES[engine]}*"))
-        if name != RULES and name not in run.task.taggers and Path(base_path(run)).is_dir():
+        if name != RULES and name not in run.task.variants.taggers and Path(base_path(run)).is_dir():
             files += sorted(
                 path
                 for path in Path(base_path(run)).iterdir()

@@ -15,11 +15,11 @@ BESIDE_GB = 3.0
 
 def kind_of(run: Run, variant: str) -> str | None:
     """How a variant holds the base model: `full`, `adapter`, `adapter in 4 bits`; None where it is another model."""
-    if variant not in run.task.writers:
+    if variant not in run.task.variants.writers:
         return None
     if run[f"{variant}.bits"] == 4:
         return "adapter in 4 bits"
-    return "adapter" if run.task.writers[variant].adapter else "full"
+    return "adapter" if run.task.variants.writers[variant].adapter else "full"
 
 
 def needed_gb(parameters: int, kind: str) -> float:

@@ -19,7 +19,7 @@ from helpers.tasks import TASK_NAMES
 
 def trainable(run: Run, names: Sequence[str]) -> list[str]:
     """The variants to train: those named, or all that several processes can train."""
-    able = list(run.task.writers)
+    able = list(run.task.variants.writers)
     for name in names:
         one_of(name, run.task.variants, "variant")
         if name not in able:

@@ -250,10 +250,10 @@ def data_source(given: str, tasks: Sequence[str]) -> str:
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
-    from helpers.tasks import get_task
+    from helpers.tasks import load_task
 
     for task in tasks:
-        endings = (".jsonl", *get_task(task).suffixes)
+        endings = (".jsonl", *load_task(task).rows.suffixes)
         if not any((folder / task / f"train{ending}").is_file() for ending in endings):
             raise UserError(
                 f"--data {given!r} has no {task}/train.jsonl: a data folder holds "

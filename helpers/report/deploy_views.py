@@ -44,7 +44,7 @@ def deployed(run: Run, predictor: Any, writer: str) -> str:
     """What this run serves, in a sentence."""
     scores = read_json(run.dir / "metrics.json").get("variants", {}).get(predictor.variant, {})
     value = scores.get(run.task.headline)
-    shown = f", {run.task.headline_words} {value:.3f} on the scored part" if value is not None else ""
+    shown = f", {run.task.words.headline} {value:.3f} on the scored part" if value is not None else ""
     other = (
         ""
         if writer == predictor.variant

@@ -24,7 +24,7 @@ from helpers.paths import ROOT
 from helpers.report.document import Document, cite, frame_images, label_caption, render
 from helpers.report.study import Study, command, evidence, make_study, manifest_tables, read_study
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES, get_task
+from helpers.tasks import TASK_NAMES, load_task
 from helpers.views import plots
 
 TEMPLATES = Path(__file__).resolve().parent / "template"
@@ -169,7 +169,7 @@ def index_page(run: Run, documents: dict[str, Document]) -> str:
         figures = [_score_figure(study), _cost_figure(study)]
         if here:
             document = documents.get(name) or render(
-                executed_notebooks(run.root, name), get_task(name).traits
+                executed_notebooks(run.root, name), load_task(name).traits
             )
             figures.append(_error_figure(study, document))
         study.figures = [Markup(frame_images(figure)) for figure in figures if figure]
@@ -183,7 +183,7 @@ def _kept_study(run: Run, name: str) -> Study | None:
     if not kept or not (run.report_dir / f"{name}.html").exists():
         return None
     study = make_study(name, kept["metrics"], kept["costs"], test_part=kept.get("test_part", True))
-    study.published = list(get_task(name).published) if kept.get("published") else []
+    study.published = list(load_task(name).public.published) if kept.get("published") else []
     study.earlier = True
     return study
 

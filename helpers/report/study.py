@@ -255,7 +255,7 @@ def _writer(task: Task, variants: dict[str, dict[str, Any]], best: str | None) -
     from helpers.evaluation.variants import best_writer
 
     found = best_writer(task, variants, best or "")
-    return found if found in task.writers else None
+    return found if found in task.variants.writers else None
 
 
 def make_study(
@@ -266,16 +266,16 @@ def make_study(
     test_part: bool = True,
 ) -> Study:
     """The study of one task from the contents of its metrics, costs and manifest files."""
-    from helpers.tasks import get_task
+    from helpers.tasks import load_task
 
     manifest = manifest or {}
-    task, profile = get_task(name), metrics.get("profile") or manifest.get("profile") or "cpu"
+    task, profile = load_task(name), metrics.get("profile") or manifest.get("profile") or "cpu"
     variants, data = metrics.get("variants", {}), metrics.get("data", {})
     settings = {**task.settings(profile), **manifest.get("settings", {})}
     return Study(
         name=name,
-        title=task.title,
-        description=task.description,
+        title=task.words.title,
+        description=task.words.description,
         profile=profile,
         source=str(data.get("source") or manifest.get("data", {}).get("source") or "sample"),
         rows=data.get("rows"),
@@ -285,17 +285,19 @@ def make_study(
         best=metrics.get("best"),
         costs=costs,
         trained=tuple(variant for variant in task.variants if variant in variants),
-        votes={vote: members for vote, members in task.votes.items() if vote in variants},
+        votes={vote: members for vote, members in task.variants.votes.items() if vote in variants},
         headline=getattr(task, "headline", HEADLINE),
         baseline=_baseline(task, variants),
         test_part=test_part,
-        licence=task.public_licence,
-        citation=task.public_citation,
-        encoder=str(settings.get("encoder_model", "")) if task.taggers and settings.get("base_model") else "",
-        aim=task.aim,
-        question=task.research_question,
+        licence=task.public.licence,
+        citation=task.public.citation,
+        encoder=str(settings.get("encoder_model", ""))
+        if task.variants.taggers and settings.get("base_model")
+        else "",
+        aim=task.words.aim,
+        question=task.words.research_question,
         writer=_writer(task, variants, metrics.get("best")),
-        writers=tuple(task.writers),
+        writers=tuple(task.variants.writers),
     )
 
 
@@ -321,10 +323,10 @@ def read_study(root: Path, name: str) -> tuple[Study, Run | None]:
         )
     except UserError:
         run = None
-    if run is not None and run.task.published:
+    if run is not None and run.task.public.published:
         from helpers.data.read import is_public
 
-        study.published = list(run.task.published) if is_public(run) else []
+        study.published = list(run.task.public.published) if is_public(run) else []
     study.command = command(run) if run is not None else ""
     return study, run
 

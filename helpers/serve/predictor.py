@@ -64,12 +64,12 @@ class Predictor:
     # -- texts that cannot be answered --------------------------------------------------------------------------------
     def problem(self, text: str) -> str | None:
         """Why a text cannot be answered, or None."""
-        found = self.task.bad_text(text)
+        found = self.task.rows.bad_text(text)
         if found:
             return found
-        reading = self.task.reading(text)
+        reading = self.task.rows.reading(text)
         for name, loaded in self.models.items():
-            if name in self.task.taggers:  # those read long texts in windows
+            if name in self.task.variants.taggers:  # those read long texts in windows
                 continue
             needed, limit = self._room(loaded, reading)
             if needed > limit:
@@ -97,7 +97,7 @@ class Predictor:
             `fields` (field → value, as the task has it), `spans` (field → list of start, end and text, in characters
             of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
         """
-        examples = [self.task.example(text, index) for index, text in enumerate(texts)]
+        examples = [self.task.rows.example(text, index) for index, text in enumerate(texts)]
         return [
             self.answer(text, example, record)
             for text, example, record in zip(texts, examples, self.records(examples))
@@ -113,7 +113,7 @@ class Predictor:
             else predict_loaded(self.run, name, self.models[name], examples)
             for name in members_of(self.run, self.variant)
         ]
-        return majority(self.task, members) if self.variant in self.task.votes else members[0]
+        return majority(self.task, members) if self.variant in self.task.variants.votes else members[0]
 
     def answer(self, text: str, example: Example, record: dict[str, Any]) -> Answer:
         """The answer that a prediction record makes."""
@@ -125,7 +125,7 @@ class Predictor:
                 "confidence": dict.fromkeys(names),
                 "needs_review": list(names),
             }
-        fields = self.task.fields_of(prediction)
+        fields = self.task.rows.answer(prediction)
         confidence, review = self._confidence(record)
         return {
             "fields": fields,
@@ -135,7 +135,7 @@ class Predictor:
         }
 
     def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
-        places = origins(text, reading, self.task.reading)
+        places = origins(text, reading, self.task.rows.reading)
         found: dict[str, list[dict[str, Any]]] = {}
         for name, spans in self.task.offsets(reading, prediction).items():
             kept = [to_original(span, places) for span in spans]

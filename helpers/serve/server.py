@@ -107,8 +107,8 @@ def main(
             torch.set_num_threads(threads)
         log_to(sys.stderr)
         predictor = Predictor.open(task, run or None, variant or None, engine)
-        if predictor.task.examples:  # the first pass is the slowest: not for the first user to wait for
-            predictor.predict([predictor.task.examples[0]])
+        if predictor.task.words.examples:  # the first pass is the slowest: not for the first user to wait for
+            predictor.predict([predictor.task.words.examples[0]])
         limits = Limits(
             texts=min(64, queue), batch=batch, wait=wait_ms / 1000, queue=queue, timeout=timeout, cache=cache
         )

@@ -220,9 +220,9 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         LOG.info("stopped", extra={"facts": model})
 
     app = FastAPI(
-        title=f"{task.title}: extraction",
+        title=f"{task.words.title}: extraction",
         version=predictor.version,
-        description=task.description,
+        description=task.words.description,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -274,14 +274,14 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         """What the service looks for, and its limits."""
         return {
             "task": task.name,
-            "title": task.title,
-            "description": task.description,
-            "fields": task.field_schema(),
-            "verbatim": sorted(task.verbatim_fields),
-            "examples": list(task.examples),
+            "title": task.words.title,
+            "description": task.words.description,
+            "fields": task.rows.schema(),
+            "verbatim": sorted(name for name in task.fields if task.kinds[name].verbatim),
+            "examples": list(task.words.examples),
             "model": model,
             "limits": {
-                "characters": task.longest_text,
+                "characters": task.rows.longest_text,
                 "texts": limits.texts,
                 "bytes": limits.body_bytes,
                 "seconds": limits.timeout,

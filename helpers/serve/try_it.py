@@ -19,7 +19,11 @@ def best_system(run: Run) -> str:
 
     trained = variants_trained(run)
     chosen = read_json(run.path("metrics.json")).get("best")
-    if chosen in trained or chosen in run.task.votes and set(run.task.votes[chosen]) <= {*trained, "rules"}:
+    if (
+        chosen in trained
+        or chosen in run.task.variants.votes
+        and set(run.task.variants.votes[chosen]) <= {*trained, "rules"}
+    ):
         return chosen
     return trained[0] if trained else "rules"
 
@@ -32,7 +36,7 @@ def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, s
     """
     from helpers.evaluation.predict import predict_rules, predict_variant
 
-    row = run.task.example(text)
+    row = run.task.rows.example(text)
     if not row.text:
         raise UserError("the text is empty: type a sentence between the quotes")
     system = system or best_system(run)
@@ -56,7 +60,7 @@ def try_it(run: Run, text: str | None = None, system: str | None = None, row: Ex
     """
     from IPython.display import HTML, display
 
-    text = run.task.reading(text) if text else (row or run.load("validation")[0]).text
+    text = run.task.rows.reading(text) if text else (row or run.load("validation")[0]).text
     display(HTML(found_html(run, text, *extract(run, text, system))))
 
 
@@ -66,7 +70,7 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
     head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
     if prediction is None:
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
-    row = task.example(text)
+    row = task.rows.example(text)
     marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
     listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
     rows = "".join(

@@ -128,7 +128,7 @@ class WordFeatures:
             Word counts of all training sentences; needed with `left_out`.
         """
         if self.names == ("rules",):
-            spans = task.spans(Example(0, example.text, task.rules(example.text)))
+            spans = task.spans(Example(0, example.text, task.hooks.rules(example.text)))
             return tags_of_spans(words, [spans[name] or [] for name in task.fields]).tolist()
         tokens, columns = example.target.tokens if self.names else words, []
         for name in self.names:

@@ -320,7 +320,7 @@ def save_tagger(task: Task, tagger: TrainedTagger, folder: Path) -> None:
             "features": asdict(tagger.features),
             "transitions": np.round(tagger.transitions, 6).tolist(),
             "multiple": tagger.multiple,
-            "knowledge": task.conventions_to_json(tagger.knowledge),
+            "knowledge": tagger.knowledge,
         },
     )
 
@@ -338,7 +338,7 @@ def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarra
         WordFeatures(names, fields, features["shapes"], features["gazetteer"]),
         np.array(card["transitions"]),
         card["multiple"],
-        task.conventions_from_json(card["knowledge"]),
+        card["knowledge"],
     )
 
 

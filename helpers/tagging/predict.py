@@ -184,13 +184,13 @@ def _values(
     for index, name in enumerate(task.fields):
         tags, log_probs = path[:, index], scores[:, index]
         found = spans_of_tags(tags.tolist(), words, log_probs)
-        if name not in task.list_fields:
+        if not task.kinds[name].many:
             found = sorted(found, key=lambda pair: -pair[1])[:1]
         spans[name] = [widen(span, text) for span, _ in found]
         confidence[name] = round(math.exp(log_probs[np.arange(len(tags)), tags].sum()), 6)
     raw = (
         None
-        if task.questions()
+        if task.chat.questions
         else json.dumps(
             {name: [text[start:end] for start, end in places] for name, places in spans.items()},
             ensure_ascii=False,

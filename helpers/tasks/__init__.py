@@ -1,27 +1,7 @@
-"""The three tasks behind one interface."""
+"""Tasks: what is asked of a text, in a folder each, behind one interface. Stands on errors, paths and files alone."""
 
-from __future__ import annotations
-
-import importlib
-
-from helpers.errors import one_of
 from helpers.tasks.base import Task
+from helpers.tasks.load import TASK_NAMES, load_task
 from helpers.tasks.records import Example
 
-__all__ = ["Example", "TASK_NAMES", "Task", "get_task"]
-
-TASK_NAMES = ("calendar", "crime", "it_ner")
-
-
-def get_task(name: str | Task) -> Task:
-    """The task with that name.
-
-    Raises
-    ------
-    UserError
-        If there is no such task.
-    """
-    if isinstance(name, Task):
-        return name
-    one_of(name, TASK_NAMES, "task")
-    return importlib.import_module(f"helpers.tasks.{name}.task").TASK
+__all__ = ["Example", "TASK_NAMES", "Task", "load_task"]

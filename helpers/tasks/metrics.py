@@ -104,7 +104,7 @@ def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[st
     """
     lines = []
     for example, record in zip(gold, align(gold, records)):
-        failed = task.failed_fields(record)
+        failed = task.chat.failed_fields(record)
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
         for name in task.fields:
             left, right, valid = wanted[name], found[name], name not in failed
@@ -194,7 +194,7 @@ def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     ndarray of bool, shape (rows,)
     """
     matches = [
-        not task.failed_fields(record)
+        not task.chat.failed_fields(record)
         and comparable(task, example.target) == comparable(task, record["prediction"])
         for example, record in zip(gold, align(gold, records))
     ]
@@ -235,7 +235,7 @@ def field_table(results: pd.DataFrame) -> pd.DataFrame:
 
 def parse_errors(task: Task, records: Iterable[dict[str, Any]]) -> dict[str, int]:
     """Kinds of failure among outputs (or answers) that are not valid, and how often each came, most frequent first."""
-    kinds = Counter(kind for record in records for kind in task.error_kinds(record))
+    kinds = Counter(kind for record in records for kind in task.chat.error_kinds(record))
     return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -42,7 +42,7 @@ class PublicFile:
     Parameters
     ----------
     name : str
-        File name in the cache and key in :meth:`Task.split_public`.
+        File name in the cache, by which a task's `split_public` finds it.
     path : str
         `owner/repository/commit/path`, appended to the base address of raw files.
     sha256 : str
@@ -90,3 +90,35 @@ class Tagger:
 
 
 Variant = Writer | Tagger
+
+
+class Variants(dict[str, Variant]):
+    """Name → what it is, of the variants that 04 trains, in order.
+
+    Attributes
+    ----------
+    decodings : tuple of str
+        Ways of decoding that 05 sets side by side; the last is the default, whose predictions bear the variant's name.
+    votes : dict
+        Name → members, the best first: systems that train nothing and take the value that most of their members give
+        (:mod:`helpers.evaluation.vote`). Members are variants, each in its default decoding, or the baseline `rules`.
+    """
+
+    def __init__(self, variants: dict[str, Variant], decodings: tuple[str, ...], votes: dict[str, list[str]]):
+        super().__init__(variants)
+        self.decodings = decodings
+        self.votes = {name: tuple(members) for name, members in votes.items()}
+
+    @property
+    def writers(self) -> dict[str, Writer]:
+        """Those that write their answers."""
+        return {name: one for name, one in self.items() if isinstance(one, Writer)}
+
+    @property
+    def taggers(self) -> frozenset[str]:
+        """Those that mark pieces of the text: they have the default way of decoding only."""
+        return frozenset(name for name, one in self.items() if isinstance(one, Tagger))
+
+    def decodings_of(self, name: str) -> tuple[str, ...]:
+        """Ways of decoding that a variant has."""
+        return self.decodings[-1:] if name in self.taggers else self.decodings

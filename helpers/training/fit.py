@@ -61,7 +61,7 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
 
 def _trainer(run: Run, variant: str) -> Callable[..., FitResult]:
     """The function that trains a variant, by what it is."""
-    if variant in run.task.writers:
+    if variant in run.task.variants.writers:
         return fit_writer
     return fit_distilled if run.task.variants[variant].teacher else fit_tagger
 
@@ -93,7 +93,7 @@ def _forget_if_forced(folder: Path) -> None:
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
     rows = [
-        json.dumps([e.text, run.task.example_to_json(e)], ensure_ascii=False, default=str)
+        json.dumps([e.text, run.task.rows.to_json(e)], ensure_ascii=False, default=str)
         for e in (*train, *validation)
     ]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}

@@ -53,7 +53,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
         If a sequence is longer than `max_length`: nothing is cut silently.
     """
     task = run.task
-    if task.questions():
+    if task.chat.questions:
         copies: Counter[tuple[int, str]] = Counter()
         encoded = []
         for row in rows:
@@ -68,7 +68,9 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
             encoded.append(encode_conversation(tokenizer, task, row, order, run["dialogue"] == "independent"))
     else:
         encoded = [
-            encode_example(tokenizer, task.prompt(row.text), task.completion(row.target), task.fields)
+            encode_example(
+                tokenizer, task.chat.prompt(row.text), task.chat.completion(row.target), task.fields
+            )
             for row in rows
         ]
     longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
@@ -82,7 +84,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
 
 def question_order(run: Run, row: Example) -> list[str]:
     """Order in which a row asks its questions: the task's own for gold rows and wherever no question sees another."""
-    order = list(run.task.questions())
+    order = list(run.task.chat.questions)
     if run["dialogue"] == "sequential" and row.origin != "gold":
         run.rng("question order", row.id, row.origin).shuffle(order)
     return order

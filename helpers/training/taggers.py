@@ -168,7 +168,7 @@ def new_tagger(run: Run, variant: str, gold: Sequence[Example]) -> TrainedTagger
         load_token_tokenizer(run),
         features,
         np.zeros((len(model.layout.tags),) * 2),
-        knowledge=task.learn_conventions(gold),
+        knowledge=task.hooks.learn_conventions(gold),
     )
 
 

@@ -191,9 +191,9 @@ class Progress(TrainerCallback):
 def loss_of(run: Run, variant: str) -> Loss:
     """The loss of a variant's row with the weights that its settings give."""
     own, task = variant_settings(run, variant), run.task
-    kind = task.writers[variant].loss
+    kind = task.variants.writers[variant].loss
     if kind == "entity":
-        weights = torch.tensor([task.field_weights.get(name, 1.0) for name in task.fields])
+        weights = torch.tensor([kind.weight for kind in task.kinds.values()])
         return lambda targets: entity_loss(
             targets, weights.to(targets.logits.device), own["entity_loss_weight"]
         )
@@ -218,7 +218,7 @@ def base_of(run: Run, variant: str) -> tuple[PreTrainedModel, dict[str, int], st
         note = f"plain LoRA: {problem}"
     elif four_bit:
         note = "base in 4-bit NF4, double quantisation"
-    adapter = run.task.writers[variant].adapter
+    adapter = run.task.variants.writers[variant].adapter
     model = load_base(run, four_bit, dtype=None if adapter else torch.float32)
     if four_bit:
         from peft import prepare_model_for_kbit_training
@@ -255,7 +255,7 @@ def by_length(rows: Dataset) -> Dataset:
 def training_arguments(run: Run, variant: str, folder: Path) -> TrainingArguments:
     """The libraries' configuration of a variant: batches by length, checkpoints and scores once an epoch."""
     own, chosen = variant_settings(run, variant), device_of(run.profile)
-    on_cpu, trl = chosen.device == "cpu", run.task.writers[variant].trl
+    on_cpu, trl = chosen.device == "cpu", run.task.variants.writers[variant].trl
     size, accumulation = processes.split_batch(own["batch_size"], own["accumulation"], processes.count())
     # TRL would make its own loss in pieces, cut rows at 1,024 tokens and prepare the rows again
     more = (
@@ -312,7 +312,7 @@ def make_trainer(
 ) -> WriterTrainer | WriterSFTTrainer:
     """The trainer of a variant over a model of :func:`base_of`, ready to train or to go on."""
     datasets.disable_progress_bars()  # bars of rows that are mapped would hide the one of the training
-    kind = WriterSFTTrainer if run.task.writers[variant].trl else WriterTrainer
+    kind = WriterSFTTrainer if run.task.variants.writers[variant].trl else WriterTrainer
     trainer = kind(
         model=model,
         args=training_arguments(run, variant, folder),

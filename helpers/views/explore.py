@@ -43,7 +43,7 @@ def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
         if "row" not in example.extra:
             continue
         given, canonical = (
-            _flat(task.row_parts(row)) for row in (example.extra["row"], task.to_row(example))
+            _flat(task.hooks.row_parts(row)) for row in (example.extra["row"], task.rows.write(example))
         )
         rows += [
             (example.id, key, _visible(value), _visible(canonical[key]))
@@ -73,19 +73,21 @@ def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataF
     """
     frames = []
     for part, examples in parts.items():
-        if task.questions():  # the template writes every special token itself
+        if task.chat.questions:  # the template writes every special token itself
             prompts = _token_counts(
-                [chat.render(tokenizer, task.opening(example.text)) for example in examples], tokenizer
+                [chat.render(tokenizer, task.chat.opening(example.text)) for example in examples], tokenizer
             )
             tokens = _token_counts(
-                [chat.render(tokenizer, task.conversation(example)) for example in examples], tokenizer
+                [chat.render(tokenizer, task.chat.conversation(example)) for example in examples], tokenizer
             )
         elif not task.writes:  # a tagger reads the text between its special tokens and writes nothing
             pieces = _token_counts([example.text for example in examples], tokenizer)
             prompts = tokens = [count + tokenizer.num_special_tokens_to_add() for count in pieces]
         else:
-            prompts = _token_counts([task.prompt(example.text) for example in examples], tokenizer)
-            completions = _token_counts([task.completion(example.target) for example in examples], tokenizer)
+            prompts = _token_counts([task.chat.prompt(example.text) for example in examples], tokenizer)
+            completions = _token_counts(
+                [task.chat.completion(example.target) for example in examples], tokenizer
+            )
             tokens = [p + c + 1 for p, c in zip(prompts, completions)]
         frames.append(
             pd.DataFrame(
@@ -193,7 +195,7 @@ def top_values(examples: Sequence[Example], task: Task, name: str, count: int = 
 
 def surface_formats(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """Ways of writing: columns `kind` ("date format"), `format`, `rows`, `share`, commonest first in each kind."""
-    found = [pair for example in examples for pair in task.surface_formats(example).items()]
+    found = [pair for example in examples for pair in task.hooks.surface_formats(example).items()]
     frame = pd.Series(Counter(found), dtype=int).rename_axis(["kind", "format"]).reset_index(name="rows")
     frame["share"] = frame["rows"] / max(len(examples), 1)
     return frame.sort_values(["kind", "rows", "format"], ascending=[True, False, True], ignore_index=True)
@@ -233,7 +235,7 @@ def not_verbatim(
     examples: Sequence[Example], task: Task, fields: Sequence[str] | None = None
 ) -> pd.DataFrame:
     """Values of span fields that are no piece of their text: columns id, field, value, text."""
-    fields = [name for name in task.fields if name in task.verbatim_fields] if fields is None else fields
+    fields = [name for name in task.fields if task.kinds[name].verbatim] if fields is None else fields
     rows = [
         (example.id, name, value, example.text)
         for example in examples

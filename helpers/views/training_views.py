@@ -51,14 +51,14 @@ def training_row_table(run: Run) -> pd.DataFrame:
 
 def variants_in_words(task: Task) -> str:
     """The task's variants as Markdown: a table of what sets them apart, and a paragraph on each."""
-    rows = [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.variant_notes.items()]
+    rows = [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.words.variant_notes.items()]
     table = "\n".join(["| variant | trains | loss | tool |", "|---|---|---|---|", *rows])
     return "\n\n".join(
         [
             table,
             *(
                 f"### {name.replace('_', ' ')}\n{notes[3].strip()}"
-                for name, notes in task.variant_notes.items()
+                for name, notes in task.words.variant_notes.items()
             ),
         ]
     )
@@ -69,7 +69,7 @@ def verdict(task: Task, result: FitResult) -> str:
     losses = [record["loss"] for record in result.history if "loss" in record]
     text = (
         f"**{result.variant}**: {result.parameters['trainable']:,} of {result.parameters['total']:,} parameters "
-        f"trained; loss {losses[0]:.3f} → {losses[-1]:.3f}; best validation {task.headline_words} "
+        f"trained; loss {losses[0]:.3f} → {losses[-1]:.3f}; best validation {task.words.headline} "
         f"**{result.best_score:.1%}** at step {result.best_step}."
     )
     return f"{text} ({result.note})" if result.note else text
@@ -79,7 +79,7 @@ def curve_caption(task: Task, results: dict[str, FitResult]) -> str:
     """Which variant ended with the highest score, for the caption under the curves."""
     best = max(results.values(), key=lambda result: result.best_score)
     return (
-        f"Training loss, learning rate and validation {task.headline_words} by step. {best.variant} reaches the "
+        f"Training loss, learning rate and validation {task.words.headline} by step. {best.variant} reaches the "
         f"highest validation score, {best.best_score:.1%}."
     )
 
@@ -97,7 +97,7 @@ def summary(run: Run, results: dict[str, FitResult]) -> pd.DataFrame:
     for name, result in results.items():
         spent = costs.get(name, {})
         rows[name] = {
-            f"validation {run.task.headline_words}": result.best_score,
+            f"validation {run.task.words.headline}": result.best_score,
             "steps": result.history[-1]["step"],
             "seconds": spent.get("train_seconds", float("nan")),
             "peak memory MB": spent.get("train_peak_memory_mb", float("nan")),

@@ -124,8 +124,8 @@ def encode_conversation(
     independent : bool
         Each question is a block of its own, which sees the opening turns but no other question.
     """
-    messages = task.conversation(example, order)
-    opening = len(task.opening(example.text))
+    messages = task.chat.conversation(example, order)
+    opening = len(task.chat.opening(example.text))
     pieces = chat.segments(tokenizer, messages)
     encoded = tokenizer(
         [piece.text for piece in pieces], add_special_tokens=False, return_offsets_mapping=True

@@ -37,10 +37,10 @@ def encode_prompt(tokenizer, prompt: str) -> list[int]:
 
 def tuned(tokenizer, task: Task, text: str) -> Prompt:
     """What a model is asked that was trained on what :mod:`helpers.writing.encode` makes of the rows."""
-    names = task.questions()
+    names = task.chat.questions
     if not names:
-        return Prompt(encode_prompt(tokenizer, task.prompt(text)), [[]])
-    return _in_chat(tokenizer, task.opening(text), [task.question(name) for name in names])
+        return Prompt(encode_prompt(tokenizer, task.chat.prompt(text)), [[]])
+    return _in_chat(tokenizer, task.chat.opening(text), [task.chat.question(name) for name in names])
 
 
 def untuned(tokenizer, task: Task, text: str, shots: Sequence[Example] = ()) -> Prompt:
@@ -48,7 +48,7 @@ def untuned(tokenizer, task: Task, text: str, shots: Sequence[Example] = ()) -> 
 
     It is told what to do in its own chat template; one that has none goes on with a text of solved examples.
     """
-    names = task.questions()
+    names = task.chat.questions
     if names:
         return _in_chat(
             tokenizer, opening(task, text, shots), [question(name) for name in names], enable_thinking=False
@@ -72,12 +72,12 @@ def _in_chat(tokenizer, before: Sequence[Message], questions: Sequence[str] = ()
 # -- words for models that were never trained on the task -----------------------------------------------
 def instruction(task: Task) -> str:
     """What the answer has to look like: the task's own words, or what follows from its fields."""
-    if task.instruction:
-        return task.instruction
-    lists = [name for name in task.fields if name in task.list_fields]
+    if task.words.instruction:
+        return task.words.instruction
+    lists = [name for name in task.fields if task.kinds[name].many]
     kinds = f"; {', '.join(lists)}: a list of strings" * bool(lists)
     return (
-        f"{task.description} Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each "
+        f"{task.words.description} Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each "
         f"value is a string{kinds}; what the text does not say is null."
     )
 
@@ -95,31 +95,34 @@ def opening(task: Task, text: str, shots: Sequence[Example] = ()) -> list[Messag
 
     What to do stands in the first user turn: small models heed it more there than in a system turn.
     """
-    if not task.questions():
+    if not task.chat.questions:
         turns = [
             {"role": role, "content": content}
             for shot in shots
-            for role, content in (("user", f"Text: {shot.text}"), ("assistant", task.completion(shot.target)))
+            for role, content in (
+                ("user", f"Text: {shot.text}"),
+                ("assistant", task.chat.completion(shot.target)),
+            )
         ]
         turns.append({"role": "user", "content": f"Text: {text}"})
         turns[0]["content"] = f"{instruction(task)}\n\n{turns[0]['content']}"
         return turns
     solved = []
     for shot in shots:
-        solved += task.opening(shot.text)[1:]
-        for name in task.questions():
+        solved += task.chat.opening(shot.text)[1:]
+        for name in task.chat.questions:
             solved += [
                 {"role": "user", "content": question(name)},
-                {"role": "assistant", "content": task.answer(shot.target, name)},
+                {"role": "assistant", "content": task.chat.answer(shot.target, name)},
             ]
-    system, *given = task.opening(text)
+    system, *given = task.chat.opening(text)
     return [system, *solved, *given]
 
 
 def plain(task: Task, text: str, shots: Sequence[Example] = ()) -> str:
     """The task's prompt after solved examples, without turns."""
-    solved = [f"{task.prompt(shot.text)}{task.completion(shot.target)}\n\n" for shot in shots]
-    return "".join([*solved, task.prompt(text)])
+    solved = [f"{task.chat.prompt(shot.text)}{task.chat.completion(shot.target)}\n\n" for shot in shots]
+    return "".join([*solved, task.chat.prompt(text)])
 
 
 def shown(tokenizer, task: Task, text: str, shots: Sequence[Example] = ()) -> str:

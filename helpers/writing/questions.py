@@ -110,11 +110,11 @@ def predict_texts(
     dialogue : str
         Whether the questions of a dialogue see each other, `sequential`, or not, `independent`.
     """
-    names, grammars = task.questions(), None
+    names, grammars = task.chat.questions, None
     if constraint != "free" and names:
-        grammars = [task.answer_grammar(text, name, constraint) for text in texts for name in names]
+        grammars = [task.chat.grammar(text, constraint, name) for text in texts for name in names]
     elif constraint != "free":
-        grammars = [task.grammar(text, constraint) for text in texts]
+        grammars = [task.chat.grammar(text, constraint) for text in texts]
     answer = answer_in_turn if names and dialogue == "sequential" else answer_together
     prompts = [prompt(tokenizer, task, text) for text in texts]
     found = answer(model, tokenizer, prompts, grammars, max_new_tokens, batch_size, progress)
@@ -125,11 +125,11 @@ def _record(
     tokenizer, task: Task, answers: Sequence[Generation], read: Callable[[str], str]
 ) -> dict[str, Any]:
     """Prediction record of the answers about one text."""
-    names = task.questions()
+    names = task.chat.questions
     written = [read(answer.text) for answer in answers]
     # one answer a line: a line break means nothing in JSON but to part tokens
     raw = "\n".join(" ".join(text.split("\n")) for text in written) if names else written[0]
-    prediction, error = task.parse_output(raw)
+    prediction, error = task.chat.parse_output(raw)
     confidence: dict[str, float] = {}
     if prediction:
         for at, answer in enumerate(answers):

@@ -26,7 +26,6 @@ from helpers.data.read import (
 from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks.calendar.task import TASK
 from helpers.tasks.records import PublicFile
 from helpers.tasks.text import is_word_span
 
@@ -335,7 +334,7 @@ def test_a_task_without_public_data_says_so(tmp_path):
 def test_public_calendar_rows_are_split_as_published_results_need_it():
     numbers = list(range(792))
     rows = "\n".join(json.dumps({"event_text": str(number)}) for number in numbers).encode()
-    parts = TASK.split_public({"event_text_mapping.jsonl": rows})
+    parts = TASK.hooks.split_public({"event_text_mapping.jsonl": rows})
     random.Random(42).shuffle(numbers)
     wanted = {"test": numbers[:119], "validation": numbers[119:238], "train": numbers[238:]}
     assert {part: [int(row["event_text"]) for row in rows] for part, rows in parts.items()} == wanted

@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, Features, Sequence, Value
 from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.it_ner.formats import hub_rows
 from helpers.tasks.it_ner.tags import COARSE_LABEL
 
@@ -114,7 +114,7 @@ def test_no_such_folder_and_no_data_set_in_it(tmp_path):
 def hub(tmp_path, monkeypatch) -> Iterator[tuple[str, list[str]]]:
     """A local server that answers as the hub does for the one data set; its address, and the paths it was asked for."""
     folder, requests = save(tmp_path / "hub"), []
-    name = get_task("it_ner").public_hub
+    name = load_task("it_ner").public.hub
     (folder / "run.py").write_text("raise SystemExit\n")
     files = {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
@@ -193,6 +193,6 @@ def test_without_the_hub_one_line_says_what_to_do(hub, tmp_path, monkeypatch, of
 
 
 def test_a_data_set_that_the_hub_does_not_have(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr(type(get_task("it_ner")), "public_hub", "owner/other")
+    monkeypatch.setattr(type(load_task("it_ner")), "public_hub", "owner/other")
     with pytest.raises(UserError, match="cannot download data set owner/other"):
         load_source(public_run(tmp_path, "hub"))

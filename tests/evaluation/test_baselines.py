@@ -14,13 +14,13 @@ from helpers.errors import UserError
 from helpers.evaluation import baselines
 from helpers.evaluation.predict import pick_shots, read_predictions, write_predictions
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.writing import prompts
 
 
 @pytest.fixture()
 def run(tmp_path):
-    task = get_task("calendar")
+    task = load_task("calendar")
     run = Run(
         task="calendar",
         profile="smoke",
@@ -28,7 +28,7 @@ def run(tmp_path):
         settings={"base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2},
     )
     rows = [
-        task.parse_row(
+        task.rows.parse(
             {
                 "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
                 "output": dict.fromkeys(task.fields)
@@ -39,7 +39,7 @@ def run(tmp_path):
         for number, name in enumerate(["Ann", "Bo", "Cy", "Dee"])
     ]
     for part in ("train", "validation"):
-        write_jsonl(run.path("splits", f"{part}.jsonl"), map(task.example_to_json, rows))
+        write_jsonl(run.path("splits", f"{part}.jsonl"), map(task.rows.to_json, rows))
     return run
 
 
@@ -99,7 +99,7 @@ def test_server_gets_the_shots_and_its_fenced_answer_is_read(run, llm):
     assert result["exact_match"] == 0.25 and result["json_validity"] == 1.0
     roles = [message["role"] for message in llm[0]["messages"]]
     assert roles == ["user", "assistant", "user", "assistant", "user"] and llm[0]["temperature"] == 0
-    assert llm[0]["messages"][0]["content"].startswith(run.task.instruction)
+    assert llm[0]["messages"][0]["content"].startswith(run.task.words.instruction)
 
 
 def test_unreachable_server_is_one_clear_line(run, monkeypatch):
@@ -121,7 +121,7 @@ def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
 def test_shots_come_from_train_and_are_solved(run):
     shots = pick_shots(run, run.load("train"), 2)
     asked = " ".join(turn["content"] for turn in prompts.opening(run.task, "Call Bo", shots))
-    assert len(shots) == 2 and all(run.task.completion(shot.target) in asked for shot in shots)
+    assert len(shots) == 2 and all(run.task.chat.completion(shot.target) in asked for shot in shots)
 
 
 def test_shots_that_do_not_fit_are_left_out_with_the_reason(run):

@@ -67,7 +67,7 @@ def test_one_call_is_held_to_its_grammar(models, tmp_path):
     text = "Lunch with Ann on 3 May 2026"
     for way in ("schema", "source"):
         asked = tuned(tokenizer, run.task, text)
-        answer = benchmark.one_call(model, tokenizer, asked, 12, run.task.grammar(text, way))
+        answer = benchmark.one_call(model, tokenizer, asked, 12, run.task.chat.grammar(text, way))
         assert answer.startswith('{"action": ')
     closed = benchmark.one_call(model, tokenizer, asked, 30, 'start: "{}"')
     assert closed == "{}"  # nothing comes behind the end of the grammar

@@ -15,7 +15,7 @@ from helpers.errors import UserError
 from helpers.evaluation import measured, sweep
 from helpers.files import read_json, write_json
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.records import Example
 
 TEXT = """
@@ -102,7 +102,7 @@ def test_a_kill_and_a_line_cut_short_leave_the_same_file(fits, tmp_path):
 def test_a_vote_is_counted_from_its_members_and_costs_what_they_cost(fits, tmp_path):
     lines = read_jsonl(sweep.carry_out(file(tmp_path), out=tmp_path))
     vote = next(line for line in lines if line["variant"] == "vote")
-    members = [line for line in lines[:4] if line["variant"] in get_task("calendar").votes["vote"]]
+    members = [line for line in lines[:4] if line["variant"] in load_task("calendar").variants.votes["vote"]]
     assert vote["train_rows"] is None and vote["train_seconds"] == sum(
         line["train_seconds"] for line in members
     )

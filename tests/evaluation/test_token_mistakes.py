@@ -29,12 +29,12 @@ from helpers.evaluation.token_mistakes import (
     slice_table,
     wrong_sentences,
 )
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.bio import spans_of, to_iob2
 from helpers.tasks.it_ner.tags import TAGS
 from helpers.tasks.token_metrics import row_counts
 
-TASK = get_task("it_ner")
+TASK = load_task("it_ner")
 GOLD = [
     sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS & <Vim>/B-SOFTWARE", 4),
     sentence("a b c", 8),

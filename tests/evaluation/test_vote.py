@@ -23,7 +23,7 @@ from helpers.paths import ROOT
 from helpers.report.pages import build
 from helpers.report.study import read_study
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES, get_task, metrics
+from helpers.tasks import TASK_NAMES, load_task, metrics
 from helpers.tasks.records import Tagger, Writer
 from helpers.views import findings
 
@@ -82,7 +82,7 @@ def test_values_are_compared_as_they_are_scored():
     assert (
         elected(record(0, "Ann"), record(0, "ann"), record(0, "bo"))["prediction"]["name"] == "Ann"
     )  # so does case
-    calendar = get_task("calendar")
+    calendar = load_task("calendar")
     blank = dict.fromkeys(calendar.fields)
     times = [{"id": 0, "prediction": {**blank, "time": time}} for time in ("9:00 AM", "14:00", "2 pm")]
     assert (
@@ -386,8 +386,8 @@ def test_a_vote_on_any_rows_asks_each_member_once(run):
     "name", [name for name in TASK_NAMES if (ROOT / "helpers" / "tasks" / f"{name}.py").exists()]
 )
 def test_votes_of_the_tasks_name_systems_that_there_are(name):
-    task = get_task(name)
-    for title, members in task.votes.items():
+    task = load_task(name)
+    for title, members in task.variants.votes.items():
         assert (
             title not in (*task.variants, "base_zero_shot", "base_few_shot", "llm", vote.RULES)
             and "@" not in title
@@ -399,7 +399,7 @@ def test_votes_of_the_tasks_name_systems_that_there_are(name):
 # -- the report -------------------------------------------------------------------------------------------------------
 def test_report_tells_of_a_vote_that_is_best(tmp_path):
     run = Run(task="calendar", profile="smoke", out=str(tmp_path))
-    members = run.task.votes["vote"]
+    members = run.task.variants.votes["vote"]
 
     def scores(value):
         return {

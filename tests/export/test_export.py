@@ -175,8 +175,10 @@ def test_graph_with_cache_equals_the_model_at_any_shape(run, exported):
 def test_decoding_by_onnx_writes_what_pytorch_writes(run, exported):
     model, tokenizer = export.load_exported(run, "lora")
     session, _ = export.load_onnx(run, "lora", quantised=False)
-    prompts = [run.task.prompt(row.text) for row in rows(run.task)] + [run.task.prompt("Call")]
-    grammars = [run.task.grammar(text, "source") for text in [row.text for row in rows(run.task)] + ["Call"]]
+    prompts = [run.task.chat.prompt(row.text) for row in rows(run.task)] + [run.task.chat.prompt("Call")]
+    grammars = [
+        run.task.chat.grammar(text, "source") for text in [row.text for row in rows(run.task)] + ["Call"]
+    ]
     for given, before in ((None, ""), (grammars, ""), (None, "Shot: a → b\n")):
         ids = [encode_prompt(tokenizer, before + prompt) for prompt in prompts]
         left, right = (
@@ -267,7 +269,7 @@ def test_llama_cpp_writes_what_pytorch_writes(tmp_path):
     given = xllamacpp.CommonParams()
     given.model.path, given.n_ctx, given.n_parallel = str(path), 512, 1
     server = xllamacpp.Server(given)
-    text = base.task.prompt("Lunch with Ann on 3/03/2026 at 1pm")
+    text = base.task.chat.prompt("Lunch with Ann on 3/03/2026 at 1pm")
     mine = decode(model, tokenizer, [encode_prompt(tokenizer, text)], max_new_tokens=100)[0]
     for prompt in (encode_prompt(tokenizer, text), text):  # so llama.cpp reads a text as the tokenizer does
         answer = server.handle_completions(
@@ -390,7 +392,7 @@ def test_calibrations_are_kept_and_used(run):
     found = calibrate(run, "tagger", 0.9)
     assert found["action"]([0.9])[0] > 0.7 and found["action"]([0.2])[0] < 0.4
     predictor = Predictor(run, "tagger")
-    example = run.task.example("Lunch with Ann")
+    example = run.task.rows.example("Lunch with Ann")
     answers = [
         predictor.answer(
             example.text,

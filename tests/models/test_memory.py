@@ -10,7 +10,7 @@ from helpers.machine import Device
 from helpers.models import memory as memory_module
 from helpers.models.memory import holds_whole, needed_gb, variants_that_fit
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 
 
 def test_needed_memory_by_hand():
@@ -28,7 +28,7 @@ def test_needed_memory_by_hand():
         ("crime", 8_030_000_000, 15.8, ["qlora", "tagger"]),
         ("crime", 8_030_000_000, 25.4, ["lora", "qlora", "tagger"]),
         ("crime", 8_030_000_000, 150.1, ["full", "lora", "qlora", "tagger"]),
-        ("calendar", 362_000_000, 15.8, list(get_task("calendar").variants)),
+        ("calendar", 362_000_000, 15.8, list(load_task("calendar").variants)),
     ],
 )
 def test_what_does_not_fit_the_gpu_is_left_out_and_named(

@@ -30,7 +30,7 @@ from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
 import helpers.report, helpers.tasks
 from tiny_task import TinyTask
-helpers.tasks.get_task = lambda name: TinyTask()
+helpers.tasks.load_task = lambda name: TinyTask()
 report = types.ModuleType("helpers.report.pages")
 def build(run):
     run.report_dir.mkdir(exist_ok=True)

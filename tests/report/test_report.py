@@ -25,7 +25,7 @@ from helpers.report.notebook_html import cells_html, code_html, markdown_html, o
 from helpers.report.pages import MAX_MEGABYTES, build, index_page
 from helpers.report.study import Study, command, make_study, read_study
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.views import plots
 from helpers.views.tables import table_html
 
@@ -394,7 +394,7 @@ def test_index_sums_up_every_scored_task(finished):
 
 
 def test_index_shows_what_an_earlier_run_left_and_names_the_command_of_each(finished):
-    headline = get_task("crime").headline
+    headline = load_task("crime").headline
     metrics = {
         "task": "crime",
         "profile": "cpu",

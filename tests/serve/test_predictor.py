@@ -14,7 +14,7 @@ from helpers import infer
 from helpers.command import status
 from helpers.errors import UserError
 from helpers.serve.predictor import Predictor
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.text import normalise
 
 
@@ -70,18 +70,18 @@ def test_taggers_of_tokens_answer_in_the_same_form(token_folder, variant):
 def test_rows_of_tokens_are_labelled_token_by_token(token_folder):
     task = Predictor.open("it_ner", token_folder, "rules").task
     row = {"tokens": ["Docker", "fails", "on", "Debian", "12", "."], "ner_tags": ["O"] * 6}
-    assert task.text_of_row(row) == "Docker fails on Debian 12 ." and task.text_of_row({"text": "a"}) == "a"
+    assert task.rows.text_of(row) == "Docker fails on Debian 12 ." and task.rows.text_of({"text": "a"}) == "a"
     for wrong in ({"tokens": "Docker"}, {}):
         with pytest.raises(ValueError, match="tokens"):
-            task.text_of_row(wrong)
+            task.rows.text_of(wrong)
 
 
 @given(st.text(max_size=60))
 def test_tokens_of_a_typed_text_stay_as_they_are(text):
-    task = get_task("it_ner")
-    row = task.example(text)
-    assert row.text == " ".join(row.target.tokens) == task.reading(row.text)
-    assert task.parse_row(task.to_row(row), 0).text == row.text
+    task = load_task("it_ner")
+    row = task.rows.example(text)
+    assert row.text == " ".join(row.target.tokens) == task.rows.reading(row.text)
+    assert task.rows.parse(task.rows.write(row), 0).text == row.text
 
 
 def test_texts_that_do_not_fit_the_model_are_refused(folder):
@@ -134,7 +134,7 @@ def test_one_text_is_printed_as_json_alone(folder, capsys):
 def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     predictor = Predictor.open("crime", tmp_path, "rules")
-    text = predictor.task.examples[0].replace("was called to", "was called\n  to")
+    text = predictor.task.words.examples[0].replace("was called to", "was called\n  to")
     assert predictor.problem(text) is None and "characters" in predictor.problem("x" * 6000)
     answer = predictor.predict([text])[0]
     assert "4471" in answer["fields"]["Officer_BadgeNumber"]
@@ -173,5 +173,9 @@ def test_questions_side_by_side_need_pytorch(folder, tmp_path):
     (tmp_path / "checkpoints" / "lora" / "finished.json").write_text('{"result": {"note": ""}}')
     with pytest.raises(UserError, match="side by side"):
         Predictor.open("crime", tmp_path, "lora", "onnx")
-    task = get_task("crime")
-    assert [name for name in (*task.variants, *task.votes) if task.asks(name)] == ["full", "lora", "qlora"]
+    task = load_task("crime")
+    assert [name for name in (*task.variants, *task.variants.votes) if task.asks(name)] == [
+        "full",
+        "lora",
+        "qlora",
+    ]

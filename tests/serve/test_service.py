@@ -25,23 +25,23 @@ from helpers.command import status
 from helpers.paths import ROOT
 from helpers.serve.batching import Batcher, Overloaded, Stopping, TooSlow
 from helpers.serve.service import LOG, JsonLines, Limits, create_app, log_to
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 
 FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
-FIELDS = get_task("calendar").fields
+FIELDS = load_task("calendar").fields
 
 
 class Echo:
     """Answers each text with itself as the action; can be slow, held up or broken."""
 
-    name, version, task = "calendar/echo", "abc", get_task("calendar")
+    name, version, task = "calendar/echo", "abc", load_task("calendar")
 
     def __init__(self, seconds: float = 0.0):
         self.seconds, self.batches, self.gate = seconds, [], threading.Event()
         self.gate.set()
 
     def problem(self, text):
-        return self.task.bad_text(text)
+        return self.task.rows.bad_text(text)
 
     def predict(self, texts):
         self.gate.wait(10)

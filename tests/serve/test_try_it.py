@@ -49,7 +49,7 @@ def test_the_best_trained_system_answers_once_there_is_one(run, monkeypatch):
 
 
 def test_values_are_coloured_in_the_text_and_listed(run):
-    text = run.task.reading(TEXT)
+    text = run.task.rows.reading(TEXT)
     found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana", "Bo"]}
     page = BeautifulSoup(try_it.found_html(run, text, "lora", found, None), "html.parser")
     marks = {mark["title"]: mark.find(string=True, recursive=False) for mark in page.select("mark[title]")}
@@ -71,7 +71,7 @@ def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
         return [{"prediction": ["B-SOFTWARE", "O", "O", "B-OS", "O", "B-OS", "B-VERSION", "O"], "raw": None}]
 
     monkeypatch.setattr(predict, "predict_variant", predict_variant)
-    text = run.task.reading("Docker fails  on Debian, Debian 12!")
+    text = run.task.rows.reading("Docker fails  on Debian, Debian 12!")
     page = BeautifulSoup(try_it.found_html(run, text, *try_it.extract(run, text, "full")), "html.parser")
     assert [mark["title"] for mark in page.select("mark[title]")] == ["SOFTWARE", "OS", "OS", "VERSION"]
     assert [(row.th.text, row.td.text) for row in page("tr")] == [

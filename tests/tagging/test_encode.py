@@ -38,11 +38,11 @@ from helpers.tagging.sequence import (
     transition_pmi,
 )
 from helpers.tagging.tags import words_of
-from helpers.tasks import Example, get_task
+from helpers.tasks import Example, load_task
 from helpers.tasks.bio import TaggedTokens, to_iob2
 from helpers.tasks.it_ner.tags import TAGS
 
-TASK = get_task("it_ner")
+TASK = load_task("it_ner")
 LABELS = TASK.fields
 
 

@@ -135,7 +135,7 @@ ROWS = [
     ),
 ]
 TRAIN = [
-    TASK.parse_row({"event_text": text, "output": {**EMPTY, **values}}, index)
+    TASK.rows.parse({"event_text": text, "output": {**EMPTY, **values}}, index)
     for index, (text, values) in enumerate(ROWS)
 ]
 
@@ -162,16 +162,16 @@ def test_pieces_join_to_the_same_example():
 
 
 def test_a_row_whose_value_is_not_in_the_text_is_left_alone():
-    odd = TASK.parse_row({"event_text": "Lunch", "output": {**EMPTY, "action": "Dinner"}}, 0)
+    odd = TASK.rows.parse({"event_text": "Lunch", "output": {**EMPTY, "action": "Dinner"}}, 0)
     assert split_pieces(odd) is None
-    for change in [*TASK.augmenters(TRAIN).values(), *TASK.perturbations().values()]:
+    for change in [*TASK.hooks.augmenters(TRAIN).values(), *TASK.hooks.perturbations().values()]:
         assert change(odd, random.Random(0)) is None
     assert not mine_pools([odd]).rows
 
 
 @pytest.mark.parametrize("name", ["entity_swap", "template", "style"])
 def test_augmenters_make_consistent_new_rows(name):
-    change, rng, made = TASK.augmenters(TRAIN)[name], random.Random(3), []
+    change, rng, made = TASK.hooks.augmenters(TRAIN)[name], random.Random(3), []
     for row in TRAIN * 6:
         new = change(row, rng)
         if new is not None:
@@ -185,7 +185,7 @@ def test_augmenters_make_consistent_new_rows(name):
 
 
 def test_entity_swap_takes_values_from_train_and_keeps_the_writing():
-    change, rng = TASK.augmenters(TRAIN)["entity_swap"], random.Random(1)
+    change, rng = TASK.hooks.augmenters(TRAIN)["entity_swap"], random.Random(1)
     people = {name for row in TRAIN for name in row.target["attendees"] or ()}
     dates = set()
     for _ in range(30):
@@ -197,7 +197,7 @@ def test_entity_swap_takes_values_from_train_and_keeps_the_writing():
 
 
 def test_articles_and_leads_follow_the_words():
-    change, rng = TASK.augmenters(TRAIN)["entity_swap"], random.Random(5)
+    change, rng = TASK.hooks.augmenters(TRAIN)["entity_swap"], random.Random(5)
     seen = {change(row, rng).target["action"] for row in TRAIN[:3] for _ in range(20)}
     assert {
         "Plan an audit",
@@ -213,7 +213,7 @@ def test_articles_and_leads_follow_the_words():
 
 
 def test_swapped_action_brings_its_recurrence():
-    change, rng = TASK.augmenters(TRAIN)["entity_swap"], random.Random(2)
+    change, rng = TASK.hooks.augmenters(TRAIN)["entity_swap"], random.Random(2)
     for _ in range(30):
         new = change(TRAIN[4], rng)
         assert (new.target["recurrence"] is not None) == new.target["action"].lower().startswith(
@@ -222,7 +222,7 @@ def test_swapped_action_brings_its_recurrence():
 
 
 def test_template_tells_the_row_in_another_rows_words():
-    change, rng = TASK.augmenters(TRAIN)["template"], random.Random(0)
+    change, rng = TASK.hooks.augmenters(TRAIN)["template"], random.Random(0)
     told = [row for row in (change(TRAIN[7], rng) for _ in range(30)) if row]
     assert {row.text: row.target["action"] for row in told} == {
         "Plan a design session with Leo and Ana on 1st, March 2025 at 10 AM in the corporate HQ for 60 minutes.": "Plan a design session",
@@ -232,7 +232,7 @@ def test_template_tells_the_row_in_another_rows_words():
 
 
 def test_synthetic_rows_are_new_consistent_and_seeded():
-    made = TASK.synthesise(TRAIN, 60, random.Random(7))
+    made = TASK.hooks.synthesise(TRAIN, 60, random.Random(7))
     assert len(made) == 60 == len({row.text for row in made} - {row.text for row in TRAIN})
     assert [row.id for row in made] == list(range(len(TRAIN), len(TRAIN) + 60))
     for row in made:
@@ -241,14 +241,20 @@ def test_synthetic_rows_are_new_consistent_and_seeded():
     known = {name for row in TRAIN for name in row.target["attendees"] or ()}
     assert sum(not set(row.target["attendees"] or ()) & known for row in made) > 50
     assert (
-        TASK.synthesise(TRAIN, 60, random.Random(7)) == made != TASK.synthesise(TRAIN, 60, random.Random(8))
+        TASK.hooks.synthesise(TRAIN, 60, random.Random(7))
+        == made
+        != TASK.hooks.synthesise(TRAIN, 60, random.Random(8))
     )
-    assert TASK.synthesise([], 5, random.Random(0)) == [] == TASK.synthesise(TRAIN, 0, random.Random(0))
+    assert (
+        TASK.hooks.synthesise([], 5, random.Random(0))
+        == []
+        == TASK.hooks.synthesise(TRAIN, 0, random.Random(0))
+    )
 
 
-@pytest.mark.parametrize("name", list(TASK.perturbations()))
+@pytest.mark.parametrize("name", list(TASK.hooks.perturbations()))
 def test_perturbations_move_the_target_along(name):
-    change, rng, applied = TASK.perturbations()[name], random.Random(4), 0
+    change, rng, applied = TASK.hooks.perturbations()[name], random.Random(4), 0
     for row in TRAIN:
         new = change(row, rng)
         if new is None:
@@ -262,7 +268,7 @@ def test_perturbations_move_the_target_along(name):
 
 
 def test_perturbations_by_example():
-    changes, rng = TASK.perturbations(), random.Random(0)
+    changes, rng = TASK.hooks.perturbations(), random.Random(0)
     first = TRAIN[0]
     assert changes["lower case"](first, rng).text == first.text.lower()
     assert changes["lower case"](first, rng).target["attendees"] == ["amy", "james"]

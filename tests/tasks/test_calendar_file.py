@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 
 import pytest
 
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 
 NOW = datetime(2026, 1, 2, tzinfo=timezone.utc)
 FULL = {
@@ -77,7 +77,7 @@ def test_recurrences(words, rule):
 
 
 def test_the_task_offers_the_file():
-    task = get_task("calendar")
-    ((name, (kind, content, _)),) = task.downloads(FULL, "text").items()
+    task = load_task("calendar")
+    ((name, (kind, content, _)),) = task.hooks.downloads(FULL, "text").items()
     assert name == "event.ics" and kind == "text/calendar" and b"BEGIN:VEVENT" in content
-    assert get_task("crime").downloads({}, "text") == {}
+    assert load_task("crime").hooks.downloads({}, "text") == {}

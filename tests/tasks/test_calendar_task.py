@@ -35,7 +35,7 @@ def row(text: str, **values) -> dict:
 
 
 def example(text: str, **values):
-    return TASK.parse_row(row(text, **values), 0)
+    return TASK.rows.parse(row(text, **values), 0)
 
 
 REVIEW = example(
@@ -97,7 +97,7 @@ def test_row_becomes_canonical():
         "time": "2:05 PM",
         "attendees": ["Bo"],
     }
-    assert TASK.example_from_json(json.loads(json.dumps(TASK.example_to_json(parsed)))) == parsed
+    assert TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(parsed)))) == parsed
 
 
 @pytest.mark.parametrize(
@@ -125,13 +125,13 @@ def test_bad_rows_are_refused_with_a_reason(change, reason):
     bad = row("Lunch", action="Lunch")
     change(bad)
     with pytest.raises(ValueError) as error:
-        TASK.parse_row(bad, 0)
+        TASK.rows.parse(bad, 0)
     assert str(error.value) == reason
 
 
 def test_row_that_is_no_object():
     with pytest.raises(ValueError, match="row should be an object, got list"):
-        TASK.parse_row([], 0)
+        TASK.rows.parse([], 0)
 
 
 # -- dates, times, durations ----------------------------------------------------------------------------------------
@@ -265,21 +265,21 @@ targets = st.fixed_dictionaries(
 def test_canonical_is_idempotent_and_round_trips_through_the_completion(target):
     canonical = TASK.canonical(target)
     assert TASK.canonical(canonical) == canonical
-    assert TASK.parse_output(TASK.completion(canonical)) == (canonical, None)
+    assert TASK.chat.parse_output(TASK.chat.completion(canonical)) == (canonical, None)
     assert all(part for values in TASK.values(canonical).values() for part in values)
 
 
 # -- prompt, completion, parsing ------------------------------------------------------------------------------------
 def test_prompt_and_completion():
-    assert TASK.prompt("Lunch") == "Extract entities from: Lunch → "
-    assert TASK.completion(REVIEW.target) == (
+    assert TASK.chat.prompt("Lunch") == "Extract entities from: Lunch → "
+    assert TASK.chat.completion(REVIEW.target) == (
         '{"action": "Weekly review", "date": "02/06/2025", "time": "8:15 AM", "attendees": ["Anna", "Bo"], '
         '"location": "Room 12B (east wing)", "duration": "1 hour", "recurrence": "weekly", "notes": null}'
     )
-    assert "Café" in TASK.completion({**EMPTY, "location": "Café"})
+    assert "Café" in TASK.chat.completion({**EMPTY, "location": "Café"})
 
 
-GOOD = TASK.completion(REVIEW.target)
+GOOD = TASK.chat.completion(REVIEW.target)
 
 
 @pytest.mark.parametrize(
@@ -306,12 +306,12 @@ GOOD = TASK.completion(REVIEW.target)
     ],
 )
 def test_parse_errors_have_kinds(raw, kind):
-    assert TASK.parse_output(raw) == (None, kind)
+    assert TASK.chat.parse_output(raw) == (None, kind)
 
 
 def test_parse_output_canonicalises():
     loose = GOOD.replace("8:15 AM", "08:15").replace("null", '""').replace(", ", " ,\n")
-    assert TASK.parse_output(f" {loose} ") == (REVIEW.target, None)
+    assert TASK.chat.parse_output(f" {loose} ") == (REVIEW.target, None)
 
 
 def test_values():
@@ -331,21 +331,21 @@ def accepts(grammar: str, text: str) -> bool:
 
 
 def completes(text: str, constraint: str, **values) -> bool:
-    return accepts(TASK.grammar(text, constraint), json.dumps({**EMPTY, **values}, ensure_ascii=False))
+    return accepts(TASK.chat.grammar(text, constraint), json.dumps({**EMPTY, **values}, ensure_ascii=False))
 
 
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_grammars_accept_the_gold_completion(constraint):
-    assert accepts(TASK.grammar(REVIEW.text, constraint), TASK.completion(REVIEW.target))
+    assert accepts(TASK.chat.grammar(REVIEW.text, constraint), TASK.chat.completion(REVIEW.target))
     assert completes(REVIEW.text, constraint)
-    assert not accepts(TASK.grammar(REVIEW.text, constraint), GOOD[:-1])
-    assert not accepts(TASK.grammar(REVIEW.text, constraint), GOOD.replace(": ", ":"))
+    assert not accepts(TASK.chat.grammar(REVIEW.text, constraint), GOOD[:-1])
+    assert not accepts(TASK.chat.grammar(REVIEW.text, constraint), GOOD.replace(": ", ":"))
     assert not completes(REVIEW.text, constraint, date="2025-06-02")
     assert not completes(REVIEW.text, constraint, date="30/02/2025")
     assert completes(
         REVIEW.text, constraint, time="08:15 AM", date="2/6/2025"
     )  # both become canonical when they are read
-    read, _ = TASK.parse_output(json.dumps({**EMPTY, "time": "08:15 AM", "date": "2/6/2025"}))
+    read, _ = TASK.chat.parse_output(json.dumps({**EMPTY, "time": "08:15 AM", "date": "2/6/2025"}))
     assert (read["time"], read["date"]) == ("8:15 AM", "02/06/2025")
     assert not completes(REVIEW.text, constraint, time="24:15 PM")
     assert not completes(REVIEW.text, constraint, attendees=[])
@@ -379,7 +379,7 @@ def test_dates_and_times_are_those_of_the_text_where_it_has_any():
     for time, fits in (("4:55 PM", True), ("04:55 PM", True), ("1:55 PM", False), ("16:55 PM", False)):
         assert completes(text, "source", time=time) is fits
     assert completes(text, "schema", time="1:55 PM") and completes(text, "schema", time="16:55 AM")
-    assert TASK.parse_output(json.dumps({**EMPTY, "time": "16:55 AM"}))[0]["time"] == "4:55 PM"
+    assert TASK.chat.parse_output(json.dumps({**EMPTY, "time": "16:55 AM"}))[0]["time"] == "4:55 PM"
     for date, fits in (("02/06/2025", True), ("2/6/2025", True), ("2/06/2025", True), ("22/06/2025", False)):
         assert completes(text, "source", date=date) is fits
     assert completes("Dentist, some day", "source", date="22/06/2025", time="1:55 PM")
@@ -429,7 +429,7 @@ def test_span_grammar_agrees_with_word_spans(text):
 
 def test_grammar_grows_linearly_with_the_text():
     short, long = (
-        len(TASK.grammar(" ".join(f"word{n}" for n in range(count)), "source")) for count in (20, 80)
+        len(TASK.chat.grammar(" ".join(f"word{n}" for n in range(count)), "source")) for count in (20, 80)
     )
     assert long < 4.5 * short
 
@@ -437,8 +437,8 @@ def test_grammar_grows_linearly_with_the_text():
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_masks_let_the_gold_tokens_pass(tmp_path, constraint):
     tokenizer = AutoTokenizer.from_pretrained(save_tiny_base(tmp_path))
-    mask = GrammarMask(tokenizer, [TASK.grammar(REVIEW.text, constraint)], len(tokenizer))
-    for token in tokenizer(TASK.completion(REVIEW.target), add_special_tokens=False)["input_ids"]:
+    mask = GrammarMask(tokenizer, [TASK.chat.grammar(REVIEW.text, constraint)], len(tokenizer))
+    for token in tokenizer(TASK.chat.completion(REVIEW.target), add_special_tokens=False)["input_ids"]:
         assert mask.allowed([0], len(tokenizer))[0, token], tokenizer.convert_ids_to_tokens(token)
         finished = mask.accept(0, token)
     assert finished
@@ -446,7 +446,7 @@ def test_masks_let_the_gold_tokens_pass(tmp_path, constraint):
 
 def test_unknown_constraint():
     with pytest.raises(ValueError, match="neither schema nor source"):
-        TASK.grammar("Lunch", "strict")
+        TASK.chat.grammar("Lunch", "strict")
 
 
 # -- alignment and conventions --------------------------------------------------------------------------------------
@@ -519,8 +519,8 @@ def test_conventions_are_counted_by_style():
     ],
 )
 def test_equivalent(field, left, right, same):
-    assert TASK.equivalent(field, left, right) is same
-    assert TASK.equivalent(field, right, left) is same
+    assert TASK.kinds[field].equivalent(left, right) is same
+    assert TASK.kinds[field].equivalent(right, left) is same
 
 
 def test_slices_and_formats():
@@ -539,7 +539,7 @@ def test_slices_and_formats():
         "order": "date first",
         "attendees": "none",
     }
-    assert TASK.surface_formats(bare)["duration format"] == "none"
+    assert TASK.hooks.surface_formats(bare)["duration format"] == "none"
 
 
 # -- rules ----------------------------------------------------------------------------------------------------------
@@ -596,7 +596,7 @@ def test_slices_and_formats():
     ],
 )
 def test_rules(text, expected):
-    found = TASK.rules(text)
+    found = TASK.hooks.rules(text)
     if expected and "action" not in expected:
         found = {name: found[name] for name in expected}
         assert found == expected
@@ -607,7 +607,7 @@ def test_rules(text, expected):
 @given(st.text(max_size=80))
 @settings(deadline=None, max_examples=80)
 def test_rules_answer_anything_in_canonical_form(text):
-    found = TASK.rules(text)
+    found = TASK.hooks.rules(text)
     assert tuple(found) == TASK.fields and TASK.canonical(found) == found
 
 

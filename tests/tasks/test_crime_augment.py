@@ -137,7 +137,7 @@ def test_drop_keeps_what_is_told_elsewhere_too():
 def test_rename_keeps_sections_and_values(seed):
     made = rename(headed(), random.Random(seed))
     assert [section.name for section in sections(made.text)] == [section.name for section in sections(HEADED)]
-    assert stated(made) == stated(headed()) and TASK.parse_row(TASK.to_row(made), 0).text == made.text
+    assert stated(made) == stated(headed()) and TASK.rows.parse(TASK.rows.write(made), 0).text == made.text
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -212,7 +212,7 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
     rows = synthesise([headed()], 6, random.Random(seed))
     assert [is_headed(row.text) for row in rows] == [True, False] * 3
     for row in rows:
-        assert not re.search(r"[{}<>|]|\.\.", row.text) and len(row.text) < TASK.longest_text
+        assert not re.search(r"[{}<>|]|\.\.", row.text) and len(row.text) < TASK.rows.longest_text
         assert all(
             row.target[name]
             for name in (
@@ -225,7 +225,7 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
                 "Evidence_Type",
             )
         )
-        assert TASK.parse_row(TASK.to_row(row), row.id).target == row.target
+        assert TASK.rows.parse(TASK.rows.write(row), row.id).target == row.target
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------

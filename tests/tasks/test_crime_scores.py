@@ -18,7 +18,7 @@ from helpers.writing import chat
 def record(row, **changes) -> dict:
     """A prediction record that is right but for some types."""
     target = {**row.target, **changes}
-    return {"id": row.id, "prediction": target, "raw": TASK.completion(target), "confidence": None}
+    return {"id": row.id, "prediction": target, "raw": TASK.chat.completion(target), "confidence": None}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_empty_accuracy_looks_at_empty_labels_only():
 def test_slices_tell_layouts_apart():
     rows = [headed(), told()]
     right = [record(row) for row in rows]
-    rules = [{"id": row.id, "prediction": TASK.rules(row.text), "raw": None} for row in rows]
+    rules = [{"id": row.id, "prediction": TASK.hooks.rules(row.text), "raw": None} for row in rows]
     table = comparisons.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
     assert table.index.name == "layout" and table["rows"].to_dict() == {"headed": 1, "narrative": 1}
     assert (
@@ -124,7 +124,7 @@ def base(tmp_path_factory):
 def test_lengths_are_those_of_the_whole_chat(base):
     tokenizer = AutoTokenizer.from_pretrained(base)
     frame = explore.lengths({"train": [headed(), told()]}, TASK, tokenizer)
-    whole = tokenizer(chat.render(tokenizer, TASK.conversation(told())), add_special_tokens=False)[
+    whole = tokenizer(chat.render(tokenizer, TASK.chat.conversation(told())), add_special_tokens=False)[
         "input_ids"
     ]
     assert frame["tokens"].iloc[1] == len(whole) and (frame["prompt_tokens"] < frame["tokens"]).all()

@@ -78,7 +78,7 @@ def test_a_type_with_a_value_that_is_not_in_the_report_is_unknown():
 
 def test_a_tagger_writes_no_text_and_all_its_answers_count():
     record = {"id": 0, "prediction": headed().target, "raw": None, "error": None, "confidence": None}
-    assert not TASK.failed_fields(record)
+    assert not TASK.chat.failed_fields(record)
     assert metrics.score(TASK, [headed()], [record])["field_accuracy"] == 1
 
 

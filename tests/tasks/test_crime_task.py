@@ -17,7 +17,7 @@ from helpers.views import explore
 
 
 def parse(text: str):
-    return TASK.parse_row({"conversation": text}, 0)
+    return TASK.rows.parse({"conversation": text}, 0)
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -37,16 +37,16 @@ def test_numbers_become_text_and_types_that_are_not_asked_are_empty():
     row = parse(conversation(answers={"Victim_Age": [34, 41.5], "Location": [" x  y "]}, questions=asked))
     assert row.target["Victim_Age"] == ["34", "41.5"] and row.target["Location"] == ["x y"]
     assert row.target["Crime_Type"] == []
-    assert TASK.to_row(row)["conversation"].count("User: What describes") == 2
+    assert TASK.rows.write(row)["conversation"].count("User: What describes") == 2
 
 
 @pytest.mark.parametrize("read", ["I’ve read this text.", "I've read this text."])
 def test_row_survives_writing_and_reading(read):
     text = conversation(read=read)
     row = parse(text)
-    written = TASK.to_row(row)
+    written = TASK.rows.write(row)
     assert written["conversation"] == conversation()
-    assert TASK.parse_row(written, 0) == row
+    assert TASK.rows.parse(written, 0) == row
 
 
 report_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
@@ -63,7 +63,7 @@ def test_any_row_that_is_read_can_be_written(lines, answers):
     if not normalise_report("\n".join(lines)) or any("read this text." in line for line in lines):
         return
     row = parse(conversation("\n".join(lines), answers))
-    assert TASK.parse_row(TASK.to_row(row), 0) == row
+    assert TASK.rows.parse(TASK.rows.write(row), 0) == row
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_row_that_does_not_parse_says_which_turn_is_wrong(change, reason):
 )
 def test_a_row_needs_one_conversation(row, reason):
     with pytest.raises(ValueError, match=reason):
-        TASK.parse_row(row, 0)
+        TASK.rows.parse(row, 0)
 
 
 def test_what_loading_changed_is_told_by_types():
@@ -135,7 +135,7 @@ def test_public_split_is_shuffled_once_and_keeps_its_test_file():
         "dataset.jsonl": b"\n".join(b'{"conversation": "%d"}' % n for n in range(250)),
         "test_dataset.jsonl": b'{"conversation": "t"}\n',
     }
-    parts = TASK.split_public(lines)
+    parts = TASK.hooks.split_public(lines)
     assert {name: len(rows) for name, rows in parts.items()} == {"train": 225, "validation": 25, "test": 1}
     numbers = [int(row["conversation"]) for row in parts["validation"] + parts["train"]]
     assert sorted(numbers) == list(range(250)) and numbers.index(0) == 88  # random.Random(42)
@@ -159,7 +159,7 @@ def test_public_split_is_shuffled_once_and_keeps_its_test_file():
     ],
 )
 def test_answer_is_parsed_strictly(raw, values, error):
-    assert TASK.parse_answer("Location", raw) == (values, error)
+    assert TASK.chat.parse_answer("Location", raw) == (values, error)
 
 
 def test_values_are_compared_as_sets():
@@ -169,14 +169,14 @@ def test_values_are_compared_as_sets():
 
 
 def raw_of(target) -> list[str]:
-    return [TASK.answer(target, name) for name in QUESTIONS]
+    return [TASK.chat.answer(target, name) for name in QUESTIONS]
 
 
 def record(raw: list[str]) -> dict:
     return {
         "id": 0,
         "raw": "\n".join(raw),
-        "prediction": TASK.parse_output("\n".join(raw))[0],
+        "prediction": TASK.chat.parse_output("\n".join(raw))[0],
         "confidence": None,
     }
 
@@ -198,7 +198,7 @@ def test_an_answer_that_does_not_parse_fails_alone():
 
 
 def test_rules_write_no_text_and_are_valid_all_the_same():
-    scores = metrics.score(TASK, [headed()], [{"id": 0, "prediction": TASK.rules(HEADED), "raw": None}])
+    scores = metrics.score(TASK, [headed()], [{"id": 0, "prediction": TASK.hooks.rules(HEADED), "raw": None}])
     assert scores["json_validity"] == 1 and scores["parse_errors"] == {}
 
 
@@ -220,7 +220,9 @@ def accepts(grammar: str, text: str) -> bool:
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_grammars_admit_every_right_answer(row, constraint):
     for name in QUESTIONS:
-        assert accepts(TASK.answer_grammar(row.text, name, constraint), TASK.answer(row.target, name)), name
+        assert accepts(TASK.answer_grammar(row.text, name, constraint), TASK.chat.answer(row.target, name)), (
+            name
+        )
 
 
 @pytest.mark.parametrize(
@@ -344,13 +346,13 @@ def test_rules_read_victims(section, wanted):
 
 
 def test_equivalence_forgives_articles_and_stops_only():
-    assert TASK.equivalent("Evidence_Type", "a torn glove", "Torn glove.")
-    assert TASK.equivalent("Witness_Name", "Not provided", "None identified")
-    assert not TASK.equivalent("Victim_Name", "Ada Holm", "Ada Holt")
+    assert TASK.kinds["Evidence_Type"].equivalent("a torn glove", "Torn glove.")
+    assert TASK.kinds["Witness_Name"].equivalent("Not provided", "None identified")
+    assert not TASK.kinds["Victim_Name"].equivalent("Ada Holm", "Ada Holt")
 
 
 def test_conversation_is_what_the_row_says():
-    messages = TASK.conversation(headed(), ["Crime_Type"])
+    messages = TASK.chat.conversation(headed(), ["Crime_Type"])
     assert [m["role"] for m in messages] == ["system", "user", "assistant", "user", "assistant"]
     assert messages[1]["content"] == f"Text:\n{HEADED}"
     assert json.loads(messages[-1]["content"]) == {"Crime_Type": ["Burglary"]}

@@ -18,7 +18,7 @@ from helpers.data.splits import write_splits
 from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
 from helpers.tasks.it_ner.augment import (
     label_counts,
@@ -36,7 +36,7 @@ from helpers.tasks.it_ner.tags import LABELS, TAGS, coarse_tag, relabel
 from helpers.tasks.it_ner.task import ItNer, place_strings
 from helpers.tasks.records import PublicFile
 
-TASK = get_task("it_ner")
+TASK = load_task("it_ner")
 
 
 def split_words(text: str) -> list[str]:
@@ -99,7 +99,7 @@ def test_finer_labels_are_mapped_and_adjacent_ones_merged():
 )
 def test_bad_rows_are_refused_with_a_reason(row, reason):
     with pytest.raises(ValueError, match=reason.replace("'", ".")):
-        TASK.parse_row(row, 0)
+        TASK.rows.parse(row, 0)
 
 
 def test_a_row_survives_the_split_files():
@@ -109,9 +109,9 @@ def test_a_row_survives_the_split_files():
         "kind": "bug",
         "fine_tags": ["I-Application", "B-Version"],
     }
-    example = TASK.parse_row(row, 7)
+    example = TASK.rows.parse(row, 7)
     assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
-    again = TASK.example_from_json(json.loads(json.dumps(TASK.example_to_json(example))))
+    again = TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(example))))
     assert (again, again.extra["fine_tags"], again.extra["kind"]) == (
         example,
         ("B-Application", "B-Version"),
@@ -120,7 +120,7 @@ def test_a_row_survives_the_split_files():
 
 
 def test_rows_in_the_finer_labels_are_relabelled():
-    example = TASK.parse_row({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
+    example = TASK.rows.parse({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
     assert example.target.tags == ("B-SOFTWARE", "O")
     assert example.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
 
@@ -159,7 +159,7 @@ def test_strings_are_placed_longest_first_and_whatever_the_spaces():
     ],
 )
 def test_unusable_answers_of_a_language_model(raw, kind):
-    assert TASK.parse_output(raw) == (None, kind)
+    assert TASK.chat.parse_output(raw) == (None, kind)
 
 
 # -- markup and tokens ------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_every_marked_entity_comes_back(kind, pieces, glue):
 
 
 def test_the_sample_is_what_its_card_says():
-    run_rows, rejected, _ = read._scan(ROOT / "data" / "it_ner" / TASK.sample_file, TASK)
+    run_rows, rejected, _ = read._scan(ROOT / "data" / "it_ner" / TASK.rows.file, TASK)
     card = (ROOT / "data" / "it_ner" / "README.md").read_text(encoding="utf-8")
     counts = label_counts(run_rows)
     assert not rejected and len(run_rows) >= 1500 and f"{len(run_rows):,} sentences" in card
@@ -287,7 +287,7 @@ def test_conll_sentences_are_read_with_their_lines():
 
 
 def test_public_files_are_mapped_without_the_headings():
-    parts = TASK.split_public({name: CONLL.encode() for name in ("train.txt", "dev.txt", "test.txt")})
+    parts = TASK.hooks.split_public({name: CONLL.encode() for name in ("train.txt", "dev.txt", "test.txt")})
     assert list(parts) == ["train", "validation", "test"]
     assert parts["validation"] == [
         {
@@ -343,7 +343,7 @@ def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
 
 
 def test_places_of_entities_in_the_text():
-    example = TASK.parse_row(
+    example = TASK.rows.parse(
         {
             "tokens": ["Run", "Visual", "C++", "on", "\uff11\uff11"],
             "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"],
@@ -358,7 +358,7 @@ def test_places_of_entities_in_the_text():
 
 def test_tokens_are_shown_with_their_tags():
     row = {"tokens": ["Use", "Vim"], "ner_tags": ["O", "B-SOFTWARE"], "fine_tags": ["O", "B-Application"]}
-    assert TASK.shown(TASK.parse_row(row, 0)).split("\n") == [
+    assert TASK.rows.shown(TASK.rows.parse(row, 0)).split("\n") == [
         "Use  O           O",
         "Vim  B-SOFTWARE  B-Application",
     ]
@@ -492,15 +492,15 @@ def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
 
 
 def test_relabelling_table_counts_the_finer_labels():
-    row = TASK.parse_row({"tokens": ["R", "x", "C"], "ner_tags": ["B-Language", "B-Value", "B-Language"]}, 0)
+    row = TASK.rows.parse({"tokens": ["R", "x", "C"], "ner_tags": ["B-Language", "B-Value", "B-Language"]}, 0)
     table = relabelling_table([row, sentence("plain")])
     assert table.loc["Language"].tolist() == ["SOFTWARE", 2] and table.loc["Value"].tolist() == ["outside", 1]
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", sorted(TASK.perturbations()))
+@pytest.mark.parametrize("name", sorted(TASK.hooks.perturbations()))
 def test_perturbations_keep_the_number_and_labels_of_entities(name):
-    change, fitted = TASK.perturbations()[name], 0
+    change, fitted = TASK.hooks.perturbations()[name], 0
     for example in sentences() + [sentence("Wi-Fi/B-HARDWARE of Node-RED/B-SOFTWARE , now .", 9)]:
         new = change(example, random.Random(3))
         if new is None:
@@ -515,7 +515,7 @@ def test_perturbations_keep_the_number_and_labels_of_entities(name):
 
 
 def test_tokens_are_split_and_glued_with_their_tags():
-    changes = TASK.perturbations()
+    changes = TASK.hooks.perturbations()
     split = changes["split tokens"](sentence("old Hyper-V/B-SOFTWARE"), random.Random(0))
     assert split.target == TaggedTokens(
         ("old", "Hyper", "-", "V"), ("O", "B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE")

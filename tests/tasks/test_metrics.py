@@ -281,7 +281,7 @@ def test_tables_of_the_stage(run):
     scores = evaluation.score_all(run, GOLD, predictions)
     assert comparisons.best_baseline(TASK, scores) == "rules"
     assert comparisons.decoding_table(TASK, scores).to_dict("index") == {
-        "large": dict.fromkeys(TASK.decodings, 0.25)
+        "large": dict.fromkeys(TASK.variants.decodings, 0.25)
     }
     table = comparisons.comparison_table(scores, ["rules", "large"])
     assert table.loc["rules", "exact_match"] == 0.5 and (table["low"] <= table["exact_match"]).all()

@@ -13,7 +13,7 @@ from helpers.data.read import write_jsonl
 from helpers.data.splits import write_splits
 from helpers.evaluation import baselines, predict
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.bio import to_iob2
 from helpers.tasks.it_ner.tags import TAGS
 from helpers.tasks.token_metrics import (
@@ -32,7 +32,7 @@ from helpers.tasks.token_metrics import (
     with_and_without,
 )
 
-TASK = get_task("it_ner")
+TASK = load_task("it_ner")
 GOLD = [
     sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3),
     sentence("nothing here", 5),
@@ -154,7 +154,7 @@ def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
 
     def answer(run, examples, shots, address, model):
         assert (address, len(shots)) == ("http://localhost:1", run["few_shot"])
-        parsed = [run.task.parse_output(text) for text in answers]
+        parsed = [run.task.chat.parse_output(text) for text in answers]
         return [
             {"id": e.id, "prediction": one, "raw": raw, "error": kind}
             for e, raw, (one, kind) in zip(examples, answers, parsed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from helpers.run import Run
-from helpers.tasks import Example, get_task
+from helpers.tasks import Example, load_task
 
 ROWS = [
     ("Lunch with {p} on 12/03/2026 at 1:00 PM", {"action": "Lunch", "time": "1:00 PM"}),
@@ -16,11 +16,11 @@ PEOPLE = ["Ann", "Bo", "Cy", "Dee", "Eli", "Flo", "Gus", "Hal"]
 
 def examples() -> list[Example]:
     """Eight events, each with a person of its own."""
-    task, rows = get_task("calendar"), []
+    task, rows = load_task("calendar"), []
     for index, person in enumerate(PEOPLE):
         text, output = ROWS[index % 2]
         full = dict.fromkeys(task.fields) | {"date": "12/03/2026", "attendees": [person]} | output
-        rows.append(task.parse_row({"event_text": text.format(p=person), "output": full}, index))
+        rows.append(task.rows.parse({"event_text": text.format(p=person), "output": full}, index))
     return rows
 
 

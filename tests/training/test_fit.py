@@ -18,7 +18,7 @@ from helpers.errors import UserError
 from helpers.evaluation.predict import load_variant, predict_variant, release_model, variants_trained
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.training import fit as fit_module
 from helpers.training.fit import fit
 from helpers.training.loop import FitResult, exact_scores
@@ -160,7 +160,7 @@ def test_a_chat_learns_its_answers_and_nothing_else(base, tmp_path, dialogue):
     tokenizer, row = load_tokenizer(run), crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})
     (encoded,) = encode_rows(run, tokenizer, [row])
     assert answered(tokenizer, encoded)[-18:] == [
-        f"{run.task.answer(row.target, name)}<|im_end|>" for name in run.task.questions()
+        f"{run.task.chat.answer(row.target, name)}<|im_end|>" for name in run.task.chat.questions
     ]
     assert bool(encoded.blocks) == (dialogue == "independent")
 
@@ -174,7 +174,7 @@ def test_copies_of_a_row_share_out_its_questions(base, tmp_path):
         for each in encode_rows(run, tokenizer, rows, questions=6)
     ]
     assert [len(names) for names in asked] == [6, 6, 6]
-    assert Counter(name for names in asked for name in names) == Counter(run.task.questions())
+    assert Counter(name for names in asked for name in names) == Counter(run.task.chat.questions)
     again = [each.input_ids for each in encode_rows(run, tokenizer, rows, questions=6)]
     assert again == [each.input_ids for each in encode_rows(run, tokenizer, rows, questions=6)]
 
@@ -183,7 +183,7 @@ def test_gold_rows_are_repeated_and_made_rows_drawn_alike_for_variants_with_the_
     run, rows = make_run(base, tmp_path, "lora", gold_repeats=2, made_rows=3), examples()
     made = [row.with_(id=100 + index, origin="swap") for index, row in enumerate(rows)]
     for part, given in {"train": rows, "train_augmented": rows + made}.items():
-        write_jsonl(run.path("splits", f"{part}.jsonl"), [run.task.example_to_json(row) for row in given])
+        write_jsonl(run.path("splits", f"{part}.jsonl"), [run.task.rows.to_json(row) for row in given])
     for variant in ("lora", "qlora"):
         run.settings |= {f"{variant}.gold_repeats": 2, f"{variant}.made_rows": 3}
     chosen = training_rows(run, "lora")
@@ -198,7 +198,7 @@ def test_gold_rows_are_repeated_and_made_rows_drawn_alike_for_variants_with_the_
 
 
 def test_scores_by_hand():
-    task, rows = get_task("calendar"), examples()[:2]
+    task, rows = load_task("calendar"), examples()[:2]
     wrong = {**rows[1].target, "attendees": ["Bo", "Zoe"], "location": None}
     found = exact_scores(task, rows, [{"prediction": rows[0].target}, {"prediction": wrong}])
     assert found["val_exact_match"] == 0.5

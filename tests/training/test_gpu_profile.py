@@ -24,7 +24,7 @@ from helpers.evaluation.predict import load_variant, predict_variant, release_mo
 from helpers.models import adapters as adapters_module
 from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.training.fit import fit
 
 # widths as published with the models; layers and vocabulary are cut
@@ -81,9 +81,9 @@ def save_model(folder: Path, tokenizer, layers: int, **widths) -> Path:
 
 
 def rows(count: int):
-    task = get_task("calendar")
+    task = load_task("calendar")
     return [
-        task.parse_row(
+        task.rows.parse(
             {
                 "event_text": f"Call Ann at {at + 1} pm",
                 "output": {**dict.fromkeys(task.fields), "action": "Call", "attendees": ["Ann"]},

@@ -20,7 +20,7 @@ from helpers.files import read_json
 from helpers.models import processes
 from helpers.pipeline import launch
 from helpers.run import Run
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.training.fit import fit
 from helpers.training.rows import training_rows
 from helpers.training.writers import LengthSampler
@@ -38,10 +38,10 @@ SETTINGS = {
 
 def make_run(base: Path, out: Path) -> Run:
     """A run whose stage 02 has left sixteen training rows."""
-    task = get_task("calendar")
+    task = load_task("calendar")
     run = Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **SETTINGS})
     rows = [
-        task.parse_row(
+        task.rows.parse(
             {
                 "event_text": f"Lunch with person {'very ' * (at % 5)}{at} at 1:00 PM",
                 "output": {
@@ -57,9 +57,7 @@ def make_run(base: Path, out: Path) -> Run:
     ]
     parts = {"train": rows[:16], "train_augmented": rows[:16], "validation": rows[16:]}
     for part, examples in parts.items():
-        write_jsonl(
-            run.path("splits", f"{part}.jsonl"), [task.example_to_json(example) for example in examples]
-        )
+        write_jsonl(run.path("splits", f"{part}.jsonl"), [task.rows.to_json(example) for example in examples])
     return run
 
 

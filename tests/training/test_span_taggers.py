@@ -34,12 +34,12 @@ from helpers.tagging.tags import (
     widen,
     words_of,
 )
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.records import Example
 from helpers.tasks.text import word_units
 from helpers.training.fit import fit
 
-TASK = get_task("calendar")
+TASK = load_task("calendar")
 TAGS = ("O", "B", "I")
 TEXT = "Weekly sync with Dr. Ana Lima (Room 2) on 3 May 2026 at 9am"
 UNSURE = np.log(np.full((40, 3), 1 / 3))
@@ -175,9 +175,9 @@ def test_texts_without_words_or_with_endless_ones_are_answered(encoder, tmp_path
 
 
 def rows():
-    task = get_task("calendar")
+    task = load_task("calendar")
     return [
-        task.parse_row(
+        task.rows.parse(
             {
                 "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
                 "output": dict.fromkeys(task.fields)
@@ -286,7 +286,7 @@ def test_hints_of_some_rows_are_withheld():
 
 
 def test_places_that_are_not_known_are_not_learnt(encoder):
-    row = TASK.parse_row(
+    row = TASK.rows.parse(
         {
             "event_text": "Lunch with Ann",
             "output": dict.fromkeys(TASK.fields) | {"action": "Lunch", "location": "Berlin"},
@@ -301,7 +301,7 @@ def test_places_that_are_not_known_are_not_learnt(encoder):
 def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there():
     from helpers.views.training_views import tag_table
 
-    table = tag_table(get_task("calendar"), rows()[0], words=4)
+    table = tag_table(load_task("calendar"), rows()[0], words=4)
     assert table.index.tolist() == ["Lunch", "with", "Ann", "on"] and table.columns.tolist() == [
         "action",
         "attendees",
@@ -311,7 +311,7 @@ def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there
 
 def test_the_packaged_encoder_is_the_hub_model():
     assert (packaged_encoder() / "model.safetensors").stat().st_size > 80e6
-    assert get_task("calendar").settings("cpu")["encoder_model"] == PACKAGED
+    assert load_task("calendar").settings("cpu")["encoder_model"] == PACKAGED
 
 
 def test_other_weights_under_that_name_are_refused(monkeypatch):

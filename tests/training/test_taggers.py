@@ -31,7 +31,7 @@ from helpers.tagging.model import (
 )
 from helpers.tagging.predict import choose_multiple, label_confidence, predict_scores, untuned_tagger
 from helpers.tagging.sequence import transition_pmi
-from helpers.tasks import Example, get_task
+from helpers.tasks import Example, load_task
 from helpers.tasks.bio import TaggedTokens, align_fine
 from helpers.tasks.it_ner.tags import TAGS
 from helpers.training.distil import build_student, soft_loss, spread_layers, teacher_log_probs, trained
@@ -41,7 +41,7 @@ from helpers.training.taggers import WeightAverage, cosine_factor, parameter_gro
 from helpers.training.tagging_rows import encode_training, fine_outputs, training_sentences
 from helpers.views.training_views import training_row_table
 
-TASK = get_task("it_ner")
+TASK = load_task("it_ner")
 NO_TRANSITIONS = np.zeros((len(TAGS), len(TAGS)))
 
 

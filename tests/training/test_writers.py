@@ -18,14 +18,14 @@ from helpers.errors import UserError
 from helpers.machine import Device
 from helpers.models.base import load_tokenizer
 from helpers.models.int8 import Int8Lora
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.tasks.records import Writer
 from helpers.training import loop as loop_module
 from helpers.training import writers
 from helpers.training.fit import fit
 from helpers.writing.encode import PROMPT
 
-WRITERS = tuple(get_task("calendar").writers)
+WRITERS = tuple(load_task("calendar").variants.writers)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_labels_of_a_batch_decode_to_the_answers_and_nothing_else(base, tmp_path
     batch = writers.Collator(tokenizer.pad_token_id)([data[index] for index in range(len(rows))])
     for labels, row in zip(batch["labels"], rows):
         learnt = [token for token in labels.tolist() if token != -100]
-        assert tokenizer.decode(learnt) == run.task.completion(row.target) + tokenizer.eos_token
+        assert tokenizer.decode(learnt) == run.task.chat.completion(row.target) + tokenizer.eos_token
 
 
 def test_validation_rows_are_read_by_length(base, tmp_path):

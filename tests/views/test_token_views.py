@@ -10,7 +10,7 @@ from helpers.data.read import write_jsonl
 from helpers.data.splits import write_splits
 from helpers.export.latency import teachers
 from helpers.tagging.model import adapter_layers, load_token_tokenizer
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.views.token_plots import compression_picture
 from helpers.views.token_views import (
     compression_finding,
@@ -60,10 +60,10 @@ def test_a_row_does_not_find_itself_in_the_gazetteer():
         sentence("emacs/B-SOFTWARE hangs", 1),
         sentence("vim/B-SOFTWARE", 2),
     ]
-    table = feature_table(get_task("it_ner"), rows, rows[0])
+    table = feature_table(load_task("it_ner"), rows, rows[0])
     assert table["gazetteer"].tolist() == ["mostly SOFTWARE", "never an entity"]
     assert table["casing"].tolist() == ["title", "lower"] and table["shape"].tolist() == ["Xxx", "xx"]
-    assert feature_table(get_task("it_ner"), rows, rows[1])["gazetteer"].tolist()[0] == "never seen"
+    assert feature_table(load_task("it_ner"), rows, rows[1])["gazetteer"].tolist()[0] == "never seen"
 
 
 def test_repeats_are_counted_against_train_as_it_came(encoder, tmp_path):

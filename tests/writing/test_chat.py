@@ -52,7 +52,7 @@ def llama(base):
 
 # -- encoding -------------------------------------------------------------------------------------------
 def assistant_texts(row) -> list[str]:
-    return [turn["content"] for turn in TASK.conversation(row) if turn["role"] == "assistant"]
+    return [turn["content"] for turn in TASK.chat.conversation(row) if turn["role"] == "assistant"]
 
 
 @pytest.mark.parametrize("which", ["tokenizer", "llama", "no system"])
@@ -100,7 +100,7 @@ def test_template_without_an_end_token_is_refused(tokenizer, base):
         chat.end_of_turn(other)
     other.chat_template = None
     with pytest.raises(UserError, match="no chat template"):
-        chat.render(other, TASK.opening("x"))
+        chat.render(other, TASK.chat.opening("x"))
 
 
 @pytest.mark.parametrize("number", [1, 7, 18])
@@ -152,7 +152,7 @@ def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
     tok.chat_template = THINKING
     row = headed()
     encoded = encode_conversation(tok, TASK, row)
-    assert "<think>" in chat.render(tok, TASK.conversation(row)) and "<think>" not in tok.decode(
+    assert "<think>" in chat.render(tok, TASK.chat.conversation(row)) and "<think>" not in tok.decode(
         encoded.input_ids
     )
     prompt = tuned(tok, TASK, row.text)

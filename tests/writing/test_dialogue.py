@@ -46,7 +46,7 @@ def run(tmp_path, base):
     }
     made = Run(task="crime", profile="smoke", out=str(tmp_path), settings=settings)
     for part in ("train", "validation"):
-        write_jsonl(made.path("splits", f"{part}.jsonl"), map(TASK.example_to_json, [headed(), told()]))
+        write_jsonl(made.path("splits", f"{part}.jsonl"), map(TASK.rows.to_json, [headed(), told()]))
     return made
 
 

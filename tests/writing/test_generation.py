@@ -12,14 +12,14 @@ from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.writing import generation
 from helpers.writing.generation import Generation, decode, field_confidence, token_pieces
 from helpers.writing.grammar import GrammarMask
 from helpers.writing.prompts import encode_prompt
 from helpers.writing.questions import predict_texts
 
-TASK = get_task("calendar")
+TASK = load_task("calendar")
 TEXTS = [
     "Team sync 12/03/2026 9am",
     "Call Bo",
@@ -61,14 +61,14 @@ def one_by_one(model, tokenizer, ids, steps, grammar=None):
 
 
 def encoded(tokenizer, texts):
-    return [encode_prompt(tokenizer, TASK.prompt(text)) for text in texts]
+    return [encode_prompt(tokenizer, TASK.chat.prompt(text)) for text in texts]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
 @pytest.mark.parametrize("constraint", ["free", "source"])
 def test_a_batch_writes_what_each_text_gets_alone(model, tokenizer, constraint, batch_size):
     ids = encoded(tokenizer, TEXTS)
-    grammars = None if constraint == "free" else [TASK.grammar(text, constraint) for text in TEXTS]
+    grammars = None if constraint == "free" else [TASK.chat.grammar(text, constraint) for text in TEXTS]
     found = decode(
         model,
         tokenizer,

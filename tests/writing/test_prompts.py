@@ -9,11 +9,11 @@ from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import CUT, packaged_folder
-from helpers.tasks import get_task
+from helpers.tasks import load_task
 from helpers.writing import prompts
 from helpers.writing.encode import encode_example
 
-CALENDAR = get_task("calendar")
+CALENDAR = load_task("calendar")
 EMPTY = dict.fromkeys(CALENDAR.fields)
 SHOT = CALENDAR.parse_row(
     {"event_text": "Call Bo at 1pm", "output": EMPTY | {"action": "Call Bo", "time": "1:00 PM"}}, 0

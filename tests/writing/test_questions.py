@@ -33,7 +33,7 @@ def test_shared_reading_writes_the_tokens_of_separate_readings(model, tokenizer,
     grammars = (
         None
         if constraint == "free"
-        else [[TASK.answer_grammar(text, name, constraint) for name in QUESTIONS] for text in texts]
+        else [[TASK.chat.grammar(text, constraint, name) for name in QUESTIONS] for text in texts]
     )
     together = answer_together(model, tokenizer, prompts, grammars and sum(grammars, []), 12)
     assert [len(answers) for answers in together] == [18] * 3
@@ -55,7 +55,7 @@ def test_predictions_keep_the_order_of_the_texts_and_count_what_was_cut(model, t
 
 def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenizer):
     record = predict_texts(model, tokenizer, TASK, [TOLD], "source", max_new_tokens=12)[0]
-    assert record["prediction"] is not None and not TASK.failed_fields(record)
+    assert record["prediction"] is not None and not TASK.chat.failed_fields(record)
     values = [value for found in record["prediction"].values() for value in found]
     allowed = TOLD + " Not provided None identified N/A Adult Young Adult"
     assert values and all(value in allowed for value in values)
@@ -69,7 +69,7 @@ def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeyp
     monkeypatch.setattr(
         questions, "decode", lambda *a, **k: seen.append(tokenizer.decode(a[2][0])) or decode(*a, **k)
     )
-    grammars = [TASK.answer_grammar(HEADED, name, "source") for name in QUESTIONS]
+    grammars = [TASK.chat.grammar(HEADED, "source", name) for name in QUESTIONS]
     answers = answer_in_turn(model, tokenizer, [tuned(tokenizer, TASK, HEADED)], grammars, 10)[0]
     assert len(answers) == len(seen) == 18
     assert answers[0].text in seen[1] and seen[17].count("What describes") == 18
@@ -81,6 +81,8 @@ def test_an_empty_list_of_texts_has_no_predictions(model, tokenizer):
 
 
 def test_what_stands_before_the_first_question():
-    assert TASK.conversation(headed())[2]["content"] == READ
-    assert json.loads(TASK.conversation(headed())[4]["content"]) == {"Location": ["12 Quay Lane, Port Arden"]}
+    assert TASK.chat.conversation(headed())[2]["content"] == READ
+    assert json.loads(TASK.chat.conversation(headed())[4]["content"]) == {
+        "Location": ["12 Quay Lane, Port Arden"]
+    }
     assert conversation().count("Assistant: ") == 19

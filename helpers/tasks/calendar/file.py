@@ -7,7 +7,7 @@ import re
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
-from helpers.tasks.calendar.surface import duration_minutes
+from helpers.tasks.dates import duration_minutes
 
 MEDIA_TYPE = "text/calendar"
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")

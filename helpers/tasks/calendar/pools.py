@@ -5,63 +5,18 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from helpers.tasks.calendar.pieces import Piece, split_pieces
+from helpers.tasks.base import Task
+from helpers.tasks.calendar.conventions import Habits, learn_conventions
+from helpers.tasks.calendar.kinds import LEAD, LISTS
 from helpers.tasks.calendar.rules import GROUPS, PLATFORMS, VIRTUAL
-from helpers.tasks.calendar.text import LEAD, Conventions, learn_conventions
 from helpers.tasks.records import Example
+from helpers.tasks.variation import Piece, split_pieces
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-_NOUNS = (
-    "review sync check-in workshop briefing call session demo kickoff interview walkthrough debrief "
-    "retrospective planning huddle catch-up presentation training lunch rehearsal audit tour standup".split()
-)
-_NAMED_PLACES = (
-    "{last} Hall",
-    "{city} Office",
-    "{last} Library",
-    "{city} Station",
-    "{last} Wing",
-    "{last} Conference Center",
-)
-_PLACES = (
-    *_NAMED_PLACES,
-    "Room {number}",
-    "Building {letter}, Floor {digit}",
-    "Café {last}",
-    "{last}'s Diner",
-    "Conference Room {letter}",
-    "Studio {digit}",
-    "{last} & {last2}",
-    "{street}",
-)
-_PLAIN_PLACES = ("{adjective} {noun}", "{noun} on {street}", "{noun}")
-_ADJECTIVES = (
-    "main old new north south upstairs downtown riverside small local corner quiet second-floor".split()
-)
-_PLACE_NOUNS = (
-    "meeting room",
-    "library",
-    "office",
-    "park",
-    "café",
-    "gym",
-    "community hall",
-    "museum",
-    "studio",
-    "boardroom",
-    "lab",
-    "garden",
-    "school hall",
-    "pool",
-    "bakery",
-    "clinic",
-    "workshop",
-    "lobby",
-    "canteen",
-)
-LOCALES = ("en_US", "en_GB", "en_IN", "de_DE", "fr_FR", "es_ES", "it_IT", "pl_PL", "tr_TR", "pt_BR")
+Core = tuple[str, tuple[str, str, str] | None]  # an action without its lead, and the recurrence it says
 
 
 def lead_of(action: str) -> str:
@@ -118,9 +73,7 @@ def duration_like(kind: str, minutes: float) -> str | None:
 class Pools:
     """Values seen in the train rows, in the groups within which they may be exchanged."""
 
-    actions: dict[str, list[tuple[str, tuple[str, str] | None]]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
+    actions: dict[str, list[Core]] = field(default_factory=lambda: defaultdict(list))
     people: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     places: dict[tuple, list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -130,16 +83,16 @@ class Pools:
     times: list[str] = field(default_factory=list)
     rows: list[tuple[Example, list[Piece]]] = field(default_factory=list)
     lower_words: set[str] = field(default_factory=set)
-    conventions: Conventions = field(default_factory=Conventions)
+    conventions: Habits = field(default_factory=dict)
 
-    def action(self, kind: str, rng: random.Random) -> tuple[str, tuple[str, str] | None]:
+    def action(self, kind: str, rng: random.Random) -> Core:
         """Core of an action that may follow a lead of that kind, with the recurrence it says."""
         return rng.choice(self.actions[kind])
 
     def is_noun(self, core: str) -> bool:
         """Whether the core ends like one that train puts after an article ("budget review")."""
         last = core.split()[-1].lower()
-        return last in _NOUNS or any(known.lower().endswith(last) for known, _ in self.actions["a"])
+        return last in LISTS["nouns"] or any(known.lower().endswith(last) for known, _ in self.actions["a"])
 
     def person(self, like: str, rng: random.Random) -> str:
         """A person or, in place of a group, a group."""
@@ -150,11 +103,11 @@ class Pools:
         return rng.choice(self.places[(*kind, is_virtual(like))])
 
 
-def mine_pools(train: list[Example]) -> Pools:
+def mine_pools(task: Task, train: Sequence[Example]) -> Pools:
     """Collect the values and templates of the train rows whose every value is found in its text."""
-    pools = Pools(conventions=learn_conventions(train))
+    pools = Pools(conventions=learn_conventions(task, train))
     for example in train:
-        pieces = split_pieces(example)
+        pieces = split_pieces(task, example)
         if pieces is None:
             continue
         pools.rows.append((example, pieces))
@@ -162,7 +115,7 @@ def mine_pools(train: list[Example]) -> Pools:
         for before, piece in zip(pieces, pieces[1:]):
             if piece.field == "action" and piece.verbatim:
                 core = piece.text[len(lead_of(piece.text)) :]
-                pools.actions[lead_kind(before.text, piece.text)].append((core, piece.recurrence))
+                pools.actions[lead_kind(before.text, piece.text)].append((core, piece.inner))
             elif piece.field == "attendees":
                 several = piece.text.lower() in GROUPS or piece.text.islower()
                 (pools.groups if several else pools.people).append(piece.text)
@@ -184,14 +137,14 @@ class InventedPools(Pools):
         from faker import Faker
 
         self.__dict__.update(mined.__dict__)
-        self.fakers = [Faker(locale) for locale in LOCALES]
+        self.fakers = [Faker(locale) for locale in LISTS["locales"]]
         for faker in self.fakers:
             faker.seed_instance(rng.getrandbits(32))
         cores = [core for group in mined.actions.values() for core, recurrence in group if not recurrence]
         nouns = [core for core in cores if " " in core and not re.search(r"\b(?:on|via|with)\b", core)]
         self.topics = sorted({core.rsplit(" ", 1)[0] for core in nouns}) or ["team"]
 
-    def action(self, kind: str, rng: random.Random) -> tuple[str, tuple[str, str] | None]:
+    def action(self, kind: str, rng: random.Random) -> Core:
         if kind == "to" or rng.random() < 0.3:
             return super().action(kind, rng)
         faker = rng.choice(self.fakers[:3])
@@ -204,7 +157,7 @@ class InventedPools(Pools):
                 faker.word(),
             )
         )
-        return f"{topic} {rng.choice(_NOUNS)}", None
+        return f"{topic} {rng.choice(LISTS['nouns'])}", None
 
     def person(self, like: str, rng: random.Random) -> str:
         if like in self.groups:
@@ -218,7 +171,9 @@ class InventedPools(Pools):
         if is_virtual(like) or rng.random() < 0.2:
             return super().place(like, kind, rng)
         faker = rng.choice(self.fakers[:3])
-        shapes = _PLAIN_PLACES if like[:1].islower() else _NAMED_PLACES if kind[1] else _PLACES
+        shapes = LISTS["plain_places"] if like[:1].islower() else LISTS["named_places"]
+        if not kind[1] and not like[:1].islower():
+            shapes = shapes + LISTS["places"]
         shape = rng.choice(shapes)
         return shape.format(
             number=f"{rng.randint(1, 40)}{rng.choice(['', '', 'A', 'B'])}",
@@ -228,6 +183,6 @@ class InventedPools(Pools):
             last2=faker.last_name(),
             city=faker.city(),
             street=faker.street_name(),
-            adjective=rng.choice(_ADJECTIVES),
-            noun=rng.choice(_PLACE_NOUNS),
+            adjective=rng.choice(LISTS["adjectives"]),
+            noun=rng.choice(LISTS["place_nouns"]),
         )

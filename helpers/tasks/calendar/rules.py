@@ -6,64 +6,20 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from helpers.tasks.calendar.surface import (
+from helpers.tasks.calendar.kinds import LISTS
+from helpers.tasks.dates import (
     Mention,
     duration_minutes,
     find_dates,
     find_durations,
+    find_foreign_date,
     find_times,
     spell_minutes,
 )
-from helpers.tasks.calendar.text import FIELDS
 from helpers.tasks.text import ABBREVIATIONS, normalise
 
 CUT = "¦"  # stands for a date, time or duration that has been read
-PLATFORMS = (
-    "google meet",
-    "microsoft teams",
-    "ms teams",
-    "zoom",
-    "teams",
-    "skype",
-    "webex",
-    "slack",
-    "bluejeans",
-    "discord",
-    "facetime",
-    "whatsapp",
-    "gotomeeting",
-    "jitsi",
-    "hangouts",
-)
-VIRTUAL = ("virtual", "online", "remote", "video call", "video chat", "phone")
-GROUPS = (
-    "team",
-    "group",
-    "board",
-    "devs",
-    "vendor",
-    "vendors",
-    "clients",
-    "client",
-    "executives",
-    "everyone",
-    "all",
-    "stakeholders",
-    "staff",
-    "family",
-    "friends",
-    "colleagues",
-    "finance team",
-    "sales team",
-    "design team",
-    "dev team",
-    "marketing team",
-    "leadership team",
-)
-SHORT_NAMES = (
-    "Abby Al Bella Ben Beth Dan Ella Evie Jaden Jen Josh Kate Leo Liz Lily Liv Matt Max Mia Nina Raj Sue "
-    "Zoe".split()
-)
+PLATFORMS, VIRTUAL, GROUPS = (tuple(LISTS[name]) for name in ("platforms", "virtual", "groups"))
 _LEAD_IN = re.compile(
     r"(?:[\s,;:–(-]|\b(?:scheduled|re-?scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about"
     r"|starts?|starting|from|to|by|time|lasting|lasts?|which|and|will|should|be|take|expected|roughly"
@@ -111,7 +67,6 @@ _DROPPED = re.compile(
     r"(?:\s+(?:time\s+for|an?|the))*\s+)(?=\w)",
     re.IGNORECASE,
 )
-_FOREIGN_DATE = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
 
 
 @lru_cache(maxsize=1)
@@ -124,19 +79,7 @@ def first_names() -> frozenset[str]:
         for part in (en_US, en_GB, en_IN, de_DE, es_ES, fr_FR, it_IT)
         for name in part.Provider.first_names
     }
-    return frozenset(name.lower() for name in known | set(SHORT_NAMES))
-
-
-def _foreign_date(text: str) -> Mention | None:
-    """A date whose month is not English, read by dateparser."""
-    import dateparser
-
-    for match in _FOREIGN_DATE.finditer(text):
-        settings = {"DATE_ORDER": "DMY", "REQUIRE_PARTS": ["day", "month", "year"]}
-        read = dateparser.parse(match.group(), settings=settings)
-        if read:
-            return Mention(match.start(), match.end(), match.group(), read.strftime("%d/%m/%Y"), "foreign")
-    return None
+    return frozenset(name.lower() for name in known | set(LISTS["short_names"]))
 
 
 def _without(text: str, mentions: list[Mention]) -> str:
@@ -229,13 +172,15 @@ def extract(text: str) -> dict[str, Any]:
         The eight fields, `None` where nothing was found.
     """
     text = normalise(text)
-    found: dict[str, Any] = dict.fromkeys(FIELDS)
+    found: dict[str, Any] = dict.fromkeys(
+        ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
+    )
     dates, times, durations = (
         list(find_dates(text))[:1],
         list(find_times(text))[:1],
         list(find_durations(text))[:1],
     )
-    if not dates and (foreign := _foreign_date(text)):
+    if not dates and (foreign := find_foreign_date(text)):
         dates = [foreign]
     found["date"] = dates[0].value if dates else None
     found["time"] = times[0].value if times else None

@@ -13,11 +13,11 @@ import pandas as pd
 
 from helpers.errors import UserError
 from helpers.tasks.bio import TaggedTokens, label_of, spans_of
-from helpers.tasks.it_ner.formats import tokenise
 from helpers.tasks.it_ner.gazetteer import Gazetteer, build_gazetteer, dictionary_tags
 from helpers.tasks.it_ner.tags import LABELS, relabel
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
+from helpers.tasks.tokens import tokenise
 
 PACKAGES = "packages"
 LEAST_SHARE = (

@@ -1,52 +1,20 @@
-"""Changes of a sentence that leave its entities what they are, for the test of robustness."""
+"""Changes of a sentence that leave its entities what they are, and the kinds of sentences, for tagged tokens."""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from helpers.tasks.bio import TaggedTokens, spans_of, tags_of
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
+from helpers.tasks.variation import how_many, thirds
 
-Change = Callable[[Example, random.Random], "Example | None"]
-POOLS: dict[str, tuple[str, ...]] = {
-    "ERROR": (
-        "StackOverflowError",
-        "HTTP 504",
-        "error 0x80070020",
-        "SIGBUS",
-        "kernel oops",
-        "EADDRINUSE",
-        "DeadlockException",
-        "bus error",
-    ),
-    "HARDWARE": (
-        "EliteDesk 800",
-        "barcode reader",
-        "Quadro P620",
-        "Latitude 7440",
-        "mini PC",
-        "webcam",
-        "LaserJet M404",
-        "RAID controller",
-    ),
-    "OS": ("Alpine Linux", "Haiku", "Slackware", "AIX", "NetBSD", "Zorin OS", "HarmonyOS", "Solaris"),
-    "SOFTWARE": (
-        "Inkscape",
-        "RabbitMQ",
-        "Elixir",
-        "Bugzilla",
-        "scikit-image",
-        "Thunderbird",
-        "CouchDB",
-        "Fortran",
-        "LibreOffice Calc",
-        "Prometheus",
-    ),
-    "VERSION": ("0.9.14", "v6.2", "2021.1", "11.0.3", "4.4 LTS", "1.0-rc2", "5"),
-}
+if TYPE_CHECKING:
+    from helpers.tasks.base import Change
+    from helpers.tasks.tag_task import TagTask
 
 
 def _with_tokens(example: Example, tokens: list[str], tags: list[str]) -> Example:
@@ -111,31 +79,46 @@ def glue_marks(example: Example, rng: random.Random) -> Example | None:
     return _with_tokens(example, tokens, tags) if len(tokens) < len(example.target.tokens) else None
 
 
-def swap_entities(example: Example, rng: random.Random) -> Example | None:
-    """Every entity gives way to another of its label that no training row was written with in mind."""
-    spans = spans_of(example.target.tags)
-    if not spans:
-        return None
-    tokens, tags, at = [], [], 0
-    for start, end, label in spans:
-        tokens += example.target.tokens[at:start]
-        tags += example.target.tags[at:start]
-        new = rng.choice(POOLS[label]).split()
-        tokens += new
-        tags += tags_of([(0, len(new), label)], len(new))
-        at = end
-    return _with_tokens(
-        example, tokens + list(example.target.tokens[at:]), tags + list(example.target.tags[at:])
-    )
-
-
-def perturbations() -> dict[str, Change]:
-    """Name → change."""
-    return {
+def perturbations(task: TagTask) -> dict[str, Change]:
+    """Name → change; strings of `perturbed` in the task's words stand in the place of entities."""
+    changes: dict[str, Change] = {
         "lower case": lower_case,
         "upper case": upper_case,
         "typo": typo,
         "split tokens": split_tokens,
         "glued marks": glue_marks,
-        "swapped entities": swap_entities,
     }
+    pools = task.words.others
+
+    def swap_entities(example: Example, rng: random.Random) -> Example | None:
+        """Every entity gives way to another of its label that no training row was written with in mind."""
+        spans = spans_of(example.target.tags)
+        if not spans:
+            return None
+        tokens, tags, at = [], [], 0
+        for start, end, label in spans:
+            tokens += example.target.tokens[at:start]
+            tags += example.target.tags[at:start]
+            new = rng.choice(pools[label]).split() if pools.get(label) else example.target.tokens[start:end]
+            tokens += new
+            tags += tags_of([(0, len(new), label)], len(new))
+            at = end
+        return _with_tokens(
+            example, tokens + list(example.target.tokens[at:]), tags + list(example.target.tags[at:])
+        )
+
+    return changes | ({"swapped entities": swap_entities} if pools else {})
+
+
+def slices(examples: Sequence[Example]) -> list[dict[str, str]]:
+    """For each row its length among these rows, its number of entities, its casing, and its kind where it has one."""
+    lengths = thirds([len(example.target.tokens) for example in examples], ("short", "medium", "long"))
+    return [
+        {
+            "length": length,
+            "entities": how_many(example.target.entities()),
+            "casing": "lower case" if example.text == example.text.lower() else "with capitals",
+            **({"kind": example.extra["kind"]} if example.extra.get("kind") else {}),
+        }
+        for example, length in zip(examples, lengths)
+    ]

@@ -1,0 +1,135 @@
+"""What labellers make of a piece of the text, counted on train rows: "30m" kept or spelt out, "mtg" or "meeting"."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from helpers.tasks.base import Task
+from helpers.tasks.calendar.kinds import ABBREVIATED
+from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time, spell_minutes
+from helpers.tasks.fields import Place
+from helpers.tasks.records import Example
+from helpers.tasks.text import normalise
+
+Habits = dict[
+    str, dict[str, dict[str, dict[str, int]]]
+]  # kind → style of the text or "" → key → form → count
+_SPACED = re.compile(r"^(\d+(?:\.\d+)?)\s?([a-z]+)$", re.IGNORECASE)
+_LEAST_SEEN = 2
+
+
+def duration_shape(span: str) -> str:
+    """The surface with its number taken out: "30 mins" → "# mins"; "1hr" stays; "half an hour" → "words"."""
+    span = normalise(span).lower()
+    if not re.match(r"\d+(?:\.\d+)?\s?[a-z]", span):
+        return "words"
+    return re.sub(r"\d+(?:\.\d+)?", lambda m: "1" if m.group() == "1" else "#", span)
+
+
+def duration_forms(span: str) -> dict[str, str]:
+    """The ways in which a label may give a duration."""
+    minutes, match = duration_minutes(span), _SPACED.match(span)
+    in_minutes = bool(match) and match[2].lower().startswith("m")
+    return {
+        "as is": span,
+        "spaced": f"{match[1]} {match[2]}" if match else span,
+        "spelt": span if minutes is None else spell_minutes(minutes, in_minutes),
+    }
+
+
+def style_context(text: str) -> str:
+    """Date and time style of the text plus how people are joined: rows labelled alike look alike."""
+    dates, times = find_dates(text), find_times(text)
+    joiner = next((mark for mark in (" + ", " & ", " and ", ",") if mark in text), "")
+    return "|".join(
+        (dates[0].style if dates else "", times[0].style if times else "", joiner, "w/" * ("w/" in text))
+    )
+
+
+def learn_conventions(task: Task, train: Iterable[Example]) -> Habits:
+    """Count on labelled rows how durations, bare hours, abbreviations and capitals of spans end up in the values."""
+    counts: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(Counter)))
+    for example in train:
+        spans, target, context = task.spans(example), example.target, style_context(example.text)
+
+        def seen(kind: str, key: str, form: str) -> None:
+            for style in dict.fromkeys((context, "")):  # noqa: B023 (called within the loop alone)
+                counts[kind][style][key][form] += 1
+
+        for name in ("time", "duration", "action", "recurrence", "notes"):
+            if not spans[name] or not target[name]:
+                continue
+            place, value = example.text[slice(*spans[name][0])], target[name]
+            if name == "time":
+                if read_time(place) is None:
+                    seen("halves", place.split(":")[0], value[-2:])
+            elif name == "duration":
+                forms = duration_forms(place)
+                seen(
+                    "durations", duration_shape(place), next((f for f in forms if forms[f] == value), "other")
+                )
+            else:
+                for word in re.findall(r"\w+", place.lower()):
+                    if word in ABBREVIATED:
+                        seen("words", word, "spelt" if ABBREVIATED[word] in value.lower() else "as is")
+                if place[:1].isupper():
+                    seen("capitals", name, {place: "as is", place.lower(): "lower"}.get(value, "other"))
+    return {
+        kind: {
+            style: {key: dict(forms) for key, forms in sorted(keys.items())}
+            for style, keys in sorted(styles.items())
+        }
+        for kind, styles in sorted(counts.items())
+    }
+
+
+def _habit(
+    habits: Habits, kind: str, text: str, key: str, forms: Iterable[str], default: str = "as is"
+) -> str:
+    """The form counted most for texts of this style, or for all texts where the style is rare."""
+    for style in (style_context(text), ""):
+        counted = habits.get(kind, {}).get(style, {}).get(key, {})
+        known = {form: counted[form] for form in sorted(forms) if form in counted}
+        if sum(known.values()) >= _LEAST_SEEN:
+            return max(known, key=known.__getitem__)
+    return default
+
+
+def value_of(name: str, span: str, text: str, habits: Habits) -> str:
+    """The value that labellers would write for a span of the text; dates and times are read by their kinds."""
+    span = normalise(span)
+    if name == "time" and read_time(span) is None and re.fullmatch(r"\d{1,2}([:.]\d\d)?", span):
+        hour = int(re.match(r"\d+", span).group())
+        usual = "AM" if 7 <= hour <= 11 else "PM"
+        half = _habit(habits, "halves", text, str(hour), ("AM", "PM"), usual)
+        return f"{span} {half}"
+    if name == "duration":
+        forms, shape = duration_forms(span), duration_shape(span)
+        usual = "spelt" if shape == "words" else "as is"
+        return forms[_habit(habits, "durations", text, shape, forms, usual)]
+    if name not in ("action", "location", "recurrence", "notes", "attendees"):
+        return span
+    for word in dict.fromkeys(re.findall(r"\w+", span)):
+        long = ABBREVIATED.get(word.lower())
+        if long and _habit(habits, "words", text, word.lower(), ("as is", "spelt")) == "spelt":
+            span = re.sub(rf"\b{word}\b\.?", long.capitalize() if word[:1].isupper() else long, span)
+    if name in ("recurrence", "notes") and span[:1].isupper():
+        return span.lower() if _habit(habits, "capitals", text, name, ("as is", "lower")) == "lower" else span
+    return span
+
+
+def values_of_spans(
+    task: Task, text: str, spans: dict[str, Sequence[Place]], habits: Habits
+) -> dict[str, Any]:
+    """What labels would give for marked places."""
+    found = {
+        name: [value_of(name, text[slice(*span)], text, habits) for span in sorted(places)]
+        for name, places in spans.items()
+    }
+    return {
+        name: values if task.kinds[name].many else values[0] if values else None
+        for name, values in found.items()
+    }

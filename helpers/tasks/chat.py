@@ -1,0 +1,253 @@
+"""What models are asked and how they answer: one prompt for all fields, or a chat that asks for one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+
+from helpers.tasks.fields import Kind
+from helpers.tasks.grammar import answer_grammar, object_grammar
+from helpers.tasks.records import Example
+
+if TYPE_CHECKING:
+    from helpers.tasks.base import Message, Task
+
+
+class Pairs(list):
+    """Key–value pairs of a JSON object in order, so that a key given twice is seen."""
+
+
+def read_object(raw: str) -> Pairs:
+    """The pairs of an answer that is one JSON object.
+
+    Raises
+    ------
+    ValueError
+        With one of the short reasons `empty`, `truncated`, `not json`, `not an object`.
+    """
+    raw = raw.strip()
+    if not raw:
+        raise ValueError("empty")
+    try:
+        pairs = json.loads(raw, object_pairs_hook=Pairs)
+    except (ValueError, RecursionError):
+        raise ValueError("truncated" if _unclosed(raw) else "not json") from None
+    if not isinstance(pairs, Pairs):
+        raise ValueError("not an object")
+    return pairs
+
+
+def _unclosed(raw: str) -> bool:
+    """Whether the text opens a JSON object and stops before closing it."""
+    depth, inside, escaped = 0, False, False
+    for char in raw:
+        if inside:
+            inside = escaped or char != '"'
+            escaped = char == "\\" and not escaped
+        elif char == '"':
+            inside, escaped = True, False
+        else:
+            depth += (char in "{[") - (char in "}]")
+    return raw.startswith("{") and (depth > 0 or inside)
+
+
+@lru_cache(maxsize=256)
+def _items(kind: Kind) -> TypeAdapter:
+    """What checks a list of values: numbers may stand for text, empty text is no value."""
+
+    def clean(values: list[Any]) -> list[Any]:
+        if kind.quoted:
+            values = [str(value) if type(value) in (int, float) else value for value in values]
+            values = [kind.canonical(value) if isinstance(value, str) else [value] for value in values]
+        return [value for value in values if value is not None or not kind.quoted]
+
+    return TypeAdapter(Annotated[list[kind.item], BeforeValidator(clean)], config={"strict": True})
+
+
+class Chat:
+    """One prompt that asks for all fields, answered by one JSON object.
+
+    Parameters
+    ----------
+    task : Task
+    document : dict
+        `prompt`: what is asked, with `{text}` in the place of the text.
+    model : pydantic model, optional
+        Strict form of the answer.
+    """
+
+    questions: tuple[str, ...] = ()  # fields that are asked for one by one
+
+    def __init__(self, task: Task, document: dict[str, Any], model: type[BaseModel] | None = None):
+        self.task, self.model = task, model
+        self._prompt = document.get("prompt", "Extract entities from: {text} → ")
+
+    def prompt(self, text: str) -> str:
+        """The input of the causal model."""
+        return self._prompt.replace("{text}", text)
+
+    def completion(self, target: Any) -> str:
+        """The output the causal model learns, without the end-of-text token."""
+        return json.dumps({name: target[name] for name in self.task.fields}, ensure_ascii=False)
+
+    def parse_output(self, raw: str) -> tuple[Any | None, str | None]:
+        """Model text → (canonical prediction or None, kind of parse error or None)."""
+        try:
+            pairs = read_object(raw)
+        except ValueError as error:
+            return None, str(error)
+        names = [name for name, _ in pairs]
+        kinds = self.task.kinds
+        if any(kind.needed and name not in names for name, kind in kinds.items()):
+            return None, "missing keys"
+        if set(names) - set(kinds) or len(names) > len(set(names)):
+            return None, "extra keys"
+        try:
+            checked = self.model.model_validate(dict(pairs))
+        except ValidationError:
+            return None, "wrong type"
+        return self.task.canonical(checked.model_dump()), None
+
+    def grammar(self, text: str, constraint: str, name: str = "") -> str:
+        """A llguidance grammar (Lark syntax) of an answer, for `constraint` in `schema`, `source`.
+
+        Parameters
+        ----------
+        name : str
+            Field that is asked for, where questions are asked.
+        """
+        return object_grammar(self.task.kinds, text, constraint)
+
+    def failed_fields(self, record: dict[str, Any]) -> frozenset[str]:
+        """Fields of a prediction record for which nothing valid came out of the model."""
+        return frozenset(self.task.fields if record["prediction"] is None else ())
+
+    def error_kinds(self, record: dict[str, Any]) -> list[str]:
+        """Kind of each failure in a prediction record: one for an output that could not be parsed."""
+        if record["prediction"] is not None:
+            return []
+        raw = record.get("raw")
+        return [record.get("error") or (self.parse_output(raw)[1] if raw else "no output") or "unusable"]
+
+
+class Interview(Chat):
+    """A chat that gives the text and then asks for one field after the other.
+
+    The record of a prediction holds the answers in the order of the questions, one a line, as `raw` (None where nothing
+    writes: rules, taggers, votes). An answer that is not valid counts as one without values; the prediction is None only
+    where no answer at all is valid, and validity is counted by answers (:meth:`failed_fields`).
+
+    Parameters
+    ----------
+    document : dict
+        `system`, `given` (what stands before the text), `read` (the answer to it), `question` (with `{name}` for the
+        field), and `order` of the questions.
+    """
+
+    def __init__(self, task: Task, document: dict[str, Any], model: type[BaseModel] | None = None):
+        super().__init__(task, document, model)
+        self.questions = tuple(document.get("order") or task.fields)
+        self.system = document.get(
+            "system", "A virtual assistant answers questions from a user based on the provided text."
+        )
+        self.given, self.read = document.get("given", "Text:\n"), document.get("read", "I’ve read this text.")
+        self._question = document.get("question", "What describes {name} in the text?")
+
+    def opening(self, text: str) -> list[Message]:
+        """The turns before the first question: those that give the text."""
+        return [
+            {"role": "system", "content": self.system},
+            {"role": "user", "content": self.given + text},
+            {"role": "assistant", "content": self.read},
+        ]
+
+    def question(self, name: str) -> str:
+        """The user turn that asks for a field."""
+        return self._question.replace("{name}", name)
+
+    def answer(self, target: Any, name: str) -> str:
+        """The assistant turn that gives the field's values."""
+        value = target[name]
+        return json.dumps(
+            {name: value if isinstance(value, list) else [value] * (value is not None)}, ensure_ascii=False
+        )
+
+    def parse_answer(self, name: str, raw: str) -> tuple[list[Any] | None, str | None]:
+        """Model text → (values or None, kind of error or None)."""
+        kind = self.task.kinds[name]
+        try:
+            pairs = read_object(raw)
+        except ValueError as error:
+            return None, str(error)
+        if len(pairs) > 1:
+            return None, "extra keys"
+        if not pairs or pairs[0][0] != name:
+            return None, "wrong key"
+        values = pairs[0][1]
+        if not isinstance(values, list) or isinstance(values, Pairs):
+            return None, "not a list"
+        try:
+            return _items(kind).validate_python(values), None
+        except ValidationError:
+            return None, "wrong type"
+
+    def conversation(self, example: Example, order: Sequence[str] = ()) -> list[Message]:
+        """The whole chat of a labelled example.
+
+        Parameters
+        ----------
+        example : Example
+        order : sequence of str
+            Fields in the order to ask for them; that of :attr:`questions` by default.
+        """
+        turns = self.opening(example.text)
+        for name in order or self.questions:
+            turns += [
+                {"role": "user", "content": self.question(name)},
+                {"role": "assistant", "content": self.answer(example.target, name)},
+            ]
+        return turns
+
+    # -- answers as one output --------------------------------------------------------------------------------------
+    def _answers(self, raw: str) -> dict[str, tuple[list[Any] | None, str | None]]:
+        """Every question with what became of its line of a raw output."""
+        lines = raw.split("\n")
+        lines += [""] * (len(self.questions) - len(lines))
+        return {name: self.parse_answer(name, line) for name, line in zip(self.questions, lines)}
+
+    def prompt(self, text: str) -> str:
+        """The turns before the first question, as plain text."""
+        return "\n".join(turn["content"] for turn in self.opening(text))
+
+    def completion(self, target: Any) -> str:
+        """All answers, one a line."""
+        return "\n".join(self.answer(target, name) for name in self.questions)
+
+    def parse_output(self, raw: str) -> tuple[Any | None, str | None]:
+        """The answers of a raw output → (canonical prediction, or None where none is valid; kind of the first error)."""
+        answers = self._answers(raw)
+        error = next((kind for _, kind in answers.values() if kind), None)
+        if all(values is None for values, _ in answers.values()):
+            return None, error
+        found = {
+            name: (values or []) if self.task.kinds[name].many else (values or [None])[0]
+            for name, (values, _) in answers.items()
+        }
+        return self.task.canonical(found), error
+
+    def grammar(self, text: str, constraint: str, name: str = "") -> str:
+        return answer_grammar(name, self.task.kinds[name], text, constraint)
+
+    def failed_fields(self, record: dict[str, Any]) -> frozenset[str]:
+        if record["prediction"] is None or record.get("raw") is None:  # rules and taggers write no text
+            return super().failed_fields(record)
+        return frozenset(name for name, (values, _) in self._answers(record["raw"]).items() if values is None)
+
+    def error_kinds(self, record: dict[str, Any]) -> list[str]:
+        if record.get("raw") is None:
+            return super().error_kinds(record)
+        return [kind for _, kind in self._answers(record["raw"]).values() if kind]

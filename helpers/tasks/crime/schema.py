@@ -1,0 +1,93 @@
+"""The 18 entity types of a police report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel
+
+from helpers.tasks.crime.text import NOTHING_THERE, means_nothing
+from helpers.tasks.fields import Span, Spans
+from helpers.tasks.text import lark_literal
+
+_TWO_NAMES = re.compile(r"\b([A-Z][\w.]*) and ([A-Z][\w.]*(?: [A-Z][\w.'-]*)*) ([A-Z][\w'-]+)")
+
+
+def bare(value: str) -> str:
+    """A value without case, leading article and final stop."""
+    value = value.casefold().strip(" .")
+    return value.removeprefix("the ").removeprefix("an ").removeprefix("a ")
+
+
+@dataclass(frozen=True)
+class Stated(Span):
+    """Words of the report, or the words that labels use where it has nothing."""
+
+    ordered: bool = False
+
+    def says_nothing(self, value: str) -> bool:
+        return means_nothing(value)
+
+    def equivalent(self, left: str, right: str) -> bool:
+        return bare(left) == bare(right) or (means_nothing(left) and means_nothing(right))
+
+    def held(self, text: str, spans: Spans) -> list[str]:
+        return [*spans(self.writings(text)), *map(lark_literal, (*NOTHING_THERE, *self.phrases(text)))]
+
+    def phrases(self, text: str) -> list[str]:
+        """What may be answered beside pieces of the report."""
+        return []
+
+
+@dataclass(frozen=True)
+class Person(Stated):
+    """A name; "John and Mary Smith" is labelled "John Smith" and "Mary Smith"."""
+
+    def phrases(self, text: str) -> list[str]:
+        pairs = (found for line in text.split("\n") for found in _TWO_NAMES.findall(line))
+        return list(dict.fromkeys(f"{first} {rest}" for one, other, rest in pairs for first in (one, other)))
+
+
+@dataclass(frozen=True)
+class Group(Stated):
+    """The group of an age, which train labels state also where the report gives a number alone."""
+
+    verbatim: ClassVar[bool] = False
+
+    def phrases(self, text: str) -> list[str]:
+        return ["Adult", "Young Adult"]
+
+
+@dataclass(frozen=True)
+class Told(Stated):
+    """Words that may be the labeller's own."""
+
+    verbatim: ClassVar[bool] = False
+
+
+Values = Annotated[list[str], Stated()]
+
+
+class Report(BaseModel):
+    """Absent types have an empty list."""
+
+    Location: Values
+    Officer_Name: Values
+    Officer_BadgeNumber: Values
+    Victim_Name: Annotated[list[str], Person()]
+    Victim_Age: Values
+    Victim_AgeRange: Annotated[list[str], Group()]
+    Victim_Owner: Annotated[list[str], Person()]
+    Victim_Manager: Values
+    Victim_CEO: Values
+    Victim_Email: Values
+    Crime_Type: Values
+    Crime_Date: Values
+    Crime_Time: Values
+    Crime_Status: Values
+    Crime_Summary: Values
+    Evidence_Type: Values
+    Witness_Name: Annotated[list[str], Told()]
+    Suspect_Description: Annotated[list[str], Told()]

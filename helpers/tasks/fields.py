@@ -1,0 +1,384 @@
+"""What a field of a schema may hold: kinds that know how their values are written, found, compared and generated.
+
+A task's schema is a pydantic model whose fields are annotated with a kind::
+
+    class Booking(BaseModel):
+        room: Annotated[str | None, Span()]
+        day: Annotated[str | None, Date()]
+        guests: Annotated[list[str] | None, Span()]
+
+Without an annotation a string is a :class:`Span`, a `Literal` a :class:`Choice`, a number a :class:`Number`, a truth value
+a :class:`Boolean`. `list[...]` makes any of them hold several values.
+"""
+
+from __future__ import annotations
+
+import datetime
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from helpers.tasks import dates
+from helpers.tasks.text import lark_literal, normalise, places
+
+Place = tuple[int, int]  # (start, end) in a text
+Spans = Callable[
+    [Sequence[str]], list[str]
+]  # texts → Lark terminals that match their pieces; none for empty texts
+CHARACTERS = r'([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{4})+'  # of a JSON string
+_WORDS = r'\p{L}[^"\\\x00-\x1f\x7f]*'
+FIRST_DAY, LAST_DAY = datetime.date(2023, 1, 1), datetime.date(2028, 12, 31)
+
+
+def plain(text: str) -> str:
+    """Lower case, punctuation and a leading article gone: what is compared where only the meaning counts."""
+    words = re.findall(r"\w+(?:[-':&]\w+)*", normalise(text).lower())
+    return " ".join(words[1:] if words[:1] in (["a"], ["an"], ["the"]) and len(words) > 1 else words)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Any string; base of all kinds.
+
+    Parameters
+    ----------
+    weight : float
+        Of the field's tokens in the entity loss.
+    nested : bool
+        Whether a value may lie inside that of another field ("weekly" in "weekly sync").
+    last : bool
+        Whether a value that stands in several places is the last one, and not the first.
+    ordered : bool
+        Whether the order of several values, and how often one comes, are part of the answer.
+    many, needed : bool
+        Whether the field holds a list, and whether its key must be there: both are read off the schema.
+    """
+
+    weight: float = 1.0
+    nested: bool = False
+    last: bool = False
+    ordered: bool = True
+    many: bool = field(default=False, kw_only=True)
+    needed: bool = field(default=True, kw_only=True)
+    verbatim: ClassVar[bool] = False  # a value is a piece of the text
+    placed: ClassVar[bool] = True  # a value can be pointed at in the text
+    quoted: ClassVar[bool] = True  # a JSON string
+    item: ClassVar[Any] = StrictStr  # type of a value
+    wanted: ClassVar[str] = "a string"
+
+    def canonical(self, value: Any) -> Any:
+        """The one form in which a value is kept; None for an empty one."""
+        return normalise(value) or None
+
+    def text(self, value: Any) -> str:
+        """A value as it is compared and shown."""
+        return value
+
+    def equivalent(self, left: str, right: str) -> bool:
+        """Whether two values mean the same to a reader."""
+        return left == right or bool(plain(left)) and plain(left) == plain(right)
+
+    def find(self, value: str, text: str) -> list[Place]:
+        """Where a value stands in a text, in whatever writing, the best places first."""
+        return places(value, text) or places(value, text, ignore_case=True)
+
+    def says_nothing(self, value: str) -> bool:
+        """Whether a value only says that there is none ("not provided")."""
+        return False
+
+    def mentions(self, text: str) -> tuple[dates.Mention, ...]:
+        """Everything of this kind that can be told by its form alone."""
+        return ()
+
+    def vary(self, surface: str, rng: random.Random) -> tuple[str, Any] | None:
+        """Another value written like a surface, as (surface, value); None where values come from a pool alone."""
+        return None
+
+    def restyle(self, value: str, like: str) -> str | None:
+        """The value written as the surface `like` is, None where that cannot be."""
+        return None
+
+    def writings(self, text: str) -> list[str]:
+        """The text, and other writings of it whose pieces are values too."""
+        return [text]
+
+    def free(self) -> list[str]:
+        """Lark alternatives for any value, of a string without its quotes."""
+        return [f"/{CHARACTERS}/"]
+
+    def held(self, text: str, spans: Spans) -> list[str]:
+        """As :meth:`free`, but only what a text can mean."""
+        return self.free()
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of a value."""
+        return {"type": "string"}
+
+
+@dataclass(frozen=True)
+class Text(Kind):
+    """Words of the labeller's own."""
+
+    placed: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class Span(Kind):
+    """A piece of the text, whole words as they stand there."""
+
+    verbatim: ClassVar[bool] = True
+
+    def held(self, text: str, spans: Spans) -> list[str]:
+        return spans(self.writings(text))
+
+
+def _forms(mentions: Sequence[dates.Mention]) -> list[str]:
+    """What is read in a text, with or without leading zeros."""
+    values = dict.fromkeys(mention.value for mention in mentions)
+    forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
+    return [f"/{form}/" for form in forms]
+
+
+@dataclass(frozen=True)
+class Date(Kind):
+    """A day, kept as `DD/MM/YYYY`; what cannot be read ("tomorrow") is kept as it is written."""
+
+    # a day or a month may lack its zero, as labels do before they are made canonical
+    form: ClassVar[str] = (
+        r"/((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))\/(19|20)[0-9]{2}/"
+    )
+    words: ClassVar[str] = rf"/([0-9]{{1,2}}(st|nd|rd|th)?,? )?{_WORDS}/"
+    piece: ClassVar[str] = r"/.*\p{L}.*/"
+
+    def read(self, text: str) -> str | None:
+        """Canonical form, None for what cannot be read."""
+        return dates.read_date(text)
+
+    def canonical(self, value: str) -> str | None:
+        value = normalise(value)
+        return self.read(value) or value or None
+
+    def equivalent(self, left: str, right: str) -> bool:
+        return self.canonical(left) == self.canonical(right) or super().equivalent(left, right)
+
+    def find(self, value: str, text: str) -> list[Place]:
+        same = [mention for mention in self.mentions(text) if mention.value == value]
+        return [(mention.start, mention.end) for mention in same] or super().find(value, text)
+
+    def mentions(self, text: str) -> tuple[dates.Mention, ...]:
+        return dates.find_dates(text)
+
+    def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
+        day = FIRST_DAY + datetime.timedelta(days=rng.randrange((LAST_DAY - FIRST_DAY).days + 1))
+        value = dates.date_text(day)
+        written = self.restyle(value, surface)
+        return (written, value) if written else None
+
+    def restyle(self, value: str, like: str) -> str | None:
+        day = dates.day_of(value)
+        return self._sure(dates.render_date(day, like) if day else None, value)
+
+    def _sure(self, written: str | None, value: str) -> str | None:
+        """What was written, where it is read as one mention of that value."""
+        if not written or self.read(written) != value:
+            return None
+        return written if [mention.text for mention in self.mentions(written)] == [written] else None
+
+    def free(self) -> list[str]:
+        return [self.form, self.words]
+
+    def held(self, text: str, spans: Spans) -> list[str]:
+        forms = _forms(self.mentions(text)) or [self.form]
+        return forms + [f"({terminal} & {self.piece})" for terminal in spans([text])]
+
+
+@dataclass(frozen=True)
+class Time(Date):
+    """A time of day, kept as `H:MM AM/PM`; what cannot be read ("after lunch", "7") is kept as it is written."""
+
+    form: ClassVar[str] = r"/(1[0-9]|2[0-3]|0?[1-9]):[0-5][0-9] [AP]M/"  # "16:55 AM" is read as 4:55 PM
+    words: ClassVar[str] = rf"/{_WORDS}|[0-9]{{1,2}}([:.][0-9]{{2}})?/"
+    piece: ClassVar[str] = r"/.*\p{L}.*|[0-9]{1,2}/"
+
+    def read(self, text: str) -> str | None:
+        return dates.read_time(text)
+
+    def find(self, value: str, text: str) -> list[Place]:
+        found, wanted = super().find(value, text), dates.clock_of(value)
+        if found or not wanted:
+            return found
+        bare = [(mention, dates.clock_of(mention.value)) for mention in dates.find_bare_times(text)]
+        return [
+            (mention.start, mention.end)
+            for mention, (hour, minute) in bare
+            if hour % 12 == wanted[0] % 12 and minute == wanted[1]
+        ]
+
+    def mentions(self, text: str) -> tuple[dates.Mention, ...]:
+        return dates.find_times(text)
+
+    def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
+        hour, minute = rng.randint(7, 21), rng.choice((0, 0, 0, 15, 30, 30, 45, 5 * rng.randrange(12)))
+        for value in (dates.time_text(hour, minute), dates.time_text(hour, 0)):  # "9am" cannot say minutes
+            written = self.restyle(value, surface)
+            if written:
+                return written, value
+        return None
+
+    def restyle(self, value: str, like: str) -> str | None:
+        clock = dates.clock_of(value)
+        return self._sure(dates.render_time(*clock, like) if clock else None, value)
+
+
+@dataclass(frozen=True)
+class Duration(Kind):
+    """How long something lasts, kept as labelled ("30 mins"); equal minutes mean the same."""
+
+    amount: ClassVar[str] = (
+        r"/[0-9]{1,3}(\.[0-9]{1,2})? (hours?|hrs?|minutes?|mins?|days?|weeks?|months?)( [0-9]{1,2} (minutes?|mins?))?/"
+    )
+
+    def equivalent(self, left: str, right: str) -> bool:
+        minutes = dates.duration_minutes(left)
+        same = minutes is not None and minutes == dates.duration_minutes(right)
+        return same or super().equivalent(left, right)
+
+    def find(self, value: str, text: str) -> list[Place]:
+        spans, minutes = places(value, text), dates.duration_minutes(value)
+        alike = [
+            (m.start, m.end) for m in self.mentions(text) if minutes is not None and float(m.value) == minutes
+        ]
+        found = spans + [span for span in alike if span not in spans]
+        return found or super().find(value, text)
+
+    def mentions(self, text: str) -> tuple[dates.Mention, ...]:
+        return dates.find_durations(text)
+
+    def held(self, text: str, spans: Spans) -> list[str]:
+        return [*spans(self.writings(text)), self.amount]
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    """One of a few words; those of a `Literal` are read off the schema."""
+
+    options: tuple[str, ...] = ()
+    placed: ClassVar[bool] = False
+
+    @property
+    def item(self) -> Any:  # type: ignore[override]
+        return Literal[self.options]
+
+    @property
+    def wanted(self) -> str:  # type: ignore[override]
+        return f"one of {', '.join(self.options)}"
+
+    def canonical(self, value: str) -> str | None:
+        """The option that is meant, whatever its case; another word as it is."""
+        value = normalise(value)
+        return next((one for one in self.options if one.casefold() == value.casefold()), value) or None
+
+    def free(self) -> list[str]:
+        return list(map(lark_literal, self.options))
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"enum": list(self.options)}
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    """A number; its place is where the text gives it in digits."""
+
+    quoted: ClassVar[bool] = False
+    item: ClassVar[Any] = StrictInt | StrictFloat
+    wanted: ClassVar[str] = "a number"
+    digits: ClassVar[re.Pattern] = re.compile(r"(?<![\w.,:/-])-?\d+(?:[.,]\d+)?(?!\w|[.,:/-]\d)")
+
+    def canonical(self, value: Any) -> float | int | None:
+        if isinstance(value, str):
+            found = self.digits.search(value)
+            if not found:
+                return None
+            value = float(found.group().replace(",", "."))
+        return int(value) if float(value).is_integer() else value
+
+    def text(self, value: Any) -> str:
+        return f"{value:g}"
+
+    def find(self, value: str, text: str) -> list[Place]:
+        return [m.span() for m in self.digits.finditer(text) if self.canonical(m.group()) == float(value)]
+
+    def vary(self, surface: str, rng: random.Random) -> tuple[str, Any] | None:
+        changed = re.sub(r"\d", lambda _: rng.choice("123456789"), surface)
+        return changed, self.canonical(changed)
+
+    def free(self) -> list[str]:
+        return [r"/-?(0|[1-9][0-9]*)(\.[0-9]+)?/"]
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "number"}
+
+
+@dataclass(frozen=True)
+class Boolean(Kind):
+    """Yes or no; no piece of the text."""
+
+    placed: ClassVar[bool] = False
+    quoted: ClassVar[bool] = False
+    item: ClassVar[Any] = StrictBool
+    wanted: ClassVar[str] = "true or false"
+
+    def canonical(self, value: Any) -> bool:
+        return value
+
+    def text(self, value: Any) -> str:
+        return "true" if value else "false"
+
+    def find(self, value: str, text: str) -> list[Place]:
+        return []
+
+    def free(self) -> list[str]:
+        return ['"true"', '"false"']
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+# -- from a schema to its kinds -------------------------------------------------------------------------------------
+_KINDS = {str: Span, int: Number, float: Number, bool: Boolean}
+
+
+def kinds_of(schema: type[BaseModel]) -> dict[str, Kind]:
+    """Field → its kind, in the order of the schema.
+
+    Raises
+    ------
+    TypeError
+        For a field that no kind can hold (an object in an object), by its name.
+    """
+    found = {}
+    for name, info in schema.model_fields.items():
+        annotation, many = _inner(info.annotation)
+        kind = next((one for one in info.metadata if isinstance(one, Kind)), None)
+        if get_origin(annotation) is Literal:
+            kind = replace(kind or Choice(), options=get_args(annotation))
+        if kind is None and annotation not in _KINDS:
+            raise TypeError(
+                f"field {name!r} holds {annotation}: expected text, a number, a truth value or a list of these"
+            )
+        found[name] = replace(kind or _KINDS[annotation](), many=many, needed=info.is_required())
+    return found
+
+
+def _inner(annotation: Any) -> tuple[Any, bool]:
+    """The type of a value without `None` and `list`, and whether it is a list."""
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(one for one in get_args(annotation) if one is not type(None))
+    if get_origin(annotation) is list:
+        return _inner(get_args(annotation)[0])[0], True
+    return annotation, False

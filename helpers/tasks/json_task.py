@@ -1,0 +1,242 @@
+"""Tasks whose answer is one JSON object: everything follows from the schema."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError, create_model
+
+from helpers.tasks import variation
+from helpers.tasks.base import Hooks, Rows, Spans, Task, Values, Words
+from helpers.tasks.chat import Chat, Interview
+from helpers.tasks.fields import Date, Kind, Place, kinds_of
+from helpers.tasks.records import Example
+
+Target = dict[str, Any]
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+# -- rows and what is wrong with them -------------------------------------------------------------------------------
+def output_model(kinds: dict[str, Kind]) -> type[BaseModel]:
+    """The strict form of an answer: all needed keys, values of the right type or null, empty text the same as null."""
+    return create_model(
+        "Output",
+        __config__=_STRICT,
+        **{name: (_type(kind), ... if kind.needed else None) for name, kind in kinds.items()},
+    )
+
+
+def _type(kind: Kind) -> Any:
+    def clean(value: Any) -> Any:
+        return kind.canonical(value) if isinstance(value, str) and kind.quoted else value
+
+    def clean_list(values: Any) -> Any:
+        if not isinstance(values, list):
+            return values
+        # a null among the items is left in, to be refused
+        return [clean(value) for value in values if value is None or clean(value) is not None] or None
+
+    if kind.many:
+        return Annotated[list[kind.item] | None, BeforeValidator(clean_list)]
+    return Annotated[kind.item | None, BeforeValidator(clean)]
+
+
+_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+
+
+def type_name(value: Any) -> str:
+    """What a JSON value is called."""
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
+
+
+class JsonRows(Rows):
+    """Rows of a text and its output."""
+
+    def __init__(self, task: Task, document: dict[str, Any]):
+        super().__init__(task, document)
+        self.model = create_model(
+            "Row",
+            __config__=_STRICT,
+            **{self.text_key: (StrictStr, ...), "output": (output_model(task.kinds), ...)},
+        )
+
+    def parse(self, row: dict[str, Any], index: int) -> Example:
+        hooks = self.task.hooks
+        if not isinstance(row, dict):
+            raise ValueError(f"row should be an object, got {type_name(row)}")
+        if hooks.read_row:
+            text, output, extra = hooks.read_row(row)
+        else:
+            try:
+                checked = self.model.model_validate(row).model_dump()
+            except ValidationError as error:
+                raise ValueError(self._reason(error)) from None
+            text, output, extra = hooks.reading(checked[self.text_key]), checked["output"], {}
+        if not text:
+            raise ValueError(f"{self.text_key!r} is empty")
+        return Example(index, text, self.task.canonical(output), extra={"row": row, **extra})
+
+    def write(self, example: Example) -> dict[str, Any]:
+        own = self.task.hooks.write_row
+        return own(example) if own else {self.text_key: example.text, "output": example.target}
+
+    def _reason(self, error: ValidationError) -> str:
+        """One line that names the first wrong key: missing, unknown, or of the wrong type."""
+        order = {"missing": 0, "extra_forbidden": 1}
+        first = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
+        where = first["loc"]
+        if first["type"] == "missing":
+            return f"missing key {'.'.join(map(str, where))!r}"
+        if first["type"] == "extra_forbidden":
+            return f"unknown key {'.'.join(map(str, where))!r}"
+        if where in ((self.text_key,), ("output",)):
+            wanted = "an object" if where == ("output",) else "a string"
+        else:  # behind the field and the place in its list pydantic names the type that it tried
+            kind = self.task.kinds[where[1]]
+            where = where[: 3 if kind.many and len(where) > 2 else 2]
+            several = f"a list of {kind.wanted.removeprefix('a ')}s or null"
+            wanted = kind.wanted if len(where) > 2 else several if kind.many else f"{kind.wanted} or null"
+        return f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(first['input'])}"
+
+    def text_of(self, row: dict[str, Any]) -> str:
+        """A text under `text`, or as the input files have it."""
+        for key in dict.fromkeys(("text", self.text_key)):
+            if isinstance(row.get(key), str):
+                if key != "text" and self.task.hooks.read_row:
+                    return self.task.hooks.read_row(row)[0]
+                return row[key]
+        other = f" or {self.text_key!r}" * (self.text_key != "text")
+        raise ValueError(f"no text: expected a string under 'text'{other}")
+
+    def shown(self, example: Example) -> str:
+        chat = self.task.chat
+        return f"{chat.prompt(example.text)}\n{chat.completion(example.target)}"
+
+
+# -- the task -------------------------------------------------------------------------------------------------------
+class JsonTask(Task):
+    """Text → one JSON object of a schema.
+
+    Parameters
+    ----------
+    schema : pydantic model
+        Its fields have the kinds of :mod:`helpers.tasks.fields`.
+    ask : str
+        `all`: one prompt, one object, a field without a value is null; `each`: a chat that asks for one field after the
+        other, each answered by an object with its list of values.
+    name : str
+    document : dict
+        What `settings.yaml` holds.
+    words : Words
+    hooks : callable, optional
+        Task → its hooks.
+    """
+
+    def __init__(
+        self,
+        schema: type[BaseModel],
+        ask: Literal["all", "each"] = "all",
+        name: str = "task",
+        document: dict[str, Any] | None = None,
+        words: Words | None = None,
+        hooks: Callable[[Task], Hooks] | None = None,
+    ):
+        document = document or {}
+        super().__init__(name, kinds_of(schema), document, words or Words(title=name))
+        self._absent = [] if ask == "each" else None
+        given = hooks(self) if hooks else Hooks()
+        self.hooks = given.completed(
+            rules=partial(variation.rules, self),
+            augmenters=partial(variation.augmenters, self),
+            synthesise=partial(variation.synthesise, self),
+            perturbations=partial(variation.perturbations, self),
+            surface_formats=partial(variation.surface_formats, self),
+            slices=partial(variation.slices, self),
+            values_of_spans=self._values_of_spans,
+        )
+        self.rows = JsonRows(self, document.get("rows", {}))
+        chat = Interview if ask == "each" else Chat
+        self.chat = chat(self, document.get("chat", {}), output_model(self.kinds))
+
+    def values(self, target: Target | None) -> Values:
+        found = {}
+        for name, kind in self.kinds.items():
+            value = (target or {}).get(name)
+            texts = (
+                [] if value is None else list(map(kind.text, value if isinstance(value, list) else [value]))
+            )
+            found[name] = tuple(texts if kind.ordered else sorted(set(texts)))
+        return found
+
+    def canonical(self, target: Target | None) -> Target | None:
+        if target is None:
+            return None
+        clean = {}
+        for name, kind in self.kinds.items():
+            value = target.get(name)
+            if kind.many:
+                given = map(kind.canonical, (one for one in value or () if one is not None))
+                clean[name] = [one for one in given if one is not None] or self._absent
+            else:
+                clean[name] = None if value is None else kind.canonical(value)
+        return clean
+
+    def bind(self, prediction: Any, example: Example) -> Any:
+        return prediction
+
+    # -- places in the text -----------------------------------------------------------------------------------------
+    def spans(self, example: Example) -> Spans:
+        """Places of the values, one a value in their order; those of different fields do not overlap.
+
+        Dates and times come first, being sure; of the rest the longest value, so that "Zoom" cannot take "Zoom check-in".
+        A nested kind may lie inside another's place.
+        """
+        if self.hooks.spans:
+            return self.hooks.spans(example)
+        text, wanted = example.text, self.values(example.target)
+        found: Spans = {name: [] for name in self.fields}
+        taken: list[Place] = []
+
+        def order(name: str) -> tuple[bool, int]:
+            sure = isinstance(self.kinds[name], Date)
+            return not sure, 0 if sure else -max(map(len, wanted[name]))
+
+        filled = [name for name in self.fields if wanted[name]]
+        for name in sorted((name for name in filled if not self.kinds[name].nested), key=order):
+            kind, spans = self.kinds[name], []
+            for value in wanted[name]:
+                options = [span for span in kind.find(value, text) if _free(span, taken + spans)]
+                after = [span for span in options if not spans or span[0] >= spans[-1][1]]
+                spans += [(after or options)[-1 if kind.last else 0]] if options else []
+            found[name] = spans if len(spans) == len(wanted[name]) else None
+            taken += found[name] or []
+        for name in filled:
+            if self.kinds[name].nested:
+                spans = [self.kinds[name].find(value, text)[:1] for value in wanted[name]]
+                found[name] = [span for one in spans for span in one] if all(spans) else None
+        return found
+
+    def offsets(self, text: str, prediction: Target) -> dict[str, list[Place]]:
+        """A value that is written twice goes to the first place that no value before it has."""
+        sure = {} if self.hooks.spans else self.spans(Example(0, text, prediction))
+        found: dict[str, list[Place]] = {}
+        for name, values in self.values(prediction).items():
+            spans = found[name] = list(sure.get(name) or ())
+            for value in values if not spans else ():
+                options = self.kinds[name].find(value, text)
+                spans += ([span for span in options if span not in spans] or options)[:1]
+        return found
+
+    def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
+        """What the marked pieces say, each read by its kind."""
+        pieces = {name: [text[slice(*span)] for span in sorted(found)] for name, found in spans.items()}
+        return {
+            name: found if self.kinds[name].many else found[0] if found else None
+            for name, found in pieces.items()
+        }
+
+
+def _free(span: Place, others: Sequence[Place]) -> bool:
+    return all(span[1] <= start or span[0] >= end for start, end in others)

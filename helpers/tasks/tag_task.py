@@ -1,0 +1,223 @@
+"""Tasks that give each token of a text a BIO tag: everything follows from the labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from helpers.tasks import tag_variation
+from helpers.tasks.base import Hooks, Rows, Spans, Task, Values, Words
+from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
+from helpers.tasks.chat import Chat
+from helpers.tasks.fields import Place, Span
+from helpers.tasks.records import Example
+from helpers.tasks.text import normalise
+from helpers.tasks.tokens import tokenise
+
+_KEYS = {"tokens", "ner_tags", "fine_tags", "kind"}
+
+
+def _strings(row: dict[str, Any], key: str) -> list[str]:
+    value = row[key]
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{key!r} should be a list of strings")
+    return value
+
+
+class TagRows(Rows):
+    """Rows of tokens and their tags; a row may bring finer tags and say what kind of text it is."""
+
+    def parse(self, row: dict[str, Any], index: int) -> Example:
+        if not isinstance(row, dict):
+            raise ValueError(f"row should be an object, got {type(row).__name__}")
+        for key in ("tokens", "ner_tags"):
+            if key not in row:
+                raise ValueError(f"missing key {key!r}")
+        if unknown := sorted(set(row) - _KEYS):
+            raise ValueError(f"unknown key {unknown[0]!r}")
+        tokens, tags = _strings(row, "tokens"), _strings(row, "ner_tags")
+        fine = _strings(row, "fine_tags") if row.get("fine_tags") is not None else None
+        for name, given in (("ner_tags", tags), ("fine_tags", fine)):
+            if given is not None and len(given) != len(tokens):
+                raise ValueError(f"{len(tokens)} tokens but {len(given)} {name}")
+            check_syntax(given or ())
+        blank = next((token for token in tokens if not token or token.split() != [token]), None)
+        if blank is not None:
+            raise ValueError(f"token {blank!r} is empty or holds a space")
+        if self.task.hooks.relabel:
+            tags, fine = self.task.hooks.relabel(tags, fine)
+        if unknown := sorted({label_of(tag) for tag in tags} - {"", *self.task.fields}):
+            raise ValueError(f"unknown label {unknown[0]!r}: choose from {', '.join(self.task.fields)}")
+        extra = {"row": row, "fine_tags": None if fine is None else to_iob2(fine), "kind": row.get("kind")}
+        return Example(
+            index, normalise(" ".join(tokens)), TaggedTokens(tuple(tokens), to_iob2(tags)), extra=extra
+        )
+
+    def write(self, example: Example) -> dict[str, Any]:
+        row: dict[str, Any] = {"tokens": list(example.target.tokens), "ner_tags": list(example.target.tags)}
+        for key in ("fine_tags", "kind"):
+            value = example.extra.get(key)
+            if value is not None:
+                row[key] = list(value) if isinstance(value, tuple) else value
+        return row
+
+    def text_of(self, row: dict[str, Any]) -> str:
+        """A text under `text`, or the tokens of a row of the input files."""
+        if isinstance(row.get("text"), str):
+            return row["text"]
+        if "tokens" in row:
+            return " ".join(_strings(row, "tokens"))
+        raise ValueError("no text: expected a string under 'text' or a list of strings under 'tokens'")
+
+    def reading(self, text: str) -> str:
+        """The tokens of a text with spaces between them."""
+        plain = super().reading(text)
+        return " ".join(plain[start:end] for start, end in tokenise(plain))
+
+    def example(self, text: str, index: int = 0) -> Example:
+        tokens = tuple(self.reading(text).split())
+        return Example(index, " ".join(tokens), TaggedTokens(tokens, ("O",) * len(tokens)))
+
+    def shown(self, example: Example) -> str:
+        """The tokens with their tags, and the finer ones where there are such."""
+        columns = [example.target.tokens, example.target.tags, example.extra.get("fine_tags") or ()]
+        widths = [max(map(len, column), default=0) + 2 for column in columns]
+        lines = [
+            "".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+            for line in zip(*filter(None, columns))
+        ]
+        return "\n".join(lines)
+
+    def answer(self, prediction: TaggedTokens) -> dict[str, list[str]]:
+        return {label: list(found) for label, found in self.task.values(prediction).items()}
+
+
+class TagChat(Chat):
+    """What a prompted language model is asked: labels → lists of strings; no variant writes."""
+
+    def __init__(self, task: Task):
+        labels = ", ".join(task.fields)
+        prompt = f"Entities ({labels}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
+        super().__init__(task, {"prompt": prompt})
+
+    def completion(self, target: TaggedTokens) -> str:
+        return json.dumps(self.task.rows.answer(target), ensure_ascii=False)
+
+    def parse_output(self, raw: str) -> tuple[dict[str, list[str]] | None, str | None]:
+        """As in the other tasks, but a label that is left out or null has no entities."""
+        if not raw.strip():
+            return None, "empty"
+        try:
+            value = json.loads(raw)
+        except (ValueError, RecursionError):
+            return None, "not json"
+        if not isinstance(value, dict):
+            return None, "not an object"
+        if set(value) - set(self.task.fields):
+            return None, "extra keys"
+        found = {label: [] if value.get(label) is None else value[label] for label in self.task.fields}
+        right = all(
+            isinstance(texts, list) and all(isinstance(text, str) for text in texts)
+            for texts in found.values()
+        )
+        return (found, None) if right else (None, "wrong type")
+
+    def grammar(self, text: str, constraint: str, name: str = "") -> str:
+        raise NotImplementedError(f"task {self.task.name} tags tokens: no variant writes under a grammar")
+
+
+class TagTask(Task):
+    """Tokens → BIO tags: a target is a :class:`TaggedTokens`, a prediction in a file is its list of tags.
+
+    Parameters
+    ----------
+    labels : sequence of str
+    name : str
+    document : dict
+        What `settings.yaml` holds.
+    words : Words
+    hooks : callable, optional
+        Task → its hooks.
+    """
+
+    writes = False
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        name: str = "task",
+        document: dict[str, Any] | None = None,
+        words: Words | None = None,
+        hooks: Callable[[Task], Hooks] | None = None,
+    ):
+        document = {"headline": "f1", "decodings": ["viterbi"], **(document or {})}
+        super().__init__(
+            name, {label: Span(many=True) for label in labels}, document, words or Words(title=name)
+        )
+        given = hooks(self) if hooks else Hooks()
+        self.hooks = given.completed(
+            rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
+            augmenters=lambda train: {},
+            synthesise=lambda train, count, rng: [],
+            perturbations=partial(tag_variation.perturbations, self),
+            surface_formats=lambda example: {},
+            slices=tag_variation.slices,
+        )
+        self.rows, self.chat = TagRows(self, document.get("rows", {})), TagChat(self)
+
+    def values(self, target: TaggedTokens | None) -> Values:
+        found = target.entities() if target is not None else []
+        return {label: tuple(text for name, text in found if name == label) for label in self.fields}
+
+    def canonical(self, target: TaggedTokens | None) -> TaggedTokens | None:
+        return None if target is None else TaggedTokens(tuple(target.tokens), to_iob2(target.tags))
+
+    def bind(self, prediction: Any, example: Example) -> TaggedTokens | None:
+        """A list of tags, or label → entity strings as a language model answers, on the tokens of the example."""
+        if prediction is None or isinstance(prediction, TaggedTokens):
+            return prediction
+        tokens = example.target.tokens
+        if isinstance(prediction, dict):
+            return TaggedTokens(tokens, place_strings(tokens, prediction))
+        if len(prediction) != len(tokens):
+            raise ValueError(
+                f"row {example.id} has {len(tokens)} tokens but {len(prediction)} predicted tags"
+            )
+        return TaggedTokens(tokens, to_iob2(prediction))
+
+    def spans(self, example: Example) -> Spans:
+        """Places of the entities in the text; None where normalising moved the borders of tokens."""
+        words = [normalise(token) for token in example.target.tokens]
+        if " ".join(words) != example.text:
+            return dict.fromkeys(self.fields)
+        starts = [0]
+        for word in words:
+            starts.append(starts[-1] + len(word) + 1)
+        found: Spans = {label: [] for label in self.fields}
+        for start, end, label in spans_of(example.target.tags):
+            found[label].append((starts[start], starts[end] - 1))
+        return found
+
+    def offsets(self, text: str, prediction: TaggedTokens) -> dict[str, list[Place]]:
+        """Tags know where their entities stand."""
+        return {label: found or [] for label, found in self.spans(Example(0, text, prediction)).items()}
+
+
+def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:
+    """Tags of every place where the tokens spell an entity string; longer strings come first, spaces do not count."""
+    tags = ["O"] * len(tokens)
+    wanted = sorted(
+        ((value, label) for label, values in found.items() for value in values),
+        key=lambda pair: (-len(pair[0]), pair),
+    )
+    for value, label in wanted:
+        letters = "".join(value.split())
+        for start in range(len(tokens)):
+            end, spelt = start, ""
+            while end < len(tokens) and len(spelt) < len(letters):
+                spelt, end = spelt + tokens[end], end + 1
+            if letters and spelt == letters and set(tags[start:end]) == {"O"}:
+                tags[start:end] = tags_of([(0, end - start, label)], end - start)
+    return tuple(tags)

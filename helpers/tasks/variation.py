@@ -1,0 +1,327 @@
+"""The same row otherwise: cut at its values, with other values, in other writing; what a schema alone can vary.
+
+A labelled text is cut into pieces, the values and what lies between them; changed pieces are joined again, and a row that no
+longer shows all its values is refused. Hooks of a task build on the same pieces.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helpers.tasks.fields import Date, Duration, Kind, Span
+from helpers.tasks.records import Example
+from helpers.tasks.text import is_word_span, normalise, typo
+
+if TYPE_CHECKING:
+    from helpers.tasks.base import Change
+    from helpers.tasks.json_task import JsonTask
+
+_CUE = re.compile(
+    r"[\s,;:–-]*(?:\b(?:scheduled|planned|set)\s+)?(?:\b(?:on|at|for|from|around|by|starting|starts|time)\b|@)?"
+    r"(?:\s+at\b)?[\s,]*$",
+    re.IGNORECASE,
+)
+_MARKS = re.compile(r"[,;:!?()\[\]\"–—]+(?=\s|$)|(?<!\w)[(\[\"–—-]+|\.(?=\s|$)")
+_TYPO_SHARE = 0.3  # of the words of four letters and more
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of text.
+
+    Parameters
+    ----------
+    text : str
+        What is written.
+    field : str
+        Field that it gives, or "" for the text between.
+    value : Any
+        Gold value, "" for the text between.
+    inner : tuple of str, optional
+        A nested value in it: (field, surface, value).
+    """
+
+    text: str
+    field: str = ""
+    value: Any = ""
+    inner: tuple[str, str, str] | None = None
+
+    @property
+    def verbatim(self) -> bool:
+        """Whether the value is the surface itself."""
+        return self.text == self.value
+
+    def rewritten(self, kinds: dict[str, Kind], change: Callable[[str], str]) -> Piece:
+        """The same change made to the surface and to every value that copies its wording."""
+        kind, text, value = kinds.get(self.field), change(self.text), self.value
+        if kind and not isinstance(kind, Span) and not self.verbatim:
+            # a change after which a date, a time or an amount would be read differently is left out
+            fixed = isinstance(kind, (Date, Duration)) or not kind.quoted
+            return (
+                self
+                if fixed and kind.find(kind.text(value), text) != [(0, len(text))]
+                else replace(self, text=text)
+            )
+        if self.field and kind.quoted:
+            value = change(value)
+        inner = self.inner
+        if inner:
+            name, surface, said = inner
+            inner = name, change(surface), change(said) if surface == said else said
+        return replace(self, text=text, value=value, inner=inner)
+
+
+def split_pieces(task: JsonTask, example: Example) -> list[Piece] | None:
+    """The example's text cut at its values, or None where a value that has a place cannot be found in the text."""
+    spans = task.spans(example)
+    if any(spans[name] is None and kind.placed for name, kind in task.kinds.items()):
+        return None
+    found, nested = [], []
+    for name, kind in task.kinds.items():
+        values = example.target[name] if isinstance(example.target[name], list) else [example.target[name]]
+        for (start, end), value in zip(spans[name] or (), values):
+            (nested if kind.nested else found).append((start, end, name, value))
+    inner = {}
+    for start, end, name, value in nested:
+        around = next((place for place in found if place[0] <= start and end <= place[1]), None)
+        if around:
+            inner[around] = (name, example.text[start:end], value)
+        else:
+            found.append((start, end, name, value))
+    pieces, at = [], 0
+    for place in sorted(found, key=lambda one: one[:3]):
+        start, end, name, value = place
+        if start < at:
+            return None
+        pieces += [
+            Piece(example.text[at:start]),
+            Piece(example.text[start:end], name, value, inner.get(place)),
+        ]
+        at = end
+    return pieces + [Piece(example.text[at:])]
+
+
+def join_pieces(task: JsonTask, pieces: Iterable[Piece], example: Example, origin: str) -> Example | None:
+    """The example that the pieces spell, or None where a value would no longer stand in the text as whole words.
+
+    Values without a piece stay as they are. A date or time that the text now writes twice is refused too: it would be no
+    longer clear which one is meant.
+    """
+    pieces = list(pieces)
+    text = normalise("".join(piece.text for piece in pieces))
+    given: dict[str, list[Any]] = defaultdict(list)
+    for piece in pieces:
+        if piece.field:
+            given[piece.field].append(piece.value)
+            if not is_word_span(normalise(piece.text), text):
+                return None
+        if piece.inner:
+            given[piece.inner[0]].append(piece.inner[2])
+    target = {
+        name: (given[name] if kind.many else given[name][0]) if name in given else example.target[name]
+        for name, kind in task.kinds.items()
+    }
+    if any(kind.nested and name not in given for name, kind in task.kinds.items()):
+        target |= {name: None for name, kind in task.kinds.items() if kind.nested and name not in given}
+    made = example.with_(text=text, target=task.canonical(target), origin=origin, extra={})
+    spans = task.spans(made)
+    lost = any(spans[name] is None and kind.placed for name, kind in task.kinds.items())
+    return None if lost or text == example.text and made.target == example.target else made
+
+
+# -- changes under which a robust model keeps its answer --------------------------------------------------------------
+def perturbations(task: JsonTask) -> dict[str, Change]:
+    """Name → change of the writing; the target moves along with the text."""
+
+    def moved(name: str, change: Callable[[list[Piece], random.Random], list[Piece] | None]) -> Change:
+        def perturb(example: Example, rng: random.Random) -> Example | None:
+            pieces = split_pieces(task, example)
+            changed = change(pieces, rng) if pieces else None
+            made = join_pieces(task, changed, example, name) if changed else None
+            return made if made is not None and made.text != example.text else None
+
+        return perturb
+
+    def everywhere(change: Callable[[str], str]) -> Callable:
+        return lambda pieces, rng: [piece.rewritten(task.kinds, change) for piece in pieces]
+
+    changes = {
+        "lower case": everywhere(str.lower),
+        "upper case": everywhere(str.upper),
+        "typos": lambda pieces, rng: [_slips(task, piece, rng) for piece in pieces],
+        "no punctuation": lambda pieces, rng: [_bare(task, piece) for piece in pieces],
+    }
+    if any(isinstance(kind, Date) for kind in task.kinds.values()):
+        changes["word order"] = lambda pieces, rng: _dates_first(task, pieces)
+    if task.words.remarks:
+        changes["distractor"] = lambda pieces, rng: _with_remark(pieces, rng.choice(task.words.remarks))
+    return {name: moved(name, change) for name, change in changes.items()}
+
+
+def _slips(task: JsonTask, piece: Piece, rng: random.Random) -> Piece:
+    """Slips in some longer words, never in a date, time, amount or recurrence."""
+    if piece.field and not (piece.verbatim and task.kinds[piece.field].verbatim):
+        return piece
+    kept = piece.inner[1] if piece.inner else ""
+
+    def slip(match: re.Match) -> str:
+        chosen = match.group() != kept and rng.random() < _TYPO_SHARE
+        return typo(match.group(), rng) if chosen else match.group()
+
+    text = re.sub(r"[^\W\d_]{4,}", slip, piece.text)
+    return replace(piece, text=text, value=text if piece.field else "")
+
+
+def _bare(task: JsonTask, piece: Piece) -> Piece:
+    """Commas, stops, brackets and other marks taken out; "w/", "&" and what is inside a word stay."""
+
+    def strip(text: str) -> str:
+        return re.sub(r"\s{2,}", " ", _MARKS.sub(" ", text))
+
+    if not piece.field:
+        return replace(piece, text=strip(piece.text))
+    changed = piece.rewritten(task.kinds, lambda text: strip(text).strip())
+    return changed if changed.text else piece
+
+
+def _dates_first(task: JsonTask, pieces: list[Piece]) -> list[Piece] | None:
+    """Date and time moved to the front; None where one of them is there already."""
+
+    def is_when(piece: Piece) -> bool:
+        return isinstance(task.kinds.get(piece.field), Date)
+
+    when = [piece for piece in pieces if is_when(piece)]
+    if not when or is_when(next(piece for piece in pieces if piece.field)):
+        return None
+    rest: list[Piece] = []
+    for piece in pieces:
+        between = rest and not rest[-1].field
+        if is_when(piece):
+            if between:
+                rest[-1] = replace(rest[-1], text=_CUE.sub(" ", rest[-1].text))
+        elif not piece.field and between:
+            rest[-1] = replace(rest[-1], text=rest[-1].text + re.sub(r"^\s*[,;]\s*", " ", piece.text))
+        else:
+            rest.append(piece)
+    if rest and not rest[-1].field:
+        rest[-1] = replace(rest[-1], text=re.sub(r"\s+([.,])", r"\1", rest[-1].text))
+    return [part for piece in when for part in (piece, Piece(" "))] + rest
+
+
+def _with_remark(pieces: list[Piece], remark: str) -> list[Piece]:
+    """A remark appended that names something which is not part of the answer."""
+    ending = pieces[-1].text
+    stop = "." if ending.endswith(".") else ""
+    return [*pieces[:-1], replace(pieces[-1], text=f"{ending.removesuffix(stop)} {remark}{stop}")]
+
+
+# -- made train rows ----------------------------------------------------------------------------------------------------
+def augmenters(task: JsonTask, train: Sequence[Example]) -> dict[str, Change]:
+    """`entity_swap`: values of other train rows, dates and the like new ones in the same writing."""
+    pools: dict[str, list[tuple[str, Any]]] = defaultdict(list)
+    for example in train:
+        for piece in split_pieces(task, example) or ():
+            if piece.field:
+                pools[piece.field].append((piece.text, piece.value))
+
+    def swapped(piece: Piece, rng: random.Random) -> Piece:
+        kind = task.kinds.get(piece.field)
+        if kind is None or not kind.placed or piece.inner:
+            return piece
+        text, value = kind.vary(piece.text, rng) or rng.choice(pools[piece.field])
+        return replace(piece, text=text, value=value)
+
+    def entity_swap(example: Example, rng: random.Random) -> Example | None:
+        pieces = split_pieces(task, example)
+        return pieces and join_pieces(task, [swapped(piece, rng) for piece in pieces], example, "entity_swap")
+
+    return {"entity_swap": entity_swap}
+
+
+def synthesise(task: JsonTask, train: list[Example], count: int, rng: random.Random) -> list[Example]:
+    """New rows of swapped values, as :func:`new_rows` collects them."""
+    swap = augmenters(task, train)["entity_swap"]
+    return new_rows(train, count, lambda: swap(rng.choice(train), rng))
+
+
+def new_rows(train: Sequence[Example], count: int, make: Callable[[], Example | None]) -> list[Example]:
+    """At most `count` made rows of different texts that are not in train; their ids go on after those of train."""
+    seen, made = {example.text for example in train}, []
+    for _ in range(20 * count if train else 0):
+        new = make()
+        if new is not None and new.text not in seen:
+            seen.add(new.text)
+            made.append(new.with_(id=max(row.id for row in train) + 1 + len(made), origin="synthetic"))
+            if len(made) == count:
+                break
+    return made
+
+
+# -- kinds of rows --------------------------------------------------------------------------------------------------------
+def rules(task: JsonTask, text: str) -> dict[str, Any]:
+    """What forms alone tell: the first date, time and duration, and the numbers and choices that are named."""
+    found = {name: [mention.text for mention in kind.mentions(text)[:1]] for name, kind in task.kinds.items()}
+    return task.canonical(
+        {
+            name: values if task.kinds[name].many else values[0] if values else None
+            for name, values in found.items()
+        }
+    )
+
+
+def surface_formats(task: JsonTask, example: Example) -> dict[str, str]:
+    """How the first date, time and duration of a text are written."""
+    formats = {}
+    for name, kind in task.kinds.items():
+        if isinstance(kind, (Date, Duration)):
+            mentions = kind.mentions(example.text)
+            formats[f"{name} format"] = mentions[0].style if mentions else "none"
+    return formats
+
+
+def slices(task: JsonTask, examples: Sequence[Example]) -> list[dict[str, str]]:
+    """For each row its length and number of values among these rows, how dates are written, what comes first."""
+    filled = [sum(map(len, task.values(example.target).values())) for example in examples]
+    lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
+    amounts = thirds(filled, ("few", "some", "many"))
+    found = []
+    for example, length, amount in zip(examples, lengths, amounts):
+        formats = surface_formats(task, example)
+        spans = task.spans(example)
+        first = (
+            min((spans[name][0], name) for name in (*task.fields,) if spans[name])
+            if any(spans.values())
+            else ("", "nothing")
+        )
+        own = {"length": length, "values": amount}
+        own |= {
+            name: style
+            for name, style in formats.items()
+            if isinstance(task.kinds[name.removesuffix(" format")], Date)
+        }
+        own["order"] = f"{first[1]} first"
+        for name, kind in task.kinds.items():
+            if kind.many:
+                own[name] = how_many(example.target[name] or ())
+        found.append(own)
+    return found
+
+
+def how_many(values: Sequence[Any]) -> str:
+    """`none`, `one` or `several`."""
+    return "none" if not values else "one" if len(values) == 1 else "several"
+
+
+def thirds(numbers: Sequence[float], names: tuple[str, str, str]) -> list[str]:
+    """The third of the numbers that each one belongs to."""
+    if not len(numbers):
+        return []
+    bounds = np.quantile(numbers, [1 / 3, 2 / 3])
+    return [names[int(np.searchsorted(bounds, number, side="left"))] for number in numbers]
