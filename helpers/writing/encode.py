@@ -8,7 +8,7 @@ from typing import Sequence
 
 import torch
 
-from helpers.tasks.dialogue import DialogueTask
+from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.writing import chat
 
@@ -110,14 +110,14 @@ def encode_example(tokenizer, prompt: str, completion: str, fields: Sequence[str
 
 
 def encode_conversation(
-    tokenizer, task: DialogueTask, example: Example, order: Sequence[str] = (), independent: bool = True
+    tokenizer, task: Task, example: Example, order: Sequence[str] = (), independent: bool = True
 ) -> Encoded:
     """Encode a whole chat through the tokenizer's template: all assistant turns are learnt, with their end-of-turn token.
 
     Parameters
     ----------
     tokenizer
-    task : DialogueTask
+    task : Task
     example : Example
     order : sequence of str
         Fields in the order to ask for them; the task's own by default.

@@ -26,9 +26,11 @@ from helpers.data.read import (
 from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
+from helpers.tasks import load_task
 from helpers.tasks.records import PublicFile
 from helpers.tasks.text import is_word_span
 
+TASK = load_task("calendar")
 ABSENT = dict.fromkeys(TASK.fields)
 
 

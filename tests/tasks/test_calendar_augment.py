@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-
-from helpers.tasks.calendar.augment import random_clock, random_day
 from helpers.tasks.calendar.pieces import join_pieces, split_pieces
-from helpers.tasks.calendar.pools import duration_like, lead_kind, mine_pools, place_kind
 from helpers.tasks.calendar.task import TASK
 from helpers.tasks.calendar.text import align, canonical_date, canonical_time
+
+from helpers.tasks.calendar.augment import random_clock, random_day
+from helpers.tasks.calendar.pools import duration_like, lead_kind, mine_pools, place_kind
 from helpers.tasks.text import is_word_span, typo
 
 EMPTY = dict.fromkeys(TASK.fields)

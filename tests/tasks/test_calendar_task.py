@@ -5,11 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tiny_model import save_tiny_base
-from transformers import AutoTokenizer
-
 from helpers.tasks.calendar.surface import (
     canonical_date,
     canonical_time,
@@ -22,6 +17,11 @@ from helpers.tasks.calendar.surface import (
 )
 from helpers.tasks.calendar.task import TASK
 from helpers.tasks.calendar.text import align, learn_conventions, normalise_span
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_model import save_tiny_base
+from transformers import AutoTokenizer
+
 from helpers.tasks.text import balanced, is_word_span, normalise, span_terminal, word_spans
 from helpers.writing.grammar import GrammarMask
 

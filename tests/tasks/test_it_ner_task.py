@@ -7,6 +7,7 @@ import json
 import random
 
 import pytest
+from helpers.tasks.it_ner.task import ItNer, place_strings
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoder import sentence, sentences
@@ -33,7 +34,6 @@ from helpers.tasks.it_ner.augment import (
 from helpers.tasks.it_ner.formats import KINDS, parse_markup, read_conll, tokenise
 from helpers.tasks.it_ner.gazetteer import build_gazetteer, dictionary_tags, pattern_tags
 from helpers.tasks.it_ner.tags import LABELS, TAGS, coarse_tag, relabel
-from helpers.tasks.it_ner.task import ItNer, place_strings
 from helpers.tasks.records import PublicFile
 
 TASK = load_task("it_ner")
