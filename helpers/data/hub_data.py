@@ -65,7 +65,7 @@ def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def hub_parts(task: Task, source: str) -> tuple[dict[str, list[dict[str, Any]]], str]:
     """Public rows of a task by part, and where they come from, as a reader is told.
 
-    `source` is `hub`, or a folder with a copy of :attr:`Task.public_hub`.
+    `source` is `hub`, or a folder with a copy of the task's `public.hub`.
     """
     place = download_hub(task.public.hub) if source == HUB else Path(source).expanduser()
     if not place.is_dir():

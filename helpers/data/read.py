@@ -215,7 +215,7 @@ def download(file: PublicFile, folder: Path) -> bytes:
 def fetch_public(task: Task, source: str = FILES) -> Path:
     """Folder with the parts of the task's public data, in the form of `--data DIR` for one task.
 
-    `source` is `files` (:attr:`Task.public_files`), `hub` (:attr:`Task.public_hub`), or a folder with a copy of the
+    `source` is `files` (the task's public files), `hub` (the task's data set there), or a folder with a copy of the
     latter. Prints source, licence and citation.
     """
     if not task.public.files:

@@ -169,7 +169,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
 
 def bound(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> Records:
-    """Records in the order of the rows, with predictions in the form of a target (:meth:`Task.bind`)."""
+    """Records in the order of the rows, with predictions in the form of a target (:meth:`helpers.tasks.base.Task.bind`)."""
     return [
         {**record, "prediction": task.bind(record["prediction"], example)}
         for example, record in zip(gold, align(gold, records))

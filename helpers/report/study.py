@@ -13,7 +13,7 @@ from helpers.errors import UserError
 from helpers.evaluation.display import words
 from helpers.files import read_json
 from helpers.run import Run
-from helpers.tasks.base import Task
+from helpers.tasks.base import Task, Words
 
 HEADLINE = "exact_match"
 UNTUNED = ("base_zero_shot", "base_few_shot")
@@ -50,8 +50,8 @@ class Study:
     votes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     licence: str = ""
     citation: str = ""
-    aim: str = Task.aim
-    question: str = Task.research_question
+    aim: str = Words.aim
+    question: str = Words.research_question
     command: str = ""
     encoder: str = ""
     writer: str | None = None

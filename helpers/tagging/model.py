@@ -292,7 +292,7 @@ class TrainedTagger:
     multiple : float
         How much of the training tags' transition PMI is in them.
     knowledge
-        What the train rows show about turning spans into values (:meth:`helpers.tasks.base.Task.learn_conventions`).
+        What the train rows show about turning spans into values (:class:`helpers.tasks.base.Hooks`).
     """
 
     model: TokenTagger

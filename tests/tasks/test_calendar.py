@@ -1,0 +1,545 @@
+"""The calendar task: rows, answers, what labellers rewrite, rules, and made rows."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import llguidance
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helpers.tasks import load_task
+from helpers.tasks.calendar.augment import augmenters
+from helpers.tasks.calendar.conventions import value_of
+from helpers.tasks.calendar.pools import duration_like, lead_kind, mine_pools, place_kind
+from helpers.tasks.dates import read_date, read_time
+from helpers.tasks.text import is_word_span
+from helpers.tasks.variation import join_pieces, split_pieces
+
+TASK = load_task("calendar")
+EMPTY = dict.fromkeys(TASK.fields)
+
+
+def row(text: str, **values) -> dict:
+    return {"event_text": text, "output": {**EMPTY, **values}}
+
+
+def example(text: str, **values):
+    return TASK.rows.parse(row(text, **values), 0)
+
+
+REVIEW = example(
+    "Weekly review w/ Anna's team & Bo 2nd, Jun 2025 08:15 in Room 12B (east wing) for an hour",
+    action="Weekly review",
+    date="2/6/2025",
+    time="08:15",
+    attendees=["Anna", "Bo"],
+    location="Room 12B (east wing)",
+    duration="1 hour",
+    recurrence="weekly",
+)
+
+
+# -- rows ---------------------------------------------------------------------------------------------------------------
+def test_row_becomes_canonical():
+    values = {"action": "Lunch", "date": "2024-03-07", "time": "14:05", "attendees": [" Bo ", ""]}
+    parsed = example(" Lunch \u2013 2024-03-07 ", **values, location="", notes=" ")
+    assert parsed.text == "Lunch – 2024-03-07"
+    assert parsed.target == EMPTY | {
+        "action": "Lunch",
+        "date": "07/03/2024",
+        "time": "2:05 PM",
+        "attendees": ["Bo"],
+    }
+    assert TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(parsed)))) == parsed
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda r: r["output"].pop("notes"), "missing key 'output.notes'"),
+        (lambda r: r.pop("event_text"), "missing key 'event_text'"),
+        (lambda r: r["output"].update(colour="red"), "unknown key 'output.colour'"),
+        (lambda r: r.update(id=3), "unknown key 'id'"),
+        (lambda r: r["output"].update(time=9), "'output.time' should be a string or null, got number"),
+        (
+            lambda r: r["output"].update(attendees="Bo"),
+            "'output.attendees' should be a list of strings or null, got string",
+        ),
+        (
+            lambda r: r["output"].update(attendees=["Bo", None]),
+            "'output.attendees.1' should be a string, got null",
+        ),
+        (lambda r: r.update(event_text=" \n"), "'event_text' is empty"),
+        (lambda r: r.update(event_text=None), "'event_text' should be a string, got null"),
+        (lambda r: r.update(output=[]), "'output' should be an object, got list"),
+    ],
+)
+def test_bad_rows_are_refused_with_a_reason(change, reason):
+    bad = row("Lunch", action="Lunch")
+    change(bad)
+    with pytest.raises(ValueError) as error:
+        TASK.rows.parse(bad, 0)
+    assert str(error.value) == reason
+
+
+def test_row_that_is_no_object():
+    with pytest.raises(ValueError, match="row should be an object, got list"):
+        TASK.rows.parse([], 0)
+
+
+value = st.one_of(
+    st.none(),
+    st.text(max_size=30),
+    st.from_regex(r"\d{1,2}[-/. ]\d{1,2}[-/. ]\d{2,4}", fullmatch=True),
+    st.from_regex(r"\d{1,2}[:.h]?\d{0,2} ?([ap]\.?m\.?)?", fullmatch=True),
+)
+several = st.one_of(st.none(), st.lists(st.text(max_size=12), max_size=4))
+
+
+@given(st.fixed_dictionaries({name: several if kind.many else value for name, kind in TASK.kinds.items()}))
+def test_canonical_is_idempotent_and_round_trips_through_the_completion(target):
+    canonical = TASK.canonical(target)
+    assert TASK.canonical(canonical) == canonical
+    assert TASK.chat.parse_output(TASK.chat.completion(canonical)) == (canonical, None)
+    assert all(part for values in TASK.values(canonical).values() for part in values)
+
+
+# -- answers --------------------------------------------------------------------------------------------------------------
+GOOD = TASK.chat.completion(REVIEW.target)
+
+
+def test_prompt_and_completion():
+    assert TASK.chat.prompt("Lunch") == "Extract entities from: Lunch → "
+    assert GOOD == (
+        '{"action": "Weekly review", "date": "02/06/2025", "time": "8:15 AM", "attendees": ["Anna", "Bo"], '
+        '"location": "Room 12B (east wing)", "duration": "1 hour", "recurrence": "weekly", "notes": null}'
+    )
+    assert "Café" in TASK.chat.completion({**EMPTY, "location": "Café"})
+
+
+@pytest.mark.parametrize(
+    "raw, kind",
+    [
+        ("  \n", "empty"),
+        (GOOD[:-1], "truncated"),
+        (GOOD[:40], "truncated"),
+        ("Sure: " + GOOD, "not json"),
+        (GOOD + " done", "not json"),
+        ("[1]", "not an object"),
+        ("null", "not an object"),
+        ("[" * 100_000, "not json"),
+        (GOOD.replace(', "notes": null', ""), "missing keys"),
+        (GOOD[:-1] + ', "mood": null}', "extra keys"),
+        (GOOD[:-1] + ', "notes": null}', "extra keys"),
+        (GOOD.replace("null", "1"), "wrong type"),
+        (GOOD.replace('["Anna", "Bo"]', '"Anna"'), "wrong type"),
+        (GOOD.replace('"Bo"', "null"), "wrong type"),
+    ],
+)
+def test_parse_errors_have_kinds(raw, kind):
+    assert TASK.chat.parse_output(raw) == (None, kind)
+
+
+def test_parse_output_canonicalises():
+    loose = GOOD.replace("8:15 AM", "08:15").replace("null", '""').replace(", ", " ,\n")
+    assert TASK.chat.parse_output(f" {loose} ") == (REVIEW.target, None)
+
+
+def held(text: str, **values) -> bool:
+    """Whether an answer can be generated that is held to the text."""
+    tokenizer = llguidance.LLTokenizer("byte")
+    matcher = llguidance.LLMatcher(tokenizer, TASK.chat.grammar(text, "source"), log_level=0)
+    tokens = tokenizer.tokenize_str(json.dumps(EMPTY | values, ensure_ascii=False))
+    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
+
+
+@pytest.mark.parametrize(
+    "field, good, bad",
+    [
+        ("action", "Weekly review", "weekly review"),
+        ("location", "Room 12B (east wing)", "Room 12B (east win"),
+        ("attendees", ["Anna", "Bo"], ["Anna & Bo", "Carl"]),
+        ("date", "2/6/2025", "22/6/2025"),
+        ("time", "08:15 AM", "8:15 PM"),
+        ("duration", "1.5 hours", "1.5 lightyears"),
+        ("duration", "an hour", "a long hour"),
+        ("recurrence", "weekly", "sometimes"),
+        ("recurrence", "every Monday", "every blue moon"),
+    ],
+)
+def test_answers_are_held_to_the_text_and_to_what_labels_make_of_it(field, good, bad):
+    assert held(REVIEW.text, **{field: good}) and not held(REVIEW.text, **{field: bad})
+
+
+def test_abbreviations_and_capitals_as_in_labels():
+    text = "Budget mtg, then UX sess. with Bo for the new plan"
+    for action in ("Budget mtg", "Budget meeting", "UX session", "UX sess."):
+        assert held(text, action=action), action
+    assert held(text, notes="New plan") and not held(text, action="Budget session")
+
+
+# -- places and conventions -----------------------------------------------------------------------------------------------
+def pieces_of(row) -> dict:
+    return {name: [row.text[a:b] for a, b in spans or ()] for name, spans in TASK.spans(row).items()}
+
+
+def test_spans_are_found_in_any_writing():
+    assert pieces_of(REVIEW) == {
+        "action": ["Weekly review"],
+        "date": ["2nd, Jun 2025"],
+        "time": ["08:15"],
+        "attendees": ["Anna", "Bo"],
+        "location": ["Room 12B (east wing)"],
+        "duration": ["an hour"],
+        "recurrence": ["Weekly"],
+        "notes": [],
+    }
+    assert pieces_of(example("Strategy mtg at 7", action="Strategy meeting", time="7:00 PM"))["time"] == ["7"]
+
+
+def test_a_place_named_twice_is_the_one_outside_the_action_and_what_is_not_there_has_none():
+    twice = example("Zoom check-in 1/2/2025 Zoom", action="Zoom check-in", date="1/2/2025", location="Zoom")
+    assert TASK.spans(twice)["location"] == [(23, 27)] and TASK.spans(twice)["action"] == [(0, 13)]
+    absent = example("Schedule the next client review", action="Schedule client review", attendees=["Bo"])
+    assert TASK.spans(absent)["action"] is None and TASK.spans(absent)["attendees"] is None
+    assert TASK.spans(absent)["notes"] == []
+
+
+def test_conventions_are_counted_by_style():
+    kept = [
+        example(f"Sync {d} Mar 2024 9am for {m}m", action="Sync", duration=f"{m}m")
+        for d, m in ((1, 20), (2, 40))
+    ]
+    spelt = [
+        example(f"Sync 2024-03-0{d} 9am for {m}m", action="Sync", duration=f"{m} minutes")
+        for d, m in ((1, 20), (2, 40))
+    ]
+    words = [example("Budget mtg", action="Budget meeting"), example("Team mtg", action="Team meeting")]
+    halves = [
+        example("Run at 6", action="Run", time="6:00 AM"),
+        example("Swim at 6", action="Swim", time="6:00 AM"),
+    ]
+    learnt = json.loads(json.dumps(TASK.hooks.learn_conventions(kept + spelt + words + halves)))
+    assert value_of("duration", "30m", "Call 5 Mar 2024 9am for 30m", learnt) == "30m"
+    assert value_of("duration", "30m", "Call 2024-03-05 9am for 30m", learnt) == "30 minutes"
+    assert value_of("action", "Sales mtg", "Sales mtg", learnt) == "Sales meeting"
+    assert value_of("action", "Sales mtg", "", {}) == "Sales mtg"
+    assert value_of("duration", "half an hour", "", {}) == "30 minutes"
+    text = "Row at 6, 5th, Mar 2024"
+    found = TASK.from_spans(text, {"time": [(7, 8)], "date": [(10, 23)]}, learnt)
+    assert (found["time"], found["date"]) == ("6:00 AM", "05/03/2024")
+    assert TASK.from_spans("Tea at 4", {"time": [(7, 8)]}, {})["time"] == "4:00 PM"
+
+
+@pytest.mark.parametrize(
+    "field, left, right, same",
+    [
+        ("action", "Schedule a team mtg", "Team meeting", True),
+        ("action", "Talk w/ vendor", "talk with vendor", True),
+        ("action", "Book club", "book fair", False),
+        ("location", "at the library", "Library", True),
+        ("location", "Room 1", "Room 2", False),
+        ("recurrence", "every week", "Weekly", True),
+        ("recurrence", "weekly", "monthly", False),
+        ("notes", "for the new policies", "New policies", True),
+        ("attendees", "Bo", "Bob", False),
+    ],
+)
+def test_equivalent(field, left, right, same):
+    kind = TASK.kinds[field]
+    assert kind.equivalent(left, right) is same and kind.equivalent(right, left) is same
+
+
+def test_slices_and_formats():
+    bare = example("2024-03-07 lunch", date="7/3/2024", action="lunch")
+    first, second, _ = TASK.hooks.slices([REVIEW, bare, example("Lunch at Anna's", action="Lunch")])
+    assert first == {
+        "length": "long",
+        "values": "many",
+        "date format": "D Month YYYY",
+        "time format": "24 h",
+        "order": "action first",
+        "attendees": "several",
+    }
+    assert second["length"] == "medium" and second["order"] == "date first" and second["attendees"] == "none"
+    assert TASK.hooks.surface_formats(bare)["duration format"] == "none"
+
+
+# -- rules ------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (
+            "Sales review 10th, Dec 2026 10:30 am w/ Pam Teams 30 mins",
+            {
+                "action": "Sales review",
+                "date": "10/12/2026",
+                "time": "10:30 AM",
+                "attendees": ["Pam"],
+                "location": "Teams",
+                "duration": "30 mins",
+            },
+        ),
+        (
+            "Organize a launch review on July 4, 2025 at 4:30 pm for 45 minutes with Amy and Bo at the Event Hall, Floor 7.",
+            {
+                "action": "Organize a launch review",
+                "date": "04/07/2025",
+                "time": "4:30 PM",
+                "attendees": ["Amy", "Bo"],
+                "location": "Event Hall, Floor 7",
+                "duration": "45 minutes",
+            },
+        ),
+        (
+            "Weekly sync 2025-02-03 9:00 am Maya, Luke, Jen 45mins",
+            {
+                "action": "Weekly sync",
+                "date": "03/02/2025",
+                "time": "9:00 AM",
+                "attendees": ["Maya", "Luke", "Jen"],
+                "duration": "45 mins",
+                "recurrence": "weekly",
+            },
+        ),
+        ("", {}),
+        ("!!!", {}),
+    ],
+)
+def test_rules(text, expected):
+    assert TASK.hooks.rules(text) == {**EMPTY, **expected}
+
+
+def test_rules_read_months_in_other_languages():
+    assert TASK.hooks.rules("Réunion le 5 juin 2025")["date"] == "05/06/2025"
+
+
+@given(st.text(max_size=80))
+def test_rules_answer_anything_in_canonical_form(text):
+    found = TASK.hooks.rules(text)
+    assert tuple(found) == TASK.fields and TASK.canonical(found) == found
+
+
+# -- made rows -----------------------------------------------------------------------------------------------------------------
+def event(text: str, action: str, date: str, time: str, people: str = "", **more) -> dict:
+    return row(text, action=action, date=date, time=time, attendees=people.split() or None, **more)
+
+
+ROWS = [
+    event(
+        "Plan a design review with Amy and James on 5th, May 2025 at 3 PM in the design lab for 90 minutes.",
+        *("Plan a design review", "05/05/2025", "3:00 PM", "Amy James"),
+        location="design lab",
+        duration="90 minutes",
+    ),
+    event(
+        "Schedule an audit with Bo and Zoe on 6th, June 2025 at 4 PM in the main hall for 2 hours.",
+        *("audit", "06/06/2025", "4:00 PM", "Bo Zoe"),
+        location="main hall",
+        duration="2 hours",
+    ),
+    event(
+        "Plan an onboarding with Kim and Raj on 7th, June 2025 at 5 PM in the west room for 90 minutes.",
+        *("Plan an onboarding", "07/06/2025", "5:00 PM", "Kim Raj"),
+        location="west room",
+        duration="90 minutes",
+    ),
+    event(
+        "Weekly sync 2025-01-09 5:00 pm w/ Liz & Sam Zoom 30m",
+        *("Weekly sync", "2025-01-09", "5:00 PM", "Liz Sam"),
+        location="Zoom",
+        duration="30m",
+        recurrence="weekly",
+    ),
+    event(
+        "Budget call 2025-01-11 9:15 am w/ Ann & Tom Teams 45m",
+        *("Budget call", "2025-01-11", "9:15 AM", "Ann Tom"),
+        location="Teams",
+        duration="45m",
+    ),
+    event(
+        "Lunch Feb 10, 2025 12pm w/ Alex + Mia 1hr",
+        *("Lunch", "10/02/2025", "12:00 PM", "Alex Mia"),
+        duration="1 hour",
+    ),
+    event(
+        "Prep Q2 Feb 19, 2025 3pm w/ Dan + Lucy 1hr",
+        *("Prep Q2", "19/02/2025", "3:00 PM", "Dan Lucy"),
+        duration="1 hour",
+    ),
+    event(
+        "2025-03-01 10 AM Design session with Leo and Ana at the corporate HQ for 1 hour.",
+        *("Design session", "01/03/2025", "10:00 AM", "Leo Ana"),
+        location="corporate HQ",
+        duration="1 hour",
+    ),
+    event(
+        "2025-03-02 at noon: coffee with Al and Jo, half an hour",
+        *("coffee", "02/03/2025", "12:00 PM", "Al Jo"),
+        duration="30 minutes",
+    ),
+    event(
+        "14th Jul, 2025 08:00 daily call on Google Meet",
+        *("daily call", "14/07/2025", "8:00 AM"),
+        location="Google Meet",
+        recurrence="daily",
+    ),
+]
+TRAIN = [TASK.rows.parse(one, at) for at, one in enumerate(ROWS)]
+
+
+def consistent(made) -> None:
+    """The label is canonical, complete, and every value can be read off the text again."""
+    assert TASK.canonical(made.target) == made.target and tuple(made.target) == TASK.fields
+    for name, spans in TASK.spans(made).items():
+        values = TASK.values(made.target)[name]
+        assert len(spans) == len(values), (name, made)
+        for (start, end), value in zip(spans, values):
+            written = made.text[start:end]
+            if name in ("date", "time"):
+                assert {"date": read_date, "time": read_time}[name](written) == value
+            elif TASK.kinds[name].verbatim:
+                assert written == value and is_word_span(value, made.text)
+
+
+def test_pieces_join_to_the_same_example():
+    for one in TRAIN:
+        other = one.with_(text="")  # a row is refused that is the one it came from
+        assert join_pieces(TASK, split_pieces(TASK, one), other, "gold") == one
+
+
+def test_a_row_whose_value_is_not_in_the_text_is_left_alone():
+    odd = example("Lunch", action="Dinner")
+    assert split_pieces(TASK, odd) is None and not mine_pools(TASK, [odd]).rows
+    for change in [*TASK.hooks.augmenters(TRAIN).values(), *TASK.hooks.perturbations().values()]:
+        assert change(odd, random.Random(0)) is None
+
+
+@pytest.mark.parametrize("name", ["entity_swap", "template", "style"])
+def test_augmenters_make_consistent_new_rows(name):
+    change, rng, made = TASK.hooks.augmenters(TRAIN)[name], random.Random(3), []
+    for one in TRAIN * 6:
+        new = change(one, rng)
+        if new is not None:
+            consistent(new)
+            assert new.origin == name and new.text != one.text and new.id == one.id
+            assert name == "entity_swap" or new.target["date"] == one.target["date"]
+            made.append(new.text)
+    assert len(set(made)) >= 10
+
+
+def test_entity_swap_takes_values_from_train_and_keeps_the_writing():
+    change, rng = augmenters(TASK, TRAIN)["entity_swap"], random.Random(1)
+    people = {name for one in TRAIN for name in one.target["attendees"] or ()}
+    made = [change(TRAIN[5], rng) for _ in range(30)]  # "Lunch Feb 10, 2025 12pm w/ Alex + Mia 1hr"
+    for new in made:
+        assert set(new.target["attendees"]) <= people and len(set(new.target["attendees"])) == 2
+        assert " w/ " in new.text and new.text.endswith(" 1hr") and new.target["duration"] == "1 hour"
+    assert len({new.target["date"] for new in made}) > 20
+    for new in (change(TRAIN[4], rng) for _ in range(30)):  # an action brings its recurrence
+        often = new.target["action"].lower().startswith(("weekly", "daily"))
+        assert (new.target["recurrence"] is not None) == often
+
+
+def test_articles_and_leads_follow_the_words():
+    change, rng = TASK.hooks.augmenters(TRAIN)["entity_swap"], random.Random(5)
+    seen = {change(one, rng).target["action"] for one in TRAIN[:3] for _ in range(20)}
+    assert {"Plan an audit", "Plan a design review", "Plan an onboarding", "design review"} <= seen
+    texts = [change(TRAIN[1], rng).text for _ in range(20)]
+    assert any(text.startswith("Schedule a design review") for text in texts)
+    assert not any(
+        text.startswith(("Schedule an design", "Schedule a audit", "Schedule a onboarding")) for text in texts
+    )
+
+
+def test_template_tells_the_row_in_another_rows_words():
+    change, rng = TASK.hooks.augmenters(TRAIN)["template"], random.Random(0)
+    told = [one for one in (change(TRAIN[7], rng) for _ in range(30)) if one]
+    start = "a design session with Leo and Ana on 1st, March 2025 at 10 AM in the corporate HQ for"
+    assert {one.text: one.target["action"] for one in told} == {
+        f"Plan {start} 60 minutes.": "Plan a design session",
+        f"Schedule {start} 1 hour.": "design session",
+    }
+    assert {one.target["duration"] for one in told} == {"60 minutes", "1 hour"}
+
+
+def test_synthetic_rows_are_new_consistent_and_seeded():
+    synthesise = TASK.hooks.synthesise
+    made = synthesise(TRAIN, 60, random.Random(7))
+    assert len(made) == 60 == len({one.text for one in made} - {one.text for one in TRAIN})
+    assert [one.id for one in made] == list(range(len(TRAIN), len(TRAIN) + 60))
+    for one in made:
+        consistent(one)
+        assert one.origin == "synthetic"
+    known = {name for one in TRAIN for name in one.target["attendees"] or ()}
+    assert sum(not set(one.target["attendees"] or ()) & known for one in made) > 50
+    assert synthesise(TRAIN, 60, random.Random(7)) == made != synthesise(TRAIN, 60, random.Random(8))
+    assert synthesise([], 5, random.Random(0)) == [] == synthesise(TRAIN, 0, random.Random(0))
+
+
+@pytest.mark.parametrize("name", list(TASK.hooks.perturbations()))
+def test_perturbations_move_the_target_along(name):
+    change, rng, applied = TASK.hooks.perturbations()[name], random.Random(4), 0
+    for one in TRAIN:
+        new = change(one, rng)
+        if new is not None:
+            applied += 1
+            consistent(new)
+            assert new.text != one.text and new.id == one.id
+            assert all(new.target[k] == one.target[k] for k in ("date", "time"))
+            assert {k for k, v in new.target.items() if v} == {k for k, v in one.target.items() if v}
+    assert applied >= 3
+
+
+def test_perturbations_by_example():
+    changes, rng, first = TASK.hooks.perturbations(), random.Random(0), TRAIN[0]
+    assert changes["lower case"](first, rng).text == first.text.lower()
+    upper = changes["upper case"](TRAIN[5], rng)
+    assert upper.target["attendees"] == ["ALEX", "MIA"] and upper.target["duration"] == "1 hour"
+    assert changes["no punctuation"](first, rng).text == first.text.replace("5th,", "5th").rstrip(".")
+    order = changes["word order"](first, rng)
+    assert order.text == (
+        "5th, May 2025 3 PM Plan a design review with Amy and James in the design lab for 90 minutes."
+    )
+    assert order.target == first.target and changes["word order"](TRAIN[-1], rng) is None
+    distracted = changes["distractor"](first, rng)
+    assert distracted.target == first.target
+    assert distracted.text.startswith(first.text[:-1] + " (") and distracted.text.endswith(").")
+
+
+@pytest.mark.parametrize(
+    "before, action, kind",
+    [
+        ("Schedule a ", "review", "a"),
+        ("", "Schedule an audit", "a"),
+        ("Book time to ", "finish it", "to"),
+        ("", "Book dinner", "bare"),
+        ("on Monday ", "Budget call", ""),
+        ("the ", "call", "the"),
+    ],
+)
+def test_lead_kind(before, action, kind):
+    assert lead_kind(before, action) == kind
+
+
+@pytest.mark.parametrize(
+    "kind, minutes, text",
+    [
+        ("# hour", 90, "1.5 hours"),
+        ("# hour", 60, "1 hour"),
+        ("#m", 45, "45m"),
+        ("#hr", 120, "2hrs"),
+        ("# hour", 50, None),
+        ("# minute", 240, None),
+        ("# day", 1440, None),
+    ],
+)
+def test_duration_like(kind, minutes, text):
+    assert duration_like(kind, minutes) == text
+
+
+def test_place_kind():
+    assert place_kind(" at the ") == ("at", "the") and place_kind(", ") == ("", "")
