@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 from helpers.data.read import PARTS, write_jsonl
 from helpers.errors import UserError
 from helpers.run import Run
-from helpers.tasks.base import SHARES
 from helpers.tasks.records import Example
+from helpers.tasks.rows import SHARES
 from helpers.tasks.text import normalise
 
 NEAR = 90

@@ -1,7 +1,7 @@
 """Dates, times of day and durations as people write them: finding, reading and writing them.
 
-One pattern finds candidates of each way of writing. Month names and halves of the day are read by dateutil, months in
-other languages by dateparser; this layer holds what they misread: day before month, "half past three", "7 to 9pm".
+One pattern finds candidates of each way of writing. Names of months are read by dateutil, those of other languages
+by dateparser; this layer holds what they misread: day before month, "half past three", "7 to 9pm".
 """
 
 from __future__ import annotations
@@ -20,15 +20,8 @@ _INFO = parserinfo(dayfirst=True)
 MONTHS = [full for _, full in _INFO.MONTHS[:8]] + [names[-1] for names in _INFO.MONTHS[8:]]
 WEEKDAYS = [full for _, full in _INFO.WEEKDAYS]
 
-# -- how they are written -------------------------------------------------------------------------------------------
-_MONTH = (
-    r"jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?"
-)
-_WEEKDAY = (
-    r"(?:(?P<weekday>mon(?:day)?|tue(?:s(?:day)?)?|wed(?:nesday)?|thu(?:rs?(?:day)?)?|fri(?:day)?"
-    r"|sat(?:urday)?|sun(?:day)?)\.?,?\s+(?:the\s+)?)?"
-)
+_MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + "|sept"
+_WEEKDAY = rf"(?:(?P<weekday>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in WEEKDAYS)}|tues|thurs?)\.?,?\s+(?:the\s+)?)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2}|\d{2})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
 _DAY = r"(?P<day>\d{1,2})(?P<ordinal>st|nd|rd|th)?"
 DATE_PATTERNS = {
@@ -40,8 +33,8 @@ DATE_PATTERNS = {
     rf"(?:\s*[-/,.]\s*|\s+){_YEAR}",
 }
 _HOURS = dict(zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13)))
-_MINUTES = {"half": 30, "a quarter": 15, "quarter": 15, "five": 5, "ten": 10, "twenty": 20, "thirty": 30}
-_MINUTES |= {"twenty-five": 25, "fifteen": 15, "forty-five": 45, "forty five": 45}
+_MINUTES = {"half": 30, "a quarter": 15, "quarter": 15, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20}
+_MINUTES |= {"twenty-five": 25, "thirty": 30, "forty-five": 45, "forty five": 45}
 _HALF = (
     r"\s?(?:(?P<half>[ap])(?:\.?\s?m\b\.?|\b)|(?P<part>in\sthe\s(?:morning|afternoon|evening)|at\snight)\b)"
 )
@@ -99,25 +92,13 @@ _DURATIONS, _WHOLE_DURATIONS = _compiled(DURATION_PATTERNS, r"(?<![\w.:/])"), _c
 
 
 class Mention(NamedTuple):
-    """A date, time or duration found in a text.
-
-    Parameters
-    ----------
-    start, end : int
-        Offsets in the text.
-    text : str
-        The surface.
-    value : str
-        `DD/MM/YYYY`, `H:MM AM/PM`, or minutes as a decimal number.
-    style : str
-        Name of the way of writing.
-    """
+    """A date, time or duration found in a text."""
 
     start: int
     end: int
     text: str
-    value: str
-    style: str
+    value: str  # `DD/MM/YYYY`, `H:MM AM/PM`, or minutes as a decimal number
+    style: str  # name of the way of writing
 
 
 # -- canonical forms ------------------------------------------------------------------------------------------------
@@ -151,11 +132,8 @@ def clock_of(value: str) -> tuple[int, int] | None:
 # -- reading --------------------------------------------------------------------------------------------------------
 def _date(match: re.Match) -> str | None:
     month = match["month"]
-    day, month, year = (
-        int(match["day"]),
-        int(month) if month.isdigit() else _INFO.month(month.lower()),
-        int(match["year"].lstrip("'")),
-    )
+    month = int(month) if month.isdigit() else _INFO.month(month.lower())
+    day, year = int(match["day"]), int(match["year"].lstrip("'"))
     if month > 12 >= day:  # 12/25/2023 can only be the American order
         day, month = month, day
     try:
@@ -169,13 +147,12 @@ def _time(match: re.Match) -> str | None:
     if "word" in groups:
         return time_text(0 if groups["word"] == "midnight" else 12, 0)
     if "spoken" in groups:
-        clock = _spoken(groups)
-        if clock is None:
-            return None
-        hour, minute = clock
+        hour, minute = _spoken(groups)
     else:
         hour = int(groups.get("hour") or groups["hour_0"])
         minute = int(groups.get("minute") or groups.get("minute_h") or groups.get("minute_0") or 0)
+    if minute < 0:
+        return None
     half = groups.get("half", groups.get("end_half", ""))[:1]
     if "part" in groups:
         early = "night" in groups["part"] and hour in (12, 1, 2, 3, 4)
@@ -187,8 +164,8 @@ def _time(match: re.Match) -> str | None:
     return time_text(hour, minute)
 
 
-def _spoken(groups: dict[str, str]) -> tuple[int, int] | None:
-    """Hour and minute of "half past three", "ten to four", "seven thirty", "half six" (half past, as in Britain)."""
+def _spoken(groups: dict[str, str]) -> tuple[int, int]:
+    """Hour and minute of "half past three", "ten to four", "half six" (half past, as in Britain); -1 where it is none."""
     spoken = groups["spoken"]
     hour = int(spoken) if spoken.isdigit() else _HOURS[spoken]
     if "past" not in groups:
@@ -196,7 +173,7 @@ def _spoken(groups: dict[str, str]) -> tuple[int, int] | None:
     past = groups["past"]
     minute = int(past) if past.isdigit() else _MINUTES[" ".join(past.split())]
     if "way" not in groups and minute != 30 or "more" in groups:
-        return None
+        return hour, -1
     return ((hour - 2) % 12 + 1, 60 - minute) if groups.get("way") == "to" else (hour, minute)
 
 
@@ -242,8 +219,8 @@ def duration_minutes(text: str) -> float | None:
 
 def spell_minutes(minutes: float, in_minutes: bool = False) -> str:
     """Minutes under an hour or where asked for, hours otherwise: "45 minutes", "1 hour", "1.5 hours"."""
-    in_hours = minutes >= 60 and minutes % 15 == 0 and not in_minutes
-    number, unit = (minutes / 60, "hour") if in_hours else (minutes, "minute")
+    hours = minutes >= 60 and minutes % 15 == 0 and not in_minutes
+    number, unit = (minutes / 60, "hour") if hours else (minutes, "minute")
     return f"{number:g} {unit}{'' if number == 1 else 's'}"
 
 
@@ -342,7 +319,7 @@ def render_date(date: datetime.date, like: str) -> str | None:
 def render_time(hour: int, minute: int, like: str) -> str | None:
     """The time of day written as the surface `like` is written, or None where that style cannot say it."""
     matches = ((style, pattern.fullmatch(like)) for style, pattern in _WHOLE_TIMES.items())
-    style, match = next(((style, match) for style, match in matches if match), ("", None))
+    style, match = next((pair for pair in matches if pair[1]), ("", None))
     if match is None:
         return None
     groups = {name: value for name, value in match.groupdict().items() if value}

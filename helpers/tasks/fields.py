@@ -17,11 +17,10 @@ import datetime
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from types import UnionType
-from typing import Any, ClassVar, Literal, Union, get_args, get_origin
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from helpers.tasks import dates
 from helpers.tasks.text import lark_literal, normalise, places
@@ -167,8 +166,7 @@ class Date(Kind):
         return self.canonical(left) == self.canonical(right) or super().equivalent(left, right)
 
     def find(self, value: str, text: str) -> list[Place]:
-        same = [mention for mention in self.mentions(text) if mention.value == value]
-        return [(mention.start, mention.end) for mention in same] or super().find(value, text)
+        return [m[:2] for m in self.mentions(text) if m.value == value] or super().find(value, text)
 
     def mentions(self, text: str) -> tuple[dates.Mention, ...]:
         return dates.find_dates(text)
@@ -212,12 +210,8 @@ class Time(Date):
         found, wanted = super().find(value, text), dates.clock_of(value)
         if found or not wanted:
             return found
-        bare = [(mention, dates.clock_of(mention.value)) for mention in dates.find_bare_times(text)]
-        return [
-            (mention.start, mention.end)
-            for mention, (hour, minute) in bare
-            if hour % 12 == wanted[0] % 12 and minute == wanted[1]
-        ]
+        either = [dates.time_text((wanted[0] + half) % 24, wanted[1]) for half in (0, 12)]
+        return [m[:2] for m in dates.find_bare_times(text) if m.value in either]
 
     def mentions(self, text: str) -> tuple[dates.Mention, ...]:
         return dates.find_times(text)
@@ -249,12 +243,9 @@ class Duration(Kind):
         return same or super().equivalent(left, right)
 
     def find(self, value: str, text: str) -> list[Place]:
-        spans, minutes = places(value, text), dates.duration_minutes(value)
-        alike = [
-            (m.start, m.end) for m in self.mentions(text) if minutes is not None and float(m.value) == minutes
-        ]
-        found = spans + [span for span in alike if span not in spans]
-        return found or super().find(value, text)
+        minutes = dates.duration_minutes(value)
+        alike = [m[:2] for m in self.mentions(text) if minutes is not None and float(m.value) == minutes]
+        return list(dict.fromkeys([*places(value, text), *alike])) or super().find(value, text)
 
     def mentions(self, text: str) -> tuple[dates.Mention, ...]:
         return dates.find_durations(text)
@@ -347,38 +338,3 @@ class Boolean(Kind):
 
     def json_schema(self) -> dict[str, Any]:
         return {"type": "boolean"}
-
-
-# -- from a schema to its kinds -------------------------------------------------------------------------------------
-_KINDS = {str: Span, int: Number, float: Number, bool: Boolean}
-
-
-def kinds_of(schema: type[BaseModel]) -> dict[str, Kind]:
-    """Field → its kind, in the order of the schema.
-
-    Raises
-    ------
-    TypeError
-        For a field that no kind can hold (an object in an object), by its name.
-    """
-    found = {}
-    for name, info in schema.model_fields.items():
-        annotation, many = _inner(info.annotation)
-        kind = next((one for one in info.metadata if isinstance(one, Kind)), None)
-        if get_origin(annotation) is Literal:
-            kind = replace(kind or Choice(), options=get_args(annotation))
-        if kind is None and annotation not in _KINDS:
-            raise TypeError(
-                f"field {name!r} holds {annotation}: expected text, a number, a truth value or a list of these"
-            )
-        found[name] = replace(kind or _KINDS[annotation](), many=many, needed=info.is_required())
-    return found
-
-
-def _inner(annotation: Any) -> tuple[Any, bool]:
-    """The type of a value without `None` and `list`, and whether it is a list."""
-    if get_origin(annotation) in (Union, UnionType):
-        annotation = next(one for one in get_args(annotation) if one is not type(None))
-    if get_origin(annotation) is list:
-        return _inner(get_args(annotation)[0])[0], True
-    return annotation, False

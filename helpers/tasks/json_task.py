@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError, create_model
 
 from helpers.tasks import variation
-from helpers.tasks.base import Hooks, Rows, Spans, Task, Values, Words
+from helpers.tasks.base import Hooks, Spans, Task, Values, Words
 from helpers.tasks.chat import Chat, Interview
-from helpers.tasks.fields import Date, Kind, Place, kinds_of
+from helpers.tasks.fields import Boolean, Choice, Date, Kind, Number, Place, Span
 from helpers.tasks.records import Example
+from helpers.tasks.rows import Rows
 
 Target = dict[str, Any]
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+# -- from a schema to its kinds -------------------------------------------------------------------------------------
+_KINDS = {str: Span, int: Number, float: Number, bool: Boolean}
+
+
+def kinds_of(schema: type[BaseModel]) -> dict[str, Kind]:
+    """Field → its kind, in the order of the schema.
+
+    Raises
+    ------
+    TypeError
+        For a field that no kind can hold (an object in an object), by its name.
+    """
+    found = {}
+    for name, info in schema.model_fields.items():
+        annotation, many = _inner(info.annotation)
+        kind = next((one for one in info.metadata if isinstance(one, Kind)), None)
+        if get_origin(annotation) is Literal:
+            kind = replace(kind or Choice(), options=get_args(annotation))
+        if kind is None and annotation not in _KINDS:
+            raise TypeError(
+                f"field {name!r} holds {annotation}: expected text, a number, a truth value or a list of these"
+            )
+        found[name] = replace(kind or _KINDS[annotation](), many=many, needed=info.is_required())
+    return found
+
+
+def _inner(annotation: Any) -> tuple[Any, bool]:
+    """The type of a value without `None` and `list`, and whether it is a list."""
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(one for one in get_args(annotation) if one is not type(None))
+    if get_origin(annotation) is list:
+        return _inner(get_args(annotation)[0])[0], True
+    return annotation, False
 
 
 # -- rows and what is wrong with them -------------------------------------------------------------------------------

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from helpers.tasks import tag_variation
-from helpers.tasks.base import Hooks, Rows, Spans, Task, Values, Words
+from helpers.tasks.base import Hooks, Spans, Task, Values, Words
 from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
 from helpers.tasks.chat import Chat
 from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
+from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise
 from helpers.tasks.tokens import tokenise
 

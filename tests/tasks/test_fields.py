@@ -21,8 +21,9 @@ from helpers.tasks.dates import (
     render_date,
     render_time,
 )
-from helpers.tasks.fields import Boolean, Choice, Date, Duration, Number, Span, Text, Time, kinds_of
+from helpers.tasks.fields import Boolean, Choice, Date, Duration, Number, Span, Text, Time
 from helpers.tasks.grammar import answer_grammar, object_grammar
+from helpers.tasks.json_task import kinds_of
 from helpers.tasks.text import is_word_span, normalise, typo, word_spans
 
 TOKENIZER = llguidance.LLTokenizer("byte")

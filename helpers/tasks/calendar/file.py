@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import re
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
-from helpers.tasks.dates import duration_minutes
+from helpers.tasks.dates import WEEKDAYS, clock_of, day_of, duration_minutes
 
 MEDIA_TYPE = "text/calendar"
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-CODES = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+DAYS = [day.lower() for day in WEEKDAYS]
+CODES = [day[:2].upper() for day in DAYS]
 STEPS = {"day": "DAILY", "week": "WEEKLY", "month": "MONTHLY", "year": "YEARLY"}
 WORDS = {
     "daily": ("DAILY", 1),
     "weekly": ("WEEKLY", 1),
-    "biweekly": ("WEEKLY", 2),
-    "bi-weekly": ("WEEKLY", 2),
-    "fortnightly": ("WEEKLY", 2),
     "monthly": ("MONTHLY", 1),
-    "bimonthly": ("MONTHLY", 2),
     "quarterly": ("MONTHLY", 3),
-    "yearly": ("YEARLY", 1),
-    "annually": ("YEARLY", 1),
-    "annual": ("YEARLY", 1),
 }
+WORDS |= dict.fromkeys(("biweekly", "bi-weekly", "fortnightly"), ("WEEKLY", 2)) | {
+    "bimonthly": ("MONTHLY", 2)
+}
+WORDS |= dict.fromkeys(("yearly", "annually", "annual"), ("YEARLY", 1))
 
 
 def rule_of(recurrence: str) -> dict[str, Any] | None:
@@ -52,20 +49,6 @@ def rule_of(recurrence: str) -> dict[str, Any] | None:
     return rule | ({"INTERVAL": every} if every > 1 else {})
 
 
-def _day(text: str | None) -> date | None:
-    try:
-        return datetime.strptime(text or "", "%d/%m/%Y").date()
-    except ValueError:
-        return None
-
-
-def _hour(text: str | None) -> time | None:
-    try:
-        return datetime.strptime(text or "", "%I:%M %p").time()
-    except ValueError:
-        return None
-
-
 def calendar_file(
     fields: dict[str, Any], text: str, now: datetime | None = None
 ) -> tuple[str, bytes, list[str]]:
@@ -85,14 +68,11 @@ def calendar_file(
     """
     from icalendar import Calendar, Event
 
-    day, hour = _day(fields.get("date")), _hour(fields.get("time"))
+    day, hour = day_of(fields.get("date") or ""), clock_of(fields.get("time") or "")
     if day is None:
         given = fields.get("date")
-        return (
-            MEDIA_TYPE,
-            b"",
-            [f"{given} is no date" if given else "no date was found: there is no event to write"],
-        )
+        missing = f"{given} is no date" if given else "no date was found: there is no event to write"
+        return MEDIA_TYPE, b"", [missing]
     checks, notes = [], [fields["notes"]] if fields.get("notes") else []
     event = Event()
     event.add("uid", f"{hashlib.sha256(f'{text} {fields}'.encode()).hexdigest()[:32]}@extraction")
@@ -108,7 +88,7 @@ def calendar_file(
             else "no time was found: the event lasts all day"
         )
     else:
-        event.add("dtstart", datetime.combine(day, hour))
+        event.add("dtstart", datetime.combine(day, time(*hour)))
     minutes = duration_minutes(fields["duration"]) if fields.get("duration") else None
     if minutes and hour is not None:
         event.add("duration", timedelta(minutes=float(minutes)))
@@ -120,9 +100,8 @@ def calendar_file(
     if fields.get("location"):
         event.add("location", fields["location"])
     if fields.get("attendees"):
-        notes.append(
-            f"With {', '.join(fields['attendees'])}"
-        )  # an attendee needs an address, which no text gives
+        # an attendee needs an address, which no text gives
+        notes.append(f"With {', '.join(fields['attendees'])}")
     rule = rule_of(fields["recurrence"]) if fields.get("recurrence") else None
     if rule:
         event.add("rrule", rule)
