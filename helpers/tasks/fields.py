@@ -3,12 +3,10 @@
 A task's schema is a pydantic model whose fields are annotated with a kind::
 
     class Booking(BaseModel):
-        room: Annotated[str | None, Span()]
         day: Annotated[str | None, Date()]
         guests: Annotated[list[str] | None, Span()]
 
-Without an annotation a string is a :class:`Span`, a `Literal` a :class:`Choice`, a number a :class:`Number`, a truth value
-a :class:`Boolean`. `list[...]` makes any of them hold several values.
+Without one a string is a :class:`Span`, a `Literal` a :class:`Choice`; `list[...]` holds several values.
 """
 
 from __future__ import annotations
@@ -48,10 +46,9 @@ class Kind:
     ----------
     weight : float
         Of the field's tokens in the entity loss.
-    nested : bool
-        Whether a value may lie inside that of another field ("weekly" in "weekly sync").
-    last : bool
-        Whether a value that stands in several places is the last one, and not the first.
+    nested, last : bool
+        Whether a value may lie inside that of another field ("weekly" in "weekly sync"), and whether one that stands in
+        several places is the last one, and not the first.
     ordered : bool
         Whether the order of several values, and how often one comes, are part of the answer.
     many, needed : bool
@@ -173,9 +170,8 @@ class Date(Kind):
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
         day = FIRST_DAY + datetime.timedelta(days=rng.randrange((LAST_DAY - FIRST_DAY).days + 1))
-        value = dates.date_text(day)
-        written = self.restyle(value, surface)
-        return (written, value) if written else None
+        written = self.restyle(dates.date_text(day), surface)
+        return (written, dates.date_text(day)) if written else None
 
     def restyle(self, value: str, like: str) -> str | None:
         day = dates.day_of(value)
@@ -183,9 +179,8 @@ class Date(Kind):
 
     def _sure(self, written: str | None, value: str) -> str | None:
         """What was written, where it is read as one mention of that value."""
-        if not written or self.read(written) != value:
-            return None
-        return written if [mention.text for mention in self.mentions(written)] == [written] else None
+        found = [(mention.text, mention.value) for mention in self.mentions(written or "")]
+        return written if found == [(written, value)] else None
 
     def free(self) -> list[str]:
         return [self.form, self.words]
@@ -238,9 +233,8 @@ class Duration(Kind):
     )
 
     def equivalent(self, left: str, right: str) -> bool:
-        minutes = dates.duration_minutes(left)
-        same = minutes is not None and minutes == dates.duration_minutes(right)
-        return same or super().equivalent(left, right)
+        both = {dates.duration_minutes(left), dates.duration_minutes(right)}
+        return len(both) == 1 and None not in both or super().equivalent(left, right)
 
     def find(self, value: str, text: str) -> list[Place]:
         minutes = dates.duration_minutes(value)
@@ -249,6 +243,24 @@ class Duration(Kind):
 
     def mentions(self, text: str) -> tuple[dates.Mention, ...]:
         return dates.find_durations(text)
+
+    def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
+        written = self.restyle(f"{rng.choice((15, 20, 30, 45, 60, 60, 90, 120, 180)):g} minutes", surface)
+        return (written, written) if written else None
+
+    def restyle(self, value: str, like: str) -> str | None:
+        """The duration with the unit of `like` ("90 minutes" like "2 hours": "1.5 hours"), None without such a unit."""
+        match = re.fullmatch(r"\d+(?:\.\d+)?(\s?)([hm][a-z]*?)s?", like, re.IGNORECASE)
+        minutes = dates.duration_minutes(value)
+        if not match or minutes is None:
+            return None
+        gap, unit = match[1], match[2] if match[2].lower() != "min" else like[match.start(2) :]
+        in_minutes = unit[0].lower() == "m"
+        number = minutes if in_minutes else minutes / 60
+        if minutes > 120 if in_minutes else number % 0.5:
+            return None
+        plural = number != 1 and unit.lower() in ("hour", "hr", "minute")
+        return f"{number:g}{gap}{unit}{'s' * plural}"
 
     def held(self, text: str, spans: Spans) -> list[str]:
         return [*spans(self.writings(text)), self.amount]
@@ -324,7 +336,7 @@ class Boolean(Kind):
     item: ClassVar[Any] = StrictBool
     wanted: ClassVar[str] = "true or false"
 
-    def canonical(self, value: Any) -> bool:
+    def canonical(self, value: Any) -> Any:
         return value
 
     def text(self, value: Any) -> str:

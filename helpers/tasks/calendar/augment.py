@@ -14,8 +14,6 @@ from helpers.tasks.calendar.conventions import value_of
 from helpers.tasks.calendar.pools import (
     InventedPools,
     Pools,
-    duration_kind,
-    duration_like,
     is_virtual,
     lead_kind,
     lead_of,
@@ -62,10 +60,10 @@ def _restyled(task: Task, piece: Piece, value: str, like: str) -> Piece:
     return replace(piece, text=text, value=value) if text else piece
 
 
-def _lasting(piece: Piece, surface: str, minutes: float) -> Piece:
+def _lasting(piece: Piece, surface: str) -> Piece:
     """Another duration; its value copies the surface where the old one did, else it is spelt out."""
     spaced = re.compile(r"^(\d+(?:\.\d+)?)([a-z]+)$")
-    spelt = spell_minutes(minutes, bool(re.search(r"\d\s?m", surface)))
+    spelt = spell_minutes(duration_minutes(surface) or 0, bool(re.search(r"\d\s?m", surface)))
     as_spaced = piece.value == spaced.sub(r"\1 \2", piece.text)
     value = surface if piece.verbatim else spaced.sub(r"\1 \2", surface) if as_spaced else spelt
     return replace(piece, text=surface, value=value)
@@ -97,10 +95,9 @@ def exchange(
         ):
             place = pools.place(piece.text, place_kind(before.text), rng)
             piece = replace(piece, text=place, value=place)
-        elif piece.field == "duration" and piece.text[0].isdigit():
-            surface = rng.choice(pools.durations.get(duration_kind(piece.text), [piece.text]))
-            minutes = duration_minutes(surface)
-            piece = _lasting(piece, surface, minutes) if minutes else piece
+        elif piece.field == "duration":
+            varied = task.kinds["duration"].vary(piece.text, rng)
+            piece = _lasting(piece, varied[0]) if varied else piece
         elif piece.field == "recurrence":
             text, value = rng.choice(pools.recurrences or [(piece.text, piece.value)])
             piece = replace(piece, text=text, value=value)
@@ -144,12 +141,10 @@ def _told_like(
         elif slot.field == "location" and is_virtual(slot.text) != is_virtual(piece.text):
             return None
         elif slot.field == "duration":
-            minutes, kind = duration_minutes(piece.text), duration_kind(slot.text)
-            alike = [text for text in pools.durations.get(kind, []) if duration_minutes(text) == minutes]
-            surface = alike[0] if alike else duration_like(kind, minutes) if minutes else None
-            if surface is None or not minutes:
+            surface = task.kinds["duration"].restyle(piece.text, slot.text)
+            if surface is None:
                 return None
-            piece = _lasting(slot, surface, minutes)
+            piece = _lasting(slot, surface)
         told.append(piece)
     return told
 

@@ -15,7 +15,6 @@ from helpers.tasks.calendar.rules import GROUPS, PLATFORMS, VIRTUAL
 from helpers.tasks.records import Example
 from helpers.tasks.variation import Piece, split_pieces
 
-NUMBER = re.compile(r"\d+(?:\.\d+)?")
 Core = tuple[str, tuple[str, str, str] | None]  # an action without its lead, and the recurrence it says
 
 
@@ -52,23 +51,6 @@ def is_virtual(place: str) -> bool:
     return place.lower() in PLATFORMS + VIRTUAL
 
 
-def duration_kind(surface: str) -> str:
-    """Surface without number and plural: "2 hours" and "1 hour" are alike; "30m", "30min", "30mins" are not."""
-    return re.sub(r"(hour|hr|minute|day|week)s\b", r"\1", NUMBER.sub("#", surface.lower()))
-
-
-def duration_like(kind: str, minutes: float) -> str | None:
-    """The duration as a kind of :func:`duration_kind` writes it ("# hour" and 90 → "1.5 hours"), None if it cannot."""
-    match = re.fullmatch(r"#(\s?)([a-z]+)", kind)
-    if not match or (match[2].startswith("m") and minutes > 120):
-        return None
-    number = minutes if match[2].startswith("m") else minutes / 60
-    if not match[2].startswith(("m", "h")) or number % 0.5:
-        return None
-    plural = "s" if number != 1 and match[2] in ("hour", "hr", "minute") else ""
-    return f"{number:g}{match[1]}{match[2]}{plural}"
-
-
 @dataclass
 class Pools:
     """Values seen in the train rows, in the groups within which they may be exchanged."""
@@ -77,7 +59,6 @@ class Pools:
     people: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     places: dict[tuple, list[str]] = field(default_factory=lambda: defaultdict(list))
-    durations: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     recurrences: list[tuple[str, str]] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)
     times: list[str] = field(default_factory=list)
@@ -121,8 +102,6 @@ def mine_pools(task: Task, train: Sequence[Example]) -> Pools:
                 (pools.groups if several else pools.people).append(piece.text)
             elif piece.field == "location" and piece.verbatim:
                 pools.places[(*place_kind(before.text), is_virtual(piece.text))].append(piece.text)
-            elif piece.field == "duration":
-                pools.durations[duration_kind(piece.text)].append(piece.text)
             elif piece.field == "recurrence":
                 pools.recurrences.append((piece.text, piece.value))
             elif piece.field in ("date", "time"):
