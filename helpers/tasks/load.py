@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import re
@@ -15,7 +16,6 @@ import yaml
 from pydantic import BaseModel, create_model
 
 from helpers.errors import UserError, one_of
-from helpers.paths import ROOT
 from helpers.tasks.base import Task, Words
 from helpers.tasks.fields import Date, Text, Time
 from helpers.tasks.json_task import JsonTask
@@ -46,15 +46,15 @@ def load_task(task: str | Path | Task) -> Task:
     if isinstance(task, Task):
         return task
     if str(task) in TASK_NAMES:
-        return _read(HERE / str(task), f"helpers.tasks.{task}", ROOT / "data" / str(task))
+        return _read(HERE / str(task), f"helpers.tasks.{task}")
     folder = Path(task).expanduser()
     if not folder.is_dir():
         one_of(str(task), TASK_NAMES, "task")
-    return _read(folder.resolve(), _package(folder.resolve()), folder.resolve())
+    return _read(folder.resolve(), _package(folder.resolve()))
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path, package: str, rows: Path) -> Task:
+def _read(folder: Path, package: str) -> Task:
     words = read_words(folder / "notes.md") if (folder / "notes.md").exists() else Words(title=folder.name)
     hooks = importlib.import_module(f"{package}.hooks").hooks if (folder / "hooks.py").exists() else None
     if (folder / "labels.txt").exists():
@@ -82,7 +82,7 @@ def _read(folder: Path, package: str, rows: Path) -> Task:
 
 def _package(folder: Path) -> str:
     """A package over a folder of the user's own, so that its modules can import each other."""
-    name = f"own_task_{folder.name}_{abs(hash(folder)):x}"
+    name = f"own_task_{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
     if name not in sys.modules:
         module = ModuleType(name)
         module.__path__ = [str(folder)]  # type: ignore[attr-defined]
