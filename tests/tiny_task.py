@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from helpers.tasks.base import Hooks, Words
+from helpers.tasks.base import Hooks, Public, Words
 from helpers.tasks.fields import Kind
 from helpers.tasks.json_task import JsonTask
 from helpers.tasks.records import Example
@@ -44,9 +44,12 @@ class Tiny(BaseModel):
 class TinyTask(JsonTask):
     """Methods that are called like a hook, or like one of the chat, stand in its place."""
 
+    PUBLIC = Public()
+
     def __init__(self):
         words = Words("Tiny", "Three fields.")
         super().__init__(Tiny, name="tiny", document=DOCUMENT, words=words)
+        self.public = self.PUBLIC
         own = {one.name: getattr(self, one.name) for one in fields(Hooks) if hasattr(self, one.name)}
         own["spans"] = own.get("spans") if type(self).spans is not JsonTask.spans else None
         self.hooks = replace(self.hooks, **own)

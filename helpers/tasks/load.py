@@ -77,7 +77,10 @@ def _read(folder: Path, package: str) -> Task:
         raise UserError(
             f"{folder} holds no schema.py, schema.json or labels.txt: what should be found is not said"
         )
-    return JsonTask(schema, document.get("ask", "all"), folder.name, document, words, hooks)
+    try:
+        return JsonTask(schema, document.get("ask", "all"), folder.name, document, words, hooks)
+    except TypeError as error:
+        raise UserError(f"{folder}: {error}") from None
 
 
 def _package(folder: Path) -> str:

@@ -27,6 +27,7 @@ from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import load_task
+from helpers.tasks.base import Public
 from helpers.tasks.records import PublicFile
 from helpers.tasks.text import is_word_span
 
@@ -260,12 +261,18 @@ CONTENT = "\n".join(map(json.dumps, ROWS)).encode()
 
 
 class PublicTask(TinyTask):
-    public_files = (
-        PublicFile(
-            "rows.jsonl", "owner/repository/abc/rows.jsonl", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT)
+    PUBLIC = Public(
+        (
+            PublicFile(
+                "rows.jsonl",
+                "owner/repository/abc/rows.jsonl",
+                hashlib.sha256(CONTENT).hexdigest(),
+                len(CONTENT),
+            ),
         ),
+        licence="MIT",
+        citation="A. Author, Rows",
     )
-    public_licence, public_citation = "MIT", "A. Author, Rows"
 
     def split_public(self, files):
         rows = [json.loads(text) for text in files["rows.jsonl"].splitlines()]
@@ -322,10 +329,10 @@ def test_no_such_public_file_and_no_server(server, tmp_path, monkeypatch):
         load_source(Run(PublicTask(), data="public", out=str(tmp_path / "out")))
     monkeypatch.setenv("STUDY_PUBLIC_URL", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="cannot download"):
-        download(PublicTask.public_files[0], tmp_path / "cache")
+        download(PublicTask.PUBLIC.files[0], tmp_path / "cache")
     monkeypatch.setenv("STUDY_PUBLIC_URL", "nowhere")
     with pytest.raises(UserError, match="cannot download"):
-        download(PublicTask.public_files[0], tmp_path / "cache")
+        download(PublicTask.PUBLIC.files[0], tmp_path / "cache")
 
 
 def test_a_task_without_public_data_says_so(tmp_path):
@@ -344,7 +351,7 @@ def test_public_calendar_rows_are_split_as_published_results_need_it():
 
 def test_public_rows_are_known_wherever_they_come_from(tmp_path):
     class Known(TinyTask):
-        public_train = fingerprint(ROWS[:6])
+        PUBLIC = Public(train=fingerprint(ROWS[:6]))
 
     put(
         tmp_path / "same" / "tiny" / "train.jsonl",

@@ -33,7 +33,7 @@ def test_every_system_answers_with_fields_spans_and_confidence(folder, variant):
         for name, spans in answer["spans"].items():
             assert all(text[span["start"] : span["end"]] == span["text"] for span in spans)
             value = answer["fields"][name]
-            if name in predictor.task.verbatim_fields and value and len(spans) == 1 and variant != "rules":
+            if predictor.task.kinds[name].verbatim and value and len(spans) == 1 and variant != "rules":
                 assert normalise(spans[0]["text"]).lower() in normalise(str(value)).lower()
         assert all(value is None or 0 <= value <= 1 for value in answer["confidence"].values())
         assert set(answer["needs_review"]) <= set(predictor.task.fields)
