@@ -64,7 +64,7 @@ class Words:
     )
     instruction: str = ""
     examples: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ("(sent from my phone)", "(see the message below)")
     others: dict[str, list[str]] = field(default_factory=dict)
     variant_notes: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
     augmentation_note: str = ""

@@ -112,9 +112,7 @@ def read_settings(folder: Path, kind: str) -> dict[str, Any]:
 def read_words(path: Path) -> Words:
     """`notes.md`: a YAML head, then a section a note; that of a variant begins with its three cells as a list."""
     _, head, body = path.read_text(encoding="utf-8").split("---\n", 2)
-    given: dict[str, Any] = yaml.safe_load(head)
-    given["examples"] = tuple(given.get("examples", ()))
-    given["remarks"] = tuple(given.get("remarks", ()))
+    given = {name: tuple(one) if isinstance(one, list) else one for name, one in yaml.safe_load(head).items()}
     notes: dict[str, tuple[str, str, str, str]] = {}
     for title, text in re.findall(r"^# (.+)\n+((?:(?!^# ).*\n?)*)", body, re.MULTILINE):
         text = text.strip()

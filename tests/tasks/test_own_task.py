@@ -105,12 +105,13 @@ def test_made_and_perturbed_rows_are_labelled_rightly(folder):
     made = task.hooks.synthesise(rows, 40, rng)
     assert len({row.text for row in made}) == 40
     changed = [change(rows[0], rng) for change in task.hooks.perturbations().values()]
-    assert len(changed) == 5 and None not in changed
+    assert len(changed) == 6 and None not in changed
     for example in [*made, *changed]:
         assert task.canonical(example.target) == example.target
         assert all(spans is not None for spans in task.spans(example).values())
     assert changed[0].text == rows[0].text.lower() and changed[0].target["guests"] == ["ann", "cy"]
-    assert changed[-1].text.startswith("1 May 2027 8:30 ") and changed[-1].target == rows[0].target
+    assert changed[4].text.startswith("1 May 2027 8:30 ") and changed[4].target == rows[0].target
+    assert changed[5].text.endswith(")") and changed[5].target == rows[0].target
 
 
 @pytest.mark.parametrize(
