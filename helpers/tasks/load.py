@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
 import re
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -50,7 +53,10 @@ def load_task(task: str | Path | Task) -> Task:
     folder = Path(task).expanduser()
     if not folder.is_dir():
         one_of(str(task), TASK_NAMES, "task")
-    return _read(folder.resolve(), _package(folder.resolve()))
+    own = _read(folder.resolve(), _package(folder.resolve()))
+    if not own.words.examples:
+        own.words = replace(own.words, examples=tuple(_first_texts(own, folder)))
+    return own
 
 
 @lru_cache(maxsize=8)
@@ -81,6 +87,17 @@ def _read(folder: Path, package: str) -> Task:
         return JsonTask(schema, document.get("ask", "all"), folder.name, document, words, hooks)
     except TypeError as error:
         raise UserError(f"{folder}: {error}") from None
+
+
+def _first_texts(task: Task, folder: Path, count: int = 3) -> Iterator[str]:
+    """Texts of the first rows: those to try a task with whose notes name none."""
+    path = next((folder / name for name in ("rows.jsonl", "train.jsonl") if (folder / name).exists()), None)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:count] if path else []
+    for line in lines:
+        with contextlib.suppress(
+            ValueError, AttributeError
+        ):  # what is wrong with a row is said where rows are read
+            yield task.rows.text_of(json.loads(line))
 
 
 def _package(folder: Path) -> str:

@@ -96,6 +96,7 @@ def test_everything_follows_from_the_schema(folder):
     assert {row["length"] for row in task.hooks.slices(rows)} == {"short", "medium", "long"}
     assert task.hooks.surface_formats(first) == {"day format": "D Month YYYY", "start format": "24 h"}
     assert task.rows.schema()["properties"]["layout"]["anyOf"][0] == {"enum": ["rows", "circle"]}
+    assert task.words.examples == tuple(row.text for row in rows[:3])
     assert {"lora.rank", "tagger.epochs", "base_model"} <= task.settings("cpu").keys()
 
 
