@@ -162,9 +162,9 @@ def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field()
     gold = told()
     raw = "\n".join(
         '{"Location": ["library' if name == "Location" else json.dumps({name: gold.target[name]})
-        for name in CRIME.questions()
+        for name in CRIME.chat.questions
     )
-    found = {"id": gold.id, "prediction": CRIME.parse_output(raw)[0], "raw": raw, "confidence": None}
+    found = {"id": gold.id, "prediction": CRIME.chat.parse_output(raw)[0], "raw": raw, "confidence": None}
     errors = mistakes.classify_errors(CRIME, [gold], [found])
     assert list(zip(errors["field"], errors["kind"])) == [("Location", "parse")]
 

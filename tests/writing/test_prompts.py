@@ -15,7 +15,7 @@ from helpers.writing.encode import encode_example
 
 CALENDAR = load_task("calendar")
 EMPTY = dict.fromkeys(CALENDAR.fields)
-SHOT = CALENDAR.parse_row(
+SHOT = CALENDAR.rows.parse(
     {"event_text": "Call Bo at 1pm", "output": EMPTY | {"action": "Call Bo", "time": "1:00 PM"}}, 0
 )
 
@@ -27,7 +27,7 @@ def tokenizer():
 
 def test_a_trained_model_is_asked_what_it_was_trained_on(tokenizer):
     row = encode_example(
-        tokenizer, CALENDAR.prompt(SHOT.text), CALENDAR.completion(SHOT.target), CALENDAR.fields
+        tokenizer, CALENDAR.chat.prompt(SHOT.text), CALENDAR.chat.completion(SHOT.target), CALENDAR.fields
     )
     prompt = prompts.tuned(tokenizer, CALENDAR, SHOT.text)
     assert row.input_ids[: len(prompt.text)] == prompt.text and prompt.questions == [[]]
@@ -38,10 +38,10 @@ def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
     prompt = prompts.untuned(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
     text = tokenizer.decode(prompt.text)
     assert text == prompts.shown(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
-    assert text.count(CALENDAR.instruction) == 1 and text.index(CALENDAR.instruction) < text.index(
-        "Call Bo at 1pm"
-    )
-    assert f"<|im_start|>assistant\n{CALENDAR.completion(SHOT.target)}<|im_end|>" in text
+    assert text.count(CALENDAR.words.instruction) == 1 and text.index(
+        CALENDAR.words.instruction
+    ) < text.index("Call Bo at 1pm")
+    assert f"<|im_start|>assistant\n{CALENDAR.chat.completion(SHOT.target)}<|im_end|>" in text
     assert text.endswith("<|im_start|>user\nText: Lunch with Ann<|im_end|>\n<|im_start|>assistant\n")
     assert prompt.stop == (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
 
@@ -49,13 +49,17 @@ def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
 def test_a_model_without_template_goes_on_with_solved_examples(tokenizer):
     tokenizer.chat_template = None
     assert prompts.shown(tokenizer, CALENDAR, "Lunch", [SHOT]) == (
-        f"{CALENDAR.prompt(SHOT.text)}{CALENDAR.completion(SHOT.target)}\n\n{CALENDAR.prompt('Lunch')}"
+        f"{CALENDAR.chat.prompt(SHOT.text)}{CALENDAR.chat.completion(SHOT.target)}\n\n{CALENDAR.chat.prompt('Lunch')}"
     )
 
 
 def test_a_task_without_words_of_its_own_is_described_by_its_fields():
     words = prompts.instruction(TINY)
-    assert "name, day, people" in words and "people: a list of strings" in words and TINY.description in words
+    assert (
+        "name, day, people" in words
+        and "people: a list of strings" in words
+        and TINY.words.description in words
+    )
 
 
 @pytest.mark.parametrize("shots", [0, 1])
