@@ -111,7 +111,7 @@ def split_pieces(task: JsonTask, example: Example) -> list[Piece] | None:
 def join_pieces(task: JsonTask, pieces: Iterable[Piece], example: Example, origin: str) -> Example | None:
     """The example that the pieces spell, or None where a value would no longer stand in the text as whole words.
 
-    Values without a piece stay as they are. A date or time that the text now writes twice is refused too: it would be no
+    Values that have no place in the text stay as they are. A date or time that the text now writes twice is refused too: it would be no
     longer clear which one is meant.
     """
     pieces = list(pieces)
@@ -124,16 +124,16 @@ def join_pieces(task: JsonTask, pieces: Iterable[Piece], example: Example, origi
                 return None
         if piece.inner:
             given[piece.inner[0]].append(piece.inner[2])
-    target = {
-        name: (given[name] if kind.many else given[name][0]) if name in given else example.target[name]
-        for name, kind in task.kinds.items()
-    }
-    if any(kind.nested and name not in given for name, kind in task.kinds.items()):
-        target |= {name: None for name, kind in task.kinds.items() if kind.nested and name not in given}
+    target = {}
+    for name, kind in task.kinds.items():
+        if name in given:
+            target[name] = given[name] if kind.many else given[name][0]
+        else:
+            target[name] = None if kind.placed else example.target[name]
     made = example.with_(text=text, target=task.canonical(target), origin=origin, extra={})
     spans = task.spans(made)
     lost = any(spans[name] is None and kind.placed for name, kind in task.kinds.items())
-    return None if lost or text == example.text and made.target == example.target else made
+    return None if lost else made
 
 
 # -- changes under which a robust model keeps its answer --------------------------------------------------------------
