@@ -240,7 +240,9 @@ def augmenters(task: JsonTask, train: Sequence[Example]) -> dict[str, Change]:
 
     def entity_swap(example: Example, rng: random.Random) -> Example | None:
         pieces = split_pieces(task, example)
-        return pieces and join_pieces(task, [swapped(piece, rng) for piece in pieces], example, "entity_swap")
+        new = [swapped(piece, rng) for piece in pieces or ()]
+        made = join_pieces(task, new, example, "entity_swap") if new else None
+        return made if made is not None and made.text != example.text else None
 
     return {"entity_swap": entity_swap}
 
