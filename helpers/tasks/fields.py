@@ -77,7 +77,7 @@ class Kind:
 
     def equivalent(self, left: str, right: str) -> bool:
         """Whether two values mean the same to a reader."""
-        return left == right or bool(plain(left)) and plain(left) == plain(right)
+        return left == right or plain(left) == plain(right) != ""
 
     def find(self, value: str, text: str) -> list[Place]:
         """Where a value stands in a text, in whatever writing, the best places first."""
@@ -245,19 +245,22 @@ class Duration(Kind):
         return dates.find_durations(text)
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
-        written = self.restyle(f"{rng.choice((15, 20, 30, 45, 60, 60, 90, 120, 180)):g} minutes", surface)
-        return (written, written) if written else None
+        options = [
+            self.restyle(f"{minutes} m", surface) for minutes in (15, 20, 30, 45, 60, 60, 90, 120, 180)
+        ]
+        options = [written for written in options if written]
+        return (rng.choice(options),) * 2 if options else None
 
     def restyle(self, value: str, like: str) -> str | None:
         """The duration with the unit of `like` ("90 minutes" like "2 hours": "1.5 hours"), None without such a unit."""
-        match = re.fullmatch(r"\d+(?:\.\d+)?(\s?)([hm][a-z]*?)s?", like, re.IGNORECASE)
+        match = re.fullmatch(r"\d+(?:\.\d+)?(\s?)(mins|[hm][a-z]*?)s?", like, re.IGNORECASE)
         minutes = dates.duration_minutes(value)
         if not match or minutes is None:
             return None
-        gap, unit = match[1], match[2] if match[2].lower() != "min" else like[match.start(2) :]
+        gap, unit = match.groups()
         in_minutes = unit[0].lower() == "m"
         number = minutes if in_minutes else minutes / 60
-        if minutes > 120 if in_minutes else number % 0.5:
+        if minutes > 120 if in_minutes else number % 0.5 or number < 1:
             return None
         plural = number != 1 and unit.lower() in ("hour", "hr", "minute")
         return f"{number:g}{gap}{unit}{'s' * plural}"
@@ -273,13 +276,8 @@ class Choice(Kind):
     options: tuple[str, ...] = ()
     placed: ClassVar[bool] = False
 
-    @property
-    def item(self) -> Any:  # type: ignore[override]
-        return Literal[self.options]
-
-    @property
-    def wanted(self) -> str:  # type: ignore[override]
-        return f"one of {', '.join(self.options)}"
+    item = property(lambda self: Literal[self.options])
+    wanted = property(lambda self: f"one of {', '.join(self.options)}")
 
     def canonical(self, value: str) -> str | None:
         """The option that is meant, whatever its case; another word as it is."""

@@ -290,28 +290,20 @@ def surface_formats(task: JsonTask, example: Example) -> dict[str, str]:
 
 def slices(task: JsonTask, examples: Sequence[Example]) -> list[dict[str, str]]:
     """For each row its length and number of values among these rows, how dates are written, what comes first."""
-    filled = [sum(map(len, task.values(example.target).values())) for example in examples]
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
-    amounts = thirds(filled, ("few", "some", "many"))
+    filled = [sum(map(len, task.values(example.target).values())) for example in examples]
     found = []
-    for example, length, amount in zip(examples, lengths, amounts):
-        formats = surface_formats(task, example)
-        spans = task.spans(example)
-        first = (
-            min((spans[name][0], name) for name in (*task.fields,) if spans[name])
-            if any(spans.values())
-            else ("", "nothing")
-        )
+    for example, length, amount in zip(examples, lengths, thirds(filled, ("few", "some", "many"))):
         own = {"length": length, "values": amount}
-        own |= {
-            name: style
-            for name, style in formats.items()
-            if isinstance(task.kinds[name.removesuffix(" format")], Date)
-        }
-        own["order"] = f"{first[1]} first"
-        for name, kind in task.kinds.items():
-            if kind.many:
-                own[name] = how_many(example.target[name] or ())
+        for name, style in surface_formats(task, example).items():
+            if isinstance(task.kinds[name.removesuffix(" format")], Date):
+                own[name] = style
+        spans = task.spans(example)
+        starts = [
+            (spans[name][0], name) for name, kind in task.kinds.items() if spans[name] and not kind.nested
+        ]
+        own["order"] = f"{min(starts)[1]} first" if starts else "nothing found"
+        own |= {name: how_many(example.target[name] or ()) for name, kind in task.kinds.items() if kind.many}
         found.append(own)
     return found
 
