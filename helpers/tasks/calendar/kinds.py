@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import yaml
 
 from helpers.tasks.fields import Place, Span, Spans, Text, plain
-from helpers.tasks.text import lark_literal, normalise, places
+from helpers.tasks.text import lark_literal, normalise
 
 LISTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("lists.yaml").read_text(encoding="utf-8"))
 ABBREVIATED: dict[str, str] = LISTS["abbreviated"]
@@ -55,9 +55,19 @@ def _abbreviated(value: str, text: str) -> list[Place]:
     return [match.span() for match in re.finditer(pattern, text, re.IGNORECASE)]
 
 
+class _Rewritten:
+    """Values in which labellers may spell out what the text abbreviates; two with the same core mean the same."""
+
+    def equivalent(self, left: str, right: str) -> bool:
+        return super().equivalent(left, right) or self.core(left) == self.core(right) != ""
+
+    def find(self, value: str, text: str) -> list[Place]:
+        return super().find(value, text) or _abbreviated(value, text)
+
+
 @dataclass(frozen=True)
-class Written(Span):
-    """Words of the text in which abbreviations may be spelt out; what is cut off the front means nothing."""
+class Written(_Rewritten, Span):
+    """Words of the text; what is cut off the front means nothing."""
 
     front: ClassVar[tuple[re.Pattern, ...]] = ()
 
@@ -68,23 +78,10 @@ class Written(Span):
             value = pattern.sub("", value, count=1)
         return value
 
-    def equivalent(self, left: str, right: str) -> bool:
-        return (
-            super().equivalent(left, right) or bool(self.core(left)) and self.core(left) == self.core(right)
-        )
-
-    def find(self, value: str, text: str) -> list[Place]:
-        return super().find(value, text) or _abbreviated(value, text)
-
     def writings(self, text: str) -> list[str]:
         return [
             text,
-            re.sub(
-                r"\b(?:mtg|sess)\b\.?",
-                lambda m: _SPELT.get(m.group().rstrip("."), m.group()),
-                text,
-                flags=re.I,
-            ),
+            re.sub(r"\b(?:[Mm]tg|sess)\b\.?", lambda short: _SPELT[short.group().rstrip(".")], text),
         ]
 
 
@@ -116,7 +113,7 @@ class Note(Written):
 
 
 @dataclass(frozen=True)
-class Frequency(Text):
+class Frequency(_Rewritten, Text):
     """How often an event comes: "every week" is "weekly"; one of the usual words, or words of the text in small letters."""
 
     placed: ClassVar[bool] = True
@@ -130,15 +127,9 @@ class Frequency(Text):
         value = spelt(value)
         return next((name for pattern, name in _FREQUENCIES if pattern.fullmatch(value)), value)
 
-    def equivalent(self, left: str, right: str) -> bool:
-        return (
-            super().equivalent(left, right) or bool(self.core(left)) and self.core(left) == self.core(right)
-        )
-
     def find(self, value: str, text: str) -> list[Place]:
-        found = places(value, text) or places(value, text, ignore_case=True) or _abbreviated(value, text)
         often = (match for match in _OFTEN.finditer(text) if self.core(match.group()) == self.core(value))
-        return found or [match.span() for match in often]
+        return super().find(value, text) or [match.span() for match in often]
 
     def writings(self, text: str) -> list[str]:
         return [text, text.lower()]
