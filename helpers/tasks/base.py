@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 from helpers.tasks.fields import Kind, Place
-from helpers.tasks.records import Example, PublicFile, Tagger, Variants, Writer
+from helpers.tasks.records import Change, Example, PublicFile, Tagger, Variants, Writer
 from helpers.tasks.rows import Rows
 from helpers.tasks.settings import settings_of
 from helpers.tasks.text import normalise
@@ -20,7 +20,6 @@ from helpers.tasks.text import normalise
 Values = dict[str, tuple[str, ...]]
 Spans = dict[str, list[Place] | None]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
-Change = Callable[[Example, random.Random], Example | None]
 # headline score → its name, and the name of what a row adds to it
 HEADLINES = {
     "exact_match": ("exact match", "exact match"),

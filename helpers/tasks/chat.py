@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from helpers.tasks.fields import Kind
 from helpers.tasks.grammar import answer_grammar, object_grammar
 from helpers.tasks.records import Example
-
-if TYPE_CHECKING:
-    from helpers.tasks.base import Message, Task
 
 
 class Pairs(list):
@@ -82,7 +79,7 @@ class Chat:
 
     questions: tuple[str, ...] = ()  # fields that are asked for one by one
 
-    def __init__(self, task: Task, document: dict[str, Any], model: type[BaseModel] | None = None):
+    def __init__(self, task: Any, document: dict[str, Any], model: type[BaseModel] | None = None):
         self.task, self.model = task, model
         self._prompt = document.get("prompt", "Extract entities from: {text} → ")
 
@@ -148,7 +145,7 @@ class Interview(Chat):
         field), and `order` of the questions.
     """
 
-    def __init__(self, task: Task, document: dict[str, Any], model: type[BaseModel] | None = None):
+    def __init__(self, task: Any, document: dict[str, Any], model: type[BaseModel] | None = None):
         super().__init__(task, document, model)
         self.questions = tuple(document.get("order") or task.fields)
         self.system = document.get(
@@ -157,7 +154,7 @@ class Interview(Chat):
         self.given, self.read = document.get("given", "Text:\n"), document.get("read", "I’ve read this text.")
         self._question = document.get("question", "What describes {name} in the text?")
 
-    def opening(self, text: str) -> list[Message]:
+    def opening(self, text: str) -> list[dict[str, str]]:
         """The turns before the first question: those that give the text."""
         return [
             {"role": "system", "content": self.system},
@@ -195,7 +192,7 @@ class Interview(Chat):
         except ValidationError:
             return None, "wrong type"
 
-    def conversation(self, example: Example, order: Sequence[str] = ()) -> list[Message]:
+    def conversation(self, example: Example, order: Sequence[str] = ()) -> list[dict[str, str]]:
         """The whole chat of a labelled example.
 
         Parameters

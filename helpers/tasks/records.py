@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +35,9 @@ class Example:
     def with_(self, **changes: Any) -> "Example":
         """A copy with some attributes replaced."""
         return replace(self, **changes)
+
+
+Change = Callable[[Example, random.Random], Example | None]  # of a row, None where it does not apply
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from helpers.tasks.records import Example
-
-if TYPE_CHECKING:
-    from helpers.tasks.base import Task
 
 # share of the sample that each part gets
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
@@ -32,7 +29,7 @@ class Rows(ABC):
         Characters of the longest text that the service takes.
     """
 
-    def __init__(self, task: Task, document: dict[str, Any]):
+    def __init__(self, task: Any, document: dict[str, Any]):
         self.task, self.file = task, document.get("file", "rows.jsonl")
         self.suffixes = tuple(document.get("suffixes", ()))
         self.shares = document.get("shares", SHARES)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from helpers.tasks.bio import TaggedTokens, spans_of, tags_of
-from helpers.tasks.records import Example
+from helpers.tasks.records import Change, Example
 from helpers.tasks.text import normalise
 from helpers.tasks.variation import how_many, thirds
-
-if TYPE_CHECKING:
-    from helpers.tasks.base import Change
-    from helpers.tasks.tag_task import TagTask
 
 
 def _with_tokens(example: Example, tokens: list[str], tags: list[str]) -> Example:
@@ -79,7 +75,7 @@ def glue_marks(example: Example, rng: random.Random) -> Example | None:
     return _with_tokens(example, tokens, tags) if len(tokens) < len(example.target.tokens) else None
 
 
-def perturbations(task: TagTask) -> dict[str, Change]:
+def perturbations(task: Any) -> dict[str, Change]:
     """Name → change; strings of `perturbed` in the task's words stand in the place of entities."""
     changes: dict[str, Change] = {
         "lower case": lower_case,

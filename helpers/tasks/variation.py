@@ -11,17 +11,13 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from helpers.tasks.fields import Date, Duration, Kind, Span
-from helpers.tasks.records import Example
+from helpers.tasks.records import Change, Example
 from helpers.tasks.text import is_word_span, normalise, typo
-
-if TYPE_CHECKING:
-    from helpers.tasks.base import Change
-    from helpers.tasks.json_task import JsonTask
 
 _CUE = re.compile(
     r"[\s,;:–-]*(?:\b(?:scheduled|planned|set)\s+)?(?:\b(?:on|at|for|from|around|by|starting|starts|time)\b|@)?"
@@ -78,7 +74,7 @@ class Piece:
         return replace(self, text=text, value=value, inner=inner)
 
 
-def split_pieces(task: JsonTask, example: Example) -> list[Piece] | None:
+def split_pieces(task: Any, example: Example) -> list[Piece] | None:
     """The example's text cut at its values, or None where a value that has a place cannot be found in the text."""
     spans = task.spans(example)
     if any(spans[name] is None and kind.placed for name, kind in task.kinds.items()):
@@ -108,7 +104,7 @@ def split_pieces(task: JsonTask, example: Example) -> list[Piece] | None:
     return pieces + [Piece(example.text[at:])]
 
 
-def join_pieces(task: JsonTask, pieces: Iterable[Piece], example: Example, origin: str) -> Example | None:
+def join_pieces(task: Any, pieces: Iterable[Piece], example: Example, origin: str) -> Example | None:
     """The example that the pieces spell, or None where a value would no longer stand in the text as whole words.
 
     Values that have no place in the text stay as they are. A date or time that the text now writes twice is refused too: it would be no
@@ -137,7 +133,7 @@ def join_pieces(task: JsonTask, pieces: Iterable[Piece], example: Example, origi
 
 
 # -- changes under which a robust model keeps its answer --------------------------------------------------------------
-def perturbations(task: JsonTask) -> dict[str, Change]:
+def perturbations(task: Any) -> dict[str, Change]:
     """Name → change of the writing; the target moves along with the text."""
 
     def moved(name: str, change: Callable[[list[Piece], random.Random], list[Piece] | None]) -> Change:
@@ -165,7 +161,7 @@ def perturbations(task: JsonTask) -> dict[str, Change]:
     return {name: moved(name, change) for name, change in changes.items()}
 
 
-def _slips(task: JsonTask, piece: Piece, rng: random.Random) -> Piece:
+def _slips(task: Any, piece: Piece, rng: random.Random) -> Piece:
     """Slips in some longer words, never in a date, time, amount or recurrence."""
     if piece.field and not (piece.verbatim and task.kinds[piece.field].verbatim):
         return piece
@@ -179,7 +175,7 @@ def _slips(task: JsonTask, piece: Piece, rng: random.Random) -> Piece:
     return replace(piece, text=text, value=text if piece.field else "")
 
 
-def _bare(task: JsonTask, piece: Piece) -> Piece:
+def _bare(task: Any, piece: Piece) -> Piece:
     """Commas, stops, brackets and other marks taken out; "w/", "&" and what is inside a word stay."""
 
     def strip(text: str) -> str:
@@ -191,7 +187,7 @@ def _bare(task: JsonTask, piece: Piece) -> Piece:
     return changed if changed.text else piece
 
 
-def _dates_first(task: JsonTask, pieces: list[Piece]) -> list[Piece] | None:
+def _dates_first(task: Any, pieces: list[Piece]) -> list[Piece] | None:
     """Date and time moved to the front; None where one of them is there already."""
 
     def is_when(piece: Piece) -> bool:
@@ -223,7 +219,7 @@ def _with_remark(pieces: list[Piece], remark: str) -> list[Piece]:
 
 
 # -- made train rows ----------------------------------------------------------------------------------------------------
-def augmenters(task: JsonTask, train: Sequence[Example]) -> dict[str, Change]:
+def augmenters(task: Any, train: Sequence[Example]) -> dict[str, Change]:
     """`entity_swap`: values of other train rows, dates and the like new ones in the same writing."""
     pools: dict[str, list[tuple[str, Any]]] = defaultdict(list)
     for example in train:
@@ -247,7 +243,7 @@ def augmenters(task: JsonTask, train: Sequence[Example]) -> dict[str, Change]:
     return {"entity_swap": entity_swap}
 
 
-def synthesise(task: JsonTask, train: list[Example], count: int, rng: random.Random) -> list[Example]:
+def synthesise(task: Any, train: list[Example], count: int, rng: random.Random) -> list[Example]:
     """New rows of swapped values, as :func:`new_rows` collects them."""
     swap = augmenters(task, train)["entity_swap"]
     return new_rows(train, count, lambda: swap(rng.choice(train), rng))
@@ -267,7 +263,7 @@ def new_rows(train: Sequence[Example], count: int, make: Callable[[], Example | 
 
 
 # -- kinds of rows --------------------------------------------------------------------------------------------------------
-def rules(task: JsonTask, text: str) -> dict[str, Any]:
+def rules(task: Any, text: str) -> dict[str, Any]:
     """What forms alone tell: the first date, time and duration, and the numbers and choices that are named."""
     found = {name: [mention.text for mention in kind.mentions(text)[:1]] for name, kind in task.kinds.items()}
     return task.canonical(
@@ -278,7 +274,7 @@ def rules(task: JsonTask, text: str) -> dict[str, Any]:
     )
 
 
-def surface_formats(task: JsonTask, example: Example) -> dict[str, str]:
+def surface_formats(task: Any, example: Example) -> dict[str, str]:
     """How the first date, time and duration of a text are written."""
     formats = {}
     for name, kind in task.kinds.items():
@@ -288,7 +284,7 @@ def surface_formats(task: JsonTask, example: Example) -> dict[str, str]:
     return formats
 
 
-def slices(task: JsonTask, examples: Sequence[Example]) -> list[dict[str, str]]:
+def slices(task: Any, examples: Sequence[Example]) -> list[dict[str, str]]:
     """For each row its length and number of values among these rows, how dates are written, what comes first."""
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
     filled = [sum(map(len, task.values(example.target).values())) for example in examples]

@@ -203,6 +203,7 @@ class Task(TinyTask):
     """Augments by shouting or by adding a word, and makes rows of which some are useless."""
 
     def __init__(self, **changed):
+        super().__init__()
         self.changed = changed
 
     def settings(self, profile):

@@ -312,11 +312,3 @@ def test_the_oracle_writes_what_the_majority_of_train_would_write():
     assert right.tolist() == [True, False]
     text = findings.ceiling(right)
     assert "**50.0 %**" in text and "9.5 % to 90.5 %" in text
-
-
-def test_task_without_spans_has_no_oracle():
-    assert (
-        findings.ceiling(mistakes.oracle_match(TASK, [], GOLD))
-        == ""
-        == findings.ceiling(mistakes.oracle_match(DURATIONS, [], []))
-    )

@@ -24,7 +24,7 @@ from helpers.report.pages import build
 from helpers.report.study import read_study
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, load_task, metrics
-from helpers.tasks.records import Tagger, Writer
+from helpers.tasks.records import Tagger, Variants, Writer
 from helpers.views import findings
 
 MEMBERS = ("large", "small", "rules")
@@ -249,8 +249,11 @@ def answers(wrong: int):
 class VotingTask(type(TASK)):
     """The tiny task with a tagger and a vote, whose rules know every row but the third."""
 
-    variants = {"large": Writer(adapter=False), "small": Tagger()}
-    votes = {"vote": MEMBERS, "never": ("large", "untrained")}
+    def __init__(self):
+        super().__init__()
+        votes = {"vote": MEMBERS, "never": ("large", "untrained")}
+        members = {"large": Writer(adapter=False), "small": Tagger()}
+        self.variants = Variants(members, self.variants.decodings, votes)
 
     def rules(self, text):
         return self.canonical({"name": "no" if text == NAMES[2] else text, "day": "monday"})

@@ -19,6 +19,7 @@ from helpers.data.read import write_jsonl
 from helpers.errors import UserError
 from helpers.evaluation import comparisons
 from helpers.tasks import metrics
+from helpers.tasks.records import Tagger
 
 GOLD = [
     row(0, name="budget talk", day="monday", people=["Ann", "Bo"]),
@@ -207,7 +208,7 @@ def test_one_part_is_decoded_once_and_written_as_both(run):
 
 
 def test_a_tagger_is_decoded_in_the_default_way_only(run, monkeypatch):
-    monkeypatch.setattr(type(TASK), "taggers", frozenset({"small"}))
+    monkeypatch.setitem(TASK.variants, "small", Tagger())
     evaluation.decode_all(run)
     assert [way for variant, way in run.calls if variant == "small"] == ["source"]
     scores = evaluation.score_all(run, GOLD, evaluation.load_predictions(run))
