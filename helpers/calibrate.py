@@ -21,6 +21,7 @@ from helpers.evaluation.confidence import (
     reliability_table,
     risk_coverage,
 )
+from helpers.evaluation.systems import read_predictions
 from helpers.files import digest, read_json, write_json
 from helpers.run import Run
 from helpers.tasks.base import Task
@@ -170,8 +171,6 @@ def _mark(run: Run, variant: str) -> str:
 
 
 def _stated(run: Run, variant: str) -> pd.DataFrame:
-    from helpers.evaluation.predict import read_predictions  # loads torch
-
     return stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
 
 

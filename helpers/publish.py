@@ -15,9 +15,10 @@ import typer
 
 from helpers.calibrate import FILE as CALIBRATION
 from helpers.errors import UserError
+from helpers.evaluation.systems import choose
 from helpers.export import token_export
 from helpers.export.folders import FORMS, PARITY, export, export_folder, point_to_base
-from helpers.export.model_folder import open_run, pick_variant, version_of
+from helpers.export.model_folder import open_run, version_of
 from helpers.files import read_json
 from helpers.run import Run
 from helpers.tagging.model import EXTRAS
@@ -318,7 +319,7 @@ def main(
 ) -> None:
     """Write the folder for the hub, check it, and send it if --push is given."""
     opened, _ = open_run(task, run or None)
-    name = pick_variant(opened, variant or None)
+    name = choose(opened, variant or None)
     if send and repo.count("/") != 1:
         raise UserError("--push needs --repo NAME/MODEL")
     folder = write_folder(opened, name, repo or f"NAME/{task}-{name.replace('_', '-')}")

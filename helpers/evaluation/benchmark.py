@@ -17,7 +17,7 @@ import typer
 
 from helpers import files
 from helpers.errors import UserError, one_of
-from helpers.evaluation import predict
+from helpers.evaluation import systems
 from helpers.evaluation.measured import BENCHMARK, benchmark_table, data_name
 from helpers.evaluation.trainers import peak, training
 from helpers.evaluation.turns import Bench, Line, pair, rate_of
@@ -44,7 +44,7 @@ EASY = 48
 def writer(run: Run, trained: Run | None) -> tuple[Callable[[bool], Any], Callable[..., Prompt], int]:
     """(whole → model, what it is asked, tokens it may write): a finished adapter, else the untuned base."""
     names = [name for name, one in run.task.writers.items() if one.adapter and one.loss != "structured"]
-    found = [name for name in names if trained and name in predict.variants_trained(trained)]
+    found = [name for name in names if trained and name in systems.trained(trained)]
     if not found:
         return lambda whole: load_base(run).eval() if whole else load_untuned(run), untuned, EASY
     folder = trained.dir / "checkpoints" / found[0] / "best"
@@ -169,7 +169,7 @@ def serving(bench: Bench) -> list[Line]:
 
         def work(form: str, count: int = count, texts: Iterator[Example] = texts) -> int:
             given = list(itertools.islice(texts, count))
-            predict.predict_loaded(run, variant, replace(tagger, model=forms[form]), given)
+            systems.TaggingSystem(run, variant, replace(tagger, model=forms[form])).predict(given)
             return count
 
         label = f"{count} text{'s' * (count > 1)}: "

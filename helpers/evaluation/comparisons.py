@@ -11,9 +11,9 @@ import pandas as pd
 from helpers.data import read as data
 from helpers.errors import UserError
 from helpers.evaluation.mistakes import first_slice
-from helpers.evaluation.predict import read_predictions, variants_trained
-from helpers.evaluation.variants import Records, prediction_name, untrained_names
-from helpers.evaluation.vote import agreement_table, vote_names
+from helpers.evaluation.scoring import prediction_name, untrained_names
+from helpers.evaluation.systems import best_of, read_predictions, trained
+from helpers.evaluation.vote import Records, agreement_table, vote_names
 from helpers.files import read_json
 from helpers.run import Run
 from helpers.tasks import metrics
@@ -110,14 +110,14 @@ def slice_scores(
 
 
 def field_matrix(
-    variants: dict[str, dict[str, Any]], names: Sequence[str], column: str = "f1"
+    variants: dict[str, dict[str, Any]], names: Sequence[str] | None = None, column: str = "f1"
 ) -> pd.DataFrame:
-    """One per-field score: index field, a column a variant; NaN where nothing fills a field."""
-    table = pd.DataFrame(
-        {name: {field: cells[column] for field, cells in variants[name]["fields"].items()} for name in names},
-        dtype=float,
-    )
-    return table.rename_axis("field")
+    """One per-field score of all or some systems: index field, a column a system; NaN where nothing fills a field."""
+    table = {
+        name: {field: cells[column] for field, cells in variants[name]["fields"].items()}
+        for name in names or variants
+    }
+    return pd.DataFrame(table, dtype=float).rename_axis("field")
 
 
 def parse_error_table(variants: dict[str, dict[str, Any]]) -> pd.DataFrame:
@@ -139,10 +139,7 @@ def best_baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str:
     names = untrained_names(task, variants)
     if not names:
         raise UserError(f"no baseline predictions: run notebook 03_baseline (./run_all.sh {task.name}) first")
-    return min(
-        names,
-        key=lambda name: (-variants[name][task.headline], -variants[name].get("field_accuracy", 0.0), name),
-    )
+    return best_of(task, variants, names)
 
 
 def compare_variants(
@@ -215,5 +212,5 @@ def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
             run.load("validation"),
             [read_predictions(run, name, part="validation") for name in run.task.votes[vote]],
         )
-        for vote in vote_names(run.task, variants_trained(run))
+        for vote in vote_names(run.task, trained(run))
     }

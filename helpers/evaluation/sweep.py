@@ -27,9 +27,9 @@ from helpers.data import augment
 from helpers.data import read as data
 from helpers.data.splits import make_splits, near_groups, write_splits
 from helpers.errors import UserError, one_of
-from helpers.evaluation import vote
+from helpers.evaluation import systems, vote
 from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
-from helpers.evaluation.variants import bound, prediction_name
+from helpers.evaluation.scoring import bound, prediction_name
 from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
 from helpers.paths import ROOT
@@ -152,7 +152,6 @@ def answer(run: Run, system: str) -> Line:
     Predictions that a killed sweep left are read again. Free decoding is scored beside the default where a
     variant has both; without a test part the scored rows are the validation part.
     """
-    from helpers.evaluation import predict
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
@@ -162,31 +161,27 @@ def answer(run: Run, system: str) -> Line:
     if not members:
         fit(run, system, rows, run.load("validation"))
     for one in members:  # what has its line from an earlier plan left no predictions
-        if one != vote.RULES and not predict.predictions_path(run, one).exists():
+        if one != vote.RULES and not systems.predictions_path(run, one).exists():
             answer(run, one)
     scores: dict[str, dict[str, dict[str, float]]] = {}
+    loaded = None
     for part in ("validation", "scored")[one_part:]:
         gold = run.load(part)
         for way in dict.fromkeys((ways[-1],) if members else (ways[0], ways[-1])):
             name = prediction_name(task, system, way)
             if members:
-                records = vote.count_votes(
-                    run,
-                    system,
-                    [
-                        predict.predict_rules(run, gold)
-                        if one == vote.RULES
-                        else predict.read_predictions(run, one, part)
-                        for one in members
-                    ],
-                )
-                predict.write_predictions(run, name, records, part)
-            elif not predict.predictions_path(run, name, part).exists():
-                predict.load_variant(run, system)  # outside the clock: loading is not decoding
+                rules = systems.load(run, vote.RULES)
+                given = [
+                    rules.predict(gold) if one == vote.RULES else systems.read_predictions(run, one, part)
+                    for one in members
+                ]
+                systems.write_predictions(run, name, vote.count_votes(run, system, given), part)
+            elif not systems.predictions_path(run, name, part).exists():
+                loaded = loaded or systems.load(run, system)  # outside the clock: loading is not decoding
                 with timed(run, name, "predict" if part == "scored" else "predict_validation"):
-                    records = predict.predict_variant(run, system, gold, way, progress=False)
-                predict.write_predictions(run, name, records, part)
-            found = metrics.score(task, gold, bound(task, gold, predict.read_predictions(run, name, part)))
+                    records = loaded.predict(gold, way)
+                systems.write_predictions(run, name, records, part)
+            found = metrics.score(task, gold, bound(task, gold, systems.read_predictions(run, name, part)))
             known = {score: found[score] for score in SCORES if found.get(score) is not None}
             scores.setdefault(part, {})[way] = {
                 score: round(value, 6) for score, value in known.items() if math.isfinite(value)

@@ -123,7 +123,7 @@ def point_to_base(adapter: Path, base: str) -> None:
 
 # -- other runtimes ---------------------------------------------------------------------------------------------------
 def load_exported(run: Run, variant: str) -> Any:
-    """The exported whole weights as :func:`helpers.evaluation.predict.load_variant` gives a variant; causal ones in fp32 on the CPU."""
+    """The exported whole weights as :func:`helpers.evaluation.systems.system_of` takes it; causal ones in fp32 on the CPU."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder = export_folder(run, variant, "model")
@@ -149,7 +149,7 @@ def export_onnx(run: Run, variant: str) -> Path:
 
 
 def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
-    """A variant as :func:`helpers.evaluation.predict.load_variant` gives it, by ONNX Runtime."""
+    """A variant as :func:`helpers.evaluation.systems.system_of` takes it, by ONNX Runtime."""
     from transformers import AutoConfig, AutoTokenizer
 
     folder = export_folder(run, variant, "onnx")
@@ -206,7 +206,7 @@ def gap_between(run: Run, variant: str, left: Any, right: Any, examples: Sequenc
 
 def load_unmerged(run: Run, variant: str) -> Any:
     """A variant as it was trained, an adapter beside its base."""
-    from helpers.evaluation.predict import load_variant
+    from helpers.evaluation.systems import load_trained
     from helpers.models.base import load_tokenizer
 
     if variant in run.task.taggers:
@@ -217,7 +217,7 @@ def load_unmerged(run: Run, variant: str) -> Any:
         from helpers.models.adapters import load_finetuned
 
         return load_finetuned(run, _checked(run, variant), whole=True), load_tokenizer(run)
-    return load_variant(run, variant)
+    return load_trained(run, variant).loaded
 
 
 def compare(
@@ -225,12 +225,12 @@ def compare(
 ) -> dict[str, float]:
     """Share of rows with the same prediction, the largest logit gap over some rows, and the scores of both.
 
-    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.variants.share_right`).
+    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.scoring.share_right`).
     """
-    from helpers.evaluation.predict import predict_loaded
-    from helpers.evaluation.variants import share_right
+    from helpers.evaluation.scoring import share_right
+    from helpers.evaluation.systems import system_of
 
-    records = [predict_loaded(run, variant, one, examples) for one in (left, right)]
+    records = [system_of(run, variant, one).predict(examples) for one in (left, right)]
     same = [a["prediction"] == b["prediction"] for a, b in zip(*records)]
     scores = [share_right(run.task, examples, found) for found in records]
     return {

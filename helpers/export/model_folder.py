@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.errors import UserError, one_of
-from helpers.evaluation.vote import RULES, vote_names
+from helpers.errors import UserError
+from helpers.evaluation.systems import choose
+from helpers.evaluation.vote import RULES
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
@@ -50,35 +51,7 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
         seed=manifest.get("seed", SEED),
     )
     run.dir = place
-    return run, pick_variant(run, variant)
-
-
-def finished(run: Run) -> list[str]:
-    """Trained variants of a run, the votes whose members are all trained, and the rules."""
-    trained = [
-        name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()
-    ]
-    return [*trained, *vote_names(run.task, trained), RULES]
-
-
-def pick_variant(run: Run, variant: str | None = None) -> str:
-    """The system that is asked for, or the best on validation of those that are finished.
-
-    Raises
-    ------
-    UserError
-        If it is not there.
-    """
-    there = finished(run)
-    if variant:
-        return one_of(variant, there, f"variant of {run.dir}")
-    if there == [RULES]:
-        raise UserError(
-            f"{run.dir} holds no finished variant: train one with ./run_all.sh {run.task.name}, or give "
-            "another folder with --run"
-        )
-    best = read_json(run.dir / "metrics.json").get("best")
-    return best if best in there else there[0]
+    return run, choose(run, variant)
 
 
 def members_of(run: Run, variant: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from helpers.command import status
 from helpers.data.read import read_jsonl
 from helpers.data.splits import alike
 from helpers.errors import UserError
-from helpers.evaluation import measured, sweep
+from helpers.evaluation import measured, sweep, systems
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks import get_task
@@ -42,21 +42,16 @@ def fits(monkeypatch):
             run.path("costs.json"), read_json(run.path("costs.json")) | {variant: {"train_seconds": 2.0}}
         )
 
-    def predict(run, variant, rows, way="source", progress=True):
-        chance = random.Random(f"{run.seed} {variant} {way} {run['synthetic']}")
-        return [
-            {
-                "id": row.id,
-                "prediction": row.target if chance.random() < 0.6 else None,
-                "raw": "{",
-                "confidence": None,
-            }
-            for row in rows
-        ]
+    class Stand(systems.System):
+        def predict(self, examples, decoding="", progress=False):
+            chance = random.Random(f"{self.run.seed} {self.name} {decoding} {self.run['synthetic']}")
+            return [
+                {"id": row.id, "prediction": row.target if chance.random() < 0.6 else None, "raw": "{"}
+                for row in examples
+            ]
 
     monkeypatch.setattr("helpers.training.fit.fit", fit)
-    monkeypatch.setattr("helpers.evaluation.predict.load_variant", lambda run, variant: None)
-    monkeypatch.setattr("helpers.evaluation.predict.predict_variant", predict)
+    monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, None))
     fit.done = done
     return fit
 

@@ -15,7 +15,7 @@ from tiny_run import make_run, make_token_run, rows
 from helpers import publish
 from helpers.calibrate import NEVER, calibrate, fit_field, from_json, held_out, load_calibrations, to_json
 from helpers.errors import UserError
-from helpers.evaluation.predict import write_predictions
+from helpers.evaluation.systems import write_predictions
 from helpers.export import causal_onnx, export_gguf, onnx_runtime
 from helpers.export import folders as export
 from helpers.export.model_folder import open_run

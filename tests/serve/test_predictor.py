@@ -86,7 +86,7 @@ def test_tokens_of_a_typed_text_stay_as_they_are(text):
 
 def test_texts_that_do_not_fit_the_model_are_refused(folder):
     predictor = Predictor.open("calendar", folder, "full_entity_loss")
-    predictor.models["full_entity_loss"][0].config.max_position_embeddings = 20
+    predictor.system.loaded[0].config.max_position_embeddings = 20
     assert "tokens" in predictor.problem("Lunch with Ann on 3 May 2026 at noon")
 
 
