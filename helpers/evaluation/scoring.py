@@ -98,58 +98,72 @@ def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.
 
 
 # -- decoding ---------------------------------------------------------------------------------------------
-def decode_all(run: Run) -> pd.DataFrame:
-    """Predict the scored part with the baselines and with every trained variant, in every way the task has.
+def ways_of(task: Task, name: str) -> tuple[str, ...]:
+    """Ways of decoding in which a trained variant or a vote has predictions, the default one last."""
+    return task.decodings[-1:] if name in task.votes else task.decodings_of(name)
 
-    The validation part, which chooses the best of them, is predicted in each variant's default way. Where the
-    data came without a test part the two parts are one and are decoded once. Writes the prediction files of
-    both parts; costs.json learns the time and memory that the scored part took, and the size of the weights.
-    Votes are then counted from these files: they decode nothing, and have no line in the table.
+
+def decode(run: Run, name: str) -> list[dict[str, Any]]:
+    """Predict the scored part with a trained variant in every way it has, or count a vote from its members' files.
+
+    The validation part, which chooses the best of them, is predicted in the default way. Where the data came without a
+    test part the two parts are one and are decoded once. costs.json learns the time and memory that it took, and the
+    size of the weights.
+
+    Returns
+    -------
+    list of dict
+        A line a file: variant, decoding, part, rows, seconds, truncated (outputs that reached `max_new_tokens`).
+    """
+    task, vote, lines = run.task, name in run.task.votes, []
+    one_part = not run.path("splits", "test.jsonl").exists()
+    parts = {part: run.load(part) for part in (("scored",) if one_part else ("scored", "validation"))}
+    system = systems.load(run, systems.RULES if vote else name)  # outside the clock: loading is not decoding
+    for way in ways_of(task, name):
+        for part, gold in parts.items():
+            if part == "validation" and way != ways_of(task, name)[-1]:
+                continue
+            file, started = prediction_name(task, name, way), time.perf_counter()
+            if vote:
+                members = [
+                    system.predict(gold) if one == systems.RULES else systems.read_predictions(run, one, part)
+                    for one in task.votes[name]
+                ]
+                records = count_votes(run, name, members)
+            else:
+                with timed(run, file, "predict" if part == "scored" else "predict_validation"):
+                    records = system.predict(gold, way, progress=True)
+            line = {"variant": name, "decoding": way, "part": part, "rows": len(gold)}
+            line["seconds"] = time.perf_counter() - started
+            lines.append(line | {"truncated": sum(one.get("truncated", 0) for one in records)})
+            for destination in systems.FOLDERS if one_part else (part,):
+                systems.write_predictions(run, file, records, destination)
+    system.release()
+    if not vote:
+        from helpers.models.adapters import folder_megabytes  # loads torch
+
+        record_costs(run, name, size_mb=folder_megabytes(run.path("checkpoints") / name / "best"))
+    return lines
+
+
+def decode_all(run: Run) -> pd.DataFrame:
+    """Predict with every baseline, every trained variant and every vote.
 
     Returns
     -------
     DataFrame
-        One line a file: variant, decoding, part, rows, seconds, truncated (outputs that reached
-        `max_new_tokens`).
+        The lines of :func:`decode`; votes decode nothing and have none.
 
     Raises
     ------
     UserError
         If no variant has been trained.
     """
-    from helpers.models.adapters import folder_megabytes  # loads torch
-
-    names, task = systems.candidates(run), run.task
+    names = systems.candidates(run)
     answer_baselines(run)
-    one_part = not run.path("splits", "test.jsonl").exists()
-    both = ("scored", "validation")
-    destinations = {"scored": both} if one_part else {part: (part,) for part in both}
-    parts = {part: run.load(part) for part in destinations}
-
-    def write(name: str, records: Records, part: str) -> None:
-        for destination in destinations[part]:
-            systems.write_predictions(run, name, records, destination)
-
-    lines = []
-    for variant in tqdm(systems.trained(run), desc="decoding", unit="variant"):
-        system = systems.load(run, variant)  # outside the clock: loading is not decoding
-        for decoding in task.decodings_of(variant):
-            for part in parts:
-                if part == "validation" and decoding != task.decodings_of(variant)[-1]:
-                    continue
-                name, started = prediction_name(task, variant, decoding), time.perf_counter()
-                with timed(run, name, "predict" if part == "scored" else "predict_validation"):
-                    records = system.predict(parts[part], decoding, progress=True)
-                seconds, cut = time.perf_counter() - started, sum(one.get("truncated", 0) for one in records)
-                lines.append((variant, decoding, part, len(records), seconds, cut))
-                write(name, records, part)
-        system.release()
-        record_costs(run, variant, size_mb=folder_megabytes(run.path("checkpoints") / variant / "best"))
-    for vote in (name for name in names if name in task.votes):
-        for part in parts:
-            members = [systems.read_predictions(run, name, part) for name in task.votes[vote]]
-            write(vote, count_votes(run, vote, members), part)
-    return pd.DataFrame(lines, columns=["variant", "decoding", "part", "rows", "seconds", "truncated"])
+    lines = [line for name in tqdm(names, desc="decoding", unit="system") for line in decode(run, name)]
+    frame = pd.DataFrame(lines)
+    return frame[~frame["variant"].isin(list(run.task.votes))]
 
 
 def validation_table(run: Run) -> pd.DataFrame:
@@ -179,11 +193,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
     """
     task, there, scored = run.task, systems.candidates(run), run.load("scored")
     found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
-    decoded = [
-        prediction_name(task, name, way)
-        for name in there
-        for way in (task.decodings_of(name) if name in task.variants else task.decodings[-1:])
-    ]
+    decoded = [prediction_name(task, name, way) for name in there for way in ways_of(task, name)]
     return {
         name: bound(task, scored, systems.read_predictions(run, name))
         for name in (*untrained_names(task, found), *decoded)
@@ -213,15 +223,6 @@ def score_all(
         found[name]["parameters"] = parameters_of(run, name.partition("@")[0])
         del found[name]["rows"]  # the same for all: metrics.json names it once
     return found
-
-
-def share_right(task: Task, gold: Sequence[Example], records: Records) -> float:
-    """Score of some of the rows that the records were made for: mean row score, or entity F1 of tags."""
-    by_id, metrics = {record["id"]: record for record in records}, metrics_of(task)
-    kept = [by_id[example.id] for example in gold]
-    if task.writes:
-        return float(metrics.row_scores(task, gold, kept).mean())
-    return metrics.score(task, gold, kept)[task.headline]
 
 
 def parameters_of(run: Run, name: str) -> dict[str, int | None]:

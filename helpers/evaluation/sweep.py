@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import math
 import os
@@ -27,16 +28,15 @@ from helpers.data import augment
 from helpers.data import read as data
 from helpers.data.splits import make_splits, near_groups, write_splits
 from helpers.errors import UserError, one_of
-from helpers.evaluation import systems, vote
+from helpers.evaluation import scoring, systems
 from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
-from helpers.evaluation.scoring import bound, prediction_name
+from helpers.evaluation.vote import vote_names
 from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
 from helpers.tasks.records import Example
 from helpers.tasks.scores import metrics_of
-from helpers.training.costs import timed
 
 CHOOSING_SHARE = 0.1  # of the rows outside a fold: they choose the checkpoint and are not trained on
 Parts = dict[str, list[Example]]
@@ -118,13 +118,6 @@ def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
     return found
 
 
-def _concerns(run: Run, system: str) -> dict[str, Any]:
-    """The settings that decide how a variant or a vote comes out: all but those of other variants."""
-    teachers = str(run.settings.get(f"{system}.teacher", "")).split(",")
-    others = {*run.task.variants} - {system, *run.task.votes.get(system, ()), *map(str.strip, teachers)}
-    return {name: value for name, value in run.settings.items() if name.split(".")[0] not in others}
-
-
 def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
     """All jobs, a vote after its members; unknown settings and variants are refused (UserError)."""
     runs = {name: sweep.run(name, sweep.seeds[0], source, work) for name in sweep.settings}
@@ -136,11 +129,11 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
         rows = data.fingerprint(
             [first.task.example_to_json(row) | {"part": part} for part in parts for row in parts[part]]
         )
-        for name, seed in ((name, seed) for name in runs for seed in sweep.seeds):
-            inputs, run = [sweep.profile, seed, number, rows], runs[name]
-            folder = work / files.digest(json.dumps([*inputs, run.settings]))[:16]
-            for system in (*variants, *vote.vote_names(first.task, variants)):
-                key = files.digest(json.dumps([*inputs, name, system, _concerns(run, system)]))[:16]
+        for name, seed in itertools.product(runs, sweep.seeds):
+            inputs = json.dumps([sweep.profile, seed, number, rows, runs[name].settings])
+            folder = work / files.digest(inputs)[:16]
+            for system in (*variants, *vote_names(first.task, variants)):
+                key = files.digest(inputs, name, system)[:16]
                 jobs.append(Job(name, seed, number, system, parts, folder, key))
     return jobs
 
@@ -149,43 +142,30 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
 def answer(run: Run, system: str) -> Line:
     """Fit a variant, or count a vote of fitted ones; what its line says of rows, seconds and scores.
 
-    Predictions that a killed sweep left are read again. Free decoding is scored beside the default where a
-    variant has both; without a test part the scored rows are the validation part.
+    Free decoding is scored beside the default where a variant has both; without a test part the scored rows are the
+    validation part.
     """
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
-    task, members, metrics = run.task, run.task.votes.get(system, ()), metrics_of(run.task)
-    ways, one_part = task.decodings_of(system), not run.path("splits", "test.jsonl").exists()
-    rows = [] if members else training_rows(run, system)
-    if not members:
+    task, metrics, rows = run.task, metrics_of(run.task), []
+    if system not in task.votes:
+        rows = training_rows(run, system)
         fit(run, system, rows, run.load("validation"))
-    for one in members:  # what has its line from an earlier plan left no predictions
-        if one != vote.RULES and not systems.predictions_path(run, one).exists():
+    for one in task.votes.get(system, ()):  # what has its line from an earlier plan left no predictions
+        if one != systems.RULES and not systems.predictions_path(run, one).exists():
             answer(run, one)
     scores: dict[str, dict[str, dict[str, float]]] = {}
-    loaded = None
-    for part in ("validation", "scored")[one_part:]:
-        gold = run.load(part)
-        for way in dict.fromkeys((ways[-1],) if members else (ways[0], ways[-1])):
-            name = prediction_name(task, system, way)
-            if members:
-                rules = systems.load(run, vote.RULES)
-                given = [
-                    rules.predict(gold) if one == vote.RULES else systems.read_predictions(run, one, part)
-                    for one in members
-                ]
-                systems.write_predictions(run, name, vote.count_votes(run, system, given), part)
-            elif not systems.predictions_path(run, name, part).exists():
-                loaded = loaded or systems.load(run, system)  # outside the clock: loading is not decoding
-                with timed(run, name, "predict" if part == "scored" else "predict_validation"):
-                    records = loaded.predict(gold, way)
-                systems.write_predictions(run, name, records, part)
-            found = metrics.score(task, gold, bound(task, gold, systems.read_predictions(run, name, part)))
-            known = {score: found[score] for score in SCORES if found.get(score) is not None}
-            scores.setdefault(part, {})[way] = {
-                score: round(value, 6) for score, value in known.items() if math.isfinite(value)
-            }
+    for line in scoring.decode(run, system):
+        way, part = line["decoding"], line["part"]
+        gold, name = run.load(part), scoring.prediction_name(task, system, way)
+        found = metrics.score(
+            task, gold, scoring.bound(task, gold, systems.read_predictions(run, name, part))
+        )
+        known = {name: found[name] for name in SCORES if found.get(name) is not None}
+        scores.setdefault(part, {})[way] = {
+            name: round(value, 6) for name, value in known.items() if math.isfinite(value)
+        }
     costs = files.read_json(run.path("costs.json")).get(system, {})
     return {
         "train_rows": len(rows) or None,

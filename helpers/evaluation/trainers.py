@@ -1,4 +1,4 @@
-"""One LoRA training by several trainers: useful tokens a second, and the share of what the cores can do."""
+"""One LoRA training by several trainers: useful tokens a second, and what the cores could do at most."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 from trl import SFTConfig, SFTTrainer
 
-from helpers.evaluation.turns import Bench, Line, pair
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
+from helpers.tasks.records import Example
 from helpers.training import writers
 
 SIZE = 2048  # of the square matrices whose product shows what the cores can do
 WIDTH = 512  # to which the studies pad
+OURS, INT8 = "our trainer", "our trainer, base in int8"
+OTHERS = ("Trainer, rows padded to 512", "SFTTrainer as it comes", "SFTTrainer, nothing computed twice")
 
 
 class Clock(TrainerCallback):
@@ -69,25 +71,26 @@ def padded(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Te
     return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)}
 
 
-def training(bench: Bench) -> list[Line]:
-    """Tokens a second, without padding, of one LoRA training by several trainers; its share of the peak."""
-    run = bench.run
+def ways_to_train(
+    run: Run, train: Sequence[Example], seconds: float
+) -> tuple[dict[str, Callable[[], float]], float]:
+    """Trainer → what gives its rate in tokens a second; and the operations that one token takes."""
     variant = next(name for name, writer in run.task.writers.items() if writer.adapter)
-    lora = {f"{variant}.{name}": value for name, value in (("rank", 16), ("alpha", 32), ("targets", "all"))}
-
-    def bits(count: int) -> Run:
-        return Run(
+    lora = {f"{variant}.rank": 16, f"{variant}.alpha": 32, f"{variant}.targets": "all"}
+    plain, int8 = (
+        Run(
             run.task,
             run.profile,
             run.data,
             str(run.root),
-            {**run.settings, **lora, f"{variant}.bits": count},
+            run.settings | lora | {f"{variant}.bits": bits},
             run.seed,
         )
-
+        for bits in (32, 8)
+    )
     tokenizer = load_tokenizer(run)
-    rows = writers.dataset_of(run, tokenizer, bench.rows()["train"])
-    plain = rows.map(
+    rows = writers.dataset_of(run, tokenizer, train)
+    answers = rows.map(
         lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
         remove_columns=["field_ids", "blocks", "length"],
     )
@@ -103,65 +106,46 @@ def training(bench: Bench) -> list[Line]:
         "output_dir": str(run.dir / "trainer"),
     }
 
-    def ours(count: int) -> Trainer:
-        args = writers.training_arguments(bits(count), variant, run.dir)
+    def ours(of: Run) -> Trainer:
+        args = writers.training_arguments(of, variant, run.dir)
         for name, value in endless.items():
             setattr(args, name, value)
         kind = writers.WriterSFTTrainer if run.task.writers[variant].trl else writers.WriterTrainer
         return kind(
-            model=writers.base_of(bits(count), variant)[0],
+            model=writers.base_of(of, variant)[0],
             args=args,
             train_dataset=rows,
             processing_class=tokenizer,
             data_collator=writers.Collator(tokenizer.pad_token_id),
-            study=(bits(count), variant, [], writers.loss_of(run, variant), False),
+            study=(of, variant, [], writers.loss_of(run, variant), False),
         )
 
     def study() -> Trainer:
         return Trainer(
-            model=writers.base_of(bits(32), variant)[0],
+            model=writers.base_of(plain, variant)[0],
             args=TrainingArguments(**endless),
-            train_dataset=plain.select_columns("input_ids"),
+            train_dataset=answers.select_columns("input_ids"),
             data_collator=lambda batch: padded(batch, tokenizer.pad_token_id),
         )
 
     def trl(**more: Any) -> Trainer:
         # learns completions alone, as it does where prompt and completion come as texts
         return SFTTrainer(
-            model=writers.base_of(bits(32), variant)[0],
-            train_dataset=plain,
+            model=writers.base_of(plain, variant)[0],
+            train_dataset=answers,
             processing_class=tokenizer,
             args=SFTConfig(**endless, completion_only_loss=True, **more),
         )
 
-    def way(make: Callable[[], Trainer]) -> Callable[[], float]:
-        return lambda: Clock(bench.seconds).watch(make())
-
-    trainer = ours(32)
+    trainer = ours(plain)
     batch = next(iter(trainer.get_train_dataloader()))
     with FlopCounterMode(display=False) as counter:
         trainer.compute_loss(trainer.model, batch).backward()
     operations = counter.get_total_flops() / int(batch["attention_mask"].sum())
-    del trainer
-    mine, eight, cores = "our trainer", "our trainer, base in int8", "product of large matrices"
-    others = ("Trainer, rows padded to 512", "SFTTrainer as it comes", "SFTTrainer, nothing computed twice")
-    rates = bench.in_turns(
-        "training",
-        {
-            mine: way(lambda: ours(32)),
-            others[0]: way(study),
-            others[1]: way(trl),
-            others[2]: way(lambda: trl(gradient_checkpointing=False)),
-            eight: way(lambda: ours(8)),
-            cores: peak,
-        },
-    )
-    gflops = {
-        mine: [rate * operations / 1e9 for rate in rates[mine]],
-        cores: [rate / 1e9 for rate in rates[cores]],
-    }
-    return [
-        *(pair("training", rates, mine, other, "tokens/s") for other in others),
-        pair("training", rates, eight, mine, "tokens/s"),
-        pair("training", gflops, mine, cores, "GFLOP/s"),
-    ]
+    return {
+        OURS: lambda: Clock(seconds).watch(ours(plain)),
+        OTHERS[0]: lambda: Clock(seconds).watch(study()),
+        OTHERS[1]: lambda: Clock(seconds).watch(trl()),
+        OTHERS[2]: lambda: Clock(seconds).watch(trl(gradient_checkpointing=False)),
+        INT8: lambda: Clock(seconds).watch(ours(int8)),
+    }, operations

@@ -225,14 +225,14 @@ def compare(
 ) -> dict[str, float]:
     """Share of rows with the same prediction, the largest logit gap over some rows, and the scores of both.
 
-    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.scoring.share_right`).
+    `score` is that of `right`, `score_before` that of `left` (:func:`helpers.evaluation.slices.group_score`).
     """
-    from helpers.evaluation.scoring import share_right
+    from helpers.evaluation.slices import group_score
     from helpers.evaluation.systems import system_of
 
     records = [system_of(run, variant, one).predict(examples) for one in (left, right)]
     same = [a["prediction"] == b["prediction"] for a, b in zip(*records)]
-    scores = [share_right(run.task, examples, found) for found in records]
+    scores = [group_score(run.task, examples, found) for found in records]
     return {
         "rows": len(examples),
         "same_predictions": sum(same) / len(same),

@@ -190,9 +190,9 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
 def test_tables_of_the_stage(run):
     scoring.decode_all(run)
     scores = scoring.score_all(run, GOLD, scoring.load_predictions(run))
-    ways = comparisons.decoding_table(run.task, scores)
+    ways = comparisons.decoding_table(run.task, scores, "exact_match")
     assert ways.to_dict("index") == {"large": dict.fromkeys(run.task.decodings, 0.75)}
-    table = comparisons.comparison_table(scores, ["rules", "large"])
+    table = comparisons.comparison_table(run.task, scores, ["rules", "large"])
     assert table.loc["rules", "exact_match"] == 0.75 and (table["low"] <= table["exact_match"]).all()
     predictions = scoring.load_predictions(run)
     pair = comparisons.compare_variants(run, GOLD, predictions, [("vote", "large")]).iloc[0]

@@ -74,7 +74,7 @@ def test_a_kill_and_a_line_cut_short_leave_the_same_file(fits, tmp_path):
     lines = read_jsonl(whole)
     assert [line["variant"] for line in lines[:4]] == ["lora", "tagger", "full_entity_loss", "vote"]
     assert lines[1]["train_rows"] > lines[9]["train_rows"]  # rows are made in the first setting alone
-    assert list(lines[0]["scores"]) == ["validation", "scored"]
+    assert list(lines[0]["scores"]) == ["scored", "validation"]
     assert list(lines[0]["scores"]["scored"]) == ["free", "source"] and list(
         lines[1]["scores"]["scored"]
     ) == ["source"]
@@ -104,16 +104,6 @@ def test_a_vote_is_counted_from_its_members_and_costs_what_they_cost(fits, tmp_p
     assert (
         read_json(tmp_path / "small.json")["seconds"] == 12 * 2
     )  # those of votes are those of their members
-
-
-def test_only_what_a_change_concerns_is_done_again(fits, tmp_path):
-    few = TEXT.replace("[lora, tagger, full_entity_loss]", "[qlora, tagger]")
-    sweep.carry_out(file(tmp_path, few), out=tmp_path)
-    fits.done.clear()
-    changed = few.replace("default: {max_rows: 60}", "default: {max_rows: 60, qlora.epochs: 9}")
-    sweep.carry_out(file(tmp_path, changed), out=tmp_path)
-    assert {name for name, *_ in fits.done} == {"qlora"} and len(fits.done) == 2
-    assert len(read_jsonl(tmp_path / "small.jsonl")) == 8  # the lines of the plan before are gone
 
 
 def test_a_vote_without_its_members_predictions_asks_them_again(fits, tmp_path):
