@@ -112,18 +112,12 @@ def rate_of(work: Callable[[], int], seconds: float) -> float:
 
 # -- training ---------------------------------------------------------------------------------------------
 def training(bench: Bench) -> list[Line]:
-    """Tokens a second, without padding, of one LoRA training by several trainers; its share of the peak."""
-    ways, operations = trainers.ways_to_train(bench.run, rows_of(bench.run)["train"], bench.seconds)
-    cores = "product of large matrices"
-    rates = bench.in_turns("training", {**ways, cores: trainers.peak})
-    gflops = {
-        trainers.OURS: [rate * operations / 1e9 for rate in rates[trainers.OURS]],
-        cores: [rate / 1e9 for rate in rates[cores]],
-    }
+    """Tokens a second, without padding, of one LoRA training by several trainers."""
+    ways = trainers.ways_to_train(bench.run, rows_of(bench.run)["train"], bench.seconds)
+    rates = bench.in_turns("training", ways)
     return [
         *(pair("training", rates, trainers.OURS, other, "tokens/s") for other in trainers.OTHERS),
         pair("training", rates, trainers.INT8, trainers.OURS, "tokens/s"),
-        pair("training", gflops, trainers.OURS, cores, "GFLOP/s"),
     ]
 
 

@@ -61,14 +61,9 @@ def parse_error_table(variants: Scores) -> pd.DataFrame:
 
 
 def best_baseline(task: Task, variants: Scores) -> str:
-    """The strongest system that was not trained.
+    """The strongest system that was not trained; a UserError where there is none.
 
     It is picked on the scored rows, which favours the baseline and so makes the comparison a strict one.
-
-    Raises
-    ------
-    UserError
-        If no baseline has predictions.
     """
     names = untrained_names(task, variants)
     if not names:
@@ -89,13 +84,9 @@ def decoding_table(task: Task, variants: Scores, metric: str) -> pd.DataFrame:
 def decodings_of_row(
     task: Task, gold: Sequence[Example], predictions: dict[str, Records], variant: str
 ) -> tuple[Example, pd.DataFrame]:
-    """One row under each decoding: the first that the decodings score differently, else the first.
+    """One row under each decoding, the first that the decodings score differently, else the first.
 
-    Returns
-    -------
-    example : Example
-    table : DataFrame
-        Index decoding; columns output (the model's text), valid, exact_match.
+    Its table has index decoding; columns output (the model's text), valid, exact_match.
     """
     files = {way: predictions[prediction_name(task, variant, way)] for way in task.decodings}
     right = pd.DataFrame({way: exact_match(task, gold, records) for way, records in files.items()})
@@ -133,14 +124,11 @@ def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def cost_table(run: Run, variants: Scores) -> pd.DataFrame:
-    """What each trained variant and each vote costs, from costs.json, beside its score.
+    """What each trained variant and each vote costs, from costs.json, beside its score: index variant.
 
-    Returns
-    -------
-    DataFrame
-        Index variant; columns train_seconds, seconds (decoding the scored part), megabytes (weights on disk),
-        train_memory_mb and memory_mb (peak of the process in training and decoding), trainable, total
-        (parameters), score (the task's headline). NaN where costs.json says nothing.
+    Columns train_seconds, seconds (decoding the scored part), megabytes (weights on disk), train_memory_mb and
+    memory_mb (peak of the process in training and decoding), trainable, total (parameters), score (the task's
+    headline). NaN where costs.json says nothing.
     """
     costs, lines = read_json(run.path("costs.json")), {}
     for name in (name for name in (*run.task.variants, *run.task.votes) if name in variants):

@@ -61,13 +61,7 @@ def _answers(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame
 def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> pd.DataFrame:
     """Accuracy within equally wide bins of confidence; empty bins are left out.
 
-    Parameters
-    ----------
-    confidence : sequence of float
-        Stated probability of each answer.
-    right : sequence of bool
-    bins : int
-        Number of bins over 0..1, each open at its lower end (a confidence of 0 falls in the first).
+    Bins are open at their lower end (a confidence of 0 falls in the first).
 
     Returns
     -------

@@ -63,18 +63,14 @@ def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
 def error_class(
     task: Task, name: str, gold: Values, predicted: Values, valid: bool = True, suspect: bool = False
 ) -> str | None:
-    """Class of what one field of one row got wrong; the first that applies, None where the field is right.
+    """Class of what field `name` of one row got wrong; the first that applies, None where the field is right.
 
     Parameters
     ----------
-    name : str
-        The field.
     gold, predicted : dict of str to tuple of str
         All fields of the row, as :func:`helpers.tasks.metrics.comparable` gives them.
-    valid : bool
-        False where nothing valid came out of the model.
-    suspect : bool
-        True where the label is under suspicion, see :mod:`helpers.evaluation.label_errors`.
+    valid, suspect : bool
+        Whether something valid came out of the model; whether the label is under suspicion.
 
     Returns
     -------
@@ -119,14 +115,7 @@ def error_class(
 def classify_errors(
     task: Task, gold: Sequence[Example], records: Records, suspects: Suspects = frozenset()
 ) -> pd.DataFrame:
-    """Every wrong field of every row with its class.
-
-    Parameters
-    ----------
-    records : sequence of dict
-        Prediction records of one system.
-    suspects : collection of (id, field)
-        Labels under suspicion.
+    """Every wrong field of every row with its class; `suspects` are the (id, field) of labels under suspicion.
 
     Returns
     -------
@@ -221,10 +210,7 @@ def _edges(gold: list[str], predicted: list[str]) -> Iterable[tuple[str, str, st
 def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """Words that a prediction kept or dropped at the edges of an otherwise right value.
 
-    Returns
-    -------
-    DataFrame
-        Columns field, edge (start or end), change (kept or dropped by the prediction), words, count.
+    Columns field, edge (start or end), change (kept or dropped by the prediction), words, count.
     """
     found = [
         (line.field, *edge)

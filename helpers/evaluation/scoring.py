@@ -13,7 +13,7 @@ from tqdm import tqdm
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.evaluation import baselines, systems
-from helpers.evaluation.vote import Records, count_votes, sum_parameters
+from helpers.evaluation.vote import Records, count_votes
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks.base import Task
@@ -25,14 +25,6 @@ from helpers.training.costs import record_costs, timed
 DECIMALS = 6
 BATCH = 8  # rows that are read at once for their likelihood
 UNTUNED = "base_zero_shot"
-SUMMARY = {
-    "rows": "rows",
-    "exact_match": "exact match",
-    "field_accuracy": "field accuracy",
-    "exact_f1": "F1",
-    "accuracy": "token accuracy",
-    "json_validity": "valid output",
-}
 
 
 def prediction_name(task: Task, variant: str, decoding: str) -> str:
@@ -70,21 +62,6 @@ def answer_baselines(run: Run) -> None:
         if len(records) != len(scored):
             records = ask_once(run, name, scored)
         systems.write_predictions(run, name, records)
-
-
-def baseline_table(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row a baseline: the headline score with its interval, and those of :data:`SUMMARY` that the task has."""
-    metric = run.task.headline
-    lines = {
-        name: {
-            run.task.headline_words: one[metric],
-            "low": one["ci95"][metric][0],
-            "high": one["ci95"][metric][1],
-        }
-        | {words: one[key] for key, words in SUMMARY.items() if key in one}
-        for name, one in results.items()
-    }
-    return pd.DataFrame.from_dict(lines, orient="index").rename_axis("system")
 
 
 def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.DataFrame:
@@ -153,11 +130,6 @@ def decode_all(run: Run) -> pd.DataFrame:
     -------
     DataFrame
         The lines of :func:`decode`; votes decode nothing and have none.
-
-    Raises
-    ------
-    UserError
-        If no variant has been trained.
     """
     names = systems.candidates(run)
     answer_baselines(run)
@@ -228,7 +200,11 @@ def score_all(
 def parameters_of(run: Run, name: str) -> dict[str, int | None]:
     """Total and trainable parameters of a trained variant or a vote, None for what stage 04 did not train."""
     if name in run.task.votes:
-        return sum_parameters({member: parameters_of(run, member) for member in run.task.votes[name]})
+        members = [member for member in run.task.votes[name] if member != systems.RULES]
+        total = pd.DataFrame([parameters_of(run, member) for member in members], dtype=float).sum(
+            skipna=False
+        )
+        return {what: None if math.isnan(count) else int(count) for what, count in total.items()}
     done = read_json(run.path("checkpoints") / name / "finished.json")
     counts = done.get("result", {}).get("parameters", {})
     return {what: counts.get(what) for what in ("total", "trainable")}
@@ -273,14 +249,9 @@ def answer_likelihood(run: Run, model, tokenizer, rows: Sequence[Example]) -> di
 
 
 def measure_likelihood(run: Run) -> pd.DataFrame:
-    """Likelihood of the scored rows' answers to the untuned base and to every trained variant that writes.
+    """:func:`answer_likelihood` of the scored rows to the untuned base and to every trained variant that writes.
 
-    Also written to `likelihood.json`, from where it goes into metrics.json.
-
-    Returns
-    -------
-    DataFrame
-        Index system, columns loss, perplexity, token_accuracy.
+    Index system; also written to `likelihood.json`, from where it goes into metrics.json.
     """
     rows, found = run.load("scored"), {}
     for name in (UNTUNED, *(name for name in systems.trained(run) if name in run.task.writers)):
@@ -304,29 +275,20 @@ def _tidy(value: Any) -> Any:
 
 
 def write_metrics(run: Run, variants: dict[str, dict[str, Any]], best: str) -> dict[str, Any]:
-    """Write `metrics.json`: the same predictions always give the same bytes.
+    """Write `metrics.json` from :func:`score_all` and the variant chosen on validation; returns what was written.
 
-    Parameters
-    ----------
-    variants : dict
-        Name to its scores, from :func:`score_all`.
-    best : str
-        The variant chosen on validation.
-
-    Returns
-    -------
-    dict
-        What was written.
+    The same predictions always give the same bytes.
     """
     rows = len(run.load("scored"))
-    content = {
-        "task": run.task.name,
-        "profile": run.profile,
-        "data": {"source": str(run.data), "fingerprint": data_fingerprint(run), "rows": rows},
-        "best": best,
-        "variants": variants,
-    }
-    content = _tidy(content)
+    content = _tidy(
+        {
+            "task": run.task.name,
+            "profile": run.profile,
+            "data": {"source": str(run.data), "fingerprint": data_fingerprint(run), "rows": rows},
+            "best": best,
+            "variants": variants,
+        }
+    )
     write_json(run.path("metrics.json"), content)
     return content
 

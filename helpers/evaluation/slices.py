@@ -66,10 +66,7 @@ def first_slice(task: Task, gold: Sequence[Example]) -> pd.Series:
 def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int) -> pd.DataFrame:
     """Score in every slice that the task names; slices where nothing was to be found and nothing was are left out.
 
-    Returns
-    -------
-    DataFrame
-        Columns slice, value, n (rows), score, low, high (95 %); slices in the task's order, values by name.
+    Columns slice, value, n (rows), score, low, high (95 %); slices in the task's order, values by name.
     """
     parts = row_parts(task, gold, records)
     lines = [(name, value, row.id) for row in gold for name, value in task.slices(row).items()]
@@ -86,13 +83,7 @@ def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int
 def slice_scores(
     task: Task, gold: Sequence[Example], predictions: dict[str, Records], names: Sequence[str]
 ) -> pd.DataFrame:
-    """F1 over values or entities of several systems in the slices that the task names first.
-
-    Returns
-    -------
-    DataFrame
-        Index slice, columns rows and one a system.
-    """
+    """F1 over values of several systems in the slices that the task names first: columns rows and one a system."""
     of_row = first_slice(task, gold)
     columns: dict[str, Any] = {"rows": of_row.value_counts()}
     for name in names:
@@ -106,13 +97,9 @@ def slice_scores(
 def seen_table(
     task: Task, train: Sequence[Example], gold: Sequence[Example], records: Records
 ) -> pd.DataFrame:
-    """Recall of values by what train says of their words.
+    """Recall of values by what train says of their words; unlabelled: they stand in train, but never as a value.
 
-    Returns
-    -------
-    DataFrame
-        Index :data:`KNOWN` (unlabelled: the words stand in train, but never as a value); columns entities, right,
-        recall, low, high (Wilson 95 %).
+    Index :data:`KNOWN`; columns entities, right, recall, low, high (Wilson 95 %).
     """
     fields: dict[str, set[str]] = {}
     for row in train:
@@ -185,14 +172,7 @@ def robustness_table(
     predict: Callable[[list[Example]], Records],
     seed: int,
 ) -> pd.DataFrame:
-    """Score on perturbed inputs, against the same rows unperturbed.
-
-    Parameters
-    ----------
-    clean : sequence of dict
-        Prediction records of the unperturbed rows (more rows than `examples` do no harm).
-    predict : callable
-        Examples → prediction records of the system under test.
+    """Score on perturbed inputs, against the same rows unperturbed, whose prediction records are `clean`.
 
     Returns
     -------

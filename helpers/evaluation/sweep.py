@@ -43,29 +43,19 @@ Parts = dict[str, list[Example]]
 
 
 class Sweep(BaseModel):
-    """What a file in `configs/sweeps/` says.
-
-    Parameters
-    ----------
-    task, data, profile : str
-        As in `./run_all.sh`.
-    variants : list of str
-        What is fitted; votes whose members are all among them are counted too.
-    settings : dict
-        Name → settings that differ from the profile's.
-    seeds : list of int
-        Each makes rows and trains anew, on the parts that the first one splits.
-    folds : int
-        Number of folds of the train part that are held out and scored in turn; 0: the data's own parts.
-    """
+    """What a file in `configs/sweeps/` says; task, data and profile as in `./run_all.sh`."""
 
     model_config = ConfigDict(extra="forbid")
     task: str
-    variants: list[str] = Field(min_length=1)
     data: str = "sample"
     profile: str = "cpu"
+    # what is fitted; votes whose members are all among them are counted too
+    variants: list[str] = Field(min_length=1)
+    # name → settings that differ from the profile's
     settings: dict[str, dict[str, Any]] = Field({"default": {}}, min_length=1)
+    # each makes rows and trains anew, on the parts that the first one splits
     seeds: list[int] = Field([SEED], min_length=1)
+    # of the train part, held out and scored in turn; 0: the data's own parts
     folds: int = Field(0, ge=0)
 
     def run(self, settings: str, seed: int, source: str, out: Path) -> Run:
@@ -98,13 +88,7 @@ def read_sweep(path: Path) -> Sweep:
 
 # -- what there is to do ----------------------------------------------------------------------------------
 def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
-    """Parts for each fold: it is `test`, a tenth of the other rows `validation`; alike rows stay together.
-
-    Raises
-    ------
-    UserError
-        If there are too few different wordings.
-    """
+    """Parts for each fold: it is `test`, a tenth of the other rows `validation`; alike rows stay together."""
     from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
     groups, found = np.array(near_groups([row.text for row in rows])), []
@@ -139,36 +123,44 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
 
 
 # -- one system -------------------------------------------------------------------------------------------
-def answer(run: Run, system: str) -> Line:
-    """Fit a variant, or count a vote of fitted ones; what its line says of rows, seconds and scores.
-
-    Free decoding is scored beside the default where a variant has both; without a test part the scored rows are the
-    validation part.
-    """
+def fit_and_decode(run: Run, system: str) -> tuple[int | None, list[Line]]:
+    """Fit a variant, or count a vote of fitted ones: rows trained on, and what was decoded."""
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
-    task, metrics, rows = run.task, metrics_of(run.task), []
-    if system not in task.votes:
+    if system not in run.task.votes:
         rows = training_rows(run, system)
         fit(run, system, rows, run.load("validation"))
-    for one in task.votes.get(system, ()):  # what has its line from an earlier plan left no predictions
+        return len(rows), scoring.decode(run, system)
+    for one in run.task.votes[system]:  # what has its line from an earlier plan left no predictions
         if one != systems.RULES and not systems.predictions_path(run, one).exists():
-            answer(run, one)
+            fit_and_decode(run, one)
+    return None, scoring.decode(run, system)
+
+
+def answer(sweep: Sweep, job: Job, source: str) -> Line:
+    """Carry out a job; its line with rows, seconds, and the scores of each part and decoding.
+
+    Without a test part the scored rows are the validation part.
+    """
+    run = sweep.run(job.settings, job.seed, source, job.folder)
+    if not run.path("splits", "train_augmented.jsonl").exists():
+        write_splits(run, job.parts)
+        augment.augment_train(run, job.parts["train"])
+    rows, decoded = fit_and_decode(run, job.variant)
     scores: dict[str, dict[str, dict[str, float]]] = {}
-    for line in scoring.decode(run, system):
-        way, part = line["decoding"], line["part"]
-        gold, name = run.load(part), scoring.prediction_name(task, system, way)
-        found = metrics.score(
-            task, gold, scoring.bound(task, gold, systems.read_predictions(run, name, part))
-        )
+    for line in decoded:
+        way, part, gold = line["decoding"], line["part"], run.load(line["part"])
+        records = systems.read_predictions(run, scoring.prediction_name(run.task, job.variant, way), part)
+        found = metrics_of(run.task).score(run.task, gold, scoring.bound(run.task, gold, records))
         known = {name: found[name] for name in SCORES if found.get(name) is not None}
         scores.setdefault(part, {})[way] = {
             name: round(value, 6) for name, value in known.items() if math.isfinite(value)
         }
-    costs = files.read_json(run.path("costs.json")).get(system, {})
+    costs = files.read_json(run.path("costs.json")).get(job.variant, {})
     return {
-        "train_rows": len(rows) or None,
+        **{name: getattr(job, name) for name in ("key", "settings", "seed", "fold", "variant")},
+        "train_rows": rows,
         "train_seconds": costs.get("train_seconds"),
         "predict_seconds": costs.get("predict_seconds"),
         "scores": scores,
@@ -191,7 +183,6 @@ def carry_out(
 
     Parameters
     ----------
-    path : Path
     source : str
         Data source in place of the file's.
     out : Path, optional
@@ -203,11 +194,6 @@ def carry_out(
     -------
     Path
         The results file, with a manifest beside it; None where the time was over before the end.
-
-    Raises
-    ------
-    UserError
-        If the file, a setting, a variant or the data cannot be, or another process is at it.
     """
     from helpers.training.fit import training_code
 
@@ -233,12 +219,8 @@ def carry_out(
                 print("stopped after the time given; the same command goes on")
                 return None
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                run = sweep.run(job.settings, job.seed, source, job.folder)
-                if not run.path("splits", "train_augmented.jsonl").exists():
-                    write_splits(run, job.parts)
-                    augment.augment_train(run, job.parts["train"])
-                named = {"key": job.key, "settings": job.settings, "seed": job.seed, "fold": job.fold}
-                lines[job.key] = {**named, "variant": job.variant, **answer(run, job.variant), "code": code}
+                line = answer(sweep, job, source)
+            lines[job.key] = {**line, "code": code}
             file.write(json.dumps(lines[job.key]).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

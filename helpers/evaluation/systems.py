@@ -80,7 +80,7 @@ class System(ABC):
 
 @dataclass
 class FunctionSystem(System):
-    """Answers of a function of (run, examples), such as rules: no model is in memory."""
+    """Answers of a function of (run, examples), such as rules."""
 
     def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
         return self.loaded(self.run, examples)
@@ -88,21 +88,13 @@ class FunctionSystem(System):
 
 @dataclass
 class WritingSystem(System):
-    """A language model that writes its answers.
+    """A language model that writes its answers."""
 
-    Parameters
-    ----------
-    decoding : str
-        The default way, the task's last one where empty.
-    prompt : callable, optional
-        (tokenizer, task, text) → what the model is asked; by default what it was trained on.
-    read : callable
-        What the model wrote → the answer in it.
-    """
-
-    decoding: str = ""
-    prompt: Callable[..., Any] | None = None
-    read: Callable[[str], str] = str
+    decoding: str = ""  # the default way; the task's last one where empty
+    prompt: Callable[..., Any] | None = (
+        None  # (tokenizer, task, text) → what is asked, by default as in training
+    )
+    read: Callable[[str], str] = str  # what the model wrote → the answer in it
 
     def __post_init__(self) -> None:
         from helpers.writing.prompts import tuned
@@ -174,17 +166,9 @@ def tokens_needed(run: Run, prompt: Any) -> int:
 
 # -- loading ----------------------------------------------------------------------------------------------
 def load(run: Run, name: str, trained: Callable[[Run, str], System] | None = None) -> System:
-    """A system of a run: a trained variant, a vote with all its members, or a baseline.
+    """A system of a run: a trained variant, a vote with all its members, or a baseline; a UserError if it is not there.
 
-    Parameters
-    ----------
-    trained : callable, optional
-        (run, variant) → its system; by default :func:`load_trained`. What has exports loads them through it.
-
-    Raises
-    ------
-    UserError
-        For an unknown name, or a variant that stage 04 has not finished.
+    `trained` loads a variant, :func:`load_trained` by default; what has exports loads them through it.
     """
     task = run.task
     if name in task.votes:
@@ -271,10 +255,7 @@ def trained(run: Run) -> list[str]:
 def candidates(run: Run) -> list[str]:
     """The trained variants and the votes whose members are all there: one of these is chosen on validation.
 
-    Raises
-    ------
-    UserError
-        If nothing has been trained.
+    Where nothing has been trained that is a UserError.
     """
     there = trained(run)
     if not there:
@@ -308,15 +289,7 @@ def best_writer(task: Task, scores: Mapping[str, Mapping[str, Any]], best: str) 
 def choose(run: Run, name: str | None = None, rules: bool = False) -> str:
     """The system to use of a run: the one asked for, else the best on validation, else the first trained one.
 
-    Parameters
-    ----------
-    rules : bool
-        Where nothing is trained the rules are used.
-
-    Raises
-    ------
-    UserError
-        If it is not there.
+    Where it is not there, or nothing is trained and `rules` is false, that is a UserError.
     """
     there = finished(run)
     if name:

@@ -150,13 +150,3 @@ def count_votes(run: Run, vote: str, members: Sequence[Records]) -> Records:
     seconds, costs = time.perf_counter() - started, read_json(run.path("costs.json"))
     record_costs(run, vote, **vote_costs(costs, run.task.votes[vote], seconds))
     return records
-
-
-def sum_parameters(counts: Mapping[str, Mapping[str, int | None]]) -> dict[str, int | None]:
-    """Total and trainable parameters over all trained members (member → its counts), None where one is not known."""
-    known = [one for name, one in counts.items() if name != RULES]
-    found: dict[str, int | None] = {}
-    for what in ("total", "trainable"):
-        values = [one[what] for one in known]
-        found[what] = sum(values) if values and None not in values else None
-    return found

@@ -82,8 +82,7 @@ def test_rules_are_scored_by_their_accuracy(run):
     result = scoring.run_baseline(run, "rules", run.load("validation"))
     assert result["exact_match"] == 1.0 and result["ci95"]["exact_match"][1] == 1.0
     assert [r["id"] for r in systems.read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
-    table = scoring.baseline_table(run, {"rules": result})
-    assert table.loc["rules", ["exact match", "rows", "valid output"]].tolist() == [1.0, 4, 1.0]
+    assert result["rows"] == 4 and result["json_validity"] == 1.0
 
 
 def test_baselines_of_a_tagging_task_are_run_and_scored(token_run, monkeypatch):

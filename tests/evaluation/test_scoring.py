@@ -185,6 +185,8 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
     assert set(large["ci95"]) == set(metrics.SCORES) and large["parameters"] == {"total": 7, "trainable": 1}
     assert content["variants"]["rules"]["parameters"] == {"total": None, "trainable": None}
     assert content == scoring.read_metrics(run)
+    run.path("checkpoints", "small", "finished.json").write_text('{"result": {}}')
+    assert scoring.parameters_of(run, "vote") == {"total": None, "trainable": None}
 
 
 def test_tables_of_the_stage(run):

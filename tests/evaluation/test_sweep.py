@@ -256,28 +256,3 @@ def test_the_keyboard_stops_a_command_without_a_traceback(fits, tmp_path, capsys
     fits.dies_at = 1
     assert status(sweep.main, [str(file(tmp_path)), "--out", str(tmp_path)]) == 130
     assert "Traceback" not in capsys.readouterr().err
-
-
-def test_new_results_concern_the_stage_that_shows_them_and_those_after_it(tmp_path):
-    from helpers.pipeline.stages import find_stages, stage_keys
-
-    for name in ("__init__", "evaluation/__init__", "evaluation/measured", "config", "report"):
-        path = tmp_path / "helpers" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    cells = {"04_train": "import helpers.run", "05_evaluate": "from helpers.evaluation import measured"}
-    for name, source in cells.items():
-        cell = {"cell_type": "code", "metadata": {}, "source": [source]}
-        write_json(tmp_path / "notebooks" / f"{name}.ipynb", {"cells": [cell]})
-    stages, run = (
-        find_stages(tmp_path / "notebooks"),
-        Run("calendar", profile="smoke", out=str(tmp_path / "out")),
-    )
-    before = stage_keys(run, stages, tmp_path)
-    write_json(tmp_path / "results" / "sweeps" / "seeds.jsonl", {})
-    after = stage_keys(run, stages, tmp_path)
-    assert [one["key"] == other["key"] for one, other in zip(before, after, strict=True)] == [
-        True,
-        False,
-        False,
-    ]
