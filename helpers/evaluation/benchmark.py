@@ -50,27 +50,15 @@ Rates = dict[str, list[float]]
 # -- ways that take turns ---------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Bench:
-    """What is measured, and how long.
+    """What is measured, and how long."""
 
-    Parameters
-    ----------
-    run : Run
-        Its data and settings; where it writes.
-    trained : Run, optional
-        A finished run whose adapter decodes; without one the untuned base model does.
-    repeats : int
-        Turns of each way.
-    seconds : float
-        Least time of a turn.
-    texts : int
-        Texts that are decoded together.
-    """
-
-    run: Run
-    trained: Run | None = None
-    repeats: int = 3
-    seconds: float = 20.0
-    texts: int = 64
+    run: Run  # its data and settings; where it writes
+    trained: Run | None = (
+        None  # a finished run whose adapter decodes; without one the untuned base model does
+    )
+    repeats: int = 3  # turns of each way
+    seconds: float = 20.0  # least time of a turn
+    texts: int = 64  # that are decoded together
 
     def in_turns(self, part: str, ways: dict[str, Callable[[], float]]) -> Rates:
         """Way → its rates, what it gets done in a second, turn by turn."""

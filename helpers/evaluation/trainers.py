@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers import PrinterCallback, Trainer, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from helpers.models.base import load_tokenizer
@@ -66,52 +66,38 @@ def ways_to_train(run: Run, train: Sequence[Example], seconds: float) -> dict[st
             run.profile,
             run.data,
             str(run.root),
-            run.settings | lora | {f"{variant}.bits": bits},
+            {**run.settings, **lora, f"{variant}.bits": bits},
             run.seed,
         )
         for bits in (32, 8)
     )
     tokenizer = load_tokenizer(run)
-    rows = writers.dataset_of(run, tokenizer, train)
-    answers = rows.map(
-        lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
-        remove_columns=["field_ids", "blocks", "length"],
-    )
     endless = {
         "max_steps": 10**6,
-        "include_num_input_tokens_seen": "non_padding",
         "eval_strategy": "no",
         "save_strategy": "no",
-        "report_to": [],
-        "use_cpu": True,
-        "bf16": False,
-        "disable_tqdm": True,
-        "seed": run.seed,
-        "output_dir": str(run.dir / "trainer"),
+        "include_num_input_tokens_seen": "non_padding",
     }
 
     def ours(of: Run) -> Trainer:
-        args = writers.training_arguments(of, variant, run.dir)
+        model = writers.base_of(of, variant)[0]
+        trainer = writers.make_trainer(of, variant, model, tokenizer, list(train), list(train[:1]), run.dir)
+        trainer.remove_callback(EarlyStoppingCallback)
         for name, value in endless.items():
-            setattr(args, name, value)
-        kind = writers.WriterSFTTrainer if run.task.writers[variant].trl else writers.WriterTrainer
-        return kind(
-            model=writers.base_of(of, variant)[0],
-            args=args,
-            train_dataset=rows,
-            processing_class=tokenizer,
-            data_collator=writers.Collator(tokenizer.pad_token_id),
-            study=(of, variant, [], writers.loss_of(run, variant), False),
-        )
+            setattr(trainer.args, name, value)
+        return trainer
 
     def trl(**more: Any) -> Trainer:
         # learns completions alone, as it does where prompt and completion come as texts
-        return SFTTrainer(
-            model=writers.base_of(plain, variant)[0],
-            train_dataset=answers,
-            processing_class=tokenizer,
-            args=SFTConfig(**endless, completion_only_loss=True, **more),
+        rows = writers.dataset_of(plain, tokenizer, list(train))
+        answers = rows.map(
+            lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
+            remove_columns=[name for name in rows.column_names if name != "input_ids"],
         )
+        more = {**endless, "use_cpu": True, "bf16": False, "report_to": [], "disable_tqdm": True, **more}
+        args = SFTConfig(str(run.dir / "trainer"), completion_only_loss=True, seed=run.seed, **more)
+        model = writers.base_of(plain, variant)[0]
+        return SFTTrainer(model=model, train_dataset=answers, processing_class=tokenizer, args=args)
 
     ways = {
         OURS: partial(ours, plain),
