@@ -70,25 +70,6 @@ def test_a_value_named_twice_has_a_place_for_each():
     assert found["Witness_Name"] == [(0, 7), (24, 26)] and found["Victim_Name"] == [(0, 7)]
 
 
-# -- texts that cannot be answered ------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "text, reason",
-    [
-        ("", "empty"),
-        (" \t\n", "empty"),
-        ("a\x00b", "U+0000"),
-        ("x" * 601, "601 characters"),
-        ("a\ud800", "surrogate"),
-    ],
-)
-def test_bad_texts_are_refused_with_the_reason(text, reason):
-    assert reason in get_task("calendar").bad_text(text)
-
-
-def test_tabs_and_line_breaks_are_fine():
-    assert get_task("calendar").bad_text("a\tb\r\nc") is None
-
-
 # -- files ------------------------------------------------------------------------------------------------------------
 LINES = [
     '{"text": "one", "id": "a"}',

@@ -65,24 +65,6 @@ def test_every_form_is_written_and_equals_the_trained_model(run, exported):
         assert_nothing_is_lost(found)
 
 
-def test_the_tagger_takes_its_hints_along(run, exported):
-    from safetensors.torch import load_file, save_file
-
-    extras = folders.export_folder(run, "tagger", "model") / "extras.safetensors"
-    graph, before = folders.load_onnx(run, "tagger", quantised=False), load_file(extras)
-    assert [one.name for one in graph.model.session.get_inputs()] == [
-        "input_ids",
-        "attention_mask",
-        "features",
-    ]
-    save_file({name: torch.zeros_like(table) for name, table in before.items()}, extras)
-    try:
-        without = folders.load_exported(run, "tagger")
-        assert folders.logit_gap(run, "tagger", graph, without, rows(run.task)) > 0.01
-    finally:
-        save_file(before, extras)
-
-
 def test_taggers_of_tokens_have_the_same_forms(token_run):
     for variant in ("lora", "enhanced"):
         assert set(folders.export(token_run, variant)) == {"model", "onnx"}
@@ -207,25 +189,6 @@ def test_calls_take_turns_and_all_are_counted():
 
 
 # -- GGUF -------------------------------------------------------------------------------------------------------------
-def test_interleaved_rows_turn_as_llama_cpp_turns_them():
-    """Turning neighbouring pairs of interleaved rows equals turning halves of the original ones, up to the order."""
-    generator = torch.Generator().manual_seed(0)
-    heads, size = 2, 6
-    weight, hidden = torch.randn(heads * size, 5, generator=generator), torch.randn(5, generator=generator)
-    angles = torch.tensor([0.3, 0.7, 1.1])
-
-    def turn(first, second, join):
-        return join(
-            [first * angles.cos() - second * angles.sin(), second * angles.cos() + first * angles.sin()], -1
-        )
-
-    halves = (weight @ hidden).view(heads, 2, size // 2)
-    pairs = (torch.from_numpy(gguf_file.interleave(weight.numpy(), heads)) @ hidden).view(heads, size // 2, 2)
-    turned = turn(pairs[..., 0], pairs[..., 1], torch.stack)
-    expected = turn(halves[:, 0], halves[:, 1], torch.cat)
-    assert torch.allclose(turned.transpose(1, 2).reshape(heads, size), expected, atol=1e-5)
-
-
 def test_the_file_holds_the_model(run, exported):
     import gguf
 
