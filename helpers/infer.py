@@ -208,7 +208,7 @@ def label_file(
     try:
         with (
             source.open("rb") as file,
-            tqdm(total=size, unit="B", unit_scale=True, disable=not progress) as bar,
+            tqdm(total=size, unit="B", unit_scale=True, desc=source.name, disable=not progress) as bar,
         ):
             waiting: list[Line] = []
             for number, raw in enumerate(raw_lines(file), 1):
