@@ -28,8 +28,7 @@ from helpers.errors import UserError, one_of
 from helpers.evaluation import systems, trainers
 from helpers.evaluation.measured import BENCHMARK, Line, benchmark_table, data_name
 from helpers.export.model_folder import open_run
-from helpers.export.onnx_export import export_tagger, quantise_onnx
-from helpers.export.token_export import OnnxTokenTagger
+from helpers.export.onnx_graphs import OnnxTagger, quantise, write_graph
 from helpers.machine import hardware
 from helpers.manifest import code_fingerprint, environment_fingerprint
 from helpers.models.adapters import load_finetuned, load_untuned
@@ -209,11 +208,11 @@ def serving(bench: Bench) -> list[Line]:
     tagger = new_tagger(run, variant, rows)
     eager = copy.deepcopy(tagger.model)
     eager.base.set_attn_implementation("eager")
-    graph = quantise_onnx(export_tagger(copy.deepcopy(eager), run.dir / "tagger"))
+    graph = quantise(write_graph(copy.deepcopy(eager), run.dir / "tagger"))
     forms = {
         "PyTorch, eager attention": eager,
         "PyTorch, as it is served": tagger.model,
-        "ONNX Runtime, int8": OnnxTokenTagger(graph, tagger.model.layout),
+        "ONNX Runtime, int8": OnnxTagger(graph, tagger.model.layout),
     }
 
     def answer(model: Any, count: int, queue: Iterator[Example]) -> int:

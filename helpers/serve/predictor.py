@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.calibrate import PRECISION, load_calibrations
+from helpers.calibrate import CALIBRATIONS, PRECISION, load_calibrations
 from helpers.data.source import origins, to_original
 from helpers.errors import UserError, one_of
 from helpers.evaluation import systems
 from helpers.export.folders import load_onnx
-from helpers.export.model_folder import ENGINES, members_of, model_files, open_run, version_of
+from helpers.export.model_folder import ENGINES, model_files, open_run, version_of
 from helpers.run import Run
 from helpers.tasks.records import Example
 
@@ -34,7 +34,7 @@ class Predictor:
     Attributes
     ----------
     name, version : str
-        `<task>/<variant>`, and a fingerprint of the files that decide its answers.
+        `<task>/<variant>`, and a fingerprint of the files and the calibration that decide its answers.
 
     Raises
     ------
@@ -45,13 +45,10 @@ class Predictor:
     def __init__(self, run: Run, variant: str, engine: str = "torch"):
         one_of(engine, ENGINES, "engine")
         self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
-        if engine != ENGINES[0] and any(map(run.task.asks, members_of(run, variant))):
-            raise UserError(
-                f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}"
-            )
         self.system = systems.load(run, variant, self._member)
         self.calibrations = load_calibrations(run, variant)
-        self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant, engine))
+        self.name, read = f"{run.task.name}/{variant}", CALIBRATIONS.dump_json(self.calibrations)
+        self.version = version_of(model_files(run, variant, engine), read)
 
     @classmethod
     def open(
