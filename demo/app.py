@@ -15,7 +15,8 @@ if str(Path(__file__).resolve().parent.parent) not in sys.path:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from helpers.errors import UserError
-from helpers.export.model_folder import finished, open_run
+from helpers.evaluation.systems import finished
+from helpers.export.model_folder import open_run
 from helpers.report.deploy_views import answer_table, marked_text
 from helpers.serve.predictor import Predictor
 from helpers.tasks import TASK_NAMES

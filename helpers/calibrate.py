@@ -6,13 +6,18 @@ texts to be a little harder). Run as: python -m helpers.calibrate --task calenda
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import typer
+from pydantic import TypeAdapter
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
+from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError
 from helpers.evaluation.confidence import (
     confidence_frame,
@@ -21,6 +26,7 @@ from helpers.evaluation.confidence import (
     reliability_table,
     risk_coverage,
 )
+from helpers.evaluation.systems import read_predictions
 from helpers.files import digest, read_json, write_json
 from helpers.run import Run
 from helpers.tasks.base import Task
@@ -31,51 +37,46 @@ PRECISION = 0.95
 FOLDS = 5
 NEVER = 2.0  # a threshold that no confidence reaches: the field is always to be reviewed
 METHODS = ("none", "temperature", "isotonic")
+SURE = 1 - 1e-6  # no stated confidence counts as surer: its log-odds would be infinite
+GRID = 1 / (1 + np.exp(-np.linspace(-14, 14, 113)))  # even in log-odds
 
 
 @dataclass(frozen=True)
 class FieldCalibration:
-    """How the confidence in one field is to be read.
+    """How the confidence in one field is to be read: a rising curve of straight pieces.
 
     Parameters
     ----------
     method : str
-        `none`, `constant`, `temperature` (the log-odds scaled and shifted) or `isotonic` (a rising curve of straight
-        pieces).
+        How the curve was fitted: `none` (as stated), `constant`, `temperature` (the log-odds scaled and shifted) or
+        `isotonic`.
     x, y : tuple of float
-        Corners of the curve; for `temperature` slope and shift in `x`, for `constant` the share in `y`.
-    low, high : float
-        No answer is surer than what the number of rows can show.
+        Corners of the curve: stated and calibrated confidence.
     threshold : float
         Least calibrated confidence at which the wanted precision is reached.
     """
 
     method: str
-    x: tuple[float, ...] = ()
-    y: tuple[float, ...] = ()
-    low: float = 0.0
-    high: float = 1.0
+    x: tuple[float, ...]
+    y: tuple[float, ...]
     threshold: float = 0.0
 
     def __call__(self, stated: Sequence[float] | float) -> np.ndarray:
         """Calibrated confidence of stated ones."""
-        stated = np.atleast_1d(np.asarray(stated, dtype=float))
-        if self.method == "constant":
-            values = np.full(len(stated), self.y[0])
-        elif self.method == "isotonic":
-            values = np.interp(stated, self.x, self.y)
-        elif self.method == "temperature":
-            values = 1 / (1 + np.exp(-(self.x[0] * _log_odds(stated) + self.x[1])))
-        else:
-            values = stated
-        return np.clip(values, self.low, self.high)
+        return np.interp(np.atleast_1d(stated), self.x, self.y)
+
+    @property
+    def high(self) -> float:
+        """The surest that an answer can be."""
+        return self.y[-1]
 
 
 Calibrations = dict[str, FieldCalibration]
+CALIBRATIONS = TypeAdapter(Calibrations)  # to JSON and back
 
 
 def _log_odds(share: np.ndarray) -> np.ndarray:
-    inside = np.clip(share, 1e-6, 1 - 1e-6)
+    inside = np.clip(share, 1 - SURE, SURE)
     return np.log(inside / (1 - inside))
 
 
@@ -83,28 +84,22 @@ def _log_odds(share: np.ndarray) -> np.ndarray:
 def fit_curve(stated: Sequence[float], right: Sequence[bool], method: str) -> FieldCalibration:
     """Fit one method; a field that is always right (or wrong) is told by the number of its rows alone.
 
-    The bounds are those of Laplace's rule: after n right answers the next is right with (n + 1) / (n + 2).
+    No answer is surer than the number of rows can show: after n right answers the next is right with
+    (n + 1) / (n + 2), Laplace's rule of succession.
     """
     stated, truth = np.asarray(stated, dtype=float), np.asarray(right, dtype=bool)
     count, hits = len(truth), int(truth.sum())
-    bounds = {"low": 1 / (count + 2), "high": (count + 1) / (count + 2)}
+    low, high = 1 / (count + 2), (count + 1) / (count + 2)
+    x = y = np.array([0.0, low, high, 1.0])
     if hits in (0, count):
-        return FieldCalibration("constant", (), (hits / count,), **bounds)
-    if method == "none":
-        return FieldCalibration("none", **bounds)
-    if method == "temperature":
-        from sklearn.linear_model import LogisticRegression
-
+        method, x, y = "constant", np.zeros(1), np.array([hits / count])
+    elif method == "temperature":
         fitted = LogisticRegression(C=10.0).fit(_log_odds(stated)[:, None], truth)
-        return FieldCalibration(
-            "temperature", (float(fitted.coef_[0, 0]), float(fitted.intercept_[0])), **bounds
-        )
-    from sklearn.isotonic import IsotonicRegression
-
-    fitted = IsotonicRegression(out_of_bounds="clip").fit(stated, truth)
-    return FieldCalibration(
-        "isotonic", tuple(map(float, fitted.X_thresholds_)), tuple(map(float, fitted.y_thresholds_)), **bounds
-    )
+        x, y = GRID, fitted.predict_proba(_log_odds(GRID)[:, None])[:, 1]
+    elif method == "isotonic":
+        rising = IsotonicRegression(out_of_bounds="clip").fit(stated, truth)
+        x, y = rising.X_thresholds_, rising.y_thresholds_
+    return FieldCalibration(method, tuple(map(float, x)), tuple(map(float, np.clip(y, low, high))))
 
 
 def held_out(stated: np.ndarray, right: np.ndarray, method: str, seed: int) -> np.ndarray:
@@ -141,28 +136,7 @@ def stated_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str
     return frame[["id", "field", "confidence", "right"]]
 
 
-def fit_calibrations(frame: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> Calibrations:
-    """Field → calibration, from :func:`stated_frame`."""
-    return {
-        name: fit_field(group["confidence"], group["right"].astype(bool), precision, seed)
-        for name, group in frame.groupby("field", sort=False)
-    }
-
-
 # -- files ------------------------------------------------------------------------------------------------------------
-def to_json(calibrations: Mapping[str, FieldCalibration]) -> dict[str, Any]:
-    """JSON form of a variant's calibrations."""
-    return {name: asdict(one) for name, one in calibrations.items()}
-
-
-def from_json(content: Mapping[str, Any]) -> Calibrations:
-    """Inverse of :func:`to_json`."""
-    return {
-        name: FieldCalibration(**{**one, "x": tuple(one["x"]), "y": tuple(one["y"])})
-        for name, one in content.items()
-    }
-
-
 def _mark(run: Run, variant: str) -> str:
     """Fingerprint of the predictions that a calibration was fitted on; empty where they are gone."""
     path = run.dir / "validation_predictions" / f"{variant}.jsonl"
@@ -170,8 +144,6 @@ def _mark(run: Run, variant: str) -> str:
 
 
 def _stated(run: Run, variant: str) -> pd.DataFrame:
-    from helpers.evaluation.predict import read_predictions  # loads torch
-
     return stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
 
 
@@ -186,21 +158,17 @@ def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool =
     if not 0 < precision < 1:
         raise UserError(f"precision {precision} is no share: choose one between 0 and 1, such as {PRECISION}")
     frame = _stated(run, variant)
-    found = fit_calibrations(frame, precision, run.seed)
+    found = {
+        name: fit_field(group["confidence"], group["right"].astype(bool), precision, run.seed)
+        for name, group in frame.groupby("field", sort=False)
+    }
     if save:
-        content = read_json(run.path(FILE))
-        variants = content.get("variants", {}) if content.get("precision") == precision else {}
-        write_json(
-            run.path(FILE),
-            {
-                "precision": precision,
-                "rows": int(frame["id"].nunique()),
-                "variants": {
-                    **variants,
-                    variant: {"predictions": _mark(run, variant), "fields": to_json(found)},
-                },
-            },
-        )
+        before = read_json(run.path(FILE))
+        variants = before.get("variants", {}) if before.get("precision") == precision else {}
+        fields = CALIBRATIONS.dump_python(found, mode="json")
+        variants[variant] = {"predictions": _mark(run, variant), "fields": fields}
+        rows = int(frame["id"].nunique())
+        write_json(run.path(FILE), {"precision": precision, "rows": rows, "variants": variants})
     return found
 
 
@@ -211,7 +179,7 @@ def load_calibrations(run: Run, variant: str) -> Calibrations:
     """
     kept = read_json(run.dir / FILE).get("variants", {}).get(variant)
     if kept and _mark(run, variant) in ("", kept["predictions"]):
-        return from_json(kept["fields"])
+        return CALIBRATIONS.validate_python(kept["fields"])
     try:
         return calibrate(run, variant, save=False)
     except UserError:
@@ -234,7 +202,7 @@ def calibration_table(frame: pd.DataFrame, precision: float = PRECISION, seed: i
         one = fit_field(stated, truth, precision, seed)
         sure = held_out(stated, truth, one.method, seed)
         kept = sure >= one.threshold
-        everything.append(pd.DataFrame({"stated": stated, "sure": sure, "right": truth, "kept": kept}))
+        everything.append(pd.DataFrame({"stated": stated, "calibrated": sure, "right": truth, "kept": kept}))
         threshold = np.nan if one.threshold == NEVER else one.threshold
         lines[name] = {"method": one.method, **_line(everything[-1], threshold)}
     lines["all fields"] = {"method": "", **_line(pd.concat(everything), np.nan)}
@@ -243,15 +211,20 @@ def calibration_table(frame: pd.DataFrame, precision: float = PRECISION, seed: i
 
 def _line(rows: pd.DataFrame, threshold: float) -> dict[str, Any]:
     """Numbers of one line of :func:`calibration_table`."""
-    right, kept = rows["right"], rows[rows["kept"]]
-    found: dict[str, Any] = {"n": len(rows), "accuracy": right.mean()}
-    for column, label in (("stated", "stated"), ("sure", "calibrated")):
-        found[f"ece_{label}"] = expected_calibration_error(reliability_table(rows[column], right))
-        found[f"brier_{label}"] = float(np.mean((rows[column] - right) ** 2))
+    found: dict[str, Any] = {"n": len(rows), "accuracy": rows["right"].mean()}
+    for column in ("stated", "calibrated"):
+        found[f"ece_{column}"] = expected_calibration_error(reliability_table(rows[column], rows["right"]))
+        found[f"brier_{column}"] = float(np.mean((rows[column] - rows["right"]) ** 2))
+    kept = rows[rows["kept"]]
     return found | {"threshold": threshold, "kept": len(kept) / len(rows), "precision": kept["right"].mean()}
 
 
-def main(task: str = "calendar", run: str = "", variant: str = "", precision: float = PRECISION) -> None:
+def main(
+    task: TaskName = "calendar",
+    run: RunFolder = "",
+    variant: SystemName = "",
+    precision: Annotated[float, typer.Option(help="Share of right values that is wanted.")] = PRECISION,
+) -> None:
     """Fit the calibration of a variant and show what it changes."""
     from helpers.export.model_folder import open_run
 

@@ -1,17 +1,29 @@
-"""Command lines of the single tools: one line for what the user can mend, and the exit status of the study."""
+"""Command lines of the single tools: options they share, one line for what the user can mend, and the exit status."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from helpers.errors import UserError
+from helpers.tasks import TASK_NAMES
 
 FAILED, REFUSED, STOPPED = 1, 2, 130
+
+TaskName = Annotated[str, typer.Option("--task", metavar="|".join(TASK_NAMES), help="What to look for.")]
+RunFolder = Annotated[
+    str, typer.Option("--run", help="Folder of a finished run (artifacts/<task> by default).")
+]
+SystemName = Annotated[
+    str, typer.Option("--variant", help="A trained variant, a vote or rules (the best by default).")
+]
+Engine = Annotated[
+    Literal["torch", "onnx", "onnx_int8"], typer.Option("--engine", help="ONNX: after helpers.export.")
+]
 
 
 def explain(error: Exception, usage: str) -> tuple[int, str | None]:

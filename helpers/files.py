@@ -32,6 +32,26 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
+def parse_json(text: str) -> Any:
+    """JSON in which no object has a key twice: of two values none is the one that was meant.
+
+    Raises
+    ------
+    ValueError
+        With the key; json.JSONDecodeError where the text is no JSON at all.
+    """
+    return json.loads(text, object_pairs_hook=_without_repeats)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"key {name!r} stands twice in one object")
+        found[name] = value
+    return found
+
+
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file so that a kill or a power cut at any moment leaves either the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)

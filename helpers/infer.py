@@ -11,79 +11,78 @@ number in `<out>.bad.jsonl`.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import heapq
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
+from tqdm import tqdm
 
+from helpers.command import Engine, RunFolder, SystemName, TaskName
 from helpers.errors import UserError
-from helpers.export.model_folder import ENGINES
-from helpers.files import read_json, write_json
+from helpers.files import parse_json, read_json, write_json
 
 LONGEST_LINE = 4_000_000  # bytes that are held of one line
 
 
 # -- lines ------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
+@dataclass
 class Line:
-    """One line of an input file: its number (from 1), and its text or the reason why it has none."""
+    """One line of an input file: its number (from 1), its text, the reason why it cannot be answered, its id."""
 
     number: int
-    text: str | None
+    text: str = ""
     reason: str | None = None
     id: Any = None
 
 
-def read_line(raw: bytes, number: int, task: Any) -> Line | None:
-    """What stands in one line; None for an empty one."""
-    if number == 1:
-        raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if len(raw) > LONGEST_LINE:
-        return Line(number, None, f"line is longer than {LONGEST_LINE} bytes")
-    if not raw.strip():
-        return None
+def read_line(raw: bytes, number: int, task: Any) -> Line:
+    """What stands in one line that is not empty."""
+    line = Line(number)
     try:
-        row = json.loads(raw.decode("utf-8"))
+        if len(raw) > LONGEST_LINE:
+            raise ValueError(f"line is longer than {LONGEST_LINE} bytes")
+        row = parse_json(raw.decode("utf-8-sig"))
+        if isinstance(row, dict):
+            line.id = row.get("id")
+            line.text = task.rows.text_of(row)
+        elif isinstance(row, str):
+            line.text = row
+        else:
+            raise ValueError(f"line holds a JSON {type(row).__name__}, not an object")
     except UnicodeDecodeError:
-        return Line(number, None, "line is not UTF-8")
-    except (ValueError, RecursionError) as error:
-        return Line(number, None, f"line is not JSON ({str(error).split(':')[0]})")
-    if isinstance(row, str):
-        return Line(number, row)
-    if not isinstance(row, dict):
-        return Line(number, None, f"line holds a JSON {type(row).__name__}, not an object")
-    try:
-        return Line(number, task.rows.text_of(row), id=row.get("id"))
+        line.reason = "line is not UTF-8"
+    except (json.JSONDecodeError, RecursionError) as error:
+        line.reason = f"line is not JSON ({str(error).split(':')[0]})"
     except ValueError as error:
-        return Line(number, None, str(error), row.get("id"))
+        line.reason = str(error)
+    return line
 
 
-def raw_lines(path: Path) -> Iterator[tuple[bytes, int]]:
-    """(content, bytes read) of every line, never more than :data:`LONGEST_LINE` in memory."""
-    with path.open("rb") as file:
-        while piece := file.readline(LONGEST_LINE + 1):
-            size = len(piece)
-            while len(piece) > LONGEST_LINE and not piece.endswith(b"\n"):
-                rest = file.readline(LONGEST_LINE)
-                size += len(rest)
-                if not rest or rest.endswith(b"\n"):
-                    break
-            yield piece, size
+def raw_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Every line of a file, never more than a byte over :data:`LONGEST_LINE` of it in memory."""
+    while piece := file.readline(LONGEST_LINE + 1):
+        rest = piece
+        while len(piece) > LONGEST_LINE and rest and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE)
+        yield piece
 
 
-# -- what has been written --------------------------------------------------------------------------------------------
+# -- the output -------------------------------------------------------------------------------------------------------
 def last_number(path: Path) -> int:
     """Line number of the last whole line that a run wrote, 0 where there is none; half a line after it is cut off."""
     if not path.exists():
         return 0
     size, last = 0, b""
     with path.open("rb+") as file:
-        for line in iter(file.readline, b""):
+        for line in file:
             if line.endswith(b"\n"):
                 size, last = size + len(line), line
         file.truncate(size)
@@ -98,50 +97,88 @@ def beside(out: Path, ending: str) -> Path:
     return out.with_name(out.name + ending)
 
 
-def check_state(out: Path, state: dict[str, Any], force: bool) -> None:
-    """Begin, or go on with what the same model wrote about the same file."""
-    kept = beside(out, ".state.json")
-    if force:
-        for path in (out, beside(out, ".bad.jsonl"), kept):
-            path.unlink(missing_ok=True)
-    before = read_json(kept)
-    if before and {name: before.get(name) for name in state} != state:
-        other = next(name for name in state if before.get(name) != state[name])
-        raise UserError(
-            f"{out} was begun with another {other} ({before.get(other)}): choose another --out, or start anew "
-            "with --force"
-        )
-    if not before and out.exists() and out.stat().st_size:
-        raise UserError(f"{out} is there already: choose another --out, or write over it with --force")
-    if not before:
-        write_json(kept, state)
+def digest_of(path: Path, size: int) -> str:
+    """SHA-256 of the first bytes of a file."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (piece := file.read(min(size, 1 << 20))):
+            total.update(piece)
+            size -= len(piece)
+    return total.hexdigest()
+
+
+def is_continued(source: Path, size: int, digest: str) -> bool:
+    """Whether a file still begins with what it held before, and its last line then has not grown."""
+    with source.open("rb") as file:
+        file.seek(max(0, size - 1))
+        ended = size == 0 or file.read(1) == b"\n" or not file.read(1)
+    return ended and source.stat().st_size >= size and digest_of(source, size) == digest
+
+
+class Output:
+    """Answers about one file, in order: the last line tells where to go on after a kill.
+
+    Parameters
+    ----------
+    path : Path
+    model, share : str
+        Who answers, and which of the lines.
+    force : bool
+        Start anew.
+
+    Raises
+    ------
+    UserError
+        If another process writes it, or what is there was made by another model or program, or of another input.
+    """
+
+    def __init__(self, path: Path, source: Path, model: str, share: str, force: bool = False):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.state, bad = path, beside(path, ".state.json"), beside(path, ".bad.jsonl")
+        self.files = {good: each.open("ab", buffering=0) for good, each in ((True, path), (False, bad))}
+        try:
+            fcntl.flock(self.files[True], fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process writes {path}: choose another --out") from None
+        if force:
+            self.state.unlink(missing_ok=True)
+            for file in self.files.values():
+                file.truncate(0)
+        size = source.stat().st_size
+        self.kept = {"model": model, "share": share, "bytes": size, "sha256": digest_of(source, size)}
+        other = self._what_is_other(source, read_json(self.state))
+        if other:
+            raise UserError(f"{path} {other}: choose another --out, or start anew with --force")
+        write_json(self.state, self.kept)
+        self.done = max(map(last_number, (path, bad)))
+
+    def _what_is_other(self, source: Path, before: dict[str, Any]) -> str | None:
+        """Why what is there cannot be gone on with."""
+        if not before:
+            return "is there already" if self.path.stat().st_size else None
+        for name in ("model", "share"):
+            if before.get(name) != self.kept[name]:
+                return f"was begun with another {name} ({before.get(name)})"
+        if not is_continued(source, before.get("bytes", 0), before.get("sha256", "")):
+            return f"was begun with another content of {source}"
+        return None
+
+    def write(self, good: bool, record: dict[str, Any]) -> None:
+        """Add one line."""
+        content = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        while content:
+            content = content[self.files[good].write(content) :]
+
+    def close(self, complete: bool) -> None:
+        """Bring everything to the disk."""
+        for file in self.files.values():
+            os.fsync(file)
+            file.close()
+        if complete:
+            write_json(self.state, {**self.kept, "complete": True})
 
 
 # -- one file ---------------------------------------------------------------------------------------------------------
-class Writer:
-    """Writes each line's result at once and in order, so that after a kill the last one tells where to go on."""
-
-    def __init__(self, out: Path):
-        self.files = {True: out, False: beside(out, ".bad.jsonl")}
-        self.done = max(last_number(path) for path in self.files.values())
-        self.handles = {
-            good: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            for good, path in self.files.items()
-        }
-
-    def write(self, good: bool, record: dict[str, Any]) -> None:
-        """Add one line in one piece."""
-        content = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
-        while content:
-            content = content[os.write(self.handles[good], content) :]
-
-    def close(self) -> None:
-        """Bring everything to the disk."""
-        for handle in self.handles.values():
-            os.fsync(handle)
-            os.close(handle)
-
-
 def label_file(
     predictor: Any,
     source: Path,
@@ -156,75 +193,42 @@ def label_file(
 
     Returns the numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
     """
-    from tqdm import tqdm
+    output = Output(out, source, f"{predictor.name} {predictor.version}", f"{rank + 1} of {world}", force)
+    counts, complete, size = {"answered": 0, "bad": 0, "before": output.done}, False, source.stat().st_size
 
-    if not source.is_file():
-        raise UserError(f"no file {source}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    check_state(
-        out,
-        {
-            "model": f"{predictor.name} {predictor.version}",
-            "file": source.name,
-            "share": f"{rank + 1} of {world}",
-        },
-        force,
-    )
-    writer = Writer(out)
-    counts, waiting = {"answered": 0, "bad": 0, "before": writer.done}, []
-    bar = tqdm(total=source.stat().st_size, unit="B", unit_scale=True, desc=source.name, disable=not progress)
-
-    def flush() -> None:
-        answers = iter(predictor.predict([line.text for line in waiting if line.reason is None]))
-        for line in waiting:
+    def answer(lines: Sequence[Line]) -> None:
+        texts = [line.text for line in lines if line.reason is None]
+        answers = iter(predictor.predict(texts) if texts else [])
+        for line in lines:
             head = {"line": line.number} | ({"id": line.id} if line.id is not None else {})
             good = line.reason is None
-            writer.write(good, {**head, **next(answers)} if good else {**head, "reason": line.reason})
+            output.write(good, {**head, **(next(answers) if good else {"reason": line.reason})})
             counts["answered" if good else "bad"] += 1
-        waiting.clear()
-        bar.set_postfix(lines=sum(counts.values()) - counts["before"], bad=counts["bad"])
 
     try:
-        for number, (raw, size) in enumerate(raw_lines(source), 1):
-            bar.update(size)
-            if number <= writer.done or (number - 1) % world != rank:
-                continue
-            line = read_line(raw, number, predictor.task)
-            if line is None:
-                continue
-            problem = line.reason or predictor.problem(line.text or "")
-            waiting.append(Line(number, line.text, problem, line.id))
-            if len(waiting) >= batch:
-                flush()
-        if waiting:
-            flush()
+        with (
+            source.open("rb") as file,
+            tqdm(total=size, unit="B", unit_scale=True, desc=source.name, disable=not progress) as bar,
+        ):
+            waiting: list[Line] = []
+            for number, raw in enumerate(raw_lines(file), 1):
+                bar.update(file.tell() - bar.n)
+                if number <= output.done or (number - 1) % world != rank or not raw.strip():
+                    continue
+                line = read_line(raw, number, predictor.task)
+                line.reason = line.reason or predictor.problem(line.text)
+                waiting.append(line)
+                if len(waiting) >= batch:
+                    answer(waiting)
+                    waiting = []
+            answer(waiting)
+        complete = True
     finally:
-        writer.close()
-        bar.close()
-    write_json(beside(out, ".state.json"), {**read_json(beside(out, ".state.json")), "complete": True})
+        output.close(complete)
     return counts
 
 
 # -- several processes ------------------------------------------------------------------------------------------------
-def place_among_processes() -> tuple[int, int]:
-    """(rank, number of processes) as accelerate, torchrun or MPI tell them; on GPUs each process takes its own."""
-    names = (
-        ("RANK", "WORLD_SIZE"),
-        ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
-        ("PMI_RANK", "PMI_SIZE"),
-    )
-    rank, world = next(
-        ((int(os.environ[a]), int(os.environ[b])) for a, b in names if a in os.environ and b in os.environ),
-        (0, 1),
-    )
-    if world > 1 and "LOCAL_RANK" in os.environ:
-        import torch
-
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-    return rank, world
-
-
 def share(out: Path, rank: int, world: int) -> Path:
     """Output of one process of several; the output itself where there is one process only."""
     return out if world == 1 else out.with_name(f"{out.name}.part{rank + 1}of{world}")
@@ -232,8 +236,6 @@ def share(out: Path, rank: int, world: int) -> Path:
 
 def join_shares(out: Path, world: int) -> bool:
     """Put the shares of all processes together in line order once the last of them is complete; whether that was done."""
-    import heapq
-
     parts = [share(out, rank, world) for rank in range(world)]
     if not all(read_json(beside(part, ".state.json")).get("complete") for part in parts):
         return False
@@ -249,20 +251,30 @@ def join_shares(out: Path, world: int) -> bool:
 
 
 # -- command line -----------------------------------------------------------------------------------------------------
+def targets_of(files: Sequence[Path], out: Path | None) -> dict[Path, Path]:
+    """Input → output; refused where two inputs would share one, or an output is an input."""
+    if out is None:
+        raise UserError("--file needs --out: where the answers go")
+    for path in files:
+        if not path.is_file():
+            raise UserError(f"no file {path}")
+    found = {path: out / path.name if len(files) > 1 or out.is_dir() else out for path in files}
+    if len(set(found.values())) < len(files):
+        raise UserError("two files have one name: give each an --out of its own")
+    for target in found.values():
+        if target.exists() and any(target.samefile(path) for path in files):
+            raise UserError(f"--out {target} is an input file: choose another")
+    return found
+
+
 def main(
-    task: Annotated[
-        str, typer.Option(metavar="calendar|crime|it_ner", help="What to look for.")
-    ] = "calendar",
+    task: TaskName = "calendar",
     text: Annotated[str | None, typer.Option(help="One text; the answer is printed.")] = None,
     file: Annotated[list[Path] | None, typer.Option(help="JSONL file; may be given several times.")] = None,
     out: Annotated[Path | None, typer.Option(help="Output file; a folder for several files.")] = None,
-    run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
-    variant: Annotated[
-        str, typer.Option(help="A trained variant, a vote or rules (the best by default).")
-    ] = "",
-    engine: Annotated[
-        str, typer.Option(metavar="|".join(ENGINES), help="ONNX: after helpers.export.")
-    ] = ENGINES[0],
+    run: RunFolder = "",
+    variant: SystemName = "",
+    engine: Engine = "torch",
     batch: Annotated[int, typer.Option(min=1, help="Lines that are answered together.")] = 64,
     force: Annotated[bool, typer.Option("--force", help="Start anew over an output that is there.")] = False,
 ) -> None:
@@ -271,12 +283,7 @@ def main(
 
     if (text is None) == (not file):
         raise UserError('give either --text "…" or --file in.jsonl with --out out.jsonl')
-    if file and out is None:
-        raise UserError("--file needs --out: where the answers go")
-    for path in file or []:
-        if not path.is_file():
-            raise UserError(f"no file {path}")
-    rank, world = place_among_processes()
+    targets = targets_of(file or [], out) if file else {}
     predictor = Predictor.open(task, run or None, variant or None, engine)
     if text is not None:
         problem = predictor.problem(text)
@@ -284,21 +291,17 @@ def main(
             raise UserError(problem)
         print(json.dumps(predictor.predict([text])[0], ensure_ascii=False, indent=1))
         return
-    folder = len(file or []) > 1 or bool(out and out.is_dir())
-    for path in file or []:
-        target = out / path.name if folder and out else out
-        if target is None or target.resolve() == path.resolve():
-            raise UserError("--out is the input file: choose another")
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # of accelerate
+    for path, target in targets.items():
         counts = label_file(predictor, path, share(target, rank, world), batch, rank, world, force, rank == 0)
         if world > 1:
             join_shares(target, world)
-        went_on = f", went on after line {counts['before']}" if counts["before"] else ""
-        bad = (
-            f"; {counts['bad']} could not be answered, see {beside(target, '.bad.jsonl')}"
-            if counts["bad"]
-            else ""
-        )
-        print(f"{target}: {counts['answered']} lines answered{went_on}{bad}", file=sys.stderr)
+        said = f"{target}: {counts['answered']} lines answered"
+        if counts["before"]:
+            said += f", went on after line {counts['before']}"
+        if counts["bad"]:
+            said += f"; {counts['bad']} could not be answered, see {beside(target, '.bad.jsonl')}"
+        print(said, file=sys.stderr)
 
 
 if __name__ == "__main__":

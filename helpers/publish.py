@@ -8,210 +8,136 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from huggingface_hub import HfApi, ModelCard, ModelCardData
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.repocard_data import EvalResult
 
 from helpers.calibrate import FILE as CALIBRATION
+from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError
-from helpers.export import token_export
-from helpers.export.folders import FORMS, PARITY, export, export_folder, point_to_base
-from helpers.export.model_folder import open_run, pick_variant, version_of
+from helpers.export.folders import PARITY, export, export_folder
+from helpers.export.model_folder import open_run, version_of
 from helpers.files import read_json
+from helpers.models.base import public_name
 from helpers.run import Run
-from helpers.tagging.model import EXTRAS
 
+TEMPLATE = Path(__file__).parent / "export" / "card.md"
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
 NAMED = ("Modelfile",)
-SECTIONS = ("Use", "Data", "Recipe", "Results", "Limits")
-PERCENT = {
+CONFIGS = ("config.json", "tokenizer_config.json")
+FORMS = ("onnx", "gguf")  # beside the whole weights; an adapter could not name a base inside a repository
+SCORES = {
     "exact_match": "exact match",
     "field_accuracy": "fields right",
     "exact_f1": "value F1",
     "f1": "entity F1",
     "json_validity": "valid output",
 }
+LICENCES = {  # of bases, by the beginning of their name: what is made from them keeps it
+    "HuggingFaceTB/": "apache-2.0",
+    "sentence-transformers/": "apache-2.0",
+    "all-MiniLM": "apache-2.0",
+    "bert-": "apache-2.0",
+    "distilbert-": "apache-2.0",
+    "Qwen/": "apache-2.0",
+    "meta-llama/Meta-Llama-3": "llama3",
+}
 
 
 # -- the card ---------------------------------------------------------------------------------------------------------
-def _interval(scores: dict[str, Any], name: str) -> str:
-    low, high = (scores.get("ci95") or {}).get(name) or (None, None)
-    value = f"{scores[name]:.3f}"
-    return value if low is None else f"{value} ({low:.3f} to {high:.3f})"
-
-
-def _results(metrics: dict[str, Any], variant: str) -> str:
-    """Scores of the variant, and of each of its fields."""
-    scores = metrics["variants"][variant]
-    lines = ["| score | value (95 % interval) |", "|---|---|"]
-    lines += [
-        f"| {label} | {_interval(scores, name)} |"
-        for name, label in PERCENT.items()
-        if scores.get(name) is not None
-    ]
-    fields = [
-        (name, cells["f1"])
-        for name, cells in (scores.get("fields") or {}).items()
-        if cells.get("f1") is not None
-    ]
-    if fields:
-        lines += ["", "| field | F1 |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in fields)]
-    return "\n".join(lines)
-
-
-def _data(run: Run, metrics: dict[str, Any]) -> str:
-    data = metrics.get("data", {})
-    source = data.get("source", run.data)
-    about = {
-        "sample": f"the sample written for the study (`data/{run.task.name}`)",
-        "public": f"the public data set of {run.task.public.citation} (licence: {run.task.public.licence})",
-    }
-    part = (
-        "test part"
-        if (run.dir / "splits" / "test.jsonl").exists()
-        else "validation part, which also chose the variant: expect a little less on new texts"
-    )
-    return (
-        f"Trained on {about.get(source, 'rows of its user')}. Scores are measured on {data.get('rows', '?')} rows of "
-        f"the {part} (fingerprint `{str(data.get('fingerprint', ''))[:12]}`)."
-    )
-
-
-def _recipe(run: Run, variant: str, metrics: dict[str, Any]) -> str:
-    prefix = f"{variant}."
-    own = {
-        name.removeprefix(prefix): value for name, value in run.settings.items() if name.startswith(prefix)
-    }
-    counts = metrics["variants"][variant].get("parameters") or {}
-    base = "encoder_model" if variant in run.task.variants.taggers else "base_model"
-    lines = [
-        f"Base model: `{Path(str(run[base])).name if Path(str(run[base])).is_absolute() else run[base]}`."
-    ]
-    note = run.task.words.variant_notes.get(variant)
-    if note:
-        lines.append(note[3])
-    if isinstance(counts, dict) and counts.get("total"):
-        lines.append(f"Training changed {counts['trainable']:,} of {counts['total']:,} parameters.")
-    table = ["| setting | value |", "|---|---|", *(f"| {name} | {value} |" for name, value in own.items())]
-    return "\n".join([*lines, "", *table, f"| seed | {run.seed} |"])
-
-
-def usage(run: Run, variant: str, repo: str) -> str:
-    """Python that loads the model and answers a text; it works as printed once `repo` is a folder or a name."""
-    task = run.task
-    text = task.words.examples[0] if task.words.examples else ""
-    if variant in task.variants.taggers:
-        return token_export.usage(task, repo, text)
-    if task.chat.questions:
-        name = task.chat.questions[0]
-        messages = [*task.chat.opening(text), {"role": "user", "content": task.chat.question(name)}]  # type: ignore[attr-defined]
-        turns = ",\n".join(f"    {json.dumps(turn, ensure_ascii=False)}" for turn in messages)
-        return (
-            f"from transformers import AutoModelForCausalLM, AutoTokenizer\n\n"
-            f"tokenizer = AutoTokenizer.from_pretrained({repo!r})\n"
-            f'model = AutoModelForCausalLM.from_pretrained({repo!r}, dtype="float32")\n'
-            f"messages = [\n{turns},\n]\n"
-            'inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt", '
-            "return_dict=True)\n"
-            "output = model.generate(**inputs)\n"
-            'print(tokenizer.decode(output[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True))\n'
-        )
-    return (
-        f'from transformers import pipeline\n\nwrite = pipeline("text-generation", model={repo!r}, dtype="float32")\n'
-        f'print(write({task.chat.prompt(text)!r}, return_full_text=False)[0]["generated_text"])\n'
-    )
-
-
-def _limits(run: Run, variant: str, metrics: dict[str, Any]) -> str:
-    scores = metrics["variants"][variant]
-    fields = [
-        (cells["f1"], name)
-        for name, cells in (scores.get("fields") or {}).items()
-        if cells.get("f1") is not None
-    ]
-    weakest = f" The weakest field is `{min(fields)[1]}` (F1 {min(fields)[0]:.3f})." if fields else ""
-    calibration = read_json(run.dir / CALIBRATION)
-    known = (
-        f" Confidence is calibrated for a precision of {calibration['precision']:g} (`{CALIBRATION}`)."
-        if variant in calibration.get("variants", {})
-        else ""
-    )
-    return f"English texts like those of the data only. {_alone(run, variant)}{weakest}{known}"
-
-
-def _alone(run: Run, variant: str) -> str:
-    """What the weights lack without the study's own code around them."""
-    if variant not in run.task.variants.taggers:
-        return (
-            "Free decoding may write values that are not in the text; the study's own service holds the output to the "
-            "task's schema and to the text."
-        )
-    hints = (
-        f" It was trained to see what the rules propose (`{EXTRAS}`), and tags less well without."
-        if run.settings.get(f"{variant}.hints")
-        else ""
-    )
-    return (
-        "The weights alone score single words: the best sequence of tags and the values that it stands for are the work "
-        f"of the study's own service.{hints}"
-    )
+def base_of(run: Run, variant: str) -> str:
+    """Name of the model that a variant was trained from, without folders of this machine."""
+    name = str(run["encoder_model"]) if variant in run.task.variants.taggers else public_name(run)
+    return Path(name).name if Path(name).is_absolute() else name
 
 
 def model_card(run: Run, variant: str, repo: str) -> str:
-    """The card: front matter for the hub, then use, data, recipe, results and limits, all numbers from files."""
-    from huggingface_hub import ModelCard, ModelCardData
-    from huggingface_hub.repocard_data import EvalResult
-
+    """The card, all numbers from files: front matter for the hub, then the words of `export/card.md`."""
     metrics = read_json(run.dir / "metrics.json")
     if variant not in metrics.get("variants", {}):
         raise UserError(f"{run.dir / 'metrics.json'} has no scores of {variant!r}: run stage 05 first")
-    task, scores = run.task, metrics["variants"][variant]
-    tagger = variant in task.variants.taggers
-    source = metrics.get("data", {}).get("source", run.data)
-    data = ModelCardData(
+    task, tagger, prefix = run.task, variant in run.task.variants.taggers, f"{variant}."
+    scores, data, base = metrics["variants"][variant], metrics.get("data", {}), base_of(run, variant)
+    measured = {name: label for name, label in SCORES.items() if scores.get(name) is not None}
+    fields = {name: cells.get("f1") for name, cells in (scores.get("fields") or {}).items()}
+    text, messages = task.words.examples[0] if task.words.examples else "", []
+    if task.chat.questions and not tagger:
+        question = {"role": "user", "content": task.chat.question(task.chat.questions[0])}
+        messages = [json.dumps(turn, ensure_ascii=False) for turn in (*task.chat.opening(text), question)]
+    calibration, note = read_json(run.dir / CALIBRATION), task.words.variant_notes.get(variant)
+    return ModelCard.from_template(
+        front_matter(
+            task,
+            variant,
+            base,
+            data.get("source", ""),
+            {measured[name]: (name, scores[name]) for name in measured},
+        ),
+        template_path=str(TEMPLATE),
+        run=run,
+        task=task,
+        variant=variant,
+        tagger=tagger,
+        model=repr(repo),
+        text=repr(text),
+        prompt=repr(task.chat.prompt(text)) if variant in task.variants.writers and not messages else "",
+        messages=messages,
+        data=data,
+        base=base,
+        note=note[3] if note else "",
+        parameters=scores.get("parameters") or {},
+        settings={name.removeprefix(prefix): run[name] for name in run.settings if name.startswith(prefix)},
+        results={
+            label: (scores[name], (scores.get("ci95") or {}).get(name)) for name, label in measured.items()
+        },
+        fields={name: value for name, value in fields.items() if value is not None},
+        precision=calibration.get("precision") if variant in calibration.get("variants", {}) else None,
+    ).content
+
+
+def front_matter(task: Any, variant: str, base: str, source: str, scores: dict[str, Any]) -> ModelCardData:
+    """What the hub reads of a card; `scores` are label → (metric, value)."""
+    kind = "token-classification" if variant in task.variants.taggers else "text-generation"
+    licence = next((one for name, one in LICENCES.items() if base.startswith(name)), "other")
+    results = [
+        EvalResult(
+            task_type=kind,
+            task_name=task.words.title,
+            dataset_type=task.name,
+            dataset_name=source if source in ("sample", "public") else "own rows",
+            metric_type=name,
+            metric_name=label,
+            metric_value=round(float(value), 4),
+        )
+        for label, (name, value) in scores.items()
+    ]
+    return ModelCardData(
         language="en",
-        license="mit",
+        license=licence,
+        license_name=f"that of {base}" if licence == "other" else None,
+        base_model=base if "/" in base else None,
         library_name="transformers",
-        pipeline_tag="token-classification" if tagger else "text-generation",
+        pipeline_tag=kind,
         tags=["information-extraction", task.name],
         model_name=f"{task.name}-{variant}",
-        eval_results=[
-            EvalResult(
-                task_type="token-classification" if tagger else "text-generation",
-                task_name=task.words.title,
-                dataset_type=task.name,
-                dataset_name=source if source in ("sample", "public") else "own rows",
-                metric_type=name,
-                metric_name=label,
-                metric_value=round(float(scores[name]), 4),
-            )
-            for name, label in PERCENT.items()
-            if scores.get(name) is not None
-        ],
+        eval_results=results,
     )
-    text = (
-        f"---\n{data.to_yaml()}\n---\n\n# {task.words.title}: {variant}\n\n{task.words.description}\n\n## Use\n\n```python\n"
-        f"{usage(run, variant, repo)}```\n\n## Data\n\n{_data(run, metrics)}\n\n## Recipe\n\n"
-        f"{_recipe(run, variant, metrics)}\n\n## Results\n\n{_results(metrics, variant)}\n\n## Limits\n\n"
-        f"{_limits(run, variant, metrics)}\n"
-    )
-    return ModelCard(text).content
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------
-def write_folder(run: Run, variant: str, repo: str, forms: tuple[str, ...] = FORMS) -> Path:
-    """Write exactly what is sent: whole weights at the top, the other forms below, card and calibration; returns it."""
-    made = export(run, variant, dict.fromkeys(("model", *forms)))
+def write_folder(run: Run, variant: str, repo: str, forms: Iterable[str] = FORMS) -> Path:
+    """Write exactly what is sent: whole weights at the top, other forms below, card and calibration; returns it."""
+    made = export(run, variant, ("model", *forms))
     folder = export_folder(run, variant, "hub")
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(made["model"], folder)
-    for form in ("adapter", "onnx", "gguf"):
-        if form in made:
-            shutil.copytree(made[form], folder / form)
-    if "adapter" in made:
-        shutil.copytree(export_folder(run, variant, "base"), folder / "base")
-        point_to_base(folder / "adapter", f"{repo}/base")
+    shutil.copytree(made.pop("model"), folder)
+    for form, source in made.items():
+        shutil.copytree(source, folder / form)
     for path in (run.dir / CALIBRATION, export_folder(run, variant, PARITY)):
         if path.exists():
             shutil.copy(path, folder / path.name)
@@ -219,82 +145,52 @@ def write_folder(run: Run, variant: str, repo: str, forms: tuple[str, ...] = FOR
     return folder
 
 
+def files_of(folder: Path) -> list[Path]:
+    """Every file in a folder."""
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
+
+
 def check_folder(folder: Path) -> list[str]:
     """What is wrong with a folder that is to be sent; an empty list if nothing is."""
     found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix not in ALLOWED and path.name not in NAMED:
-            found.append(f"{path.relative_to(folder)} is no file of a model")
-        if path.is_symlink():
-            found.append(f"{path.relative_to(folder)} is a link")
     if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
         found.append("config.json or the weights are missing")
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8") if card.exists() else ""
-    found += [f"the card has no section {name!r}" for name in SECTIONS if f"\n## {name}\n" not in text]
-    found += [
-        f"{path.relative_to(folder)} holds a path of this machine"
-        for path in sorted(folder.rglob("*.json"))
-        if path.name in ("config.json", "adapter_config.json", "tokenizer_config.json")
-        and _holds_path(json.loads(path.read_text(encoding="utf-8")))
-    ]
-    for path in sorted(folder.rglob("*.safetensors")):
-        reason = _damaged(path)
-        if reason:
-            found.append(f"{path.relative_to(folder)} cannot be read: {reason}")
-    return found + _metadata_problems(text)
+    if not (folder / "README.md").exists():
+        found.append("the card is missing")
+    for path in files_of(folder):
+        name = path.relative_to(folder)
+        if path.suffix not in ALLOWED and path.name not in NAMED:
+            found.append(f"{name} is no file of a model")
+        if path.name in CONFIGS and any(map(is_here, strings_of(json.loads(path.read_text("utf-8"))))):
+            found.append(f"{name} holds a path of this machine")
+    return found
 
 
-def _holds_path(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(map(_holds_path, value.values()))
-    if isinstance(value, list):
-        return any(map(_holds_path, value))
-    return isinstance(value, str) and Path(value).is_absolute() and Path(value).exists()
+def strings_of(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, but for the keys."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from strings_of(inner)
 
 
-def _damaged(path: Path) -> str | None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as weights:
-            list(weights.keys())
-    except (SafetensorError, OSError) as error:
-        return str(error).splitlines()[0]
-    return None
-
-
-def _metadata_problems(text: str) -> list[str]:
-    """What the front matter of a card lacks."""
-    from huggingface_hub import ModelCard
-
-    try:
-        data = ModelCard(text).data.to_dict()
-    except ValueError as error:
-        return [f"the card's front matter is wrong: {str(error).splitlines()[0]}"]
-    return [
-        f"the card's front matter has no {name}"
-        for name in ("license", "pipeline_tag", "model-index")
-        if name not in data
-    ]
+def is_here(text: str) -> bool:
+    """Whether a text is the path of something on this machine."""
+    return Path(text).is_absolute() and Path(text).exists()
 
 
 def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
-    """Send a checked folder to the hub; returns its address there."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
+    """Send a checked folder to the hub, where it replaces what was there; returns its address."""
     if repo.count("/") != 1:
         raise UserError(f"--repo {repo!r}: write it as NAME/MODEL")
     problems = check_folder(folder)
     if problems:
         raise UserError(f"{folder} is not sent: {'; '.join(problems)}")
-    api = api or HfApi()
+    api, message = api or HfApi(), f"Model {version_of(files_of(folder))}"
     try:
         address = api.create_repo(repo, private=private, exist_ok=True)
-        api.upload_folder(
-            repo_id=repo, folder_path=str(folder), commit_message=f"Model {version_of(_files(folder))}"
-        )
+        api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, delete_patterns="*")
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise UserError(
             f"the hub did not take {repo}: {str(error).splitlines()[0]}; log in with `hf auth login`"
@@ -302,31 +198,24 @@ def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
     return str(address)
 
 
-def _files(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.rglob("*")) if path.is_file()]
-
-
 def main(
-    task: Annotated[str, typer.Option(metavar="calendar|crime|it_ner")] = "calendar",
-    run: Annotated[str, typer.Option(help="Folder of a finished run (artifacts/<task> by default).")] = "",
-    variant: Annotated[str, typer.Option(help="A trained variant (the best by default).")] = "",
+    task: TaskName = "calendar",
+    run: RunFolder = "",
+    variant: SystemName = "",
     repo: Annotated[str, typer.Option(help="NAME/MODEL on the hub.")] = "",
-    send: Annotated[
-        bool, typer.Option("--push", help="Send the folder; without it nothing leaves this machine.")
-    ] = False,
+    send: Annotated[bool, typer.Option("--push", help="Send it; else nothing leaves this machine.")] = False,
     public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
 ) -> None:
     """Write the folder for the hub, check it, and send it if --push is given."""
-    opened, _ = open_run(task, run or None)
-    name = pick_variant(opened, variant or None)
+    opened, name = open_run(task, run or None, variant or None)
     if send and repo.count("/") != 1:
         raise UserError("--push needs --repo NAME/MODEL")
     folder = write_folder(opened, name, repo or f"NAME/{task}-{name.replace('_', '-')}")
     problems = check_folder(folder)
     for problem in problems:
         print(f"problem: {problem}")
-    size = sum(path.stat().st_size for path in _files(folder)) / 1e6
-    print(f"{folder}: {len(_files(folder))} files, {size:.1f} MB, {'not ready' if problems else 'ready'}")
+    size = sum(path.stat().st_size for path in files_of(folder)) / 1e6
+    print(f"{folder}: {len(files_of(folder))} files, {size:.1f} MB, {'not ready' if problems else 'ready'}")
     if send:
         print(push(folder, repo, private=not public))
 

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from echo import Echo
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,35 +21,14 @@ from helpers.paths import ROOT
 from helpers.tasks import load_task
 from helpers.tasks.text import normalise
 
-FAKE = """
-import sys, time
+SLOWLY = """
+import sys
+sys.path[:0] = ["tests"]
 from pathlib import Path
+from echo import Echo
 from helpers import infer
-from helpers.tasks import load_task
-class Slow:
-    name, version, task = "fake", "1", load_task("calendar")
-    def problem(self, text): return self.task.rows.bad_text(text)
-    def predict(self, texts):
-        time.sleep(0.02)
-        return [{"fields": {"action": text}} for text in texts]
-infer.label_file(Slow(), Path(sys.argv[1]), Path(sys.argv[2]), batch=5, progress=False)
+infer.label_file(Echo(seconds=0.02), Path(sys.argv[1]), Path(sys.argv[2]), batch=5, progress=False)
 """
-
-
-class Echo:
-    """Answers with the text; remembers how many it was asked at once."""
-
-    name, version, task = "fake", "1", load_task("calendar")
-
-    def __init__(self):
-        self.largest = 0
-
-    def problem(self, text):
-        return self.task.rows.bad_text(text)
-
-    def predict(self, texts):
-        self.largest = max(self.largest, len(texts))
-        return [{"fields": {"action": text}} for text in texts]
 
 
 def read(path):
@@ -90,25 +70,6 @@ def test_a_value_named_twice_has_a_place_for_each():
     assert found["Witness_Name"] == [(0, 7), (24, 26)] and found["Victim_Name"] == [(0, 7)]
 
 
-# -- texts that cannot be answered ------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "text, reason",
-    [
-        ("", "empty"),
-        (" \t\n", "empty"),
-        ("a\x00b", "U+0000"),
-        ("x" * 601, "601 characters"),
-        ("a\ud800", "surrogate"),
-    ],
-)
-def test_bad_texts_are_refused_with_the_reason(text, reason):
-    assert reason in load_task("calendar").rows.bad_text(text)
-
-
-def test_tabs_and_line_breaks_are_fine():
-    assert load_task("calendar").rows.bad_text("a\tb\r\nc") is None
-
-
 # -- files ------------------------------------------------------------------------------------------------------------
 LINES = [
     '{"text": "one", "id": "a"}',
@@ -120,6 +81,7 @@ LINES = [
     '{"text": 4}',
     '{"text": ""}',
     '{"text": "four"}',
+    '{"text": "a", "text": "b"}',
 ]
 
 
@@ -127,7 +89,7 @@ def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path)
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes("\n".join(LINES).encode() + b"\n\xff\n")
     counts = infer.label_file(Echo(), source, out, batch=2, progress=False)
-    assert counts == {"answered": 4, "bad": 5, "before": 0}
+    assert counts == {"answered": 4, "bad": 6, "before": 0}
     assert [(row["line"], row["fields"]["action"]) for row in read(out)] == [
         (1, "one"),
         (4, "two"),
@@ -136,25 +98,20 @@ def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path)
     ]
     assert read(out)[0]["id"] == "a"
     bad = {row["line"]: row["reason"] for row in read(infer.beside(out, ".bad.jsonl"))}
-    assert list(bad) == [3, 6, 7, 8, 10]
-    assert (
-        "not JSON" in bad[3]
-        and "list" in bad[6]
-        and "text" in bad[7]
-        and "empty" in bad[8]
-        and "UTF-8" in bad[10]
-    )
+    assert list(bad) == [3, 6, 7, 8, 10, 11]
+    words = ("not JSON", "list", "text", "empty", "twice", "UTF-8")
+    assert all(word in reason for word, reason in zip(words, bad.values()))
 
 
 def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(infer, "LONGEST_LINE", 100)
     source, predictor = tmp_path / "in.jsonl", Echo()
     source.write_text("".join(f'{{"text": "{"x" * (500 if at == 7 else 3)}"}}\n' for at in range(20)))
-    pieces = list(infer.raw_lines(source))
-    assert len(pieces) == 20 and max(len(raw) for raw, _ in pieces) == 101
-    assert sum(size for _, size in pieces) == source.stat().st_size
+    with source.open("rb") as file:
+        pieces = list(infer.raw_lines(file))
+    assert len(pieces) == 20 and max(map(len, pieces)) == 101
     counts = infer.label_file(predictor, source, tmp_path / "out", batch=4, progress=False)
-    assert counts["bad"] == 1 and predictor.largest <= 4
+    assert counts["bad"] == 1 and max(map(len, predictor.batches)) <= 4
     assert "longer" in read(tmp_path / "out.bad.jsonl")[0]["reason"]
 
 
@@ -163,7 +120,7 @@ def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
     source.write_text(
         "".join("{bad\n" if at % 7 == 3 else f'{{"text": "event {at}"}}\n' for at in range(300))
     )
-    command = [sys.executable, "-c", FAKE, str(source), str(out)]
+    command = [sys.executable, "-c", SLOWLY, str(source), str(out)]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     sizes = []
     for _ in range(3):
@@ -205,21 +162,63 @@ def test_the_last_whole_line_counts_and_half_a_line_goes(tmp_path, tail, expecte
     assert path.read_bytes() == (kept if kept is not None else tail[: tail.rfind(b"\n") + 1])
 
 
-def test_output_of_another_model_or_program_is_not_continued(tmp_path):
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+def test_output_of_another_model_program_or_input_is_not_continued(tmp_path):
+    source, out, other = tmp_path / "in.jsonl", tmp_path / "out.jsonl", Echo()
     source.write_text('"a"\n"b"\n')
     infer.label_file(Echo(), source, out, progress=False)
-    other = Echo()
     other.version = "2"
     with pytest.raises(UserError, match="another model"):
         infer.label_file(other, source, out, progress=False)
     infer.label_file(other, source, out, progress=False, force=True)
     assert len(read(out)) == 2
+    for content in ('"a"\n"c"\n', '"a"\n'):
+        source.write_text(content)
+        with pytest.raises(UserError, match="another content"):
+            infer.label_file(other, source, out, progress=False)
     foreign = tmp_path / "notes.jsonl"
     foreign.write_text("my notes\n")
     with pytest.raises(UserError, match="is there already"):
         infer.label_file(Echo(), source, foreign, progress=False)
     assert foreign.read_text() == "my notes\n"
+
+
+def test_a_file_that_has_grown_is_continued_unless_its_last_line_may_have(tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('"a"\n"b"\n')
+    infer.label_file(Echo(), source, out, progress=False)
+    source.write_text('"a"\n"b"\n"c"')
+    assert infer.label_file(Echo(), source, out, progress=False) == {"answered": 1, "bad": 0, "before": 2}
+    source.write_text('"a"\n"b"\n"c" \n"d"\n')
+    with pytest.raises(UserError, match="another content"):
+        infer.label_file(Echo(), source, out, progress=False)
+
+
+def test_two_processes_do_not_write_one_output(tmp_path):
+    source = tmp_path / "in.jsonl"
+    source.write_text('"a"\n')
+    first = infer.Output(tmp_path / "out", source, "m 1", "1 of 1")
+    with pytest.raises(UserError, match="another process"):
+        infer.label_file(Echo(), source, tmp_path / "out", progress=False)
+    first.close(complete=False)
+
+
+def test_every_input_has_an_output_of_its_own(tmp_path):
+    first, second = tmp_path / "a" / "in.jsonl", tmp_path / "b" / "in.jsonl"
+    for path in (first, second):
+        path.parent.mkdir()
+        path.write_text('"a"\n')
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(first)
+    for files, out, words in (
+        ([first, second], tmp_path / "out", "one name"),
+        ([first], first, "is an input"),
+        ([first], link, "is an input"),
+        ([tmp_path / "none"], tmp_path / "out", "no file"),
+        ([first], None, "needs --out"),
+    ):
+        with pytest.raises(UserError, match=words):
+            infer.targets_of(files, out)
+    assert infer.targets_of([first], tmp_path) == {first: tmp_path / "in.jsonl"}
 
 
 def test_shares_of_several_processes_join_to_the_whole(tmp_path):
@@ -232,15 +231,3 @@ def test_shares_of_several_processes_join_to_the_whole(tmp_path):
     assert infer.join_shares(out, 3)
     for ending in ("", ".bad.jsonl"):
         assert infer.beside(out, ending).read_bytes() == infer.beside(whole, ending).read_bytes()
-
-
-def test_processes_know_their_place(monkeypatch):
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"):
-        monkeypatch.delenv(name, raising=False)
-    assert infer.place_among_processes() == (0, 1)
-    monkeypatch.setenv("OMPI_COMM_WORLD_RANK", "1")
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "3")
-    assert infer.place_among_processes() == (1, 3)
-    monkeypatch.setenv("RANK", "2")
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    assert infer.place_among_processes() == (2, 4)

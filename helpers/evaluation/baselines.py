@@ -1,48 +1,22 @@
-"""Systems that learn nothing from the training rows: stage 03 scores them on validation, 05 on the scored rows."""
+"""Systems that learn nothing from the training rows: which there are, what they are asked, functions that answer."""
 
 from __future__ import annotations
 
 import os
 import random
-from typing import Any, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import pandas as pd
-from transformers import AutoConfig
+from tqdm import tqdm
 
-from helpers.evaluation.predict import (
-    pick_shots,
-    predict_base,
-    predict_rules,
-    predict_server,
-    predictions_path,
-    read_predictions,
-    write_predictions,
-)
-from helpers.files import write_json
-from helpers.models.base import base_path, load_tokenizer
+from helpers.errors import UserError
 from helpers.run import Run
-from helpers.tagging.predict import predict_with, untuned_tagger
 from helpers.tasks import Example, Task
+from helpers.tasks.base import Message
 from helpers.tasks.bio import tag_all
-from helpers.tasks.scores import metrics_of
-from helpers.training.costs import timed
-from helpers.writing.prompts import untuned
 
 BASELINES = ("rules", "base_zero_shot", "base_few_shot", "llm")
-COLUMNS = {
-    "rows": "rows",
-    "exact_match": "exact match",
-    "field_accuracy": "field accuracy",
-    "exact_f1": "F1",
-    "accuracy": "token accuracy",
-    "json_validity": "valid output",
-}
-
-
-def server() -> tuple[str, str] | None:
-    """Address and model of the OpenAI-compatible server that the environment names, if it does."""
-    address = os.environ.get("LLM_BASE_URL")
-    return (address, os.environ.get("LLM_MODEL", "llama3.2")) if address else None
+Records = list[dict[str, Any]]
 
 
 def names_of(task: Task) -> tuple[str, ...]:
@@ -51,12 +25,31 @@ def names_of(task: Task) -> tuple[str, ...]:
 
 
 def available(run: Run) -> tuple[str, ...]:
-    """The baselines that can run here.
-
-    `llm` can run only with a server, `base_few_shot` only with shots that fit (:func:`no_shots`).
-    """
+    """The baselines that can run here: `llm` only with a server, `base_few_shot` only with shots that fit."""
     left_out = ("llm",) * (server() is None) + ("base_few_shot",) * bool(no_shots(run))
     return tuple(name for name in names_of(run.task) if name not in left_out)
+
+
+def function_of(task: Task, name: str) -> Callable[[Run, Sequence[Example]], Records]:
+    """What answers in place of a model of the study: rules, the commonest tag, or a server."""
+    functions = {
+        "rules": predict_rules,
+        "majority": predict_majority,
+        "llm": predict_llm,
+        **task.hooks.baselines,
+    }
+    return functions[name]
+
+
+# -- solved examples --------------------------------------------------------------------------------------
+def pick_shots(run: Run) -> list[Example]:
+    """Few-shot examples: the train rows that together show most fields, shorter ones first (no validation row)."""
+    train, count = run.load("train"), run["few_shot"]
+    pool = sorted(
+        train, key=lambda row: (-sum(map(bool, run.task.values(row.target).values())), len(row.text), row.id)
+    )
+    step = max(1, len(pool) // (2 * max(count, 1)))  # from full rows down to rows of average fullness
+    return [pool[index * step] for index in range(min(count, len(pool)))]
 
 
 def no_shots(run: Run) -> str:
@@ -65,9 +58,13 @@ def no_shots(run: Run) -> str:
         return "the setting `few_shot` is 0"
     if not run.task.writes:
         return "the models of this task write nothing"
+    from transformers import AutoConfig
+
+    from helpers.models.base import base_path, load_tokenizer
+    from helpers.writing.prompts import untuned
+
     longest = max(run.load("validation"), key=lambda row: len(row.text))
-    shots = pick_shots(run, run.load("train"), run["few_shot"])
-    prompt = untuned(load_tokenizer(run), run.task, longest.text, shots)
+    prompt = untuned(load_tokenizer(run), run.task, longest.text, pick_shots(run))
     needed = len(prompt.text) + max(map(len, prompt.questions)) + run["max_new_tokens"]
     room = getattr(AutoConfig.from_pretrained(base_path(run)), "max_position_embeddings", None) or needed
     if needed <= room:
@@ -84,108 +81,67 @@ def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
     return [validation[at] for at in sorted(random.Random(run.seed).sample(range(len(validation)), count))]
 
 
-def _predict(run: Run, name: str, rows: Sequence[Example]) -> list[dict[str, Any]]:
-    if name in run.task.hooks.baselines:
-        return run.task.hooks.baselines[name](run, rows)
-    if not run.task.writes:
-        return {"majority": predict_majority, "untuned": predict_untuned, "llm": predict_llm}[name](run, rows)
-    shots = pick_shots(run, run.load("train"), run["few_shot"])
-    if name == "rules":
-        return predict_rules(run, rows)
-    if name == "llm":
-        return predict_server(run, rows, shots, *server())
-    return predict_base(run, rows, shots if name == "base_few_shot" else ())
+# -- functions that answer --------------------------------------------------------------------------------
+def predict_rules(run: Run, examples: Sequence[Example]) -> Records:
+    """The task's rules: they write no text and know no confidence."""
+    return [
+        {"id": row.id, "prediction": run.task.hooks.rules(row.text), "raw": None, "confidence": None}
+        for row in examples
+    ]
 
 
-def predict_majority(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
+def predict_majority(run: Run, examples: Sequence[Example]) -> Records:
     """The most frequent tag for every token: outside. Its accuracy shows how little accuracy says."""
     return tag_all(examples, lambda tokens: ["O"] * len(tokens))
 
 
-def predict_untuned(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """The encoder as it comes, with a classifier of seeded random weights: what fine-tuning starts from."""
-    return predict_with(run, untuned_tagger(run), examples)
+def server() -> tuple[str, str] | None:
+    """Address and model of the OpenAI-compatible server that the environment names, if it does."""
+    address = os.environ.get("LLM_BASE_URL")
+    return (address, os.environ.get("LLM_MODEL", "llama3.2")) if address else None
 
 
-def predict_llm(run: Run, examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """A prompted language model that names the entities of each label; wherever the tokens spell one, it is tagged."""
-    shots = pick_shots(run, run.load("train"), run["few_shot"])
-    records = predict_server(run, examples, shots, *server())
-    bound = [run.task.bind(record["prediction"], example) for record, example in zip(records, examples)]
-    return [
-        {**record, "prediction": None if found is None else list(found.tags)}
-        for record, found in zip(records, bound)
-    ]
+def predict_llm(run: Run, examples: Sequence[Example]) -> Records:
+    """A prompted LLM behind an OpenAI-compatible server (Ollama, vLLM, llama.cpp …), temperature 0.
 
+    It is asked what the untuned base model is asked, each question of a dialogue by itself. Of a task with tags it
+    names the entities of each label; wherever the tokens spell one, it is tagged.
 
-def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
-    """Run one of the task's baselines on the validation part; returns its scores, keeps them and the predictions."""
-    with timed(run, name, "predict"):
-        records = _predict(run, name, validation)
-    write_predictions(run, name, records, "validation")
-    result = scores(run, validation, records)
-    write_json(run.path("baselines", f"{name}.json"), result)
-    return result
+    Raises
+    ------
+    UserError
+        If the server does not answer.
+    """
+    from openai import OpenAI, OpenAIError
 
+    from helpers.writing import prompts
 
-def predict_scored(run: Run) -> None:
-    """Write the predictions of every available baseline for the scored part; drop those of other runs."""
-    scored = run.load("scored")
-    one_part = not run.path("splits", "test.jsonl").exists()
-    for name in dict.fromkeys((*names_of(run.task), *BASELINES)):
-        if name not in available(run):
-            for part in ("scored", "validation"):
-                predictions_path(run, name, part).unlink(missing_ok=True)
-            continue
-        records = read_predictions(run, name, "validation") if one_part else []
-        write_predictions(run, name, records if len(records) == len(scored) else _predict(run, name, scored))
+    (address, model), task, shots, records = server(), run.task, pick_shots(run), []
+    key = os.environ.get("LLM_API_KEY", "none")
+    client = OpenAI(base_url=address, api_key=key, timeout=120, max_retries=1)
 
+    def answer(messages: list[Message]) -> str:
+        try:
+            found = client.chat.completions.create(
+                model=model, messages=messages, temperature=0, seed=run.seed
+            )
+        except OpenAIError as error:
+            raise UserError(
+                f"LLM_BASE_URL={address}: {error}; start the server or unset LLM_BASE_URL"
+            ) from None
+        return prompts.first_object(found.choices[0].message.content or "")
 
-def scores(run: Run, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Scores of the task's metrics module with 95 % intervals, and the accuracy of each field if it has one."""
-    metrics = metrics_of(run.task)
-    result = metrics.score(run.task, gold, records)
-    result["field_accuracy_by_field"] = {
-        name: row["accuracy"] for name, row in result["fields"].items() if "accuracy" in row
-    }
-    result["rows"] = len(gold)
-    result["ci95"] = metrics.intervals(run.task, gold, records, run.seed)
-    return result
-
-
-def score_rules(run: Run, rows: Sequence[Example]) -> dict[str, Any]:
-    """Scores of the rules on any rows, e.g. on those they were written from."""
-    return scores(run, rows, _predict(run, "rules", rows))
-
-
-def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.DataFrame:
-    """Texts, raw outputs and whether they parse, for evenly spaced rows of the validation predictions."""
-    records = read_predictions(run, name, "validation")
-    picked = range(0, len(rows), max(1, len(rows) // count))[:count]
-    return pd.DataFrame(
-        [
-            {
-                "text": rows[i].text,
-                "output": records[i]["raw"],
-                "valid": "yes" if records[i]["prediction"] else "no",
-            }
-            for i in picked
+    for row in tqdm(examples, desc=model):
+        before = prompts.opening(task, row.text, shots)
+        turns = [
+            [*before, {"role": "user", "content": prompts.question(name)}] for name in task.chat.questions
         ]
-    ).set_index("text")
-
-
-def summary(run: Run, results: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """One row a baseline: the headline score with interval, and those of :data:`COLUMNS` that the task has."""
-    metric = run.task.headline
-    rows = {
-        name: {
-            run.task.words.headline: r[metric],
-            "low": r["ci95"][metric][0],
-            "high": r["ci95"][metric][1],
-            **{words: r[key] for key, words in COLUMNS.items() if key in r},
-        }
-        for name, r in results.items()
-    }
-    frame = pd.DataFrame.from_dict(rows, orient="index")
-    frame.index.name = "system"
-    return frame
+        raw = "\n".join(map(answer, turns or [before]))
+        prediction, error = task.chat.parse_output(raw)
+        if not task.writes:
+            bound = task.bind(prediction, row)
+            prediction = None if bound is None else list(bound.tags)
+        records.append(
+            {"id": row.id, "prediction": prediction, "raw": raw, "error": error, "confidence": None}
+        )
+    return records

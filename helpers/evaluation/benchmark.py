@@ -1,29 +1,34 @@
 """How fast training, decoding, reading and serving are beside the ways that they replace: ratios with spread.
 
 Run as: python -m helpers.evaluation.benchmark --data public    (some 20 minutes; --only training: a part)
+
+The ways take turns, A B A B in one process, so that a busy machine slows all of them.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
+import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import torch
 import typer
+from tqdm import tqdm
 
 from helpers import files
+from helpers.data import read as data
+from helpers.data.splits import make_splits
 from helpers.errors import UserError, one_of
-from helpers.evaluation import predict
-from helpers.evaluation.measured import BENCHMARK, benchmark_table, data_name
-from helpers.evaluation.trainers import peak, training
-from helpers.evaluation.turns import Bench, Line, pair, rate_of
+from helpers.evaluation import systems, trainers
+from helpers.evaluation.measured import BENCHMARK, Line, benchmark_table, data_name
 from helpers.export.model_folder import open_run
-from helpers.export.onnx_export import export_tagger, quantise_onnx
-from helpers.export.token_export import OnnxTokenTagger
+from helpers.export.onnx_graphs import OnnxTagger, quantise, write_graph
 from helpers.machine import hardware
 from helpers.manifest import code_fingerprint, environment_fingerprint
 from helpers.models.adapters import load_finetuned, load_untuned
@@ -38,6 +43,69 @@ from helpers.writing.questions import answer_together, predict_texts
 
 EASY = 48
 """Tokens that a model may write which was never trained to stop."""
+Rates = dict[str, list[float]]
+
+
+# -- ways that take turns ---------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Bench:
+    """What is measured, and how long."""
+
+    run: Run  # its data and settings; where it writes
+    trained: Run | None = (
+        None  # a finished run whose adapter decodes; without one the untuned base model does
+    )
+    repeats: int = 3  # turns of each way
+    seconds: float = 20.0  # least time of a turn
+    texts: int = 64  # that are decoded together
+
+    def in_turns(self, part: str, ways: dict[str, Callable[[], float]]) -> Rates:
+        """Way → its rates, what it gets done in a second, turn by turn."""
+        rates: Rates = {name: [] for name in ways}
+        for name, way in tqdm([*ways.items()] * self.repeats, desc=part, unit="turn"):
+            rates[name].append(way())
+        return rates
+
+
+def rows_of(run: Run) -> dict[str, list[Example]]:
+    """Parts of the data of a run."""
+    return make_splits(run, data.load_source(run)).parts
+
+
+def pair(part: str, rates: Rates, ours: str, theirs: str, unit: str) -> Line:
+    """Two ways side by side: median rates; smallest, median and largest ratio of the turns of a round."""
+    ratios = [one / other for one, other in zip(rates[ours], rates[theirs], strict=True)]
+    return {
+        "part": part,
+        "ours": ours,
+        "against": theirs,
+        "unit": unit,
+        "rate": statistics.median(rates[ours]),
+        "other_rate": statistics.median(rates[theirs]),
+        "low": min(ratios),
+        "ratio": statistics.median(ratios),
+        "high": max(ratios),
+    }
+
+
+def rate_of(work: Callable[[], int], seconds: float) -> float:
+    """How much a piece of work, done again until the time is over, gets done in a second."""
+    work()  # what is made only once, such as compiled grammars, does not count
+    done, started = 0, time.perf_counter()
+    while (spent := time.perf_counter() - started) < seconds or not done:
+        done += work()
+    return done / spent
+
+
+# -- training ---------------------------------------------------------------------------------------------
+def training(bench: Bench) -> list[Line]:
+    """Tokens a second, without padding, of one LoRA training by several trainers."""
+    ways = trainers.ways_to_train(bench.run, rows_of(bench.run)["train"], bench.seconds)
+    rates = bench.in_turns("training", ways)
+    return [
+        *(pair("training", rates, trainers.OURS, other, "tokens/s") for other in trainers.OTHERS),
+        pair("training", rates, trainers.INT8, trainers.OURS, "tokens/s"),
+    ]
 
 
 # -- decoding ---------------------------------------------------------------------------------------------
@@ -46,7 +114,7 @@ def writer(run: Run, trained: Run | None) -> tuple[Callable[[bool], Any], Callab
     names = [
         name for name, one in run.task.variants.writers.items() if one.adapter and one.loss != "structured"
     ]
-    found = [name for name in names if trained and name in predict.variants_trained(trained)]
+    found = [name for name in names if trained and name in systems.trained(trained)]
     if not found:
         return lambda whole: load_base(run).eval() if whole else load_untuned(run), untuned, EASY
     folder = trained.dir / "checkpoints" / found[0] / "best"
@@ -85,40 +153,25 @@ def decoding(bench: Bench) -> list[Line]:
     run, task, lines = bench.run, bench.run.task, []
     load, prompt, limit = writer(run, bench.trained)
     fast, whole, tokenizer = load(False), load(True), load_tokenizer(run)
-    texts = [row.text for row in bench.rows()["validation"]][: bench.texts]
+    texts = [row.text for row in rows_of(run)["validation"]][: bench.texts]
+
+    def together(way: str) -> int:
+        predict_texts(fast, tokenizer, task, texts, way, limit, len(texts), prompt)
+        return len(texts)
+
+    def each(way: str, queue: Iterator[str]) -> int:
+        text = next(queue)
+        grammar = None if way == "free" else task.chat.grammar(text, way)
+        one_call(whole, tokenizer, prompt(tokenizer, task, text), limit, grammar)
+        return 1
+
     for way in task.variants.decodings if prompt is tuned else ("free",):
-        queue = itertools.cycle(texts)
-
-        def together(way: str = way) -> int:
-            predict_texts(fast, tokenizer, task, texts, way, limit, len(texts), prompt)
-            return len(texts)
-
-        def each(way: str = way, queue: Iterator[str] = queue) -> int:
-            text = next(queue)
-            one_call(
-                whole,
-                tokenizer,
-                prompt(tokenizer, task, text),
-                limit,
-                None if way == "free" else task.chat.grammar(text, way),
-            )
-            return 1
-
-        names = (f"{len(texts)} together, {way}", f"one generate call each, {way}")
-        lines.append(
-            pair(
-                "decoding",
-                bench.in_turns(
-                    f"decoding, {way}",
-                    {
-                        names[0]: lambda work=together: rate_of(work, bench.seconds),
-                        names[1]: lambda work=each: rate_of(work, bench.seconds),
-                    },
-                ),
-                *names,
-                "texts/s",
-            )
-        )
+        ours, theirs = f"{len(texts)} together, {way}", f"one generate call each, {way}"
+        ways = {
+            ours: partial(rate_of, partial(together, way), bench.seconds),
+            theirs: partial(rate_of, partial(each, way, itertools.cycle(texts)), bench.seconds),
+        }
+        lines.append(pair("decoding", bench.in_turns(f"decoding, {way}", ways), ours, theirs, "texts/s"))
     return lines
 
 
@@ -127,28 +180,23 @@ def reading(bench: Bench) -> list[Line]:
     own = {name: bench.run[name] for name in ("base_model", "max_rows") if name in bench.run.settings}
     run = Run("crime", bench.run.profile, bench.run.data, str(bench.run.root), own, bench.run.seed)
     model, tokenizer = load_untuned(run), load_tokenizer(run)
-    prompts = [tuned(tokenizer, run.task, row.text) for row in bench.rows(run)["validation"][: bench.repeats]]
-    queues = {name: itertools.cycle(prompts) for name in ("shared", "apart")}
+    rows = rows_of(run)["validation"][: bench.repeats]
+    prompts = [tuned(tokenizer, run.task, row.text) for row in rows]
+    count = len(run.task.chat.questions)
 
-    def shared() -> int:
-        answer_together(model, tokenizer, [next(queues["shared"])], max_new_tokens=EASY // 2)
+    def read(queue: Iterator[Prompt], together: bool) -> int:
+        one = next(queue)
+        for questions in [one.questions] if together else [[question] for question in one.questions]:
+            asked = [one._replace(questions=questions)]
+            answer_together(model, tokenizer, asked, max_new_tokens=EASY // 2)
         return 1
 
-    def apart() -> int:
-        one = next(queues["apart"])
-        for question in one.questions:
-            answer_together(model, tokenizer, [one._replace(questions=[question])], max_new_tokens=EASY // 2)
-        return 1
-
-    names = (
-        f"one reading, {len(run.task.chat.questions)} questions",
-        f"{len(run.task.chat.questions)} readings",
-    )
-    rates = bench.in_turns(
-        "reading",
-        {names[0]: lambda: rate_of(shared, bench.seconds), names[1]: lambda: rate_of(apart, bench.seconds)},
-    )
-    return [pair("reading", rates, *names, "reports/s")]
+    names = {f"one reading, {count} questions": True, f"{count} readings": False}
+    ways = {
+        name: partial(rate_of, partial(read, itertools.cycle(prompts), together), bench.seconds)
+        for name, together in names.items()
+    }
+    return [pair("reading", bench.in_turns("reading", ways), *names, "reports/s")]
 
 
 # -- serving ----------------------------------------------------------------------------------------------
@@ -157,47 +205,38 @@ def serving(bench: Bench) -> list[Line]:
 
     It is not trained: how fast it is does not depend on its weights.
     """
-    run, parts = bench.run, bench.rows()
+    run, rows = bench.run, rows_of(bench.run)["train"]
     variant = next(name for name in run.task.variants if name in run.task.variants.taggers)
-    tagger = new_tagger(run, variant, parts["train"])
+    tagger = new_tagger(run, variant, rows)
     eager = copy.deepcopy(tagger.model)
     eager.base.set_attn_implementation("eager")
-    graph = quantise_onnx(export_tagger(copy.deepcopy(eager), run.dir / "tagger"))
+    graph = quantise(write_graph(copy.deepcopy(eager), run.dir / "tagger"))
     forms = {
         "PyTorch, eager attention": eager,
         "PyTorch, as it is served": tagger.model,
-        "ONNX Runtime, int8": OnnxTokenTagger(graph, tagger.model.layout),
+        "ONNX Runtime, int8": OnnxTagger(graph, tagger.model.layout),
     }
+
+    def answer(model: Any, count: int, queue: Iterator[Example]) -> int:
+        system = systems.TaggingSystem(run, variant, replace(tagger, model=model))
+        return len(system.predict(list(itertools.islice(queue, count))))
+
     lines = []
     for count in (1, 32):
-        texts = itertools.cycle(parts["train"])
-
-        def work(form: str, count: int = count, texts: Iterator[Example] = texts) -> int:
-            given = list(itertools.islice(texts, count))
-            predict.predict_loaded(run, variant, replace(tagger, model=forms[form]), given)
-            return count
-
-        label = f"{count} text{'s' * (count > 1)}: "
-        rates = bench.in_turns(
-            f"serving, {count}",
-            {
-                label + form: lambda form=form, work=work: rate_of(
-                    lambda: work(form), min(bench.seconds, 3.0)
-                )
-                for form in forms
-            },
-        )
-        first, *others = rates
+        seconds, label = min(bench.seconds, 3.0), f"{count} text{'s' * (count > 1)}: "
+        ways = {
+            label + form: partial(rate_of, partial(answer, model, count, itertools.cycle(rows)), seconds)
+            for form, model in forms.items()
+        }
+        first, *others = ways
+        rates = bench.in_turns(f"serving, {count}", ways)
         lines += [pair("serving", rates, other, first, "texts/s") for other in others]
     return lines
 
 
 # -- all of it --------------------------------------------------------------------------------------------
 PARTS: dict[str, Callable[[Bench], list[Line]]] = {
-    "training": training,
-    "decoding": decoding,
-    "reading": reading,
-    "serving": serving,
+    part.__name__: part for part in (training, decoding, reading, serving)
 }
 
 
@@ -213,7 +252,7 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
     if not run.task.variants.writers:
         raise UserError(f"{run.task.name} has no model that writes: notebook 05 measures its taggers")
     chosen = [one_of(name, list(PARTS), "part") for name in only] or list(PARTS)
-    before = peak()
+    before = trainers.peak()
     lines = [line for name in chosen for line in PARTS[name](bench)]
     return {
         "lines": lines,
@@ -224,7 +263,7 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
             "decoded by": "a finished adapter" if bench.trained else "the untuned base",
             "repeats": bench.repeats,
             "seconds": bench.seconds,
-            "gemm_gflops": round(max(before, peak()) / 1e9, 1),
+            "gemm_gflops": round(max(before, trainers.peak()) / 1e9, 1),
             "code": code_fingerprint(),
             "hardware": hardware(),
             "environment": environment_fingerprint(),

@@ -32,49 +32,36 @@ def confidence_frame(
         {**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned
     ]
     results = metrics_of(task).field_results(task, gold, aligned)
-    results["confidence"] = pd.Series(
-        [one[name] for one in stated for name in task.fields], dtype=float, index=results.index
-    )
+    confidence = [one[name] for one in stated for name in task.fields]
+    results["confidence"] = pd.Series(confidence, dtype=float, index=results.index)
     kept = results[results["valid"].astype(bool) & results["confidence"].notna()]
     return kept[["id", "field", "gold", "predicted", "confidence", "right"]].reset_index(drop=True)
 
 
 def row_confidence(frame: pd.DataFrame) -> pd.DataFrame:
-    """Confidence that a whole row is right, from :func:`confidence_frame`.
+    """Confidence that a whole row is right, from :func:`confidence_frame`: index id; columns confidence, right.
 
     A causal model gives each field a probability given the fields written before it, so their product is the
     probability of the whole answer; for a tagger it is so as far as its fields are independent. For a vote it is a rank,
     no probability: the members' confidence falls with every field on which they disagree.
-
-    Returns
-    -------
-    DataFrame
-        Index id; columns confidence, right.
     """
     rows = frame.groupby("id", sort=False)
     return pd.DataFrame({"confidence": rows["confidence"].prod(), "right": rows["right"].all()})
 
 
-def _vectors(confidence: Sequence[float], right: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Both as equally long float vectors."""
-    sure, truth = np.asarray(confidence, dtype=float), np.asarray(right, dtype=float)
-    if sure.ndim != 1 or sure.shape != truth.shape:
-        raise ValueError(f"expected two equally long vectors, got shapes {sure.shape} and {truth.shape}")
-    if not ((sure >= 0) & (sure <= 1)).all():
+def _answers(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame:
+    """Both as columns of numbers."""
+    frame = pd.DataFrame({"confidence": list(confidence), "right": list(right)}, dtype=float)
+    if not frame["confidence"].between(0, 1).all():
         raise ValueError("a confidence lies outside 0..1")
-    return sure, truth
+    return frame
 
 
+# -- calibration ------------------------------------------------------------------------------------------
 def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> pd.DataFrame:
     """Accuracy within equally wide bins of confidence; empty bins are left out.
 
-    Parameters
-    ----------
-    confidence : sequence of float
-        Stated probability of each answer.
-    right : sequence of bool
-    bins : int
-        Number of bins over 0..1, each open at its lower end (a confidence of 0 falls in the first).
+    Bins are open at their lower end (a confidence of 0 falls in the first).
 
     Returns
     -------
@@ -82,22 +69,19 @@ def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: 
         One line a bin: lower, upper (its edges), confidence (mean), accuracy, count, low, high (Wilson 95 % of the
         accuracy).
     """
-    sure, truth = _vectors(confidence, right)
-    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    lines = []
-    for number in np.unique(place):
-        inside = place == number
-        count, hits = int(inside.sum()), int(truth[inside].sum())
-        lines.append(
-            (
-                number / bins,
-                (number + 1) / bins,
-                sure[inside].mean(),
-                hits / count,
-                count,
-                *proportion_ci(hits, count),
-            )
+    answers = _answers(confidence, right)
+    place = np.clip(np.ceil(answers["confidence"] * bins).astype(int) - 1, 0, bins - 1)
+    lines = [
+        (
+            number / bins,
+            (number + 1) / bins,
+            group["confidence"].mean(),
+            group["right"].mean(),
+            len(group),
+            *proportion_ci(group["right"].sum(), len(group)),
         )
+        for number, group in answers.groupby(place)
+    ]
     return pd.DataFrame(lines, columns=["lower", "upper", "confidence", "accuracy", "count", "low", "high"])
 
 
@@ -118,19 +102,16 @@ def calibration_by_field(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
     """
     lines = {}
     for name, group in frame.groupby("field", sort=False):
-        sure, truth = _vectors(group["confidence"], group["right"])
-        lines[name] = (
-            len(group),
-            sure.mean(),
-            truth.mean(),
-            expected_calibration_error(reliability_table(sure, truth, bins)),
-            np.mean((sure - truth) ** 2),
-            aurc(risk_coverage(sure, truth)),
-        )
+        answers = _answers(group["confidence"], group["right"])
+        sure, truth = answers["confidence"], answers["right"]
+        error = expected_calibration_error(reliability_table(sure, truth, bins))
+        brier = ((sure - truth) ** 2).mean()
+        lines[name] = (len(group), sure.mean(), truth.mean(), error, brier, aurc(risk_coverage(sure, truth)))
     columns = ["n", "confidence", "accuracy", "ece", "brier", "aurc"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("field")
 
 
+# -- selective answers ------------------------------------------------------------------------------------
 def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame:
     """Share of errors among the answers kept, when only the most confident ones are kept (Geifman and El-Yaniv 2017).
 
@@ -142,14 +123,12 @@ def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.Data
     DataFrame
         One line for each number of answers kept, 1 to all: threshold (least confidence kept), coverage, risk.
     """
-    sure, truth = _vectors(confidence, right)
-    order = np.argsort(-sure, kind="stable")
-    ranked = pd.DataFrame({"threshold": sure[order], "wrong": 1 - truth[order]})
-    errors = ranked.groupby("threshold")["wrong"].transform("mean").cumsum()
+    ranked = _answers(confidence, right).sort_values("confidence", ascending=False, kind="stable")
+    threshold = ranked["confidence"].reset_index(drop=True)
+    wrong = 1 - ranked["right"].reset_index(drop=True)
     kept = np.arange(1, len(ranked) + 1)
-    return pd.DataFrame(
-        {"threshold": ranked["threshold"], "coverage": kept / len(kept), "risk": errors / kept}
-    )
+    risk = wrong.groupby(threshold).transform("mean").cumsum() / kept
+    return pd.DataFrame({"threshold": threshold, "coverage": kept / len(ranked), "risk": risk})
 
 
 def aurc(curve: pd.DataFrame) -> float:

@@ -3,15 +3,14 @@
 How confident learning (Northcutt et al. 2021, cleanlab) is put to use on extracted values: for one field, each row is
 given one of two classes, "the label is the model's value" or "the label is another value", and the probability of the
 first is the model's confidence in its value. Predictions on held-out rows make these probabilities out of sample, as
-the method asks. A row of the second class whose confidence reaches the mean confidence of the rows of the first class
-is then an issue: the model is as sure there as it usually is where it agrees with the label. Since a model can be sure
-and wrong, an issue becomes a suspect only when something that does not come from this model points the same way.
+the method asks. Since a model can be sure and wrong, an issue becomes a suspect only when something that does not come
+from this model points the same way.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,93 +22,73 @@ from helpers.tasks.metrics import align, comparable
 from helpers.tasks.records import Example
 from helpers.tasks.text import is_word_span, normalise
 
-ISSUE_COLUMNS = ["id", "field", "label", "predicted", "confidence", "quality", "issue"]
+Records = Sequence[dict[str, Any]]
 
 
 def confident_learning(agrees: Sequence[bool], confidence: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Label quality and label issues of one field, see the module's text for the reduction to two classes.
+    """Label quality (probability of the label) and label issues of one field.
 
-    The quality is the probability of the label: the confidence where model and label agree, what is left of one
-    elsewhere. Issues are the disagreements that cleanlab holds for errors of the label; none where all rows agree or
-    none does.
+    Issues are the disagreements that cleanlab holds for errors of the label: the model is as sure there as it usually
+    is where it agrees. None where all rows agree or none does.
     """
     from cleanlab.filter import find_label_issues  # takes seconds to import
-    from cleanlab.rank import get_label_quality_scores
 
     labels, sure = np.asarray(agrees, dtype=int), np.clip(np.asarray(confidence, dtype=float), 0.0, 1.0)
+    quality = np.where(labels == 1, sure, 1 - sure)
     if len(set(labels)) < 2:
-        return np.where(labels == 1, sure, 1 - sure), np.zeros(len(labels), dtype=bool)
-    probabilities = np.column_stack([1 - sure, sure])
-    quality = get_label_quality_scores(labels, probabilities, method="self_confidence")
+        return quality, np.zeros(len(labels), dtype=bool)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cleanlab warns where it finds no issue at all
-        issue = find_label_issues(labels, probabilities, filter_by="confident_learning", n_jobs=1)
+        issue = find_label_issues(
+            labels, np.column_stack([1 - sure, sure]), filter_by="confident_learning", n_jobs=1
+        )
     return quality, np.asarray(issue, dtype=bool) & (labels == 0)
 
 
-def label_issues(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Every disagreement of model and label, the least likely label first.
-
-    Returns
-    -------
-    DataFrame
-        Columns id, field, label, predicted (tuples), confidence, quality (0 to 1), issue (bool). Empty where the
-        records carry no confidence.
-    """
-    frame = confidence_frame(task, gold, records)
-    parts = []
-    for _, group in frame.groupby("field", sort=False):
-        quality, issue = confident_learning(group["right"], group["confidence"])
-        parts.append(group.assign(quality=quality, issue=issue))
-    if not parts:
-        return pd.DataFrame(columns=ISSUE_COLUMNS)
-    table = pd.concat(parts).rename(columns={"gold": "label"})
-    return (
-        table[~table["right"]].sort_values(["quality", "id", "field"])[ISSUE_COLUMNS].reset_index(drop=True)
-    )
-
-
 def suspected_labels(
-    task: Task,
-    gold: Sequence[Example],
-    records: Sequence[dict[str, Any]],
-    witnesses: dict[str, Sequence[dict[str, Any]]],
+    task: Task, gold: Sequence[Example], records: Records, witnesses: dict[str, Records]
 ) -> pd.DataFrame:
-    """Label issues with what speaks for them besides the model.
+    """Every disagreement of model and label, the least likely label first, with what speaks for it besides the model.
 
     Parameters
     ----------
-    task : Task
-    gold : sequence of Example
     records : sequence of dict
-        Prediction records of the model, with confidences.
+        Prediction records of the model, with confidences; without any the table is empty.
     witnesses : dict
         Name to records of systems that were not trained on these labels, such as hand-written rules.
 
     Returns
     -------
     DataFrame
-        :func:`label_issues` and: not_in_text (the label of a verbatim field is no piece of the text, the prediction
-        is), witnesses (systems that found the model's value too), suspect (an issue with at least one of the two).
+        Columns id, field, label, predicted (tuples), confidence, quality (0 to 1), issue (bool), not_in_text (the label
+        of a verbatim field is no piece of the text, the prediction is), witnesses (systems that found the model's value
+        too), suspect (an issue with at least one of the two).
     """
-    table, rows = label_issues(task, gold, records), {row.id: row for row in gold}
-    aligned = {
-        name: dict(zip(rows, (comparable(task, record["prediction"]) for record in align(gold, theirs))))
-        for name, theirs in witnesses.items()
-    }
+    frame = confidence_frame(task, gold, records).rename(columns={"gold": "label"})
+    frame["quality"], frame["issue"] = 0.0, False
+    for _, group in frame.groupby("field", sort=False):
+        quality, issue = confident_learning(group["right"], group["confidence"])
+        frame.loc[group.index, "quality"], frame.loc[group.index, "issue"] = quality, issue
+    table = frame[~frame["right"].astype(bool)].drop(columns="right")
+    table = table.sort_values(["quality", "id", "field"]).reset_index(drop=True)
+    texts = {row.id: normalise(row.text) for row in gold}
+    found = [
+        {record["id"]: comparable(task, record["prediction"]) for record in align(gold, theirs)}
+        for theirs in witnesses.values()
+    ]
 
     def in_text(values: Sequence[str], text: str) -> bool:
-        return all(is_word_span(value, normalise(text), ignore_case=True) for value in values)
+        return all(is_word_span(value, text, ignore_case=True) for value in values)
 
+    lines = list(table.itertuples())
     table["not_in_text"] = [
         task.kinds[line.field].verbatim
-        and in_text(line.predicted, rows[line.id].text)
-        and not in_text(line.label, rows[line.id].text)
-        for line in table.itertuples()
+        and in_text(line.predicted, texts[line.id])
+        and not in_text(line.label, texts[line.id])
+        for line in lines
     ]
     table["witnesses"] = [
-        sum(found[line.id][line.field] == line.predicted != () for found in aligned.values())
-        for line in table.itertuples()
+        sum(one[line.id][line.field] == line.predicted != () for one in found) for line in lines
     ]
     support = table["not_in_text"].astype(bool) | (table["witnesses"] > 0)
     table["suspect"] = table["issue"].astype(bool) & support
@@ -118,5 +97,5 @@ def suspected_labels(
 
 def suspects(table: pd.DataFrame) -> set[tuple[int, str]]:
     """The (id, field) pairs of :func:`suspected_labels` that :func:`helpers.evaluation.mistakes.classify_errors` takes."""
-    chosen = table[table["suspect"].astype(bool)]
+    chosen = table[table["suspect"]]
     return set(zip(chosen["id"], chosen["field"]))

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from helpers.data import read as data
-from helpers.evaluation.display import words
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -70,7 +69,7 @@ def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
     over += f" and {sweep['folds']} folds of the train part" * bool(sweep["folds"])
     mixed = f"; {len(about['code'])} versions of the code" * (len(about["code"]) > 1)
     return means(data.read_jsonl(path), about["headline"]), (
-        f"{words(path.stem)}: mean ± standard deviation over {over} ({', '.join(parts)} rows; "
+        f"{path.stem.replace('_', ' ')}: mean ± standard deviation over {over} ({', '.join(parts)} rows; "
         f"{sweep['profile']} profile; {about['hardware']['cpu']}{mixed})."
     )
 

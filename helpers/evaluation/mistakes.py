@@ -1,4 +1,7 @@
-"""What goes wrong: the class of every error, slices of rows, frequent patterns, and scores that forgive spelling."""
+"""What goes wrong, field by field: the class of every error, frequent patterns, and scores that forgive spelling.
+
+The entities of a tagging task are values too: a label is a field, the words that it marks are its values.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,23 @@ import numpy as np
 import pandas as pd
 
 from helpers.tasks.base import Task, Values
-from helpers.tasks.metrics import align, comparable, exact_match, field_results, row_scores
+from helpers.tasks.bio import label_of
+from helpers.tasks.metrics import align, comparable, exact_match, field_results
 from helpers.tasks.records import Example
-from helpers.tasks.statistics import proportion_ci, score_ci
+from helpers.tasks.statistics import score_ci
 from helpers.tasks.text import normalise, places
+from helpers.tasks.token_metrics import predicted_tags
 
 PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"
 NORMALISATION, MISSING, INVENTED = "normalisation", "missing", "invented"
-NOTHING = "word for nothing"
-BOUNDARY, OTHER = "boundary", "other value"
+NOTHING, BOUNDARY, OTHER = "word for nothing", "boundary", "other value"
 ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, NOTHING, WRONG_FIELD, OTHER, SUSPECT)
+OUTSIDE = "O"
+Records = Sequence[dict[str, Any]]
 Suspects = Collection[tuple[int, str]]
 
 
-# -- one error --------------------------------------------------------------------------------------------------------
+# -- one error --------------------------------------------------------------------------------------------
 def same_values(task: Task, name: str, gold: Sequence[str], predicted: Sequence[str]) -> bool:
     """Whether two lists of values of a field mean the same: each value pairs off with an equivalent, in any order."""
     left = list(gold)
@@ -42,17 +48,16 @@ def _words(value: str) -> list[str]:
     return [word for word in (part.strip(".,;:!?()[]\"'").casefold() for part in value.split()) if word]
 
 
-def _within(short: list[str], long: list[str]) -> bool:
-    """Whether the first words stand in the second, in one piece."""
-    return bool(short) and any(
-        long[at : at + len(short)] == short for at in range(len(long) - len(short) + 1)
-    )
+def _place_in(short: list[str], long: list[str]) -> int | None:
+    """Where the first words stand in the second, in one piece."""
+    starts = range(len(long) - len(short) + 1) if short else ()
+    return next((at for at in starts if long[at : at + len(short)] == short), None)
 
 
 def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
     """Whether two values are the same find with other edges: one lies in the other, or two spans share a word."""
     left, right = _words(gold), _words(predicted)
-    if _within(left, right) or _within(right, left):
+    if _place_in(left, right) is not None or _place_in(right, left) is not None:
         return True
     return task.kinds[name].verbatim and bool(set(left) & set(right))
 
@@ -60,18 +65,14 @@ def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
 def error_class(
     task: Task, name: str, gold: Values, predicted: Values, valid: bool = True, suspect: bool = False
 ) -> str | None:
-    """Class of what one field of one row got wrong; the first that applies, None where the field is right.
+    """Class of what field `name` of one row got wrong; the first that applies, None where the field is right.
 
     Parameters
     ----------
-    name : str
-        The field.
     gold, predicted : dict of str to tuple of str
         All fields of the row, as :func:`helpers.tasks.metrics.comparable` gives them.
-    valid : bool
-        False where nothing valid came out of the model.
-    suspect : bool
-        True where the label is under suspicion, see :mod:`helpers.evaluation.label_errors`.
+    valid, suspect : bool
+        Whether something valid came out of the model; whether the label is under suspicion.
 
     Returns
     -------
@@ -114,19 +115,11 @@ def error_class(
     return OTHER
 
 
+# -- all of them ------------------------------------------------------------------------------------------
 def classify_errors(
-    task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]], suspects: Suspects = frozenset()
+    task: Task, gold: Sequence[Example], records: Records, suspects: Suspects = frozenset()
 ) -> pd.DataFrame:
-    """Every wrong field of every row with its class.
-
-    Parameters
-    ----------
-    task : Task
-    gold : sequence of Example
-    records : sequence of dict
-        Prediction records of one variant.
-    suspects : collection of (id, field)
-        Labels under suspicion.
+    """Every wrong field of every row with its class; `suspects` are the (id, field) of labels under suspicion.
 
     Returns
     -------
@@ -134,12 +127,13 @@ def classify_errors(
         Columns id, field, kind (one of :data:`ERROR_CLASSES`), gold, predicted (tuples of text), text. An output that
         could not be parsed counts once for every field of its row, an answer of a dialogue for its own.
     """
-    suspects, lines = set(suspects), []
+    lines = []
     for example, record in zip(gold, align(gold, records)):
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
         failed = task.chat.failed_fields(record)
         for name in task.fields:
-            kind = error_class(task, name, wanted, found, name not in failed, (example.id, name) in suspects)
+            suspect = (example.id, name) in suspects
+            kind = error_class(task, name, wanted, found, name not in failed, suspect)
             if kind:
                 lines.append((example.id, name, kind, wanted[name], found[name], example.text))
     return pd.DataFrame(lines, columns=["id", "field", "kind", "gold", "predicted", "text"])
@@ -150,29 +144,6 @@ def error_counts(task: Task, errors: pd.DataFrame) -> pd.DataFrame:
     counts = pd.crosstab(errors["field"], errors["kind"])
     kinds = [kind for kind in ERROR_CLASSES if kind in counts]
     return counts.reindex(index=list(task.fields), columns=kinds, fill_value=0).rename_axis(columns=None)
-
-
-def first_slice(task: Task, gold: Sequence[Example]) -> pd.Series:
-    """Value of the slice that the task names first (the layout of a report, say), by row id; its name is the slice's."""
-    slices = task.hooks.slices(gold)
-    which = next(iter(slices[0]))
-    return pd.Series({example.id: own[which] for example, own in zip(gold, slices)}, name=which)
-
-
-def errors_by_slice(task: Task, gold: Sequence[Example], errors: pd.DataFrame) -> pd.DataFrame:
-    """Errors per 100 rows in each value of the task's first slice (the layout of a report, say).
-
-    Returns
-    -------
-    DataFrame
-        Index value of the slice (its name is the slice's), columns `rows` and the classes that occur.
-    """
-    of_row = first_slice(task, gold)
-    rows = of_row.value_counts().sort_index()
-    counts = pd.crosstab(errors["id"].map(of_row), errors["kind"])
-    kinds = [kind for kind in ERROR_CLASSES if kind in counts]
-    rates = counts.reindex(index=rows.index, columns=kinds, fill_value=0).div(rows, axis=0).mul(100)
-    return pd.concat([rows.rename("rows"), rates], axis=1).rename_axis(index=of_row.name, columns=None)
 
 
 def excerpt(text: str, values: Iterable[str] = (), room: int = 240) -> str:
@@ -200,113 +171,87 @@ def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:
     first["kind"] = pd.Categorical(first["kind"], ERROR_CLASSES)
     for column in ("gold", "predicted"):
         first[column] = first[column].map("; ".join)
-    return first.sort_values(["kind", "id"])[["kind", "field", "text", "gold", "predicted"]].reset_index(
-        drop=True
-    )
+    columns = ["kind", "field", "text", "gold", "predicted"]
+    return first.sort_values(["kind", "id"])[columns].reset_index(drop=True)
 
 
-def values_not_in_text(
-    task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]
-) -> pd.DataFrame:
-    """Predicted values that are neither in the label nor anywhere in the text: what the model made up.
-
-    Returns
-    -------
-    DataFrame
-        Columns id, field, value.
-    """
-    lines = []
-    for example, record in zip(gold, align(gold, records)):
-        wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
-        lines += [
-            (example.id, name, value)
-            for name in task.fields
-            for value in found[name]
-            if value not in wanted[name] and not places(value, normalise(example.text), ignore_case=True)
-        ]
+def values_not_in_text(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
+    """Predicted values that are neither in the label nor anywhere in the text, made up: columns id, field, value."""
+    texts = {example.id: normalise(example.text) for example in gold}
+    lines = [
+        (line.id, line.field, value)
+        for line in field_results(task, gold, records).itertuples()
+        for value in line.predicted
+        if value not in line.gold and not places(value, texts[line.id], ignore_case=True)
+    ]
     return pd.DataFrame(lines, columns=["id", "field", "value"])
 
 
-# -- patterns ---------------------------------------------------------------------------------------------------------
+# -- patterns ---------------------------------------------------------------------------------------------
+def _ranked(found: Iterable[tuple[str, ...]], columns: list[str], top: int) -> pd.DataFrame:
+    """The commonest of some tuples, equally common ones in order of the alphabet, with their count."""
+    ranked = sorted(Counter(found).items(), key=lambda item: (-item[1], item[0]))[:top]
+    return pd.DataFrame([(*item, count) for item, count in ranked], columns=[*columns, "count"])
+
+
 def frequent_pairs(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """The commonest confusions: field, gold, predicted (text, empty where absent), count."""
-    pairs = Counter(
-        (line.field, "; ".join(line.gold), "; ".join(line.predicted))
-        for line in errors.itertuples()
-        if line.kind != PARSE
-    )
-    ranked = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:top]
-    return pd.DataFrame(
-        [(*pair, count) for pair, count in ranked], columns=["field", "gold", "predicted", "count"]
-    )
+    valid = errors[errors["kind"] != PARSE]
+    pairs = ((line.field, "; ".join(line.gold), "; ".join(line.predicted)) for line in valid.itertuples())
+    return _ranked(pairs, ["field", "gold", "predicted"], top)
 
 
-def _edge(gold: list[str], predicted: list[str]) -> Iterable[tuple[str, str, str]]:
+def _edges(gold: list[str], predicted: list[str]) -> Iterable[tuple[str, str, str]]:
     """(edge, kept or dropped, words) that set two overlapping word lists apart at their ends."""
     for long, short, change in ((predicted, gold, "kept"), (gold, predicted, "dropped")):
-        if len(long) > len(short) and _within(short, long):
-            at = next(at for at in range(len(long)) if long[at : at + len(short)] == short)
-            if at:
-                yield "start", change, " ".join(long[:at])
-            if at + len(short) < len(long):
-                yield "end", change, " ".join(long[at + len(short) :])
+        at = _place_in(short, long)
+        if at:
+            yield "start", change, " ".join(long[:at])
+        if at is not None and at + len(short) < len(long):
+            yield "end", change, " ".join(long[at + len(short) :])
 
 
 def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
     """Words that a prediction kept or dropped at the edges of an otherwise right value.
 
-    Returns
-    -------
-    DataFrame
-        Columns field, edge (start or end), change (kept or dropped by the prediction), words, count.
+    Columns field, edge (start or end), change (kept or dropped by the prediction), words, count.
     """
-    found: Counter[tuple[str, ...]] = Counter()
-    for line in errors[errors["kind"] == BOUNDARY].itertuples():
-        lacking = [value for value in line.gold if value not in line.predicted]
-        extra = [value for value in line.predicted if value not in line.gold]
-        found.update(
-            (line.field, *edge)
-            for left in lacking
-            for right in extra
-            for edge in _edge(_words(left), _words(right))
-        )
-    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:top]
-    return pd.DataFrame(
-        [(*pattern, count) for pattern, count in ranked],
-        columns=["field", "edge", "change", "words", "count"],
+    found = [
+        (line.field, *edge)
+        for line in errors[errors["kind"] == BOUNDARY].itertuples()
+        for left in line.gold
+        for right in line.predicted
+        if left not in line.predicted and right not in line.gold
+        for edge in _edges(_words(left), _words(right))
+    ]
+    return _ranked(found, ["field", "edge", "change", "words"], top)
+
+
+def confusion_matrix(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
+    """Tokens of a tagging task by the label they have (index) and the one they got (columns), `O` for outside."""
+    labels = [label_of(tag) or OUTSIDE for example in gold for tag in example.target.tags]
+    found = [label_of(tag) or OUTSIDE for tags in predicted_tags(task, gold, records) for tag in tags]
+    names = [*task.fields, OUTSIDE]
+    counts = pd.crosstab(pd.Series(labels, name="label"), pd.Series(found))
+    return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(columns=None)
+
+
+def confusion_finding(matrix: pd.DataFrame) -> str:
+    """The commonest confusion, from :func:`confusion_matrix`."""
+    wrong = matrix.where(~np.eye(len(matrix), dtype=bool), 0)
+    if not wrong.to_numpy().sum():
+        return "No token has a wrong label."
+    label, found = wrong.stack().idxmax()
+    share = wrong.loc[label, found] / matrix.loc[label].sum()
+    between = wrong.drop(index=OUTSIDE, columns=OUTSIDE).to_numpy().sum()
+    outside = wrong[OUTSIDE].sum() + wrong.loc[OUTSIDE].sum()
+    return (
+        f"Most often **{label}** is taken for {found}: {wrong.loc[label, found]:,.0f} tokens, {share:.1%} of those of "
+        f"{label}. Between two entity labels {between:,.0f} tokens change, between entity and outside {outside:,.0f}."
     )
 
 
-# -- slices -----------------------------------------------------------------------------------------------------------
-def slice_table(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Mean row score in every slice that the task names, with Wilson 95 % intervals.
-
-    Where each field of a row counts, the interval takes the fields for independent: it is a little too narrow.
-
-    Returns
-    -------
-    DataFrame
-        Columns slice, value, n (rows), score, low, high; slices in the task's order, values by name.
-    """
-    lines = pd.DataFrame(
-        [
-            (name, value, right)
-            for own, right in zip(task.hooks.slices(gold), row_scores(task, gold, records))
-            for name, value in own.items()
-        ],
-        columns=["slice", "value", "right"],
-    )
-    units = 1 if task.headline == "exact_match" else len(task.fields)
-    table = []
-    for (name, value), group in lines.groupby(["slice", "value"], sort=True):
-        hits, count = round(units * group["right"].sum()), units * len(group)
-        table.append((name, value, len(group), hits / count, *proportion_ci(hits, count)))
-    order = {name: at for at, name in enumerate(dict.fromkeys(lines["slice"]))}
-    table.sort(key=lambda line: order[line[0]])
-    return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
-
-
-# -- the most that can be reached -------------------------------------------------------------------------------------
+# -- the most that can be reached -------------------------------------------------------------------------
 def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) -> np.ndarray | None:
     """Whether an oracle that is told the pieces of the text, and writes as train usually does, is right.
 
@@ -314,14 +259,13 @@ def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) 
     task without spans.
     """
     try:
-        places = [task.spans(row) for row in gold]
+        told = [{name: spans or [] for name, spans in task.spans(row).items()} for row in gold]
     except NotImplementedError:
         return None
     seen = {row.text for row in gold}
     learnt = task.hooks.learn_conventions(
         [row for row in train if row.origin == "gold" and row.text not in seen]
     )
-    told = [{name: found or [] for name, found in spans.items()} for spans in places]
     records = [
         {"id": row.id, "prediction": task.from_spans(row.text, spans, learnt)}
         for row, spans in zip(gold, told)
@@ -329,23 +273,21 @@ def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) 
     return exact_match(task, gold, records)
 
 
-# -- equivalence ------------------------------------------------------------------------------------------------------
-def equivalent_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
-    """Whether each row is right in meaning: every field equal or equivalent, list values in any order."""
-    matches = []
-    for example, record in zip(gold, align(gold, records)):
-        wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
-        matches.append(
-            record["prediction"] is not None
-            and all(same_values(task, name, wanted[name], found[name]) for name in task.fields)
-        )
-    return np.array(matches, dtype=bool)
+# -- equivalence ------------------------------------------------------------------------------------------
+def _meant(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
+    """Lines of :func:`helpers.tasks.metrics.field_results` with `means`: right in meaning, in any order."""
+    results = field_results(task, gold, records)
+    results["means"] = [
+        line.valid and same_values(task, line.field, line.gold, line.predicted)
+        for line in results.itertuples()
+    ]
+    return results
 
 
 def equivalence_table(
-    task: Task, gold: Sequence[Example], predictions: dict[str, list[dict[str, Any]]], seed: int
+    task: Task, gold: Sequence[Example], predictions: dict[str, Records], seed: int
 ) -> pd.DataFrame:
-    """Strict and meaning-aware exact match of several variants.
+    """Strict and meaning-aware exact match of several systems.
 
     Returns
     -------
@@ -356,22 +298,17 @@ def equivalence_table(
     """
     lines = {}
     for name, records in predictions.items():
-        strict, loose = exact_match(task, gold, records), equivalent_match(task, gold, records)
+        strict, loose = (
+            _meant(task, gold, records).groupby("id", sort=False)[["right", "means"]].all().T.to_numpy()
+        )
         low, high = score_ci(loose, seed=seed)
         lines[name] = (strict.mean(), loose.mean(), low, high, (loose & ~strict).mean())
     columns = ["exact_match", "equivalent_match", "low", "high", "convention_share"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("variant")
 
 
-def equivalence_by_field(
-    task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
-) -> pd.DataFrame:
+def equivalence_by_field(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
     """Accuracy of each field, strict and in meaning: index field, columns strict, equivalent, forgiven (rows)."""
-    results = field_results(task, gold, records)
-    means = [
-        line.valid and same_values(task, line.field, line.gold, line.predicted)
-        for line in results.itertuples()
-    ]
-    by_field = results.assign(means=means).groupby("field", sort=False)[["right", "means"]]
+    by_field = _meant(task, gold, records).groupby("field", sort=False)[["right", "means"]]
     shares = by_field.mean().set_axis(["strict", "equivalent"], axis=1)
     return shares.assign(forgiven=by_field.sum().diff(axis=1)["means"].astype(int))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 import math
 import os
@@ -27,45 +28,34 @@ from helpers.data import augment
 from helpers.data import read as data
 from helpers.data.splits import make_splits, near_groups, write_splits
 from helpers.errors import UserError, one_of
-from helpers.evaluation import vote
+from helpers.evaluation import scoring, systems
 from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
-from helpers.evaluation.variants import bound, prediction_name
+from helpers.evaluation.vote import vote_names
 from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
 from helpers.tasks.records import Example
 from helpers.tasks.scores import metrics_of
-from helpers.training.costs import timed
 
 CHOOSING_SHARE = 0.1  # of the rows outside a fold: they choose the checkpoint and are not trained on
 Parts = dict[str, list[Example]]
 
 
 class Sweep(BaseModel):
-    """What a file in `configs/sweeps/` says.
-
-    Parameters
-    ----------
-    task, data, profile : str
-        As in `./run_all.sh`.
-    variants : list of str
-        What is fitted; votes whose members are all among them are counted too.
-    settings : dict
-        Name → settings that differ from the profile's.
-    seeds : list of int
-        Each makes rows and trains anew, on the parts that the first one splits.
-    folds : int
-        Number of folds of the train part that are held out and scored in turn; 0: the data's own parts.
-    """
+    """What a file in `configs/sweeps/` says; task, data and profile as in `./run_all.sh`."""
 
     model_config = ConfigDict(extra="forbid")
     task: str
-    variants: list[str] = Field(min_length=1)
     data: str = "sample"
     profile: str = "cpu"
+    # what is fitted; votes whose members are all among them are counted too
+    variants: list[str] = Field(min_length=1)
+    # name → settings that differ from the profile's
     settings: dict[str, dict[str, Any]] = Field({"default": {}}, min_length=1)
+    # each makes rows and trains anew, on the parts that the first one splits
     seeds: list[int] = Field([SEED], min_length=1)
+    # of the train part, held out and scored in turn; 0: the data's own parts
     folds: int = Field(0, ge=0)
 
     def run(self, settings: str, seed: int, source: str, out: Path) -> Run:
@@ -98,13 +88,7 @@ def read_sweep(path: Path) -> Sweep:
 
 # -- what there is to do ----------------------------------------------------------------------------------
 def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
-    """Parts for each fold: it is `test`, a tenth of the other rows `validation`; alike rows stay together.
-
-    Raises
-    ------
-    UserError
-        If there are too few different wordings.
-    """
+    """Parts for each fold: it is `test`, a tenth of the other rows `validation`; alike rows stay together."""
     from sklearn.model_selection import GroupKFold, GroupShuffleSplit
 
     groups, found = np.array(near_groups([row.text for row in rows])), []
@@ -118,17 +102,6 @@ def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
     return found
 
 
-def _concerns(run: Run, system: str) -> dict[str, Any]:
-    """The settings that decide how a variant or a vote comes out: all but those of other variants."""
-    teachers = str(run.settings.get(f"{system}.teacher", "")).split(",")
-    others = {*run.task.variants} - {
-        system,
-        *run.task.variants.votes.get(system, ()),
-        *map(str.strip, teachers),
-    }
-    return {name: value for name, value in run.settings.items() if name.split(".")[0] not in others}
-
-
 def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
     """All jobs, a vote after its members; unknown settings and variants are refused (UserError)."""
     runs = {name: sweep.run(name, sweep.seeds[0], source, work) for name in sweep.settings}
@@ -140,64 +113,54 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
         rows = data.fingerprint(
             [first.task.rows.to_json(row) | {"part": part} for part in parts for row in parts[part]]
         )
-        for name, seed in ((name, seed) for name in runs for seed in sweep.seeds):
-            inputs, run = [sweep.profile, seed, number, rows], runs[name]
-            folder = work / files.digest(json.dumps([*inputs, run.settings]))[:16]
-            for system in (*variants, *vote.vote_names(first.task, variants)):
-                key = files.digest(json.dumps([*inputs, name, system, _concerns(run, system)]))[:16]
+        for name, seed in itertools.product(runs, sweep.seeds):
+            inputs = json.dumps([sweep.profile, seed, number, rows, runs[name].settings])
+            folder = work / files.digest(inputs)[:16]
+            for system in (*variants, *vote_names(first.task, variants)):
+                key = files.digest(inputs, name, system)[:16]
                 jobs.append(Job(name, seed, number, system, parts, folder, key))
     return jobs
 
 
 # -- one system -------------------------------------------------------------------------------------------
-def answer(run: Run, system: str) -> Line:
-    """Fit a variant, or count a vote of fitted ones; what its line says of rows, seconds and scores.
-
-    Predictions that a killed sweep left are read again. Free decoding is scored beside the default where a
-    variant has both; without a test part the scored rows are the validation part.
-    """
-    from helpers.evaluation import predict
+def fit_and_decode(run: Run, system: str) -> tuple[int | None, list[Line]]:
+    """Fit a variant, or count a vote of fitted ones: rows trained on, and what was decoded."""
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
-    task, members, metrics = run.task, run.task.variants.votes.get(system, ()), metrics_of(run.task)
-    ways, one_part = task.variants.decodings_of(system), not run.path("splits", "test.jsonl").exists()
-    rows = [] if members else training_rows(run, system)
-    if not members:
+    if system not in run.task.variants.votes:
+        rows = training_rows(run, system)
         fit(run, system, rows, run.load("validation"))
-    for one in members:  # what has its line from an earlier plan left no predictions
-        if one != vote.RULES and not predict.predictions_path(run, one).exists():
-            answer(run, one)
+        return len(rows), scoring.decode(run, system)
+    for one in run.task.variants.votes[system]:  # what has its line from an earlier plan left no predictions
+        if one != systems.RULES and not systems.predictions_path(run, one).exists():
+            fit_and_decode(run, one)
+    return None, scoring.decode(run, system)
+
+
+def answer(sweep: Sweep, job: Job, source: str) -> Line:
+    """Carry out a job; its line with rows, seconds, and the scores of each part and decoding.
+
+    Without a test part the scored rows are the validation part.
+    """
+    run = sweep.run(job.settings, job.seed, source, job.folder)
+    if not run.path("splits", "train_augmented.jsonl").exists():
+        write_splits(run, job.parts)
+        augment.augment_train(run, job.parts["train"])
+    rows, decoded = fit_and_decode(run, job.variant)
     scores: dict[str, dict[str, dict[str, float]]] = {}
-    for part in ("validation", "scored")[one_part:]:
-        gold = run.load(part)
-        for way in dict.fromkeys((ways[-1],) if members else (ways[0], ways[-1])):
-            name = prediction_name(task, system, way)
-            if members:
-                records = vote.count_votes(
-                    run,
-                    system,
-                    [
-                        predict.predict_rules(run, gold)
-                        if one == vote.RULES
-                        else predict.read_predictions(run, one, part)
-                        for one in members
-                    ],
-                )
-                predict.write_predictions(run, name, records, part)
-            elif not predict.predictions_path(run, name, part).exists():
-                predict.load_variant(run, system)  # outside the clock: loading is not decoding
-                with timed(run, name, "predict" if part == "scored" else "predict_validation"):
-                    records = predict.predict_variant(run, system, gold, way, progress=False)
-                predict.write_predictions(run, name, records, part)
-            found = metrics.score(task, gold, bound(task, gold, predict.read_predictions(run, name, part)))
-            known = {score: found[score] for score in SCORES if found.get(score) is not None}
-            scores.setdefault(part, {})[way] = {
-                score: round(value, 6) for score, value in known.items() if math.isfinite(value)
-            }
-    costs = files.read_json(run.path("costs.json")).get(system, {})
+    for line in decoded:
+        way, part, gold = line["decoding"], line["part"], run.load(line["part"])
+        records = systems.read_predictions(run, scoring.prediction_name(run.task, job.variant, way), part)
+        found = metrics_of(run.task).score(run.task, gold, scoring.bound(run.task, gold, records))
+        known = {name: found[name] for name in SCORES if found.get(name) is not None}
+        scores.setdefault(part, {})[way] = {
+            name: round(value, 6) for name, value in known.items() if math.isfinite(value)
+        }
+    costs = files.read_json(run.path("costs.json")).get(job.variant, {})
     return {
-        "train_rows": len(rows) or None,
+        **{name: getattr(job, name) for name in ("key", "settings", "seed", "fold", "variant")},
+        "train_rows": rows,
         "train_seconds": costs.get("train_seconds"),
         "predict_seconds": costs.get("predict_seconds"),
         "scores": scores,
@@ -220,7 +183,6 @@ def carry_out(
 
     Parameters
     ----------
-    path : Path
     source : str
         Data source in place of the file's.
     out : Path, optional
@@ -232,11 +194,6 @@ def carry_out(
     -------
     Path
         The results file, with a manifest beside it; None where the time was over before the end.
-
-    Raises
-    ------
-    UserError
-        If the file, a setting, a variant or the data cannot be, or another process is at it.
     """
     from helpers.training.fit import training_code
 
@@ -262,12 +219,8 @@ def carry_out(
                 print("stopped after the time given; the same command goes on")
                 return None
             with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-                run = sweep.run(job.settings, job.seed, source, job.folder)
-                if not run.path("splits", "train_augmented.jsonl").exists():
-                    write_splits(run, job.parts)
-                    augment.augment_train(run, job.parts["train"])
-                named = {"key": job.key, "settings": job.settings, "seed": job.seed, "fold": job.fold}
-                lines[job.key] = {**named, "variant": job.variant, **answer(run, job.variant), "code": code}
+                line = answer(sweep, job, source)
+            lines[job.key] = {**line, "code": code}
             file.write(json.dumps(lines[job.key]).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())

@@ -1,55 +1,49 @@
-"""One LoRA training by several trainers: useful tokens a second, and the share of what the cores can do."""
+"""One LoRA training by several trainers: useful tokens a second, and what the cores could do at most."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from helpers.evaluation.turns import Bench, Line, pair
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
+from helpers.tasks.records import Example
 from helpers.training import writers
 
 SIZE = 2048  # of the square matrices whose product shows what the cores can do
-WIDTH = 512  # to which the studies pad
+OURS, INT8 = "our trainer", "our trainer, base in int8"
+OTHERS = ("SFTTrainer as it comes", "SFTTrainer, nothing computed twice")
 
 
 class Clock(TrainerCallback):
-    """Ends a training when its time is over and knows its rate in tokens that are no padding.
-
-    The first step, which asks for memory, does not count.
-    """
+    """Ends a training when its time is over and knows its rate in tokens that are no padding."""
 
     def __init__(self, seconds: float):
-        self.seconds, self.tokens, self.started, self.rate = seconds, 0, 0.0, 0.0
-
-    def watch(self, trainer: Trainer) -> float:
-        """Train until the time is over; returns the rate."""
-        step = trainer.training_step
-
-        def counted(model, inputs, *more):
-            self.tokens += int(inputs["attention_mask"].sum())
-            return step(model, inputs, *more)
-
-        trainer.training_step = counted
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(self)
-        trainer.train()
-        return self.rate
+        self.seconds, self.first, self.rate = seconds, (0.0, 0), 0.0
 
     def on_step_end(self, args, state, control, **kwargs):
-        now = time.perf_counter()
-        if state.global_step == 1:
-            self.started, self.tokens = now, 0
-        else:
-            self.rate = self.tokens / (now - self.started)
-            control.should_training_stop = now - self.started >= self.seconds
+        now, tokens = time.perf_counter(), state.num_input_tokens_seen
+        if state.global_step == 1:  # asks for memory, and does not count
+            self.first = now, tokens
+            return
+        spent = now - self.first[0]
+        self.rate = (tokens - self.first[1]) / spent
+        control.should_training_stop = spent >= self.seconds
+
+
+def rate_of_training(trainer: Trainer, seconds: float) -> float:
+    """Train until the time is over; returns tokens a second."""
+    clock = Clock(seconds)
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(clock)
+    trainer.train()
+    return clock.rate
 
 
 def peak() -> float:
@@ -62,106 +56,53 @@ def peak() -> float:
     return 2 * SIZE**3 / min(spent)
 
 
-def padded(rows: Sequence[dict[str, list[int]]], pad: int) -> dict[str, torch.Tensor]:
-    """A batch as the studies make it: every row as long as the longest may be, every token learnt."""
-    ids = torch.tensor([[*row["input_ids"], *[pad] * WIDTH][:WIDTH] for row in rows])
-    mask = torch.tensor([[*[1] * len(row["input_ids"]), *[0] * WIDTH][:WIDTH] for row in rows])
-    return {"input_ids": ids, "attention_mask": mask, "labels": ids.masked_fill(mask == 0, -100)}
-
-
-def training(bench: Bench) -> list[Line]:
-    """Tokens a second, without padding, of one LoRA training by several trainers; its share of the peak."""
-    run = bench.run
+def ways_to_train(run: Run, train: Sequence[Example], seconds: float) -> dict[str, Callable[[], float]]:
+    """Trainer → what gives its rate in tokens a second, without padding."""
     variant = next(name for name, writer in run.task.variants.writers.items() if writer.adapter)
-    lora = {f"{variant}.{name}": value for name, value in (("rank", 16), ("alpha", 32), ("targets", "all"))}
-
-    def bits(count: int) -> Run:
-        return Run(
+    lora = {f"{variant}.rank": 16, f"{variant}.alpha": 32, f"{variant}.targets": "all"}
+    plain, int8 = (
+        Run(
             run.task,
             run.profile,
             run.data,
             str(run.root),
-            {**run.settings, **lora, f"{variant}.bits": count},
+            {**run.settings, **lora, f"{variant}.bits": bits},
             run.seed,
         )
-
-    tokenizer = load_tokenizer(run)
-    rows = writers.dataset_of(run, tokenizer, bench.rows()["train"])
-    plain = rows.map(
-        lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
-        remove_columns=["field_ids", "blocks", "length"],
+        for bits in (32, 8)
     )
+    tokenizer = load_tokenizer(run)
     endless = {
         "max_steps": 10**6,
         "eval_strategy": "no",
         "save_strategy": "no",
-        "report_to": [],
-        "use_cpu": True,
-        "bf16": False,
-        "disable_tqdm": True,
-        "seed": run.seed,
-        "output_dir": str(run.dir / "trainer"),
+        "include_num_input_tokens_seen": "non_padding",
     }
 
-    def ours(count: int) -> Trainer:
-        args = writers.training_arguments(bits(count), variant, run.dir)
+    def ours(of: Run) -> Trainer:
+        model = writers.base_of(of, variant)[0]
+        trainer = writers.make_trainer(of, variant, model, tokenizer, list(train), list(train[:1]), run.dir)
+        trainer.remove_callback(EarlyStoppingCallback)
         for name, value in endless.items():
-            setattr(args, name, value)
-        kind = writers.WriterSFTTrainer if run.task.variants.writers[variant].trl else writers.WriterTrainer
-        return kind(
-            model=writers.base_of(bits(count), variant)[0],
-            args=args,
-            train_dataset=rows,
-            processing_class=tokenizer,
-            data_collator=writers.Collator(tokenizer.pad_token_id),
-            study=(bits(count), variant, [], writers.loss_of(run, variant), False),
-        )
-
-    def study() -> Trainer:
-        return Trainer(
-            model=writers.base_of(bits(32), variant)[0],
-            args=TrainingArguments(**endless),
-            train_dataset=plain.select_columns("input_ids"),
-            data_collator=lambda batch: padded(batch, tokenizer.pad_token_id),
-        )
+            setattr(trainer.args, name, value)
+        return trainer
 
     def trl(**more: Any) -> Trainer:
         # learns completions alone, as it does where prompt and completion come as texts
-        return SFTTrainer(
-            model=writers.base_of(bits(32), variant)[0],
-            train_dataset=plain,
-            processing_class=tokenizer,
-            args=SFTConfig(**endless, completion_only_loss=True, **more),
+        rows = writers.dataset_of(plain, tokenizer, list(train))
+        answers = rows.map(
+            lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
+            remove_columns=[name for name in rows.column_names if name != "input_ids"],
         )
+        more = {**endless, "use_cpu": True, "bf16": False, "report_to": [], "disable_tqdm": True, **more}
+        args = SFTConfig(str(run.dir / "trainer"), completion_only_loss=True, seed=run.seed, **more)
+        model = writers.base_of(plain, variant)[0]
+        return SFTTrainer(model=model, train_dataset=answers, processing_class=tokenizer, args=args)
 
-    def way(make: Callable[[], Trainer]) -> Callable[[], float]:
-        return lambda: Clock(bench.seconds).watch(make())
-
-    trainer = ours(32)
-    batch = next(iter(trainer.get_train_dataloader()))
-    with FlopCounterMode(display=False) as counter:
-        trainer.compute_loss(trainer.model, batch).backward()
-    operations = counter.get_total_flops() / int(batch["attention_mask"].sum())
-    del trainer
-    mine, eight, cores = "our trainer", "our trainer, base in int8", "product of large matrices"
-    others = ("Trainer, rows padded to 512", "SFTTrainer as it comes", "SFTTrainer, nothing computed twice")
-    rates = bench.in_turns(
-        "training",
-        {
-            mine: way(lambda: ours(32)),
-            others[0]: way(study),
-            others[1]: way(trl),
-            others[2]: way(lambda: trl(gradient_checkpointing=False)),
-            eight: way(lambda: ours(8)),
-            cores: peak,
-        },
-    )
-    gflops = {
-        mine: [rate * operations / 1e9 for rate in rates[mine]],
-        cores: [rate / 1e9 for rate in rates[cores]],
+    ways = {
+        OURS: partial(ours, plain),
+        OTHERS[0]: trl,
+        OTHERS[1]: partial(trl, gradient_checkpointing=False),
+        INT8: partial(ours, int8),
     }
-    return [
-        *(pair("training", rates, mine, other, "tokens/s") for other in others),
-        pair("training", rates, eight, mine, "tokens/s"),
-        pair("training", gflops, mine, cores, "GFLOP/s"),
-    ]
+    return {name: lambda make=make: rate_of_training(make(), seconds) for name, make in ways.items()}

@@ -1,15 +1,14 @@
 """Votes: systems that train nothing and let the majority of other systems decide each field.
 
 Members that err in different ways seldom err alike, so a value that most of them found is more often right than the
-value of any one. Predictions are taken as mappings of field to value, and compared as the task views them
-(:meth:`helpers.tasks.base.Task.values`).
+value of any one. Values are compared as the task views them (:meth:`helpers.tasks.base.Task.values`).
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,10 +22,10 @@ from helpers.training.costs import record_costs
 RULES = "rules"  # the one member that is not trained
 KINDS = ("unanimous", "majority", "split")
 ALL_FIELDS = "all fields"
-SUMS = ("train_seconds", "predict_seconds", "size_mb")
-PEAKS = ("train_peak_memory_mb", "predict_peak_memory_mb")
-
+SUMS = ["train_seconds", "predict_seconds", "size_mb"]
+PEAKS = ["train_peak_memory_mb", "predict_peak_memory_mb"]
 Records = list[dict[str, Any]]
+Value = tuple[str, ...] | None
 
 
 def vote_names(task: Task, trained: Iterable[str]) -> list[str]:
@@ -35,26 +34,15 @@ def vote_names(task: Task, trained: Iterable[str]) -> list[str]:
     return [name for name, members in task.variants.votes.items() if there.issuperset(members)]
 
 
-# -- the vote ---------------------------------------------------------------------------------------------------------
-def _elect(given: Sequence[tuple[str, ...] | None]) -> int:
-    """Place of the first member that gave the elected value, from the members' values (None: no prediction).
-
-    A value needs more than half of the members that have a prediction; without one the first of these decides.
-    """
-    counts = Counter(value for value in given if value is not None)
-    value, votes = counts.most_common(1)[0]
-    if 2 * votes <= counts.total():
-        value = next(value for value in given if value is not None)
-    return given.index(value)
+# -- the vote ---------------------------------------------------------------------------------------------
+def _rows(members: Sequence[Records]) -> Iterator[tuple[dict[str, Any], ...]]:
+    """The members' records row by row."""
+    if len({tuple(record["id"] for record in records) for records in members}) != 1:
+        raise ValueError("a vote needs members that have predicted the same rows")
+    return zip(*members, strict=True)
 
 
-def _stated(record: Mapping[str, Any], name: str) -> float:
-    """Confidence of a record in its own value; 1 where it states none."""
-    value = (record.get("confidence") or {}).get(name)
-    return 1.0 if value is None else value
-
-
-def _columns(task: Task, predictions: Sequence[Any]) -> dict[str, list[tuple[str, ...] | None]]:
+def _values(task: Task, predictions: Sequence[Any]) -> dict[str, list[Value]]:
     """Field → value of each member, None for a member without a prediction."""
     views = [None if one is None else task.values(one) for one in predictions]
     return {
@@ -62,14 +50,11 @@ def _columns(task: Task, predictions: Sequence[Any]) -> dict[str, list[tuple[str
     }
 
 
-def _rows(members: Sequence[Sequence[dict[str, Any]]]) -> list[tuple[dict[str, Any], ...]]:
-    """The members' records row by row."""
-    if not members:
-        raise ValueError("a vote needs members")
-    ids = [[record["id"] for record in records] for records in members]
-    if any(one != ids[0] for one in ids):
-        raise ValueError("the members of a vote have predicted different rows")
-    return list(zip(*members))
+def _elect(given: Sequence[Value]) -> Value:
+    """The value of more than half of the members that have one; without a majority that of the first of them."""
+    cast = [value for value in given if value is not None]
+    value, votes = Counter(cast).most_common(1)[0]
+    return value if 2 * votes > len(cast) else cast[0]
 
 
 def majority(task: Task, members: Sequence[Records]) -> Records:
@@ -80,9 +65,8 @@ def majority(task: Task, members: Sequence[Records]) -> Records:
 
     Parameters
     ----------
-    task : Task
     members : sequence of list of dict
-        The prediction records of each member, all for the same rows in the same order.
+        The prediction records of each member, all for the same rows in the same order; else a ValueError.
 
     Returns
     -------
@@ -90,32 +74,29 @@ def majority(task: Task, members: Sequence[Records]) -> Records:
         Records of `id`, `prediction` (None where no member has one), `raw` and `error` (None) and `confidence`: for
         each field the mean over all members of their confidence in the elected value. It is 0 for a member that gave
         another value or none, and 1 for one that gave it and states no confidence.
-
-    Raises
-    ------
-    ValueError
-        If there is no member, or they have not predicted the same rows in the same order.
     """
     return [_decide(task, records) for records in _rows(members)]
 
 
 def _decide(task: Task, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The vote on one row."""
+    decided = {"id": records[0]["id"], "prediction": None, "raw": None, "error": None, "confidence": None}
     predictions = [
         None if one["prediction"] is None else task.canonical(one["prediction"]) for one in records
     ]
-    decided = {"id": records[0]["id"], "prediction": None, "raw": None, "error": None, "confidence": None}
     if all(one is None for one in predictions):
         return decided
     prediction, confidence = {}, {}
-    for name, given in _columns(task, predictions).items():
-        place = _elect(given)
-        agreed = [_stated(record, name) for record, value in zip(records, given) if value == given[place]]
-        prediction[name], confidence[name] = predictions[place][name], round(sum(agreed) / len(records), 6)
+    for name, given in _values(task, predictions).items():
+        elected = _elect(given)
+        prediction[name] = predictions[given.index(elected)][name]
+        stated = [(one.get("confidence") or {}).get(name) for one in records]
+        agreed = [1.0 if sure is None else sure for sure, value in zip(stated, given) if value == elected]
+        confidence[name] = round(sum(agreed) / len(records), 6)
     return {**decided, "prediction": task.canonical(prediction), "confidence": confidence}
 
 
-# -- how the members agree --------------------------------------------------------------------------------------------
+# -- how the members agree --------------------------------------------------------------------------------
 def agreement_table(task: Task, gold: Sequence[Example], members: Sequence[Records]) -> pd.DataFrame:
     """How often the members agree on each field, and how often the elected value is right then.
 
@@ -124,36 +105,29 @@ def agreement_table(task: Task, gold: Sequence[Example], members: Sequence[Recor
     where there are none); mended and spoilt, the numbers of values of the first member that the vote makes right and
     wrong. Rows that no member predicts are left out; the last line is the sum over all fields.
     """
-    rows = _rows(members)
-    if [example.id for example in gold] != [records[0]["id"] for records in rows]:
-        raise ValueError("the members of a vote have not predicted these rows")
     lines = []
-    for example, records in zip(gold, rows):
+    for example, records in zip(gold, _rows(members), strict=True):
         label = task.values(example.target)
-        for name, given in _columns(task, [record["prediction"] for record in records]).items():
+        for name, given in _values(task, [record["prediction"] for record in records]).items():
             cast = [value for value in given if value is not None]
             if cast:
-                elected, truth = given[_elect(given)], tuple(label.get(name, ()))
+                elected, truth = _elect(given), tuple(label.get(name, ()))
                 votes = cast.count(elected)
                 kind = KINDS[0] if votes == len(given) else KINDS[1] if 2 * votes > len(cast) else KINDS[2]
-                right, before = elected == truth, given[0] == truth
-                lines.append((name, kind, right, right and not before, before and not right))
-    frame = pd.DataFrame(lines, columns=["field", "kind", "right", "mended", "spoilt"])
-    parts = {name: frame[frame["field"] == name] for name in task.fields} | {ALL_FIELDS: frame}
-    table = pd.DataFrame.from_dict({name: _summary(part) for name, part in parts.items()}, orient="index")
-    return table.astype({"mended": int, "spoilt": int}).rename_axis("field")
-
-
-def _summary(part: pd.DataFrame) -> dict[str, float]:
-    """One line of :func:`agreement_table`."""
-    cells: dict[str, float] = {}
+                lines.append((name, kind, float(elected == truth), given[0] == truth))
+    frame = pd.DataFrame(lines, columns=["field", "kind", "right", "before"])
+    frame = pd.concat([frame, frame.assign(field=ALL_FIELDS)])
+    table = {}
     for kind in KINDS:
-        right = part.loc[part["kind"] == kind, "right"].astype(float)
-        cells |= {kind: len(right) / len(part) if len(part) else float("nan"), f"{kind}_right": right.mean()}
-    return cells | {name: part[name].sum() for name in ("mended", "spoilt")}
+        table[kind] = (frame["kind"] == kind).groupby(frame["field"]).mean()
+        table[f"{kind}_right"] = frame["right"].where(frame["kind"] == kind).groupby(frame["field"]).mean()
+    changed = frame["right"] - frame["before"]
+    table["mended"] = (changed > 0).groupby(frame["field"]).sum()
+    table["spoilt"] = (changed < 0).groupby(frame["field"]).sum()
+    return pd.DataFrame(table).reindex([*task.fields, ALL_FIELDS]).fillna({"mended": 0, "spoilt": 0})
 
 
-# -- what a vote costs ------------------------------------------------------------------------------------------------
+# -- what a vote costs ------------------------------------------------------------------------------------
 def vote_costs(
     costs: Mapping[str, Mapping[str, Any]], members: Sequence[str], seconds: float
 ) -> dict[str, float | None]:
@@ -162,15 +136,11 @@ def vote_costs(
     Rules train nothing and hold no weights: they count where their costs are known. `seconds` is what counting the
     votes took. None for a cost that is not known of every trained member.
     """
-    found: dict[str, float | None] = {}
-    for what in (*SUMS, *PEAKS):
-        known = {name: costs.get(name, {}).get(what) for name in members}
-        values = [value for value in known.values() if value is not None]
-        complete = all(known[name] is not None for name in members if name != RULES) and values
-        found[what] = (sum(values) if what in SUMS else max(values)) if complete else None
-    if found["predict_seconds"] is not None:
-        found["predict_seconds"] += seconds
-    return {what: None if value is None else round(value, 4) for what, value in found.items()}
+    known = pd.DataFrame({name: costs.get(name, {}) for name in members}, index=SUMS + PEAKS, dtype=float).T
+    total = pd.concat([known[SUMS].sum(), known[PEAKS].max()])
+    total["predict_seconds"] += seconds
+    complete = known.drop(index=RULES, errors="ignore").notna().all()
+    return {what: round(float(value), 4) if complete[what] else None for what, value in total.items()}
 
 
 def count_votes(run: Run, vote: str, members: Sequence[Records]) -> Records:
@@ -180,14 +150,3 @@ def count_votes(run: Run, vote: str, members: Sequence[Records]) -> Records:
     seconds, costs = time.perf_counter() - started, read_json(run.path("costs.json"))
     record_costs(run, vote, **vote_costs(costs, run.task.variants.votes[vote], seconds))
     return records
-
-
-def sum_parameters(counts: Mapping[str, Mapping[str, int | None]]) -> dict[str, int | None]:
-    """Total and trainable parameters over all trained members (member → its counts), None where one is not known."""
-    known = [one for name, one in counts.items() if name != RULES]
-    return {
-        what: sum(one[what] for one in known)
-        if known and all(one[what] is not None for one in known)
-        else None
-        for what in ("total", "trainable")
-    }

@@ -1,4 +1,4 @@
-"""From a folder that a run left to models in memory, or to one line that says what is wrong with the folder."""
+"""From a folder that a run left to the run and its system, or to one line that says what is wrong with the folder."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.errors import UserError, one_of
-from helpers.evaluation.vote import RULES, vote_names
+from helpers.errors import UserError
+from helpers.evaluation.systems import best_writer, choose, trained
+from helpers.evaluation.vote import RULES
 from helpers.files import read_json
+from helpers.models.base import base_path
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
 from helpers.tasks import load_task
 
 ENGINES = ("torch", "onnx", "onnx_int8")
-ONNX_FILES = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
-SERVED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".onnx", ".data")
+GRAPHS = {"onnx": "model.onnx", "onnx_int8": "model_int8.onnx"}
+SERVED = (".safetensors", ".json", ".jinja", ".txt", ".model")
 
 
 def open_run(task: str, folder: str | Path | None = None, variant: str | None = None) -> tuple[Run, str]:
@@ -38,9 +40,7 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     profile = manifest.get("profile", "cpu")
     known = chosen.settings(profile)
     settings = {name: value for name, value in manifest.get("settings", {}).items() if name in known}
-    at_home = (
-        place.name == chosen.name and place.parent.name == "artifacts"
-    )  # elsewhere no folder is to be made for it
+    at_home = place.parts[-2:] == ("artifacts", chosen.name)  # elsewhere no folder is to be made for it
     run = Run(
         task=chosen,
         profile=profile,
@@ -50,35 +50,23 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
         seed=manifest.get("seed", SEED),
     )
     run.dir = place
-    return run, pick_variant(run, variant)
+    return run, choose(run, variant)
 
 
-def finished(run: Run) -> list[str]:
-    """Trained variants of a run, the votes whose members are all trained, and the rules."""
-    trained = [
-        name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()
-    ]
-    return [*trained, *vote_names(run.task, trained), RULES]
-
-
-def pick_variant(run: Run, variant: str | None = None) -> str:
-    """The system that is asked for, or the best on validation of those that are finished.
+def pick_writer(run: Run) -> str:
+    """The variant to export: the best of the run, or the best that writes where that is a vote or a tagger beside writers.
 
     Raises
     ------
     UserError
-        If it is not there.
+        If none has been trained.
     """
-    there = finished(run)
-    if variant:
-        return one_of(variant, there, f"variant of {run.dir}")
-    if there == [RULES]:
-        raise UserError(
-            f"{run.dir} holds no finished variant: train one with ./run_all.sh {run.task.name}, or give "
-            "another folder with --run"
-        )
-    best = read_json(run.dir / "metrics.json").get("best")
-    return best if best in there else there[0]
+    there = trained(run)
+    if not there:
+        raise UserError(f"{run.dir} holds no trained variant: run stage 04 first")
+    metrics = read_json(run.dir / "metrics.json")
+    scores = {name: metrics.get("variants", {}).get(name) or {run.task.headline: 0.0} for name in there}
+    return best_writer(run.task, scores, metrics.get("best") or there[0])
 
 
 def members_of(run: Run, variant: str) -> tuple[str, ...]:
@@ -88,31 +76,29 @@ def members_of(run: Run, variant: str) -> tuple[str, ...]:
 
 def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
     """Files that decide what a variant answers: its own, and those of the local base where it is an adapter."""
-    from helpers.models.base import base_path
-
     files: list[Path] = []
     for name in members_of(run, variant):
-        folder = run.dir / "checkpoints" / name / "best"
-        files += sorted(path for path in folder.glob("*") if path.suffix in SERVED)
+        files += [
+            path
+            for path in sorted((run.dir / "checkpoints" / name / "best").glob("*"))
+            if path.suffix in SERVED
+        ]
         if engine != ENGINES[0]:
-            files += sorted((run.dir / "export" / name / "onnx").glob(f"{ONNX_FILES[engine]}*"))
-        if name != RULES and name not in run.task.variants.taggers and Path(base_path(run)).is_dir():
-            files += sorted(
-                path
-                for path in Path(base_path(run)).iterdir()
-                if path.name in ("model.safetensors", "tokenizer.json", "config.json")
-            )
+            files += sorted((run.dir / "export" / name / "onnx").glob(f"{GRAPHS[engine]}*"))
+        if name != RULES and name not in run.task.variants.taggers:
+            base = Path(base_path(run))
+            parts = [base / part for part in ("config.json", "model.safetensors", "tokenizer.json")]
+            files += [path for path in parts if path.is_file()]
     return files
 
 
-def version_of(files: Iterable[Path]) -> str:
-    """Twelve signs that change with the content of any of the files."""
+def version_of(files: Iterable[Path], *more: bytes) -> str:
+    """Twelve signs that change with the content of any of the files, and with what else decides the answers."""
     total = hashlib.sha256()
     for path in files:
         with path.open("rb") as content:
-            total.update(
-                path.name.encode() + hashlib.file_digest(content, "sha256").digest()
-                if hasattr(hashlib, "file_digest")
-                else path.name.encode() + path.read_bytes()
-            )
+            total.update(path.name.encode())
+            while piece := content.read(1 << 20):
+                total.update(piece)
+    total.update(b"".join(more))
     return total.hexdigest()[:12]

@@ -77,7 +77,7 @@ def for_inference(run: Run, model):
     return use_int8(model) if run["inference_bits"] == 8 and device_of(run.profile).device == "cpu" else model
 
 
-def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool = False):
+def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool = False, merge: bool = True):
     """A fine-tuned model for inference: the folder's own weights, or the base with the adapter merged into it.
 
     Parameters
@@ -88,6 +88,8 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
         stays in 4, with the adapter beside it.
     whole : bool
         Weights in fp32 on the CPU whatever `inference_bits` says: for what exports them.
+    merge : bool
+        Put the adapter into the base; else it stays beside it.
     """
     from transformers import AutoModelForCausalLM
 
@@ -105,5 +107,6 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
         if four_bit:
             model = model.dequantize().to(chosen.dtype)
             model.config.quantization_config = None
-        model = PeftModel.from_pretrained(model, folder).merge_and_unload()
+        model = PeftModel.from_pretrained(model, folder)
+        model = model.merge_and_unload() if merge else model
     return model.eval() if whole else for_inference(run, model)

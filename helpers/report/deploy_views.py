@@ -12,7 +12,6 @@ import pandas as pd
 from helpers.calibrate import NEVER, FieldCalibration
 from helpers.errors import UserError
 from helpers.evaluation.display import entity_text
-from helpers.export.model_folder import finished
 from helpers.files import read_json
 from helpers.infer import label_file, last_number
 from helpers.run import Run
@@ -30,14 +29,14 @@ def writer_of(run: Run) -> str:
     UserError
         If none has been trained.
     """
-    from helpers.evaluation.variants import best_writer
+    from helpers.evaluation.systems import best_writer, trained
 
-    trained = [each for each in run.task.variants if each in finished(run)]
-    if not trained:
+    there = trained(run)
+    if not there:
         raise UserError(f"{run.dir} holds no trained variant: run stage 04 first")
     metrics = read_json(run.dir / "metrics.json")
-    scores = {each: metrics.get("variants", {}).get(each) or {run.task.headline: 0.0} for each in trained}
-    return best_writer(run.task, scores, metrics.get("best") or trained[0])
+    scores = {each: metrics.get("variants", {}).get(each) or {run.task.headline: 0.0} for each in there}
+    return best_writer(run.task, scores, metrics.get("best") or there[0])
 
 
 def deployed(run: Run, predictor: Any, writer: str) -> str:

@@ -252,7 +252,7 @@ def _baseline(task: Task, variants: dict[str, dict[str, Any]]) -> str | None:
 
 def _writer(task: Task, variants: dict[str, dict[str, Any]], best: str | None) -> str | None:
     """The variant that notebook 06 takes for the best of those that write, or None where none does."""
-    from helpers.evaluation.variants import best_writer
+    from helpers.evaluation.systems import best_writer
 
     found = best_writer(task, variants, best or "")
     return found if found in task.variants.writers else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,15 +35,6 @@ class Stopping(Exception):
 
 
 @dataclass
-class _Item:
-    """One waiting text."""
-
-    text: str
-    future: asyncio.Future
-    loop: asyncio.AbstractEventLoop
-
-
-@dataclass
 class Batcher:
     """Collects texts into batches for a thread that predicts them.
 
@@ -61,17 +52,15 @@ class Batcher:
     timeout: float = 10.0
     on_batch: Callable[[int, float], None] | None = None
     seconds_a_text: float = 0.01
-    _queue: deque[_Item] = field(default_factory=deque)
-    _condition: threading.Condition = field(default_factory=threading.Condition)
+    _queue: deque[tuple[str, asyncio.Future]] = field(default_factory=deque)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _last_pass: float = 0.0
-    _thread: threading.Thread | None = None
+    _work: asyncio.Task | None = None
 
-    # -- the service's side -------------------------------------------------------------------------------------------
     def start(self) -> None:
-        """Start the thread."""
-        self._thread = threading.Thread(target=self._work, name="model", daemon=True)
-        self._thread.start()
+        """Begin to answer, in the event loop that runs."""
+        self._work = asyncio.get_running_loop().create_task(self._answer_all())
 
     @property
     def waiting(self) -> int:
@@ -81,7 +70,7 @@ class Batcher:
     @property
     def alive(self) -> bool:
         """Whether answers can be expected."""
-        return not self._stopping and self._thread is not None and self._thread.is_alive()
+        return not self._stopping and self._work is not None and not self._work.done()
 
     async def answer(self, texts: Sequence[str]) -> list[Answer]:
         """Answers of some texts, all or none of them taken in.
@@ -92,101 +81,84 @@ class Batcher:
         Exception
             What the model raised for one of the texts.
         """
-        loop = asyncio.get_running_loop()
-        items = [_Item(text, loop.create_future(), loop) for text in texts]
-        with self._condition:
-            if self._stopping:
-                raise Stopping("the service is stopping")
-            if len(self._queue) + len(items) > self.capacity:
-                raise Overloaded(max(1, math.ceil(len(self._queue) * self.seconds_a_text)))
-            self._queue.extend(items)
-            self._condition.notify()
-        futures = [item.future for item in items]
+        if self._stopping:
+            raise Stopping("the service is stopping")
+        if len(self._queue) + len(texts) > self.capacity:
+            raise Overloaded(max(1, math.ceil(len(self._queue) * self.seconds_a_text)))
+        futures = [asyncio.get_running_loop().create_future() for _ in texts]
+        self._queue.extend(zip(texts, futures))
+        self._arrived.set()
         try:
-            _, late = await asyncio.wait(futures, timeout=self.timeout)
-            if late:
-                raise TooSlow(f"no answer within {self.timeout:g} s")
-            return [future.result() for future in futures]
+            return await asyncio.wait_for(asyncio.gather(*futures), self.timeout)
+        except asyncio.TimeoutError:
+            raise TooSlow(f"no answer within {self.timeout:g} s") from None
         finally:
-            for future in futures:  # those of a request that has failed or gone need no answer any more
-                if not future.cancel() and not future.cancelled():
-                    future.exception()  # seen, so that asyncio does not complain of it
+            for future in futures:  # those of a request that has failed or gone are not computed any more
+                future.cancel()
 
-    def close(self, grace: float = 10.0) -> None:
-        """Take no more texts, answer those that wait, and end the thread."""
-        with self._condition:
-            self._stopping = True
-            self._condition.notify()
-        if self._thread is not None:
-            self._thread.join(grace)
-        with self._condition:
-            left = list(self._queue)
-            self._queue.clear()
-        _settle([(item, Stopping("the service has stopped")) for item in left])
+    async def close(self, grace: float = 10.0) -> None:
+        """Take no more texts, answer those that wait, and end."""
+        self._stopping = True
+        self._arrived.set()
+        if self._work is not None:
+            await asyncio.wait([self._work], timeout=grace)
+        for _, future in self._queue:
+            if not future.done():
+                future.set_exception(Stopping("the service has stopped"))
 
     # -- the model's side ---------------------------------------------------------------------------------------------
-    def _take(self) -> list[_Item]:
+    async def _answer_all(self) -> None:
+        loop, model = asyncio.get_running_loop(), ThreadPoolExecutor(1, "model")
+        while batch := await self._take():
+            texts = list(dict.fromkeys(text for text, _ in batch))
+            started = time.perf_counter()
+            found = dict(zip(texts, await loop.run_in_executor(model, self._predict, texts)))
+            self._last_pass = time.perf_counter() - started
+            self.seconds_a_text = 0.8 * self.seconds_a_text + 0.2 * self._last_pass / len(texts)
+            if self.on_batch:
+                self.on_batch(len(batch), self._last_pass)
+            for text, future in batch:
+                if future.done():  # given up meanwhile
+                    continue
+                if isinstance(found[text], Exception):
+                    future.set_exception(found[text])
+                else:
+                    future.set_result(found[text])
+        model.shutdown(wait=False)
+
+    async def _take(self) -> list[tuple[str, asyncio.Future]]:
         """The next batch; empty once the service stops and nothing waits."""
-        with self._condition:
-            while not self._queue and not self._stopping:
-                self._condition.wait()
-            until = time.monotonic() + max(
-                self.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass) * bool(self.wait)
-            )
-            while 0 < len(self._queue) < self.max_batch and not self._stopping:
-                before, left = len(self._queue), min(self.wait, until - time.monotonic())
-                if left <= 0:
-                    break
-                self._condition.wait(left)
-                if len(self._queue) == before:
-                    break
-            batch: list[_Item] = []
-            while self._queue and len(batch) < self.max_batch:
-                item = self._queue.popleft()
-                if not item.future.cancelled():
-                    batch.append(item)
-            return batch
-
-    def _work(self) -> None:
-        while True:
-            batch = self._take()
-            if batch:
-                self._run(batch)
-            elif self._stopping and not self._queue:
-                return
-
-    def _run(self, batch: list[_Item]) -> None:
-        texts = list(dict.fromkeys(item.text for item in batch))
-        started = time.perf_counter()
-        found: dict[str, Any] = {}
-        try:
-            found = dict(zip(texts, self.predict(texts), strict=True))
-        except Exception:
-            for text in texts:  # one text that the model cannot take must not cost the others their answer
+        batch: list[tuple[str, asyncio.Future]] = []
+        while not batch and (self._queue or not self._stopping):
+            if not self._queue:
+                self._arrived.clear()
+                await self._arrived.wait()
+            patience = max(self.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass)) if self.wait else 0.0
+            until = time.monotonic() + patience
+            while len(self._queue) < self.max_batch and not self._stopping:
+                self._arrived.clear()
                 try:
-                    found[text] = self.predict([text])[0]
-                except Exception as error:
-                    LOG.exception("prediction failed", extra={"facts": {"characters": len(text)}})
-                    found[text] = error
-        seconds = time.perf_counter() - started
-        self._last_pass = seconds
-        self.seconds_a_text = 0.8 * self.seconds_a_text + 0.2 * seconds / len(texts)
-        if self.on_batch:
-            self.on_batch(len(batch), seconds)
-        _settle([(item, found[item.text]) for item in batch])
+                    left = min(self.wait, until - time.monotonic())
+                    await asyncio.wait_for(self._arrived.wait(), left)
+                except asyncio.TimeoutError:
+                    break
+            while self._queue and len(batch) < self.max_batch:
+                text, future = self._queue.popleft()
+                if not future.done():
+                    batch.append((text, future))
+        return batch
 
+    def _predict(self, texts: Sequence[str]) -> list[Answer | Exception]:
+        """In the model's thread: answers, or what the model raised for a text."""
+        try:
+            return list(self.predict(texts))
+        except Exception:
+            return [self._predict_alone(text) for text in texts]
 
-def _settle(pairs: Sequence[tuple[_Item, Any]]) -> None:
-    """Hand results or errors to the event loops that wait for them."""
-
-    def give(part: Sequence[tuple[_Item, Any]]) -> None:
-        for item, result in part:
-            if not item.future.done():
-                item.future.set_exception(result) if isinstance(
-                    result, Exception
-                ) else item.future.set_result(result)
-
-    for loop in {item.loop for item, _ in pairs}:
-        part = [pair for pair in pairs if pair[0].loop is loop]
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(give, part)
+    def _predict_alone(self, text: str) -> Answer | Exception:
+        """One text that the model cannot take must not cost the others their answer."""
+        try:
+            return self.predict([text])[0]
+        except Exception as error:
+            LOG.exception("prediction failed", extra={"facts": {"characters": len(text)}})
+            return error

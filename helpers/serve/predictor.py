@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from helpers.calibrate import PRECISION, load_calibrations
+from helpers.calibrate import CALIBRATIONS, PRECISION, load_calibrations
 from helpers.data.source import origins, to_original
 from helpers.errors import UserError, one_of
-from helpers.evaluation.predict import load_variant
-from helpers.evaluation.vote import RULES, majority
+from helpers.evaluation import systems
 from helpers.export.folders import load_onnx
-from helpers.export.model_folder import ENGINES, members_of, model_files, open_run, version_of
+from helpers.export.model_folder import ENGINES, model_files, open_run, version_of
 from helpers.run import Run
 from helpers.tasks.records import Example
 
@@ -35,7 +34,7 @@ class Predictor:
     Attributes
     ----------
     name, version : str
-        `<task>/<variant>`, and a fingerprint of the files that decide its answers.
+        `<task>/<variant>`, and a fingerprint of the files and the calibration that decide its answers.
 
     Raises
     ------
@@ -44,14 +43,12 @@ class Predictor:
     """
 
     def __init__(self, run: Run, variant: str, engine: str = "torch"):
+        one_of(engine, ENGINES, "engine")
         self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
-        if engine != ENGINES[0] and any(map(run.task.asks, members_of(run, variant))):
-            raise UserError(
-                f"questions side by side, as task {run.task.name} asks them, need --engine {ENGINES[0]}"
-            )
-        self.models = load_members(run, variant, engine)
+        self.system = systems.load(run, variant, self._member)
         self.calibrations = load_calibrations(run, variant)
-        self.name, self.version = f"{run.task.name}/{variant}", version_of(model_files(run, variant, engine))
+        self.name, read = f"{run.task.name}/{variant}", CALIBRATIONS.dump_json(self.calibrations)
+        self.version = version_of(model_files(run, variant, engine), read)
 
     @classmethod
     def open(
@@ -61,33 +58,25 @@ class Predictor:
         with contextlib.redirect_stdout(sys.stderr):
             return cls(*open_run(task, folder, variant), engine)
 
-    # -- texts that cannot be answered --------------------------------------------------------------------------------
+    def _member(self, run: Run, name: str) -> systems.System:
+        """A trained variant on the chosen engine; whatever a damaged file makes of the loaders is one line."""
+        try:
+            if self.engine == ENGINES[0]:
+                return systems.load_trained(run, name)
+            return systems.system_of(run, name, load_onnx(run, name, quantised=self.engine == "onnx_int8"))
+        except UserError:
+            raise
+        except Exception as error:
+            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            raise UserError(
+                f"the folder {run.dir / 'checkpoints' / name} cannot be loaded ({reason[:160]}): train the "
+                f"variant again with ./run_all.sh {run.task.name} --from 04"
+            ) from None
+
     def problem(self, text: str) -> str | None:
         """Why a text cannot be answered, or None."""
-        found = self.task.rows.bad_text(text)
-        if found:
-            return found
-        reading = self.task.rows.reading(text)
-        for name, loaded in self.models.items():
-            if name in self.task.variants.taggers:  # those read long texts in windows
-                continue
-            needed, limit = self._room(loaded, reading)
-            if needed > limit:
-                return f"text takes {needed} tokens of {name}, which has room for {limit}"
-        return None
+        return self.task.rows.bad_text(text) or self.system.problem(self.task.rows.reading(text))
 
-    def _room(self, loaded: Any, reading: str) -> tuple[int, int]:
-        """Tokens that a text takes with its answer, and how many the model has positions for."""
-        model, tokenizer = loaded
-        limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
-        from helpers.writing.prompts import tuned  # loads torch
-
-        prompt = tuned(tokenizer, self.task, reading)
-        answers = [len(question) + int(self.run["max_new_tokens"]) for question in prompt.questions]
-        together = self.run.settings.get("dialogue", "independent") == "independent"
-        return len(prompt.text) + (max(answers) if together else sum(answers)), limit
-
-    # -- answers ------------------------------------------------------------------------------------------------------
     def predict(self, texts: Sequence[str]) -> list[Answer]:
         """Answers in the order of the texts, all of which have to be free of :meth:`problem`.
 
@@ -98,22 +87,11 @@ class Predictor:
             of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
         """
         examples = [self.task.rows.example(text, index) for index, text in enumerate(texts)]
+        records = self.system.predict(examples)
         return [
             self.answer(text, example, record)
-            for text, example, record in zip(texts, examples, self.records(examples))
+            for text, example, record in zip(texts, examples, records, strict=True)
         ]
-
-    def records(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        """Prediction records, as the study's files have them."""
-        from helpers.evaluation.predict import predict_loaded, predict_rules
-
-        members = [
-            predict_rules(self.run, examples)
-            if name == RULES
-            else predict_loaded(self.run, name, self.models[name], examples)
-            for name in members_of(self.run, self.variant)
-        ]
-        return majority(self.task, members) if self.variant in self.task.variants.votes else members[0]
 
     def answer(self, text: str, example: Example, record: dict[str, Any]) -> Answer:
         """The answer that a prediction record makes."""
@@ -157,26 +135,3 @@ class Predictor:
             if confidence[name] is None or confidence[name] < round(threshold, 6):
                 review.append(name)
         return confidence, review
-
-
-def load_members(run: Run, variant: str, engine: str = ENGINES[0]) -> dict[str, Any]:
-    """Trained member → what :func:`helpers.evaluation.predict.load_variant` gives, or its export for another engine."""
-    one_of(engine, ENGINES, "engine")
-    loaded = {}
-    for name in members_of(run, variant):
-        if name == RULES:
-            continue
-        try:
-            if engine == ENGINES[0]:
-                loaded[name] = load_variant(run, name)
-            else:
-                loaded[name] = load_onnx(run, name, quantised=engine == "onnx_int8")
-        except UserError:
-            raise
-        except Exception as error:  # whatever a damaged file makes of the loaders means the same to the user
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            raise UserError(
-                f"the folder {run.dir / 'checkpoints' / name} cannot be loaded ({reason[:160]}): train the "
-                f"variant again with ./run_all.sh {run.task.name} --from 04"
-            ) from None
-    return loaded

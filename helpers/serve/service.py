@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -25,17 +26,22 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from helpers.files import parse_json
 from helpers.serve.batching import Batcher, Overloaded, Stopping, TooSlow
-from helpers.serve.service_models import Answer, Extract, Health, Problem, Schema
+from helpers.serve.service_models import Extract, Health, Problem, Schema, answer_model
 
 LOG = logging.getLogger("study.serve")
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 PROBLEMS = {
     400: "body cannot be read",
+    408: "the body did not come in time",
     413: "too many texts or bytes",
+    415: "body is no JSON, or packed",
     422: "text or type is wrong",
     429: "too many texts are waiting",
     500: "the model failed",
@@ -46,31 +52,15 @@ PROBLEMS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """What the service takes at most.
+    """What the service takes at most."""
 
-    Parameters
-    ----------
-    texts, body_bytes : int
-        Of one request.
-    batch : int
-        Texts in one pass through the model.
-    wait : float
-        Seconds that a text waits for others to share its pass.
-    queue : int
-        Texts that may wait.
-    timeout : float
-        Seconds until a request is given up.
-    cache : int
-        Texts whose answers are kept; 0 for none.
-    """
-
-    texts: int = 64
+    texts: int = 64  # of one request
     body_bytes: int = 1_000_000
-    batch: int = 16
-    wait: float = 0.004
-    queue: int = 256
-    timeout: float = 10.0
-    cache: int = 1024
+    batch: int = 16  # texts in one pass through the model
+    wait: float = 0.004  # seconds that a text waits for others to share its pass
+    queue: int = 256  # texts that may wait
+    timeout: float = 10.0  # seconds until a request is given up, its body or its answer
+    cache: int = 1024  # texts whose answers are kept; 0 for none
 
 
 # -- logs and metrics -------------------------------------------------------------------------------------------------
@@ -79,7 +69,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record; of an error its kind and place, not its message, which may hold a text."""
-        line: dict[str, Any] = {
+        line = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
@@ -90,9 +80,8 @@ class JsonLines(logging.Formatter):
             trace = record.exc_info[2]
             while trace and trace.tb_next:
                 trace = trace.tb_next
-            line["at"] = (
-                f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}" if trace else ""
-            )
+            if trace:
+                line["at"] = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
         return json.dumps(line, ensure_ascii=False)
 
 
@@ -109,22 +98,16 @@ class Meters:
     """Prometheus metrics of one service."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("extract_requests", "Requests by outcome", ["status"], registry=self.registry)
-        self.seconds = Histogram(
-            "extract_seconds", "Seconds a request", buckets=SECONDS, registry=self.registry
-        )
-        self.texts = Counter("extract_texts", "Texts answered", registry=self.registry)
-        self.cached = Counter("extract_cache_hits", "Texts answered from the cache", registry=self.registry)
-        self.batch = Histogram(
-            "extract_batch_texts", "Texts a pass", buckets=BATCH_SIZES, registry=self.registry
-        )
-        self.model = Histogram(
-            "extract_batch_seconds", "Seconds a pass", buckets=SECONDS, registry=self.registry
-        )
-        self.waiting = Gauge("extract_waiting_texts", "Texts in the queue", registry=self.registry)
+        self.registry = own = CollectorRegistry()
+        self.requests = Counter("extract_requests", "Requests by outcome", ["status"], registry=own)
+        self.seconds = Histogram("extract_seconds", "Seconds a request", buckets=SECONDS, registry=own)
+        self.texts = Counter("extract_texts", "Texts answered", registry=own)
+        self.cached = Counter("extract_cache_hits", "Texts answered from the cache", registry=own)
+        self.batch = Histogram("extract_batch_texts", "Texts a pass", buckets=BATCH_SIZES, registry=own)
+        self.model = Histogram("extract_batch_seconds", "Seconds a pass", buckets=SECONDS, registry=own)
+        self.waiting = Gauge("extract_waiting_texts", "Texts in the queue", registry=own)
         self.review = Counter(
-            "extract_needs_review", "Values below the wanted precision", ["field"], registry=self.registry
+            "extract_needs_review", "Values below the wanted precision", ["field"], registry=own
         )
 
     def saw_batch(self, size: int, seconds: float) -> None:
@@ -132,73 +115,48 @@ class Meters:
         self.batch.observe(size)
         self.model.observe(seconds)
 
-
-# -- limits of a body -------------------------------------------------------------------------------------------------
-class BodyLimit:
-    """ASGI middleware: a body over the limit ends in 413, whether its length is announced or not."""
-
-    def __init__(self, app: Any, limit: int):
-        self.app, self.limit = app, limit
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass on what is small enough."""
-        size = 0
-
-        async def counted() -> Any:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if size > self.limit:
-                raise HTTPException(413, f"body is larger than {self.limit} bytes")
-            return message
-
-        await self.app(scope, counted, send)
+    def saw_answers(self, results: Sequence[dict[str, Any]]) -> None:
+        """Count the texts of a request, and what a person should look at."""
+        self.texts.inc(len(results))
+        for name in (name for result in results for name in result["needs_review"]):
+            self.review.labels(name).inc()
 
 
-class Watch:
-    """ASGI middleware: a request number, a line in the log and in the metrics, and 500 where the model failed."""
+# -- bodies -----------------------------------------------------------------------------------------------------------
+async def read_body(request: Request, limits: Limits) -> Extract:
+    """The body of a request: JSON of a bounded size that comes within a bounded time.
 
-    def __init__(self, app: Any, meters: Meters):
-        self.app, self.meters = app, meters
+    Raises
+    ------
+    HTTPException, RequestValidationError
+        Which make the answer of :data:`PROBLEMS`.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, f"content-type is {kind or 'missing'}: send application/json")
+    if (packed := request.headers.get("content-encoding", "identity")) != "identity":
+        raise HTTPException(415, f"content-encoding {packed} is not unpacked here: send the body as it is")
+    content = bytearray()
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Pass a request on and tell how it went."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started, seen = time.perf_counter(), {"status": 0}
-        given = dict(scope["headers"]).get(b"x-request-id", b"")[:64]
-        name = given if given.isalnum() else uuid.uuid4().hex.encode()
-        scope["state"] = {**scope.get("state", {})}
+    async def read() -> None:
+        async for piece in request.stream():
+            content.extend(piece)
+            if len(content) > limits.body_bytes:
+                raise HTTPException(413, f"body is larger than {limits.body_bytes} bytes")
 
-        async def answer(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                seen["status"] = message["status"]
-                message["headers"] = [*message.get("headers", []), (b"x-request-id", name)]
-            await send(message)
-
-        facts = {"id": name.decode()}
-        try:
-            await self.app(scope, receive, answer)
-        except Exception:
-            LOG.exception("request failed", extra={"facts": facts})
-            if not seen["status"]:
-                await JSONResponse({"detail": "the model could not answer"}, 500)(scope, receive, answer)
-        if scope["path"] == "/extract":
-            seconds = time.perf_counter() - started
-            self.meters.requests.labels(seen["status"]).inc()
-            self.meters.seconds.observe(seconds)
-            LOG.info(
-                "request",
-                extra={
-                    "facts": {
-                        **facts,
-                        **seen,
-                        "milliseconds": round(1000 * seconds, 2),
-                        **scope["state"].get("facts", {}),
-                    }
-                },
-            )
+    try:
+        await asyncio.wait_for(read(), limits.timeout)
+        return Extract.model_validate(parse_json(content.decode("utf-8")))
+    except asyncio.TimeoutError:
+        raise HTTPException(408, f"the body did not come within {limits.timeout:g} s") from None
+    except ValidationError as error:
+        raise RequestValidationError(error.errors()) from None
+    except (UnicodeDecodeError, RecursionError):
+        raise HTTPException(400, "the body is no UTF-8, or nested too deeply") from None
+    except json.JSONDecodeError:
+        raise HTTPException(422, "malformed JSON") from None
+    except ValueError as error:  # a key stands twice
+        raise HTTPException(422, str(error)) from None
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
@@ -210,13 +168,28 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
     )
     cache: LRUCache = LRUCache(max(1, limits.cache))
     model = {"name": predictor.name, "version": predictor.version}
+    described = Schema(
+        task=task.name,
+        title=task.words.title,
+        description=task.words.description,
+        fields=task.rows.schema(),
+        verbatim=sorted(name for name in task.fields if task.kinds[name].verbatim),
+        limits={
+            "characters": task.rows.longest_text,
+            "texts": limits.texts,
+            "bytes": limits.body_bytes,
+            "seconds": limits.timeout,
+        },
+        examples=list(task.words.examples),
+        model=model,
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         batcher.start()
         LOG.info("started", extra={"facts": model})
         yield
-        await asyncio.to_thread(batcher.close, limits.timeout)
+        await batcher.close(limits.timeout)
         LOG.info("stopped", extra={"facts": model})
 
     app = FastAPI(
@@ -224,14 +197,13 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         version=predictor.version,
         description=task.words.description,
         lifespan=lifespan,
+        redirect_slashes=False,  # behind TLS a redirect would lead to http
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, limit=limits.body_bytes)
-    app.add_middleware(Watch, meters=meters)  # the last one added is the outermost
-    app.state.batcher, app.state.cache, app.state.meters = batcher, cache, meters
     meters.waiting.set_function(lambda: batcher.waiting)
-    _handle_errors(app)
+    watch(app, meters)
+    answer_errors(app)
 
     def refuse(texts: Sequence[str]) -> None:
         if len(texts) > limits.texts:
@@ -253,52 +225,41 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
 
     @app.post(
         "/extract",
-        response_model=Answer,
+        response_model=answer_model(task),
         responses={code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()},
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": Extract.model_json_schema()}},
+            }
+        },
     )
-    async def extract(body: Extract, request: Request) -> Any:
+    async def extract(request: Request) -> Any:
         """Find the values of the task's fields in one text or several."""
         started = time.perf_counter()
-        texts = body.given
+        texts = (await read_body(request, limits)).given
         request.state.facts = {"texts": len(texts), "characters": sum(map(len, texts))}
         refuse(texts)
         results = await results_of(texts)
-        meters.texts.inc(len(texts))
-        for name in (name for result in results for name in result["needs_review"]):
-            meters.review.labels(name).inc()
+        meters.saw_answers(results)
         milliseconds = round(1000 * (time.perf_counter() - started), 2)
-        return JSONResponse({"results": results, "model": model, "milliseconds": milliseconds})
+        return {"results": results, "model": model, "milliseconds": milliseconds}
 
     @app.get("/schema", response_model=Schema)
     async def schema() -> Any:
         """What the service looks for, and its limits."""
-        return {
-            "task": task.name,
-            "title": task.words.title,
-            "description": task.words.description,
-            "fields": task.rows.schema(),
-            "verbatim": sorted(name for name in task.fields if task.kinds[name].verbatim),
-            "examples": list(task.words.examples),
-            "model": model,
-            "limits": {
-                "characters": task.rows.longest_text,
-                "texts": limits.texts,
-                "bytes": limits.body_bytes,
-                "seconds": limits.timeout,
-            },
-        }
+        return described
 
-    @app.get(
-        "/health", response_model=Health, responses={503: {"model": Health, "description": PROBLEMS[503]}}
-    )
-    async def health() -> Any:
+    @app.head("/health", include_in_schema=False)
+    @app.get("/health", response_model=Health, responses={503: {"model": Health}})
+    async def health(response: Response) -> Any:
         """Whether the service can answer."""
-        content = {
+        response.status_code = 200 if batcher.alive else 503
+        return {
             "status": "ok" if batcher.alive else "stopping",
             "model": model,
             "waiting": batcher.waiting,
         }
-        return JSONResponse(content, 200 if batcher.alive else 503)
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Any:
@@ -308,31 +269,51 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
     return app
 
 
-def _reason(error: RequestValidationError) -> str:
-    """What is wrong with a body, without what it held."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
-    kind = "malformed JSON" if first["type"] == "json_invalid" else first["msg"].removeprefix("Value error, ")
-    return f"{where}: {kind}" if where and first["type"] != "json_invalid" else kind
+def watch(app: FastAPI, meters: Meters) -> None:
+    """Give each request a number, a line in the log and in the metrics, and 500 where the model failed."""
+
+    @app.middleware("http")
+    async def watched(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        started, given = time.perf_counter(), request.headers.get("x-request-id", "")
+        name = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request.state.facts = {}
+        try:
+            response = await call_next(request)
+        except Exception:
+            LOG.exception("request failed", extra={"facts": {"id": name}})
+            response = JSONResponse({"detail": "the model could not answer"}, 500)
+        response.headers["x-request-id"] = name
+        if request.url.path == "/extract":
+            seconds = time.perf_counter() - started
+            meters.requests.labels(response.status_code).inc()
+            meters.seconds.observe(seconds)
+            facts = {"id": name, "status": response.status_code, "milliseconds": round(1000 * seconds, 2)}
+            LOG.info("request", extra={"facts": {**facts, **request.state.facts}})
+        return response
 
 
-def _handle_errors(app: FastAPI) -> None:
+def answer_errors(app: FastAPI) -> None:
     """Every failure that is no fault of the model as one line of JSON."""
-    answers: dict[type[Exception], Any] = {
-        RequestValidationError: lambda error: (422, _reason(error), None),
-        StarletteHTTPException: lambda error: (
-            error.status_code,
-            error.detail,
-            getattr(error, "headers", None),
-        ),
-        Overloaded: lambda error: (429, error, {"Retry-After": str(error.retry_after)}),
-        TooSlow: lambda error: (504, error, None),
-        Stopping: lambda error: (503, error, {"Retry-After": "5"}),
-    }
-    for kind, read in answers.items():
 
-        async def refuse(request: Request, error: Exception, read: Any = read) -> JSONResponse:
+    def handle(kind: type[Exception], read: Callable[[Any], tuple[int, Any, dict[str, str] | None]]) -> None:
+        async def refuse(request: Request, error: Exception) -> JSONResponse:
             status, detail, headers = read(error)
-            return JSONResponse({"detail": str(detail)}, status, headers)
+            line = (
+                str(detail).encode("utf-8", "backslashreplace").decode()
+            )  # a key may be half a surrogate pair
+            return JSONResponse({"detail": line}, status, headers)
 
         app.add_exception_handler(kind, refuse)
+
+    handle(RequestValidationError, lambda error: (422, reason(error), None))
+    handle(StarletteHTTPException, lambda error: (error.status_code, error.detail, error.headers))
+    handle(Overloaded, lambda error: (429, error, {"Retry-After": str(error.retry_after)}))
+    handle(TooSlow, lambda error: (504, error, None))
+    handle(Stopping, lambda error: (503, error, {"Retry-After": "5"}))
+
+
+def reason(error: RequestValidationError) -> str:
+    """What is wrong with a body, without what it held."""
+    first = error.errors()[0]
+    where, kind = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return f"{where}: {kind}" if where else kind

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, create_model, model_validator
 
-Value = str | list[str] | None
+from helpers.tasks.base import Task
 
 
 class Extract(BaseModel):
@@ -49,29 +49,6 @@ class Model(BaseModel):
     version: str
 
 
-class Result(BaseModel):
-    """The values of one text."""
-
-    fields: dict[str, Value]
-    spans: dict[str, list[Span]] = Field(
-        description="Where the values stand; nothing for values that do not."
-    )
-    confidence: dict[str, float | None] = Field(
-        description="Probability of each value, null where it is not known."
-    )
-    needs_review: list[str] = Field(
-        description="Fields whose confidence is too low for the wanted precision."
-    )
-
-
-class Answer(BaseModel):
-    """Results in the order of the texts."""
-
-    results: list[Result]
-    model: Model
-    milliseconds: float
-
-
 class Problem(BaseModel):
     """Why there is no answer."""
 
@@ -97,3 +74,22 @@ class Schema(BaseModel):
     limits: dict[str, float]
     examples: list[str]
     model: Model
+
+
+def answer_model(task: Task) -> type[BaseModel]:
+    """Results in the order of the texts, each with the fields of the task."""
+    value = {name: list[str] if task.kinds[name].many else str for name in task.fields}
+    result = create_model(
+        "Result",
+        fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
+        spans=(
+            dict[str, list[Span]],
+            Field(description="Where the values stand; nothing where they do not."),
+        ),
+        confidence=(
+            dict[str, float | None],
+            Field(description="Probability of each value, null if unknown."),
+        ),
+        needs_review=(list[str], Field(description="Fields less sure than the wanted precision asks for.")),
+    )
+    return create_model("Answer", results=list[result], model=Model, milliseconds=float)

@@ -6,46 +6,26 @@ import html
 from typing import Any
 
 from helpers.errors import UserError
+from helpers.evaluation import systems
 from helpers.evaluation.display import entity_text, words
-from helpers.files import read_json
 from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.views.inspection import entity_spans
 
 
-def best_system(run: Run) -> str:
-    """The variant that stage 05 chose, else the first that stage 04 trained, else the rules."""
-    from helpers.evaluation.predict import variants_trained
-
-    trained = variants_trained(run)
-    chosen = read_json(run.path("metrics.json")).get("best")
-    if (
-        chosen in trained
-        or chosen in run.task.variants.votes
-        and set(run.task.variants.votes[chosen]) <= {*trained, "rules"}
-    ):
-        return chosen
-    return trained[0] if trained else "rules"
-
-
-def extract(run: Run, text: str, system: str | None = None) -> tuple[str, Any, str | None]:
+def extract(run: Run, text: str, name: str | None = None) -> tuple[str, Any, str | None]:
     """What a system finds in one text: its name, the prediction, and what was written.
 
-    The system is `rules`, a trained variant or a vote, by default :func:`best_system`. The prediction is None where
-    nothing valid came out.
+    The system is `rules`, a trained variant or a vote, by default the one :func:`helpers.evaluation.systems.choose`
+    takes. The prediction is None where nothing valid came out.
     """
-    from helpers.evaluation.predict import predict_rules, predict_variant
-
     row = run.task.rows.example(text)
     if not row.text:
         raise UserError("the text is empty: type a sentence between the quotes")
-    system = system or best_system(run)
-    records = (
-        predict_rules(run, [row])
-        if system == "rules"
-        else predict_variant(run, system, [row], progress=False)
-    )
-    return system, run.task.bind(records[0]["prediction"], row), records[0].get("raw")
+    system = systems.load(run, systems.choose(run, name, rules=True))
+    (record,) = system.predict([row])
+    system.release()
+    return system.name, run.task.bind(record["prediction"], row), record.get("raw")
 
 
 def try_it(run: Run, text: str | None = None, system: str | None = None, row: Example | None = None) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 LEVEL = 0.95
@@ -24,47 +25,71 @@ def _ratio_of_sums(numerator: np.ndarray, denominator: np.ndarray, axis: int = -
     return np.nan_to_num(ratio(numerator.sum(axis=axis), denominator.sum(axis=axis)), nan=0.0)
 
 
+def _difference(*columns: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Difference of two ratios of sums."""
+    return _ratio_of_sums(*columns[:2], axis=axis) - _ratio_of_sums(*columns[2:], axis=axis)
+
+
+def _bootstrap(
+    statistic: Callable[..., np.ndarray], columns: Sequence[np.ndarray], seed: int, resamples: int
+) -> tuple[float, float]:
+    """95 % interval of a statistic of rows that are resampled whole, by BCa (bias-corrected and accelerated, Efron 1987).
+
+    Where that is not defined by percentiles.
+    """
+
+    def interval(method: str) -> tuple[float, float]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a degenerate BCa warns and returns NaN, which is handled below
+            found = stats.bootstrap(
+                columns,
+                statistic,
+                paired=True,
+                vectorized=True,
+                method=method,
+                confidence_level=LEVEL,
+                n_resamples=resamples,
+                batch=max(1, BATCH_NUMBERS // len(columns[0])),
+                rng=np.random.default_rng(seed),
+            ).confidence_interval
+        return float(found.low), float(found.high)
+
+    bounds = interval("BCa")
+    return bounds if np.all(np.isfinite(bounds)) else interval("percentile")
+
+
 def bootstrap_ci(
     values: Sequence[float],
     denominators: Sequence[float] | None = None,
     *,
     seed: int,
-    level: float = LEVEL,
     resamples: int = 2000,
-    method: str = "BCa",
 ) -> tuple[float, float]:
     """Bootstrap interval of a mean over rows, or of a ratio of two sums over rows such as micro F1.
 
-    Rows are resampled with replacement, numerator and denominator of a row together. BCa (bias-corrected and
-    accelerated, Efron 1987) falls back to percentiles where it is not defined; values that do not vary give an interval
-    of no width.
+    Rows are resampled with replacement, numerator and denominator of a row together. Values that do not vary give an
+    interval of no width.
     """
     top = np.asarray(values, dtype=float)
     bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=float)
-    if top.ndim != 1 or top.shape != bottom.shape or not len(top):
-        raise ValueError(f"expected two equally long vectors, got shapes {top.shape} and {bottom.shape}")
+    top, bottom = _pair(top, bottom)
     estimate = float(_ratio_of_sums(top, bottom))
     if len(top) == 1 or np.all(top == estimate * bottom):
         return estimate, estimate
+    return _bootstrap(_ratio_of_sums, (top, bottom), seed, resamples)
 
-    def interval(method: str) -> tuple[float, float]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a degenerate BCa warns and returns NaN, which is handled below
-            result = stats.bootstrap(
-                (top, bottom),
-                _ratio_of_sums,
-                paired=True,
-                vectorized=True,
-                method=method,
-                confidence_level=level,
-                n_resamples=resamples,
-                batch=max(1, BATCH_NUMBERS // len(top)),
-                rng=np.random.default_rng(seed),
-            )
-        return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
-    bounds = interval(method)
-    return bounds if np.all(np.isfinite(bounds)) else interval("percentile")
+def difference_ci(
+    left: pd.DataFrame, right: pd.DataFrame, *, seed: int, resamples: int = 2000
+) -> tuple[float, float]:
+    """Bootstrap 95 % interval of the score of `left` minus that of `right`, the same rows drawn for both.
+
+    Both hold a line a row, in the same order; a score is the sum of column `top` over that of `bottom`.
+    """
+    columns = [one[name].to_numpy(float) for one in (left, right) for name in ("top", "bottom")]
+    if len(left) == 1:
+        return (float(_difference(*columns)),) * 2
+    return _bootstrap(_difference, columns, seed, resamples)
 
 
 def score_ci(
@@ -75,16 +100,14 @@ def score_ci(
     Resampling rows that are all right (or all wrong) can only say "exactly 1", which no finite number of rows shows.
     """
     low, high = bootstrap_ci(values, denominators, seed=seed, resamples=resamples)
-    return (
-        proportion_ci(round(low) * len(values), len(values))
-        if low == high and low in (0.0, 1.0)
-        else (low, high)
-    )
+    if low == high and low in (0.0, 1.0):
+        return proportion_ci(round(low) * len(values), len(values))
+    return low, high
 
 
-def proportion_ci(hits: int, count: int, level: float = LEVEL) -> tuple[float, float]:
+def proportion_ci(hits: int, count: int) -> tuple[float, float]:
     """Wilson score interval of a proportion: keeps a width at 0 and 1 and on few rows, where the bootstrap has none."""
-    interval = stats.binomtest(int(hits), int(count)).proportion_ci(confidence_level=level, method="wilson")
+    interval = stats.binomtest(int(hits), int(count)).proportion_ci(confidence_level=LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
 
 

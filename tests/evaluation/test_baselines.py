@@ -7,70 +7,59 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+from tiny_encoder import sentence, sentences
 from tiny_model import save_tiny_base
 
 from helpers.data.read import write_jsonl
+from helpers.data.splits import write_splits
 from helpers.errors import UserError
-from helpers.evaluation import baselines
-from helpers.evaluation.predict import pick_shots, read_predictions, write_predictions
+from helpers.evaluation import baselines, scoring, systems
 from helpers.run import Run
-from helpers.tasks import load_task
 from helpers.writing import prompts
 
+LUNCH = {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": ["Ann"]}
 
-@pytest.fixture()
+
+@pytest.fixture
 def run(tmp_path):
-    task = load_task("calendar")
-    run = Run(
-        task="calendar",
-        profile="smoke",
-        out=str(tmp_path),
-        settings={"base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2},
-    )
+    settings = {"base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2}
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path), settings=settings)
+    labels = dict.fromkeys(run.task.fields) | LUNCH
     rows = [
-        task.rows.parse(
-            {
-                "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
-                "output": dict.fromkeys(task.fields)
-                | {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": [name]},
-            },
-            number,
-        )
-        for number, name in enumerate(["Ann", "Bo", "Cy", "Dee"])
+        {
+            "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
+            "output": {**labels, "attendees": [name]},
+        }
+        for name in ("Ann", "Bo", "Cy", "Dee")
     ]
-    for part in ("train", "validation"):
-        write_jsonl(run.path("splits", f"{part}.jsonl"), map(task.rows.to_json, rows))
+    examples = [run.task.rows.parse(row, number) for number, row in enumerate(rows)]
+    write_splits(run, {"train": examples, "validation": examples})
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
+def token_run(tmp_path):
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
+    write_splits(run, {"train": sentences(), "validation": sentences()[:3]})
+    write_jsonl(run.path("splits", "train_augmented.jsonl"), [])
+    return run
+
+
+@pytest.fixture
 def llm(monkeypatch):
-    """A server that answers every question with one label; yields the requests it got."""
-    requests = []
+    """A server that gives the same answers over and over; its `requests` and `answers` are lists."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
-            requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            answer = {
-                "action": "Lunch",
-                "date": "12/03/2026",
-                "time": "1:00 PM",
-                "attendees": ["Ann"],
-                "location": None,
-                "duration": None,
-                "recurrence": None,
-                "notes": None,
+            server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            content = server.answers[(len(server.requests) - 1) % len(server.answers)]
+            choice = {
+                "index": 0,
+                "message": {"role": "assistant", "content": content},
+                "finish_reason": "stop",
             }
-            message = {"role": "assistant", "content": f"```json\n{json.dumps(answer)}\n```"}
-            body = json.dumps(
-                {
-                    "id": "x",
-                    "object": "chat.completion",
-                    "created": 0,
-                    "model": "m",
-                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                }
-            ).encode()
+            answer = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
+            body = json.dumps(answer).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -81,45 +70,76 @@ def llm(monkeypatch):
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.requests, server.answers = [], []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setenv("LLM_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
     monkeypatch.setenv("LLM_MODEL", "tiny")
-    yield requests
+    yield server
     server.shutdown()
 
 
 def test_rules_are_scored_by_their_accuracy(run):
-    result = baselines.run_baseline(run, "rules", run.load("validation"))
+    result = scoring.run_baseline(run, "rules", run.load("validation"))
     assert result["exact_match"] == 1.0 and result["ci95"]["exact_match"][1] == 1.0
-    assert [r["id"] for r in read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
+    assert [r["id"] for r in systems.read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
+    assert result["rows"] == 4 and result["json_validity"] == 1.0
+
+
+def test_baselines_of_a_tagging_task_are_run_and_scored(token_run, monkeypatch):
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    assert baselines.available(token_run) == ("majority", "rules", "dictionary", "untuned")
+    rows = token_run.load("validation")
+    found = {
+        name: scoring.run_baseline(token_run, name, rows) for name in ("dictionary", "majority", "rules")
+    }
+    assert found["dictionary"]["f1"] == pytest.approx(
+        10 / 11
+    )  # it takes "the windows in room 4" for an entity
+    assert set(found["dictionary"]["ci95"]) >= {"f1", "precision", "recall", "accuracy"}
+    assert found["majority"]["f1"] == 0 < found["majority"]["accuracy"] < 1
+    assert found["rules"]["precision"] == 1
 
 
 def test_server_gets_the_shots_and_its_fenced_answer_is_read(run, llm):
-    result = baselines.run_baseline(run, "llm", run.load("validation"))
+    llm.answers.append(f"```json\n{json.dumps(dict.fromkeys(run.task.fields) | LUNCH)}\n```")
+    result = scoring.run_baseline(run, "llm", run.load("validation"))
     assert result["exact_match"] == 0.25 and result["json_validity"] == 1.0
-    roles = [message["role"] for message in llm[0]["messages"]]
-    assert roles == ["user", "assistant", "user", "assistant", "user"] and llm[0]["temperature"] == 0
-    assert llm[0]["messages"][0]["content"].startswith(run.task.words.instruction)
+    turns = llm.requests[0]["messages"]
+    assert [turn["role"] for turn in turns] == ["user", "assistant", "user", "assistant", "user"]
+    assert turns[0]["content"].startswith(run.task.words.instruction) and llm.requests[0]["temperature"] == 0
+
+
+def test_answers_of_a_language_model_become_tags(token_run, llm):
+    rows = [
+        sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3),
+        sentence("nothing here", 5),
+    ]
+    llm.answers += ['{"SOFTWARE": ["Visual Studio"], "OS": null}', "no json"]
+    assert baselines.available(token_run)[-1] == "llm"
+    scores = scoring.run_baseline(token_run, "llm", rows)
+    assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1
+    kept = [record["prediction"] for record in systems.read_predictions(token_run, "llm", "validation")]
+    assert kept == [["B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"], None]
 
 
 def test_unreachable_server_is_one_clear_line(run, monkeypatch):
     monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match="LLM_BASE_URL=http://127.0.0.1:9/v1: .*unset LLM_BASE_URL"):
-        baselines.run_baseline(run, "llm", run.load("validation"))
+        scoring.run_baseline(run, "llm", run.load("validation"))
 
 
 def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
-    write_predictions(run, "llm", [{"id": 0, "prediction": None, "raw": ""}])
+    systems.write_predictions(run, "llm", [{"id": 0, "prediction": None, "raw": ""}])
     for name in baselines.available(run):
-        baselines.run_baseline(run, name, run.load("validation"))
-    baselines.predict_scored(run)
+        scoring.run_baseline(run, name, run.load("validation"))
+    scoring.answer_baselines(run)
     left = {path.stem for path in run.path("predictions", "x").parent.glob("*.jsonl")}
     assert left == {"rules", "base_zero_shot", "base_few_shot"}
 
 
 def test_shots_come_from_train_and_are_solved(run):
-    shots = pick_shots(run, run.load("train"), 2)
+    shots = baselines.pick_shots(run)
     asked = " ".join(turn["content"] for turn in prompts.opening(run.task, "Call Bo", shots))
     assert len(shots) == 2 and all(run.task.chat.completion(shot.target) in asked for shot in shots)
 
@@ -127,8 +147,7 @@ def test_shots_come_from_train_and_are_solved(run):
 def test_shots_that_do_not_fit_are_left_out_with_the_reason(run):
     assert baselines.no_shots(run) == "" and "base_few_shot" in baselines.available(run)
     run.settings["max_new_tokens"] = 10**6
-    assert "the model has room for" in baselines.no_shots(run) and "base_few_shot" not in baselines.available(
-        run
-    )
+    assert "the model has room for" in baselines.no_shots(run)
+    assert "base_few_shot" not in baselines.available(run)
     run.settings["few_shot"] = 0
     assert baselines.no_shots(run) == "the setting `few_shot` is 0"

@@ -8,7 +8,7 @@ from tiny_model import save_tiny_base
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from helpers.errors import UserError
-from helpers.evaluation import benchmark, measured, trainers, turns
+from helpers.evaluation import benchmark, measured, trainers
 from helpers.files import write_json
 from helpers.models.base import load_base, load_tokenizer
 from helpers.models.encoder import packaged_encoder
@@ -35,30 +35,24 @@ def models(tmp_path_factory):
 
 
 def test_a_ratio_is_that_of_turns_that_followed_each_other():
-    line = turns.pair("part", {"a": [4.0, 9.0, 6.0], "b": [2.0, 3.0, 6.0]}, "a", "b", "texts/s")
+    line = benchmark.pair("part", {"a": [4.0, 9.0, 6.0], "b": [2.0, 3.0, 6.0]}, "a", "b", "texts/s")
     assert (line["low"], line["ratio"], line["high"]) == (1.0, 2.0, 3.0)
     assert (line["rate"], line["other_rate"]) == (6.0, 3.0)
 
 
 def test_ways_take_turns(tmp_path):
     seen = []
-    bench = turns.Bench(Run("calendar", profile="smoke", out=str(tmp_path)), repeats=3)
+    bench = benchmark.Bench(Run("calendar", profile="smoke", out=str(tmp_path)), repeats=3)
     rates = bench.in_turns("part", {name: lambda name=name: seen.append(name) or len(seen) for name in "ab"})
     assert "".join(seen) == "ababab" and rates == {"a": [1, 3, 5], "b": [2, 4, 6]}
 
 
 def test_the_first_piece_of_work_does_not_count(monkeypatch):
     now = iter([10.0, 11.0, 12.0, 14.0])
-    monkeypatch.setattr(turns.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(now))
     done = []
-    assert turns.rate_of(lambda: done.append(1) or 8, 3.0) == pytest.approx(16 / 4)
+    assert benchmark.rate_of(lambda: done.append(1) or 8, 3.0) == pytest.approx(16 / 4)
     assert len(done) == 3
-
-
-def test_rows_of_the_studies_are_padded_cut_and_learnt_whole():
-    batch = trainers.padded([{"input_ids": [5, 6]}, {"input_ids": list(range(600))}], pad=0)
-    assert batch["input_ids"].shape == (2, 512) and batch["attention_mask"].sum(1).tolist() == [2, 512]
-    assert batch["labels"][0, :3].tolist() == [5, 6, -100] and batch["labels"][1, 0] == 0
 
 
 def test_one_call_is_held_to_its_grammar(models, tmp_path):
@@ -74,13 +68,13 @@ def test_one_call_is_held_to_its_grammar(models, tmp_path):
 
 
 def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monkeypatch):
-    for place, name in ((trainers, "WIDTH"), (trainers, "SIZE"), (benchmark, "EASY")):
+    for place, name in ((trainers, "SIZE"), (benchmark, "EASY")):
         monkeypatch.setattr(place, name, getattr(place, name) // 8)
     settings = {**models, "max_rows": 24}
     run = Run("calendar", profile="cpu", out=str(tmp_path), settings=settings)
-    content = benchmark.measure(turns.Bench(run, repeats=2, seconds=0.0, texts=3))
+    content = benchmark.measure(benchmark.Bench(run, repeats=2, seconds=0.0, texts=3))
     lines = content["lines"]
-    assert [line["part"] for line in lines] == ["training"] * 5 + ["decoding"] + ["reading"] + ["serving"] * 4
+    assert [line["part"] for line in lines] == ["training"] * 3 + ["decoding"] + ["reading"] + ["serving"] * 4
     for line in lines:
         assert 0 < line["low"] <= line["ratio"] <= line["high"] and line["rate"] > 0 < line["other_rate"]
     assert content["manifest"]["gemm_gflops"] > 0 and content["manifest"]["decoded by"] == "the untuned base"
@@ -92,7 +86,7 @@ def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monk
 
 def test_parts_and_tasks_that_are_not_there_are_one_line(tmp_path):
     calendar, taggers = (
-        turns.Bench(Run(task, profile="smoke", out=str(tmp_path))) for task in ("calendar", "it_ner")
+        benchmark.Bench(Run(task, profile="smoke", out=str(tmp_path))) for task in ("calendar", "it_ner")
     )
     with pytest.raises(UserError, match="did you mean 'serving'"):
         benchmark.measure(calendar, ["servin"])

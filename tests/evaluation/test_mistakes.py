@@ -1,4 +1,4 @@
-"""Error classes, patterns, slices, robustness and label errors on rows small enough to check by eye."""
+"""Error classes, patterns, confusions, label errors and the oracle on rows small enough to check by eye."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from crime_rows import TASK as CRIME
 from crime_rows import told
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_encoder import sentence
 from tiny_task import TASK, TinyTask, failed, record, row
 
-from helpers.evaluation import label_errors, mistakes, robustness
+from helpers.evaluation import label_errors, mistakes
+from helpers.evaluation.scoring import bound
+from helpers.tasks import load_task
 from helpers.views import findings
+
+IT = load_task("it_ner")
 
 
 def kinds(gold, predicted, suspects=frozenset()):
@@ -131,33 +136,6 @@ def test_no_errors_give_empty_tables():
     )
 
 
-def test_slices_count_every_row_once_a_kind():
-    table = mistakes.slice_table(TASK, GOLD, RECORDS).set_index(["slice", "value"])
-    assert table["n"].to_dict() == {("people", "none"): 2, ("people", "some"): 2, ("length", "any"): 4}
-    assert table["score"].to_dict() == {
-        ("people", "none"): 0.5,
-        ("people", "some"): 0.0,
-        ("length", "any"): 0.25,
-    }
-    assert ((table["low"] <= table["score"]) & (table["score"] <= table["high"])).all()
-    assert (table["high"] > table["low"]).all()
-
-
-def test_errors_of_each_slice_are_counted_a_hundred_rows():
-    gold = [row(0, name="call"), row(1, name="call", people=["Ann"]), row(2, name="call", people=["Ann"])]
-    found = [
-        record(0),
-        record(1, name="call", people=["Bo"]),
-        record(2, name="call", day="monday", people=["Ann"]),
-    ]
-    table = mistakes.errors_by_slice(TASK, gold, mistakes.classify_errors(TASK, gold, found))
-    assert table.index.name == "people" and table["rows"].to_dict() == {"none": 1, "some": 2}
-    assert table.drop(columns="rows").to_dict("index") == {
-        "none": {"missing": 100, "invented": 0, "other value": 0},
-        "some": {"missing": 0, "invented": 50, "other value": 50},
-    }
-
-
 def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field():
     gold = told()
     raw = "\n".join(
@@ -169,9 +147,35 @@ def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field()
     assert list(zip(errors["field"], errors["kind"])) == [("Location", "parse")]
 
 
+def test_tokens_by_the_label_they_have_and_the_one_they_got():
+    gold = [
+        sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 4),
+        sentence("a b c", 8),
+    ]
+    found = [
+        {"id": 4, "prediction": ["B-SOFTWARE", "O", "B-SOFTWARE", "O", "B-OS"]},
+        {"id": 8, "prediction": ["O", "B-HARDWARE", "I-HARDWARE"]},
+    ]
+    matrix = mistakes.confusion_matrix(IT, gold, found)
+    assert matrix.loc["SOFTWARE", "O"] == matrix.loc["VERSION", "SOFTWARE"] == 1
+    assert matrix.loc["O", "HARDWARE"] == 2 and matrix.to_numpy().sum() == 8
+    text = mistakes.confusion_finding(matrix)
+    assert "**O** is taken for HARDWARE: 2 tokens, 50.0% of those of O" in text
+    assert "Between two entity labels 1 tokens change, between entity and outside 3." in text
+    right = [{"id": row.id, "prediction": list(row.target.tags)} for row in gold]
+    silent = mistakes.confusion_finding(mistakes.confusion_matrix(IT, gold, right))
+    assert silent == "No token has a wrong label."
+    errors = mistakes.classify_errors(IT, gold, bound(IT, gold, found))
+    assert dict(zip(errors["field"], errors["kind"])) == {
+        "SOFTWARE": "wrong field",
+        "VERSION": "wrong field",
+        "HARDWARE": "invented",
+    }
+
+
 def test_meaning_aware_match_forgives_form_alone():
-    assert mistakes.equivalent_match(TASK, GOLD, RECORDS).tolist() == [False, False, True, True]
-    assert mistakes.equivalent_match(TASK, [row(0)], [failed(0, "x")]).tolist() == [False]
+    nothing = mistakes.equivalence_table(TASK, [row(0)], {"model": [failed(0, "x")]}, seed=1)
+    assert nothing.loc["model", "equivalent_match"] == 0
     line = mistakes.equivalence_table(TASK, GOLD, {"model": RECORDS}, seed=1).loc["model"]
     assert (line["exact_match"], line["equivalent_match"], line["convention_share"]) == (0.25, 0.5, 0.25)
     assert line["low"] <= 0.5 <= line["high"]
@@ -183,42 +187,6 @@ def test_equivalent_values_pair_off_one_to_one():
     assert mistakes.same_values(TASK, "day", ["mon", "tue"], ["Tuesday", "Monday"])
     assert not mistakes.same_values(TASK, "day", ["mon", "tue"], ["monday", "mon"])
     assert not mistakes.same_values(TASK, "day", ["mon"], [])
-
-
-# -- robustness -------------------------------------------------------------------------------------------------------
-def test_perturbed_rows_are_the_same_for_one_seed_and_independent_of_each_other():
-    rows = [row(number, text=f"text {number}", people=["A"] if number % 2 else None) for number in range(6)]
-    first = robustness.perturb(TASK, rows, seed=1)
-    assert first == robustness.perturb(TASK, rows, seed=1) != robustness.perturb(TASK, rows, seed=2)
-    assert [one.id for one in first["second person"]] == [1, 3, 5] and first["nothing"] == []
-    assert robustness.perturb(TASK, rows[3:], seed=1)["second person"] == first["second person"][1:]
-
-
-def test_robustness_compares_the_same_rows():
-    rows = [
-        row(number, text=f"text {number}", name="text", people=["A"] if number < 4 else None)
-        for number in range(8)
-    ]
-    clean = [record(one.id, name="text" if one.id else "wrong", people=one.target["people"]) for one in rows]
-
-    def predict(examples):
-        return [
-            record(one.id, name="text" if one.text.islower() else one.text, people=one.target["people"])
-            for one in examples
-        ]
-
-    table = robustness.robustness_table(TASK, rows, clean, predict, seed=1)
-    assert list(table.index) == ["upper", "second person"]
-    assert table.loc["upper", ["n", "clean", "score", "difference"]].tolist() == [8, 7 / 8, 0.0, -7 / 8]
-    assert table.loc["second person", ["n", "clean", "score"]].tolist() == [4, 3 / 4, 1.0]
-    assert table.loc["upper", "p"] == pytest.approx(2 / 2**7)
-
-
-def test_sample_keeps_order_and_limit():
-    rows = [row(number) for number in range(50)]
-    kept = robustness.sample_rows(rows, 10, seed=1)
-    assert len(kept) == 10 and [one.id for one in kept] == sorted(one.id for one in kept)
-    assert robustness.sample_rows(rows, 99, seed=1) == rows
 
 
 # -- label errors -----------------------------------------------------------------------------------------------------
@@ -243,7 +211,7 @@ def noisy_rows(count=200, wrong=(7, 31, 90)):
 
 def test_confident_disagreements_are_label_issues_and_unsure_ones_are_not():
     gold, records, wrong = noisy_rows()
-    table = label_errors.label_issues(TASK, gold, records)
+    table = label_errors.suspected_labels(TASK, gold, records, {})
     assert len(table) == 23
     assert set(table[table["issue"]]["id"]) == wrong == set(table["id"][:3])
     assert table["quality"].is_monotonic_increasing

@@ -12,7 +12,7 @@ from helpers.command import status
 from helpers.data.read import read_jsonl
 from helpers.data.splits import alike
 from helpers.errors import UserError
-from helpers.evaluation import measured, sweep
+from helpers.evaluation import measured, sweep, systems
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks import load_task
@@ -42,21 +42,16 @@ def fits(monkeypatch):
             run.path("costs.json"), read_json(run.path("costs.json")) | {variant: {"train_seconds": 2.0}}
         )
 
-    def predict(run, variant, rows, way="source", progress=True):
-        chance = random.Random(f"{run.seed} {variant} {way} {run['synthetic']}")
-        return [
-            {
-                "id": row.id,
-                "prediction": row.target if chance.random() < 0.6 else None,
-                "raw": "{",
-                "confidence": None,
-            }
-            for row in rows
-        ]
+    class Stand(systems.System):
+        def predict(self, examples, decoding="", progress=False):
+            chance = random.Random(f"{self.run.seed} {self.name} {decoding} {self.run['synthetic']}")
+            return [
+                {"id": row.id, "prediction": row.target if chance.random() < 0.6 else None, "raw": "{"}
+                for row in examples
+            ]
 
     monkeypatch.setattr("helpers.training.fit.fit", fit)
-    monkeypatch.setattr("helpers.evaluation.predict.load_variant", lambda run, variant: None)
-    monkeypatch.setattr("helpers.evaluation.predict.predict_variant", predict)
+    monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, None))
     fit.done = done
     return fit
 
@@ -79,7 +74,7 @@ def test_a_kill_and_a_line_cut_short_leave_the_same_file(fits, tmp_path):
     lines = read_jsonl(whole)
     assert [line["variant"] for line in lines[:4]] == ["lora", "tagger", "full_entity_loss", "vote"]
     assert lines[1]["train_rows"] > lines[9]["train_rows"]  # rows are made in the first setting alone
-    assert list(lines[0]["scores"]) == ["validation", "scored"]
+    assert list(lines[0]["scores"]) == ["scored", "validation"]
     assert list(lines[0]["scores"]["scored"]) == ["free", "source"] and list(
         lines[1]["scores"]["scored"]
     ) == ["source"]
@@ -109,16 +104,6 @@ def test_a_vote_is_counted_from_its_members_and_costs_what_they_cost(fits, tmp_p
     assert (
         read_json(tmp_path / "small.json")["seconds"] == 12 * 2
     )  # those of votes are those of their members
-
-
-def test_only_what_a_change_concerns_is_done_again(fits, tmp_path):
-    few = TEXT.replace("[lora, tagger, full_entity_loss]", "[qlora, tagger]")
-    sweep.carry_out(file(tmp_path, few), out=tmp_path)
-    fits.done.clear()
-    changed = few.replace("default: {max_rows: 60}", "default: {max_rows: 60, qlora.epochs: 9}")
-    sweep.carry_out(file(tmp_path, changed), out=tmp_path)
-    assert {name for name, *_ in fits.done} == {"qlora"} and len(fits.done) == 2
-    assert len(read_jsonl(tmp_path / "small.jsonl")) == 8  # the lines of the plan before are gone
 
 
 def test_a_vote_without_its_members_predictions_asks_them_again(fits, tmp_path):
@@ -157,22 +142,10 @@ def test_what_cannot_be_is_one_line(fits, tmp_path, capsys, old, new, words):
 
 
 def test_folds_hold_every_row_out_once_and_straddle_no_group():
-    nouns = [
-        "dentist",
-        "budget review",
-        "picnic by the lake",
-        "chess club",
-        "rehearsal",
-        "house viewing",
-        "tax return",
-        "marathon",
-        "parents' evening",
-        "board dinner",
-        "oil change",
-        "poetry slam",
-        "book fair",
-        "surgery",
-    ]
+    nouns = (
+        "dentist, budget review, picnic by the lake, chess club, rehearsal, house viewing, tax return, marathon, "
+        "parents' evening, board dinner, oil change, poetry slam, book fair, surgery"
+    ).split(", ")
     rows = [
         Example(at, f"{nouns[at // 3].capitalize()} at {1 + at % 3} pm", {}) for at in range(3 * len(nouns))
     ]
@@ -265,34 +238,3 @@ def test_two_sweeps_never_write_one_file(fits, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "answer", second)
     with pytest.raises(KeyboardInterrupt):
         sweep.carry_out(path, out=tmp_path)
-
-
-def test_the_keyboard_stops_a_command_without_a_traceback(fits, tmp_path, capsys):
-    fits.dies_at = 1
-    assert status(sweep.main, [str(file(tmp_path)), "--out", str(tmp_path)]) == 130
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_new_results_concern_the_stage_that_shows_them_and_those_after_it(tmp_path):
-    from helpers.pipeline.stages import find_stages, stage_keys
-
-    for name in ("__init__", "evaluation/__init__", "evaluation/measured", "config", "report"):
-        path = tmp_path / "helpers" / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("")
-    cells = {"04_train": "import helpers.run", "05_evaluate": "from helpers.evaluation import measured"}
-    for name, source in cells.items():
-        cell = {"cell_type": "code", "metadata": {}, "source": [source]}
-        write_json(tmp_path / "notebooks" / f"{name}.ipynb", {"cells": [cell]})
-    stages, run = (
-        find_stages(tmp_path / "notebooks"),
-        Run("calendar", profile="smoke", out=str(tmp_path / "out")),
-    )
-    before = stage_keys(run, stages, tmp_path)
-    write_json(tmp_path / "results" / "sweeps" / "seeds.jsonl", {})
-    after = stage_keys(run, stages, tmp_path)
-    assert [one["key"] == other["key"] for one, other in zip(before, after, strict=True)] == [
-        True,
-        False,
-        False,
-    ]

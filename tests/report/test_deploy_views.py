@@ -53,11 +53,12 @@ def test_sentences_read_their_tables():
         assert words in text
     thresholds = deploy_views.threshold_table(
         {
-            "a": FieldCalibration("isotonic", threshold=NEVER),
-            "b": FieldCalibration("constant", (), (1.0,), 0, 0.9, 0.8),
+            "a": FieldCalibration("isotonic", (0.0,), (0.5,), NEVER),
+            "b": FieldCalibration("constant", (0.0,), (0.9,), 0.8),
         }
     )
     assert thresholds["threshold"].isna().tolist() == [True, False]
+    assert thresholds["surest possible"].tolist() == [0.5, 0.9]
     parity = {
         form: {
             "rows": 8,

@@ -86,7 +86,7 @@ def test_tokens_of_a_typed_text_stay_as_they_are(text):
 
 def test_texts_that_do_not_fit_the_model_are_refused(folder):
     predictor = Predictor.open("calendar", folder, "full_entity_loss")
-    predictor.models["full_entity_loss"][0].config.max_position_embeddings = 20
+    predictor.system.loaded[0].config.max_position_embeddings = 20
     assert "tokens" in predictor.problem("Lunch with Ann on 3 May 2026 at noon")
 
 
@@ -143,11 +143,17 @@ def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):
     assert not (tmp_path.parent / "artifacts").exists()
 
 
-def test_another_engine_needs_an_export(folder):
-    with pytest.raises(UserError, match=r"helpers\.export"):
-        Predictor.open("calendar", folder, "tagger", "onnx")
-    with pytest.raises(UserError, match="unknown engine"):
-        Predictor.open("calendar", folder, "tagger", "onx")
+@pytest.mark.parametrize(
+    "variant, engine, words",
+    [
+        ("tagger", "onnx", r"helpers\.export"),
+        ("tagger", "onx", "unknown engine"),
+        ("lora", "onnx_int8", "--engine torch"),
+    ],
+)
+def test_another_engine_is_for_taggers_and_needs_an_export(folder, variant, engine, words):
+    with pytest.raises(UserError, match=words):
+        Predictor.open("calendar", folder, variant, engine)
 
 
 def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_path):
@@ -166,16 +172,3 @@ def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_
     assert (
         writer_of(open_run("calendar", copy)[0]) == "lora"
     )  # chosen on validation, whatever the scored part says
-
-
-def test_questions_side_by_side_need_pytorch(folder, tmp_path):
-    (tmp_path / "checkpoints" / "lora").mkdir(parents=True)
-    (tmp_path / "checkpoints" / "lora" / "finished.json").write_text('{"result": {"note": ""}}')
-    with pytest.raises(UserError, match="side by side"):
-        Predictor.open("crime", tmp_path, "lora", "onnx")
-    task = load_task("crime")
-    assert [name for name in (*task.variants, *task.variants.votes) if task.asks(name)] == [
-        "full",
-        "lora",
-        "qlora",
-    ]

@@ -6,7 +6,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from helpers.errors import UserError
-from helpers.evaluation import predict
+from helpers.evaluation import systems
 from helpers.files import write_json
 from helpers.run import Run
 from helpers.serve import try_it
@@ -25,27 +25,23 @@ def test_rules_answer_before_anything_is_trained(run):
     assert (prediction["date"], prediction["time"]) == ("12/03/2026", "1:00 PM")
 
 
+class Stand(systems.System):
+    """Answers with what it was made with, if it is asked what was typed."""
+
+    def predict(self, examples, decoding="", progress=False):
+        text, prediction = self.loaded
+        assert [one.text for one in examples] == [text]
+        return [{"prediction": prediction, "raw": "{"}]
+
+
 def test_the_best_trained_system_answers_once_there_is_one(run, monkeypatch):
     found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana"]}
-    monkeypatch.setattr(
-        predict,
-        "predict_variant",
-        lambda run, variant, rows, progress: [
-            {
-                "prediction": found if rows[0].text == 'Lunch with Ana at "Café Roma" tomorrow <b>' else None,
-                "raw": "{",
-            }
-        ],
-    )
-    for variant in ("lora", "tagger", "full_entity_loss"):
+    asked = 'Lunch with Ana at "Café Roma" tomorrow <b>'
+    monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, (asked, found)))
+    for variant in ("lora", "full_entity_loss"):
         write_json(run.path("checkpoints", variant, "finished.json"), {})
-    assert try_it.best_system(run) == "full_entity_loss", "the task's first, as nothing is scored yet"
     write_json(run.path("metrics.json"), {"best": "lora"})
     assert try_it.extract(run, TEXT) == ("lora", found, "{")
-    write_json(run.path("metrics.json"), {"best": "vote"})
-    assert try_it.best_system(run) == "vote"
-    run.path("checkpoints", "tagger", "finished.json").unlink()
-    assert try_it.best_system(run) == "full_entity_loss", "a member of the vote is missing"
 
 
 def test_values_are_coloured_in_the_text_and_listed(run):
@@ -66,11 +62,10 @@ def test_values_are_coloured_in_the_text_and_listed(run):
 def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
     run = Run("it_ner", profile="smoke", out=str(tmp_path))
 
-    def predict_variant(run, variant, rows, progress):
-        assert rows[0].target.tokens == ("Docker", "fails", "on", "Debian", ",", "Debian", "12", "!")
-        return [{"prediction": ["B-SOFTWARE", "O", "O", "B-OS", "O", "B-OS", "B-VERSION", "O"], "raw": None}]
-
-    monkeypatch.setattr(predict, "predict_variant", predict_variant)
+    asked = "Docker fails on Debian , Debian 12 !"
+    tags = ["B-SOFTWARE", "O", "O", "B-OS", "O", "B-OS", "B-VERSION", "O"]
+    monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, (asked, tags)))
+    write_json(run.path("checkpoints", "full", "finished.json"), {})
     text = run.task.rows.reading("Docker fails  on Debian, Debian 12!")
     page = BeautifulSoup(try_it.found_html(run, text, *try_it.extract(run, text, "full")), "html.parser")
     assert [mark["title"] for mark in page.select("mark[title]")] == ["SOFTWARE", "OS", "OS", "VERSION"]
@@ -79,7 +74,9 @@ def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
         ("SOFTWARE", "Docker"),
         ("VERSION", "12"),
     ]
-    assert run.task.values(try_it.extract(run, text)[1])["OS"] == ("Debian", "Debian"), "by the rules"
+    assert run.task.values(try_it.extract(run, text, "rules")[1])["OS"] == ("Debian", "Debian"), (
+        "by the rules"
+    )
 
 
 def test_nothing_typed_is_refused(run):

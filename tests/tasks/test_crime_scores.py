@@ -9,7 +9,7 @@ from tiny_model import save_tiny_base
 from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
-from helpers.evaluation import comparisons, mistakes
+from helpers.evaluation import comparisons, mistakes, slices
 from helpers.tasks import metrics
 from helpers.views import explore, findings
 from helpers.writing import chat
@@ -57,7 +57,7 @@ def test_slices_tell_layouts_apart():
     rows = [headed(), told()]
     right = [record(row) for row in rows]
     rules = [{"id": row.id, "prediction": TASK.hooks.rules(row.text), "raw": None} for row in rows]
-    table = comparisons.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
+    table = slices.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
     assert table.index.name == "layout" and table["rows"].to_dict() == {"headed": 1, "narrative": 1}
     assert (
         table["full"].tolist() == [1, 1]

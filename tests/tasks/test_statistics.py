@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -22,13 +23,20 @@ def test_bootstrap_of_a_proportion_is_close_to_wilson():
     assert low == pytest.approx(exact.low, abs=0.02) and high == pytest.approx(exact.high, abs=0.02)
 
 
-def test_bootstrap_repeats_with_its_seed_and_takes_either_method():
+def test_bootstrap_repeats_with_its_seed():
     values = np.random.default_rng(0).random(50)
-    assert statistics.bootstrap_ci(values, seed=1) == statistics.bootstrap_ci(values, seed=1)
-    assert statistics.bootstrap_ci(values, seed=1) != statistics.bootstrap_ci(values, seed=2)
-    for method in ("BCa", "percentile"):
-        low, high = statistics.bootstrap_ci(values, seed=1, method=method)
-        assert low < values.mean() < high
+    low, high = statistics.bootstrap_ci(values, seed=1)
+    assert low < values.mean() < high
+    assert (low, high) == statistics.bootstrap_ci(values, seed=1) != statistics.bootstrap_ci(values, seed=2)
+
+
+def test_a_difference_of_means_is_bootstrapped_over_pairs():
+    generator = np.random.default_rng(0)
+    left, right = (pd.DataFrame({"top": generator.random(40), "bottom": 1.0}) for _ in range(2))
+    expected = statistics.bootstrap_ci(left["top"] - right["top"], seed=1)
+    assert statistics.difference_ci(left, right, seed=1) == pytest.approx(expected)
+    assert statistics.difference_ci(left[:1], left[:1], seed=1) == (0, 0)
+    assert statistics.difference_ci(left, left, seed=1) == (0, 0)
 
 
 def test_bootstrap_of_a_ratio_resamples_rows_whole():

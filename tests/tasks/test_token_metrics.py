@@ -1,4 +1,4 @@
-"""Scores of tagged sentences: worked examples, seqeval and the counts agree, rows that train has seen; baselines."""
+"""Scores of tagged sentences: worked examples, seqeval and the counts agree, rows that train has seen."""
 
 from __future__ import annotations
 
@@ -7,12 +7,8 @@ import math
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import sentence, sentences
+from tiny_encoder import sentence
 
-from helpers.data.read import write_jsonl
-from helpers.data.splits import write_splits
-from helpers.evaluation import baselines, predict
-from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.tasks.bio import to_iob2
 from helpers.tasks.it_ner.tags import TAGS
@@ -131,39 +127,3 @@ def test_scores_with_and_without_what_train_has_seen():
     line = with_and_without(TASK, rows, train, {"one": found}).loc["one"]
     assert line["all"] == pytest.approx(4 / 6) and line["unseen"] == pytest.approx(2 / 4)
     assert line["difference"] == pytest.approx(-1 / 6) and (line["rows"], line["seen"]) == (3, 2)
-
-
-def test_baselines_of_the_task_are_run_and_scored(tmp_path, monkeypatch):
-    run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
-    write_splits(run, {"train": sentences(), "validation": sentences()[:3]})
-    write_jsonl(run.path("splits", "train_augmented.jsonl"), [])
-    result = baselines.run_baseline(run, "dictionary", run.load("validation"))
-    assert result["f1"] == pytest.approx(10 / 11)  # "the windows in room 4" is an entity to a dictionary
-    assert set(result["ci95"]) == {"f1", "precision", "recall", "accuracy", "exact_match", "field_accuracy"}
-    majority = baselines.run_baseline(run, "majority", run.load("validation"))
-    assert majority["f1"] == 0 < majority["accuracy"] < 1
-    monkeypatch.delenv("LLM_BASE_URL", raising=False)
-    assert baselines.available(run) == ("majority", "rules", "dictionary", "untuned")
-    assert baselines.run_baseline(run, "rules", run.load("validation"))["precision"] == 1
-
-
-def test_answers_of_a_language_model_become_tags(tmp_path, monkeypatch):
-    run = Run(task="it_ner", profile="smoke", out=str(tmp_path))
-    write_splits(run, {"train": sentences(), "validation": GOLD})
-    answers = ['{"SOFTWARE": ["Visual Studio"], "OS": null}', "no json"]
-
-    def answer(run, examples, shots, address, model):
-        assert (address, len(shots)) == ("http://localhost:1", run["few_shot"])
-        parsed = [run.task.chat.parse_output(text) for text in answers]
-        return [
-            {"id": e.id, "prediction": one, "raw": raw, "error": kind}
-            for e, raw, (one, kind) in zip(examples, answers, parsed)
-        ]
-
-    monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
-    monkeypatch.setattr(baselines, "predict_server", answer)
-    assert baselines.available(run)[-1] == "llm"
-    scores = baselines.run_baseline(run, "llm", GOLD)
-    assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1
-    kept = predict.read_predictions(run, "llm", "validation")
-    assert [record["prediction"] for record in kept] == [["B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"], None]

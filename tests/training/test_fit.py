@@ -12,10 +12,9 @@ from crime_rows import example as crime_example
 from few_rows import examples, make_run, weights_of
 from tiny_model import save_tiny_base
 
-import helpers.evaluation.predict as predict_module
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
-from helpers.evaluation.predict import load_variant, predict_variant, release_model, variants_trained
+from helpers.evaluation import systems
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
 from helpers.tasks import load_task
@@ -50,7 +49,7 @@ def test_a_finished_variant_is_not_trained_again(base, tmp_path, trained):
     run = make_run(base, tmp_path, "lora")
     first = fit(run, "lora", examples(), examples()[:2])
     assert fit(run, "lora", examples(), examples()[:2]) == first and trained == ["lora"]
-    assert variants_trained(run) == ["lora"]
+    assert systems.trained(run) == ["lora"]
 
 
 def other_rows(run, base):
@@ -227,16 +226,12 @@ def fitted(base, tmp_path_factory) -> Run:
 
 @pytest.mark.parametrize("variant", ["lora", "full_entity_loss"])
 def test_a_trained_variant_answers_in_the_form_of_the_task(fitted, variant):
-    records = predict_variant(fitted, variant, examples()[:2], "schema", progress=False)
+    records = systems.load(fitted, variant).predict(examples()[:2], "schema")
     assert [record["id"] for record in records] == [0, 1] and all(record["prediction"] for record in records)
 
 
-def test_one_trained_variant_is_in_memory_at_a_time(fitted):
-    first = load_variant(fitted, "lora")[0]
-    assert load_variant(fitted, "lora")[0] is first
-    gone = weakref.ref(first)
-    del first
-    load_variant(fitted, "full_entity_loss")
-    assert gone() is None
-    release_model()
-    assert not predict_module._held
+def test_a_released_system_leaves_no_model_in_memory(fitted):
+    system = systems.load(fitted, "lora")
+    model = weakref.ref(system.loaded[0])
+    system.release()
+    assert model() is None

@@ -20,7 +20,7 @@ from transformers import (
     LlamaForCausalLM,
 )
 
-from helpers.evaluation.predict import load_variant, predict_variant, release_model
+from helpers.evaluation import systems
 from helpers.models import adapters as adapters_module
 from helpers.models.encoder import packaged_encoder
 from helpers.run import Run
@@ -159,7 +159,7 @@ def test_gpu_profile_trains_taggers_and_a_student_at_the_real_widths(tmp_path, e
     results = {name: fit(run, name, sentences(), sentences()[:2]) for name in (variant, "distilled")}
     for result in results.values():
         assert [record["step"] for record in result.history if "loss" in record] == [1]
-    model, student = (load_variant(run, name).model for name in (variant, "distilled"))
+    model, student = (systems.load(run, name).loaded.model for name in (variant, "distilled"))
     assert model.base.config.hidden_size == student.base.config.dim == 768
     assert student.base.config.model_type == "distilbert"
     if run[f"{variant}.rank"]:
@@ -191,9 +191,8 @@ def test_a_chat_about_a_report_in_4_bits_at_a_real_width(tmp_path, tokenizer, mo
     result = fit(run, "qlora", [report, report], [report])
     assert "4-bit NF4" in result.note and len([record for record in result.history if "loss" in record]) == 1
     monkeypatch.setattr(adapters_module, "holds_whole", lambda run: False)  # as on a T4
-    records = predict_variant(run, "qlora", [report], "free", progress=False)
+    records = systems.load(run, "qlora").predict([report], "free")
     assert records[0]["raw"].count("\n") == 17
-    release_model()
     gc.collect()
 
 

@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 import helpers.training.taggers as tagger_module
 from helpers.errors import UserError
-from helpers.evaluation.predict import predict_variant
+from helpers.evaluation import systems
 from helpers.models.encoder import PACKAGED, packaged_encoder
 from helpers.run import Run
 from helpers.tagging.encode import IGNORE, collate_windows, windows_of
@@ -203,7 +203,7 @@ def test_tagger_learns_resumes_to_the_same_bytes_and_reloads(encoder, tmp_path, 
     whole, parts = make_run(encoder, tmp_path / "a"), make_run(encoder, tmp_path / "b")
     result = fit(whole, "tagger", rows(), rows())
     assert result.best_score == 1.0
-    records = predict_variant(whole, "tagger", rows(), progress=False)
+    records = systems.load(whole, "tagger").predict(rows())
     assert [record["prediction"] for record in records] == [row.target for row in rows()]
     assert all(0 < value <= 1 for value in records[0]["confidence"].values())
 

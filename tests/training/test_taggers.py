@@ -13,7 +13,7 @@ from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 import helpers.training.taggers as train_module
 from helpers.data.splits import write_splits
 from helpers.errors import UserError
-from helpers.evaluation.predict import load_variant, predict_variant
+from helpers.evaluation import systems
 from helpers.models.encoder import encoder_path
 from helpers.tagging.encode import collate_windows
 from helpers.tagging.features import UNKNOWN, WordFeatures, fit_features
@@ -83,7 +83,7 @@ def test_full_fine_tuning_learns_and_predicts(encoder, tmp_path):
     rows = sentences()
     result = fit(run, "full", rows, rows)
     assert result.best_score > 0.8 and result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
-    records = predict_variant(run, "full", rows, progress=False)
+    records = systems.load(run, "full").predict(rows)
     assert [record["id"] for record in records] == [row.id for row in rows]
     assert all(len(record["prediction"]) == len(row.target.tags) for record, row in zip(records, rows))
     assert json.loads(records[0]["raw"])[0][1] in rows[0].text
@@ -372,7 +372,7 @@ def test_the_student_learns_from_its_teachers(encoder, tmp_path):
     soft = teacher_log_probs(run, ["full", "lora"], rows + rows[:1])
     assert soft[0].exp().numpy() == pytest.approx(mean[0], abs=1e-4) and torch.equal(soft[0], soft[-1])
     result = fit(run, "distilled", rows, rows)
-    student = load_variant(run, "distilled").model
+    student = systems.load(run, "distilled").loaded.model
     assert student.base.config.num_hidden_layers == 1 and len(student.base.bert.encoder.layer) == 1
     assert result.parameters["total"] < fit(run, "full", rows, rows).parameters["total"]
     assert result.history[-1]["loss"] < result.history[0]["loss"]

@@ -9,8 +9,8 @@ from transformers import AutoTokenizer
 
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
-from helpers.evaluation import predict
-from helpers.evaluation.likelihood import answer_likelihood
+from helpers.evaluation import systems
+from helpers.evaluation.scoring import answer_likelihood
 from helpers.models.base import load_base, load_tokenizer
 from helpers.run import Run
 from helpers.tasks.crime.text import QUESTIONS
@@ -58,10 +58,10 @@ def test_a_variant_learns_the_answers_and_is_chosen_by_f1(run, variant, monkeypa
     assert losses[-1] < losses[0]
     scored = [line for line in result.history if "val_exact_f1" in line]
     assert len(scored) == 1 and result.best_score == scored[0]["val_exact_f1"]
-    records = predict.predict_variant(run, variant, rows, "free", progress=False)
+    system = systems.load(run, variant)
+    records = system.predict(rows, "free")
     assert [record["id"] for record in records] == [0, 1] and records[0]["raw"].count("\n") == 17
-    model, tokenizer = predict.load_variant(run, variant)
-    found = answer_likelihood(run, model, tokenizer, rows)
+    found = answer_likelihood(run, *system.loaded, rows)
     assert (
         0 <= found["token_accuracy"] < 1 < found["perplexity"]
     )  # a random base leaves an adapter little to learn

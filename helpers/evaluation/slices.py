@@ -1,0 +1,203 @@
+"""Where a system is weak: slices of the rows, strings that train never showed, input that is written less neatly."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from helpers.tasks import metrics, token_metrics
+from helpers.tasks.base import Task
+from helpers.tasks.metrics import comparable
+from helpers.tasks.records import Example
+from helpers.tasks.scores import metrics_of
+from helpers.tasks.statistics import difference_ci, paired_permutation_test, proportion_ci, ratio, score_ci
+
+Records = Sequence[dict[str, Any]]
+ROWS = 120  # rows that stage 06 perturbs at most: each perturbation decodes them anew
+KNOWN = ("seen with this label", "seen with another label", "seen unlabelled", "never seen")
+
+
+# -- the score of some rows -------------------------------------------------------------------------------
+def row_parts(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
+    """What each row adds to the two sums whose ratio is the score of a group of rows: index id, columns top, bottom.
+
+    That score is the mean of the row scores, of tags entity F1. Records of other rows do no harm.
+    """
+    by_id = {record["id"]: record for record in records}
+    ids = [example.id for example in gold]
+    kept = [by_id[one] for one in ids]
+    if task.writes:
+        return pd.DataFrame({"top": metrics.row_scores(task, gold, kept), "bottom": 1.0}, index=ids)
+    counts = token_metrics.row_sums(task, gold, kept)
+    return counts[["twice_right", "gold_and_predicted"]].set_axis(["top", "bottom"], axis=1)
+
+
+def _score(parts: pd.DataFrame) -> float:
+    return float(ratio(parts["top"].sum(), parts["bottom"].sum()))
+
+
+def group_score(task: Task, gold: Sequence[Example], records: Records) -> float:
+    """Score of some of the rows that the records were made for, see :func:`row_parts`."""
+    return _score(row_parts(task, gold, records))
+
+
+def _interval(parts: pd.DataFrame, seed: int) -> tuple[float, float]:
+    """95 % interval of the score: Wilson's where each row is right or wrong, else by bootstrap over rows."""
+    top, bottom = parts["top"].to_numpy(), parts["bottom"].to_numpy()
+    if (bottom == 1).all() and np.isin(top, (0, 1)).all():
+        return proportion_ci(int(top.sum()), len(top))
+    return score_ci(top, bottom, seed=seed)
+
+
+# -- slices -----------------------------------------------------------------------------------------------
+def first_slice(task: Task, gold: Sequence[Example]) -> pd.Series:
+    """Value of the slice that the task names first (the layout of a report, say), by row id; its name is the slice's."""
+    slices = task.hooks.slices(gold)
+    which = next(iter(slices[0]))
+    return pd.Series({row.id: own[which] for row, own in zip(gold, slices)}, name=which)
+
+
+def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int) -> pd.DataFrame:
+    """Score in every slice that the task names; slices where nothing was to be found and nothing was are left out.
+
+    Columns slice, value, n (rows), score, low, high (95 %); slices in the task's order, values by name.
+    """
+    parts = row_parts(task, gold, records)
+    slices = zip(gold, task.hooks.slices(gold))
+    lines = [(name, value, row.id) for row, own in slices for name, value in own.items()]
+    frame = pd.DataFrame(lines, columns=["slice", "value", "id"])
+    frame["slice"] = pd.Categorical(frame["slice"], frame["slice"].unique())
+    table = []
+    for (name, value), ids in frame.groupby(["slice", "value"], observed=True)["id"]:
+        group = parts.loc[ids]
+        if group["bottom"].sum():
+            table.append((name, value, len(group), _score(group), *_interval(group, seed)))
+    return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
+
+
+def slice_scores(
+    task: Task, gold: Sequence[Example], predictions: dict[str, Records], names: Sequence[str]
+) -> pd.DataFrame:
+    """F1 over values of several systems in the slices that the task names first: columns rows and one a system."""
+    of_row = first_slice(task, gold)
+    columns: dict[str, Any] = {"rows": of_row.value_counts()}
+    for name in names:
+        results = metrics_of(task).field_results(task, gold, predictions[name])
+        sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
+        columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
+    return pd.DataFrame(columns).rename_axis(of_row.name)
+
+
+# -- what train had seen ----------------------------------------------------------------------------------
+def seen_table(
+    task: Task, train: Sequence[Example], gold: Sequence[Example], records: Records
+) -> pd.DataFrame:
+    """Recall of values by what train says of their words; unlabelled: they stand in train, but never as a value.
+
+    Index :data:`KNOWN`; columns entities, right, recall, low, high (Wilson 95 %).
+    """
+    fields: dict[str, set[str]] = {}
+    for row in train:
+        for name, values in comparable(task, row.target).items():
+            for value in values:
+                fields.setdefault(value.lower(), set()).add(name)
+    text = "\n".join(row.text for row in train).lower()
+
+    def known(name: str, value: str) -> str:
+        there = fields.get(value.lower())
+        if there:
+            return KNOWN[0] if name in there else KNOWN[1]
+        stands = re.search(rf"(?<!\w){re.escape(value.lower())}(?!\w)", text)
+        return KNOWN[2] if stands else KNOWN[3]
+
+    counts = {kind: [0, 0] for kind in KNOWN}
+    for line in metrics_of(task).field_results(task, gold, records).itertuples():
+        for value, wanted in Counter(line.gold).items():
+            count = counts[known(line.field, value)]
+            count[0] += wanted
+            count[1] += min(wanted, line.predicted.count(value))
+    lines = {
+        kind: (
+            found,
+            right,
+            float(ratio(right, found)),
+            *(proportion_ci(right, found) if found else (np.nan, np.nan)),
+        )
+        for kind, (found, right) in counts.items()
+    }
+    columns = ["entities", "right", "recall", "low", "high"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+
+
+def seen_finding(table: pd.DataFrame) -> str:
+    """What having been seen is worth, from :func:`seen_table`."""
+    seen, never = table.loc[KNOWN[0]], table.loc[KNOWN[-1]]
+    if not seen["entities"] or not never["entities"]:
+        return "These sentences hold no entities of both kinds, seen and never seen, to compare."
+    return (
+        f"Entities whose words train labels the same way are found in {seen['recall']:.1%} of the cases "
+        f"({seen['entities']:.0f} entities), those that train never shows in **{never['recall']:.1%}** "
+        f"({never['entities']:.0f}): the difference is what the model knows by heart."
+    )
+
+
+# -- untidy input -----------------------------------------------------------------------------------------
+def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, list[Example]]:
+    """Every perturbation of the task applied to every row it fits and changes; ids stay, targets may move along.
+
+    Each (perturbation, row) has a generator of its own, so that one more row or perturbation changes no other.
+    """
+    changed: dict[str, list[Example]] = {}
+    for name, change in task.hooks.perturbations().items():
+        pairs = ((row, change(row, random.Random(f"{seed}:{name}:{row.id}"))) for row in examples)
+        changed[name] = [new for row, new in pairs if new is not None and new.text != row.text]
+    return changed
+
+
+def sample_rows(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
+    """At most `limit` rows in their order, drawn at random: perturbed copies have to be decoded anew."""
+    kept = sorted(random.Random(seed).sample(range(len(examples)), min(limit, len(examples))))
+    return [examples[at] for at in kept]
+
+
+def robustness_table(
+    task: Task,
+    examples: Sequence[Example],
+    clean: Records,
+    predict: Callable[[list[Example]], Records],
+    seed: int,
+) -> pd.DataFrame:
+    """Score on perturbed inputs, against the same rows unperturbed, whose prediction records are `clean`.
+
+    Returns
+    -------
+    DataFrame
+        Index perturbation; columns n (rows it fits), clean, score (before and after), low, high (95 % of
+        score), difference (score − clean), difference_low, difference_high (paired 95 %), p (paired permutation of
+        what the rows got wrong).
+    """
+    rows, lines = {row.id: row for row in examples}, {}
+    for name, changed in tqdm(perturb(task, examples, seed).items(), desc="perturbations", unit="kind"):
+        if not changed:
+            continue
+        before = row_parts(task, [rows[row.id] for row in changed], clean)
+        after = row_parts(task, changed, predict(changed))
+        wrong = [parts["bottom"] - parts["top"] for parts in (after, before)]
+        lines[name] = (
+            len(changed),
+            _score(before),
+            _score(after),
+            *score_ci(after["top"], after["bottom"], seed=seed),
+            _score(after) - _score(before),
+            *difference_ci(after, before, seed=seed),
+            paired_permutation_test(*wrong, seed=seed),
+        )
+    columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
+    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")

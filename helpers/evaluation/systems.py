@@ -1,0 +1,303 @@
+"""The systems of a run, asked in one way: models that write, taggers, rules and other baselines, votes.
+
+`load(run, name).predict(examples)` gives prediction records, :meth:`System.release` lets go of the models. What a system
+has answered is kept in files; which of the trained ones is taken is decided here (:func:`best_of`, :func:`choose`).
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from helpers.data.read import read_jsonl, write_jsonl
+from helpers.errors import UserError, one_of
+from helpers.evaluation import baselines
+from helpers.evaluation.vote import RULES, Records, majority, vote_names
+from helpers.files import read_json
+from helpers.run import Run
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
+
+FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
+KEPT = ("id", "prediction", "raw", "confidence")
+
+# what loads torch is imported where a model is loaded: choosing among files alone stays light
+
+
+# -- what answers -----------------------------------------------------------------------------------------
+@dataclass
+class System(ABC):
+    """One system of a run, ready to answer; not made for several threads at a time.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        A trained variant, a vote or a baseline.
+    loaded : Any
+        What answers: (model, tokenizer), a trained tagger, the members of a vote, or a function.
+    """
+
+    run: Run
+    name: str
+    loaded: Any
+
+    @abstractmethod
+    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+        """Answers in the order of the examples.
+
+        Parameters
+        ----------
+        decoding : str
+            `free`, `schema` or `source` of systems that write, their default where empty; others have one way.
+        progress : bool
+            Show a bar.
+
+        Returns
+        -------
+        list of dict
+            `id`, `prediction` (None where nothing valid came out), `raw`, `confidence`.
+        """
+
+    def problem(self, text: str) -> str | None:
+        """Why a text, as the task reads it, cannot be answered, or None."""
+        return None
+
+    def release(self) -> None:
+        """Let go of the models: two large ones do not fit a GPU beside each other."""
+        self.loaded = None
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+@dataclass
+class FunctionSystem(System):
+    """Answers of a function of (run, examples), such as rules."""
+
+    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+        return self.loaded(self.run, examples)
+
+
+@dataclass
+class WritingSystem(System):
+    """A language model that writes its answers."""
+
+    decoding: str = ""  # the default way; the task's last one where empty
+    prompt: Callable[..., Any] | None = (
+        None  # (tokenizer, task, text) → what is asked, by default as in training
+    )
+    read: Callable[[str], str] = str  # what the model wrote → the answer in it
+
+    def __post_init__(self) -> None:
+        from helpers.writing.prompts import tuned
+
+        self.decoding = self.decoding or self.run.task.variants.decodings[-1]
+        self.prompt = self.prompt or tuned
+
+    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+        from helpers.writing.questions import predict_texts
+
+        (model, tokenizer), way, run = self.loaded, decoding or self.decoding, self.run
+        records = predict_texts(
+            model,
+            tokenizer,
+            run.task,
+            [example.text for example in examples],
+            way,
+            run["max_new_tokens"],
+            run["generation_batch_size"],
+            prompt=self.prompt,
+            read=self.read,
+            progress=f"{self.name}@{way}" if progress else None,
+            dialogue=run.settings.get("dialogue", "independent"),
+        )
+        return [{"id": example.id, **record} for example, record in zip(examples, records, strict=True)]
+
+    def problem(self, text: str) -> str | None:
+        model, tokenizer = self.loaded
+        limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
+        needed = tokens_needed(self.run, self.prompt(tokenizer, self.run.task, text))
+        if needed <= limit:
+            return None
+        return f"text takes {needed} tokens of {self.name}, which has room for {limit}"
+
+
+@dataclass
+class TaggingSystem(System):
+    """A tagger, which reads long texts in windows."""
+
+    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+        from helpers.tagging.predict import predict_with
+
+        return predict_with(self.run, self.loaded, examples, self.name if progress else None)
+
+
+@dataclass
+class VotingSystem(System):
+    """What most of its members say, each asked in its default way."""
+
+    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+        members = [member.predict(examples, progress=progress) for member in self.loaded]
+        return majority(self.run.task, members)
+
+    def problem(self, text: str) -> str | None:
+        return next(filter(None, (member.problem(text) for member in self.loaded)), None)
+
+    def release(self) -> None:
+        for member in self.loaded:
+            member.release()
+        super().release()
+
+
+def tokens_needed(run: Run, prompt: Any) -> int:
+    """Tokens that a prompt takes together with the answers to its questions."""
+    answers = [len(question) + int(run["max_new_tokens"]) for question in prompt.questions]
+    apart = run.settings.get("dialogue", "independent") == "independent"
+    return len(prompt.text) + (max(answers) if apart else sum(answers))
+
+
+# -- loading ----------------------------------------------------------------------------------------------
+def load(run: Run, name: str, trained: Callable[[Run, str], System] | None = None) -> System:
+    """A system of a run: a trained variant, a vote with all its members, or a baseline; a UserError if it is not there.
+
+    `trained` loads a variant, :func:`load_trained` by default; what has exports loads them through it.
+    """
+    task = run.task
+    if name in task.variants.votes:
+        return VotingSystem(run, name, [load(run, member, trained) for member in task.variants.votes[name]])
+    if name in task.variants:
+        return (trained or load_trained)(run, name)
+    one_of(name, [*task.variants, *task.variants.votes, *baselines.names_of(task)], "system")
+    if name == "untuned":
+        from helpers.tagging.predict import untuned_tagger
+
+        return TaggingSystem(run, name, untuned_tagger(run))
+    if name.startswith("base_"):
+        return _load_base(run, name)
+    return FunctionSystem(run, name, baselines.function_of(task, name))
+
+
+def system_of(run: Run, variant: str, loaded: Any) -> System:
+    """A trained variant in whatever form: (model, tokenizer) of a writer, or something like a trained tagger."""
+    return (TaggingSystem if variant in run.task.variants.taggers else WritingSystem)(run, variant, loaded)
+
+
+def load_trained(run: Run, variant: str) -> System:
+    """A variant that stage 04 has finished, its adapter merged."""
+    done = run.dir / "checkpoints" / variant / "finished.json"
+    if not done.exists():
+        raise UserError(f"variant {variant!r} is not trained: run notebook 04_train_lora first")
+    best = done.parent / "best"
+    if variant in run.task.variants.taggers:
+        from helpers.tagging.model import load_trained_tagger
+
+        return system_of(run, variant, load_trained_tagger(run, best))
+    from helpers.models.adapters import load_finetuned
+    from helpers.models.base import load_tokenizer
+
+    four_bit = read_json(done)["result"]["note"].startswith("base in 4-bit")
+    return system_of(run, variant, (load_finetuned(run, best, four_bit), load_tokenizer(run)))
+
+
+def _load_base(run: Run, name: str) -> System:
+    """The untuned base model, told what to do in its own way, after solved examples where its name says so."""
+    from helpers.models.adapters import load_untuned
+    from helpers.models.base import load_tokenizer
+    from helpers.writing import prompts
+
+    shots = baselines.pick_shots(run) if name == "base_few_shot" else ()
+    return WritingSystem(
+        run,
+        name,
+        (load_untuned(run), load_tokenizer(run)),
+        decoding="free",
+        prompt=partial(prompts.untuned, shots=shots),
+        read=prompts.first_object,
+    )
+
+
+# -- files of predictions ---------------------------------------------------------------------------------
+def predictions_path(run: Run, name: str, part: str = "scored") -> Path:
+    """File of one system's predictions on a part, `scored` or `validation`."""
+    return run.path(FOLDERS[part], f"{name}.jsonl")
+
+
+def write_predictions(run: Run, name: str, records: Records, part: str = "scored") -> Path:
+    """Write one line a row: `id`, `prediction` (null where nothing valid came out), `raw`, `confidence`."""
+    lines = [{key: record.get(key) for key in KEPT} for record in records]
+    return write_jsonl(predictions_path(run, name, part), lines)
+
+
+def read_predictions(run: Run, name: str, part: str = "scored") -> Records:
+    """The records of :func:`write_predictions`; a UserError where the system has made none."""
+    path = predictions_path(run, name, part)
+    if not path.exists():
+        raise UserError(
+            f"{path} is missing: run the stage that makes it first (03 for baselines, 05 for variants)"
+        )
+    return read_jsonl(path)
+
+
+# -- which there are, and which is taken ------------------------------------------------------------------
+def trained(run: Run) -> list[str]:
+    """Variants of the task that stage 04 has finished, in the task's order."""
+    return [name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()]
+
+
+def candidates(run: Run) -> list[str]:
+    """The trained variants and the votes whose members are all there: one of these is chosen on validation.
+
+    Where nothing has been trained that is a UserError.
+    """
+    there = trained(run)
+    if not there:
+        raise UserError(
+            f"no trained variant: run notebook 04_train_lora (./run_all.sh {run.task.name}) first"
+        )
+    return [*there, *vote_names(run.task, there)]
+
+
+def finished(run: Run) -> list[str]:
+    """Every system of a run that answers texts of users: trained variants, votes, and the rules."""
+    there = trained(run)
+    return [*there, *vote_names(run.task, there), RULES]
+
+
+def best_of(task: Task, scores: Mapping[str, Mapping[str, Any]], names: Iterable[str] | None = None) -> str:
+    """The best of all or some systems by their scores: headline, then field accuracy, then name."""
+
+    def rank(name: str) -> tuple[float, float, str]:
+        return -scores[name][task.headline], -scores[name].get("field_accuracy", 0.0), name
+
+    return min(scores if names is None else names, key=rank)
+
+
+def best_writer(task: Task, scores: Mapping[str, Mapping[str, Any]], best: str) -> str:
+    """The best variant, or if that is a tagger or a vote the best of those that write."""
+    names = [name for name in task.variants.writers if name in scores]
+    return best if best in names or not names else best_of(task, scores, names)
+
+
+def choose(run: Run, name: str | None = None, rules: bool = False) -> str:
+    """The system to use of a run: the one asked for, else the best on validation, else the first trained one.
+
+    Where it is not there, or nothing is trained and `rules` is false, that is a UserError.
+    """
+    there = finished(run)
+    if name:
+        return one_of(name, there, f"variant of {run.dir}")
+    if there == [RULES] and not rules:
+        raise UserError(
+            f"{run.dir} holds no finished variant: train one with ./run_all.sh {run.task.name}, or give "
+            "another folder with --run"
+        )
+    best = read_json(run.dir / "metrics.json").get("best")
+    return best if best in there else there[0]

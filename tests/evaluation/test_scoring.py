@@ -1,0 +1,205 @@
+"""Stage 05 with systems that answer from a table: what is decoded, chosen, scored and kept."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tiny_task import TASK, failed, record, row
+
+from helpers.data.read import write_jsonl
+from helpers.errors import UserError
+from helpers.evaluation import comparisons, scoring, systems
+from helpers.evaluation.vote import majority
+from helpers.run import Run
+from helpers.tasks import metrics
+from helpers.tasks.records import Tagger, Writer
+from helpers.views import findings
+
+NAMES = ("budget talk", "lunch", "swim", "call")
+GOLD = [row(number, name, name=name, day="monday") for number, name in enumerate(NAMES)]
+
+
+def answers(wrong: int):
+    """Records that are right but for one row."""
+    return [record(number, "no" if number == wrong else name, "monday") for number, name in enumerate(NAMES)]
+
+
+class VotingTask(type(TASK)):
+    """The tiny task with a tagger and votes, whose rules know every row but the third."""
+
+    variants = {"large": Writer(adapter=False), "small": Tagger()}
+    votes = {"vote": ("large", "small", "rules"), "never": ("large", "untrained")}
+
+    def settings(self, profile):
+        return {"few_shot": 0}
+
+    def rules(self, text):
+        return self.canonical({"name": "no" if text == NAMES[2] else text, "day": "monday"})
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run with two trained members, each wrong on another row; what is decoded how is written down."""
+    run = Run(VotingTask(), out=str(tmp_path))
+    run.answers = {
+        "large": answers(0),
+        "small": answers(1),
+        "base_zero_shot": [failed(at, "x") for at in range(4)],
+    }
+    run.decoded, run.in_memory = [], []
+
+    class Stand(systems.System):
+        def predict(self, examples, decoding="", progress=False):
+            run.decoded.append((self.name, decoding))
+            by_text = {one.text: record for one, record in zip(GOLD, run.answers[self.name])}
+            return [{**by_text[one.text], "id": one.id} for one in examples]
+
+        def release(self):
+            run.in_memory.remove(self.name)
+
+    def load(run, name):
+        run.in_memory.append(name)
+        assert len(run.in_memory) == 1 or name in run.task.variants.votes["vote"]
+        return Stand(run, name, None)
+
+    monkeypatch.setattr(systems, "load_trained", load)
+    monkeypatch.setattr(systems, "_load_base", load)
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    for part in ("train", "validation", "test"):
+        write_jsonl(run.path("splits", f"{part}.jsonl"), map(run.task.rows.to_json, GOLD))
+    for name, total in (("large", 7), ("small", 5)):
+        run.path("checkpoints", name, "finished.json").write_text(
+            json.dumps({"result": {"parameters": {"total": total, "trainable": 1}}})
+        )
+    for name in ("rules", "base_zero_shot"):
+        scoring.run_baseline(run, name, GOLD)
+    run.decoded.clear()
+    return run
+
+
+def test_both_parts_are_decoded_and_no_two_models_are_in_memory(run):
+    table = scoring.decode_all(run)
+    # the test part in every way, validation in the default one; a tagger has one way; no decoding for the vote
+    assert run.decoded == [
+        ("base_zero_shot", ""),
+        ("large", "free"),
+        ("large", "source"),
+        ("large", "source"),
+        ("small", "source"),
+        ("small", "source"),
+    ]
+    assert table.groupby("part").size().to_dict() == {"scored": 3, "validation": 2} and not run.in_memory
+    assert set(table["variant"]) == {"large", "small"}
+    costs = json.loads(run.path("costs.json").read_text())
+    assert costs["large@free"]["predict_seconds"] >= 0 and costs["large"]["size_mb"] == 0
+
+
+def test_one_part_is_decoded_once_and_written_as_both(run):
+    run.path("splits", "test.jsonl").unlink()
+    scoring.decode_all(run)
+    assert run.decoded == [("large", "free"), ("large", "source"), ("small", "source")]
+    for name in ("rules", "large@free", "large", "vote"):
+        assert systems.read_predictions(run, name) == systems.read_predictions(run, name, "validation")
+
+
+def test_a_vote_can_be_the_best_and_is_in_every_result(run):
+    scoring.decode_all(run)
+    table = scoring.validation_table(run)
+    assert table["exact_match"].to_dict() == {"large": 0.75, "small": 0.75, "vote": 1.0}
+    assert systems.best_of(run.task, table.to_dict("index")) == "vote"
+    predictions = scoring.load_predictions(run)
+    assert list(predictions) == ["base_zero_shot", "rules", "large@free", "large", "small", "vote"]
+    assert set(predictions["vote"][0]) == {"id", "prediction", "raw", "confidence"}
+    scores = scoring.score_all(run, GOLD, predictions)
+    assert systems.best_writer(run.task, scores, "vote") == "large"
+    assert scoring.untrained_names(run.task, scores) == ["base_zero_shot", "rules"]
+    assert comparisons.best_baseline(run.task, scores) == "rules"
+    content = scoring.write_metrics(run, scores, "vote")
+    assert content["best"] == "vote" == systems.choose(run)
+    assert content["variants"]["vote"]["exact_match"] == 1.0
+    assert set(content["variants"]["vote"]["ci95"]) == set(metrics.SCORES)
+    assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
+    assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
+    assert "vote" in findings.choice(table, "vote", False)
+    assert comparisons.vote_agreement(run)["vote"].loc["name", "majority"] == 0.75
+
+
+def test_a_vote_asks_its_members_about_changed_rows_and_says_what_is_in_its_file(run):
+    scoring.decode_all(run)
+    system = systems.load(run, "vote")
+    assert system.predict(GOLD) == [{"error": None, **one} for one in systems.read_predictions(run, "vote")]
+    changed = [GOLD[2], GOLD[0]]
+    assert [(one["id"], one["prediction"]["name"]) for one in system.predict(changed)] == [
+        (2, "swim"),
+        (0, NAMES[0]),
+    ]
+    system.release()
+    assert not run.in_memory
+
+
+def test_costs_of_a_vote_are_kept_and_do_not_grow_when_decoded_again(run):
+    for _ in range(2):
+        scoring.decode_all(run)
+        costs = json.loads(run.path("costs.json").read_text())
+        members = sum(costs[name]["predict_seconds"] for name in run.task.variants.votes["vote"])
+        assert costs["vote"]["predict_seconds"] == pytest.approx(members, abs=0.05)
+
+
+def test_best_is_chosen_with_ties_by_field_accuracy_then_name(run):
+    nothing = [failed(number, "x") for number in range(4)]
+    one_field = [record(0, day="monday"), *nothing[1:]]
+
+    def choose(large, small):
+        for name, records in (("large", large), ("small", small), ("vote", nothing)):
+            systems.write_predictions(run, name, records, "validation")
+        return systems.best_of(run.task, scoring.validation_table(run).to_dict("index"))
+
+    assert choose(nothing, answers(0)) == choose(nothing, one_field) == "small"
+    assert choose(nothing, nothing) == "large"
+
+
+def test_nothing_trained_is_a_clear_error(run):
+    for name in run.task.variants:
+        run.path("checkpoints", name, "finished.json").unlink()
+    with pytest.raises(UserError, match="run notebook 04"):
+        scoring.decode_all(run)
+
+
+def test_metrics_file_is_complete_and_the_same_every_time(run):
+    scoring.decode_all(run)
+    for stale in ("old@free", "small@nonsense"):
+        systems.write_predictions(run, stale, answers(0))
+    predictions = scoring.load_predictions(run)
+    assert "small@nonsense" not in predictions and "old@free" in predictions
+    scoring.write_metrics(run, scoring.score_all(run, GOLD, predictions), "large")
+    first = run.path("metrics.json").read_bytes()
+    run.path("costs.json").write_text('{"large": {"predict_seconds": 99}}')
+    scoring.write_metrics(run, scoring.score_all(run, GOLD, predictions), "large")
+    assert run.path("metrics.json").read_bytes() == first
+    content = json.loads(first, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert set(content) == {"task", "profile", "data", "best", "variants"}
+    assert set(content["data"]) == {"source", "fingerprint", "rows"} and content["data"]["rows"] == 4
+    large = content["variants"]["large@free"]
+    assert large["exact_match"] == 0.75 and large["exact_f1"] == 0.875
+    assert set(large["ci95"]) == set(metrics.SCORES) and large["parameters"] == {"total": 7, "trainable": 1}
+    assert content["variants"]["rules"]["parameters"] == {"total": None, "trainable": None}
+    assert content == scoring.read_metrics(run)
+    run.path("checkpoints", "small", "finished.json").write_text('{"result": {}}')
+    assert scoring.parameters_of(run, "vote") == {"total": None, "trainable": None}
+
+
+def test_tables_of_the_stage(run):
+    scoring.decode_all(run)
+    scores = scoring.score_all(run, GOLD, scoring.load_predictions(run))
+    ways = comparisons.decoding_table(run.task, scores, "exact_match")
+    assert ways.to_dict("index") == {"large": dict.fromkeys(run.task.variants.decodings, 0.75)}
+    table = comparisons.comparison_table(run.task, scores, ["rules", "large"])
+    assert table.loc["rules", "exact_match"] == 0.75 and (table["low"] <= table["exact_match"]).all()
+    predictions = scoring.load_predictions(run)
+    pair = comparisons.compare_variants(run, GOLD, predictions, [("vote", "large")]).iloc[0]
+    assert (pair["wins"], pair["losses"], pair["difference"]) == (1, 0, 0.25)
+    assert comparisons.field_matrix(scores, ["large"]).loc["name", "large"] == 0.75
+    assert comparisons.parse_error_table(scores).loc["base_zero_shot", "not json"] == 4
+    members = [predictions[name] for name in run.task.variants.votes["vote"]]
+    assert majority(run.task, members)[0]["prediction"]["name"] == NAMES[0]

@@ -1,0 +1,133 @@
+"""Slices, strings that train had not seen, and robustness on rows small enough to check by eye."""
+
+from __future__ import annotations
+
+import pytest
+from tiny_encoder import sentence
+from tiny_task import TASK, record, row
+
+from helpers.evaluation import slices
+from helpers.tasks import load_task
+
+GOLD = [
+    row(0, name="call", people=["Ann"]),
+    row(1, name="lunch", people=["Bo"]),
+    row(2, name="swim"),
+    row(3, name="gym", day="monday"),
+]
+RECORDS = [
+    record(0, name="team call", people=["Ann"]),
+    record(1, name="team lunch", people=["Bo"]),
+    record(2, name="swim"),
+    record(3, name="gym", day="Mon"),
+]
+TAGS = load_task("it_ner")
+SENTENCES = [
+    sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS & <Vim>/B-SOFTWARE", 4),
+    sentence("a b c", 8),
+]
+FOUND = [
+    {"id": 4, "prediction": ["B-SOFTWARE", "O", "B-SOFTWARE", "O", "B-OS", "O", "O"]},
+    {"id": 8, "prediction": ["O", "B-HARDWARE", "I-HARDWARE"]},
+]
+
+
+def test_the_score_of_a_group_is_that_of_its_rows_alone():
+    assert slices.group_score(TASK, GOLD, RECORDS) == 0.25
+    assert slices.group_score(TASK, GOLD[2:3], RECORDS) == 1.0
+    assert slices.group_score(TAGS, SENTENCES, FOUND) == pytest.approx(2 / 8)
+
+
+def test_slices_count_every_row_once_a_kind():
+    table = slices.slice_table(TASK, GOLD, RECORDS, seed=1).set_index(["slice", "value"])
+    assert table["n"].to_dict() == {("people", "none"): 2, ("people", "some"): 2, ("length", "any"): 4}
+    assert table["score"].tolist() == [0.5, 0.0, 0.25]
+    assert ((table["low"] <= table["score"]) & (table["score"] <= table["high"])).all()
+    assert (table["high"] > table["low"]).all()
+
+
+def test_slices_of_sentences_have_the_f1_of_their_entities():
+    table = slices.slice_table(TAGS, SENTENCES, FOUND, seed=0).set_index(["slice", "value"])
+    assert table.loc[("entities", "several"), ["n", "score"]].tolist() == [1, pytest.approx(2 / 7)]
+    assert table.loc[("entities", "none"), "score"] == 0
+    silent = [FOUND[0], {"id": 8, "prediction": ["O"] * 3}]  # nothing to find and nothing found: no F1
+    table = slices.slice_table(TAGS, SENTENCES, silent, seed=0)
+    assert ("entities", "none") not in set(zip(table["slice"], table["value"]))
+
+
+def test_recall_by_what_train_says():
+    train = [sentence("windows/B-OS or vi"), sentence("2019/B-SOFTWARE"), sentence("<Vim> is odd")]
+    table = slices.seen_table(TAGS, train, SENTENCES, FOUND)
+    assert table["entities"].tolist() == [1, 1, 1, 1] and table["right"].tolist() == [1, 0, 0, 0]
+    assert table.loc["seen with this label", "recall"] == 1 and 0 < table.loc["never seen", "high"] < 1
+    assert "in 100.0% of the cases (1 entities)" in slices.seen_finding(table)
+    assert "no entities of both kinds" in slices.seen_finding(
+        slices.seen_table(TAGS, SENTENCES, SENTENCES, FOUND)
+    )
+
+
+def test_a_value_that_stands_inside_a_word_of_train_was_not_seen():
+    train = [row(0, "Lunch with Annabel.", name="Lunch"), row(1, "see Bo, please", name="see")]
+    table = slices.seen_table(TASK, train, GOLD[:2], RECORDS[:2])
+    assert table["entities"].to_dict() == {
+        "seen with this label": 1,  # lunch, whatever its case
+        "seen with another label": 0,
+        "seen unlabelled": 1,  # Bo
+        "never seen": 2,  # call, and Ann but for Annabel
+    }
+
+
+# -- robustness -------------------------------------------------------------------------------------------
+def test_perturbed_rows_are_the_same_for_one_seed_and_independent_of_each_other():
+    rows = [row(number, text=f"text {number}", people=["A"] if number % 2 else None) for number in range(6)]
+    first = slices.perturb(TASK, rows, seed=1)
+    assert first == slices.perturb(TASK, rows, seed=1) != slices.perturb(TASK, rows, seed=2)
+    assert [one.id for one in first["second person"]] == [1, 3, 5] and first["nothing"] == []
+    assert slices.perturb(TASK, rows[3:], seed=1)["second person"] == first["second person"][1:]
+
+
+def test_robustness_compares_the_same_rows():
+    rows = [
+        row(number, text=f"text {number}", name="text", people=["A"] if number < 4 else None)
+        for number in range(8)
+    ]
+    clean = [record(one.id, name="text" if one.id else "wrong", people=one.target["people"]) for one in rows]
+
+    def predict(examples):
+        return [
+            record(one.id, name="text" if one.text.islower() else one.text, people=one.target["people"])
+            for one in examples
+        ]
+
+    table = slices.robustness_table(TASK, rows, clean, predict, seed=1)
+    assert list(table.index) == ["upper", "second person"]
+    assert table.loc["upper", ["n", "clean", "score", "difference"]].tolist() == [8, 7 / 8, 0.0, -7 / 8]
+    assert -1 <= table.loc["upper", "difference_low"] < -7 / 8 < table.loc["upper", "difference_high"] < 0
+    assert table.loc["second person", ["n", "clean", "score"]].tolist() == [4, 3 / 4, 1.0]
+    assert table.loc["upper", "p"] == pytest.approx(2 / 2**7)
+
+
+def test_robustness_of_sentences_is_that_of_their_f1():
+    rows = [sentence("Vim/B-SOFTWARE on Debian/B-OS", 1), sentence("no entity here", 2)]
+    clean = [{"id": 1, "prediction": ["B-SOFTWARE", "O", "B-OS"]}, {"id": 2, "prediction": ["O"] * 3}]
+    known = {"Debian": "B-OS", "Vim": "B-SOFTWARE"}
+
+    def knows_capitals(changed):
+        return [
+            {"id": row.id, "prediction": [known.get(token, "O") for token in row.target.tokens]}
+            for row in changed
+        ]
+
+    table = slices.robustness_table(TAGS, rows, clean, knows_capitals, seed=0)
+    assert table.loc["lower case", ["n", "clean", "score", "difference"]].tolist() == [1, 1, 0, -1]
+    assert table.loc["lower case", ["difference_low", "difference_high"]].tolist() == [-1, -1]
+    assert "glued marks" not in table.index
+    with pytest.raises(KeyError):
+        slices.robustness_table(TAGS, rows, clean[1:], knows_capitals, seed=0)
+
+
+def test_sample_keeps_order_and_limit():
+    rows = [row(number) for number in range(50)]
+    kept = slices.sample_rows(rows, 10, seed=1)
+    assert len(kept) == 10 and [one.id for one in kept] == sorted(one.id for one in kept)
+    assert slices.sample_rows(rows, 99, seed=1) == rows

@@ -1,0 +1,246 @@
+"""Exports: merged weights equal base and adapter, ONNX and GGUF equal PyTorch, folders load with nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
+from tiny_run import make_run, make_token_run, rows
+
+from helpers.errors import UserError
+from helpers.evaluation.systems import system_of
+from helpers.export import folders, gguf_file, onnx_graphs
+from helpers.export.latency import call_times, compression_table
+from helpers.export.model_folder import open_run
+from helpers.models.base import base_path, load_base, load_tokenizer
+from helpers.models.encoder import encoder_path
+from helpers.run import Run
+from helpers.serve.predictor import Predictor
+from helpers.tagging.features import fit_features
+from helpers.tagging.model import TokenTagger, TrainedTagger, layout_of, load_encoder, load_token_tokenizer
+from helpers.tasks.it_ner.tags import TAGS
+from helpers.writing.generation import decode
+from helpers.writing.prompts import encode_prompt
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return open_run("calendar", make_run(tmp_path_factory.mktemp("run")))[0]
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    """Folders of every form of the LoRA variant, and of the tagger's model and graph."""
+    made = folders.export(run, "lora")
+    folders.export(run, "tagger")
+    return made
+
+
+@pytest.fixture(scope="module")
+def token_run(tmp_path_factory):
+    run = open_run("it_ner", make_token_run(tmp_path_factory.mktemp("run")))[0]
+    run.settings["latency_runs"] = 4
+    return run
+
+
+def assert_nothing_is_lost(found):
+    for name in {"merged", "onnx"} & set(found):
+        assert found[name]["same_predictions"] == 1 and found[name]["largest_logit_gap"] < 1e-3, name
+    if "onnx" in found:
+        assert found["onnx_int8"]["largest_logit_gap"] > found["onnx"]["largest_logit_gap"]
+
+
+# -- whole weights ----------------------------------------------------------------------------------------------------
+def test_every_form_is_written_and_equals_the_trained_model(run, exported):
+    assert set(exported) == {"model", "adapter", "gguf"}
+    for variant, forms in (("lora", {"merged"}), ("tagger", {"merged", "onnx", "onnx_int8"})):
+        found = folders.check_parity(run, variant)
+        assert set(found) == forms
+        assert_nothing_is_lost(found)
+
+
+def test_taggers_of_tokens_have_the_same_forms(token_run):
+    for variant in ("lora", "enhanced"):
+        assert set(folders.export(token_run, variant)) == {"model", "onnx"}
+        assert_nothing_is_lost(folders.check_parity(token_run, variant))
+        by_torch, by_onnx = (
+            Predictor(token_run, variant, engine).predict(["Docker on Debian 12"])
+            for engine in ("torch", "onnx")
+        )
+        assert by_torch[0]["fields"] == by_onnx[0]["fields"]
+
+
+def test_the_adapter_does_something_and_the_merge_keeps_it(run, exported):
+    merged, base = folders.load_exported(run, "lora"), (load_base(run), load_tokenizer(run))
+    assert folders.logit_gap(run, "lora", merged, base, rows(run.task)[:2]) > 0.01
+
+
+def test_folders_load_with_nothing_else(exported, tmp_path):
+    code = """
+import sys, torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+from peft import AutoPeftModelForCausalLM
+model, adapter = sys.argv[1:]
+whole, tokenizer = AutoModelForCausalLM.from_pretrained(model), AutoTokenizer.from_pretrained(model)
+ids = tokenizer("Lunch with Ann", return_tensors="pt")["input_ids"]
+parts = AutoPeftModelForCausalLM.from_pretrained(adapter)
+assert (whole(ids).logits - parts(ids).logits).abs().max() < 1e-3
+write = pipeline("text-generation", model=model)
+print("wrote", len(write("Extract entities from: Lunch → ", return_full_text=False)[0]["generated_text"]) > 0)
+assert not any(name.startswith("helpers") for name in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported["model"]), str(exported["adapter"])],
+        text=True,
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+        env={"PATH": "", "HF_HUB_OFFLINE": "1"},
+    )
+    assert "wrote True" in done.stdout, done.stderr[-2000:]
+
+
+def test_what_there_is_not_ends_in_one_line(run, token_run, tmp_path):
+    with pytest.raises(UserError, match="cannot be exported"):
+        folders.export(run, "qlora")
+    with pytest.raises(UserError, match="use --engine torch"):
+        folders.load_onnx(run, "full_entity_loss")
+    with pytest.raises(UserError, match=r"helpers\.export"):
+        folders.load_onnx(token_run, "full")
+    (tmp_path / "model.onnx").write_bytes(b"nothing")
+    with pytest.raises(UserError, match="cannot be loaded"):
+        onnx_graphs.open_session(tmp_path / "model.onnx")
+
+
+# -- ONNX -------------------------------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory):
+    """A run and a tagger of eight layers with word features whose weights all matter."""
+    place = tmp_path_factory.mktemp("deep")
+    run = tiny_run(save_tiny_encoder(place / "encoder", layers=8), place, max_pieces=12)
+    features = fit_features(run.task, sentences(), True, True)
+    base = load_encoder(run, encoder_path(run), TAGS, attention="eager")
+    model = TokenTagger(base, layout_of(run.task, features.sizes)).eval()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data.add_(0.2 * torch.randn(parameter.shape, generator=generator))
+    return run, TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((len(TAGS), len(TAGS))))
+
+
+@pytest.fixture(scope="module")
+def graph(deep, tmp_path_factory) -> Path:
+    return onnx_graphs.write_graph(deep[1].model, tmp_path_factory.mktemp("onnx"))
+
+
+def test_logits_and_predictions_are_the_same_for_other_batches_lengths_and_windows(deep, graph):
+    run, tagger = deep
+    loaded = onnx_graphs.OnnxTagger(graph, tagger.model.layout)
+    for shape in ((1, 2), (1, 40), (5, 9)):
+        inputs = onnx_graphs.example_inputs(tagger.model, *shape)
+        assert inputs["attention_mask"].sum(1).tolist() == [shape[1] - row for row in range(shape[0])]
+        with torch.inference_mode():
+            expected = tagger.model(*inputs.values())
+        assert (expected - loaded(*inputs.values())).abs().max() < 1e-3
+    given = [*sentences(), sentence(" ".join(["Docker", "fails", "on", "Debian"] * 8), 20)]
+    forms = (tagger, TrainedTagger(loaded, tagger.tokenizer, tagger.features, tagger.transitions))
+    before, after = (system_of(run, "full", one).predict(given) for one in forms)
+    assert [record["prediction"] for record in after] == [record["prediction"] for record in before]
+    assert any(set(record["prediction"]) != {"O"} for record in before)
+
+
+def test_int8_weights_are_a_quarter_and_what_they_would_spoil_stays(deep, graph):
+    kept = onnx_graphs.kept_whole(onnx.load(str(graph)).graph)
+    assert sum("feature" in name for name in kept) == 2 * len(deep[1].features.sizes)
+    seconds = [f"/base/bert/encoder/layer.{layer}/output/dense/MatMul" for layer in (0, 1)]
+    assert [name for name in kept if "MatMul" in name] == ["/base/classifier/MatMul", *seconds]
+    small = onnx_graphs.quantise(graph)
+    assert small.stat().st_size < 0.35 * graph.stat().st_size
+    nodes = onnx.load(str(small)).graph.node
+    assert {name for name in kept if "MatMul" in name} <= {
+        node.name for node in nodes if node.op_type == "MatMul"
+    }
+    assert sum(node.op_type == "MatMulInteger" for node in nodes) == 8 * 6 - 2
+
+
+def test_compression_of_trained_variants(token_run):
+    table = compression_table(token_run, ["full", "lora"], sentences())
+    assert list(table.index.get_level_values("form").unique()) == ["PyTorch fp32", "ONNX fp32", "ONNX int8"]
+    assert list(table) == [
+        *("megabytes", "ms", "ms_p5", "ms_p95", "speedup"),
+        *("f1", "f1_change", "largest_difference"),
+    ]
+    exact, plain = table.xs("ONNX fp32", level="form"), table.xs("PyTorch fp32", level="form")
+    assert (table["ms"] > 0).all() and (exact["largest_difference"] < 1e-3).all()
+    assert (exact["f1_change"] == 0).all() and (plain["speedup"] == 1).all()
+    assert (table.xs("ONNX int8", level="form")["megabytes"] < exact["megabytes"]).all()
+
+
+def test_calls_take_turns_and_all_are_counted():
+    order = []
+    found = call_times({name: lambda name=name: order.append(name) for name in "ab"}, runs=6, rounds=3)
+    assert [len(times) for times in found.values()] == [6, 6]
+    assert "".join(order) == "aaabbb" * 3
+
+
+# -- GGUF -------------------------------------------------------------------------------------------------------------
+def test_the_file_holds_the_model(run, exported):
+    import gguf
+
+    model, tokenizer = folders.load_exported(run, "lora")
+    reader = gguf.GGUFReader(exported["gguf"] / gguf_file.FILE)
+    fields = {name: field.contents() for name, field in reader.fields.items()}
+    assert fields["general.architecture"] == "llama"
+    assert fields["llama.block_count"] == model.config.num_hidden_layers
+    tokens = fields["tokenizer.ggml.tokens"]
+    assert tokens[: len(tokenizer)] == tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
+    assert len(tokens) == model.config.vocab_size
+    assert fields["tokenizer.ggml.eos_token_id"] == tokenizer.eos_token_id
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    assert len(tensors) == len([name for name in model.state_dict() if not name.startswith("lm_head")])
+    down = tensors["blk.0.ffn_down.weight"]
+    values = gguf.quants.dequantize(down.data, down.tensor_type)
+    weight = model.model.layers[0].mlp.down_proj.weight.detach().numpy()
+    assert np.abs(values - weight).max() <= np.abs(weight).max() / 100
+    text = (exported["gguf"] / "Modelfile").read_text()
+    assert "FROM ./model.gguf" in text and 'TEMPLATE """Extract entities from: {{ .Prompt }} → """' in text
+
+
+def test_what_is_no_llama_is_refused_in_one_line(exported, tmp_path):
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    bytes_apart = Tokenizer(models.BPE({"<0x41>": 0}, [], byte_fallback=True))
+    PreTrainedTokenizerFast(tokenizer_object=bytes_apart).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="BPE over bytes"):
+        gguf_file.add_tokenizer(None, tmp_path, "", 1)
+    encoder = save_tiny_encoder(tmp_path / "encoder")
+    with pytest.raises(UserError, match="'bert'"):
+        gguf_file.write_gguf(Path(encoder), tmp_path, "")
+
+
+def test_llama_cpp_writes_what_pytorch_writes(tmp_path):
+    """The base model, asked by llama.cpp itself (the package xllamacpp brings it ready to run)."""
+    xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
+    base = Run(task="calendar", profile="cpu", out=str(tmp_path))
+    model, tokenizer = load_base(base), load_tokenizer(base)
+    path = gguf_file.write_gguf(Path(base_path(base)), tmp_path, base["base_model"], "f32")
+    given = xllamacpp.CommonParams()
+    given.model.path, given.n_ctx, given.n_parallel = str(path), 512, 1
+    server = xllamacpp.Server(given)
+    text = base.task.chat.prompt("Lunch with Ann on 3/03/2026 at 1pm")
+    mine = decode(model, tokenizer, [encode_prompt(tokenizer, text)], max_new_tokens=100)[0]
+    for prompt in (encode_prompt(tokenizer, text), text):  # so llama.cpp reads a text as the tokenizer does
+        answer = server.handle_completions(
+            {"prompt": prompt, "max_tokens": 100, "temperature": 0, "logprobs": 1}
+        )
+        written = answer["choices"][0]["logprobs"]["content"]
+        assert [token["id"] for token in written if token["id"] != tokenizer.eos_token_id] == mine.tokens
+        assert [token["logprob"] for token in written][: len(mine.tokens)] == pytest.approx(
+            mine.log_probs, abs=1e-2
+        )
