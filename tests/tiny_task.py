@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from helpers.tasks.base import Hooks, Public, Words
 from helpers.tasks.fields import Kind
 from helpers.tasks.json_task import JsonTask
-from helpers.tasks.records import Example
+from helpers.tasks.records import Example, Variants
 
 DAYS = {"mon": "monday", "tue": "tuesday"}
 DOCUMENT = {
@@ -42,7 +42,7 @@ class Tiny(BaseModel):
 
 
 class TinyTask(JsonTask):
-    """Methods that are called like a hook, or like one of the chat, stand in its place."""
+    """Methods that are called like a hook, or like one of the chat, stand in its place; `variants` and `votes` do too."""
 
     PUBLIC = Public()
 
@@ -50,6 +50,8 @@ class TinyTask(JsonTask):
         words = Words("Tiny", "Three fields.")
         super().__init__(Tiny, name="tiny", document=DOCUMENT, words=words)
         self.public = self.PUBLIC
+        if hasattr(type(self), "variants"):
+            self.variants = Variants(type(self).variants, ("free", "source"), getattr(self, "votes", {}))
         own = {one.name: getattr(self, one.name) for one in fields(Hooks) if hasattr(self, one.name)}
         own["spans"] = own.get("spans") if type(self).spans is not JsonTask.spans else None
         self.hooks = replace(self.hooks, **own)
