@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 from helpers.tasks import Example, load_task
-from helpers.tasks.crime.text import QUESTIONS, READ, SYSTEM, question_text
 
 TASK = load_task("crime")
+QUESTIONS = TASK.chat.questions
+SYSTEM = "A virtual assistant answers questions from a user based on the provided text."
+READ = "I’ve read this text."
 HEADED = """**Crime Type:** Burglary
 **Date and Time:** March 4, 2024, at 21:15
 **Location:** 12 Quay Lane, Port Arden
@@ -64,7 +66,10 @@ def conversation(
     answers = HEADED_ANSWERS if answers is None else answers
     lines = [SYSTEM, f"User: Text:\n{report}", f"Assistant: {read}"]
     for name in questions:
-        lines += [f"User: {question_text(name)}", f"Assistant: {json.dumps({name: answers.get(name, [])})}"]
+        lines += [
+            f"User: What describes {name} in the text?",
+            f"Assistant: {json.dumps({name: answers.get(name, [])})}",
+        ]
     return "\n".join(lines)
 
 

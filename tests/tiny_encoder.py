@@ -21,6 +21,7 @@ SENTENCES = (
     "please reset my pass word",
     "Debian/B-OS kernel panic/B-ERROR on a laptop/B-HARDWARE",
 )
+TAGS = ("O", *(f"{prefix}-{label}" for label in load_task("it_ner").fields for prefix in "BI"))
 
 
 def save_tiny_encoder(folder: Path, layers: int = 2) -> Path:

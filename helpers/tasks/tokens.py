@@ -1,15 +1,20 @@
-"""The tokeniser of texts that are tagged token by token."""
+"""Text → tokens, and tagged tokens as people write them down: columns of CoNLL files and inline markup."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from helpers.tasks.bio import tags_of
 
 _OPENING, _CLOSING = "([{\"'“‘«", ".,;:!?…\"'”’»)]}"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _CLITIC = re.compile(r"(?<=\w)(?:n['’]t|['’](?:s|m|re|ve|ll|d))$", re.IGNORECASE)
+_ENTITY = re.compile(r"\[([^\[\]]+)\]\(([^()\s]*)\)")
 
 
+# -- tokens -----------------------------------------------------------------------------------------------------------
 def _split(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Tokens of a piece without spaces: marks at its edges and clitics are tokens of their own."""
     while start < end - 1 and text[start] in _OPENING:
@@ -45,10 +50,77 @@ def tokenise(text: str, borders: Iterable[int] = ()) -> list[tuple[int, int]]:
     borders : iterable of int
         Offsets at which a token has to end and another to begin, whatever stands there.
     """
-    borders = sorted(set(borders))
     found: list[tuple[int, int]] = []
     for chunk in re.finditer(r"\S+", text):
-        edges = [chunk.start(), *(b for b in borders if chunk.start() < b < chunk.end()), chunk.end()]
+        inner = sorted(border for border in set(borders) if chunk.start() < border < chunk.end())
+        edges = [chunk.start(), *inner, chunk.end()]
         for start, end in zip(edges, edges[1:]):
             found += _split(text, start, end)
     return found
+
+
+def words_of_text(text: str) -> list[str]:
+    """The tokens of a text."""
+    return [text[start:end] for start, end in tokenise(text)]
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+def read_conll(lines: Iterable[str]) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Sentences of a file with one token a line, word and tag first, separated by tabs or spaces.
+
+    Yields
+    ------
+    line : int
+        Line of the sentence's first token, from 1.
+    tokens, tags : list of str
+        Blank lines and `-DOCSTART-` lines end a sentence; a token without a tag gets an empty one.
+    """
+    first, tokens, tags = 0, [], []
+    for number, line in enumerate([*lines, ""], start=1):
+        columns = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
+        word = columns[0].strip() if columns else ""
+        if word and word != "-DOCSTART-":
+            first = first or number
+            tokens.append(word)
+            tags.append(columns[1].strip() if len(columns) > 1 else "")
+        elif tokens:
+            yield first, tokens, tags
+            first, tokens, tags = 0, [], []
+
+
+def parse_markup(line: str, labels: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
+    """A line `kind<TAB>text with [Ubuntu](OS) [22.04](VERSION)` as a row.
+
+    Returns
+    -------
+    dict
+        `tokens`, `ner_tags`, `kind`.
+
+    Raises
+    ------
+    ValueError
+        With a one-line reason: no kind, an unknown label, spaces at an entity's edge, markup left over.
+    """
+    kind, tab, marked = line.partition("\t")
+    if not tab or kind not in kinds:
+        raise ValueError(f"a line begins with {', '.join(kinds[:-1])} or {kinds[-1]} and a tab")
+    text, places, at = "", [], 0
+    for match in _ENTITY.finditer(marked):
+        value, label = match.groups()
+        if label not in labels:
+            raise ValueError(f"unknown label {label!r}: choose from {', '.join(labels)}")
+        if value != value.strip():
+            raise ValueError(f"spaces at the edge of entity {value!r}")
+        text += marked[at : match.start()]
+        places.append((len(text), len(text) + len(value), label))
+        text, at = text + value, match.end()
+    text += marked[at:]
+    if "](" in text:
+        raise ValueError("broken markup: an entity is written [words](LABEL), without brackets inside")
+    tokens = tokenise(text, [edge for start, end, _ in places for edge in (start, end)])
+    spans = []
+    for start, end, label in places:
+        inside = [index for index, (low, high) in enumerate(tokens) if start <= low and high <= end]
+        spans.append((inside[0], inside[-1] + 1, label))
+    words = [text[low:high] for low, high in tokens]
+    return {"tokens": words, "ner_tags": list(tags_of(spans, len(words))), "kind": kind}

@@ -16,8 +16,7 @@ from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.run import Run
 from helpers.tasks import load_task
-from helpers.tasks.it_ner.formats import hub_rows
-from helpers.tasks.it_ner.tags import COARSE_LABEL
+from helpers.tasks.it_ner.sources import COARSE_LABEL, split_hub
 
 COMMIT = "a" * 40
 TAGS = ["O", *(f"{prefix}-{label}" for label in (*COARSE_LABEL, "Data_Type") for prefix in "BI")]
@@ -93,9 +92,9 @@ def test_a_part_of_another_source_does_not_stay_in_the_cache(tmp_path):
 
 def test_other_labels_or_columns_are_refused():
     with pytest.raises(UserError, match="no row .* has the label Application, but OS: use --set"):
-        hub_rows({"train": [{"tokens": ["a"], "ner_tags": ["B-OS"]}]})
+        split_hub({"train": [{"tokens": ["a"], "ner_tags": ["B-OS"]}]})
     with pytest.raises(UserError, match="no columns tokens and ner_tags"):
-        hub_rows({"train": [{"words": ["a"], "ner_tags": ["B-OS"]}]})
+        split_hub({"train": [{"words": ["a"], "ner_tags": ["B-OS"]}]})
 
 
 def test_no_such_folder_and_no_data_set_in_it(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import sentence
+from tiny_encoder import TAGS, sentence
 from transformers import AutoTokenizer
 
 from helpers.models.encoder import packaged_encoder
@@ -40,7 +40,6 @@ from helpers.tagging.sequence import (
 from helpers.tagging.tags import words_of
 from helpers.tasks import Example, load_task
 from helpers.tasks.bio import TaggedTokens, to_iob2
-from helpers.tasks.it_ner.tags import TAGS
 
 TASK = load_task("it_ner")
 LABELS = TASK.fields

@@ -9,8 +9,9 @@ from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example
 
 from helpers.tagging.tags import spans_of_tags, tags_of_spans, widen
 from helpers.tasks import metrics
-from helpers.tasks.crime.spans import learn_conventions, section_spans, value_spans, values_of_spans
-from helpers.tasks.crime.text import FIELDS
+from helpers.tasks.crime.report import sections
+from helpers.tasks.crime.schema import FIELDS
+from helpers.tasks.crime.spans import learn_conventions, value_spans, values_of_spans
 from helpers.tasks.text import word_units
 
 
@@ -20,11 +21,9 @@ def pieces(row, name):
 
 
 def test_sections_stand_where_their_content_does():
-    found = section_spans(HEADED)
-    ((start, end),) = found["victims"]
-    assert HEADED[start:end] == ":** Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example"
-    ((start, end),) = found["status"]
-    assert HEADED[start:end] == ":** Under Investigation"
+    found = {section.name: HEADED[section.start : section.end] for section in sections(HEADED)}
+    assert found["victims"] == ":** Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example"
+    assert found["status"] == ":** Under Investigation"
 
 
 def test_every_value_is_found_and_its_own_heading_comes_first():
@@ -65,7 +64,7 @@ def test_stops_of_abbreviations_teach_nothing_about_full_stops():
     )
     rows = [evening] * 3 + [at("21:15")]
     learnt = learn_conventions(rows)
-    assert learnt.stops["Crime_Time", ""] is False
+    assert learnt.stops["Crime_Time"][""] is False
     row = at("23:10")
     assert values_of_spans(row.text, value_spans(row), learnt)["Crime_Time"] == ["23:10"]
 
@@ -169,7 +168,7 @@ def test_a_stop_after_an_address_or_a_number_is_the_sentences():
         for id in range(3)
     ]
     learnt = learn_conventions(kept)
-    assert learnt.stops["Location", "dock"] is True
+    assert learnt.stops["Location"]["dock"] is True
     place = kept[0].text.index("Dock 4")
     assert values_of_spans(kept[0].text, {"Location": [(place, place + 7)]}, learnt)["Location"] == [
         "Dock 4."

@@ -6,13 +6,14 @@ import json
 
 import llguidance
 import pytest
-from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, conversation, example, headed, told
+from crime_rows import HEADED, HEADED_ANSWERS, QUESTIONS, TASK, TOLD, conversation, example, headed, told
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.tasks import metrics
+from helpers.tasks.crime.report import is_headed, normalise_report, sections
 from helpers.tasks.crime.rules import extract
-from helpers.tasks.crime.text import FIELDS, QUESTIONS, is_headed, normalise_report, sections
+from helpers.tasks.crime.schema import FIELDS
 from helpers.views import explore
 
 

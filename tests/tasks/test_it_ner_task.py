@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
+from dataclasses import replace
 
 import pytest
-from helpers.tasks.it_ner.task import ItNer, place_strings
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_encoder import sentence, sentences
+from tiny_encoder import TAGS, sentence, sentences
 
 from helpers.data import read
 from helpers.data.augment import augment_train
@@ -31,16 +32,13 @@ from helpers.tasks.it_ner.augment import (
     weak_quality,
     weak_rows,
 )
-from helpers.tasks.it_ner.formats import KINDS, parse_markup, read_conll, tokenise
-from helpers.tasks.it_ner.gazetteer import build_gazetteer, dictionary_tags, pattern_tags
-from helpers.tasks.it_ner.tags import LABELS, TAGS, coarse_tag, relabel
+from helpers.tasks.it_ner.dictionary import Dictionary, pattern_tags
+from helpers.tasks.it_ner.sources import COARSE_LABEL, KINDS, LABELS, coarse_tags
 from helpers.tasks.records import PublicFile
+from helpers.tasks.tag_task import place_strings
+from helpers.tasks.tokens import parse_markup, read_conll, words_of_text
 
 TASK = load_task("it_ner")
-
-
-def split_words(text: str) -> list[str]:
-    return [text[start:end] for start, end in tokenise(text)]
 
 
 # -- tags -------------------------------------------------------------------------------------------------------------
@@ -65,7 +63,7 @@ def test_spans_and_tags_are_inverse(tags):
 def test_finer_labels_are_mapped_and_adjacent_ones_merged():
     fine = ["B-Language", "B-Application", "I-Application", "B-Class_Name", "B-Version", "O", "I-Device"]
     tags = ("B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION", "O", "B-HARDWARE")
-    assert relabel(fine) == tags
+    assert coarse_tags(fine) == tags
     aligned = align_fine(tags, fine)
     assert aligned == (
         "B-Language",
@@ -76,7 +74,7 @@ def test_finer_labels_are_mapped_and_adjacent_ones_merged():
         "O",
         "B-Device",
     )
-    assert tuple(map(coarse_tag, aligned)) == tags
+    assert [COARSE_LABEL.get(tag[2:], "") for tag in aligned] == [tag[2:] for tag in tags]
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -164,7 +162,7 @@ def test_unusable_answers_of_a_language_model(raw, kind):
 
 # -- markup and tokens ------------------------------------------------------------------------------------------------
 def test_tokens_are_split_as_in_the_public_rows():
-    assert split_words(
+    assert words_of_text(
         'He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!'
     ) == [
         "He",
@@ -197,7 +195,9 @@ def test_tokens_are_split_as_in_the_public_rows():
 def test_markup_becomes_tokens_and_tags():
     row = parse_markup(
         "bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's "
-        "[C++](SOFTWARE)[17](VERSION)."
+        "[C++](SOFTWARE)[17](VERSION).",
+        LABELS,
+        KINDS,
     )
     assert row["kind"] == "bug"
     assert list(zip(row["tokens"], row["ner_tags"])) == [
@@ -231,7 +231,7 @@ def test_markup_becomes_tokens_and_tags():
 )
 def test_bad_markup_is_refused(line, reason):
     with pytest.raises(ValueError, match=reason):
-        parse_markup(line)
+        parse_markup(line, LABELS, KINDS)
 
 
 WORDS = st.lists(st.text("abcXYZ019.,:;!?'\"()-/+#_", min_size=1, max_size=7), min_size=1, max_size=4).map(
@@ -243,7 +243,7 @@ PIECES = st.lists(st.tuples(WORDS, st.sampled_from(("", *LABELS))), min_size=1, 
 @given(st.sampled_from(KINDS), PIECES, st.sampled_from((" ", "")))
 def test_every_marked_entity_comes_back(kind, pieces, glue):
     marked = glue.join(f"[{text}]({label})" if label else text for text, label in pieces)
-    row = parse_markup(f"{kind}\t{marked}")
+    row = parse_markup(f"{kind}\t{marked}", LABELS, KINDS)
     assert "".join(row["tokens"]) == "".join(text.replace(" ", "") for text, _ in pieces)
     found = [(label, "".join(row["tokens"][start:end])) for start, end, label in spans_of(row["ner_tags"])]
     assert found == [(label, text.replace(" ", "")) for text, label in pieces if label]
@@ -318,10 +318,9 @@ def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
             PublicFile(name, f"owner/{name}", hashlib.sha256(text.encode()).hexdigest(), len(text.encode()))
         )
 
-    class Served(ItNer):
-        public_files = tuple(files)
-
-    run = Run(Served(), profile="smoke", data="public", out=str(tmp_path / "out"))
+    served = copy.copy(TASK)
+    served.public = replace(TASK.public, files=tuple(files))
+    run = Run(served, profile="smoke", data="public", out=str(tmp_path / "out"))
     for _ in range(2):
         source = load_source(run)
     assert sorted(requests) == [
@@ -391,12 +390,11 @@ def test_the_dictionary_knows_what_train_labelled_mostly():
         sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE"),
         sentence("visual studio lamp"),
     ]
-    gazetteer = build_gazetteer(train)
-    assert gazetteer.entries == {("go",): ("SOFTWARE", 1, 3), ("visual", "studio"): ("SOFTWARE", 1, 2)}
-    tags = dictionary_tags("go to Visual Studio 2019 on Windows 10".split(), gazetteer)
+    dictionary = Dictionary(train)
+    assert dictionary.entries == {("go",): ("SOFTWARE", 1 / 3), ("visual", "studio"): ("SOFTWARE", 1 / 2)}
+    tags = dictionary.tags("go to Visual Studio 2019 on Windows 10".split())
     assert tags == ("O", "O", "B-SOFTWARE", "I-SOFTWARE", "B-VERSION", "O", "B-OS", "B-VERSION")
-    assert dictionary_tags(["Visual", "Studio"], gazetteer, least_share=0.6) == ("O", "O")
-    assert dictionary_tags(["Visual", "Studio"], gazetteer, least_count=2) == ("O", "O")
+    assert dictionary.tags(["Visual", "Studio"], least_share=0.6) == ("O", "O")
 
 
 def test_patterns_read_versions_only_behind_what_takes_them():
@@ -431,10 +429,10 @@ def test_weak_labels_and_their_measured_precision(tmp_path):
     text.write_text(
         "Docker is on every router of the house.\nNothing of note was said here today.\nToo short.\n"
     )
-    rows = weak_rows(train, 1.0, str(text), random.Random(0))
+    rows = weak_rows(train, {"weak_ratio": 1.0, "unlabelled": str(text)}, random.Random(0))
     assert [(row.id, row.origin) for row in rows] == [(5, "weak")]
     assert rows[0].target.entities() == [("SOFTWARE", "Docker"), ("HARDWARE", "router")]
-    assert weak_rows(train, 0.0, str(text), random.Random(0)) == []
+    assert weak_rows(train, {"weak_ratio": 0.0}, random.Random(0)) == []
     quality = weak_quality(train, [sentence("Docker/B-SOFTWARE on a router and Vim/B-SOFTWARE")])
     assert quality.loc["all", ["predicted", "right", "gold"]].tolist() == [2, 1, 2]
     assert quality.loc["HARDWARE", "precision"] == 0 and quality.loc["SOFTWARE", "recall"] == 0.5
@@ -457,7 +455,7 @@ def test_oversampling_meets_its_factors():
     )
     train = [common] * 400 + [rare] * 40 + [empty] * 200
     assert rare_labels(train) == set(LABELS) - {"SOFTWARE"}
-    copies = oversample(train, 1.5, 0.5, random.Random(1))
+    copies = oversample(train, {"oversample": 1.5, "rare_boost": 0.5}, random.Random(1))
     made = {row.text: sum(one.text == row.text for one in copies) for row in (common, rare, empty)}
     assert 160 < made[common.text] < 240 and made[rare.text] == 40 and made[empty.text] == 0
     assert {row.origin for row in copies} == {"oversampled"}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
+from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
 
 import helpers.training.taggers as train_module
 from helpers.data.splits import write_splits
@@ -33,7 +33,6 @@ from helpers.tagging.predict import choose_multiple, label_confidence, predict_s
 from helpers.tagging.sequence import transition_pmi
 from helpers.tasks import Example, load_task
 from helpers.tasks.bio import TaggedTokens, align_fine
-from helpers.tasks.it_ner.tags import TAGS
 from helpers.training.distil import build_student, soft_loss, spread_layers, teacher_log_probs, trained
 from helpers.training.fit import fingerprint, fit
 from helpers.training.rows import variant_settings

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from crime_rows import TASK, headed, told
+from crime_rows import QUESTIONS, TASK, headed, told
 from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
 from helpers.errors import UserError
-from helpers.tasks.crime.text import QUESTIONS
 from helpers.training.losses import answer_loss, next_token_targets
 from helpers.writing import chat
 from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation

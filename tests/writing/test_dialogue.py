@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crime_rows import TASK, headed, told
+from crime_rows import QUESTIONS, TASK, headed, told
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
@@ -13,7 +13,6 @@ from helpers.evaluation import systems
 from helpers.evaluation.scoring import answer_likelihood
 from helpers.models.base import load_base, load_tokenizer
 from helpers.run import Run
-from helpers.tasks.crime.text import QUESTIONS
 from helpers.training.fit import fit
 from helpers.training.losses import answer_loss, next_token_targets
 from helpers.training.rows import encode_rows, question_order

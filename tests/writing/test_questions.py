@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from crime_rows import HEADED, TASK, TOLD, conversation, headed
+from crime_rows import HEADED, QUESTIONS, READ, TASK, TOLD, conversation, headed
 from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from helpers.tasks.crime.text import QUESTIONS, READ
 from helpers.writing import questions
 from helpers.writing.prompts import tuned
 from helpers.writing.questions import answer_in_turn, answer_together, predict_texts

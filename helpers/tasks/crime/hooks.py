@@ -5,78 +5,38 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from helpers.tasks import dates
 from helpers.tasks.base import Hooks, Task
-from helpers.tasks.crime.augment import augmenters
-from helpers.tasks.crime.perturb import PERTURBATIONS
-from helpers.tasks.crime.rules import extract
-from helpers.tasks.crime.spans import (
-    conventions_from_json,
-    conventions_to_json,
-    learn_conventions,
-    value_spans,
-    values_of_spans,
-)
-from helpers.tasks.crime.style import surface_formats
-from helpers.tasks.crime.synthetic import synthesise
-from helpers.tasks.crime.text import (
-    Conversation,
-    is_headed,
-    normalise_report,
-    parse_conversation,
-    raw_answers,
-    write_conversation,
-)
+from helpers.tasks.crime import conversation, rules
+from helpers.tasks.crime.made import synthesise
+from helpers.tasks.crime.report import is_headed, means_nothing, normalise_report, sections
+from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
+from helpers.tasks.crime.variation import AUGMENTERS, PERTURBATIONS
 from helpers.tasks.records import Example
 from helpers.tasks.variation import how_many, thirds
 
 
 def hooks(task: Task) -> Hooks:
     """Hooks of the task."""
-
-    def rules(text: str) -> dict[str, list[str]]:
-        return task.canonical(extract(text))
-
-    def write_row(example: Example) -> dict[str, Any]:
-        asked = example.extra.get("asked", task.chat.questions)
-        return {
-            "conversation": write_conversation(
-                Conversation(example.text, {n: example.target[n] for n in asked})
-            )
-        }
-
     return Hooks(
-        rules=rules,
-        augmenters=augmenters,
+        rules=lambda text: task.canonical(rules.extract(text)),
+        augmenters=lambda train: AUGMENTERS,
         synthesise=synthesise,
-        perturbations=lambda: dict(PERTURBATIONS),
+        perturbations=lambda: PERTURBATIONS,
         surface_formats=surface_formats,
         slices=slices,
         spans=value_spans,
-        learn_conventions=lambda train: conventions_to_json(learn_conventions(train)),
-        values_of_spans=lambda text, spans, learnt: values_of_spans(
-            text, spans, conventions_from_json(learnt)
-        ),
+        learn_conventions=lambda train: asdict(learn_conventions(train)),
+        values_of_spans=lambda text, spans, learnt: values_of_spans(text, spans, Conventions(**learnt)),
         reading=normalise_report,
-        read_row=read_row,
-        write_row=write_row,
-        row_parts=lambda row: raw_answers(row["conversation"]),
+        read_row=lambda row: conversation.read_row(task.chat, row),
+        write_row=lambda example: conversation.write_row(task.chat, example),
+        row_parts=conversation.row_parts,
         split_public=split_public,
     )
-
-
-def read_row(row: dict[str, Any]) -> tuple[str, dict[str, list[str]], dict[str, Any]]:
-    """The report and the answers of a conversation, and what it asks for."""
-    unknown = sorted(set(row) - {"conversation"})
-    if unknown:
-        raise ValueError(f"unknown key {unknown[0]!r}")
-    if not isinstance(row.get("conversation"), str):
-        raise ValueError(
-            "'conversation' should be a string" if "conversation" in row else "missing key 'conversation'"
-        )
-    found = parse_conversation(row["conversation"])
-    return found.report, found.answers, {"asked": tuple(found.answers)}
 
 
 def split_public(files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
@@ -89,6 +49,25 @@ def split_public(files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
     return {"train": rows[25:], "validation": rows[:25], "test": test}
 
 
+def _layout(report: str) -> str:
+    return "headed" if is_headed(report) else "narrative"
+
+
+def surface_formats(example: Example) -> dict[str, str]:
+    """Ways in which a report is written: layout, headings, first date and time, and its word for "nothing there"."""
+    text, parts = example.text, sections(example.text)
+    days, times = dates.find_dates(text), dates.find_times(text)
+    nothing = [part.content for part in parts if part.content and means_nothing(part.content)]
+    bold = bool(parts) and parts[0].lines.startswith("**")
+    return {
+        "layout": _layout(text),
+        "headings": "bold" if bold else "plain" if parts else "none",
+        "date format": days[0].style if days else "other",
+        "time format": times[0].style if times else "none",
+        "nothing there": nothing[0].strip(" .-") if nothing else "not said",
+    }
+
+
 def slices(examples: Sequence[Example]) -> list[dict[str, str]]:
     """Layout, length and victims of each report."""
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
@@ -97,7 +76,7 @@ def slices(examples: Sequence[Example]) -> list[dict[str, str]]:
         business = any(example.target[role] for role in ("Victim_Owner", "Victim_Manager", "Victim_CEO"))
         found.append(
             {
-                "layout": "headed" if is_headed(example.text) else "narrative",
+                "layout": _layout(example.text),
                 "length": length,
                 "victims": how_many(example.target["Victim_Name"]),
                 "victim": "business" if business else "other",

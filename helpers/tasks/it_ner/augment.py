@@ -8,24 +8,24 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from helpers.errors import UserError
 from helpers.tasks.bio import TaggedTokens, label_of, spans_of
-from helpers.tasks.it_ner.gazetteer import Gazetteer, build_gazetteer, dictionary_tags
-from helpers.tasks.it_ner.tags import LABELS, relabel
+from helpers.tasks.it_ner.dictionary import Dictionary
+from helpers.tasks.it_ner.sources import COARSE_LABEL, LABELS
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import tokenise
+from helpers.tasks.tokens import words_of_text
 
 PACKAGES = "packages"
-LEAST_SHARE = (
-    0.6  # a gazetteer entry labels weakly only if that share of its occurrences in train is labelled
-)
+# an entry of the dictionary labels weakly only if that share of its occurrences in train is labelled
+LEAST_SHARE = 0.6
 SHORTEST, LONGEST = 5, 40  # tokens of a sentence that is labelled weakly
-_MARKUP = re.compile(r"[`*|<>{}\\=_#]|::|https?:|\.\. ")
 RARE = 0.5  # a label is rare where it has less than this share of the mean number of entities a label
+_MARKUP = re.compile(r"[`*|<>{}\\=_#]|::|https?:|\.\. ")
 
 
 # -- resampling -------------------------------------------------------------------------------------------------------
@@ -40,29 +40,16 @@ def rare_labels(train: Sequence[Example]) -> frozenset[str]:
     return frozenset(label for label in LABELS if counts[label] < RARE * counts.total() / len(LABELS))
 
 
-def oversample(
-    train: Sequence[Example], factor: float, rare_boost: float, rng: random.Random
-) -> list[Example]:
-    """Copies of sentences with entities, so that each counts `factor` times on average, those with a rare label more.
+def oversample(train: Sequence[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+    """Copies of sentences with entities, `origin` "oversampled".
 
-    Parameters
-    ----------
-    train : sequence of Example
-    factor : float
-        Wanted weight of a sentence with an entity, 1 or more.
-    rare_boost : float
-        Weight added where one of its labels is rare (:func:`rare_labels`).
-    rng : random.Random
-
-    Returns
-    -------
-    list of Example
-        The copies alone, `origin` "oversampled".
+    Settings: each such sentence is to count `oversample` times on average (1 or more), one with a rare label
+    (:func:`rare_labels`) `rare_boost` times more.
     """
     rare, copies = rare_labels(train), []
     for example in train:
         labels = {label_of(tag) for tag in example.target.tags} - {""}
-        wanted = (factor - 1 if labels else 0.0) + (rare_boost if labels & rare else 0.0)
+        wanted = (settings["oversample"] - 1) * bool(labels) + settings["rare_boost"] * bool(labels & rare)
         copies += [example.with_(origin="oversampled")] * (int(wanted) + (rng.random() < wanted % 1))
     return copies
 
@@ -72,14 +59,8 @@ def _sentences(text: str) -> list[str]:
     """Plain sentences of a document: no code, tables, links, headings or other markup."""
     text = re.sub(r"```.*?```", "\n\n", text, flags=re.DOTALL)
     paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", text)]
-    found = [
-        sentence for paragraph in paragraphs for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)
-    ]
-    return [
-        sentence
-        for sentence in found
-        if re.match(r"[A-Z]", sentence) and sentence[-1] in ".!?" and not _MARKUP.search(sentence)
-    ]
+    found = [one for paragraph in paragraphs for one in re.split(r"(?<=[.!?])\s+(?=[A-Z])", paragraph)]
+    return [one for one in found if re.fullmatch(r"[A-Z].*[.!?]", one) and not _MARKUP.search(one)]
 
 
 def unlabelled_sentences(source: str) -> list[str]:
@@ -101,95 +82,61 @@ def unlabelled_sentences(source: str) -> list[str]:
             lines = Path(source).expanduser().read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file with a sentence a "
-                "line"
+                f"unlabelled={source!r} cannot be read ({error}): give a UTF-8 text file with a sentence a line"
             ) from None
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    about = [
-        dist.metadata for dist in metadata.distributions()
-    ]  # `get`: a backport raises on what is missing
-    texts = {
-        (one.get("Name") or "").lower(): one.get_payload() or one.get("Description") or ""
-        for one in about
-        if one
+    about = [one.metadata for one in metadata.distributions() if one.metadata]
+    texts = {  # `get`: a backport raises on what is missing
+        (one.get("Name") or "").lower(): one.get_payload() or one.get("Description") or "" for one in about
     }
-    return list(dict.fromkeys(sentence for name in sorted(texts) for sentence in _sentences(texts[name])))
+    return list(dict.fromkeys(one for name in sorted(texts) for one in _sentences(texts[name])))
 
 
-def weak_rows(train: Sequence[Example], ratio: float, source: str, rng: random.Random) -> list[Example]:
-    """Sentences of `source` with the labels that gazetteer and patterns give them.
+def weak_rows(train: Sequence[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
+    """Sentences with the labels that dictionary and patterns give them, `origin` "weak"; only those that have a label.
 
-    Only sentences in which something was found are taken.
-
-    Parameters
-    ----------
-    train : sequence of Example
-        Labelled rows the gazetteer is made of; their ids are not used again.
-    ratio : float
-        Wanted number of weak rows as a share of the labelled rows.
-    source : str
-        See :func:`unlabelled_sentences`.
-    rng : random.Random
-
-    Returns
-    -------
-    list of Example
-        At most `ratio` times the number of train rows, `origin` "weak".
+    Settings: `weak_ratio`, the wanted number of weak rows as a share of the labelled rows; `unlabelled`, where they come
+    from (:func:`unlabelled_sentences`). Ids of train are not used again.
     """
-    wanted = round(ratio * len(train))
+    wanted = round(settings["weak_ratio"] * len(train))
     if not wanted:
         return []
-    gazetteer, sentences = build_gazetteer(train), unlabelled_sentences(source)
+    dictionary, sentences = Dictionary(train), unlabelled_sentences(settings["unlabelled"])
     rng.shuffle(sentences)
     first, rows = 1 + max(example.id for example in train), []
     for sentence in sentences:
-        tokens = tuple(sentence[start:end] for start, end in tokenise(sentence))
+        tokens = tuple(words_of_text(sentence))
         if not SHORTEST <= len(tokens) <= LONGEST:
             continue
-        tags = weak_tags(tokens, gazetteer)
+        tags = dictionary.tags(tokens, LEAST_SHARE)
         if set(tags) != {"O"}:
-            rows.append(
-                Example(first + len(rows), normalise(" ".join(tokens)), TaggedTokens(tokens, tags), "weak")
-            )
+            target = TaggedTokens(tokens, tags)
+            rows.append(Example(first + len(rows), normalise(" ".join(tokens)), target, "weak"))
         if len(rows) == wanted:
             break
     return rows
 
 
-def weak_tags(tokens: Sequence[str], gazetteer: Gazetteer) -> tuple[str, ...]:
-    """Tags that the weak labelling gives."""
-    return dictionary_tags(tokens, gazetteer, LEAST_SHARE)
-
-
+# -- tables for notebook 02 -------------------------------------------------------------------------------------------
 def weak_quality(train: Sequence[Example], labelled: Sequence[Example]) -> pd.DataFrame:
-    """How good the weak labels are, measured on rows whose labels are known and that the gazetteer has not seen.
+    """How good the weak labels are, measured on rows whose labels are known and that the dictionary has not seen.
 
     Returns
     -------
     DataFrame
         Index label and `all`; columns predicted, right, gold (counts of entities), precision, recall.
     """
-    gazetteer = build_gazetteer(train)
-    counts = {label: Counter() for label in (*LABELS, "all")}
+    dictionary, lines = Dictionary(train), []
     for example in labelled:
-        gold, found = (
-            set(spans_of(example.target.tags)),
-            set(spans_of(weak_tags(example.target.tokens, gazetteer))),
-        )
-        for what, spans in (("gold", gold), ("predicted", found), ("right", gold & found)):
-            for span in spans:
-                counts[span[2]][what] += 1
-                counts["all"][what] += 1
-    table = (
-        pd.DataFrame.from_dict(counts, orient="index", columns=["predicted", "right", "gold"])
-        .fillna(0)
-        .astype(int)
-    )
-    table["precision"], table["recall"] = table["right"] / table["predicted"], table["right"] / table["gold"]
-    return table.rename_axis("label")
+        gold = set(spans_of(example.target.tags))
+        found = set(spans_of(dictionary.tags(example.target.tokens, LEAST_SHARE)))
+        lines += [(span[2], span in found, span in gold & found, span in gold) for span in gold | found]
+    frame = pd.DataFrame(lines, columns=["label", "predicted", "right", "gold"])
+    table = frame.groupby("label").sum().reindex(LABELS, fill_value=0).astype(int)
+    table.loc["all"] = table.sum()
+    return table.assign(precision=table["right"] / table["predicted"], recall=table["right"] / table["gold"])
 
 
-# -- tables for notebook 02 -------------------------------------------------------------------------------------------
 def relabelling_table(examples: Sequence[Example]) -> pd.DataFrame:
     """Finer labels and what became of them.
 
@@ -199,13 +146,11 @@ def relabelling_table(examples: Sequence[Example]) -> pd.DataFrame:
         Index finer label, most frequent first; columns label (ours, or `outside`) and entities. Empty where the rows
         have no finer tags.
     """
-    counts: Counter[tuple[str, str]] = Counter()
-    for example in examples:
-        for _start, _end, fine in spans_of(example.extra.get("fine_tags") or ()):
-            label = label_of(relabel([f"B-{fine}"])[0])
-            counts[fine, label or "outside"] += 1
+    counts = Counter(
+        fine for example in examples for _, _, fine in spans_of(example.extra.get("fine_tags") or ())
+    )
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    rows = [(fine, label, count) for (fine, label), count in ranked]
+    rows = [(fine, COARSE_LABEL.get(fine, "outside"), count) for fine, count in ranked]
     return pd.DataFrame(rows, columns=["finer label", "label", "entities"]).set_index("finer label")
 
 
@@ -218,19 +163,34 @@ def resampling_table(train: Sequence[Example], rows: Sequence[Example]) -> pd.Da
         Index the labels, `sentences with entities`, `sentences without`; columns before, after and, for each origin of
         `rows` beside gold, the number that it brought.
     """
-    origins = sorted({row.origin for row in rows} - {"gold"})
-    groups = {
-        "before": train,
-        "after": rows,
-        **{o: [row for row in rows if row.origin == o] for o in origins},
-    }
+    groups = {"before": train, "after": rows}
+    for origin in sorted({row.origin for row in rows} - {"gold"}):
+        groups[origin] = [row for row in rows if row.origin == origin]
     columns = {}
     for name, group in groups.items():
-        counts = label_counts(group)
-        filled = sum(set(example.target.tags) != {"O"} for example in group)
-        columns[name] = {
-            **{label: counts[label] for label in LABELS},
-            "sentences with entities": filled,
-            "sentences without": len(group) - filled,
-        }
+        counts, filled = label_counts(group), sum(set(row.target.tags) != {"O"} for row in group)
+        columns[name] = {label: counts[label] for label in LABELS}
+        columns[name] |= {"sentences with entities": filled, "sentences without": len(group) - filled}
     return pd.DataFrame(columns).rename_axis("what")
+
+
+def augmentation_tables(
+    train: Sequence[Example], rows: Sequence[Example], validation: Sequence[Example]
+) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Name → (table, caption) for notebook 02; the finer labels only where the rows have such."""
+    tables = {
+        "relabelling": (
+            relabelling_table(train),
+            "Finer labels of the source in train, and which of our labels they became.",
+        ),
+        "resampling": (
+            resampling_table(train, rows),
+            "Entities and sentences before and after, and what each way "
+            "brought: copies of sentences with entities, and weakly labelled ones.",
+        ),
+        "weak_labels": (
+            weak_quality(train, validation),
+            "How good the weak labels are: the same labelling on validation rows, against their labels.",
+        ),
+    }
+    return {name: table for name, table in tables.items() if len(table[0])}

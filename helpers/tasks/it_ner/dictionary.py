@@ -1,0 +1,138 @@
+"""The IT task without training: surface patterns, the dictionary of train entities, and what both say as weak labels."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from helpers.tasks.bio import Span, TaggedTokens, spans_of, tag_all, tags_of
+from helpers.tasks.records import Example
+
+LONGEST = 6  # tokens of an entry of the dictionary
+_DOTTED = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[.-]?(?:alpha|beta|rc|a|b|r|p|LTS)?\d*)?(?:\.x)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[vV]?\d{1,4}(?:\.x)?")
+_ERROR = re.compile(
+    r"(?:\w+(?:\.|::))*[A-Z]\w*(?:Exception|Error|Warning|Fault)"
+    r"|SIG(?:SEGV|ABRT|KILL|BUS|ILL|FPE|TERM)"
+    r"|E(?:ACCES|NOENT|PERM|INVAL|CONNREFUSED|CONNRESET|TIMEDOUT|ADDRINUSE|PIPE)"
+    r"|(?:ERR|ERROR|STATUS)(?:_[A-Z0-9]+)+|ORA-\d{5}|0x[0-9A-Fa-f]{4,8}"
+)
+_STATUS = re.compile(r"[45]\d\d")
+_SYSTEMS = frozenset(
+    "windows macos linux ubuntu debian fedora centos android ios ipados freebsd openbsd rhel opensuse chromeos "
+    "solaris unix".split()
+)
+_TAKES_VERSION = ("SOFTWARE", "OS")
+
+
+# -- patterns ---------------------------------------------------------------------------------------------------------
+def pattern_spans(tokens: Sequence[str]) -> list[Span]:
+    """Entities that their form alone gives away: error names and codes, system names, dotted versions.
+
+    A bare number is a version only after a name that takes one, see :func:`version_spans`.
+    """
+    spans: list[Span] = []
+    for index, token in enumerate(tokens):
+        before = tokens[index - 1].lower() if index else ""
+        if _ERROR.fullmatch(token):
+            spans.append((index, index + 1, "ERROR"))
+        elif _STATUS.fullmatch(token) and before in ("http", "error", "status"):
+            spans.append((index - 1, index + 1, "ERROR"))
+        elif token.lower() in _SYSTEMS and token[0].isupper():
+            spans.append((index, index + 1, "OS"))
+        elif _DOTTED.fullmatch(token) and token.count(".") < 4 and before not in ("=", "+", "*", "<", ">"):
+            spans.append((index, index + 1, "VERSION"))
+    return spans
+
+
+def version_spans(tokens: Sequence[str], spans: Sequence[Span]) -> list[Span]:
+    """Numbers right behind an entity that takes a version ("Python 3", "Windows 10") or behind the word `version`."""
+    ends = {end: label for _, end, label in spans}
+    taken = {index for start, end, _ in spans for index in range(start, end)}
+    return [
+        (index, index + 1, "VERSION")
+        for index, token in enumerate(tokens)
+        if index not in taken
+        and (_NUMBER.fullmatch(token) or _DOTTED.fullmatch(token))
+        and (ends.get(index) in _TAKES_VERSION or tokens[max(0, index - 1)].lower() in ("version", "v"))
+    ]
+
+
+def pattern_tags(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Tags by the patterns alone."""
+    found = pattern_spans(tokens)
+    return tags_of(found + version_spans(tokens, found), len(tokens))
+
+
+def rules(text: str) -> TaggedTokens:
+    """What the patterns find in a text of tokens with spaces between them: no training row is read."""
+    tokens = tuple(text.split())
+    return TaggedTokens(tokens, pattern_tags(tokens))
+
+
+# -- entities of the training rows ------------------------------------------------------------------------------------
+class Dictionary:
+    """Entity strings of training rows; version numbers are left to the patterns.
+
+    Parameters
+    ----------
+    train : sequence of Example
+
+    Attributes
+    ----------
+    entries : dict
+        Lower-cased tokens → (label most often given, share of their occurrences in train that have this label).
+    """
+
+    def __init__(self, train: Sequence[Example]):
+        labels: dict[tuple[str, ...], Counter[str]] = {}
+        sentences = [[token.lower() for token in example.target.tokens] for example in train]
+        for example, tokens in zip(train, sentences):
+            for start, end, label in spans_of(example.target.tags):
+                if end - start <= LONGEST and label != "VERSION":
+                    labels.setdefault(tuple(tokens[start:end]), Counter())[label] += 1
+        totals = Counter(
+            key
+            for tokens in sentences
+            for size in range(1, LONGEST + 1)
+            for at in range(len(tokens) - size + 1)
+            if (key := tuple(tokens[at : at + size])) in labels
+        )
+        self.entries: dict[tuple[str, ...], tuple[str, float]] = {}
+        for key, counts in labels.items():
+            label, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
+            self.entries[key] = (label, count / totals[key])
+
+    def spans(self, tokens: Sequence[str], least_share: float) -> list[Span]:
+        """Longest entries in the tokens, left to right, of those that are labelled in at least that share of train."""
+        lower, spans, index = [token.lower() for token in tokens], [], 0
+        while index < len(lower):
+            for size in range(min(LONGEST, len(lower) - index), 0, -1):
+                label, share = self.entries.get(tuple(lower[index : index + size]), ("", 0.0))
+                if label and share >= least_share:
+                    spans.append((index, index + size, label))
+                    break
+            else:
+                size = 1
+            index += size
+        return spans
+
+    def tags(self, tokens: Sequence[str], least_share: float = 0.5) -> tuple[str, ...]:
+        """Tags by the entries, the patterns where these say nothing, and versions behind what both found."""
+        found = self.spans(tokens, least_share)
+        taken = {index for start, end, _ in found for index in range(start, end)}
+        found += [span for span in pattern_spans(tokens) if taken.isdisjoint(range(span[0], span[1]))]
+        return tags_of(found + version_spans(tokens, found), len(tokens))
+
+
+# -- baselines --------------------------------------------------------------------------------------------------------
+def predict_rules(run: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Error names and codes, names of systems, version numbers."""
+    return tag_all(examples, pattern_tags)
+
+
+def predict_dictionary(run: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Entities of the train part wherever they stand again, patterns, and versions behind both."""
+    return tag_all(examples, Dictionary(run.load("train")).tags)
