@@ -7,6 +7,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,7 @@ def test_without_the_hub_one_line_says_what_to_do(hub, tmp_path, monkeypatch, of
 
 
 def test_a_data_set_that_the_hub_does_not_have(hub, tmp_path, monkeypatch):
-    monkeypatch.setattr(type(load_task("it_ner")), "public_hub", "owner/other")
+    task = load_task("it_ner")
+    monkeypatch.setattr(task, "public", replace(task.public, hub="owner/other"))
     with pytest.raises(UserError, match="cannot download data set owner/other"):
         load_source(public_run(tmp_path, "hub"))

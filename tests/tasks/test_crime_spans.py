@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import torch
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example, headed, told
@@ -11,7 +12,7 @@ from helpers.tagging.tags import spans_of_tags, tags_of_spans, widen
 from helpers.tasks import metrics
 from helpers.tasks.crime.report import sections
 from helpers.tasks.crime.schema import FIELDS
-from helpers.tasks.crime.spans import learn_conventions, value_spans, values_of_spans
+from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
 from helpers.tasks.text import word_units
 
 
@@ -90,7 +91,7 @@ def test_marked_places_give_the_labels_back():
             found[name] = [
                 widen(span, row.text) for span, _ in spans_of_tags(tags, units, torch.zeros(len(units), 3))
             ]
-        assert TASK.values(TASK.from_spans(row.text, found, learnt)) == TASK.values(row.target)
+        assert TASK.values(TASK.from_spans(row.text, found, asdict(learnt))) == TASK.values(row.target)
 
 
 def victim(age: int, group: str | None):
@@ -190,5 +191,4 @@ def test_a_currency_sign_belongs_to_the_amount():
 def test_conventions_survive_json():
     learnt = learn_conventions([victim(34, "Adult"), headed(), told(), *[headed()] * 3])
     assert learnt.stops and learnt.groups and learnt.nothing and learnt.emails
-    content = json.loads(json.dumps(TASK.conventions_to_json(learnt)))
-    assert TASK.conventions_from_json(content) == learnt
+    assert Conventions(**json.loads(json.dumps(asdict(learnt)))) == learnt

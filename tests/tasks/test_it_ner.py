@@ -1,4 +1,4 @@
-"""The IT task: rows, tags, markup, CoNLL, public split, gazetteer, weak labels, resampling, perturbations."""
+"""The IT task: the sample, public files, finer labels, dictionary and patterns, weak labels, resampling."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import random
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tiny_encoder import TAGS, sentence, sentences
+from tiny_encoder import sentence
 
 from helpers.data import read
 from helpers.data.augment import augment_train
@@ -21,7 +19,6 @@ from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import load_task
-from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
 from helpers.tasks.it_ner.augment import (
     label_counts,
     oversample,
@@ -33,71 +30,16 @@ from helpers.tasks.it_ner.augment import (
     weak_rows,
 )
 from helpers.tasks.it_ner.dictionary import Dictionary, pattern_tags
-from helpers.tasks.it_ner.sources import COARSE_LABEL, KINDS, LABELS, coarse_tags
+from helpers.tasks.it_ner.sources import coarse_tags
 from helpers.tasks.records import PublicFile
-from helpers.tasks.tag_task import place_strings
-from helpers.tasks.tokens import parse_markup, read_conll, words_of_text
 
 TASK = load_task("it_ner")
-
-
-# -- tags -------------------------------------------------------------------------------------------------------------
-def test_iob1_is_repaired_and_neighbours_stay_apart():
-    assert to_iob2(["I-OS", "I-OS", "O", "I-OS", "B-OS", "I-VERSION"]) == (
-        "B-OS",
-        "I-OS",
-        "O",
-        "B-OS",
-        "B-OS",
-        "B-VERSION",
-    )
-
-
-@given(st.lists(st.sampled_from(TAGS), max_size=12))
-def test_spans_and_tags_are_inverse(tags):
-    valid = to_iob2(tags)
-    assert tags_of(spans_of(valid), len(valid)) == valid
-    assert to_iob2(valid) == valid
 
 
 def test_finer_labels_are_mapped_and_adjacent_ones_merged():
     fine = ["B-Language", "B-Application", "I-Application", "B-Class_Name", "B-Version", "O", "I-Device"]
     tags = ("B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION", "O", "B-HARDWARE")
     assert coarse_tags(fine) == tags
-    aligned = align_fine(tags, fine)
-    assert aligned == (
-        "B-Language",
-        "I-Application",
-        "I-Application",
-        "B-Class_Name",
-        "B-Version",
-        "O",
-        "B-Device",
-    )
-    assert [COARSE_LABEL.get(tag[2:], "") for tag in aligned] == [tag[2:] for tag in tags]
-
-
-# -- rows -------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "row, reason",
-    [
-        ({"tokens": ["a"]}, "missing key 'ner_tags'"),
-        ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2 tokens but 1 ner_tags"),
-        ({"tokens": ["a"], "ner_tags": ["B-CAT"]}, "unknown label 'CAT'"),
-        ({"tokens": ["a"], "ner_tags": ["S-OS"]}, "tag 'S-OS' is not"),
-        ({"tokens": ["a"], "ner_tags": ["B-"]}, "tag 'B-' is not"),
-        ({"tokens": ["a"], "ner_tags": [0]}, "'ner_tags' should be a list of strings"),
-        ({"tokens": "a", "ner_tags": ["O"]}, "'tokens' should be a list of strings"),
-        ({"tokens": ["a b"], "ner_tags": ["O"]}, "token 'a b' is empty or holds a space"),
-        ({"tokens": [""], "ner_tags": ["O"]}, "token '' is empty"),
-        ({"tokens": ["a"], "ner_tags": ["O"], "fine_tags": []}, "1 tokens but 0 fine_tags"),
-        ({"tokens": ["a"], "ner_tags": ["O"], "label": 1}, "unknown key 'label'"),
-        (["a"], "row should be an object"),
-    ],
-)
-def test_bad_rows_are_refused_with_a_reason(row, reason):
-    with pytest.raises(ValueError, match=reason.replace("'", ".")):
-        TASK.rows.parse(row, 0)
 
 
 def test_a_row_survives_the_split_files():
@@ -123,144 +65,18 @@ def test_rows_in_the_finer_labels_are_relabelled():
     assert example.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
 
 
-def test_values_and_predictions_meet_on_the_tokens():
-    example = sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION or Vim/B-SOFTWARE")
-    values = TASK.values(example.target)
-    assert values["SOFTWARE"] == ("Visual Studio", "Vim") and values["OS"] == ()
-    assert TASK.bind(list(example.target.tags), example) == example.target
-    assert TASK.bind({"SOFTWARE": ["Visual Studio", "Vim"], "VERSION": ["2019"]}, example) == example.target
-    assert TASK.bind(None, example) is None
-    with pytest.raises(ValueError, match="row 0 has 5 tokens but 1 predicted"):
-        TASK.bind(["O"], example)
-
-
-def test_strings_are_placed_longest_first_and_whatever_the_spaces():
-    tokens = ["SQL", "Server", "and", "SQL", ".", "Net"]
-    assert place_strings(tokens, {"SOFTWARE": ["SQL", "SQLServer", ".Net", "absent", ""]}) == (
-        "B-SOFTWARE",
-        "I-SOFTWARE",
-        "O",
-        "B-SOFTWARE",
-        "B-SOFTWARE",
-        "I-SOFTWARE",
-    )
-
-
-@pytest.mark.parametrize(
-    "raw, kind",
-    [
-        ("", "empty"),
-        ("{", "not json"),
-        ("[]", "not an object"),
-        ('{"CAT": []}', "extra keys"),
-        ('{"OS": "x"}', "wrong type"),
-    ],
-)
-def test_unusable_answers_of_a_language_model(raw, kind):
-    assert TASK.chat.parse_output(raw) == (None, kind)
-
-
-# -- markup and tokens ------------------------------------------------------------------------------------------------
-def test_tokens_are_split_as_in_the_public_rows():
-    assert words_of_text(
-        'He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!'
-    ) == [
-        "He",
-        "ca",
-        "n't",
-        "(",
-        "really",
-        ")",
-        "use",
-        "C++",
-        ",",
-        '"',
-        ".NET",
-        '"',
-        "or",
-        "C#",
-        "...",
-        "see",
-        "main()",
-        "and",
-        "v1.2.3",
-        ",",
-        "e.g",
-        ".",
-        "0x80070005",
-        "!!",
-    ]
-
-
-def test_markup_becomes_tokens_and_tags():
-    row = parse_markup(
-        "bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's "
-        "[C++](SOFTWARE)[17](VERSION).",
-        LABELS,
-        KINDS,
-    )
-    assert row["kind"] == "bug"
-    assert list(zip(row["tokens"], row["ner_tags"])) == [
-        ("Permission", "B-ERROR"),
-        ("denied", "I-ERROR"),
-        ("(", "I-ERROR"),
-        ("publickey", "I-ERROR"),
-        (")", "I-ERROR"),
-        (",", "O"),
-        ("then", "O"),
-        ("Windows", "B-OS"),
-        ("-only", "O"),
-        (";", "O"),
-        ("it", "O"),
-        ("'s", "O"),
-        ("C++", "B-SOFTWARE"),
-        ("17", "B-VERSION"),
-        (".", "O"),
-    ]
-
-
-@pytest.mark.parametrize(
-    "line, reason",
-    [
-        ("no tab", "begins with ticket"),
-        ("mail\tx", "begins with ticket"),
-        ("bug\t[x](CAT)", "unknown label 'CAT'"),
-        ("bug\t[ x](OS)", "spaces at the edge"),
-        ("bug\t[[x](OS)](OS)", "broken markup"),
-    ],
-)
-def test_bad_markup_is_refused(line, reason):
-    with pytest.raises(ValueError, match=reason):
-        parse_markup(line, LABELS, KINDS)
-
-
-WORDS = st.lists(st.text("abcXYZ019.,:;!?'\"()-/+#_", min_size=1, max_size=7), min_size=1, max_size=4).map(
-    " ".join
-)
-PIECES = st.lists(st.tuples(WORDS, st.sampled_from(("", *LABELS))), min_size=1, max_size=6)
-
-
-@given(st.sampled_from(KINDS), PIECES, st.sampled_from((" ", "")))
-def test_every_marked_entity_comes_back(kind, pieces, glue):
-    marked = glue.join(f"[{text}]({label})" if label else text for text, label in pieces)
-    row = parse_markup(f"{kind}\t{marked}", LABELS, KINDS)
-    assert "".join(row["tokens"]) == "".join(text.replace(" ", "") for text, _ in pieces)
-    found = [(label, "".join(row["tokens"][start:end])) for start, end, label in spans_of(row["ner_tags"])]
-    assert found == [(label, text.replace(" ", "")) for text, label in pieces if label]
-
-
 def test_the_sample_is_what_its_card_says():
     run_rows, rejected, _ = read._scan(ROOT / "data" / "it_ner" / TASK.rows.file, TASK)
     card = (ROOT / "data" / "it_ner" / "README.md").read_text(encoding="utf-8")
     counts = label_counts(run_rows)
     assert not rejected and len(run_rows) >= 1500 and f"{len(run_rows):,} sentences" in card
-    for label in LABELS:
+    for label in TASK.fields:
         distinct = {text.lower() for row in run_rows for text in TASK.values(row.target)[label]}
         assert f"| `{label}` | {counts[label]:,} | {len(distinct):,} |" in card
     assert f"{sum(len(row.target.tokens) for row in run_rows):,} in all" in card
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
+# -- files ---------------------------------------------------------------------------------------------------------------
 CONLL = """Question_ID\tO\tQuestion_ID\tO
 :\tO\t:\tO
 
@@ -274,16 +90,6 @@ Answer_to_Question_ID\tO
 on\tO
 Linux\tB-Operating_System
 3\tB-Value"""
-
-
-def test_conll_sentences_are_read_with_their_lines():
-    assert [(line, tokens) for line, tokens, _ in read_conll(CONLL.split("\n"))] == [
-        (1, ["Question_ID", ":"]),
-        (4, ["Use", "Visual", "C++"]),
-        (8, ["Answer_to_Question_ID", ":"]),
-        (11, ["on", "Linux", "3"]),
-    ]
-    assert list(read_conll(["-DOCSTART- -X- O", "", "a O", "b B-OS", ""])) == [(3, ["a", "b"], ["O", "B-OS"])]
 
 
 def test_public_files_are_mapped_without_the_headings():
@@ -341,28 +147,6 @@ def test_public_files_are_downloaded_checked_and_read(web, tmp_path, capsys):
         load_source(run)
 
 
-def test_places_of_entities_in_the_text():
-    example = TASK.rows.parse(
-        {
-            "tokens": ["Run", "Visual", "C++", "on", "\uff11\uff11"],
-            "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"],
-        },
-        0,
-    )
-    spans = TASK.spans(example)
-    assert {
-        label: [example.text[start:end] for start, end in found] for label, found in spans.items() if found
-    } == {"SOFTWARE": ["Visual C++"], "VERSION": ["11"]}
-
-
-def test_tokens_are_shown_with_their_tags():
-    row = {"tokens": ["Use", "Vim"], "ner_tags": ["O", "B-SOFTWARE"], "fine_tags": ["O", "B-Application"]}
-    assert TASK.rows.shown(TASK.rows.parse(row, 0)).split("\n") == [
-        "Use  O           O",
-        "Vim  B-SOFTWARE  B-Application",
-    ]
-
-
 def test_folders_may_hold_conll_or_markup(tmp_path):
     folder = tmp_path / "it_ner"
     folder.mkdir()
@@ -381,7 +165,7 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
         load_source(run)
 
 
-# -- gazetteer, weak labels, resampling -------------------------------------------------------------------------------
+# -- dictionary, weak labels, resampling --------------------------------------------------------------------------------
 def test_the_dictionary_knows_what_train_labelled_mostly():
     train = [
         sentence("Go/B-SOFTWARE is fast"),
@@ -398,29 +182,17 @@ def test_the_dictionary_knows_what_train_labelled_mostly():
 
 
 def test_patterns_read_versions_only_behind_what_takes_them():
-    assert pattern_tags("HTTP 502 and java.lang.NullPointerException , 0x80070005 in room 4".split()) == (
-        "B-ERROR",
-        "I-ERROR",
-        "O",
-        "B-ERROR",
-        "O",
-        "B-ERROR",
-        "O",
-        "O",
-        "O",
-    )
-    assert pattern_tags("Debian 12 has 12 packages , version 3 of 1.2.3".split()) == (
-        "B-OS",
-        "B-VERSION",
-        "O",
-        "O",
-        "O",
-        "O",
-        "O",
-        "B-VERSION",
-        "O",
-        "B-VERSION",
-    )
+    def found(text: str) -> list[str]:
+        return [f"{word}/{tag}" for word, tag in zip(text.split(), pattern_tags(text.split())) if tag != "O"]
+
+    assert found("HTTP 502 and java.lang.NullPointerException , 0x80070005 in room 4") == [
+        "HTTP/B-ERROR",
+        "502/I-ERROR",
+        "java.lang.NullPointerException/B-ERROR",
+        "0x80070005/B-ERROR",
+    ]
+    text = "Debian 12 has 12 packages , version 3 of 1.2.3"
+    assert found(text) == ["Debian/B-OS", "12/B-VERSION", "3/B-VERSION", "1.2.3/B-VERSION"]
 
 
 def test_weak_labels_and_their_measured_precision(tmp_path):
@@ -454,7 +226,7 @@ def test_oversampling_meets_its_factors():
         )
     )
     train = [common] * 400 + [rare] * 40 + [empty] * 200
-    assert rare_labels(train) == set(LABELS) - {"SOFTWARE"}
+    assert rare_labels(train) == set(TASK.fields) - {"SOFTWARE"}
     copies = oversample(train, {"oversample": 1.5, "rare_boost": 0.5}, random.Random(1))
     made = {row.text: sum(one.text == row.text for one in copies) for row in (common, rare, empty)}
     assert 160 < made[common.text] < 240 and made[rare.text] == 40 and made[empty.text] == 0
@@ -493,30 +265,3 @@ def test_relabelling_table_counts_the_finer_labels():
     row = TASK.rows.parse({"tokens": ["R", "x", "C"], "ner_tags": ["B-Language", "B-Value", "B-Language"]}, 0)
     table = relabelling_table([row, sentence("plain")])
     assert table.loc["Language"].tolist() == ["SOFTWARE", 2] and table.loc["Value"].tolist() == ["outside", 1]
-
-
-# -- perturbations ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", sorted(TASK.hooks.perturbations()))
-def test_perturbations_keep_the_number_and_labels_of_entities(name):
-    change, fitted = TASK.hooks.perturbations()[name], 0
-    for example in sentences() + [sentence("Wi-Fi/B-HARDWARE of Node-RED/B-SOFTWARE , now .", 9)]:
-        new = change(example, random.Random(3))
-        if new is None:
-            continue
-        fitted += new.text != example.text
-        assert [label for label, _ in new.target.entities()] == [
-            label for label, _ in example.target.entities()
-        ]
-        assert to_iob2(new.target.tags) == new.target.tags and len(new.target.tokens) == len(new.target.tags)
-        assert new.text == " ".join(new.target.tokens)
-    assert fitted
-
-
-def test_tokens_are_split_and_glued_with_their_tags():
-    changes = TASK.hooks.perturbations()
-    split = changes["split tokens"](sentence("old Hyper-V/B-SOFTWARE"), random.Random(0))
-    assert split.target == TaggedTokens(
-        ("old", "Hyper", "-", "V"), ("O", "B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE")
-    )
-    glued = changes["glued marks"](sentence("on Haiku/B-OS , yes"), random.Random(0))
-    assert glued.target == TaggedTokens(("on", "Haiku,", "yes"), ("O", "B-OS", "O"))
