@@ -172,7 +172,9 @@ class Hooks:
     read_row: Callable[[dict[str, Any]], tuple[str, Any, dict[str, Any]]] | None = None
     write_row: Callable[[Example], dict[str, Any]] | None = None
     row_parts: Callable[[dict[str, Any]], dict[str, Any]] = dict
-    rows_of_file: Callable[[str, Sequence[str]], Iterator[tuple[int, dict[str, Any] | ValueError]]] = _none
+    rows_of_file: Callable[[str, Sequence[str]], Iterator[tuple[int, dict[str, Any] | ValueError]]] | None = (
+        None
+    )
     relabel: Callable[[Sequence[str], Sequence[str] | None], tuple] | None = None
     split_public: Callable[[dict[str, bytes]], dict[str, list[dict[str, Any]]]] = _nothing
     split_hub: Callable[[dict[str, list]], dict[str, list[dict[str, Any]]]] = _nothing

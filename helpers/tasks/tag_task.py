@@ -15,7 +15,7 @@ from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import tokenise
+from helpers.tasks.tokens import rows_of_columns, words_of_text
 
 _KEYS = {"tokens", "ner_tags", "fine_tags", "kind"}
 
@@ -74,8 +74,7 @@ class TagRows(Rows):
 
     def reading(self, text: str) -> str:
         """The tokens of a text with spaces between them."""
-        plain = super().reading(text)
-        return " ".join(plain[start:end] for start, end in tokenise(plain))
+        return " ".join(words_of_text(super().reading(text)))
 
     def example(self, text: str, index: int = 0) -> Example:
         tokens = tuple(self.reading(text).split())
@@ -164,6 +163,7 @@ class TagTask(Task):
             synthesise=lambda train, count, rng: [],
             perturbations=partial(tag_variation.perturbations, self),
             surface_formats=lambda example: {},
+            rows_of_file=lambda suffix, lines: rows_of_columns(lines),
             slices=tag_variation.slices,
         )
         self.rows, self.chat = TagRows(self, document.get("rows", {})), TagChat(self)

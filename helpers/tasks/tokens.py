@@ -65,15 +65,17 @@ def words_of_text(text: str) -> list[str]:
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
-def read_conll(lines: Iterable[str]) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Sentences of a file with one token a line, word and tag first, separated by tabs or spaces.
+def rows_of_columns(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Sentences of a CoNLL file: one token a line, word and tag first, separated by tabs or spaces.
+
+    Blank lines and `-DOCSTART-` lines end a sentence; a token without a tag gets an empty one.
 
     Yields
     ------
     line : int
         Line of the sentence's first token, from 1.
-    tokens, tags : list of str
-        Blank lines and `-DOCSTART-` lines end a sentence; a token without a tag gets an empty one.
+    row : dict
+        `tokens`, `ner_tags`.
     """
     first, tokens, tags = 0, [], []
     for number, line in enumerate([*lines, ""], start=1):
@@ -84,7 +86,7 @@ def read_conll(lines: Iterable[str]) -> Iterator[tuple[int, list[str], list[str]
             tokens.append(word)
             tags.append(columns[1].strip() if len(columns) > 1 else "")
         elif tokens:
-            yield first, tokens, tags
+            yield first, {"tokens": tokens, "ner_tags": tags}
             first, tokens, tags = 0, [], []
 
 

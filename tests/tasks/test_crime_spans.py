@@ -1,4 +1,4 @@
-"""The crime task as spans: places of labels, what train rows teach about them, and values from marked places."""
+"""Crime reports as spans: places of labels, what train rows teach about them, and values from marked places."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import torch
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example, headed, told
 
 from helpers.tagging.tags import spans_of_tags, tags_of_spans, widen
-from helpers.tasks import metrics
 from helpers.tasks.crime.report import sections
-from helpers.tasks.crime.schema import FIELDS
 from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
 from helpers.tasks.text import word_units
 
@@ -21,6 +19,22 @@ def pieces(row, name):
     return None if spans is None else [row.text[start:end] for start, end in spans]
 
 
+def marked(text, train=(), **words):
+    """Values of a text whose types have their first places marked by words, with what train rows teach."""
+    spans = {name: [(text.index(one), text.index(one) + len(one))] for name, one in words.items()}
+    return values_of_spans(text, spans, learn_conventions(train))
+
+
+def victim(age, group):
+    """A headed report about a person of that age; labels give the group."""
+    text = HEADED.replace(
+        "Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example", f"Ada Holm, {age} years old"
+    )
+    answers = {**HEADED_ANSWERS, "Victim_Name": ["Ada Holm"], "Victim_Owner": [], "Victim_Email": []}
+    return example(text, {**answers, "Victim_Age": [str(age)], "Victim_AgeRange": [group] if group else []})
+
+
+# -- places -----------------------------------------------------------------------------------------------------------
 def test_sections_stand_where_their_content_does():
     found = {section.name: HEADED[section.start : section.end] for section in sections(HEADED)}
     assert found["victims"] == ":** Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example"
@@ -28,17 +42,14 @@ def test_sections_stand_where_their_content_does():
 
 
 def test_every_value_is_found_and_its_own_heading_comes_first():
-    assert {name: pieces(headed(), name) for name in FIELDS} == {
-        name: HEADED_ANSWERS.get(name, []) for name in FIELDS
-    }
+    wanted = {name: HEADED_ANSWERS.get(name, []) for name in TASK.fields}
+    assert {name: pieces(headed(), name) for name in TASK.fields} == wanted
     text = f"Report of Sergeant Mila Brandt, 21:15 hours\n\n{HEADED}".replace(
         "**Location:**", "\n**Location:**"
     )
-    row = example(text, HEADED_ANSWERS)
-    ((start, _),) = value_spans(row)["Officer_Name"]
-    assert text[:start].endswith("Reporting Officer:** ")
-    ((start, _),) = value_spans(row)["Crime_Time"]
-    assert text[:start].endswith("at ")
+    spans = value_spans(example(text, HEADED_ANSWERS))
+    assert text[: spans["Officer_Name"][0][0]].endswith("Reporting Officer:** ")
+    assert text[: spans["Crime_Time"][0][0]].endswith("at ")
 
 
 def test_a_name_within_another_and_a_value_given_twice():
@@ -46,146 +57,81 @@ def test_a_name_within_another_and_a_value_given_twice():
     row = example(text, {**TOLD_ANSWERS, "Witness_Name": ["Moreau", "Rita Moreau", "Rita Moreau"]})
     whole, part = value_spans(row)["Witness_Name"]
     assert text[slice(*whole)] == "Rita Moreau" and text[part[0] - 3 : part[1]] == "Ms Moreau"
-    spans = {
-        "Witness_Name": [whole, (text.rindex("Rita Moreau"), text.rindex("Rita Moreau") + len("Rita Moreau"))]
-    }
-    assert values_of_spans(text, spans, learn_conventions([]))["Witness_Name"] == ["Rita Moreau"]
-
-
-def test_stops_of_abbreviations_teach_nothing_about_full_stops():
-    def at(time: str):
-        return example(
-            TOLD.replace("half past ten", "noon").replace("ride away.", f"ride away at {time}."),
-            {**TOLD_ANSWERS, "Crime_Time": [time], "Crime_Summary": []},
-        )
-
-    evening = example(
-        TOLD.replace("half past ten", "9 p.m."),
-        {**TOLD_ANSWERS, "Crime_Time": ["9 p.m."], "Crime_Summary": []},
-    )
-    rows = [evening] * 3 + [at("21:15")]
-    learnt = learn_conventions(rows)
-    assert learnt.stops["Crime_Time"][""] is False
-    row = at("23:10")
-    assert values_of_spans(row.text, value_spans(row), learnt)["Crime_Time"] == ["23:10"]
+    twice = {"Witness_Name": [whole, (text.rindex("Rita"), text.rindex("Rita") + len("Rita Moreau"))]}
+    assert values_of_spans(text, twice, Conventions())["Witness_Name"] == ["Rita Moreau"]
+    inside = example(TOLD, {**TOLD_ANSWERS, "Witness_Name": ["Rita Moreau", "Moreau"]})
+    assert pieces(inside, "Witness_Name") == ["Rita Moreau"]
 
 
 def test_a_type_with_a_value_that_is_not_in_the_report_is_unknown():
     row = example(HEADED, {**HEADED_ANSWERS, "Victim_AgeRange": ["Adult"], "Witness_Name": ["Rolf Unseen"]})
-    assert value_spans(row)["Victim_AgeRange"] is None and value_spans(row)["Witness_Name"] is None
-    assert value_spans(row)["Victim_Age"] == []
-
-
-def test_a_tagger_writes_no_text_and_all_its_answers_count():
-    record = {"id": 0, "prediction": headed().target, "raw": None, "error": None, "confidence": None}
-    assert not TASK.chat.failed_fields(record)
-    assert metrics.score(TASK, [headed()], [record])["field_accuracy"] == 1
+    spans = value_spans(row)
+    assert (spans["Victim_AgeRange"], spans["Witness_Name"], spans["Victim_Age"]) == (None, None, [])
 
 
 def test_marked_places_give_the_labels_back():
     for row in (headed(), told()):
-        learnt = learn_conventions([row])
         units, found = word_units(row.text), {}
         for name, spans in value_spans(row).items():
             tags = tags_of_spans(units, [spans])[:, 0].tolist()
-            found[name] = [
-                widen(span, row.text) for span, _ in spans_of_tags(tags, units, torch.zeros(len(units), 3))
-            ]
-        assert TASK.values(TASK.from_spans(row.text, found, asdict(learnt))) == TASK.values(row.target)
+            sure = spans_of_tags(tags, units, torch.zeros(len(units), 3))
+            found[name] = [widen(span, row.text) for span, _ in sure]
+        learnt = TASK.hooks.learn_conventions([row])
+        assert TASK.values(TASK.from_spans(row.text, found, learnt)) == TASK.values(row.target)
 
 
-def victim(age: int, group: str | None):
-    text = HEADED.replace(
-        "Harbour Bakery, Owner: Ines Calder, Email: ines@harbourbakery.example", f"Ada Holm, {age} years old"
-    )
-    return example(
-        text,
-        {
-            **HEADED_ANSWERS,
-            "Victim_Name": ["Ada Holm"],
-            "Victim_Owner": [],
-            "Victim_Email": [],
-            "Victim_Age": [str(age)],
-            "Victim_AgeRange": [group] if group else [],
-        },
-    )
+# -- conventions ------------------------------------------------------------------------------------------------------
+def test_stops_of_abbreviations_teach_nothing_about_full_stops():
+    def at(time, told_time="noon"):
+        text = TOLD.replace("half past ten", told_time).replace("ride away.", f"ride away at {time}.")
+        return example(text, {**TOLD_ANSWERS, "Crime_Time": [time], "Crime_Summary": []})
 
-
-def test_groups_of_ages_are_learnt_and_a_stated_one_wins():
-    learnt = learn_conventions(
-        [victim(34, "Adult"), victim(37, "Adult"), victim(22, "Young Adult"), victim(61, None)]
-    )
-    row = victim(33, None)
-    spans = value_spans(row)
-    assert values_of_spans(row.text, spans, learnt)["Victim_AgeRange"] == ["Adult"]
-    old = victim(65, None)
-    assert values_of_spans(old.text, value_spans(old), learnt)["Victim_AgeRange"] == []
-    place = row.text.index("years old")
-    stated = values_of_spans(
-        row.text, {**spans, "Victim_AgeRange": [(place, place + len("years old"))]}, learnt
-    )
-    assert stated["Victim_AgeRange"] == ["years old"]
-
-
-def test_addresses_are_read_by_their_form_where_labels_give_every_one():
-    report = HEADED.replace("Witnesses", "Contact: press@police.example\n\n**Witnesses", 1)
-    unmarked = {"Crime_Date": []}
-    sure, unsure = (
-        learn_conventions([headed()] * 3),
-        learn_conventions([headed(), headed(), victim(30, None), example(report, HEADED_ANSWERS)]),
-    )
-    assert values_of_spans(HEADED, unmarked, sure)["Victim_Email"] == ["ines@harbourbakery.example"]
-    assert values_of_spans(HEADED, unmarked, unsure)["Victim_Email"] == []
-    assert values_of_spans(HEADED, unmarked, learn_conventions([headed()] * 2))["Victim_Email"] == []
-
-
-def test_words_for_nothing_become_what_labels_make_of_them():
-    rows = [example(HEADED, {**HEADED_ANSWERS, "Witness_Name": ["Not provided"]}, id) for id in range(3)]
-    row = headed()
-    assert values_of_spans(row.text, value_spans(row), learn_conventions(rows))["Witness_Name"] == [
-        "Not provided"
-    ]
-    assert values_of_spans(row.text, value_spans(row), learn_conventions(rows[:2]))["Witness_Name"] == [
-        "None identified"
-    ]
+    evening = example(TOLD.replace("half past ten", "9 p.m."), {"Crime_Time": ["9 p.m."]})
+    train = [evening] * 3 + [at("21:15")]
+    assert learn_conventions(train).stops["Crime_Time"][""] is False
+    assert marked(at("23:10").text, train, Crime_Time="23:10")["Crime_Time"] == ["23:10"]
 
 
 def test_a_stop_after_an_address_or_a_number_is_the_sentences():
     text = TOLD + " He is 7. Write to rita@moreau.example. She lives at 4. That is all at 9 p.m. today."
-    spans = {
+    words = {
         "Victim_Age": "7.",
         "Victim_Email": "rita@moreau.example.",
         "Crime_Time": "9 p.m.",
         "Location": "at 4.",
     }
-    found = values_of_spans(
-        text,
-        {name: [(text.index(value), text.index(value) + len(value))] for name, value in spans.items()},
-        learn_conventions([]),
-    )
-    assert [found[name] for name in spans] == [["7"], ["rita@moreau.example"], ["9 p.m."], ["at 4"]]
-    kept = [
-        example(TOLD + " They live at Dock 4. So they say.", {**TOLD_ANSWERS, "Location": ["Dock 4."]}, id)
-        for id in range(3)
-    ]
-    learnt = learn_conventions(kept)
-    assert learnt.stops["Location"]["dock"] is True
-    place = kept[0].text.index("Dock 4")
-    assert values_of_spans(kept[0].text, {"Location": [(place, place + 7)]}, learnt)["Location"] == [
-        "Dock 4."
-    ]
+    found = marked(text, **words)
+    assert [found[name] for name in words] == [["7"], ["rita@moreau.example"], ["9 p.m."], ["at 4"]]
+    kept = example(TOLD + " They live at Dock 4. So they say.", {**TOLD_ANSWERS, "Location": ["Dock 4."]})
+    assert marked(kept.text, [kept] * 3, Location="Dock 4.")["Location"] == ["Dock 4."]
 
 
-def test_a_value_that_stands_only_inside_another_has_no_place_of_its_own():
-    row = example(TOLD, {**TOLD_ANSWERS, "Witness_Name": ["Rita Moreau", "Moreau"]})
-    assert pieces(row, "Witness_Name") == ["Rita Moreau"]
+def test_groups_of_ages_are_learnt_and_a_stated_one_wins():
+    train = [victim(34, "Adult"), victim(37, "Adult"), victim(22, "Young Adult"), victim(61, None)]
+    assert marked(victim(33, None).text, train, Victim_Age="33")["Victim_AgeRange"] == ["Adult"]
+    assert marked(victim(65, None).text, train, Victim_Age="65")["Victim_AgeRange"] == []
+    stated = marked(victim(33, None).text, train, Victim_Age="33", Victim_AgeRange="years old")
+    assert stated["Victim_AgeRange"] == ["years old"]
+
+
+def test_addresses_are_read_by_their_form_where_labels_give_every_one():
+    other = example(HEADED.replace("Burglary", "Burglary, told to press@police.example"), HEADED_ANSWERS)
+    found = [
+        marked(HEADED, train)["Victim_Email"]
+        for train in ([headed()] * 3, [headed(), headed(), victim(30, None), other], [headed()] * 2)
+    ]
+    assert found == [["ines@harbourbakery.example"], [], []]
+
+
+def test_words_for_nothing_become_what_labels_make_of_them():
+    rows = [example(HEADED, {**HEADED_ANSWERS, "Witness_Name": ["Not provided"]})] * 3
+    assert marked(HEADED, rows, Witness_Name="None identified")["Witness_Name"] == ["Not provided"]
+    assert marked(HEADED, rows[:2], Witness_Name="None identified")["Witness_Name"] == ["None identified"]
 
 
 def test_a_currency_sign_belongs_to_the_amount():
     report = HEADED.replace("Pry bar", "£50 in coins")
-    at = report.index("50 in coins")
-    found = values_of_spans(report, {"Evidence_Type": [(at, at + len("50 in coins"))]}, learn_conventions([]))
-    assert found["Evidence_Type"] == ["£50 in coins"]
+    assert marked(report, Evidence_Type="50 in coins")["Evidence_Type"] == ["£50 in coins"]
 
 
 def test_conventions_survive_json():

@@ -13,7 +13,7 @@ from tiny_encoder import TAGS, sentence, sentences
 from helpers.tasks import load_task
 from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
 from helpers.tasks.tag_task import TagTask, place_strings
-from helpers.tasks.tokens import parse_markup, read_conll, words_of_text
+from helpers.tasks.tokens import parse_markup, words_of_text
 
 TASK = load_task("it_ner")
 LABELS, KINDS = TASK.fields, ("ticket", "bug")
@@ -176,7 +176,11 @@ def test_every_marked_entity_comes_back(pieces, glue):
 
 def test_conll_sentences_are_read_with_their_lines():
     lines = ["-DOCSTART- -X- O", "", "a O", "b\tB-OS\tb\tO", "\t", "# O", "c"]
-    assert list(read_conll(lines)) == [(3, ["a", "b"], ["O", "B-OS"]), (6, ["#", "c"], ["O", ""])]
+    found = [
+        (line, row["tokens"], row["ner_tags"])
+        for line, row in TagTask(["OS"]).hooks.rows_of_file(".conll", lines)
+    ]
+    assert found == [(3, ["a", "b"], ["O", "B-OS"]), (6, ["#", "c"], ["O", ""])]
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------

@@ -32,12 +32,8 @@ DRAWS = 20  # a locale and kind of name: enough for some hundred reports, read i
 _SLOT = re.compile(r"\{(a )?(\w+)\}")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SUMMARY = re.compile(r"<(.+?)>")
-_ARTICLE = re.compile(r"(?:an?|the) ", re.IGNORECASE)
 _ALWAYS = ("type", "when", "location", "officer", "summary", "victims", "evidence")
-_USUAL = (
-    "type when location officer summary victims suspects witnesses evidence circumstances investigation steps "
-    "status conclusion signature"
-).split()
+_ARTICLE = re.compile(r"(?:an?|the) ", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
@@ -204,7 +200,8 @@ class _Report(Composer):
         """The report under usual headings or others; at times some are left out, or one is moved."""
         rng, layout = self.rng, self.rng.choice(WORDS["layouts"])
         left_out, other = rng.choice((0.03, 0.25)), rng.choice((0, 0, 0.5))
-        parts = [name for name in _USUAL if name in _ALWAYS or rng.random() > left_out]
+        parts = [name for name, one in SECTIONS.items() if "headings" in one]
+        parts = [name for name in parts if name in _ALWAYS or rng.random() > left_out]
         if rng.random() < 0.3:
             parts.insert(rng.randrange(len(parts)), parts.pop(rng.randrange(len(parts))))
         lines = []

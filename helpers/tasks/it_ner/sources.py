@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from helpers.errors import UserError
 from helpers.tasks.bio import label_of, to_iob2
-from helpers.tasks.tokens import parse_markup, read_conll
+from helpers.tasks.tokens import parse_markup, rows_of_columns
 
 KINDS = ("ticket", "forum", "bug")
 COARSE_LABEL = {
@@ -54,11 +54,7 @@ def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[
     row : dict, or the ValueError that says why there is none
     """
     if suffix == ".conll":
-        yield from (
-            (line, {"tokens": tokens, "ner_tags": tags})
-            for line, tokens, tags in read_conll(lines)
-            if tokens[0] not in HEADINGS
-        )
+        yield from _sentences(lines)
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -68,21 +64,21 @@ def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[
                 yield number, error
 
 
-def _public_row(tokens: list[str], fine: list[str]) -> dict[str, Any]:
-    return {"tokens": tokens, "ner_tags": list(coarse_tags(fine)), "fine_tags": fine}
+def _sentences(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of CoNLL columns that are sentences."""
+    return ((line, row) for line, row in rows_of_columns(lines) if row["tokens"][0] not in HEADINGS)
+
+
+def _in_our_labels(row: dict[str, Any]) -> dict[str, Any]:
+    fine = row["ner_tags"]
+    return {"tokens": row["tokens"], "ner_tags": list(coarse_tags(fine)), "fine_tags": fine}
 
 
 def split_public(files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
     """The published split (train, dev as validation, test) in our labels, with the finer tags beside them."""
     parts = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
-    return {
-        part: [
-            _public_row(tokens, tags)
-            for _, tokens, tags in read_conll(files[name].decode("utf-8").splitlines())
-            if tokens[0] not in HEADINGS
-        ]
-        for part, name in parts.items()
-    }
+    lines = {part: files[name].decode("utf-8").splitlines() for part, name in parts.items()}
+    return {part: [_in_our_labels(row) for _, row in _sentences(own)] for part, own in lines.items()}
 
 
 def split_hub(parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
@@ -104,4 +100,4 @@ def split_hub(parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str
             f"no row of the hub's data set has the label {missing[0]}, but {', '.join(sorted(known - {''}))}: "
             "use --set public_source=files"
         )
-    return {part: [_public_row(row["tokens"], row["ner_tags"]) for row in own] for part, own in parts.items()}
+    return {part: list(map(_in_our_labels, own)) for part, own in parts.items()}
