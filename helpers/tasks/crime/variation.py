@@ -17,15 +17,7 @@ from helpers.tasks.text import places, typo
 ROLES = ("Victim_Owner", "Victim_Manager", "Victim_CEO")
 LEAST_SECTIONS = 6
 TYPO_SHARE = 0.15  # of the words of five letters and more
-_BUSINESS = re.compile(
-    r"\b(?:Inc|LLC|Ltd|GmbH|Co|Corp|Store|Shop|Mart|Market|Electronics|Jewelers|Jewelry|Boutique|Caf[eé]|Coffee|Bakery|Bank"
-    r"|Center|Centre|School|Council|Association|Solutions|Tech|Museum|Gallery|Grocers?|Grocery|Diner|Farm|Hotel|Club"
-    r"|Church|Library|Bookstore|Books|Hardware|Pharmacy|Restaurant|Department|Society|Cooperative)\b"
-)
-_TITLES = frozenset(
-    "Officer Sergeant Detective Inspector Constable Deputy Lieutenant Trooper Captain Chief Corporal "
-    "Police Patrol Ranger Sheriff Acting Senior Sir Mr Mrs Ms Dr".split()
-)
+_BUSINESS = re.compile(rf"\b(?:{'|'.join(WORDS['business_words'])})\b")
 _PROSE = ("circumstances", "investigation", "steps", "conclusion")
 # without their heading these say nothing of themselves
 _NEED_HEADING = frozenset({"type", "status", "witnesses", "victims"})
@@ -84,7 +76,7 @@ class _Exchange:
     def _person(self, value: str) -> None:
         """Word by word, so that a surname alone or a couple's shared surname follows; rank and title stay."""
         words = [word for word in value.split() if word[0].isupper() and word[-1] != "."]
-        words = [word for word in words if word not in _TITLES][-2:]
+        words = [word for word in words if word not in WORDS["titles"]][-2:]
         for word, kind in zip(reversed(words), ("last_name", "first_name")):
             self._set(word, self.compose.new(kind))
 
