@@ -69,6 +69,19 @@ def test_swap_gives_a_couple_one_surname_and_follows_it(seed):
     assert all(30 < age < 80 for age in ages) and made.target["Victim_AgeRange"] == ["Adult", "Adult"]
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_swap_moves_a_date_with_a_weekday_and_a_time_that_ends_a_sentence(seed):
+    row = example(
+        "It began on Thursday 9 November 2023. It ended at 8:20 PM.",
+        {"Crime_Date": ["9 November 2023"], "Crime_Time": ["8:20 PM"]},
+    )
+    made = swap(row, random.Random(seed))
+    assert made.target["Crime_Date"][0] in made.text and made.text.endswith(
+        f" {made.target['Crime_Time'][0]}."
+    )
+    assert made.target["Crime_Date"] != row.target["Crime_Date"]
+
+
 # -- layouts ----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("seed", SEEDS)
 def test_reorder_moves_sections_and_nothing_else(seed):

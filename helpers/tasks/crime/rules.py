@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 
 from helpers.tasks.crime.report import means_nothing, sections
 from helpers.tasks.crime.schema import FIELDS, Target
-from helpers.tasks.dates import find_dates, find_times
+from helpers.tasks.dates import Mention, find_dates, find_times
 
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 YOUNG = 30  # train labels call the victims of up to this age young adults
@@ -122,6 +123,11 @@ def _suspects(content: str) -> list[str]:
     return [line.strip(" .") for line in told.split("\n")]
 
 
+def _first(mentions: Sequence[Mention]) -> list[str]:
+    """The first date or time as it is written, without the stop of its sentence ("8:20 PM.", unlike "8:20 p.m.")."""
+    return [one.text.rstrip(".") if one.text.count(".") == 1 else one.text for one in mentions[:1]]
+
+
 def extract(report: str) -> Target:
     """Types → values as the headings give them; from the whole text where there are none."""
     by_name: dict[str, str] = {}
@@ -129,17 +135,14 @@ def extract(report: str) -> Target:
         by_name.setdefault(section.name, section.content.strip())
     if not by_name:
         return {name: [] for name in FIELDS} | {
-            "Crime_Date": [day.text for day in find_dates(report)[:1]],
-            "Crime_Time": [time.text for time in find_times(report)[:1]],
+            "Crime_Date": _first(find_dates(report)),
+            "Crime_Time": _first(find_times(report)),
             "Officer_Name": _OFFICER.findall(report)[:1],
             "Officer_BadgeNumber": _BADGE.findall(report)[:1],
             "Victim_Email": EMAIL.findall(report),
         }
     when = "\n".join(by_name.get(name, "") for name in ("when", "date", "time"))
-    found = {
-        "Crime_Date": [day.text for day in find_dates(when)[:1]],
-        "Crime_Time": [time.text for time in find_times(when)[:1]],
-    }
+    found = {"Crime_Date": _first(find_dates(when)), "Crime_Time": _first(find_times(when))}
     for section, name in (
         ("type", "Crime_Type"),
         ("location", "Location"),

@@ -61,13 +61,15 @@ class _Exchange:
         for value in target["Victim_Email"]:
             self._set(value, self.compose.new("email"))
         days, minutes = rng.randint(-2000, 900), rng.randrange(-600, 600, 5)
-        for mention in dates.find_dates(example.text):
-            day = dates.day_of(mention.value) + datetime.timedelta(days=days)
-            self._set(mention.text, dates.render_date(day, mention.text))
-        for mention in dates.find_times(example.text):
-            hour, minute = dates.clock_of(mention.value)
-            hour, minute = divmod((60 * hour + minute + minutes) % (24 * 60), 60)
-            self._set(mention.text, dates.render_time(hour, minute, mention.text))
+        # a value may be a part of what is found in the text: that has its weekday, or the stop of its sentence
+        for written in [*target["Crime_Date"], *(one.text for one in dates.find_dates(example.text))]:
+            day = dates.day_of(dates.read_date(written) or "")
+            self._set(written, day and dates.render_date(day + datetime.timedelta(days=days), written))
+        for written in [*target["Crime_Time"], *(one.text for one in dates.find_times(example.text))]:
+            clock = dates.clock_of(dates.read_time(written) or "")
+            if clock:
+                hour, minute = divmod((60 * clock[0] + clock[1] + minutes) % (24 * 60), 60)
+                self._set(written, dates.render_time(hour, minute, written))
 
     def _set(self, old: str, new: str | None) -> None:
         if len(old) > 1 and new:
