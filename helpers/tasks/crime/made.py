@@ -23,12 +23,9 @@ from helpers.tasks.text import normalise, places
 
 WORDS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("reports.yaml").read_text(encoding="utf-8"))
 FACTS: dict[str, str] = WORDS["facts"]
-LOCALES = (
-    "en_US en_GB en_IN en_NG de_DE fr_FR es_ES it_IT pl_PL pt_BR sv_SE tr_TR nl_NL cs_CZ fi_FI ro_RO "
-    "hr_HR vi_VN id_ID no_NO"
-).split()
 NAMES = ("first_name", "last_name", "city", "street_name", "company", "domain_word")
 DRAWS = 20  # a locale and kind of name: enough for some hundred reports, read in a moment
+NUMBERS = {"house": (1, 990), "number": (2, 40), "sum": (20, 9999)}
 _SLOT = re.compile(r"\{(a )?(\w+)\}")
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _SUMMARY = re.compile(r"<(.+?)>")
@@ -40,7 +37,7 @@ _ARTICLE = re.compile(r"(?:an?|the) ", re.IGNORECASE)
 def names() -> dict[str, list[str]]:
     """Names of many countries by their kind, those of :data:`NAMES`."""
     found: dict[str, list[str]] = defaultdict(list)
-    for number, locale in enumerate(LOCALES):
+    for number, locale in enumerate(WORDS["locales"]):
         fake = Faker(locale)
         fake.seed_instance(1000 + number)
         for kind in NAMES:
@@ -97,8 +94,8 @@ class Composer:
         """Something new for a slot that is no fact of the report."""
         if slot in NAMES:
             return self.rng.choice(names()[slot])
-        if slot in ("house", "number", "sum"):
-            return f"{self.rng.randint(*{'house': (1, 990), 'number': (2, 40), 'sum': (20, 9999)}[slot]):,}"
+        if slot in NUMBERS:
+            return f"{self.rng.randint(*NUMBERS[slot]):,}"
         return self.fill(*WORDS["phrases"][slot])
 
     def state(self, name: str, value: str) -> str:
