@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
+from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
 from tiny_run import make_run, make_token_run, rows
 
 from helpers.errors import UserError
@@ -24,7 +24,6 @@ from helpers.run import Run
 from helpers.serve.predictor import Predictor
 from helpers.tagging.features import fit_features
 from helpers.tagging.model import TokenTagger, TrainedTagger, layout_of, load_encoder, load_token_tokenizer
-from helpers.tasks.it_ner.tags import TAGS
 from helpers.writing.generation import decode
 from helpers.writing.prompts import encode_prompt
 
