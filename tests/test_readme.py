@@ -20,7 +20,9 @@ def test_figures_are_those_of_the_committed_reports(task):
     """A line of results names systems and their scores, as in "`rules` 0.274"."""
     (line,) = re.findall(rf"^- \*\*`{task}`\*\*.*(?:\n  .*)*", README, re.MULTILINE)
     stated = re.findall(r"`(\w+)` (\d\.\d{3})", line)
-    variants = json.loads((ROOT / "report" / f"{task}.json").read_text(encoding="utf-8"))["metrics"]["variants"]
+    variants = json.loads((ROOT / "report" / f"{task}.json").read_text(encoding="utf-8"))["metrics"][
+        "variants"
+    ]
     assert len(stated) >= 3
     assert stated == [(name, f"{variants[name][HEADLINES[task]]:.3f}") for name, _ in stated]
 
