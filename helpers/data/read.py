@@ -1,28 +1,22 @@
-"""Rows in: JSONL files line by line, the three data sources, the public download; bad rows are kept apart."""
+"""Rows in: JSONL files line by line and the three data sources; bad rows are kept apart."""
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
-import os
-import urllib.request
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from helpers.data.public import FILES, PARTS, cache_dir, public_parts
 from helpers.errors import UserError
 from helpers.files import digest, write_file
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks.base import Task
-from helpers.tasks.records import Example, PublicFile
+from helpers.tasks.records import Example
 
-PARTS = ("train", "validation", "test")
 MAX_BAD_SHARE = 0.05
-PUBLIC_URL = "https://raw.githubusercontent.com"
-TIMEOUT_SECONDS = 60
-FILES = "files"  # the setting `public_source` where `--data public` reads the pinned files
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -38,34 +32,15 @@ def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines]
 
 
-def fingerprint(source: str | Path | bytes | Iterable[dict[str, Any]]) -> str:
-    """Hexadecimal SHA-256 of a file, of bytes, or of JSON rows in their order (key order does not count)."""
-    if isinstance(source, (str, Path)):
-        source = Path(source).read_bytes()
-    if isinstance(source, bytes):
-        return hashlib.sha256(source).hexdigest()
-    digest = hashlib.sha256()
-    for row in source:
-        digest.update(json.dumps(row, ensure_ascii=False, sort_keys=True).encode() + b"\n")
-    return digest.hexdigest()
+def fingerprint(rows: Iterable[dict[str, Any]]) -> str:
+    """Hexadecimal SHA-256 of JSON rows in their order (key order does not count)."""
+    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
 def _no_constant(name: str) -> None:
     raise ValueError(f"malformed JSON: {name} is not a JSON value")
-
-
-def _json_row(text: str) -> dict[str, Any]:
-    """The JSON object of a line."""
-    try:
-        row = json.loads(text, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"malformed JSON: {error.msg} at column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("malformed JSON: nested too deeply") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"not a JSON object but a {type(row).__name__}")
-    return row
 
 
 def _decode(line: bytes) -> str:
@@ -75,30 +50,26 @@ def _decode(line: bytes) -> str:
         raise ValueError(f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}") from None
 
 
-def _decode_or_stop(path: Path, number: int, line: bytes) -> str:
-    """Text of a line in a format whose rows may span lines, so that a bad line cannot be set aside alone."""
+def _json_row(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line."""
     try:
-        return _decode(line)
-    except ValueError as error:
-        raise UserError(f"{_shown(path)}, line {number}: {error}: save it as UTF-8") from None
-
-
-def _parse_row(row: dict[str, Any], index: int, task: Task) -> Example:
-    """A row as an example; a `ValueError` says in one line what is wrong with it."""
+        row = json.loads(_decode(line), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"malformed JSON: {error.msg} at column {error.colno}") from None
+    except RecursionError:
+        raise ValueError("malformed JSON: nested too deeply") from None
+    if not isinstance(row, dict):
+        raise ValueError(f"not a JSON object but a {type(row).__name__}")
     try:
         json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         raise ValueError("not UTF-8: half of a surrogate pair in an escape") from None
-    example = task.rows.parse(row, index)
-    if not example.text.strip():
-        raise ValueError("empty text")
-    return example
+    return row
 
 
-def _one_line(error: ValueError, limit: int = 300) -> str:
+def _reason(error: ValueError, limit: int = 300) -> str:
     """The message of an error without line breaks; pydantic's many-line report as `field: message`."""
-    details = getattr(error, "errors", None)
-    if callable(details):
+    if details := getattr(error, "errors", None):
         parts = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in details())
         return "; ".join(parts)[:limit]
     return " ".join(str(error).split())[:limit] or type(error).__name__
@@ -112,36 +83,39 @@ def _shown(path: Path) -> str:
 
 def _content(path: Path) -> bytes:
     """Bytes of a text file, without byte order mark."""
-    shown = _shown(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{shown} is missing: put a JSONL file there or choose other --data") from None
+        raise UserError(f"{_shown(path)} is missing: put a JSONL file there or choose other --data") from None
     except OSError as error:
-        raise UserError(f"{shown} cannot be read: {error.strerror or error}") from None
+        raise UserError(f"{_shown(path)} cannot be read: {error.strerror or error}") from None
     # UTF-16 and UTF-32 begin with these marks, or else every Latin letter brings zero bytes with it
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content.count(b"\0") * 5 > len(content) > 0:
-        raise UserError(f"{shown} is not UTF-8 but looks like UTF-16 or UTF-32: save it as UTF-8")
+        raise UserError(f"{_shown(path)} is not UTF-8 but looks like UTF-16 or UTF-32: save it as UTF-8")
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
-        raise UserError(f"{shown} is empty: it needs one JSON object a line")
+        raise UserError(f"{_shown(path)} is empty: it needs one JSON object a line")
     return content
 
 
 def _rows_of_content(path: Path, task: Task) -> Iterator[tuple[int, bytes, dict[str, Any] | ValueError]]:
     """Line number (from 1), line, and the row in it or the reason why there is none."""
     lines = _content(path).split(b"\n")
-    if path.suffix in task.rows.suffixes:
-        text = [_decode_or_stop(path, number, line) for number, line in enumerate(lines, start=1)]
+    if path.suffix in task.rows.suffixes:  # rows may span lines, so that a bad line cannot be set aside alone
+        text = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                text.append(_decode(line))
+            except ValueError as error:
+                raise UserError(f"{_shown(path)}, line {number}: {error}: save it as UTF-8") from None
         yield from (
             (number, lines[number - 1], row) for number, row in task.hooks.rows_of_file(path.suffix, text)
         )
         return
-    for number, line in enumerate(lines, start=1):
-        line = line.strip()
+    for number, line in enumerate(map(bytes.strip, lines), start=1):
         if line:
             try:
-                yield number, line, _json_row(_decode(line))
+                yield number, line, _json_row(line)
             except ValueError as error:
                 yield number, line, error
 
@@ -150,23 +124,23 @@ def _scan(path: Path, task: Task) -> tuple[list[Example], list[dict[str, Any]], 
     """Good rows, bad rows and the number of rows of a file."""
     examples: list[Example] = []
     rejected: list[dict[str, Any]] = []
-    count = undecodable = 0
+    index = -1
     for index, (number, line, row) in enumerate(_rows_of_content(path, task)):
-        count += 1
         try:
             if isinstance(row, ValueError):
                 raise row
-            examples.append(_parse_row(row, index, task))
+            example = task.rows.parse(row, index)
+            if not example.text.strip():
+                raise ValueError("empty text")
+            examples.append(example)
         except ValueError as error:
-            reason = _one_line(error)
-            undecodable += reason.startswith("not UTF-8: byte")
             text = line.decode("utf-8", errors="backslashreplace")
-            rejected.append({"file": _shown(path), "line": number, "reason": reason, "row": text})
-    if not count:
+            rejected.append({"file": _shown(path), "line": number, "reason": _reason(error), "row": text})
+    if index < 0:
         raise UserError(f"{_shown(path)} holds no row")
-    if undecodable == count:
+    if not examples and all(bad["reason"].startswith("not UTF-8: byte") for bad in rejected):
         raise UserError(f"{_shown(path)} is not UTF-8 text: save it as UTF-8")
-    return examples, rejected, count
+    return examples, rejected, index + 1
 
 
 def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
@@ -179,58 +153,16 @@ def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
         )
 
 
-# -- public data ------------------------------------------------------------------------------------------------------
-def cache_dir() -> Path:
-    """Where downloads are kept: `$STUDY_CACHE`, else `~/.cache/entity-extraction-study`."""
-    given = os.environ.get("STUDY_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "entity-extraction-study"
-
-
-def download(file: PublicFile, folder: Path) -> bytes:
-    """Content of a pinned public file, from the cache or else from the network.
-
-    The base address is `$STUDY_PUBLIC_URL` where set; `owner/repository/commit/path` is appended to it.
-    """
-    cached = folder / file.name
-    if cached.is_file() and fingerprint(cached) == file.sha256:
-        return cached.read_bytes()
-    url = f"{os.environ.get('STUDY_PUBLIC_URL', PUBLIC_URL).rstrip('/')}/{file.path}"
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response:
-            content = response.read()
-    except (OSError, ValueError, http.client.HTTPException) as error:  # ValueError: no address at all
-        reason = getattr(error, "reason", None) or error
-        raise UserError(
-            f"cannot download {url} ({reason}): go online or use --data sample or --data DIR"
-        ) from None
-    if fingerprint(content) != file.sha256:
-        raise UserError(
-            f"{url} is not the pinned file ({len(content)} bytes of {file.size}, SHA-256 differs): "
-            "it was cut off or changed on the way; try again"
-        )
-    write_file(cached, content)
-    return content
-
-
+# -- sources ----------------------------------------------------------------------------------------------------------
 def fetch_public(task: Task, source: str = FILES) -> Path:
     """Folder with the parts of the task's public data, in the form of `--data DIR` for one task.
 
-    `source` is `files` (the task's public files), `hub` (the task's data set there), or a folder with a copy of the
-    latter. Prints source, licence and citation.
+    Prints source, licence and citation. `source` is as in :func:`helpers.data.public.public_parts`.
     """
-    if not task.public.files:
-        raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")
-    folder = cache_dir() / (task.name if source == FILES else f"{task.name}-hub")
-    if source == FILES:
-        contents = {file.name: download(file, folder) for file in task.public.files}
-        parts, origin = task.hooks.split_public(contents), ", ".join(file.path for file in task.public.files)
-    else:
-        from helpers.data.hub_data import hub_parts  # loads libraries of the hub
-
-        parts, origin = hub_parts(task, source)
+    parts, origin = public_parts(task, source)
     print(f"Public data: {origin}")
     print(f"Licence: {task.public.licence}. Citation: {task.public.citation}")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = cache_dir() / (task.name if source == FILES else f"{task.name}-hub")
     for part in PARTS:
         (folder / f"{part}.jsonl").unlink(missing_ok=True)
     for part, rows in parts.items():
@@ -249,37 +181,31 @@ def is_public(run: Run) -> bool:
     return fingerprint(rows) == run.task.public.train
 
 
-def _part_file(folder: Path, part: str, task: Task) -> Path:
-    """`<part>.jsonl`, or where there is none the part in another format of the task."""
-    files = [folder / f"{part}{suffix}" for suffix in (".jsonl", *task.rows.suffixes)]
-    return next((file for file in files if file.exists()), files[0])
-
-
-# -- sources ----------------------------------------------------------------------------------------------------------
 def source_files(run: Run) -> dict[str, Path]:
-    """Part → file of the run's data source; `{"all": file}` for the sample, which is not split."""
+    """Part → file of the run's data source; `{"all": file}` for the sample, which is not split.
+
+    The sample of a task of the user's own is in its folder, in one file or in parts.
+    """
     task = run.task
     if run.data == "sample":
-        return {"all": ROOT / "data" / task.name / task.rows.file}
-    if run.data == "public":
+        folder = run.own_folder or ROOT / "data" / task.name
+        if run.own_folder is None or (folder / task.rows.file).exists():
+            return {"all": folder / task.rows.file}
+    elif run.data == "public":
         folder = fetch_public(task, run.settings.get("public_source", FILES))
     else:
         given = Path(run.data).expanduser()
         folder = given / task.name
+        both = f"{task.name}/train.jsonl and {task.name}/validation.jsonl"
         if not given.is_dir():
-            raise UserError(
-                f"no data folder {run.data!r}: give sample, public or a folder that holds "
-                f"{task.name}/train.jsonl and {task.name}/validation.jsonl"
-            )
+            raise UserError(f"no data folder {run.data!r}: give sample, public or a folder that holds {both}")
         if not folder.is_dir():
-            raise UserError(
-                f"{given.as_posix()} has no folder {task.name!r}: put {task.name}/train.jsonl and "
-                f"{task.name}/validation.jsonl there"
-            )
-    files = {part: _part_file(folder, part, task) for part in PARTS}
-    if not files["test"].exists():
-        del files["test"]
-    return files
+            raise UserError(f"{given.as_posix()} has no folder {task.name!r}: put {both} there")
+    files = {}
+    for part in PARTS:
+        forms = [folder / f"{part}{suffix}" for suffix in (".jsonl", *task.rows.suffixes)]
+        files[part] = next((file for file in forms if file.exists()), forms[0])
+    return {part: file for part, file in files.items() if part != "test" or file.exists()}
 
 
 def load_source(run: Run) -> dict[str, list[Example]]:

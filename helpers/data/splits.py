@@ -52,7 +52,7 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
     left, right : sequence of str
         Texts to compare; without `right` each unordered pair of `left` is compared once.
     threshold : float
-        Smallest similarity that is returned, 0–100.
+        Smallest similarity that is returned, above 0 and at most 100.
 
     Returns
     -------
@@ -61,90 +61,62 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
         same numbers: the same event written twice) or `sibling` (other numbers: another event in the same words).
         Ordered by `right`, then `left`.
     """
-    within = right is None
-    wordings: list[dict[str, list[int]]] = [
-        {},
-        {},
-    ]  # each once: placeholders of left-out code repeat by the thousand
-    for side, texts in zip(wordings, (left, left if within else right)):
-        for at, text in enumerate(texts):
-            side.setdefault(masked(text), []).append(at)
-    ones, others, scores = _wording_pairs(list(wordings[0]), list(wordings[1]), threshold)
-    rows = [[np.array(places) for places in side.values()] for side in wordings]
-    found = [
-        (np.repeat(rows[0][i], len(rows[1][j])), np.tile(rows[1][j], len(rows[0][i])))
-        for i, j in zip(ones, others)
-    ]
-    counts = [len(pair[0]) for pair in found]
-    first, second = (
-        np.concatenate([pair[side] for pair in found]) if found else np.zeros(0, int) for side in (0, 1)
-    )
-    frame = pd.DataFrame({"left": first, "right": second, "similarity": np.repeat(scores, counts)})
-    if within:
-        frame = frame[frame["left"] < frame["right"]]
-    frame = frame.sort_values(["right", "left"], ignore_index=True)
-    return frame.assign(kind=_kinds(left, left if within else right, frame["left"], frame["right"]))
-
-
-def _wording_pairs(
-    left: list[str], right: list[str], threshold: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Positions in both lists, and similarity, of the pairs of texts that reach the threshold."""
-    rows, columns = (
-        np.array(sorted(range(len(side)), key=lambda at: len(side[at])), dtype=int) for side in (left, right)
-    )
-    by_length, sizes = [right[at] for at in columns], np.array([len(right[at]) for at in columns])
+    ones, others = _Wordings(left), _Wordings(left if right is None else right)
     share = threshold / (
         200 - threshold
-    )  # a text shorter than this share of the other cannot reach the threshold
-    found = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
-    for start in range(0, len(rows), _BLOCK):
-        block = rows[start : start + _BLOCK]
-        low = np.searchsorted(sizes, share * len(left[block[0]]) - 1e-6)
-        high = np.searchsorted(sizes, len(left[block[-1]]) / share + 1e-6) if share else len(sizes)
+    )  # no text shorter than this share of the other can reach the threshold
+    found = [pd.DataFrame({"left": [], "right": [], "similarity": []}, dtype=int)]
+    for start in range(0, len(ones.order), _BLOCK):
+        rows = ones.order[start : start + _BLOCK]
+        shortest, longest = ones.sizes[rows[0]], ones.sizes[rows[-1]]
+        low, high = np.searchsorted(
+            others.sizes[others.order], [share * shortest - 1e-6, longest / share + 1e-6]
+        )
+        columns = others.order[start if right is None else low : high]
         scores = process.cdist(
-            [left[at] for at in block],
-            by_length[low:high],
+            ones.masked[rows],
+            others.masked[columns],
             scorer=fuzz.ratio,
             dtype=np.float32,
             score_cutoff=threshold,
             workers=-1,
         )
-        i, j = np.nonzero(scores >= max(threshold, 1e-6))
-        found.append((block[i], columns[low + j], scores[i, j].astype(float)))
-    ones, others, similarity = (np.concatenate(part) for part in zip(*found))
-    return ones, others, similarity
-
-
-def _kinds(left: Sequence[str], right: Sequence[str], ones: pd.Series, others: pd.Series) -> np.ndarray:
-    """Kind of likeness of the pairs (positions in `left` and `right`) of alike texts, see :func:`alike`."""
-    same = []
-    for form in (normalise, numbers):
-        codes: dict = {}
-        coded = [
-            np.array([codes.setdefault(form(text), len(codes)) for text in side], dtype=int)
-            for side in (left, right)
-        ]
-        same.append(coded[0][ones] == coded[1][others])
-    return np.array(["sibling", "near", "exact"], dtype=object)[np.where(same[0], 2, same[1].astype(int))]
-
-
-def nearest(texts: Sequence[str], limit: int = 2000) -> pd.Series:
-    """Similarity (0–100) of each text to the one most like it; of longer lists only the first `limit` texts."""
-    wording = [masked(text) for text in texts[:limit]]
-    best = []
-    for start in range(0, len(wording), _BLOCK):
-        scores = process.cdist(
-            wording[start : start + _BLOCK], wording, scorer=fuzz.ratio, dtype=np.float32, workers=-1
+        i, j = np.nonzero(scores)
+        found.append(
+            pd.DataFrame({"left": rows[i], "right": columns[j], "similarity": scores[i, j].astype(float)})
         )
-        scores[np.arange(len(scores)), start + np.arange(len(scores))] = 0
-        best += scores.max(axis=1).tolist()
-    return pd.Series(best, name="similarity", dtype=float)
+    frame = pd.concat(found)
+    if right is None:
+        frame[["left", "right"]] = np.sort(frame[["left", "right"]], axis=1)
+        frame = frame[frame["left"] < frame["right"]].drop_duplicates(["left", "right"])
+    frame = frame.sort_values(["right", "left"], ignore_index=True)
+    same_text = ones.normal[frame["left"]] == others.normal[frame["right"]]
+    same_numbers = ones.numbers[frame["left"]] == others.numbers[frame["right"]]
+    return frame.assign(
+        kind=np.select([same_text, same_numbers], ["exact", "near"], "sibling").astype(object)
+    )
 
 
-def similarity_bands(texts: Sequence[str], width: int = 5) -> pd.Series:
-    """Number of texts by the similarity to their nearest neighbour, in bands "85–90" of `width`, none left out."""
-    low = (nearest(texts) // width * width).clip(upper=100 - width).astype(int)
+class _Wordings:
+    """Texts in the forms in which they are compared, and their order by length."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.normal = np.array([normalise(text) for text in texts], dtype=object)
+        self.numbers = np.array([" ".join(numbers(text)) for text in texts], dtype=object)
+        self.masked = np.array([masked(text) for text in texts], dtype=object)
+        self.sizes = np.array([len(text) for text in self.masked], dtype=int)
+        self.order = np.argsort(self.sizes, kind="stable")
+
+
+def similarity_bands(texts: Sequence[str], width: int = 5, limit: int = 2000) -> pd.Series:
+    """Number of texts by the similarity to their nearest neighbour, in bands "85–90" of `width`, none left out.
+
+    Of longer lists only the first `limit` texts are looked at.
+    """
+    wording = [masked(text) for text in texts[:limit]]
+    scores = process.cdist(wording, wording, scorer=fuzz.ratio, dtype=np.float32, workers=-1)
+    np.fill_diagonal(scores, 0)
+    low = (scores.max(axis=1, initial=0) // width * width).clip(max=100 - width).astype(int)
     bands = range(low.min(), 100, width) if len(low) else ()
     return pd.Series({f"{band}–{band + width}": int((low == band).sum()) for band in bands}, dtype=int)
 
@@ -162,10 +134,6 @@ def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
 _REMOVED = ["part", "id", "text", "because_of", "id_kept", "text_kept", "similarity", "kind"]
 
 
-def _removed(rows: list[tuple]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=_REMOVED)
-
-
 def deduplicate(examples: list[Example], part: str = "all") -> tuple[list[Example], pd.DataFrame]:
     """Leave out every row that repeats a row kept before it (exactly or nearly, with the same numbers).
 
@@ -173,13 +141,13 @@ def deduplicate(examples: list[Example], part: str = "all") -> tuple[list[Exampl
     and which kept one it repeats.
     """
     pairs = alike([example.text for example in examples])
-    pairs = pairs[pairs["kind"] != "sibling"]
     gone: dict[int, tuple] = {}
-    for i, j, similarity, kind in pairs.itertuples(index=False):
+    for i, j, similarity, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
         if i not in gone and j not in gone:
             one, other = examples[j], examples[i]
             gone[j] = (part, one.id, one.text, part, other.id, other.text, similarity, kind)
-    return [example for at, example in enumerate(examples) if at not in gone], _removed(list(gone.values()))
+    kept = [example for at, example in enumerate(examples) if at not in gone]
+    return kept, pd.DataFrame(list(gone.values()), columns=_REMOVED)
 
 
 def drop_leaks(parts: dict[str, list[Example]]) -> tuple[dict[str, list[Example]], pd.DataFrame]:
@@ -191,26 +159,22 @@ def drop_leaks(parts: dict[str, list[Example]]) -> tuple[dict[str, list[Example]
             one, other = train[i], parts[part][j]
             gone.setdefault(i, ("train", one.id, one.text, part, other.id, other.text, similarity, kind))
     kept = [example for at, example in enumerate(train) if at not in gone]
-    return {**parts, "train": kept}, _removed([gone[at] for at in sorted(gone)])
+    return {**parts, "train": kept}, pd.DataFrame([gone[at] for at in sorted(gone)], columns=_REMOVED)
 
 
 # -- splitting --------------------------------------------------------------------------------------------------------
-def alike_rows(examples: Sequence[Example]) -> list[list[Example]]:
-    """The rows in groups of like wording (:func:`near_groups`), each group and each row in order of appearance."""
-    groups: dict[int, list[Example]] = {}
-    for group, example in zip(near_groups([example.text for example in examples]), examples):
-        groups.setdefault(group, []).append(example)
-    return list(groups.values())
-
-
 def grouped_split(
     examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
 ) -> dict[str, list[Example]]:
     """Split at random so that alike rows, siblings too, land in one part.
 
-    The first of the `shares` takes what the other parts have no room for.
+    The first of the `shares` takes what the other parts have no room for. (scikit-learn's group splitters deal groups
+    to folds of like size in an order of their own: other rows than those that all results so far were measured on.)
     """
-    dealt = alike_rows(examples)
+    groups: dict[int, list[Example]] = {}
+    for group, example in zip(near_groups([example.text for example in examples]), examples):
+        groups.setdefault(group, []).append(example)
+    dealt = list(groups.values())
     rng.shuffle(dealt)
     first, *others = shares
     room = {part: round(shares[part] * len(examples)) for part in others}
@@ -224,6 +188,16 @@ def grouped_split(
             f"{', '.join(shares)}: add rows or give the parts as files (--data DIR)"
         )
     return {part: sorted(members, key=lambda example: example.id) for part, members in parts.items()}
+
+
+def plain_split(
+    examples: list[Example], rng: random.Random, shares: dict[str, float]
+) -> dict[str, list[Example]]:
+    """The plain split by the same shares that takes no notice of likeness: what the audit compares with."""
+    rows = list(examples)
+    rng.shuffle(rows)
+    ends = [round(len(rows) * share) for share in (shares["train"], shares["train"] + shares["validation"])]
+    return {"train": rows[: ends[0]], "validation": rows[ends[0] : ends[1]], "test": rows[ends[1] :]}
 
 
 def leakage_audit(parts: dict[str, list[Example]]) -> pd.DataFrame:
@@ -288,12 +262,11 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
         before["train"] = before["train"][:limit]
         train, repeats = deduplicate(before["train"], "train")
         parts, leaks = drop_leaks({**before, "train": train})
-        removed = _removed(repeats.values.tolist() + leaks.values.tolist())
+        removed = pd.DataFrame([*repeats.values, *leaks.values], columns=_REMOVED)
         if not parts["train"]:
             raise UserError("every train row repeats an evaluation row: give train rows of their own")
-    audit = pd.concat(
-        {"before": leakage_audit(before), "after": leakage_audit(parts)}, names=["when", "parts"]
-    )
+    audits = {"before": leakage_audit(before), "after": leakage_audit(parts)}
+    audit = pd.concat(audits, names=["when", "parts"])
     return Splits(parts, removed, audit)
 
 
@@ -303,16 +276,6 @@ def open_rows(source: dict[str, list[Example]], parts: dict[str, list[Example]])
         return source["train"]
     held_out = {example.id for part, rows in parts.items() if part != "train" for example in rows}
     return [example for example in source["all"] if example.id not in held_out]
-
-
-def plain_split(
-    examples: list[Example], rng: random.Random, shares: dict[str, float] = SHARES
-) -> dict[str, list[Example]]:
-    """The plain split by the same shares that takes no notice of likeness: what the audit compares with."""
-    rows = list(examples)
-    rng.shuffle(rows)
-    ends = [round(len(rows) * share) for share in (shares["train"], shares["train"] + shares["validation"])]
-    return {"train": rows[: ends[0]], "validation": rows[ends[0] : ends[1]], "test": rows[ends[1] :]}
 
 
 def write_splits(run: Run, parts: dict[str, list[Example]]) -> None:

@@ -7,57 +7,59 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+import nbformat
+import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
-from papermill.clientwrap import PapermillNotebookClient
+from nbclient.exceptions import DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from helpers.machine import peak_memory_mb, usable_cores
 from helpers.paths import ROOT
 from helpers.pipeline.progress import Progress, headings, one_line, plain
+from helpers.pipeline.stages import StageFailed
 from helpers.run import Run
 
 KERNEL_START_SECONDS = 180
-
-
-class StageFailed(Exception):
-    """A stage ended with an error; the message is one line for the terminal."""
+SAVE_SECONDS = 2.0  # papermill saves before and after each cell, which takes seconds a notebook
 
 
 # -- the kernel -------------------------------------------------------------------------------------------------------
 class OwnInterpreter(AsyncKernelManager):
-    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine."""
+    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine.
+
+    `launch` are further options of the process, `facts` gets the kernel's peak memory when it ends.
+    """
 
     transport_encryption = "auto"  # others on the machine can read the kernel's sockets otherwise
+    shutdown_wait_time = 2.0  # a kernel that is left in the middle of a cell answers to no request
+    launch: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
 
     @property
     def kernel_spec(self) -> KernelSpec:
         """A kernel specification made here."""
         argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(
-            argv=argv,
-            display_name="Python 3 (ipykernel)",
-            language="python",
-            metadata={"supported_encryption": "curve"},
-        )
+        encrypted = {"supported_encryption": "curve"}
+        return KernelSpec(argv=argv, display_name="Python 3", language="python", metadata=encrypted)
+
+    async def start_kernel(self, **options: Any) -> None:
+        """Start it in the given environment."""
+        await super().start_kernel(**options, **self.launch)
+
+    async def shutdown_kernel(self, *given: Any, **options: Any) -> None:
+        """Note its memory, then end it."""
+        if self.provisioner is not None and self.provisioner.pid:
+            self.facts["peak_memory_mb"] = peak_memory_mb(self.provisioner.pid)
+        await super().shutdown_kernel(*given, **options)
 
     async def _async_interrupt_kernel(self) -> None:
         """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
-
-
-class StudyClient(PapermillNotebookClient):
-    """Kills a kernel that is left in the middle of a cell; one that has run to the end may shut itself down."""
-
-    def papermill_execute_cells(self) -> None:
-        """Run all cells up to the first that fails."""
-        self.shutdown_kernel = "immediate"
-        super().papermill_execute_cells()
-        self.shutdown_kernel = "graceful"
 
 
 class LiveLog:
@@ -76,62 +78,26 @@ class LiveLog:
         self.file.flush()
 
 
-class StudyEngine(NBClientEngine):
-    """papermill engine that reports each cell before it runs and hands an environment to the kernel."""
+class SeldomSaving(NBClientEngine):
+    """papermill's engine, which saves the notebook every few seconds and at the end."""
 
     @classmethod
-    def execute_managed_notebook(
-        cls,
-        nb_man: Any,
-        kernel_name: str,
-        *,
-        log: LiveLog,
-        kernel: dict[str, Any],
-        on_cell: Callable[[int], None],
-        facts: dict[str, Any],
-        **ignored: Any,
-    ) -> None:
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
         """Execute the notebook of a papermill execution manager."""
-        client = StudyClient(
-            nb_man,
-            kernel_manager_class=OwnInterpreter,
-            kernel_name=kernel_name,
-            timeout=None,
-            startup_timeout=KERNEL_START_SECONDS,
-            coalesce_streams=True,
-            stdout_file=log,
-            stderr_file=log,
-            log=logging.getLogger("papermill"),
-        )
-        start, complete, save = nb_man.cell_start, nb_man.cell_complete, nb_man.save
+        save = nb_man.save
 
-        def unsaved(step: Callable[..., None], *given: Any, **named: Any) -> None:
-            nb_man.save = lambda **nothing: None
-            try:
-                step(*given, **named)
-            finally:
-                nb_man.save = save
+        def save_now_and_then(**given: Any) -> None:
+            if (nb_man.now() - nb_man.last_save_time).total_seconds() > SAVE_SECONDS:
+                save(**given)
 
-        def cell_start(cell: Any, cell_index: int | None = None, **more: Any) -> None:
-            on_cell(cell_index or 0)
-            unsaved(start, cell, cell_index, **more)
-            if (
-                cell.cell_type == "code"
-            ):  # papermill saves before and after every cell, text too: seconds a notebook
-                save()
-
-        def cell_complete(cell: Any, cell_index: int | None = None, **more: Any) -> None:
-            if client.km is not None and client.km.provisioner is not None:
-                facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid) or facts.get(
-                    "peak_memory_mb"
-                )
-            unsaved(complete, cell, cell_index=cell_index, **more)
-
-        nb_man.cell_start, nb_man.cell_complete = cell_start, cell_complete
-        client.execute(stdout=subprocess.DEVNULL, stderr=log.file, **kernel)  # cells' output comes by message
+        nb_man.save = save_now_and_then
+        try:
+            super().execute_managed_notebook(nb_man, kernel_name, **options)
+        finally:
+            nb_man.save = save
 
 
-papermill_engines.register("study", StudyEngine)
+papermill_engines.register("study", SeldomSaving)
 logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start and save
 
 
@@ -176,26 +142,29 @@ def execute(
 ) -> dict[str, Any]:
     """Execute a notebook in a kernel of its own in the repository's folder; returns facts for the manifest.
 
-    The output notebook is saved before every code cell and at the end; what cells print goes to the log as they print
-    it. The cell that fails stays in the output notebook, and its traceback ends the log. `token` is given to the kernel
-    as `STUDY_FORCE` (not empty if the stage is forced), and it inherits the file descriptors `keep_open`.
+    What cells print goes to the log as they print it. The cell that fails stays in the output notebook, and its
+    traceback ends the log. `token` is given to the kernel as `STUDY_FORCE` (not empty if the stage is forced), and it
+    inherits the file descriptors `keep_open`.
     """
-    import nbformat
-    import papermill
-    from nbclient.exceptions import DeadKernelError
-
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
-    cells.insert(
-        tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell()
-    )  # as papermill does with the values
+    cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with values
     names = headings(cells)
     progress.start(notebook.stem, len(cells))
-    facts: dict[str, Any] = {}
-    log.write_text("", encoding="utf-8")
-    with log.open("a", encoding="utf-8") as log_file, warnings.catch_warnings():
+    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
-        kernel = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
+
+        class Kernel(OwnInterpreter):
+            launch = {
+                "cwd": str(ROOT),
+                "env": kernel_environment(run, token),
+                "pass_fds": tuple(keep_open),
+                "stdout": subprocess.DEVNULL,  # what cells print comes by message
+                "stderr": file,
+            }
+            facts: dict[str, Any] = {}
+
+        live = LiveLog(file, progress)
         try:
             papermill.execute_notebook(
                 notebook,
@@ -205,23 +174,22 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                log=LiveLog(log_file, progress),
-                kernel=kernel,
-                facts=facts,
-                on_cell=lambda index: progress.cell(index, names[index]),
+                start_timeout=KERNEL_START_SECONDS,
+                stdout_file=live,
+                stderr_file=live,
+                kernel_manager_class=Kernel,
+                coalesce_streams=True,
+                on_cell_start=lambda cell, cell_index: progress.cell(cell_index, names[cell_index]),
             )
         except PapermillExecutionError as error:
-            log_file.write("\n" + plain("\n".join(error.traceback)) + "\n")
+            file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
             message = one_line(kind + error.evalue)
             raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
         except DeadKernelError:
-            raise StageFailed(
-                f"{notebook.stem}: the Python process died without a word; most likely the machine ran "
-                "out of memory"
-            ) from None
+            reason = "the Python process died without a word; most likely the machine ran out of memory"
+            raise StageFailed(f"{notebook.stem}: {reason}") from None
         except RuntimeError as error:
-            raise StageFailed(
-                f"{notebook.stem}: no kernel could be started: {one_line(str(error))}"
-            ) from error
-    return facts
+            reason = f"no kernel could be started: {one_line(str(error))}"
+            raise StageFailed(f"{notebook.stem}: {reason}") from error
+    return Kernel.facts

@@ -6,15 +6,13 @@ Run as: accelerate launch --config_file configs/fsdp.yaml -m helpers.pipeline.la
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from helpers.errors import UserError, one_of
 from helpers.models import processes
-from helpers.pipeline.runner import data_source, read_settings
-from helpers.run import PROFILES, Run
-from helpers.tasks import TASK_NAMES
+from helpers.pipeline.runner import Parser, add_run_options, make_run, read_settings
+from helpers.run import Run
 
 
 def trainable(run: Run, names: Sequence[str]) -> list[str]:
@@ -23,9 +21,8 @@ def trainable(run: Run, names: Sequence[str]) -> list[str]:
     for name in names:
         one_of(name, run.task.variants, "variant")
         if name not in able:
-            raise UserError(
-                f"{name} is trained by one process, in stage 04; several can train: {', '.join(able)}"
-            )
+            several = ", ".join(able)
+            raise UserError(f"{name} is trained by one process, in stage 04; several can train: {several}")
     if not able:
         raise UserError(f"every variant of {run.task.name} is trained by one process, in stage 04")
     return list(names) or able
@@ -43,36 +40,21 @@ def train(run: Run, variants: Sequence[str]) -> None:
         result = fit(run, variant, training_rows(run, variant), validation)
         if processes.is_main():
             losses = [record["loss"] for record in result.history if "loss" in record]
-            print(
-                f"{variant}: {len(losses)} steps in {processes.count()} processes, loss {losses[0]:.4f} → "
-                f"{losses[-1]:.4f}"
-            )
+            change = f"loss {losses[0]:.4f} → {losses[-1]:.4f}"
+            print(f"{variant}: {len(losses)} steps in {processes.count()} processes, {change}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 for what the user can mend."""
-    parser = argparse.ArgumentParser(
-        prog="accelerate launch -m helpers.pipeline.launch", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("task", choices=TASK_NAMES)
+    parser = Parser("accelerate launch -m helpers.pipeline.launch", description=__doc__.splitlines()[0])
+    parser.add_argument("task")
     parser.add_argument(
-        "variants", nargs="*", help="which to train; all that several processes can train by default"
+        "variants", nargs="*", help="which to train; by default all that several processes can"
     )
-    parser.add_argument("--profile", choices=PROFILES, default="cpu")
-    parser.add_argument("--data", default="sample")
-    parser.add_argument("--out")
-    parser.add_argument("--set", action="append", default=[], metavar="name=value")
-    parser.add_argument("--seed", type=int, default=42)
-    given = parser.parse_args(arguments)
+    add_run_options(parser)
     try:
-        run = Run(
-            task=given.task,
-            profile=given.profile,
-            data=data_source(given.data, [given.task]),
-            out=given.out,
-            settings=read_settings(given.set),
-            seed=given.seed,
-        )
+        given = parser.parse_args(arguments)
+        run = make_run(given.task, given, read_settings(given.settings))
         train(run, trainable(run, given.variants))
     except UserError as error:
         if processes.is_main():

@@ -5,32 +5,33 @@ Run as: ./run_all.sh calendar --profile smoke        (or python -m helpers.pipel
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import difflib
 import json
-import os
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from helpers.command import FAILED, explain
+from helpers.command import FAILED, REFUSED
 from helpers.errors import UserError, one_of
 from helpers.manifest import write_manifest
 from helpers.paths import ROOT, input_folder
+from helpers.pipeline.progress import Progress, one_line
 from helpers.pipeline.stages import (
     Busy,
     Stage,
+    StageFailed,
     begin,
     find_stages,
     finish,
     forget_optional,
+    given_path,
+    left_before,
     pick_stage,
     require_complete,
     shown,
@@ -39,7 +40,7 @@ from helpers.pipeline.stages import (
     why_run,
 )
 from helpers.run import PROFILES, SEED, Run, setting_name
-from helpers.tasks import TASK_NAMES
+from helpers.tasks import TASK_NAMES, load_task
 
 SOURCES = ("sample", "public")
 
@@ -55,9 +56,6 @@ class Stopped(KeyboardInterrupt):
 # -- one task ---------------------------------------------------------------------------------------------------------
 def build_report(run: Run, log: Path) -> None:
     """Write the report of a task; what the writing prints goes to the log."""
-    from helpers.pipeline.execute import StageFailed
-    from helpers.pipeline.progress import one_line
-
     with (
         log.open("w", encoding="utf-8", buffering=1) as file,
         contextlib.redirect_stdout(file),
@@ -86,6 +84,31 @@ def print_reports(runs: Sequence[Run]) -> None:
         print(f"note: {error}", file=sys.stderr)
 
 
+def run_stage(
+    run: Run, stage: Stage, parameters: dict[str, Any], progress: Progress, token: str, lock: int
+) -> float:
+    """Execute a notebook or build the report, and put it into the manifest; returns the seconds."""
+    log, started = run.path("logs", f"{stage.name}.log"), time.monotonic()
+    try:
+        if stage.notebook is None:
+            progress.start(stage.name, 1)
+            facts: dict[str, Any] = {}
+            build_report(run, log)
+        else:
+            from helpers.pipeline.execute import execute  # loads what a run without work does not need
+
+            output = stage.output(run)
+            facts = execute(run, stage.notebook, output, log, parameters, progress, token, [lock])
+    except StageFailed as error:
+        raise StageFailed(f"{error} (log: {shown(log)})") from None
+    except KeyboardInterrupt:
+        progress.say(f"stopped in {stage.name}; the same command continues there")
+        raise
+    seconds = time.monotonic() - started
+    write_manifest(run, stage.name, seconds, **facts)
+    return seconds
+
+
 def run_task(
     run: Run,
     notebooks: Path | None = None,
@@ -95,7 +118,7 @@ def run_task(
     deploy: bool = False,
     end: str | None = None,
 ) -> list[str]:
-    """Run all stages of a task that are not up to date, and every stage after the first of them; returns their names.
+    """Run all stages of a task that are not up to date, in order; returns their names.
 
     `start` and `end` are stages as in `--from` (it and all later ones run) and `--to`; `force` runs every stage,
     `deploy` the optional ones too. `given` are the settings the user gave: they become the notebooks' parameter
@@ -104,128 +127,121 @@ def run_task(
     stages = find_stages(notebooks, deploy)
     first = pick_stage(stages, start) if start else 0
     last = pick_stage(stages, end, "--to") if end else len(stages) - 1
+    names = [setting_name(name, run.settings) for name in given or {}]
+    parameters = {
+        "task": str(run.own_folder or run.task.name),
+        "profile": run.profile,
+        "data": run.data,
+        "out": run.out,
+        "settings": json.dumps({name: run.settings[name] for name in names}),
+        "seed": run.seed,
+    }
+    ran: list[str] = []
     with task_lock(run) as lock:
         keys = stage_keys(run, stages)
         stale = require_complete(run, stages, keys, first)
-        names = [setting_name(name, run.settings) for name in given or {}]
-        parameters = {
-            "task": run.task.name,
-            "profile": run.profile,
-            "data": run.data,
-            "out": run.out,
-            "settings": json.dumps({name: run.settings[name] for name in names}),
-            "seed": run.seed,
-        }
-        return _run_stages(run, stages, keys, (first, last), force, bool(start), stale, parameters, lock)
-
-
-def _run_stages(
-    run: Run,
-    stages: list[Stage],
-    keys: list[dict[str, str]],
-    span: tuple[int, int],
-    force: bool,
-    from_here: bool,
-    stale: list[str],
-    parameters: dict[str, Any],
-    lock: int,
-) -> list[str]:
-    """Skip what is good, run the rest of the first to the last stage of the span; one line on each."""
-    from helpers.pipeline.execute import StageFailed, execute
-    from helpers.pipeline.progress import Progress
-
-    ran: list[str] = []
-    reasons = [why_run(run, stage, key) for stage, key in zip(stages, keys)]
-    first, last = span
-    progress = Progress(last + 1)
-    progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
-    if stale:
-        progress.say(
-            f"note: the code of {', '.join(stale)} has changed since; --from uses their results as they are"
-        )
-    try:
-        for index, (stage, key) in enumerate(zip(stages[: last + 1], keys)):
-            if index < first:
-                progress.end(f"{stage.name} kept")
-                continue
-            reason = "forced" if force else "asked for" if from_here else reasons[index]
-            if reason is None and not ran:
-                progress.end(f"{stage.name} unchanged, skipped")
-                continue
-            log = run.path("logs", f"{stage.name}.log")
-            if stage.notebook is not None:
-                forget_optional(run, stages)
-            token = begin(run, stage, stages[index + 1 :], key, fresh=force or from_here)
-            started = time.monotonic()
-            try:
-                if stage.notebook is None:
-                    progress.start(stage.name, 1)
-                    facts: dict[str, Any] = {}
-                    build_report(run, log)
-                else:
-                    facts = execute(
-                        run, stage.notebook, stage.output(run), log, parameters, progress, token, [lock]
-                    )
-            except StageFailed as error:
-                raise StageFailed(f"{error} (log: {shown(log)})") from None
-            except KeyboardInterrupt:
-                progress.say(f"stopped in {stage.name}; the same command continues there")
-                raise
-            seconds = time.monotonic() - started
-            write_manifest(run, stage.name, seconds, **facts)
-            finish(run, stage, key)
-            ran.append(stage.name)
-            progress.end(f"{stage.name} done in {seconds:.0f} s ({reason or 'a stage before it ran'})")
-    finally:
-        progress.close()
+        progress = Progress(last + 1)
+        progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
+        if stale:
+            names = ", ".join(stale)
+            progress.say(
+                f"note: the code of {names} has changed since; --from uses their results as they are"
+            )
+        try:
+            for index, stage in enumerate(stages[: last + 1]):
+                if index < first:
+                    progress.end(f"{stage.name} kept")
+                    continue
+                key = keys[index] | left_before(run, stages, index)
+                reason = "forced" if force else "asked for" if start else why_run(run, stage, key)
+                if reason is None:
+                    progress.end(f"{stage.name} unchanged, skipped")
+                    continue
+                if stage.notebook is not None:
+                    forget_optional(run, stages)
+                token = begin(run, stage, stages[index + 1 :], key, fresh=force or bool(start))
+                seconds = run_stage(run, stage, parameters, progress, token, lock)
+                finish(run, stage, key)
+                ran.append(stage.name)
+                progress.end(f"{stage.name} done in {seconds:.0f} s ({reason})")
+        finally:
+            progress.close()
     return ran
 
 
 # -- command line -----------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Plan:
-    """What the command line asked for, checked."""
+class Parser(argparse.ArgumentParser):
+    """Reports wrong use as a :class:`UserError`."""
 
-    runs: list[Run]
-    start: str | None
-    force: bool
-    given: dict[str, Any]
-    deploy: bool = False
-    pdf: bool = False
-    end: str | None = None
-
-    def carry_out(self) -> None:
-        """Run the tasks one after the other."""
-        started = time.monotonic()
-        for run in self.runs:
-            run_task(
-                run, start=self.start, force=self.force, given=self.given, deploy=self.deploy, end=self.end
-            )
-        if self.pdf and not self.end:
-            print_reports(self.runs)
-        minutes, seconds = divmod(round(time.monotonic() - started), 60)
-        result = (
-            self.runs[-1].path("notebooks", "x").parent
-            if self.end
-            else self.runs[-1].report_dir / "index.html"
-        )
-        print(f"done in {minutes} min {seconds} s: {shown(result)}")
+    def error(self, message: str) -> None:
+        """What argparse says of a wrong option."""
+        raise UserError(f"{message} ({self.prog} --help lists the options)")
 
 
-def spread_settings(arguments: Sequence[str]) -> list[str]:
-    """Allow `--set a=1 b=2`: each further `name=value` gets a `--set` of its own."""
-    result: list[str] = []
-    in_set = False
-    for argument in arguments:
-        if argument.startswith("-"):
-            in_set = argument == "--set"
-            result.append(argument)
-        elif in_set and result[-1] != "--set" and "=" in argument:
-            result += ["--set", argument]
-        else:
-            in_set = in_set and result[-1] == "--set"
-            result.append(argument)
-    return result
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options of a run that :func:`make_run` reads."""
+    add = parser.add_argument
+    add(
+        "--profile",
+        metavar="|".join(PROFILES),
+        default="cpu",
+        help="smoke: everything small, in a few minutes; cpu: real models on a laptop; gpu: the hub models, needs a "
+        "GPU and the network (default: %(default)s)",
+    )
+    add(
+        "--data",
+        metavar="sample|public|DIR",
+        default="sample",
+        help="the rows shipped with the project, the public data set (is downloaded), or your own "
+        "<task>/train.jsonl, validation.jsonl and test.jsonl in DIR (default: %(default)s)",
+    )
+    add("--seed", type=int, metavar="N", default=SEED, help="seeds everything random (default: %(default)s)")
+    add(
+        "--set",
+        dest="settings",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="name=value",
+        help="replace settings of the profile; a wrong name lists them all",
+    )
+    add(
+        "--out",
+        metavar="DIR",
+        help="folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)",
+    )
+
+
+def make_parser() -> Parser:
+    """The options of ./run_all.sh."""
+    parser = Parser(
+        prog="./run_all.sh",
+        description="Run the notebooks of a task in order and write its report. A stage whose notebook, helpers, data "
+        "and parameters have not changed is skipped; a run that was stopped continues where it stopped. Logs and "
+        "executed notebooks are in artifacts/<task>/, the report is report/index.html.",
+    )
+    add = parser.add_argument
+    tasks = "|".join([*TASK_NAMES, "all", "FOLDER"])
+    add(
+        "task",
+        nargs="?",
+        default="calendar",
+        metavar=tasks,
+        help="what to run; a folder is a task of your own",
+    )
+    add_run_options(parser)
+    add("--variants", metavar="NAME,...", help="train these variants alone, e.g. lora,tagger")
+    add(
+        "--from",
+        dest="start",
+        metavar="NN",
+        help="start at this stage, e.g. 04 or report; all later ones run too",
+    )
+    add("--to", dest="end", metavar="NN", help="stop after this stage; the report is then not written")
+    add("--force", action="store_true", help="run stages again that are up to date")
+    add("--deploy", action="store_true", help="also export, calibrate and try the best models (notebook 07)")
+    add("--pdf", action="store_true", help="print the report to PDF too; needs Chromium")
+    return parser
 
 
 def read_settings(pairs: Sequence[str]) -> dict[str, str]:
@@ -239,123 +255,67 @@ def read_settings(pairs: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-def data_source(given: str, tasks: Sequence[str]) -> str:
-    """`sample`, `public`, or the absolute path of a folder that has training rows for the tasks."""
+def data_source(given: str, task: Any) -> str:
+    """`sample`, `public`, or the absolute path of a folder that has training rows for the task."""
     if given in SOURCES:
         return given
-    folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
+    folder = given_path(given)
     if not folder.is_dir():
         folder = Path(input_folder(given))
     if not folder.is_dir():
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
-    from helpers.tasks import load_task
-
-    for task in tasks:
-        endings = (".jsonl", *load_task(task).rows.suffixes)
-        if not any((folder / task / f"train{ending}").is_file() for ending in endings):
-            raise UserError(
-                f"--data {given!r} has no {task}/train.jsonl: a data folder holds "
-                f"{task}/train.jsonl, {task}/validation.jsonl and perhaps {task}/test.jsonl"
-            )
+    name = task.name
+    if not any((folder / name / f"train{ending}").is_file() for ending in (".jsonl", *task.rows.suffixes)):
+        raise UserError(
+            f"--data {given!r} has no {name}/train.jsonl: a data folder holds {name}/train.jsonl, "
+            f"{name}/validation.jsonl and perhaps {name}/test.jsonl"
+        )
     return str(folder)
 
 
-def output_folder(given: str | None, profile: str) -> str | None:
-    """Absolute path for `artifacts/` and `report/`, None for the profile's own place; a smoke run is never the repository's."""
-    if given is None:
-        return None
-    folder = (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
-    if profile == "smoke" and folder == ROOT:
-        raise UserError(f"--out {given!r} is the repository: the smoke profile never writes over its report")
-    return str(folder)
-
-
-def choose(
-    task: Annotated[
-        str, typer.Argument(metavar="calendar|crime|it_ner|all", help="What to run.")
-    ] = "calendar",
-    profile: Annotated[
-        str,
-        typer.Option(
-            metavar="smoke|cpu|gpu",
-            help="smoke: everything small, in under two minutes; cpu: real models on a laptop; "
-            "gpu: the hub models, needs a GPU and the network.",
-        ),
-    ] = "cpu",
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="sample|public|DIR",
-            help="The rows shipped with the project, the public data set (is downloaded), "
-            "or your own <task>/train.jsonl, validation.jsonl and test.jsonl in DIR.",
-        ),
-    ] = "sample",
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from", metavar="NN", help="Start at this stage, e.g. 04 or report; it and all later ones run."
-        ),
-    ] = None,
-    end: Annotated[
-        str | None,
-        typer.Option("--to", metavar="NN", help="Stop after this stage; the report is then not written."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Run stages again that are up to date.")] = False,
-    deploy: Annotated[
-        bool,
-        typer.Option(
-            "--deploy",
-            help="Also export, calibrate and try the best models (notebook 07), which takes some minutes.",
-        ),
-    ] = False,
-    variants: Annotated[
-        str | None, typer.Option(metavar="NAME,...", help="Train these variants alone, e.g. lora,tagger.")
-    ] = None,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seeds everything random.")] = SEED,
-    setting: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="name=value ...",
-            help="Replace a setting of the profile; a wrong name lists them all.",
-        ),
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke).",
-        ),
-    ] = None,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Print the report to PDF too; needs Chromium.")] = False,
-) -> Plan:
-    """Run the notebooks of a task in order and write its report.
-
-    A stage whose notebook, helpers, data and parameters have not changed is skipped; a run that was stopped continues
-    where it stopped. Logs and executed notebooks are in artifacts/<task>/, the report is report/index.html.
-    """
-    choices = {name: [name] for name in TASK_NAMES} | {"all": list(TASK_NAMES)}
-    one_of(task, tuple(choices), "task")
-    one_of(profile, PROFILES, "profile")
-    tasks = choices[task]
-    given = read_settings(setting or []) | ({"variants": variants} if variants else {})
-    source, folder = data_source(data, tasks), output_folder(out, profile)
-    stages = find_stages(optional=deploy)
-    for stage, option in ((start, "--from"), (end, "--to")):
-        if stage:
-            pick_stage(stages, stage, option)
-    if start and end and pick_stage(stages, start) > pick_stage(stages, end):
-        raise UserError(f"--from {start} comes after --to {end}")
+def make_run(task: str, given: argparse.Namespace, settings: dict[str, str]) -> Run:
+    """The run of a task that the options describe."""
+    one_of(given.profile, PROFILES, "profile")
+    out = None if given.out is None else given_path(given.out)
+    if given.profile == "smoke" and out == ROOT:
+        raise UserError(
+            f"--out {given.out!r} is the repository: the smoke profile never writes over its report"
+        )
     try:
-        runs = [
-            Run(task=name, profile=profile, data=source, out=folder, settings=given, seed=seed)
-            for name in tasks
-        ]
+        return Run(
+            task=task,
+            profile=given.profile,
+            data=data_source(given.data, load_task(task)),
+            out=out and str(out),
+            settings=settings,
+            seed=given.seed,
+        )
     except OSError as error:
-        raise UserError(f"--out {out!r} cannot be used: {error.strerror or error}") from None
-    return Plan(runs, start, force, given, deploy, pdf, end)
+        raise UserError(f"--out {given.out!r} cannot be used: {error.strerror or error}") from None
+
+
+def carry_out(given: argparse.Namespace) -> None:
+    """Check what was asked for, then run the tasks one after the other."""
+    started = time.monotonic()
+    choices = {name: [name] for name in TASK_NAMES} | {"all": list(TASK_NAMES)}
+    if given.task not in choices and given_path(given.task).is_dir():
+        choices[given.task] = [str(given_path(given.task))]
+    tasks = choices[one_of(given.task, tuple(choices), "task")]
+    settings = read_settings(given.settings) | ({"variants": given.variants} if given.variants else {})
+    stages = find_stages(optional=given.deploy)
+    first = pick_stage(stages, given.start) if given.start else 0
+    if given.end and pick_stage(stages, given.end, "--to") < first:
+        raise UserError(f"--from {given.start} comes after --to {given.end}")
+    runs = [make_run(task, given, settings) for task in tasks]
+    for run in runs:
+        run_task(run, None, given.start, given.force, settings, given.deploy, given.end)
+    if given.pdf and not given.end:
+        print_reports(runs)
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    result = runs[-1].path("notebooks", "x").parent if given.end else runs[-1].report_dir / "index.html"
+    print(f"done in {minutes} min {seconds} s: {shown(result)}")
 
 
 def _stop(signum: int, frame: Any) -> None:
@@ -368,25 +328,14 @@ def cli(arguments: Sequence[str] | None = None) -> int:
     """The command line: returns the exit status; 2 where nothing was run because of what the user gave."""
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _stop)
-    app = typer.Typer(add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
-    app.command()(choose)
-    given = spread_settings(sys.argv[1:] if arguments is None else arguments)
     try:
-        plan = app(args=given, prog_name="./run_all.sh", standalone_mode=False)
-        if isinstance(plan, Plan):  # --help gives an exit status instead
-            plan.carry_out()
+        carry_out(make_parser().parse_args(arguments))
         return 0
     except Stopped as stop:
         return 128 + stop.signum
-    except Exception as error:
-        from helpers.pipeline.execute import StageFailed
-
-        failed = isinstance(error, (StageFailed, Busy))
-        status, line = (FAILED, str(error)) if failed else explain(error, "./run_all.sh --help")
-        if line is None:
-            raise
-        print(f"error: {line}", file=sys.stderr)
-        return status
+    except (UserError, StageFailed, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return REFUSED if isinstance(error, UserError) and not isinstance(error, Busy) else FAILED
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 # Makes this machine ready; sourced by run_all.sh and tests/run.sh.
 #
 # Leaves the interpreter to use in $PYTHON: that of an active environment that was made for this study, else that of .venv
-# beside run_all.sh. Packages are installed where requirements.txt has changed since the last time
+# beside run_all.sh. Packages are installed where their lock (requirements*.txt) has changed since the last time
 # (helpers/pipeline/setup_env.py does that part).
 
 fail() {
@@ -51,9 +51,10 @@ made_for_this() {
     [[ $(<"$2/environment.yml") == *"name: ${1##*/}"$'\n'* ]]
 }
 
-# Sets PYTHON for the repository in $1.
+# Sets PYTHON for the repository in $1; the further arguments are extras of pyproject.toml to install too.
 ready_environment() {
   local root=$1 prefix tool
+  shift
   export PYTHONNOUSERSITE=1 # packages of the user's home would shadow the locked ones
   unset PYTHONHOME
   prefix=$(active_environment)
@@ -73,6 +74,6 @@ ready_environment() {
     # without a stamp .venv may be half made: another interpreter has to look after it
     [ -f "$prefix/.setup-stamp" ] && python_fits "$tool" || tool=$(find_python) || exit 1
   fi
-  "$tool" "$root/helpers/pipeline/setup_env.py" "$root" "$prefix" || exit $?
+  "$tool" "$root/helpers/pipeline/setup_env.py" "$root" "$prefix" "$@" || exit $?
   PYTHON=$prefix/bin/python
 }

@@ -1,8 +1,9 @@
 """The graph of stages: which there are, what each depends on, and whether what it left is still good.
 
-A stage's key is a hash over everything that decides its result: the notebook's cells, the helper modules it can reach,
-the data, the parameters, the lock file and the key of the stage before it. The key is stored after the stage has
-succeeded, as the last thing written; so a stage that was killed has none and runs again.
+A stage is known by the digests of all that decides its result: the notebook's cells, the helper modules it can reach,
+the data, the parameters, the packages, and the files that the stages before it left. They are stored after the stage has
+succeeded, as the last thing written; so a stage that was killed has none and runs again, and a stage before it that ran
+again and left the same files takes no other along.
 """
 
 from __future__ import annotations
@@ -10,18 +11,18 @@ from __future__ import annotations
 import ast
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import metadata
 from pathlib import Path
 
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
-from helpers.files import digest, read_json, write_json
+from helpers.files import digest, file_digest, read_json, write_json
 from helpers.manifest import LOCK_FILE, notebook_source
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -34,10 +35,22 @@ SWITCHES = (
     "LLM_BASE_URL",
     "LLM_MODEL",
 )  # environment variables that change results where the code reads them
+CLOCKED = (
+    "notebooks",
+    "logs",
+    "stages",
+    "manifest.json",
+    "costs.json",
+    ".lock",
+)  # no result is made of these
 
 
 class Busy(UserError):
     """Another run uses the same artifacts."""
+
+
+class StageFailed(Exception):
+    """A stage ended with an error; the message is one line for the terminal."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +66,11 @@ class Stage:
         return self.name.split("_", 1)[0]
 
     def stamp(self, run: Run) -> Path:
-        """File that says with which key the stage succeeded."""
+        """File that says of what the stage succeeded and what it left."""
         return run.path("stages", f"{self.number}.json")
 
     def started(self, run: Run) -> Path:
-        """File that says with which key the stage was begun, while it has not succeeded."""
+        """File that says of what the stage was begun, while it has not succeeded."""
         return run.path("stages", f"{self.number}.started.json")
 
     def output(self, run: Run) -> Path:
@@ -69,22 +82,17 @@ class Stage:
 
 def find_stages(notebooks: Path | None = None, optional: bool = False) -> list[Stage]:
     """The numbered notebooks of a folder in order, those of :data:`OPTIONAL` if wanted, then the report."""
-    notebooks = notebooks or NOTEBOOKS
-    paths = sorted(notebooks.glob("[0-9][0-9]_*.ipynb"))
-    if not paths:
-        raise UserError(f"no numbered notebook (01_….ipynb) in {notebooks}")
-    return [Stage(path.stem, path) for path in paths if optional or path.stem not in OPTIONAL] + [
-        Stage(REPORT, None)
-    ]
+    paths = sorted((notebooks or NOTEBOOKS).glob("[0-9][0-9]_*.ipynb"))
+    wanted = [Stage(path.stem, path) for path in paths if optional or path.stem not in OPTIONAL]
+    return [*wanted, Stage(REPORT, None)]
 
 
 def forget_optional(run: Run, stages: list[Stage]) -> None:
     """Remove what optional stages that are not among these left: it speaks of models that are there no longer."""
-    for name in OPTIONAL:
-        if name not in [stage.name for stage in stages]:
-            left = Stage(name, NOTEBOOKS / f"{name}.ipynb")
-            for path in (left.stamp(run), left.started(run), left.output(run)):
-                path.unlink(missing_ok=True)
+    for name in set(OPTIONAL) - {stage.name for stage in stages}:
+        left = Stage(name, NOTEBOOKS / f"{name}.ipynb")
+        for path in (left.stamp(run), left.started(run), left.output(run)):
+            path.unlink(missing_ok=True)
 
 
 def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
@@ -93,142 +101,128 @@ def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
     for index, stage in enumerate(stages):
         if wanted in (stage.number, stage.name):
             return index
-    raise UserError(
-        f"unknown stage {given!r} for {option}: choose from {', '.join(stage.number for stage in stages)}"
-    )
+    numbers = ", ".join(stage.number for stage in stages)
+    raise UserError(f"unknown stage {given!r} for {option}: choose from {numbers}")
 
 
 # -- which modules a notebook can reach -------------------------------------------------------------------------------
-def _module_file(root: Path, module: str) -> Path | None:
-    """File of a dotted module name of the helpers package, or None."""
-    base = root.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
-def _parse(source: str) -> ast.AST:
-    """Parse a cell or module; notebook magics and shell lines are dropped."""
+@lru_cache(maxsize=1024)
+def _imported(source: str) -> tuple[str, ...]:
+    """Dotted names that a module or cell imports anywhere; of `from a import b` both `a` and `a.b`."""
     try:
-        return ast.parse(source)
-    except SyntaxError:
-        kept = [line for line in source.splitlines() if not re.match(r"\s*[%!?]|.*\?\s*$", line)]
+        tree = ast.parse(source)
+    except SyntaxError:  # magics and shell lines
+        from IPython.core.inputtransformer2 import TransformerManager
+
         try:
-            return ast.parse("\n".join(kept))
+            tree = ast.parse(TransformerManager().transform_cell(source))
         except SyntaxError:
-            return ast.Module(body=[], type_ignores=[])  # the cell will fail when it runs; it reaches nothing
-
-
-def _imported(tree: ast.AST, module: str, is_package: bool) -> Iterable[str]:
-    """Dotted names that a module imports anywhere; of `from a import b` both `a` and `a.b`."""
-    package = module.split(".") if is_package else module.split(".")[:-1]
+            return ()  # the cell will fail when it runs
+    names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
 
 
-@lru_cache(maxsize=1024)
-def _read_module(source: str, module: str, is_package: bool) -> tuple[str, ...]:
-    """Names that a module imports; parsed once, though every stage of every task reaches it."""
-    return tuple(_imported(_parse(source), module, is_package))
-
-
-def helper_closure(sources: Iterable[str], task: str, root: Path = ROOT) -> list[Path]:
+def helper_closure(sources: Iterable[str], task: Path, root: Path = ROOT) -> list[Path]:
     """Files of the helpers package that the source of some cells reaches through imports, at once or by others.
 
-    The tasks are imported by name at run time; where `helpers.tasks` is reached, the modules of this task
-    (`helpers/tasks/<task>/`) and the interface belong to the closure. So do files beside the modules that are not Python
-    (templates, style sheets) once a module of the closure names them or their folder.
+    Tasks are found by their folders at run time; where `helpers.tasks` is reached, all in the folder of this `task` but
+    its rows belongs to the closure. So do files beside the modules that are not Python (templates, words) once a module
+    of the closure names them or their folder.
     """
     found: dict[str, Path] = {}
     texts: list[str] = []
-    waiting = [name for source in sources for name in _imported(_parse(source), "", False)]
+    others: set[Path] = set()
+    waiting = [name for source in sources for name in _imported(source)]
     while waiting:
         name = waiting.pop()
-        if name.split(".")[0] != "helpers" or name in found:
-            continue
-        if "." in name:
-            waiting.append(name.rpartition(".")[0])  # importing a module runs its package first
-        path = _module_file(root, name)
-        if path is None:
+        base = root.joinpath(*name.split("."))
+        path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if name.split(".")[0] != "helpers" or name in found or not path.is_file():
             continue
         found[name] = path
         texts.append(path.read_text(encoding="utf-8"))
-        waiting += _read_module(texts[-1], name, path.name == "__init__.py")
+        waiting.append(name.rpartition(".")[0])  # importing a module runs its package first
+        waiting += _imported(texts[-1])
         if name == "helpers.tasks":
-            own = sorted((path.parent / task).glob("*.py"))
-            waiting += ["helpers.tasks.base", *(f"helpers.tasks.{task}.{module.stem}" for module in own)]
+            others |= {path for path in task.glob("*") if path.suffix != ".jsonl"}
+            for module in task.glob("*.py"):
+                waiting += _imported(module.read_text(encoding="utf-8"))
     everything = "\n".join(texts)
-    beside: list[Path] = []
     for path in {entry for folder in {path.parent for path in found.values()} for entry in folder.iterdir()}:
-        if path.name in everything and path.suffix not in (".py", ".pyc"):
-            inside = [] if (path / "__init__.py").exists() else path.rglob("*")
-            beside += [each for each in (path, *inside) if each.is_file()]
-    return sorted({*found.values(), *beside})
+        module = path.suffix == ".py" or (path / "__init__.py").exists()
+        if path.name in everything and not module:
+            others |= {path, *path.rglob("*")}
+    return sorted({*found.values(), *(path for path in others if path.is_file())})
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
+def settings_files(run: Run) -> str:
+    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
+    named = [Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value]
+    inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
+    return digest(*map(file_digest, inside))
+
+
 def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
-    """Key of every stage, with the hashes it is made of, so that a changed one can be named."""
+    """For each stage the digests of all that decides what it leaves, by name, so that a change can be told.
+
+    What the stages before it left is not among them: :func:`left_before` says that once they have run.
+    """
     lock = root / LOCK_FILE
-    parameters = {
-        "task": run.task.name,
-        "profile": run.profile,
-        "data": run.data,
-        "settings": run.settings,
-        "seed": run.seed,
-    }
+    parameters = [run.task.name, run.profile, run.data, run.settings, run.seed]
     common = {
         "data": data_fingerprint(run),
+        "files in settings": settings_files(run),
         "parameters": digest(json.dumps(parameters, sort_keys=True, default=str)),
-        "packages": digest(lock.read_bytes() if lock.exists() else b""),
+        "packages": digest(lock.read_bytes() if lock.exists() else b"", metadata.version("torch")),
     }
-    results = [
-        path for pattern in ("sweeps/*.jsonl", "*.json") for path in sorted(root.glob(f"results/{pattern}"))
-    ]
-    keys: list[dict[str, str]] = []
+    keys = []
     for stage in stages:
-        if stage.notebook is None:
-            cells, sources = "", ["import helpers.report.pages"]
-        else:
-            cells = notebook_source(stage.notebook)
-            sources = [source for kind, _, source in json.loads(cells) if kind == "code"]
-        modules = helper_closure(sources, run.task.name, root)
-        code = [part for path in modules for part in (path.relative_to(root).as_posix(), path.read_bytes())]
-        text = b"".join(part for part in code if isinstance(part, bytes)).decode("utf-8", "replace")
-        shows = results if root / "helpers" / "evaluation" / "measured.py" in modules else []
-        switches = [f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text or name in cells]
-        parts = {
+        cells = "[]" if stage.notebook is None else notebook_source(stage.notebook)
+        sources = [source for kind, _, source in json.loads(cells) if kind == "code"]
+        sources += ["import helpers.report.pages"] if stage.notebook is None else []
+        modules = helper_closure(sources, run.own_folder or root / "helpers" / "tasks" / run.task.name, root)
+        code = [part for path in modules for part in (os.path.relpath(path, root), path.read_bytes())]
+        text = cells + b"".join(code[1::2]).decode("utf-8", "replace")
+        results = sorted((root / "results").rglob("*.json*")) if 'ROOT / "results"' in text else []
+        own = {
             "notebook": digest(cells),
             "helpers": digest(*code),
-            **common,
-            "results": digest(*(path.read_bytes() for path in shows)),
-            "switches": digest(*switches),
-            "stage before": keys[-1]["key"] if keys else "",
+            "results": digest(*(path.read_bytes() for path in results)),
+            "switches": digest(*(f"{name}={os.environ.get(name)}" for name in SWITCHES if name in text)),
         }
-        keys.append({"key": digest(*parts.values()), **parts})
+        keys.append({**own, **common})
     return keys
+
+
+def read_stamp(run: Run, stage: Stage) -> dict:
+    """What the stage succeeded with and left; empty where it has not, or where another version of this code ran it."""
+    stamp = read_json(stage.stamp(run))
+    return stamp if "outputs" in stamp else {}
+
+
+def left_before(run: Run, stages: list[Stage], index: int) -> dict[str, str]:
+    """The digest of all files that the stages before one left; for the report of the executed notebooks too."""
+    left = [sorted(read_stamp(run, stage).get("outputs", {}).items()) for stage in stages[:index]]
+    pages = (
+        sorted(run.path("notebooks", "x").parent.glob("*.ipynb")) if stages[index].notebook is None else []
+    )
+    return {"what a stage before it left": digest(json.dumps(left), *map(file_digest, pages))}
 
 
 def why_run(run: Run, stage: Stage, key: dict[str, str]) -> str | None:
     """Why a stage has to run, in a few words; None if what it left is still good."""
-    stamp = read_json(stage.stamp(run))
+    stamp = read_stamp(run, stage)
     if not stamp:
         return "was interrupted" if stage.started(run).exists() else "not run yet"
-    if stamp.get("key") != key["key"]:
-        changed = [
-            name for name in key if name not in ("key", "stage before") and stamp.get(name) != key[name]
-        ]
-        return f"changed: {', '.join(changed) or 'a stage before it'}"
-    if not stage.output(run).exists():
-        return f"{stage.output(run).name} is missing"
-    return None
+    if changed := [name for name in key if stamp["key"].get(name) != key[name]]:
+        return f"changed: {', '.join(changed)}"
+    return None if stage.output(run).exists() else f"{stage.output(run).name} is missing"
 
 
 def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], start: int) -> list[str]:
@@ -238,49 +232,53 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
     """
     stale = []
     for stage, key in zip(stages[:start], keys):
-        stamp = read_json(stage.stamp(run))
-        if not stamp or not stage.output(run).exists():
+        stamp = read_stamp(run, stage) if stage.output(run).exists() else {}
+        changed = [name for name in key if stamp.get("key", {}).get(name) != key[name]]
+        if other := [name for name in changed if name in ("parameters", "data", "files in settings")]:
+            how = f"run with other {' and '.join(other)}" if stamp else f"not complete in {shown(run.dir)}"
             raise UserError(
-                f"--from {stages[start].number} needs stage {stage.name}, which is not complete in "
-                f"{shown(run.dir)}: start without --from"
+                f"--from {stages[start].number} needs stage {stage.name}, which is {how}: start without --from"
             )
-        other = [name for name in ("parameters", "data") if stamp.get(name) != key[name]]
-        if other:
-            raise UserError(
-                f"--from {stages[start].number} needs stage {stage.name}, which was run with other "
-                f"{' and '.join(other)}: start without --from"
-            )
-        if stamp.get("key") != key["key"]:
-            stale.append(stage.name)
+        stale += [stage.name] if changed else []
     return stale
 
 
 # -- stamps -----------------------------------------------------------------------------------------------------------
 def begin(run: Run, stage: Stage, later: list[Stage], key: dict[str, str], fresh: bool) -> str:
-    """Forget that this and all later stages succeeded, and give a forced attempt its token (else empty).
+    """Forget that this stage succeeded, if `fresh` later ones too, and give a forced attempt its token (else empty).
 
-    It stays the same when the attempt is killed and started again, so that training can tell checkpoints of this
-    attempt, where it goes on, from older ones, which it must not use.
+    The token stays the same when the attempt is killed and started again, so that training can tell checkpoints of this
+    attempt, where it goes on, from older ones, which it must not use. What the stage left before is still its own where
+    it is not written anew.
     """
-    for each in (*reversed(later), stage):
+    before, stamp = read_json(stage.started(run)), read_stamp(run, stage)
+    if before.get("key") != key or fresh:
+        record = {"key": key, "token": uuid.uuid4().hex if fresh else "", "since": before.get("since")}
+        before = record | {"outputs": sorted(stamp.get("outputs") or before.get("outputs", []))}
+        write_json(stage.started(run), before)
+        if before["since"] is None:  # by the clock of the file system, as the files of the stage
+            write_json(stage.started(run), before | {"since": stage.started(run).stat().st_mtime_ns})
+    stage.stamp(run).unlink(missing_ok=True)
+    for each in later if fresh else []:
         each.stamp(run).unlink(missing_ok=True)
-        if fresh:
-            each.started(run).unlink(missing_ok=True)
-    before = read_json(stage.started(run))
-    if before.get("key") == key["key"]:
-        return str(before.get("token", ""))
-    token = uuid.uuid4().hex if fresh else ""
-    write_json(stage.started(run), {"key": key["key"], "token": token})
-    return token
+        each.started(run).unlink(missing_ok=True)
+    return str(before["token"])
 
 
 def finish(run: Run, stage: Stage, key: dict[str, str]) -> None:
-    """Record that the stage succeeded; the last thing written of a stage."""
-    write_json(stage.stamp(run), {"stage": stage.name, **key})
+    """Record that the stage succeeded, and the files it left; the last thing written of a stage."""
+    begun = read_json(stage.started(run))
+    outputs = {}
+    for path in sorted(run.dir.rglob("*")):
+        name = path.relative_to(run.dir).as_posix()
+        own = name in begun["outputs"] or path.stat().st_mtime_ns >= begun["since"]
+        if own and path.is_file() and name.split("/")[0] not in CLOCKED:
+            outputs[name] = file_digest(path)
+    write_json(stage.stamp(run), {"stage": stage.name, "key": key, "outputs": outputs})
     stage.started(run).unlink(missing_ok=True)
 
 
-# -- one run at a time -----------------------------------------------------------------------------------------------
+# -- one run at a time ------------------------------------------------------------------------------------------------
 def _alive(pid: str) -> bool:
     try:
         os.kill(int(pid), 0)
@@ -300,8 +298,7 @@ def task_lock(run: Run) -> Iterator[int]:
     """
     import fcntl
 
-    path = run.path(".lock")
-    with path.open("a+", encoding="utf-8") as file:
+    with run.path(".lock").open("a+", encoding="utf-8") as file:
         deadline = time.monotonic() + LOCK_SECONDS
         while True:
             try:
@@ -320,6 +317,11 @@ def task_lock(run: Run) -> Iterator[int]:
         file.write(str(os.getpid()))
         file.flush()
         yield file.fileno()
+
+
+def given_path(given: str) -> Path:
+    """A path that was given on the command line: from the folder where the command was given."""
+    return (Path(os.environ.get("STUDY_CWD") or os.getcwd()) / Path(given).expanduser()).resolve()
 
 
 def shown(path: Path) -> str:

@@ -113,7 +113,7 @@ class Predictor:
         }
 
     def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
-        places = origins(text, reading, self.task.rows.reading)
+        places = origins(text, reading)
         found: dict[str, list[dict[str, Any]]] = {}
         for name, spans in self.task.offsets(reading, prediction).items():
             kept = [to_original(span, places) for span in spans]

@@ -93,7 +93,7 @@ def _forget_if_forced(folder: Path) -> None:
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
     rows = [
-        json.dumps([e.text, run.task.rows.to_json(e)], ensure_ascii=False, default=str)
+        json.dumps([_read(run, variant, e), run.task.rows.to_json(e)], ensure_ascii=False, default=str)
         for e in (*train, *validation)
     ]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
@@ -115,7 +115,16 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def _read(run: Run, variant: str, example: Example) -> object:
+    """What the model reads of a row: the text, and around it the words of the chat where it is asked in one."""
+    chat = run.task.chat
+    if variant not in run.task.variants.writers:
+        return example.text
+    return chat.conversation(example) if chat.questions else chat.prompt(example.text)
+
+
 def training_code(run: Run) -> list[Path]:
     """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
     rooms = ("models", "training", "writing", "tagging", "tasks", f"tasks/{run.task.name}")
-    return [path for room in rooms for path in sorted((ROOT / "helpers" / room).glob("*.py"))]
+    folders = [ROOT / "helpers" / room for room in rooms] + ([run.own_folder] if run.own_folder else [])
+    return [path for folder in folders for path in sorted(folder.glob("*.py"))]

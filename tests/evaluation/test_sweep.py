@@ -238,3 +238,9 @@ def test_two_sweeps_never_write_one_file(fits, tmp_path, monkeypatch):
     monkeypatch.setattr(sweep, "answer", second)
     with pytest.raises(KeyboardInterrupt):
         sweep.carry_out(path, out=tmp_path)
+
+
+def test_the_keyboard_stops_a_command_without_a_traceback(fits, tmp_path, capsys):
+    fits.dies_at = 1
+    assert status(sweep.main, [str(file(tmp_path)), "--out", str(tmp_path)]) == 130
+    assert "Traceback" not in capsys.readouterr().err

