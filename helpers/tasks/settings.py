@@ -39,7 +39,6 @@ def tagger_settings(profile: str) -> dict[str, Any]:
         "withhold": 0.0,
         "fine": False,
         "crf": False,
-        "token_weight": 0.5,
         "average": 0.0,
         "inside_weight": 1.0,
     }

@@ -7,7 +7,7 @@ import json
 import torch
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example, headed, told
 
-from helpers.tagging.tags import spans_of_tags, tags_of_spans, widen
+from helpers.tagging.encode import spans_of_tags, tags_of_spans, widen
 from helpers.tasks import metrics
 from helpers.tasks.crime.spans import learn_conventions, section_spans, value_spans, values_of_spans
 from helpers.tasks.crime.text import FIELDS
