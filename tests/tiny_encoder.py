@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, BertConfig, BertModel
 
-from helpers.models.encoder import packaged_encoder
+from helpers.models.packaged import packaged_encoder
 from helpers.run import Run
 from helpers.tasks import Example, load_task
 

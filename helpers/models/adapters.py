@@ -1,4 +1,4 @@
-"""LoRA adapters: put on a base, counted, saved, loaded again and merged."""
+"""LoRA adapters: put on a base, counted, loaded again and merged."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import torch
 
-from helpers.models.base import base_path, device_of, load_base
+from helpers.models.base import device_of, load_base
 from helpers.models.int8 import use_int8
-from helpers.models.memory import holds_whole
+from helpers.models.memory import holds_whole, without_weights
 from helpers.run import Run
 
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
@@ -19,11 +19,7 @@ ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]
 
 def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
     """The run's base model without memory for its weights, and the names of the layers that adapters may change."""
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
-    return model, {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
+    return without_weights(run), {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
 
 
 def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], seed: int):
@@ -31,33 +27,25 @@ def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], s
     from peft import LoraConfig, get_peft_model
 
     torch.manual_seed(seed)
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=targets, task_type="CAUSAL_LM"
-        ),
-    )
+    sizes = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
+    return get_peft_model(model, LoraConfig(**sizes, target_modules=targets, task_type="CAUSAL_LM"))
 
 
 def count_parameters(model) -> dict[str, int]:
-    """Trainable and total parameters; 4-bit weights count as the numbers they stand for."""
+    """Trainable and total parameters; 4-bit weights, two in a byte, count as the numbers they stand for."""
     trainable = total = 0
     for parameter in model.parameters():
-        count = parameter.numel()
-        if parameter.__class__.__name__ == "Params4bit":
-            count *= 2  # two weights in a byte
-        total += count
-        trainable += parameter.numel() if parameter.requires_grad else 0
+        packed = parameter.__class__.__name__ == "Params4bit"
+        total += 2 * parameter.numel() if packed else parameter.numel()
+        trainable += parameter.numel() * parameter.requires_grad
     return {"trainable": trainable, "total": total}
 
 
 def parameter_table(results: dict[str, Any]) -> pd.DataFrame:
     """Trainable and total parameters of fitted variants, with the trainable share in per cent."""
     rows = {name: result.parameters for name, result in results.items()}
-    table = pd.DataFrame.from_dict(rows, orient="index")[["trainable", "total"]]
-    table["trainable share %"] = 100 * table["trainable"] / table["total"]
-    table.index.name = "variant"
-    return table
+    table = pd.DataFrame.from_dict(rows, orient="index")[["trainable", "total"]].rename_axis("variant")
+    return table.assign(**{"trainable share %": 100 * table["trainable"] / table["total"]})
 
 
 def folder_megabytes(folder: Path) -> float:
@@ -80,27 +68,16 @@ def for_inference(run: Run, model):
 def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool = False, merge: bool = True):
     """A fine-tuned model for inference: the folder's own weights, or the base with the adapter merged into it.
 
-    Parameters
-    ----------
-    four_bit : bool
-        The adapter was trained on a 4-bit base: the base is rounded to 4 bits and back before the merge, so
-        that the adapter meets the weights it was trained with. Where the GPU cannot hold the base in 16 bits it
-        stays in 4, with the adapter beside it.
-    whole : bool
-        Weights in fp32 on the CPU whatever `inference_bits` says: for what exports them.
-    merge : bool
-        Put the adapter into the base; else it stays beside it.
+    An adapter that was trained on a `four_bit` base has to meet the weights it was trained with: the base is rounded to 4
+    bits and back before the merge. Where the GPU cannot hold the base in 16 bits it stays in 4, with the adapter beside it.
+    With `whole` weights stay in fp32 on the CPU whatever `inference_bits` says: for what exports them. Unless `merge` is
+    false the adapter is put into the base.
     """
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
     chosen = device_of(run.profile)
-    if not (folder / "adapter_config.json").exists():
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True).to(
-            chosen.device
-        )
-    else:
-        from peft import PeftModel
-
+    if (folder / "adapter_config.json").exists():
         model = load_base(run, four_bit)
         if four_bit and not holds_whole(run):
             return PeftModel.from_pretrained(model, folder).eval()
@@ -109,4 +86,7 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
             model.config.quantization_config = None
         model = PeftModel.from_pretrained(model, folder)
         model = model.merge_and_unload() if merge else model
+    else:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+        model = model.to(chosen.device)
     return model.eval() if whole else for_inference(run, model)

@@ -10,38 +10,21 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 
 def grouped_attention(
-    module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **options,
+    module, query, key, value, attention_mask, dropout=0.0, scaling=None, **options
 ) -> tuple[torch.Tensor, None]:
     """The library's scaled dot-product attention; on the CPU the heads of a group stand one below the other as one head.
 
     The library copies keys and values once for each of them wherever several tokens are read under a mask, which in
-    decoding takes most of a step.
-
-    Parameters
-    ----------
-    query : FloatTensor (batch, heads, length, size)
-    key, value : FloatTensor (batch, key heads, tokens, size)
-    attention_mask : Tensor (batch or 1, 1 or heads, length, tokens), optional
-
-    Returns
-    -------
-    FloatTensor (batch, length, heads, size)
+    decoding takes most of a step. Queries are (batch, heads, length, size), keys and values (batch, key heads, tokens, size),
+    the mask (batch or 1, 1 or heads, length, tokens); the result is (batch, length, heads, size).
     """
     groups = getattr(module, "num_key_value_groups", 1)
     if query.device.type != "cpu" or groups == 1 or attention_mask is None or attention_mask.shape[1] > 1:
         return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **options)
     batch, heads, length, size = query.shape
     stacked = query.reshape(batch, heads // groups, groups * length, size)
-    found = F.scaled_dot_product_attention(
-        stacked, key, value, attention_mask.repeat(1, 1, groups, 1), dropout, scale=scaling
-    )
+    mask = attention_mask.repeat(1, 1, groups, 1)
+    found = F.scaled_dot_product_attention(stacked, key, value, mask, dropout, scale=scaling)
     return found.reshape(batch, heads, length, -1).transpose(1, 2).contiguous(), None
 
 
@@ -59,8 +42,7 @@ class RoomyLayer(DynamicLayer):
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        self.keys = self._behind("keys", key_states)
-        self.values = self._behind("values", value_states)
+        self.keys, self.values = self._behind("keys", key_states), self._behind("values", value_states)
         return self.keys, self.values
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:

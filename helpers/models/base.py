@@ -1,10 +1,11 @@
-"""The base model of a run: where it is, loading it and its tokenizer, and on which device."""
+"""The base model of a run: where it is, loading it and its tokenizer, in 4 bits too, and on which device."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,7 @@ import torch
 from helpers.errors import UserError
 from helpers.machine import Device, pick_device
 from helpers.models import attention, processes  # noqa: F401 (attention makes itself known to the library)
-from helpers.models.four_bit import keep_fp32_kernels, refuse_odd_rows
-from helpers.models.packaged import HUB, LAYERS, PACKAGED, packaged_folder
-from helpers.paths import ROOT, input_model
+from helpers.models.packaged import HUB, LAYERS, PACKAGED, encoder_path, model_folder, packaged_folder
 from helpers.run import Run
 
 # Attention over a long text gives most tokens a probability below 1e-38, and CPUs multiply such numbers up to a hundred
@@ -38,20 +37,15 @@ def device_of(profile: str) -> Device:
     return pick_device(profile)
 
 
+# -- where it is ------------------------------------------------------------------------------------------------------
 def base_path(run: Run) -> str:
-    """The `base_model` setting as a folder or a hub name: packaged models and Kaggle inputs become their folders.
+    """The `base_model` setting as a folder or a hub name; UserError if a folder holds no model.
 
-    Relative folders are looked up in the repository.
-
-    Raises
-    ------
-    UserError
-        If a folder holds no model, or the package of a packaged one is missing or damaged.
+    Packaged models and Kaggle inputs become their folders, relative ones are looked up in the repository.
     """
     name = run["base_model"]
-    for folder in (Path(name), ROOT / name, input_model(name)):
-        if folder is not None and (folder / "config.json").exists():
-            return str(folder)
+    if folder := model_folder(name):
+        return str(folder)
     if name in LAYERS:
         return str(packaged_folder(name))
     if name.startswith((".", "/", "~")):
@@ -64,24 +58,34 @@ def public_name(run: Run) -> str:
     return HUB if run["base_model"] in LAYERS else run["base_model"]
 
 
+def base_files(run: Run) -> list[Path]:
+    """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
+    packaged = run.settings.get("base_model", PACKAGED) in LAYERS  # those have a checksum
+    names = [encoder_path(run)] if packaged else [base_path(run), encoder_path(run)]
+    return [
+        path
+        for folder in map(Path, names)
+        if folder.is_dir()
+        for path in sorted(folder.iterdir())
+        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")
+    ]
+
+
 def explain_load_error(name: str, error: Exception, setting: str = "base_model") -> UserError:
     """The one line that tells why a model did not load and what to do."""
     text = str(error)
+    first = text.splitlines()[0][:200] if text else type(error).__name__
     if Path(name).is_dir():
-        return UserError(
-            f"model {name!r} cannot be loaded: {text.splitlines()[0][:200] if text else type(error).__name__}"
-        )
+        return UserError(f"model {name!r} cannot be loaded: {first}")
     if "gated" in text.lower() or "401" in text or "403" in text:
-        way = f"accept its licence on the hub and log in with `hf auth login`, or choose another with --set {setting}=…"
+        first = f"accept its licence on the hub and log in with `hf auth login`, or choose another with --set {setting}=…"
     elif os.environ.get("HF_HUB_OFFLINE") == "1" or "connect" in text.lower() or "offline" in text.lower():
-        way = (
-            f"the model hub cannot be reached; use --profile cpu, or --set {setting}=FOLDER with a local copy"
-        )
-    else:
-        way = text.splitlines()[0][:200] if text else type(error).__name__
-    return UserError(f"model {name!r} could not be loaded: {way}")
+        way_out = f"--set {setting}=FOLDER with a local copy"
+        first = f"the model hub cannot be reached; use --profile cpu, or {way_out}"
+    return UserError(f"model {name!r} could not be loaded: {first}")
 
 
+# -- loading ----------------------------------------------------------------------------------------------------------
 def load_tokenizer(run: Run):
     """The tokenizer of the run's base model; a missing padding token becomes the end-of-text token."""
     from transformers import AutoTokenizer
@@ -96,45 +100,18 @@ def load_tokenizer(run: Run):
     return tokenizer
 
 
-def base_files(run: Run) -> list[Path]:
-    """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
-    from helpers.models.encoder import encoder_path
-
-    base = (
-        [base_path(run)] if run.settings.get("base_model", PACKAGED) not in LAYERS else []
-    )  # those have a checksum
-    folders = [Path(path) for path in (*base, encoder_path(run)) if Path(path).is_dir()]
-    return [
-        path
-        for folder in folders
-        for path in sorted(folder.iterdir())
-        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")
-    ]
-
-
 def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None):
-    """The run's base model in the dtype that :func:`device_of` chose.
+    """The run's base model; UserError with the way out if it cannot be loaded.
 
-    Parameters
-    ----------
-    run : Run
-    four_bit : bool
-        Load the linear layers in 4-bit NF4 with double quantisation (bitsandbytes; on the CPU too).
-    dtype : torch.dtype, optional
-        Another dtype than the device's: weights that are trained stay in fp32.
-
-    Raises
-    ------
-    UserError
-        If the model cannot be loaded, with the way out.
+    With `four_bit` its linear layers come in 4-bit NF4 with double quantisation (QLoRA, Dettmers et al., 2023; on the CPU
+    too). `dtype` is another than that of :func:`device_of`: weights that are trained stay in fp32.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     chosen = device_of(run.profile)
+    place = processes.device_name(chosen.device)
     options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "use_safetensors": True}
     if four_bit:
-        from transformers import BitsAndBytesConfig
-
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
@@ -143,14 +120,47 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         )
     if four_bit or chosen.device == "cuda" and not processes.shards_model():
         # straight to the device: main memory may be smaller than the GPU's (12 GB against 16 on Colab)
-        options["device_map"] = {"": processes.device_name(chosen.device)}
+        options["device_map"] = {"": place}
     name = base_path(run)
     try:
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error) from None
     if four_bit and chosen.device == "cpu":
-        keep_fp32_kernels(model)
-        refuse_odd_rows(model, name)
+        _mind_the_cpu(model, name)
     # weights that are sharded go to the GPUs piece by piece: whole they may not fit
-    return model if four_bit or processes.shards_model() else model.to(processes.device_name(chosen.device))
+    return model if four_bit or processes.shards_model() else model.to(place)
+
+
+def _mind_the_cpu(model, name: str) -> None:
+    """Keep 4-bit layers from what the CPU kernels of bitsandbytes 0.50 do wrong; UserError for rows that no block fits.
+
+    The one for bf16 would repack the weights in evaluation, which rounds what training did not. The one that turns weights
+    back starts a new block of 64 with every row, while quantising does not: with rows of 224 the scales then belong to other
+    weights, an error of 25 % instead of 9 %.
+    """
+    import bitsandbytes as bnb
+
+    for label, layer in model.named_modules():
+        if isinstance(layer, bnb.nn.Linear4bit):
+            layer.support_avx512bf16_for_cpu = False
+            if layer.in_features % (block := layer.weight.quant_state.blocksize):
+                raise UserError(
+                    f"{label} of {name!r} has rows of {layer.in_features} weights: 4-bit layers on the CPU need a "
+                    f"multiple of {block}; train a variant without 4 bits"
+                )
+
+
+def four_bit_problem() -> str | None:
+    """Why 4-bit layers cannot be used here, or None if they work (tried on a small layer)."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import bitsandbytes as bnb
+
+            layer = bnb.nn.Linear4bit(64, 64, bias=False, quant_type="nf4", compress_statistics=True)
+            layer.to(device)(torch.randn(2, 64, device=device))
+    except Exception as error:  # any failure means the same here: no 4-bit layers on this machine
+        return f"{type(error).__name__}: {error}".splitlines()[0]
+    return None

@@ -25,11 +25,25 @@ divergence of the next token), 0.013 with 8 and 0.011 with 32; the median cosine
 to 0.996. Outliers of gradients make no difference."""
 
 
+# -- products ---------------------------------------------------------------------------------------------------------
 class Rounded(NamedTuple):
-    """A matrix in int8 with one scale a row: ``codes * scale[:, None]`` stands for it."""
+    """A matrix (rows, columns) in int8 with one scale a row: ``codes * scale[:, None]`` stands for it."""
 
-    codes: torch.Tensor  # int8 (rows, columns)
-    scale: torch.Tensor  # float (rows,)
+    codes: torch.Tensor
+    scale: torch.Tensor
+
+
+def round_rows(matrix: torch.Tensor, outliers: torch.Tensor | None = None) -> Rounded:
+    """Round a FloatTensor (rows, columns) to int8, each row scaled by its largest magnitude.
+
+    The columns `outliers` (LongTensor) have no part in it: their codes are 0.
+    """
+    size = matrix.abs()
+    if outliers is not None:
+        size.index_fill_(1, outliers, 0)
+    scale = size.amax(-1).clamp_min_(1e-12).div_(LARGEST)
+    codes = torch.div(matrix, scale[:, None], out=size).round_().to(torch.int8)
+    return Rounded(codes if outliers is None else codes.index_fill_(1, outliers, 0), scale)
 
 
 @lru_cache(maxsize=1)
@@ -64,33 +78,17 @@ class _Factor:
 
 
 class Packed:
-    """A weight (out, in) in int8 for products with activations whose columns `outliers` stay in fp32.
-
-    `large` is what those columns are multiplied with, (outliers, out).
-    """
+    """A weight (out, in) in int8 for products with activations whose columns `outliers` stay in fp32."""
 
     def __init__(self, weight: torch.Tensor, outliers: torch.Tensor):
         self.codes, self.scale = round_rows(weight)
-        self.large = weight[:, outliers].t().contiguous()
+        self.large = weight[:, outliers].t().contiguous()  # what those columns are multiplied with
         self.times = _Factor(self.codes, self.scale)
 
     @cached_property
     def back(self) -> _Factor:
         """What the gradient of the product, its columns scaled already, is multiplied with for that of the activations."""
         return _Factor(self.codes.t().contiguous(), torch.ones(self.codes.shape[1]))
-
-
-def round_rows(matrix: torch.Tensor, outliers: torch.Tensor | None = None) -> Rounded:
-    """Round a FloatTensor (rows, columns) to int8, each row scaled by its largest magnitude.
-
-    The columns `outliers` (LongTensor) have no part in it: their codes are 0.
-    """
-    size = matrix.abs()
-    if outliers is not None:
-        size.index_fill_(1, outliers, 0)
-    scale = size.amax(-1).clamp_min_(1e-12).div_(LARGEST)
-    codes = torch.div(matrix, scale[:, None], out=size).round_().to(torch.int8)
-    return Rounded(codes if outliers is None else codes.index_fill_(1, outliers, 0), scale)
 
 
 @torch.no_grad()
@@ -110,9 +108,8 @@ def find_outliers(model: nn.Module) -> dict[nn.Module, torch.Tensor]:
             columns = largest.topk(min(OUTLIERS, len(largest))).indices
         found[layer] = columns
 
-    hooks = [
-        layer.register_forward_pre_hook(note) for layer in model.modules() if isinstance(layer, nn.Linear)
-    ]
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Linear)]
+    hooks = [layer.register_forward_pre_hook(note) for layer in layers]
     training = [module for module in model.modules() if module.training]
     tokens = torch.randint(model.config.vocab_size, (4, 64), generator=torch.Generator().manual_seed(0))
     with getattr(model, "disable_adapter", nullcontext)():
@@ -143,10 +140,9 @@ class _Product(torch.autograd.Function):
     """``x @ W.T + scaling * x @ A.T @ B.T`` with W in int8, forward and for the gradient of x; `down` and `up` are A and B."""
 
     @staticmethod
-    def forward(ctx, states, down, up, scaling, layer, last):
+    def forward(ctx, states, down, up, scaling, layer):
         flat, packed = states.reshape(-1, states.shape[-1]), _packed(layer)
-        rounded = last(states, layer.outliers)
-        result = packed.times(rounded)
+        result = packed.times(layer.last(states, layer.outliers))
         low, thin, thick = None, flat[:, layer.outliers], packed.large
         if down is not None:  # one thin product for the outliers and the adapter
             low = (flat @ down.t()).mul_(scaling)
@@ -169,48 +165,32 @@ class _Product(torch.autograd.Function):
             of_up = (low.t() @ gradient).t()  # this order: the other one is slower for thin matrices
         if ctx.needs_input_grad[0]:
             exact = getattr(ctx.layer, "exact", None)
-            if exact is not None:
-                of_states = gradient @ exact.detach()
+            if exact is None:  # the scales of the weights' rows go into the gradient first
+                of_states = ctx.packed.back(round_rows(gradient * ctx.packed.scale))
             else:
-                rounded = round_rows(
-                    gradient * ctx.packed.scale
-                )  # those of the weights' rows go into the gradient first
-                of_states = ctx.packed.back(rounded)
+                of_states = gradient @ exact.detach()
             if of_low is not None:
                 of_states.addmm_(of_low, down)
             of_states = of_states.view(ctx.shape)
-        return of_states, of_down, of_up, None, None, None
+        return of_states, of_down, of_up, None, None
 
 
+# -- layers -----------------------------------------------------------------------------------------------------------
 class Int8Linear(nn.Module):
-    """A frozen linear layer that keeps its weight in int8 alone.
+    """A frozen linear layer that keeps its weight (out, in) in int8 alone.
 
-    Parameters
-    ----------
-    weight : FloatTensor (out, in)
-    bias : FloatTensor (out,), optional
-    outliers : LongTensor
-        Columns of :func:`find_outliers`.
-    last : _LastInput
-        Shared by the layers of a model.
-    exact : FloatTensor (out, in), optional
-        The weight itself, for a gradient that int8 cannot hold: that of the logits is one large number a row and fifty
-        thousand small ones, which would all become 0.
+    With `exact` it keeps the weight itself too, for a gradient that int8 cannot hold: that of the logits is one large number
+    a row and fifty thousand small ones, which would all become 0.
     """
 
-    def __init__(
-        self,
-        weight: torch.Tensor,
-        bias: torch.Tensor | None,
-        outliers: torch.Tensor,
-        last: _LastInput,
-        exact: torch.Tensor | None = None,
-    ):
+    def __init__(self, layer: nn.Linear, outliers: torch.Tensor, last: _LastInput, exact: bool = False):
         super().__init__()
-        self.__dict__["exact"] = exact  # the embedding's parameter: not one of this layer as well
-        self.out_features, self.in_features = weight.shape
-        self.packed = Packed(weight.detach(), outliers)
-        self.bias, self.outliers, self.last = None if bias is None else bias.detach(), outliers, last
+        # the embedding's parameter: not one of this layer as well
+        self.__dict__["exact"] = layer.weight if exact else None
+        self.out_features, self.in_features = layer.weight.shape
+        self.packed = Packed(layer.weight.detach(), outliers)
+        self.bias = None if layer.bias is None else layer.bias.detach()
+        self.outliers, self.last = outliers, last
 
     def dequantised(self) -> torch.Tensor:
         """The weight that the codes stand for, FloatTensor (out, in)."""
@@ -219,54 +199,38 @@ class Int8Linear(nn.Module):
         return weight
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        return _Product.apply(states, None, None, 1.0, self, self.last)
+        return _Product.apply(states, None, None, 1.0, self)
 
 
 def _adapted_forward(self, states: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
     """Forward pass of a LoRA layer whose base is in int8 or 4 bits: one product with the adapter's inside."""
-    if "merged" in self.__dict__ or self.disable_adapters:
-        return _Product.apply(states, None, None, 1.0, self, self.last)
+    if "packed_once" in self.__dict__ or self.disable_adapters:
+        return _Product.apply(states, None, None, 1.0, self)
     name = self.active_adapters[0]
     down, up = self.lora_A[name].weight, self.lora_B[name].weight
     dropout = self.lora_dropout[name]
     if isinstance(dropout, nn.Identity) or not self.training:
-        return _Product.apply(states, down, up, self.scaling[name], self, self.last)
-    plain = _Product.apply(states, None, None, 1.0, self, self.last)
+        return _Product.apply(states, down, up, self.scaling[name], self)
+    plain = _Product.apply(states, None, None, 1.0, self)
     return plain + self.scaling[name] * (dropout(states) @ down.t() @ up.t())
 
 
-class Int8Lora(lora.Linear):
-    """PEFT's LoRA layer over an :class:`Int8Linear`."""
-
-    forward = _adapted_forward
-    bias = property(lambda self: self.base_layer.bias)
-
-
-def _four_bit_class() -> type:
-    """PEFT's LoRA layer over a 4-bit layer of bitsandbytes, which multiplies in int8."""
-    global _Int8Lora4bit
-    if _Int8Lora4bit is None:
-
-        class Int8Lora4bit(lora.Linear4bit):
-            forward = _adapted_forward
-            bias = property(lambda self: self.base_layer.bias)
-
-        _Int8Lora4bit = Int8Lora4bit
-    return _Int8Lora4bit
+@lru_cache(maxsize=4)
+def _int8_lora(kind: type) -> type:
+    """A LoRA layer of PEFT that multiplies its base, an :class:`Int8Linear` or a 4-bit layer of bitsandbytes, in int8."""
+    of_base = property(lambda self: self.base_layer.bias)
+    return type(f"Int8{kind.__name__}", (kind,), {"forward": _adapted_forward, "bias": of_base})
 
 
-_Int8Lora4bit: type | None = None
+Int8Lora = _int8_lora(lora.Linear)
 
 
 def _packed(layer: nn.Module) -> Packed:
     """The int8 weight of a layer; that of a 4-bit layer is made anew for each step."""
-    kept = layer.__dict__.get("packed_once")
-    if kept is not None:
+    if kept := layer.__dict__.get("packed_once"):
         return kept
     base = getattr(layer, "base_layer", layer)
-    if isinstance(base, Int8Linear):
-        return base.packed
-    return Packed(_float_weight(base), layer.outliers)
+    return base.packed if isinstance(base, Int8Linear) else Packed(_float_weight(base), layer.outliers)
 
 
 def _float_weight(layer: nn.Module) -> torch.Tensor:
@@ -280,37 +244,30 @@ def _float_weight(layer: nn.Module) -> torch.Tensor:
     return layer.weight.detach()
 
 
+# -- models -----------------------------------------------------------------------------------------------------------
 def use_int8(model: nn.Module) -> nn.Module:
-    """Let a causal model on the CPU multiply in int8, in place.
+    """Let a causal model on the CPU, in fp32, multiply in int8, in place.
 
     Linear layers whose weights are frozen keep int8 codes only; others stay as they are. Layers with a LoRA adapter of PEFT
-    keep it as it is, in fp32, over a base in int8 or, where bitsandbytes holds it, in 4 bits.
-    What saves the adapter, counts parameters or trains does not notice.
-
-    Parameters
-    ----------
-    model : PreTrainedModel or PeftModel
-        In fp32; the head may share its weight with the embedding, which stays.
+    keep it as it is, in fp32, over a base in int8 or, where bitsandbytes holds it, in 4 bits. The head may share its weight
+    with the embedding, which stays. What saves the adapter, counts parameters or trains does not notice.
     """
     last, head, outliers = _LastInput(), model.get_output_embeddings(), find_outliers(model)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, lora.LoraLayer) and hasattr(child, "base_layer"):
-                if type(child) is lora.Linear:
-                    child.__class__ = Int8Lora
-                elif type(child).__name__ == "Linear4bit":
-                    child.__class__ = _four_bit_class()
-                child.last, child.outliers = last, outliers[child.base_layer]
+                base = child.base_layer
+                child.last, child.outliers = last, outliers[base]
+                if type(child).__name__ in ("Linear", "Linear4bit"):
+                    child.__class__ = _int8_lora(type(child))
+                if type(base) is nn.Linear:
+                    child.base_layer = Int8Linear(base, child.outliers, last)
             elif (
                 type(child) is nn.Linear
                 and not child.weight.requires_grad
                 and not isinstance(parent, (nn.ModuleDict, lora.LoraLayer))
             ):
-                exact = child.weight if child is head else None
-                setattr(parent, name, Int8Linear(child.weight, child.bias, outliers[child], last, exact))
-            if type(child) is Int8Lora and type(child.base_layer) is nn.Linear:
-                base = child.base_layer
-                child.base_layer = Int8Linear(base.weight, base.bias, child.outliers, last)
+                setattr(parent, name, Int8Linear(child, outliers[child], last, exact=child is head))
     return model
 
 
@@ -321,22 +278,15 @@ def packed_once(model: nn.Module) -> Iterator[None]:
     A decoding step is a few milliseconds long, most of which would go into packing or the adapter's small products. The
     model itself stays as it is. Without int8 layers nothing happens.
     """
-    changed = []
+    changed = [module for module in model.modules() if type(module).forward is _adapted_forward]
     with torch.no_grad():
-        for module in model.modules():
-            if (
-                isinstance(module, lora.LoraLayer)
-                and getattr(type(module), "forward", None) is _adapted_forward
-            ):
-                name, weight = module.active_adapters[0], _float_weight(module.base_layer)
-                down, up = module.lora_A[name].weight, module.lora_B[name].weight
-                merged = weight.addmm(up, down, alpha=module.scaling[name])
-                module.__dict__["packed_once"] = Packed(merged, module.outliers)
-                module.__dict__["merged"] = True
-                changed.append(module)
+        for module in changed:
+            name, weight = module.active_adapters[0], _float_weight(module.base_layer)
+            down, up = module.lora_A[name].weight, module.lora_B[name].weight
+            merged = weight.addmm(up, down, alpha=module.scaling[name])
+            module.__dict__["packed_once"] = Packed(merged, module.outliers)
     try:
         yield
     finally:
         for module in changed:
-            module.__dict__.pop("packed_once", None)
-            module.__dict__.pop("merged", None)
+            del module.__dict__["packed_once"]

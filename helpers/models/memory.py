@@ -14,7 +14,7 @@ BESIDE_GB = 3.0
 
 
 def kind_of(run: Run, variant: str) -> str | None:
-    """How a variant holds the base model: `full`, `adapter`, `adapter in 4 bits`; None where it is another model."""
+    """How a variant holds the base model, one of :data:`BYTES`; None where it is another model."""
     if variant not in run.task.variants.writers:
         return None
     if run[f"{variant}.bits"] == 4:
@@ -27,12 +27,17 @@ def needed_gb(parameters: int, kind: str) -> float:
     return parameters * BYTES[kind] / 1e9 + BESIDE_GB
 
 
-def base_parameters(run: Run) -> int:
-    """Parameters of the base model, from its configuration alone."""
+def without_weights(run: Run):
+    """The run's base model from its configuration alone, without memory for its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run))).num_parameters()
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+
+
+def base_parameters(run: Run) -> int:
+    """Parameters of the base model."""
+    return without_weights(run).num_parameters()
 
 
 def gpu_gb() -> float:
@@ -46,13 +51,7 @@ def holds_whole(run: Run) -> bool:
 
 
 def variants_wanted(run: Run) -> list[str]:
-    """The variants that the setting `variants` names, in the task's order.
-
-    Raises
-    ------
-    UserError
-        For an unknown name.
-    """
+    """The variants that the setting `variants` names, in the task's order; UserError for an unknown one."""
     named = [name.strip() for name in run["variants"].split(",") if name.strip()]
     for name in named:
         one_of(name, run.task.variants, "variant")
@@ -62,19 +61,13 @@ def variants_wanted(run: Run) -> list[str]:
 def variants_that_fit(run: Run) -> list[str]:
     """The wanted variants that this machine can train, in order; what is left out is printed with the reason.
 
-    On the CPU all of them: its base model is small. `--set` cannot bring a variant back; a larger GPU can, and so can
-    several (:mod:`helpers.pipeline.launch`): what they have trained stays.
-
-    Raises
-    ------
-    UserError
-        If no variant with the base model fits, or an unknown variant is wanted.
+    On the CPU all of them. What a larger GPU, or several, have trained stays. UserError if no variant with the base model
+    fits.
     """
     kinds = {variant: kind_of(run, variant) for variant in variants_wanted(run)}
     if device_of(run.profile).device == "cpu" or not any(kinds.values()):
         return list(kinds)
-    parameters, memory = base_parameters(run), gpu_gb()
-    kept = []
+    parameters, memory, kept = base_parameters(run), gpu_gb(), []
     for variant, kind in kinds.items():
         need = 0.0 if kind is None else needed_gb(parameters, kind)
         if need <= memory or (run.dir / "checkpoints" / variant / "finished.json").exists():

@@ -1,38 +1,115 @@
-"""Texts as word pieces: each tag on the first piece of its word, long texts in overlapping windows."""
+"""Texts as tagged words and as word pieces: a tag stands on the first piece of its word, long texts are cut into windows.
+
+A task that writes has one group of tags a field, so that spans of two fields may overlap; a task of tokens has one group.
+"""
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
+import numpy as np
 import torch
 
+from helpers.tasks.base import Task
+from helpers.tasks.records import Example
+from helpers.tasks.text import balanced, word_spans, word_units
+
 IGNORE = -100
-Span = tuple[int, int]
+OUTSIDE, BEGIN, INSIDE = 0, 1, 2
 OVERLAP = 4  # a quarter of a window is context that it shares with the next
+Span = tuple[int, int]
 
 
+# -- words and their tags ---------------------------------------------------------------------------------------------
+def tag_names(task: Task) -> tuple[str, ...]:
+    """Tags of a group."""
+    if task.writes:
+        return "O", "B", "I"
+    return ("O", *(f"{prefix}-{label}" for label in task.fields for prefix in "BI"))
+
+
+def groups_of(task: Task) -> tuple[str, ...]:
+    """Names of the groups of tags: the fields, or a single one without a name."""
+    return task.fields if task.writes else ("",)
+
+
+def words_of(task: Task, example: Example) -> tuple[str, list[Span]]:
+    """The text that is read, and its words as character offsets: its units, or the tokens of the row."""
+    if task.writes:
+        return example.text, list(word_units(example.text))
+    tokens, ends = example.target.tokens, list(accumulate(len(token) + 1 for token in example.target.tokens))
+    return " ".join(tokens), [(end - len(token) - 1, end - 1) for token, end in zip(tokens, ends)]
+
+
+def gold_tags(task: Task, example: Example, words: Sequence[Span]) -> torch.Tensor:
+    """Tags of an example's label, LongTensor (words, groups); `IGNORE` throughout where a field's places are not known."""
+    if task.writes:
+        spans = task.spans(example)
+        return tags_of_spans(words, [spans[name] for name in task.fields])
+    names = tag_names(task)
+    return torch.tensor([names.index(tag) for tag in example.target.tags], dtype=torch.long)[:, None]
+
+
+def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None]) -> torch.Tensor:
+    """BIO tags, LongTensor (units, fields), of the spans of each field; a unit belongs to a span that overlaps it.
+
+    A field whose spans are not known (None) gets `IGNORE` throughout.
+    """
+    tags = torch.full((len(units), len(spans)), OUTSIDE)
+    for column, places in enumerate(spans):
+        if places is None:
+            tags[:, column] = IGNORE
+        for start, end in places or ():
+            inside = [index for index, (low, high) in enumerate(units) if low < end and high > start]
+            if inside:
+                tags[inside, column] = INSIDE
+                tags[inside[0], column] = BEGIN
+    return tags
+
+
+def spans_of_tags(
+    tags: Sequence[int], units: Sequence[Span], log_probs: np.ndarray
+) -> list[tuple[Span, float]]:
+    """Spans of one field's tag sequence with the mean log-probability, of `log_probs` (units, 3), of their units."""
+    found: list[tuple[int, int]] = []
+    for index, tag in enumerate(tags):
+        if tag == BEGIN:
+            found.append((index, index))
+        elif tag == INSIDE and found and found[-1][1] == index - 1:
+            found[-1] = (found[-1][0], index)
+    said = log_probs[np.arange(len(tags)), tags] if len(tags) else log_probs
+    return [
+        ((units[first][0], units[last][1]), float(said[first : last + 1].mean())) for first, last in found
+    ]
+
+
+def widen(span: Span, text: str) -> Span:
+    """A span of units with the brackets, quotes and abbreviation stops that belong to it.
+
+    "(Room 2" has no closing bracket: it is taken in where it follows at once.
+    """
+    start, end = span
+    if not balanced(text[start:end]):
+        for low, high in ((start, end + 1), (start - 1, end), (start, end + 2)):
+            if low >= 0 and high <= len(text) and balanced(text[low:high]):
+                return low, high
+    stop = text[end : end + 1] == "." and end + 1 < len(text)  # the one that ends the text is the sentence's
+    return (start, end + 1) if stop and (start, end + 1) in word_spans(text[start : end + 1], text) else span
+
+
+# -- windows ----------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a text that fits the encoder.
+    """A stretch of a text that fits the encoder."""
 
-    Parameters
-    ----------
-    input_ids : list of int
-        Word pieces between the two special ones.
-    piece_words : list of int
-        Word of each piece; -1 for special ones and those of no word.
-    words : list of int
-        Words whose tags are read in this window, in order; other windows of the text own the rest.
-    heads : list of int
-        Position of the first piece of each of these words.
-    """
-
-    input_ids: list[int]
-    piece_words: list[int]
-    words: list[int]
-    heads: list[int]
+    input_ids: list[int]  # word pieces between the two special ones
+    piece_words: list[int]  # word of each piece; -1 for special ones and those of no word
+    words: list[int]  # whose tags are read in this window, in order; other windows of the text own the rest
+    heads: list[int]  # position of the first piece of each of these words
 
     def __len__(self) -> int:
         return len(self.input_ids)
@@ -40,25 +117,15 @@ class Window:
 
 @dataclass(frozen=True)
 class WindowRow:
-    """One window with what is learnt in it; the targets run over its `words`.
-
-    Parameters
-    ----------
-    window : Window
-    features : list of list of int
-        Values of the word features for every word of the text.
-    tags, outputs : LongTensor (words, groups), optional
-        Tag of each word in each group, and the class the classifier is to give it (the same without finer labels; `IGNORE`
-        where it is not known). None for prediction.
-    teacher : FloatTensor (words, groups, tags), optional
-        Tag probabilities of a teacher.
-    """
+    """One window with what is learnt in it: targets (words, groups) over its `words`, None for prediction."""
 
     window: Window
-    features: list[list[int]] = field(default_factory=list)
+    features: list[list[int]] = field(default_factory=list)  # values for every word of the text
     tags: torch.Tensor | None = None
-    outputs: torch.Tensor | None = None
-    teacher: torch.Tensor | None = None
+    outputs: torch.Tensor | None = (
+        None  # class of the classifier, as `tags` without finer labels; or `IGNORE`
+    )
+    teacher: torch.Tensor | None = None  # log-probabilities (words, groups, tags)
 
     def __len__(self) -> int:
         return len(self.window)
@@ -67,26 +134,16 @@ class WindowRow:
 def windows_of(
     tokenizer, texts: Sequence[str], words: Sequence[Sequence[Span]], limit: int
 ) -> list[list[Window]]:
-    """Windows of each text; one for a text that fits, and none for one without any piece.
+    """Windows of texts and their words of :func:`words_of`; none for a text without any piece.
 
-    A word that the tokenizer makes no piece of (a lone control character) is in no window and stays outside. Every
-    other word is owned by exactly one window: of two that hold it, the one in which it stands further from the edge. Of a
-    word that is longer than a window (a ruled line) only the beginning is read.
-
-    Parameters
-    ----------
-    tokenizer : Hugging Face tokenizer (fast)
-    texts : sequence of str
-    words : sequence of sequence of (start, end)
-        Words of each text as character offsets, in reading order.
-    limit : int
-        Most pieces of a window, the two special ones counted.
+    A word that the tokenizer makes no piece of (a lone control character) is in no window and stays outside. Every other
+    word is owned by exactly one window, see :func:`cut_windows`. A window has at most `limit` pieces, the two special ones
+    counted.
     """
     if not texts:
         return []
     encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    first, last, room = tokenizer.cls_token_id, tokenizer.sep_token_id, limit - 2
-    found = []
+    first, last, found = tokenizer.cls_token_id, tokenizer.sep_token_id, []
     for ids, offsets, places in zip(encoded["input_ids"], encoded["offset_mapping"], words):
         heads, owners = _aligned(offsets, places)
         found.append(
@@ -97,7 +154,7 @@ def windows_of(
                     owned,
                     [heads[word] - start + 1 for word in owned],
                 )
-                for start, end, owned in cut_windows(len(ids), sorted(heads.items()), room)
+                for start, end, owned in cut_windows(len(ids), sorted(heads.items()), limit - 2)
             ]
         )
     return found
@@ -105,38 +162,22 @@ def windows_of(
 
 def _aligned(offsets: Sequence[Span], words: Sequence[Span]) -> tuple[dict[int, int], list[int]]:
     """First piece of each word that has one, and the word of each piece (-1 where it is part of none)."""
-    heads: dict[int, int] = {}
-    owners = [-1] * len(offsets)
-    piece = 0
+    heads, owners = {}, [-1] * len(offsets)
+    lows, highs = ([offset[side] for offset in offsets] for side in (0, 1))
     for word, (start, end) in enumerate(words):
-        while piece < len(offsets) and offsets[piece][1] <= start:
-            piece += 1
-        at = piece
-        while at < len(offsets) and offsets[at][0] < end:
-            if offsets[at][1] > offsets[at][0]:
+        for at in range(bisect_right(highs, start), bisect_left(lows, end)):
+            if lows[at] < highs[at]:
                 heads.setdefault(word, at)
-                if owners[at] < 0:
-                    owners[at] = word
-            at += 1
+                owners[at] = word if owners[at] < 0 else owners[at]
     return heads, owners
 
 
 def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, list[int]]]:
-    """Overlapping windows of at most `room` pieces; they begin and end between words.
+    """Overlapping windows of at most `room` of a text's pieces; they begin and end between words.
 
-    Parameters
-    ----------
-    pieces : int
-        Word pieces of the whole text, special ones not counted.
-    heads : sequence of (word, first piece)
-        In reading order.
-    room : int
-
-    Returns
-    -------
-    list of (first piece, piece after the last, owned words)
-        Every word is owned by one window: of two that hold it, the one in which it stands further from the edge. Of a word
-        longer than a window only the beginning is in it.
+    Of two windows that hold a word, the one owns it in which it stands further from the edge. Of a word longer than a
+    window (a ruled line) only the beginning is read. `heads` are (word, first piece) in reading order; what comes back is
+    (first piece, piece after the last, owned words).
     """
     starts = [at for _, at in heads]
     ends = [min(end, start + room) for start, end in zip(starts, [*starts[1:], pieces])]
@@ -159,17 +200,12 @@ def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> lis
     ]
 
 
+# -- batches ----------------------------------------------------------------------------------------------------------
 def budget_batches(lengths: Sequence[int], budget: int, rng: random.Random | None = None) -> list[list[int]]:
-    """Indices in batches of like length with at most `budget` positions each, padding counted.
+    """Indices in batches of like length with at most `budget` positions each, padding counted; longer ones stand alone.
 
-    Parameters
-    ----------
-    lengths : sequence of int
-    budget : int
-        A sequence that is longer than this makes a batch of its own.
-    rng : random.Random, optional
-        Shuffles the batches, and moves lengths by up to three so that the same sequences do not always meet; without
-        it the order is that of the lengths.
+    `rng` shuffles the batches, and moves lengths by up to three so that the same sequences do not always meet; without it
+    the order is that of the lengths.
     """
     noise = [3 * rng.random() if rng else 0.0 for _ in lengths]
     batches: list[list[int]] = []
@@ -188,12 +224,8 @@ def budget_batches(lengths: Sequence[int], budget: int, rng: random.Random | Non
 def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, torch.Tensor]:
     """A batch, padded on the right to its longest window.
 
-    Returns
-    -------
-    dict
-        `input_ids`, `attention_mask` (rows, pieces) and, where there are features, `features` (rows, pieces, features);
-        `row` and `head` (words): where each owned word's logits stand; with targets also `tags` and `outputs` (words),
-        with a teacher `teacher` (words, tags).
+    It holds `input_ids` and `attention_mask` (rows, pieces); where there are features, `features` (rows, pieces, features);
+    `row` and `head` (words), where each owned word's logits stand; and the targets, one window's below the other's.
     """
     width = max(map(len, rows))
     count = len(rows[0].features[0]) if rows[0].features else 0
@@ -203,10 +235,8 @@ def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, torch.Tens
         input_ids[at, : len(row)] = torch.tensor(row.window.input_ids)
         mask[at, : len(row)] = 1
         if count:
-            places = [(piece, word) for piece, word in enumerate(row.window.piece_words) if word >= 0]
-            features[at, [piece for piece, _ in places]] = torch.tensor(
-                [row.features[word] for _, word in places]
-            )
+            known = torch.tensor([[0] * count, *row.features])  # by word, behind what stands for none
+            features[at, : len(row)] = known[torch.tensor(row.window.piece_words) + 1]
     batch = {
         "input_ids": input_ids,
         "attention_mask": mask,

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from helpers.tagging.encode import Span
-from helpers.tagging.tags import tags_of_spans
+from helpers.tagging.encode import Span, tags_of_spans
 from helpers.tasks.base import Task
 from helpers.tasks.bio import TaggedTokens, label_of
 from helpers.tasks.records import Example
@@ -53,13 +52,10 @@ def count_words(sentences: Iterable[TaggedTokens], labels: Sequence[str]) -> dic
 
 
 def gazetteer_value(counts: Counts | None) -> int:
-    """What the counts of a word say, as one number: never seen, never an entity, or its label and how often.
+    """What the counts of a word say, as one number.
 
-    Returns
-    -------
-    int
-        :data:`UNKNOWN`; :data:`UNLABELLED_RARE` or :data:`UNLABELLED`; or `FIRST_LABEL + 3 · label + share`, the share
-        being 0, 1 or 2 as the part of its occurrences with its most frequent label reaches :data:`SHARES`.
+    :data:`UNKNOWN`; :data:`UNLABELLED_RARE` or :data:`UNLABELLED`; or `FIRST_LABEL + 3 · label + share`, the share being 0, 1
+    or 2 as the part of its occurrences with its most frequent label reaches :data:`SHARES`.
     """
     total = sum(counts or ())
     if not total:
@@ -73,79 +69,52 @@ def gazetteer_value(counts: Counts | None) -> int:
 
 @dataclass(frozen=True)
 class WordFeatures:
-    """Features fitted to training sentences.
+    """Features fitted to training sentences."""
 
-    Parameters
-    ----------
-    names : tuple of str
-        Those in use: `shape` and `casing` together, `gazetteer`, `rules`, or none at all.
-    fields : tuple of str
-        The task's labels or fields.
-    shapes : list of str
-        Frequent shapes; others share one value.
-    gazetteer : dict
-        Lower-cased word of train → :func:`gazetteer_value`.
-    """
-
-    names: tuple[str, ...] = ()
-    fields: tuple[str, ...] = ()
-    shapes: list[str] = field(default_factory=list)
-    gazetteer: dict[str, int] = field(default_factory=dict)
+    names: tuple[str, ...] = ()  # `shape` and `casing` together, `gazetteer`, `rules`, or none at all
+    fields: tuple[str, ...] = ()  # the task's labels or fields
+    shapes: list[str] = field(default_factory=list)  # frequent ones; others share one value
+    gazetteer: dict[str, int] = field(default_factory=dict)  # lower-cased word of train → value
 
     @property
     def sizes(self) -> dict[str, int]:
         """Feature → number of its values, padding and unknown counted."""
+        if self.names == ("rules",):
+            return {f"rules: {name}": 3 for name in self.fields}
         known = {
             "shape": 2 + len(self.shapes),
             "casing": 2 + len(CASINGS),
             "gazetteer": FIRST_LABEL + 3 * len(self.fields),
         }
-        hints = {f"rules: {name}": 3 for name in self.fields} if "rules" in self.names else {}
-        return {name: known[name] for name in self.names if name in known} | hints
+        return {name: known[name] for name in self.names}
 
     def values(
-        self,
-        task: Task,
-        example: Example,
-        words: Sequence[Span],
-        left_out: dict[str, Counts] | None = None,
-        known: dict[str, Counts] | None = None,
+        self, task: Task, example: Example, words: Sequence[Span], train: dict[str, Counts] | None = None
     ) -> list[list[int]]:
-        """Values of the features of each word, shape (words, features).
+        """Values of the features of each word of an example, shape (words, features).
 
-        Parameters
-        ----------
-        task : Task
-            Whose rules propose spans.
-        example : Example
-            Its text or tokens are read, its label is not.
-        words : sequence of (start, end)
-            Of :func:`helpers.tagging.tags.words_of`.
-        left_out : dict, optional
-            Word counts of this very sentence, taken from `known`: a training sentence must not find itself in the
-            gazetteer, or training would trust it more than unseen text bears out.
-        known : dict, optional
-            Word counts of all training sentences; needed with `left_out`.
+        Its label is not read, unless it is a training sentence: that must not find itself in the gazetteer, or training would
+        trust it more than unseen text bears out, and is taken from the word counts of all of `train`.
         """
         if self.names == ("rules",):
             spans = task.spans(Example(0, example.text, task.hooks.rules(example.text)))
             return tags_of_spans(words, [spans[name] or [] for name in task.fields]).tolist()
-        tokens, columns = example.target.tokens if self.names else words, []
-        for name in self.names:
-            if name == "shape":
-                numbers = {form: 2 + index for index, form in enumerate(self.shapes)}
-                columns.append([numbers.get(shape(word), UNKNOWN) for word in tokens])
-            elif name == "casing":
-                columns.append([2 + CASINGS.index(casing(word)) for word in tokens])
-            elif left_out is None:
-                columns.append([self.gazetteer.get(word.lower(), UNKNOWN) for word in tokens])
-            else:
-                others = {
-                    word: [a - b for a, b in zip(known.get(word, counts), counts)]
-                    for word, counts in left_out.items()
-                }
-                columns.append([gazetteer_value(others[word.lower()]) for word in tokens])
-        return [list(values) for values in zip(*columns)] if columns else [[] for _ in tokens]
+        if not self.names:
+            return [[] for _ in words]
+        tokens = example.target.tokens
+        numbers = {form: 2 + index for index, form in enumerate(self.shapes)}
+        columns = {
+            "shape": [numbers.get(shape(token), UNKNOWN) for token in tokens],
+            "casing": [2 + CASINGS.index(casing(token)) for token in tokens],
+            "gazetteer": [self.gazetteer.get(token.lower(), UNKNOWN) for token in tokens],
+        }
+        if train is not None:
+            others = {
+                word: gazetteer_value([a - b for a, b in zip(train.get(word, counts), counts)])
+                for word, counts in count_words([example.target], self.fields).items()
+            }
+            columns["gazetteer"] = [others[token.lower()] for token in tokens]
+        return [list(values) for values in zip(*(columns[name] for name in self.names))]
 
 
 @dataclass(frozen=True)
@@ -165,18 +134,15 @@ def fit_features(
     """The features of training rows, each given once; what rules propose stands alone."""
     if hints:
         return WordFeatures(("rules",), task.fields)
-    sentences = [row.target for row in rows] if shapes or gazetteer else []
-    counts = (
-        Counter(shape(word) for sentence in sentences for word in sentence.tokens) if shapes else Counter()
-    )
-    frequent = sorted(
-        (form for form, count in counts.items() if count >= LEAST_SHAPE), key=lambda f: (-counts[f], f)
-    )
-    words = count_words(sentences, task.fields) if gazetteer else {}
-    names = (("shape", "casing") if shapes else ()) + (("gazetteer",) if gazetteer else ())
+    if not (shapes or gazetteer):
+        return WordFeatures()
+    sentences = [row.target for row in rows]
+    forms = Counter(shape(token) for sentence in sentences for token in sentence.tokens)
+    frequent = sorted((-count, form) for form, count in forms.items() if count >= LEAST_SHAPE)
+    counts = count_words(sentences, task.fields)
     return WordFeatures(
-        names,
-        task.fields if names else (),
-        frequent[:SHAPES],
-        {word: gazetteer_value(words[word]) for word in sorted(words)},
+        ("shape", "casing") * shapes + ("gazetteer",) * gazetteer,
+        task.fields,
+        [form for _, form in frequent[:SHAPES]] if shapes else [],
+        {word: gazetteer_value(counts[word]) for word in sorted(counts)} if gazetteer else {},
     )

@@ -16,10 +16,10 @@ from torch import nn
 
 from helpers.files import write_json
 from helpers.models.base import device_of, explain_load_error
-from helpers.models.encoder import encoder_path
+from helpers.models.packaged import encoder_path
 from helpers.run import Run
+from helpers.tagging.encode import groups_of, tag_names
 from helpers.tagging.features import WordFeatures
-from helpers.tagging.tags import groups_of, tag_names
 from helpers.tasks.base import Task
 
 LORA_TARGETS = (("query", "key", "value", "dense"), ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"))
@@ -28,29 +28,17 @@ EXTRAS, CARD = "extras.safetensors", "tagger.json"
 
 @dataclass(frozen=True)
 class Layout:
-    """What a tagger reads and writes.
+    """What a tagger reads and writes: every word gets one of the tags in each group, one group a field or a single one.
 
-    Parameters
-    ----------
-    groups : tuple of str
-        Every word gets a tag in each: one group a field, or a single one.
-    tags : tuple of str
-    outputs : tuple of str
-        Classes of the classifier in each group: the tags, or finer ones of which several stand for one tag.
-    stands_for : tuple of int
-        The tag that each output stands for.
-    features : dict
-        Word feature → number of its values.
-    crf : bool
-        Whether transitions between tags are learnt.
+    The classifier's outputs are the tags, or finer ones of which several stand for one tag.
     """
 
     groups: tuple[str, ...]
     tags: tuple[str, ...]
     outputs: tuple[str, ...]
-    stands_for: tuple[int, ...]
-    features: dict[str, int] = field(default_factory=dict)
-    crf: bool = False
+    stands_for: tuple[int, ...]  # the tag of each output
+    features: dict[str, int] = field(default_factory=dict)  # word feature → number of its values
+    crf: bool = False  # whether transitions between tags are learnt
 
     @property
     def fine(self) -> bool:
@@ -79,46 +67,29 @@ def layout_of(
 ) -> Layout:
     """The layout of a task's taggers; without `outputs` the classifier gives the tags themselves."""
     tags = tag_names(task)
-    return Layout(
-        groups_of(task),
-        tags,
-        tuple(outputs) or tags,
-        tuple(stands_for) or tuple(range(len(tags))),
-        features or {},
-        crf,
-    )
+    wanted = (tuple(outputs), tuple(stands_for)) if outputs else (tags, tuple(range(len(tags))))
+    return Layout(groups_of(task), tags, *wanted, features or {}, crf)
 
 
 class TokenTagger(nn.Module):
-    """An encoder that classifies word pieces.
+    """A BERT-like token classifier (`base`, perhaps with an adapter) with as many labels as the layout has outputs.
 
     The values of the word features are added as embeddings to the word pieces, before the encoder mixes them, and as
     scores to the logits, where a value speaks for itself.
-
-    Parameters
-    ----------
-    base : PreTrainedModel or PeftModel
-        A BERT-like token classifier with as many labels as the layout has outputs.
-    layout : Layout
     """
 
     def __init__(self, base, layout: Layout) -> None:
         super().__init__()
         self.base, self.layout = base, layout
-        config = base.config
-        self.feature_inputs = nn.ModuleList(
-            nn.Embedding(size, config.hidden_size, padding_idx=0) for size in layout.features.values()
-        )
-        self.feature_scores = nn.ModuleList(
-            nn.Embedding(size, len(layout.labels), padding_idx=0) for size in layout.features.values()
-        )
+        sizes, width, outputs = layout.features.values(), base.config.hidden_size, len(layout.labels)
+        self.feature_inputs = nn.ModuleList(nn.Embedding(size, width, padding_idx=0) for size in sizes)
+        self.feature_scores = nn.ModuleList(nn.Embedding(size, outputs, padding_idx=0) for size in sizes)
         for inputs, scores in zip(self.feature_inputs, self.feature_scores):
             nn.init.normal_(inputs.weight, std=0.01)
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
-        self.transitions = (
-            nn.Parameter(torch.zeros(len(layout.tags), len(layout.tags))) if layout.crf else None
-        )
+        count = len(layout.tags)
+        self.transitions = nn.Parameter(torch.zeros(count, count)) if layout.crf else None
         self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
@@ -155,19 +126,8 @@ class TokenTagger(nn.Module):
         log_probs = logits.log_softmax(-1)
         if not self.layout.fine:
             return log_probs
-        columns = [
-            log_probs[..., self.membership[:, tag].bool()].logsumexp(-1)
-            for tag in range(len(self.layout.tags))
-        ]
-        return torch.stack(columns, -1)
-
-    def extras(self) -> dict[str, torch.Tensor]:
-        """Weights that are not the encoder's or its classifier's."""
-        return {
-            name: parameter.detach().cpu().contiguous()
-            for name, parameter in self.named_parameters()
-            if not name.startswith("base.")
-        }
+        members = self.membership.bool().unbind(1)
+        return torch.stack([log_probs[..., chosen].logsumexp(-1) for chosen in members], -1)
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
@@ -180,7 +140,7 @@ def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0
     from transformers.utils import logging
 
     torch.manual_seed(run.seed)
-    labels, verbosity = dict(enumerate(outputs)), logging.get_verbosity()
+    verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is what is wanted here
     try:
         model = AutoModelForTokenClassification.from_pretrained(
@@ -188,9 +148,7 @@ def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0
             dtype=torch.float32,
             use_safetensors=True,
             attn_implementation=attention,
-            num_labels=len(labels),
-            id2label=labels,
-            label2id={tag: index for index, tag in labels.items()},
+            **label_names(outputs),
         )
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
@@ -205,6 +163,11 @@ def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0
         elif isinstance(getattr(module, "attention_dropout", None), float):
             module.attention_dropout = inside
     return model
+
+
+def label_names(outputs: Sequence[str]) -> dict[str, Any]:
+    """Labels of a classifier as transformers' configurations hold them."""
+    return {"id2label": dict(enumerate(outputs)), "label2id": {name: at for at, name in enumerate(outputs)}}
 
 
 def load_token_tokenizer(run: Run, name: str | None = None):
@@ -222,24 +185,20 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     return tokenizer
 
 
+def projections(base: nn.Module) -> list[str]:
+    """Names of the layers of an encoder that adapters may change; the first three are those of attention."""
+    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
+    return next(list(group) for group in LORA_TARGETS if names.issuperset(group))
+
+
 def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
     """LoRA on every projection of the encoder; the classifier is trained whole and saved with the adapter."""
     from peft import LoraConfig, TaskType, get_peft_model
 
-    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
-    targets = next(list(group) for group in LORA_TARGETS if names.issuperset(group))
     torch.manual_seed(seed)
-    return get_peft_model(
-        base,
-        LoraConfig(
-            task_type=TaskType.TOKEN_CLS,
-            r=rank,
-            lora_alpha=alpha,
-            lora_dropout=dropout,
-            target_modules=targets,
-            modules_to_save=["classifier"],
-        ),
-    )
+    sizes = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
+    layers = {"target_modules": projections(base), "modules_to_save": ["classifier"]}
+    return get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
 
 
 def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
@@ -248,8 +207,7 @@ def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
 
     with torch.device("meta"):
         model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    every = next(list(group) for group in LORA_TARGETS if names.issuperset(group))
+    every = projections(model)
     return model, {"attention": every[:3], "all linear layers": every}
 
 
@@ -267,39 +225,33 @@ def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTa
 def keep_layers(base, kept: Sequence[int]):
     """A copy of an encoder that has only some of its layers, in their order."""
     copy = deepcopy(base)
-    name = "num_hidden_layers" if "num_hidden_layers" in copy.config.to_dict() else "n_layers"
-    count = getattr(copy.config, name)
     for module in list(copy.modules()):
         for attribute, child in list(module.named_children()):
-            if isinstance(child, nn.ModuleList) and len(child) == count:
+            if isinstance(child, nn.ModuleList) and len(child) == base.config.num_hidden_layers:
                 setattr(module, attribute, nn.ModuleList(child[index] for index in kept))
-    setattr(copy.config, name, len(kept))
+    copy.config.num_hidden_layers = len(kept)
     return copy
+
+
+def new_classifier(base, outputs: Sequence[str]) -> None:
+    """Give an encoder a fresh classifier for other outputs."""
+    base.classifier = nn.Linear(base.config.hidden_size, len(outputs))
+    nn.init.normal_(base.classifier.weight, std=0.02)
+    nn.init.zeros_(base.classifier.bias)
+    base.num_labels = len(outputs)
+    base.config.update(label_names(outputs))
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class TrainedTagger:
-    """A tagger ready to predict.
-
-    Parameters
-    ----------
-    model : TokenTagger
-    tokenizer : Hugging Face tokenizer
-    features : WordFeatures
-    transitions : ndarray (tags, tags)
-        Scores that Viterbi adds to those of the words, beside the rules of BIO.
-    multiple : float
-        How much of the training tags' transition PMI is in them.
-    knowledge
-        What the train rows show about turning spans into values (:class:`helpers.tasks.base.Hooks`).
-    """
+    """A tagger ready to predict; `knowledge` is what train showed about turning spans into values (`learn_conventions`)."""
 
     model: TokenTagger
     tokenizer: Any
     features: WordFeatures
-    transitions: np.ndarray
-    multiple: float = 0.0
+    transitions: np.ndarray  # (tags, tags): what Viterbi adds to the scores of words, beside the rules of BIO
+    multiple: float = 0.0  # how much of the training tags' transition PMI is in it
     knowledge: Any = None
 
 
@@ -310,49 +262,46 @@ def save_tagger(task: Task, tagger: TrainedTagger, folder: Path) -> None:
     model.base.save_pretrained(folder, safe_serialization=True)
     if not (folder / "tokenizer.json").exists():
         tagger.tokenizer.save_pretrained(folder)
-    extras = model.extras()
+    # what is not the encoder's or its classifier's
+    extras = {
+        name: one.detach().cpu() for name, one in model.named_parameters() if not name.startswith("base.")
+    }
     if extras:
         save_file(extras, folder / EXTRAS)
-    write_json(
-        folder / CARD,
-        {
-            "layout": asdict(model.layout),
-            "features": asdict(tagger.features),
-            "transitions": np.round(tagger.transitions, 6).tolist(),
-            "multiple": tagger.multiple,
-            "knowledge": tagger.knowledge,
-        },
-    )
+    card = {
+        "layout": asdict(model.layout),
+        "features": asdict(tagger.features),
+        "transitions": np.round(tagger.transitions, 6).tolist(),
+        "multiple": tagger.multiple,
+        "knowledge": tagger.knowledge,
+    }
+    write_json(folder / CARD, card)
 
 
 def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float, Any]:
     """What :func:`save_tagger` keeps beside the weights: layout, features, transitions, multiple and knowledge."""
     card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    given, features = card["layout"], card["features"]
-    layout = Layout(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    )
-    names, fields = map(tuple, (features["names"], features["fields"]))
-    return (
-        layout,
-        WordFeatures(names, fields, features["shapes"], features["gazetteer"]),
-        np.array(card["transitions"]),
-        card["multiple"],
-        card["knowledge"],
-    )
+    layout, features = card["layout"], card["features"]
+    for given, names in (
+        (layout, ("groups", "tags", "outputs", "stands_for")),
+        (features, ("names", "fields")),
+    ):
+        given |= {name: tuple(given[name]) for name in names}
+    transitions = np.array(card["transitions"])
+    return Layout(**layout), WordFeatures(**features), transitions, card["multiple"], card["knowledge"]
 
 
 def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
     layout, *rest = read_card(run.task, folder)
-    if (folder / "adapter_config.json").exists():
+    adapted = (folder / "adapter_config.json").exists()
+    source = encoder_path(run) if adapted else str(folder)
+    base = load_encoder(run, source, layout.labels, attention=attention)
+    if adapted:
         from peft import PeftModel
 
-        base = load_encoder(run, encoder_path(run), layout.labels, attention=attention)
         base = PeftModel.from_pretrained(base, folder)
         base = base.merge_and_unload() if merge else base
-    else:
-        base = load_encoder(run, str(folder), layout.labels, attention=attention)
     model = TokenTagger(base, layout)
     if (folder / EXTRAS).exists():
         missing = model.load_state_dict(load_file(folder / EXTRAS), strict=False).unexpected_keys

@@ -1,4 +1,4 @@
-"""Tag sequences as a whole: which transitions BIO allows, what train says of them, a linear-chain CRF, Viterbi."""
+"""Tag sequences as a whole: which transitions BIO allows, what train says of them, Viterbi, a linear-chain CRF."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from helpers.tasks.bio import label_of
 
 FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
-MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 SMOOTHING = 0.5  # added to each count, so that what train never showed stays possible
 
 
@@ -22,47 +21,32 @@ def start_scores(tags: Sequence[str]) -> np.ndarray:
 
 def bio_transitions(tags: Sequence[str]) -> np.ndarray:
     """Matrix (from, to): forbidden where an inside tag continues no entity of its label, else 0."""
-
-    def goes_on(one: str, to: str) -> bool:
-        return one != "O" and label_of(one) == label_of(to)
-
-    return np.array(
-        [[FORBIDDEN if to.startswith("I") and not goes_on(one, to) else 0.0 for to in tags] for one in tags]
-    )
+    allowed = [
+        [not to.startswith("I") or (one != "O" and label_of(one) == label_of(to)) for to in tags]
+        for one in tags
+    ]
+    return np.where(allowed, 0.0, FORBIDDEN)
 
 
 def transition_pmi(sequences: Sequence[Sequence[int]], count: int) -> np.ndarray:
     """Pointwise mutual information of neighbouring tags, log p(to | from) − log p(to), from smoothed counts.
 
-    A tagger that looks at each word by itself already knows how frequent a tag is; what is added to its scores is only
-    what the neighbour says beyond that.
-
-    Parameters
-    ----------
-    sequences : sequence of sequence of int
-        Tags of the training sentences.
-    count : int
-        Number of tags.
+    A tagger that looks at each word by itself already knows how frequent each of the `count` tags is; what is added to its
+    scores is only what the neighbour says beyond that.
     """
     pairs, single = np.full((count, count), SMOOTHING), np.full(count, SMOOTHING)
     for sequence in sequences:
-        np.add.at(pairs, (np.asarray(sequence[:-1], dtype=int), np.asarray(sequence[1:], dtype=int)), 1)
-        np.add.at(single, np.asarray(sequence[1:], dtype=int), 1)
+        tags = np.asarray(sequence, dtype=int)
+        np.add.at(pairs, (tags[:-1], tags[1:]), 1)
+        np.add.at(single, tags[1:], 1)
     return np.log(pairs / pairs.sum(1, keepdims=True)) - np.log(single / single.sum())
 
 
 # -- decoding ---------------------------------------------------------------------------------------------------------
 def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Best tag sequences for scores of texts of one length (Viterbi, 1967); of equally good ones the first tag wins.
+    """Best tag sequences, int (texts, words), for scores (texts, words, tags) of texts of one length (Viterbi, 1967).
 
-    Parameters
-    ----------
-    scores : ndarray (texts, words, tags)
-        Log-probability of each tag, or any score that adds up; at least one word.
-
-    Returns
-    -------
-    ndarray of int (texts, words)
+    Of equally good ones the first tag wins.
     """
     texts, words = scores.shape[:2]
     best, back = scores[:, 0] + start, []
@@ -78,17 +62,9 @@ def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -
 
 
 def decode(scores: Sequence[np.ndarray], transitions: np.ndarray, tags: Sequence[str]) -> list[np.ndarray]:
-    """Best tags of each text in each group by Viterbi, texts of one length together.
+    """Best tags, int (words, groups), of each text's scores (words, groups, tags), texts of one length together.
 
-    Parameters
-    ----------
-    scores : sequence of ndarray (words, groups, tags)
-    transitions : ndarray (tags, tags)
-        Those of BIO are added, so that every sequence is valid IOB2.
-
-    Returns
-    -------
-    list of ndarray of int (words, groups)
+    The transitions of BIO are added to those given, so that every sequence is valid IOB2.
     """
     by_length: dict[int, list[int]] = {}
     for index, one in enumerate(scores):
@@ -107,17 +83,9 @@ def decode(scores: Sequence[np.ndarray], transitions: np.ndarray, tags: Sequence
 def log_partition(
     emissions: torch.Tensor, lengths: torch.Tensor, transitions: torch.Tensor, start: torch.Tensor
 ) -> torch.Tensor:
-    """Log of the sum over all tag sequences of exp(score), by the forward algorithm (Lafferty et al., 2001).
+    """Log of the sum over all tag sequences of exp(score), (sentences,), by the forward algorithm (Lafferty et al., 2001).
 
-    Parameters
-    ----------
-    emissions : FloatTensor (sentences, longest, tags)
-    lengths : LongTensor (sentences,)
-        Words of each sentence, at least 1; what stands behind them in `emissions` is not read.
-
-    Returns
-    -------
-    FloatTensor (sentences,)
+    `emissions` is (sentences, longest, tags); what stands behind the `lengths` (sentences,) is not read.
     """
     total = emissions[:, 0] + start
     for at in range(1, emissions.shape[1]):
@@ -141,34 +109,18 @@ def sequence_score(
 
 
 def crf_loss(
-    log_probs: torch.Tensor,
-    tags: torch.Tensor,
-    row: torch.Tensor,
-    transitions: torch.Tensor,
-    names: Sequence[str],
+    log_probs: torch.Tensor, tags: torch.Tensor, row: torch.Tensor, learnt: torch.Tensor, names: Sequence[str]
 ) -> torch.Tensor:
     """Negative log-likelihood of the gold sequences under a linear-chain CRF, per word.
 
-    Parameters
-    ----------
-    log_probs : FloatTensor (words, tags)
-        Emissions of the words of a batch, sentence after sentence.
-    tags : LongTensor (words,)
-    row : LongTensor (words,)
-        Sentence of each word, ascending.
-    transitions : FloatTensor (tags, tags)
-        Learnt scores; those of BIO are added.
-    names : sequence of str
-        The tags.
+    `log_probs` (words, tags) are the emissions of a batch's words, sentence after sentence; `tags` and `row` (words,) the tag
+    and the sentence of each. Transitions of BIO between the tags `names` are added to those that are `learnt`.
     """
     _, sentence, lengths = row.unique_consecutive(return_inverse=True, return_counts=True)
     position = torch.arange(len(row), device=row.device) - (lengths.cumsum(0) - lengths)[sentence]
     shape = (len(lengths), int(lengths.max()))
     emissions = log_probs.new_zeros(*shape, log_probs.shape[1]).index_put((sentence, position), log_probs)
     padded = tags.new_zeros(shape).index_put((sentence, position), tags)
-    rules = torch.as_tensor(bio_transitions(names), dtype=log_probs.dtype, device=log_probs.device)
-    start = torch.as_tensor(start_scores(names), dtype=log_probs.dtype, device=log_probs.device)
-    missing = log_partition(emissions, lengths, transitions + rules, start) - sequence_score(
-        emissions, lengths, padded, transitions + rules, start
-    )
-    return missing.sum() / len(row)
+    rules, start = (log_probs.new_tensor(scores) for scores in (bio_transitions(names), start_scores(names)))
+    total = log_partition(emissions, lengths, learnt + rules, start)
+    return (total - sequence_score(emissions, lengths, padded, learnt + rules, start)).sum() / len(row)

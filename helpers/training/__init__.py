@@ -1,4 +1,4 @@
-"""Training: one trainer for models that write, their losses, fit with resume, several processes.
+"""Training: writers and taggers by transformers' Trainer, their losses, fit with resume, several processes.
 
 May import all up to writing and tagging; knows nothing of evaluation or views.
 """

@@ -11,7 +11,6 @@ import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from typing import Callable
 
 from helpers.files import read_json, write_json
 from helpers.machine import seed_everything
@@ -20,36 +19,29 @@ from helpers.models.base import base_files
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import Example
+from helpers.training.common import FitResult
 from helpers.training.costs import timed
 from helpers.training.distil import fit_distilled
-from helpers.training.loop import FitResult
 from helpers.training.rows import variant_settings
 from helpers.training.taggers import fit_tagger
 from helpers.training.writers import fit_writer
 
 
 def fit(run: Run, variant: str, train: list[Example], validation: list[Example]) -> FitResult:
-    """Train one variant of the run's task, or load it where it is finished already with the same inputs.
-
-    Parameters
-    ----------
-    run : Run
-    variant : str
-        One of `run.task.variants`.
-    train, validation : list of Example
-    """
+    """Train one of `run.task.variants`, or load it where it is finished already with the same inputs."""
     folder = run.path("checkpoints", variant, "x").parent
-    key = fingerprint(run, variant, train, validation)
-    done = folder / "finished.json"
+    key, done = fingerprint(run, variant, train, validation), folder / "finished.json"
     if processes.is_main():
         _clear_folder(folder, key)
     processes.wait()
-    if done.exists():
-        saved = json.loads(done.read_text(encoding="utf-8"))
-        if saved["key"] == key:
-            return FitResult(**saved["result"])
+    saved = read_json(done)
+    if saved.get("key") == key:
+        return FitResult(**saved["result"])
     seed_everything(run.seed)
-    trainer = _trainer(run, variant)
+    kind = run.task.variants[variant]
+    trainer = (
+        fit_writer if variant in run.task.variants.writers else fit_distilled if kind.teacher else fit_tagger
+    )
     with timed(run, variant, "train"):
         result = trainer(run, variant, train, validation, folder)
     processes.wait()
@@ -59,35 +51,20 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     return result
 
 
-def _trainer(run: Run, variant: str) -> Callable[..., FitResult]:
-    """The function that trains a variant, by what it is."""
-    if variant in run.task.variants.writers:
-        return fit_writer
-    return fit_distilled if run.task.variants[variant].teacher else fit_tagger
-
-
 def _clear_folder(folder: Path, key: str) -> None:
-    """Keep what a folder holds only if it was made from the same inputs, and not where the stage is forced."""
-    _forget_if_forced(folder)
-    if (folder / "key").exists() and (folder / "key").read_text() != key:
-        for path in folder.iterdir():
-            if path.name != "force":
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    """Keep what a folder holds only if it was made from the same inputs, and not where the runner forces this stage.
+
+    The runner's token is new for each forced run and stays the same through a kill and the run that goes on, so that
+    checkpoints of the forced run itself are kept.
+    """
+    token = os.environ.get("STUDY_FORCE", "")
+    marks = {name: path.read_text() for name in ("force", "key") if (path := folder / name).exists()}
+    if (token and marks.get("force") != token) or marks.get("key", key) != key:
+        shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(key)
-
-
-def _forget_if_forced(folder: Path) -> None:
-    """Drop what an earlier run left when the runner forces this stage.
-
-    The runner's token is new for each forced run and stays the same through a kill and the run that goes on, so
-    that checkpoints of the forced run itself are kept.
-    """
-    token, kept = os.environ.get("STUDY_FORCE", ""), folder / "force"
-    if token and (not kept.exists() or kept.read_text() != token):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        kept.write_text(token)
+    if token:
+        (folder / "force").write_text(token)
 
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
@@ -102,16 +79,10 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
         read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
         for name in own.get("teacher", "").split(",")
     ]  # a student is trained anew after its teacher
-    parts = [
-        variant,
-        run.profile,
-        run.seed,
-        own,
-        shared,
-        rows,
-        *([teachers] if "teacher" in own else []),
-        [hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))],
+    files = [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))
     ]
+    parts = [variant, run.profile, run.seed, own, shared, rows, teachers, files]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Losses of the causal variants, on logits and the field of every target token."""
+"""Losses of models that write, on logits and the field of every target token."""
 
 from __future__ import annotations
 
@@ -13,25 +13,13 @@ from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs
 
 @dataclass(frozen=True)
 class Targets:
-    """Next-token targets, flattened to the positions that count.
-
-    Parameters
-    ----------
-    logits : FloatTensor (positions, vocabulary)
-    tokens : LongTensor (positions,)
-    fields : LongTensor (positions,)
-        `PROMPT`, `STRUCTURE` or a field index.
-    rows : LongTensor (positions,)
-        Row of the batch each position came from.
-    answers : LongTensor (positions,), optional
-        Answer of the batch each position belongs to: positions of a row without a gap between them.
-    """
+    """Next-token targets, flattened to the positions that count; logits are (positions, vocabulary), the others (positions,)."""
 
     logits: torch.Tensor
     tokens: torch.Tensor
-    fields: torch.Tensor
-    rows: torch.Tensor
-    answers: torch.Tensor | None = None
+    fields: torch.Tensor  # `PROMPT`, `STRUCTURE` or the index of a field
+    rows: torch.Tensor  # of the batch
+    answers: torch.Tensor | None = None  # of the batch: positions of a row without a gap between them
 
 
 def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool) -> Targets:
@@ -52,45 +40,32 @@ def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool)
         core = model.get_base_model() if hasattr(model, "get_base_model") else model
         logits = core.lm_head(core.model(**given).last_hidden_state[:, :-1][learnt])
     rows = torch.arange(len(fields), device=fields.device)[:, None].expand_as(fields)[learnt]
-    return Targets(
-        logits.float(), batch["input_ids"][:, 1:][learnt], fields[learnt], rows, number_answers(learnt)
-    )
+    tokens = batch["input_ids"][:, 1:][learnt]
+    return Targets(logits.float(), tokens, fields[learnt], rows, number_answers(learnt))
 
 
 def number_answers(learnt: torch.Tensor) -> torch.Tensor:
     """Number of the answer each learnt position belongs to, counted through the batch: LongTensor (positions,).
 
-    An answer is what is learnt without a gap: the turn of an assistant in a chat, the whole output of a single prompt.
-
-    Parameters
-    ----------
-    learnt : BoolTensor (rows, length)
+    An answer is what is learnt, BoolTensor (rows, length), without a gap: the turn of an assistant in a chat, the whole
+    output of a single prompt.
     """
     begins = learnt.clone()
     begins[:, 1:] &= ~learnt[:, :-1]
     return begins.flatten().cumsum(0)[learnt.flatten()] - 1
 
 
-def answer_weights(answers: torch.Tensor, length_power: float) -> torch.Tensor:
-    """Weight of each position by the length of its answer, 1 on average: FloatTensor (positions,).
-
-    A chat asks for a summary of thirty tokens and for an age of one. With `length_power` 0 each token counts the same,
-    and so the summary thirty times as much; with 1 each answer counts the same; with 0.5 it is between the two.
-    """
-    lengths = answers.bincount()[answers]
-    weights = lengths.float() ** -length_power
-    return weights / weights.mean()
-
-
 def answer_loss(targets: Targets, length_power: float = 0.0) -> torch.Tensor:
-    """Mean cross-entropy of the targets: of the answers alone where the prompt is left out of them.
+    """Mean cross-entropy of the targets, each weighed by the length of its answer to the power of `-length_power`.
 
-    `length_power` weighs the answers, see :func:`answer_weights`.
+    A chat asks for a summary of thirty tokens and for an age of one. With 0 each token counts the same, and so the summary
+    thirty times as much; with 1 each answer counts the same; with 0.5 it is between the two.
     """
     if not length_power:
         return F.cross_entropy(targets.logits, targets.tokens)
     losses = F.cross_entropy(targets.logits, targets.tokens, reduction="none")
-    return (losses * answer_weights(targets.answers, length_power)).mean()
+    weights = targets.answers.bincount()[targets.answers].float() ** -length_power
+    return (losses * (weights / weights.mean())).mean()
 
 
 def entity_loss(
@@ -98,19 +73,12 @@ def entity_loss(
 ) -> torch.Tensor:
     """LM loss over the targets + `entity_loss_weight` × field-weighted loss over the output.
 
-    L = mean(ce) + w · Σ_out(v_f · ce) / Σ_out(v_f), where v_f is the weight of the token's field and 1 for
-    JSON structure.
-
-    Parameters
-    ----------
-    targets : Targets
-        With or without the prompt positions.
-    field_weights : FloatTensor (fields,)
-    entity_loss_weight : float
+    L = mean(ce) + w · Σ_out(v_f · ce) / Σ_out(v_f), where v_f is the weight of the token's field, FloatTensor (fields,),
+    and 1 for JSON structure.
     """
     losses = F.cross_entropy(targets.logits, targets.tokens, reduction="none")
-    output = targets.fields != PROMPT
-    weights = torch.where(targets.fields >= 0, field_weights[targets.fields.clamp(min=0)], 1.0)[output]
+    output, weights = targets.fields != PROMPT, field_weights.to(losses.device)
+    weights = torch.where(targets.fields >= 0, weights[targets.fields.clamp(min=0)], 1.0)[output]
     return losses.mean() + entity_loss_weight * (losses[output] * weights).sum() / weights.sum()
 
 
@@ -146,16 +114,7 @@ def confidence_penalty(targets: Targets) -> torch.Tensor:
 def structured_loss(
     targets: Targets, fields: int, beta: float = 0.2, gamma: float = 0.1, delta: float = 0.05
 ) -> torch.Tensor:
-    """Completion loss + β · format penalty + γ · field penalty + δ · confidence penalty.
-
-    Parameters
-    ----------
-    targets : Targets
-        Without the prompt positions.
-    fields : int
-        Number of fields of the task.
-    beta, gamma, delta : float
-    """
+    """Loss of the answer + β · format penalty + γ · field penalty + δ · confidence penalty."""
     return (
         answer_loss(targets)
         + beta * format_penalty(targets)

@@ -9,9 +9,8 @@ import pandas as pd
 
 from helpers.data.read import load_source
 from helpers.run import Run
-from helpers.tagging.encode import windows_of
+from helpers.tagging.encode import windows_of, words_of
 from helpers.tagging.features import FIRST_LABEL, UNKNOWN, casing, count_words, gazetteer_value, shape
-from helpers.tagging.tags import words_of
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.tasks.token_metrics import with_and_without

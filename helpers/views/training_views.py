@@ -9,12 +9,11 @@ from helpers.models import adapters
 from helpers.models.adapters import folder_megabytes
 from helpers.run import Run
 from helpers.tagging import model as tagger_model
-from helpers.tagging.tags import tags_of_spans
+from helpers.tagging.encode import tags_of_spans
 from helpers.tasks import Example, Task
 from helpers.tasks.text import word_units
-from helpers.training.loop import FitResult
-from helpers.training.rows import training_rows, variant_settings
-from helpers.training.tagging_rows import training_sentences
+from helpers.training.common import FitResult
+from helpers.training.rows import training_rows, training_sentences, variant_settings
 from helpers.writing.encode import PROMPT, STRUCTURE, Encoded
 
 

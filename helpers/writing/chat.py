@@ -11,8 +11,6 @@ from typing import Any, NamedTuple, Sequence
 from helpers.errors import UserError
 from helpers.tasks.base import Message
 
-OTHER = "with --set base_model=…"
-
 
 class Segment(NamedTuple):
     """A piece of a rendered chat; `turn` is the index of the assistant turn it is, None where it is given."""
@@ -21,29 +19,25 @@ class Segment(NamedTuple):
     turn: int | None
 
 
-def _name(tokenizer) -> str:
-    return tokenizer.name_or_path or "the base model"
+def _unfit(tokenizer, why: str) -> UserError:
+    name = tokenizer.name_or_path or "the base model"
+    return UserError(f"the chat template of {name} {why}: choose another model with --set base_model=…")
 
 
 def render(tokenizer, messages: Sequence[Message], generation: bool = False, **options: Any) -> str:
     """The chat as text, with the header of an assistant turn behind it where one is to be generated.
 
-    A template without a system role gets the system text at the start of the first user turn. `options` are
-    variables of the template, such as `enable_thinking`.
-
-    Raises
-    ------
-    UserError
-        If the tokenizer has no chat template.
+    A template without a system role gets the system text at the start of the first user turn. `options` are variables of
+    the template, such as `enable_thinking`. UserError if the tokenizer has no chat template.
     """
     import jinja2
 
     if not tokenizer.chat_template:
-        raise UserError(f"{_name(tokenizer)} has no chat template: choose a chat model {OTHER}")
+        name = tokenizer.name_or_path or "the base model"
+        raise UserError(f"{name} has no chat template: choose a chat model with --set base_model=…")
+    asked = {"tokenize": False, "add_generation_prompt": generation, **options}
     try:
-        return tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=generation, **options
-        )
+        return tokenizer.apply_chat_template(list(messages), **asked)
     except jinja2.TemplateError:
         if messages[0]["role"] != "system":
             raise
@@ -52,24 +46,13 @@ def render(tokenizer, messages: Sequence[Message], generation: bool = False, **o
 
 
 def end_of_turn(tokenizer) -> str:
-    """The special token that ends an assistant turn.
-
-    Raises
-    ------
-    UserError
-        If the template ends it with none: then nothing would tell the model to stop.
-    """
-    probe = render(
-        tokenizer, [{"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"}]
-    )
-    behind = probe[probe.rindex("answer") + len("answer") :].lstrip()
+    """The special token that ends an assistant turn; UserError if there is none: nothing would tell the model to stop."""
+    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": "answer"}]
+    behind = render(tokenizer, turns).rpartition("answer")[2].lstrip()
     special = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     found = [token for token in special | set(tokenizer.all_special_tokens) if behind.startswith(token)]
     if not found:
-        raise UserError(
-            f"the chat template of {_name(tokenizer)} ends a turn with no special token: choose "
-            f"another model {OTHER}"
-        )
+        raise _unfit(tokenizer, "ends a turn with no special token")
     return max(found, key=len)
 
 
@@ -79,12 +62,7 @@ def segments(tokenizer, messages: Sequence[Message]) -> list[Segment]:
     The pieces join to the chat as it is rendered with another question behind it, up to the end of its last
     assistant turn: some templates write into the last turn what they write into no other (`<think>`), and
     what is learnt must not depend on how many turns follow. Each piece is tokenized by itself, in training as
-    in generation, so that both meet at the same token borders.
-
-    Raises
-    ------
-    UserError
-        If the template leaves out or changes what is said.
+    in generation, so that both meet at the same token borders. UserError if the template changes what is said.
     """
     text, end = render(tokenizer, [*messages, {"role": "user", "content": "?"}]), end_of_turn(tokenizer)
     pieces, done, cursor = [], 0, 0
@@ -92,9 +70,7 @@ def segments(tokenizer, messages: Sequence[Message]) -> list[Segment]:
         content = message["content"].strip()
         start = text.find(content, cursor)
         if start < 0:
-            raise UserError(
-                f"the chat template of {_name(tokenizer)} changes what is said: choose another model {OTHER}"
-            )
+            raise _unfit(tokenizer, "changes what is said")
         cursor = start + len(content)
         if message["role"] == "assistant":
             cursor = text.index(end, cursor) + len(end)
@@ -113,34 +89,13 @@ def asked(
 ) -> tuple[list[Segment], list[str]]:
     """What stands before every question, and for each one the text from there to where its answer begins.
 
-    Parameters
-    ----------
-    opening : sequence of message
-        The last of them an assistant turn.
-    questions : sequence of str
-    options
-        Variables of the template.
-
-    Returns
-    -------
-    opening : list of Segment
-        Up to the end of the last assistant turn.
-    tails : list of str
-
-    Raises
-    ------
-    UserError
-        If the template writes the turns before a question otherwise than in the whole chat.
+    The `opening` ends with an assistant turn. UserError if the template writes the turns before a question otherwise than in
+    the whole chat.
     """
     pieces = segments(tokenizer, opening)
     before = "".join(piece.text for piece in pieces)
-    whole = [
-        render(tokenizer, [*opening, {"role": "user", "content": question}], True, **options)
-        for question in questions
-    ]
+    chats = [[*opening, {"role": "user", "content": question}] for question in questions]
+    whole = [render(tokenizer, messages, True, **options) for messages in chats]
     if not all(text.startswith(before) for text in whole):
-        raise UserError(
-            f"the chat template of {_name(tokenizer)} writes earlier turns anew when another "
-            f"follows: choose another model {OTHER}"
-        )
+        raise _unfit(tokenizer, "writes earlier turns anew when another follows")
     return pieces, [text[len(before) :] for text in whole]

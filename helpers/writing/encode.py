@@ -19,21 +19,16 @@ PROMPT = -2
 
 @dataclass(frozen=True)
 class Encoded:
-    """One training sequence.
+    """One training sequence: prompt, completion, end of text; or a chat.
 
-    Parameters
-    ----------
-    input_ids : list of int
-        Prompt, completion, end-of-text.
-    field_ids : list of int
-        For each token `PROMPT`, `STRUCTURE`, or the index of the field whose value it writes.
-    blocks : list of int
-        For each token 0, or the number of the question it belongs to where questions do not see each other: a token
-        attends to block 0 and to its own. Empty where every token sees all before it.
+    Where questions do not see each other, each token has a block: 0, or the number of its question. It attends to block 0
+    and to its own. There are no blocks where every token sees all before it.
     """
 
     input_ids: list[int]
-    field_ids: list[int]
+    field_ids: list[
+        int
+    ]  # of each token `PROMPT`, `STRUCTURE`, or the index of the field whose value it writes
     blocks: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -60,7 +55,7 @@ def json_value_spans(text: str) -> dict[str, tuple[int, int]]:
         try:
             key, end = decoder.raw_decode(text, position)
             colon = text.index(":", end)
-            start = colon + 1 + (len(text[colon + 1 :]) - len(text[colon + 1 :].lstrip()))
+            start = len(text) - len(text[colon + 1 :].lstrip())
             _, position = decoder.raw_decode(text, start)
         except ValueError:
             break
@@ -71,40 +66,27 @@ def json_value_spans(text: str) -> dict[str, tuple[int, int]]:
 
 
 def field_of_tokens(completion: str, offsets: Sequence[tuple[int, int]], fields: Sequence[str]) -> list[int]:
-    """Field index of each token of a JSON completion, `STRUCTURE` where it belongs to none.
-
-    Parameters
-    ----------
-    completion : str
-    offsets : sequence of (start, end)
-        Character offsets of the tokens.
-    fields : sequence of str
-        Names in index order.
-    """
+    """Index in `fields` of each token of a JSON completion, by its character offsets; `STRUCTURE` where it is of none."""
     spans = [
         (start, end, fields.index(key))
         for key, (start, end) in json_value_spans(completion).items()
         if key in fields
     ]
-    kinds = []
-    for start, end in offsets:
-        kinds.append(next((index for low, high, index in spans if start < high and end > low), STRUCTURE))
-    return kinds
+    return [
+        next((index for low, high, index in spans if start < high and end > low), STRUCTURE)
+        for start, end in offsets
+    ]
 
 
 def encode_example(tokenizer, prompt: str, completion: str, fields: Sequence[str]) -> Encoded:
     """Encode prompt and completion apart, so that training and generation meet at the same token border."""
-    prompt_ids = tokenizer(prompt)["input_ids"]
-    if (
-        tokenizer.bos_token_id is not None
-        and prompt_ids[:1] != [tokenizer.bos_token_id]
-        and getattr(tokenizer, "add_bos_token", False)
-    ):
-        prompt_ids = [tokenizer.bos_token_id] + prompt_ids
+    prompt_ids, begin = tokenizer(prompt)["input_ids"], tokenizer.bos_token_id
+    if begin is not None and prompt_ids[:1] != [begin] and getattr(tokenizer, "add_bos_token", False):
+        prompt_ids = [begin, *prompt_ids]
     output = tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)
     kinds = field_of_tokens(completion, output["offset_mapping"], fields)
     return Encoded(
-        list(prompt_ids) + list(output["input_ids"]) + [tokenizer.eos_token_id],
+        [*prompt_ids, *output["input_ids"], tokenizer.eos_token_id],
         [PROMPT] * len(prompt_ids) + kinds + [STRUCTURE],
     )
 
@@ -114,22 +96,13 @@ def encode_conversation(
 ) -> Encoded:
     """Encode a whole chat through the tokenizer's template: all assistant turns are learnt, with their end-of-turn token.
 
-    Parameters
-    ----------
-    tokenizer
-    task : Task
-    example : Example
-    order : sequence of str
-        Fields in the order to ask for them; the task's own by default.
-    independent : bool
-        Each question is a block of its own, which sees the opening turns but no other question.
+    `order` are the fields to ask for, the task's own by default. With `independent` each question is a block of its own,
+    which sees the opening turns but no other question.
     """
-    messages = task.chat.conversation(example, order)
-    opening = len(task.chat.opening(example.text))
+    messages, opening = task.chat.conversation(example, order), len(task.chat.opening(example.text))
     pieces = chat.segments(tokenizer, messages)
-    encoded = tokenizer(
-        [piece.text for piece in pieces], add_special_tokens=False, return_offsets_mapping=True
-    )
+    texts = [piece.text for piece in pieces]
+    encoded = tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True)
     input_ids, field_ids, blocks = [], [], []
     block, opened = 0, False
     for piece, ids, offsets in zip(pieces, encoded["input_ids"], encoded["offset_mapping"]):
@@ -146,52 +119,36 @@ def encode_conversation(
 
 
 def collate(batch: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:
-    """Right-pad to the longest of the batch.
+    """`input_ids`, `attention_mask`, `field_ids` and, for rows with blocks, `blocks` (-1 in the padding) of a batch.
 
-    Returns
-    -------
-    dict
-        `input_ids`, `attention_mask` and `field_ids`, each LongTensor (rows, longest); for rows with blocks also
-        `blocks`, of the same shape, -1 in the padding.
+    Each is a LongTensor (rows, longest), padded on the right.
     """
-    width = max(len(item) for item in batch)
+    width = max(map(len, batch))
 
     def padded(rows: Sequence[Sequence[int]], filler: int) -> torch.Tensor:
         return torch.tensor([[*row, *[filler] * (width - len(row))] for row in rows])
 
     tensors = {
-        "input_ids": padded([item.input_ids for item in batch], pad),
-        "attention_mask": padded([[1] * len(item) for item in batch], 0),
-        "field_ids": padded([item.field_ids for item in batch], PROMPT),
+        "input_ids": padded([row.input_ids for row in batch], pad),
+        "attention_mask": padded([[1] * len(row) for row in batch], 0),
+        "field_ids": padded([row.field_ids for row in batch], PROMPT),
     }
-    if batch[0].blocks:
-        tensors["blocks"] = padded([item.blocks for item in batch], -1)
-    return tensors
+    return tensors | ({"blocks": padded([row.blocks for row in batch], -1)} if batch[0].blocks else {})
 
 
 def attention_inputs(batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What a model is told about who sees whom: the padding mask, or for blocks a mask of pairs and positions.
 
     A token of a question sees the tokens before it in block 0 and in its own block, and its position is counted on from
-    the end of block 0, just as if its question were the only one.
-
-    Returns
-    -------
-    dict
-        `attention_mask`, LongTensor (rows, longest) or BoolTensor (rows, 1, longest, longest), and with blocks
-        `position_ids`, LongTensor (rows, longest).
+    the end of block 0, just as if its question were the only one. `attention_mask` is a LongTensor (rows, longest) or a
+    BoolTensor (rows, 1, longest, longest).
     """
     if "blocks" not in batch:
         return {"attention_mask": batch["attention_mask"]}
     blocks = batch["blocks"]
-    width = blocks.shape[1]
+    shared, places = blocks == 0, torch.arange(blocks.shape[1], device=blocks.device)
     same = blocks[:, :, None] == blocks[:, None, :]
-    sees = (same | (blocks[:, None, :] == 0)) & torch.ones(
-        width, width, dtype=torch.bool, device=blocks.device
-    ).tril()
-    before = (same.tril(-1) & (blocks[:, :, None] != 0)).sum(
-        -1
-    )  # tokens of the own question that come earlier
-    shared = (blocks == 0).sum(-1, keepdim=True)
-    positions = torch.where(blocks == 0, torch.arange(width, device=blocks.device), shared + before)
+    sees = (same | shared[:, None, :]) & (places <= places[:, None])
+    before = same.tril(-1).sum(-1)  # tokens of the own question that come earlier
+    positions = torch.where(shared, places, shared.sum(-1, keepdim=True) + before)
     return {"attention_mask": sees[:, None], "position_ids": positions}

@@ -25,23 +25,17 @@ STEP_TOKENS = 32
 """Tokens of a step that take about as long as one, for which all weights have to be read as well."""
 CACHE_BYTES = 2 * 2**30
 """Keys and values that the answers of a batch may come to."""
+Tokens = Sequence[int]
 TEXT, HOLE = 0, -1  # owners of tokens that every question sees, and of padding
 
 
 @dataclass
 class Generation:
-    """What the model wrote for one question.
+    """What the model wrote for one question, without special tokens.
 
-    Parameters
-    ----------
-    text : str
-        Decoded output without special tokens.
-    tokens : list of int
-    log_probs : list of float
-        Log-probability the model itself gave to each token it chose: low where a grammar kept it from another
-        one. 0 for the tokens that a grammar forced, about which the model was not asked.
-    truncated : bool
-        Whether `max_new_tokens` came before the end of text; what a grammar holds is closed then.
+    A token's log-probability is the one that the model itself gave it: low where a grammar kept it from another one, 0
+    where a grammar forced it and the model was not asked. `truncated` says whether `max_new_tokens` came before the end;
+    what a grammar holds is closed then.
     """
 
     text: str = ""
@@ -54,8 +48,8 @@ class Generation:
 def decode(
     model,
     tokenizer,
-    texts: Sequence[Sequence[int]],
-    questions: Sequence[Sequence[int]] = ((),),
+    texts: Sequence[Tokens],
+    questions: Sequence[Tokens] = ((),),
     max_new_tokens: int = 160,
     grammars: Sequence[str] | None = None,
     stop: Collection[int] = (),
@@ -67,27 +61,20 @@ def decode(
     Parameters
     ----------
     model, tokenizer
-        A causal language model and its tokenizer. Several questions at once need a model that takes a mask of
-        pairs (scaled dot-product attention).
-    texts : sequence of token lists
-        What stands before the questions.
-    questions : sequence of token lists
-        What stands between a text and each of its answers; a single empty one where the text itself asks.
-    max_new_tokens : int
+        Several questions at once need a model that takes a mask of pairs (scaled dot-product attention).
+    texts, questions : sequence of token lists
+        What stands before the questions, and between a text and each of its answers; a single empty question where the text
+        itself asks.
     grammars : sequence of str, optional
-        One for each text and question, in the order of the result; without them decoding is free. A grammar
-        promises a valid answer: one that `max_new_tokens` would cut is closed as soon as its grammar lets it.
+        One for each text and question, in the order of the result: the answers about the first text, then those about the
+        second and so on. Without them decoding is free. A grammar promises a valid answer: one that `max_new_tokens` would
+        cut is closed as soon as its grammar lets it.
     stop : collection of int
         Tokens that end an answer beside the end-of-text token.
     batch_size : int
         Answers that are written at the same time at most; at least those about one text.
     progress : str, optional
         Label of a progress bar.
-
-    Returns
-    -------
-    list of Generation
-        The answers about the first text in the order of the questions, then those about the second and so on.
     """
     count, ends = len(questions), {tokenizer.eos_token_id, *stop}
     results = [Generation() for _ in range(len(texts) * count)]
@@ -96,15 +83,8 @@ def decode(
     bar = tqdm(total=len(texts), desc=progress, disable=progress is None, leave=False)
     for rows in _batches(model, texts, questions, max_new_tokens, batch_size):
         places = [row * count + question for row in rows for question in range(count)]
-        found = _decode_batch(
-            model,
-            tokenizer,
-            [texts[row] for row in rows],
-            questions,
-            max_new_tokens,
-            [grammars[place] for place in places] if grammars else None,
-            ends,
-        )
+        given, held = [texts[row] for row in rows], grammars and [grammars[place] for place in places]
+        found = _decode_batch(model, tokenizer, given, questions, max_new_tokens, held, ends)
         for place, result in zip(places, found):
             results[place] = result
         bar.update(len(rows))
@@ -114,11 +94,7 @@ def decode(
 
 
 def _batches(
-    model,
-    texts: Sequence[Sequence[int]],
-    questions: Sequence[Sequence[int]],
-    max_new_tokens: int,
-    batch_size: int,
+    model, texts: Sequence[Tokens], questions: Sequence[Tokens], max_new_tokens: int, batch_size: int
 ) -> Iterator[list[int]]:
     """Texts of like length that are read together, shorter ones first."""
     config = model.config
@@ -141,8 +117,8 @@ def _batches(
 def _decode_batch(
     model,
     tokenizer,
-    texts: Sequence[Sequence[int]],
-    questions: Sequence[Sequence[int]],
+    texts: Sequence[Tokens],
+    questions: Sequence[Tokens],
     max_new_tokens: int,
     grammars: Sequence[str] | None,
     ends: Collection[int],
@@ -196,16 +172,11 @@ def _decode_batch(
 class _Reading:
     """A batch of texts as far as they are read: whose each token is, and the model's cache of them.
 
-    Parameters
-    ----------
-    model
-    texts, questions : sequence of token lists
-        The texts are read at once, up to what their questions have in common. What is left of the questions
-        is in `asked`, one list an answer.
-    pad : int
+    The texts are read at once, up to what their questions have in common; what is left of the questions is in `asked`, one
+    list an answer.
     """
 
-    def __init__(self, model, texts: Sequence[Sequence[int]], questions: Sequence[Sequence[int]], pad: int):
+    def __init__(self, model, texts: Sequence[Tokens], questions: Sequence[Tokens], pad: int):
         self.model, self.pad, self.count = model, pad, len(questions)
         self.cache = Cache(layer_class_to_replicate=RoomyLayer)
         device, whole = model.device, [[*text, *question] for text in texts for question in questions]
@@ -233,10 +204,7 @@ class _Reading:
     def read(self, new: dict[int, list[int]]) -> torch.Tensor:
         """Read new tokens of some answers; texts of which no answer has any leave the batch.
 
-        Returns
-        -------
-        FloatTensor (len(new), vocabulary)
-            Logits behind the last new token of each answer.
+        Returns the logits behind the last new token of each answer, FloatTensor (len(new), vocabulary).
         """
         self._keep(sorted({answer // self.count for answer in new}))
         early, last = [[] for _ in self.rows], [[] for _ in self.rows]

@@ -18,20 +18,9 @@ def _guidance_tokenizer(tokenizer):
 
 
 class GrammarMask:
-    """Keeps one matcher a row and says which token a row may take, and which ones it has to.
+    """Keeps one matcher a row, for its Lark grammar, and says which token a row may take, and which ones it has to.
 
-    Parameters
-    ----------
-    tokenizer : transformers tokenizer
-    grammars : list of str
-        Lark grammars, one a row.
-    vocabulary : int
-        Size of the tokenizer's vocabulary; tokens beyond it are never allowed.
-
-    Raises
-    ------
-    ValueError
-        If a grammar does not compile.
+    Tokens beyond the tokenizer's `vocabulary` are never allowed. ValueError if a grammar does not compile.
     """
 
     def __init__(self, tokenizer, grammars: list[str], vocabulary: int):
@@ -50,28 +39,17 @@ class GrammarMask:
         self.vocabulary = vocabulary
         self.bitmask = llguidance.numpy.allocate_token_bitmask(len(grammars), guide.vocab_size)
         self.executor = llguidance.LLExecutor()
-        marks = (
+        marks = [
             tokenizer.encode(mark, add_special_tokens=False) for mark in ('"', " null", "null", "]", "}")
-        )
+        ]
         self.closing = [tokens[0] for tokens in marks if len(tokens) == 1]
 
     def choose(self, logits: torch.Tensor, rows: list[int], closes: Sequence[bool] = ()) -> torch.Tensor:
-        """The likeliest allowed token of each row.
+        """The likeliest allowed token of each row, LongTensor (len(rows),), from logits (len(rows), vocabulary).
 
-        Most rows want a token that their grammar allows; asking for that one token costs far less than the
-        mask over all of them, which is worked out for the other rows alone.
-
-        Parameters
-        ----------
-        logits : FloatTensor (len(rows), vocabulary)
-        rows : list of int
-            Row of the batch that each line of the logits stands for.
-        closes : sequence of bool, optional
-            Whether a row takes what ends a JSON value or object wherever that is allowed.
-
-        Returns
-        -------
-        LongTensor (len(rows),)
+        Most rows want a token that their grammar allows; asking for that one token costs far less than the mask over all of
+        them, which is worked out for the other rows alone. A row that `closes` takes what ends a JSON value or object
+        wherever that is allowed.
         """
         chosen = logits.argmax(-1)
         for slot, row in enumerate(rows):
@@ -103,17 +81,9 @@ class GrammarMask:
         return self.matchers[row].is_stopped()
 
     def forced(self, row: int) -> tuple[list[int], bool]:
-        """The tokens that have to come next, whatever the model thinks, by which the row advances.
+        """The tokens that have to come next, by which the row advances, and whether its grammar is finished behind them.
 
-        They are what the tokenizer makes of the only text that the grammar leaves, such as a key and its
-        quotation marks.
-
-        Returns
-        -------
-        tokens : list of int
-            None where the grammar leaves a choice.
-        finished : bool
-            Whether the grammar is finished behind them.
+        They are what the tokenizer makes of the only text that the grammar leaves, such as a key and its quotation marks.
         """
         matcher, tokens = self.matchers[row], []
         while not matcher.is_stopped() and (new := matcher.compute_ff_tokens()):

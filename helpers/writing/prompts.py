@@ -13,17 +13,8 @@ from helpers.writing.encode import encode_example
 
 
 class Prompt(NamedTuple):
-    """What stands before the answers about one text.
-
-    Parameters
-    ----------
-    text : list of int
-        Tokens that all questions share.
-    questions : list of list of int
-        Tokens from there to where each answer begins; a single empty list where the text itself asks.
-    stop : tuple of int
-        Tokens that end an answer beside the end-of-text token.
-    """
+    """What stands before the answers about one text: tokens that all questions share; tokens from there to where each answer
+    begins, a single empty list where the text itself asks; and those that end an answer beside the end-of-text token."""
 
     text: list[int]
     questions: list[list[int]]

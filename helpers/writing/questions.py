@@ -23,27 +23,12 @@ def answer_together(
     batch_size: int = 64,
     progress: str | None = None,
 ) -> Answers:
-    """All answers about some texts: each text is read once, and no question sees another one or its answer.
-
-    Returns
-    -------
-    list of list of Generation
-        For each text the answers in the order of its questions.
-    """
+    """All answers about some texts: each text is read once, and no question sees another one or its answer."""
     if not prompts:
         return []
-    questions = prompts[0].questions
-    found = decode(
-        model,
-        tokenizer,
-        [prompt.text for prompt in prompts],
-        questions,
-        max_new_tokens,
-        grammars,
-        prompts[0].stop,
-        batch_size,
-        progress,
-    )
+    texts, questions, stop = [prompt.text for prompt in prompts], prompts[0].questions, prompts[0].stop
+    options = (max_new_tokens, grammars, stop, batch_size, progress)
+    found = decode(model, tokenizer, texts, questions, *options)
     return [found[at : at + len(questions)] for at in range(0, len(found), len(questions))]
 
 
@@ -61,16 +46,8 @@ def answer_in_turn(
     count = len(prompts[0].questions) if prompts else 0
     for at in tqdm(range(count), desc=progress, disable=progress is None, leave=False):
         so_far = [before + prompt.questions[at] for before, prompt in zip(so_far, prompts)]
-        found = decode(
-            model,
-            tokenizer,
-            so_far,
-            ((),),
-            max_new_tokens,
-            grammars and grammars[at::count],
-            prompts[0].stop,
-            batch_size,
-        )
+        options = (max_new_tokens, grammars and grammars[at::count], prompts[0].stop, batch_size)
+        found = decode(model, tokenizer, so_far, ((),), *options)
         for row, generation in enumerate(found):
             answers[row].append(generation)
             so_far[row] = so_far[row] + generation.tokens + list(prompts[row].stop)
@@ -131,9 +108,8 @@ def _record(
     raw = "\n".join(" ".join(text.split("\n")) for text in written) if names else written[0]
     prediction, error = task.chat.parse_output(raw)
     confidence: dict[str, float] = {}
-    if prediction:
-        for at, answer in enumerate(answers):
-            confidence |= field_confidence(answer, tokenizer, names[at : at + 1] or task.fields)
+    for at, answer in enumerate(answers if prediction else ()):
+        confidence |= field_confidence(answer, tokenizer, names[at : at + 1] or task.fields)
     return {
         "prediction": prediction,
         "raw": raw,

@@ -11,7 +11,7 @@ from helpers.errors import UserError
 from helpers.evaluation import benchmark, measured, trainers
 from helpers.files import write_json
 from helpers.models.base import load_base, load_tokenizer
-from helpers.models.encoder import packaged_encoder
+from helpers.models.packaged import packaged_encoder
 from helpers.run import Run
 from helpers.writing.prompts import tuned
 

@@ -19,7 +19,7 @@ from helpers.export import folders, gguf_file, onnx_graphs
 from helpers.export.latency import call_times, compression_table
 from helpers.export.model_folder import open_run
 from helpers.models.base import base_path, load_base, load_tokenizer
-from helpers.models.encoder import encoder_path
+from helpers.models.packaged import encoder_path
 from helpers.run import Run
 from helpers.serve.predictor import Predictor
 from helpers.tagging.features import fit_features

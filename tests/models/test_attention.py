@@ -15,17 +15,9 @@ IDS = torch.arange(60).view(3, 20) * 7 % 128
 def model() -> LlamaForCausalLM:
     """Eight query heads share two of keys."""
     torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=128,
-            hidden_size=64,
-            intermediate_size=128,
-            num_hidden_layers=2,
-            num_attention_heads=8,
-            num_key_value_heads=2,
-            initializer_range=0.2,
-        )
-    ).eval()
+    sizes = {"vocab_size": 128, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 8, "num_key_value_heads": 2}
+    return LlamaForCausalLM(LlamaConfig(**sizes, **heads, initializer_range=0.2)).eval()
 
 
 @torch.no_grad()

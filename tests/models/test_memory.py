@@ -15,11 +15,8 @@ from helpers.tasks import load_task
 
 def test_needed_memory_by_hand():
     # weights, gradients and two moments in fp32; 16 bits; 4 bits with their scales: and 3 GB beside them
-    assert [needed_gb(1_000_000_000, kind) for kind in ("full", "adapter", "adapter in 4 bits")] == [
-        pytest.approx(19.0),
-        pytest.approx(5.0),
-        pytest.approx(4.05),
-    ]
+    needed = [needed_gb(1_000_000_000, kind) for kind in ("full", "adapter", "adapter in 4 bits")]
+    assert needed == pytest.approx([19.0, 5.0, 4.05])
 
 
 @pytest.mark.parametrize(

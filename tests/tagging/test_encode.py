@@ -8,13 +8,28 @@ import random
 import numpy as np
 import pytest
 import torch
+from helpers.tasks.it_ner.tags import TAGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import TAGS, sentence
+from tiny_encoder import sentence
 from transformers import AutoTokenizer
 
-from helpers.models.encoder import packaged_encoder
-from helpers.tagging.encode import WindowRow, budget_batches, collate_windows, windows_of
+from helpers.models.packaged import packaged_encoder
+from helpers.tagging.encode import (
+    BEGIN,
+    IGNORE,
+    INSIDE,
+    OUTSIDE,
+    WindowRow,
+    budget_batches,
+    collate_windows,
+    gold_tags,
+    spans_of_tags,
+    tags_of_spans,
+    widen,
+    windows_of,
+    words_of,
+)
 from helpers.tagging.features import (
     FIRST_LABEL,
     UNKNOWN,
@@ -37,9 +52,9 @@ from helpers.tagging.sequence import (
     start_scores,
     transition_pmi,
 )
-from helpers.tagging.tags import words_of
 from helpers.tasks import Example, load_task
 from helpers.tasks.bio import TaggedTokens, to_iob2
+from helpers.tasks.text import word_units
 
 TASK = load_task("it_ner")
 LABELS = TASK.fields
@@ -56,8 +71,8 @@ def cut(tokenizer, sentences, limit):
     return windows_of(tokenizer, [text for text, _ in read], [words for _, words in read], limit)
 
 
-def values(features, tokens, *more):
-    return features.values(TASK, plain(tokens), words_of(TASK, plain(tokens))[1], *more)
+def values(features, tokens):
+    return features.values(TASK, plain(tokens), words_of(TASK, plain(tokens))[1])
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +100,8 @@ def test_shape_and_casing(word, form, case):
 
 def test_the_gazetteer_feature_says_label_and_share():
     assert gazetteer_value(None) == gazetteer_value([0] * 6) == UNKNOWN
-    assert (
-        gazetteer_value([2, 0, 0, 0, 0, 0]) == UNLABELLED_RARE
-        and gazetteer_value([3, 0, 0, 0, 0, 0]) == UNLABELLED
-    )
+    assert gazetteer_value([2, 0, 0, 0, 0, 0]) == UNLABELLED_RARE
+    assert gazetteer_value([3, 0, 0, 0, 0, 0]) == UNLABELLED
     assert [gazetteer_value([a, 0, 0, b, 0, 0]) for a, b in ((9, 1), (1, 1), (3, 7))] == [
         FIRST_LABEL + 3 * 2 + share for share in range(3)
     ]
@@ -96,21 +109,51 @@ def test_the_gazetteer_feature_says_label_and_share():
 
 
 def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
-    examples = [
-        sentence(marked) for marked in ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")
-    ]
+    marked = ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")
+    examples = [sentence(words) for words in marked]
     rows = [example.target for example in examples]
     features, known = fit_features(TASK, examples, gazetteer=True), count_words(rows, LABELS)
     software = FIRST_LABEL + 3 * 3 + 2
     assert values(features, ["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
-    assert values(features, rows[0].tokens, count_words([rows[0]], LABELS), known) == [[software], [UNKNOWN]]
-    assert values(features, rows[2].tokens, count_words([rows[2]], LABELS), known) == [[UNKNOWN]]
+    for example, found in ((examples[0], [[software], [UNKNOWN]]), (examples[2], [[UNKNOWN]])):
+        assert features.values(TASK, example, words_of(TASK, example)[1], known) == found
 
 
-def test_shapes_below_the_least_count_share_a_value():
-    features = fit_features(TASK, [sentence("Abc Abd Abe Abf Abg x9")], shapes=True)
-    assert features.shapes == ["Xxx"] and features.sizes == {"shape": 3, "casing": 8}
-    assert values(features, ["Foo", "x9"]) == [[2, 3], [UNKNOWN, 2]]
+# -- spans and tags ---------------------------------------------------------------------------------------------------
+CALENDAR = load_task("calendar")
+TEXT = "Weekly sync with Dr. Ana Lima (Room 2) on 3 May 2026 at 9am"
+UNSURE = np.log(np.full((40, 3), 1 / 3))
+
+
+@given(st.data())
+def test_spans_survive_tags(data):
+    units = word_units(TEXT)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(units)), min_size=2, max_size=6, unique=True)))
+    spans = [(units[a][0], units[b - 1][1]) for a, b in itertools.pairwise(cuts)][::2]
+    tags = tags_of_spans(units, [spans, None])
+    assert [span for span, _ in spans_of_tags(tags[:, 0].tolist(), units, UNSURE)] == spans
+    assert (tags[:, 1] == IGNORE).all()
+
+
+def test_adjacent_spans_stay_apart_and_fields_may_overlap():
+    tags = tags_of_spans(word_units("Ann Bo"), [[(0, 3), (4, 6)], [(0, 6)]])
+    assert tags.tolist() == [[BEGIN, BEGIN], [BEGIN, INSIDE]]
+
+
+def test_places_that_are_not_known_are_not_learnt():
+    output = dict.fromkeys(CALENDAR.fields) | {"action": "Lunch", "location": "Berlin"}
+    row = CALENDAR.rows.parse({"event_text": "Lunch with Ann", "output": output}, 0)
+    tags = gold_tags(CALENDAR, row, words_of(CALENDAR, row)[1])
+    assert (tags[:, CALENDAR.fields.index("location")] == IGNORE).all()
+    assert tags[:, CALENDAR.fields.index("action")].tolist() == [BEGIN, OUTSIDE, OUTSIDE]
+
+
+@pytest.mark.parametrize(
+    "piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."), ("9am", "9am")]
+)
+def test_spans_take_their_brackets_and_abbreviation_stops(piece, wider):
+    start, end = widen((TEXT.index(piece), TEXT.index(piece) + len(piece)), TEXT)
+    assert TEXT[start:end] == wider
 
 
 # -- windows ----------------------------------------------------------------------------------------------------------
@@ -162,6 +205,19 @@ def test_words_of_one_piece_share_it_and_pieces_know_their_first_word(tokenizer)
     assert window.piece_words == [-1, 0, -1, -1, 2, -1]
 
 
+def test_windows_of_units_share_their_words_among_them(tokenizer):
+    read = words_of(CALENDAR, Example(0, " ".join(f"Zürich: {number}" for number in range(40)), None))
+    found = windows_of(tokenizer, [read[0]], [read[1]], 20)[0]
+    assert len(found) > 3 and max(map(len, found)) <= 20
+    assert [word for window in found for word in window.words] == list(range(len(read[1])))
+    for window in found:
+        for word, head in zip(window.words, window.heads):
+            piece = tokenizer.convert_ids_to_tokens(window.input_ids[head])
+            assert piece == read[0][slice(*read[1][word])].lower().replace("ü", "u")
+    inner = found[1]  # what it owns stands away from both its edges
+    assert inner.heads[0] > 1 and inner.heads[-1] < len(inner) - 2
+
+
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())
 def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled):
     batches = budget_batches(lengths, budget, random.Random(0) if shuffled else None)
@@ -171,21 +227,15 @@ def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled
 
 def test_a_batch_is_padded_to_its_longest_window_only(tokenizer):
     sentences = [["Vim"], ["Docker", "is", "down"]]
-    rows = [
-        WindowRow(
-            windows[0],
-            [[5 + at]] * len(words),
-            torch.full((len(words), 1), 1),
-            torch.full((len(words), 1), 2),
-        )
-        for at, (words, windows) in enumerate(zip(sentences, cut(tokenizer, sentences, 32)))
-    ]
+    rows = []
+    for words, windows in zip(sentences, cut(tokenizer, sentences, 32)):
+        tags = torch.full((len(words), 1), 1)
+        rows.append(WindowRow(windows[0], [[5 + len(rows)]] * len(words), tags, 2 * tags))
     batch = collate_windows(rows, 0)
     assert batch["input_ids"].shape[1] == max(map(len, rows)) and batch["features"].shape[2] == 1
     assert batch["attention_mask"].sum() == sum(map(len, rows))
-    assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2 and (
-        batch["features"][:, 0] == 0
-    ).all()
+    assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2
+    assert (batch["features"][:, 0] == 0).all()
     assert batch["row"].tolist() == [0, 1, 1, 1]
     assert batch["head"].tolist() == [head for row in rows for head in row.window.heads]
     assert batch["tags"].tolist() == [[1]] * 4 and batch["outputs"].tolist() == [[2]] * 4
@@ -207,11 +257,8 @@ def random_scores(words: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def path_score(path, scores, transitions, start) -> float:
-    return (
-        start[path[0]]
-        + sum(scores[at, tag] for at, tag in enumerate(path))
-        + sum(transitions[a, b] for a, b in zip(path, path[1:]))
-    )
+    steps = sum(transitions[a, b] for a, b in zip(path, path[1:]))
+    return start[path[0]] + sum(scores[at, tag] for at, tag in enumerate(path)) + steps
 
 
 @settings(max_examples=30)
@@ -228,9 +275,8 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
 @given(st.integers(1, 5), st.integers(0, 10_000))
 def test_the_partition_sums_over_all_paths(words, seed):
     scores, transitions, start = random_scores(words, seed)
-    longer = torch.full(
-        (2, words + 2, len(SMALL)), 7.0, dtype=torch.float64
-    )  # behind a sentence nothing is read
+    # behind a sentence nothing is read
+    longer = torch.full((2, words + 2, len(SMALL)), 7.0, dtype=torch.float64)
     longer[0, :words] = torch.tensor(scores)
     arguments = (longer, torch.tensor([words, words + 2]))
     weights = torch.tensor(transitions), torch.tensor(start)
@@ -264,20 +310,12 @@ def test_decoded_sequences_are_always_valid(lengths, seed):
     scores = [rng.normal(size=(length, 2, len(TAGS))) for length in lengths]
     found = decode(scores, np.zeros((len(TAGS), len(TAGS))), TAGS)
     assert [tags.shape for tags in found] == [(length, 2) for length in lengths]
-    for paths in found:
+    for at, paths in enumerate(found):
         for group in range(2):
             tags = [TAGS[tag] for tag in paths[:, group]]
             assert tuple(tags) == to_iob2(tags)
-    alone = [
-        decode([one[:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0]
-        for one in scores
-        for group in range(2)
-    ]
-    assert all(
-        paths[:, [group]].tolist() == alone[2 * at + group].tolist()
-        for at, paths in enumerate(found)
-        for group in range(2)
-    ), "each text and group as if it were alone"
+            alone = decode([scores[at][:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0]
+            assert paths[:, [group]].tolist() == alone.tolist(), "each text and group as if it were alone"
 
 
 def test_transition_pmi_by_hand():

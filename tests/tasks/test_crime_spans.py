@@ -8,7 +8,7 @@ from dataclasses import asdict
 import torch
 from crime_rows import HEADED, HEADED_ANSWERS, TASK, TOLD, TOLD_ANSWERS, example, headed, told
 
-from helpers.tagging.tags import spans_of_tags, tags_of_spans, widen
+from helpers.tagging.encode import spans_of_tags, tags_of_spans, widen
 from helpers.tasks.crime.report import sections
 from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
 from helpers.tasks.text import word_units

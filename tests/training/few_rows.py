@@ -6,6 +6,7 @@ from pathlib import Path
 
 from helpers.run import Run
 from helpers.tasks import Example, load_task
+from helpers.training import common
 
 ROWS = [
     ("Lunch with {p} on 12/03/2026 at 1:00 PM", {"action": "Lunch", "time": "1:00 PM"}),
@@ -54,3 +55,18 @@ def weights_of(run: Run, variant: str) -> bytes:
 def losses_of(result) -> list[float]:
     """The training loss at each step."""
     return [record["loss"] for record in result.history if "loss" in record]
+
+
+def checkpoint_of(run: Run, variant: str) -> Path:
+    """Folder that a variant is trained in."""
+    return run.path("checkpoints", variant, "x").parent
+
+
+def dies_at(step: int, monkeypatch) -> None:
+    """Let the next training be killed behind a step."""
+
+    def dies(self, args, state, control, **kwargs):
+        if state.global_step == step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(common.Progress, "on_step_end", dies)

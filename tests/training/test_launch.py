@@ -38,61 +38,31 @@ SETTINGS = {
 
 def make_run(base: Path, out: Path) -> Run:
     """A run whose stage 02 has left sixteen training rows."""
-    task = load_task("calendar")
+    task, rows = load_task("calendar"), []
     run = Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **SETTINGS})
-    rows = [
-        task.rows.parse(
-            {
-                "event_text": f"Lunch with person {'very ' * (at % 5)}{at} at 1:00 PM",
-                "output": {
-                    **dict.fromkeys(task.fields),
-                    "action": "Lunch",
-                    "time": "1:00 PM",
-                    "attendees": [f"person {at}"],
-                },
-            },
-            at,
-        )
-        for at in range(18)
-    ]
+    for at in range(18):
+        output = {"action": "Lunch", "time": "1:00 PM", "attendees": [f"person {at}"]}
+        text = f"Lunch with person {'very ' * (at % 5)}{at} at 1:00 PM"
+        row = {"event_text": text, "output": dict.fromkeys(task.fields) | output}
+        rows.append(task.rows.to_json(task.rows.parse(row, at)))
     parts = {"train": rows[:16], "train_augmented": rows[:16], "validation": rows[16:]}
-    for part, examples in parts.items():
-        write_jsonl(run.path("splits", f"{part}.jsonl"), [task.rows.to_json(example) for example in examples])
+    for part, given in parts.items():
+        write_jsonl(run.path("splits", f"{part}.jsonl"), given)
     return run
 
 
 def test_two_processes_give_the_losses_of_one(tmp_path):
     base = save_tiny_base(tmp_path / "base")
     one, two = make_run(base, tmp_path / "one"), make_run(base, tmp_path / "two")
-    command = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--config_file",
-        ROOT / "configs" / "cpu.yaml",
-        "--main_process_port",
-        "0",
-        "-m",
-        "helpers.pipeline.launch",
-        "calendar",
-        "lora",
-        "--profile",
-        "smoke",
-        "--out",
-        tmp_path / "two",
-    ]
+    launcher = f"-m accelerate.commands.launch --config_file {ROOT}/configs/cpu.yaml --main_process_port 0"
+    command = [sys.executable, *launcher.split(), "-m", "helpers.pipeline.launch", "calendar", "lora"]
+    command += ["--profile", "smoke", "--out", str(tmp_path / "two")]
     for name, value in two.settings.items():
         if name in SETTINGS or name == "base_model":
             command += ["--set", f"{name}={value}"]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        [*map(str, command)],
-        cwd=tmp_path,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as together:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as together:
         alone = fit(one, "lora", training_rows(one, "lora"), one.load("validation"))
         output, _ = together.communicate(timeout=300)
     assert together.returncode == 0, output

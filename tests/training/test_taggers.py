@@ -1,47 +1,50 @@
-"""Taggers: training, resuming, LoRA reload, finer labels, averaging, windows put together, distillation."""
+"""Training of taggers, of tokens and of spans: losses, plans, averages, going on after a kill, distillation."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
+from few_rows import checkpoint_of, dies_at, losses_of
+from few_rows import examples as events
+from helpers.tasks.it_ner.tags import TAGS
+from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
 
-import helpers.training.taggers as train_module
 from helpers.data.splits import write_splits
 from helpers.errors import UserError
 from helpers.evaluation import systems
-from helpers.models.encoder import encoder_path
-from helpers.tagging.encode import collate_windows
+from helpers.models.packaged import encoder_path
+from helpers.run import Run
+from helpers.tagging.encode import BEGIN, IGNORE, OUTSIDE, collate_windows
 from helpers.tagging.features import UNKNOWN, WordFeatures, fit_features
 from helpers.tagging.model import (
+    EXTRAS,
     TokenTagger,
     TrainedTagger,
-    add_token_lora,
-    build_token_tagger,
-    keep_layers,
     layout_of,
     load_encoder,
     load_token_tokenizer,
     load_trained_tagger,
     save_tagger,
 )
-from helpers.tagging.predict import choose_multiple, label_confidence, predict_scores, untuned_tagger
-from helpers.tagging.sequence import transition_pmi
-from helpers.tasks import Example, load_task
-from helpers.tasks.bio import TaggedTokens, align_fine
+from helpers.tagging.predict import predict_scores
+from helpers.tagging.sequence import crf_loss
+from helpers.tasks import load_task
+from helpers.tasks.bio import align_fine
+from helpers.training import taggers
 from helpers.training.distil import build_student, soft_loss, spread_layers, teacher_log_probs, trained
 from helpers.training.fit import fingerprint, fit
-from helpers.training.rows import variant_settings
-from helpers.training.taggers import WeightAverage, cosine_factor, parameter_groups, plan_epochs, tagging_loss
-from helpers.training.tagging_rows import encode_training, fine_outputs, training_sentences
-from helpers.views.training_views import training_row_table
+from helpers.training.rows import encode_training, fine_outputs, training_sentences, variant_settings
+from helpers.training.taggers import Learner, cosine_factor, parameter_groups, plan_steps, tagging_loss
+from helpers.views.training_views import tag_table, training_row_table
 
-TASK = load_task("it_ner")
-NO_TRANSITIONS = np.zeros((len(TAGS), len(TAGS)))
+TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
+FINER = {"OS": "Operating_System", "ERROR": "Error_Name", "HARDWARE": "Device", "VERSION": "Version"}
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +56,18 @@ def fine_sentences():
     """The rows with finer tags: two finer labels for software."""
     rows = []
     for row in sentences():
-        kinds = {
-            "SOFTWARE": "Language" if row.id % 2 else "Application",
-            "OS": "Operating_System",
-            "ERROR": "Error_Name",
-            "HARDWARE": "Device",
-            "VERSION": "Version",
-        }
+        kinds = FINER | {"SOFTWARE": "Language" if row.id % 2 else "Application"}
         fine = [tag if tag == "O" else tag[:2] + kinds[tag[2:]] for tag in row.target.tags]
         marked = " ".join(f"{word}/{tag}" for word, tag in zip(row.target.tokens, row.target.tags))
         rows.append(sentence(marked.replace("/O", ""), row.id, fine_tags=fine))
     return rows
 
 
-def scores_with(run, tagger, rows):
-    return predict_scores(run, tagger.model, tagger.tokenizer, tagger.features, rows)
+def encoded(run, rows, features=None, finer=((), ())):
+    """Training windows of rows for a tagger of these features and finer labels."""
+    layout = layout_of(TASK, outputs=finer[0], stands_for=finer[1])
+    model, tokenizer = SimpleNamespace(layout=layout), load_token_tokenizer(run)
+    return encode_training(run, TrainedTagger(model, tokenizer, features or WordFeatures(), None), rows)
 
 
 def quick(variant, **more):
@@ -75,67 +75,100 @@ def quick(variant, **more):
     return {f"{variant}__{name}": value for name, value in own.items()}
 
 
-# -- training ---------------------------------------------------------------------------------------------------------
+def span_run(encoder, out, **own) -> Run:
+    """A run of the calendar's tagger on the tiny encoder."""
+    own = {"learning_rate": 5e-3, "head_rate": 5e-3, "epochs": 30, "batch_pieces": 80, "patience": 30} | own
+    settings = {"encoder_model": str(encoder), **{f"tagger.{key}": value for key, value in own.items()}}
+    return Run(task="calendar", profile="smoke", out=str(out), settings=settings)
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
 def test_full_fine_tuning_learns_and_predicts(encoder, tmp_path):
     own = {"epochs": 12, "patience": 12, "learning_rate": 1e-2, "freeze_embeddings": False}
-    run = tiny_run(encoder, tmp_path, **quick("full", **own))
-    rows = sentences()
+    run, rows = tiny_run(encoder, tmp_path, **quick("full", **own)), sentences()
     result = fit(run, "full", rows, rows)
     assert result.best_score > 0.8 and result.history[-1]["loss"] < 0.7 * result.history[0]["loss"]
+    assert {"val_f1", "val_loss", "transition_multiple"} <= set(result.history[result.best_step - 1])
+    assert result.history[-1]["epoch"] == 12 and result.history[0]["lr"] > 0
     records = systems.load(run, "full").predict(rows)
     assert [record["id"] for record in records] == [row.id for row in rows]
     assert all(len(record["prediction"]) == len(row.target.tags) for record, row in zip(records, rows))
     assert json.loads(records[0]["raw"])[0][1] in rows[0].text
     assert set(records[0]["confidence"]) == set(run.task.fields)
-    assert {"val_f1", "val_loss", "transition_multiple"} <= set(result.history[result.best_step - 1])
 
 
-@pytest.mark.parametrize("rank, frozen, trained", [(0, True, False), (0, False, True), (4, False, False)])
-def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, frozen, trained):
-    run = tiny_run(encoder, tmp_path)
-    own = variant_settings(run, "full") | {"rank": rank, "alpha": 8, "freeze_embeddings": frozen}
-    model = build_token_tagger(run, own, layout_of(TASK))
+def test_a_tagger_of_spans_learns_and_follows_its_hints(encoder, tmp_path):
+    run, rows = span_run(encoder, tmp_path), events()
+    assert fit(run, "tagger", rows, rows).best_score == 1.0
+    records = systems.load(run, "tagger").predict(rows)
+    assert [record["prediction"] for record in records] == [row.target for row in rows]
+    assert all(0 < value <= 1 for value in records[0]["confidence"].values())
+    best = checkpoint_of(run, "tagger") / "best"
+    assert (best / EXTRAS).exists() and not list(checkpoint_of(run, "tagger").glob("trainer/checkpoint-*"))
+    tagger = load_trained_tagger(run, best)
+    with_hints, without = (
+        predict_scores(run, replace(tagger, features=features), rows[:1])[0]
+        for features in (tagger.features, NoHints(tagger.features))
+    )
+    assert np.abs(with_hints - without).max() > 1e-3
+
+
+class NoHints:
+    """Features as they are where rules find nothing."""
+
+    def __init__(self, features: WordFeatures):
+        self.features = features
+
+    def values(self, task, example, words):
+        return np.zeros_like(self.features.values(task, example, words)).tolist()
+
+
+@pytest.mark.parametrize("rank, frozen, moves", [(0, True, False), (0, False, True), (4, False, False)])
+def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, frozen, moves):
+    run = tiny_run(encoder, tmp_path, full__rank=rank, full__alpha=8, full__freeze_embeddings=frozen)
+    model = taggers.new_tagger(run, "full", sentences()).model
     inner = model.base.get_base_model() if rank else model.base
-    assert inner.get_input_embeddings().weight.requires_grad is trained
+    assert inner.get_input_embeddings().weight.requires_grad is moves
     assert any(p.requires_grad for name, p in model.named_parameters() if "classifier" in name)
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch):
-    rows = fine_sentences()
-    whole, parts = (
-        tiny_run(encoder, tmp_path / name, **quick("enhanced", rank=4, alpha=8, lora_dropout=0.1))
-        for name in "ab"
-    )
-    fit(whole, "enhanced", rows, rows)
-    original, calls = train_module.collate_windows, []
+# -- going on where it was killed -------------------------------------------------------------------------------------
+KILLED = {
+    # with an average of the weights, dropout in the adapter, a CRF, finer labels; and made rows first, some without hints
+    "enhanced": (8, {"rank": 4, "alpha": 8, "lora_dropout": 0.1, "epochs": 6, "batch_pieces": 32}),
+    "tagger": (5, {"epochs": 4, "made_epochs": 2, "withhold": 0.3, "dropout": 0.1}),
+}
 
-    def dies(*arguments):
-        calls.append(1)
-        if len(calls) == 3:  # in the second epoch
-            raise KeyboardInterrupt
-        return original(*arguments)
 
-    monkeypatch.setattr(train_module, "collate_windows", dies)
-    with pytest.raises(KeyboardInterrupt):
-        fit(parts, "enhanced", rows, rows)
-    monkeypatch.setattr(train_module, "collate_windows", original)
-    assert (parts.dir / "checkpoints/enhanced/resume.pt").exists()
-    fit(parts, "enhanced", rows, rows)
-    for name in ("best/adapter_model.safetensors", "best/extras.safetensors", "best/tagger.json"):
-        first, second = ((run.dir / "checkpoints/enhanced" / name).read_bytes() for run in (whole, parts))
-        assert first == second
-    histories = [json.loads(run.path("history", "enhanced.json").read_text()) for run in (whole, parts)]
-    assert histories[0] == histories[1]
+@pytest.mark.parametrize("variant", KILLED)
+def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch, variant):
+    step, own = KILLED[variant]
+    if variant == "tagger":
+        rows, (whole, parts) = events(), (span_run(encoder, tmp_path / name, **own) for name in "ab")
+        rows = [*rows, *(row.with_(origin="swap", id=50 + row.id) for row in rows[:4])]
+    else:
+        rows = fine_sentences()
+        whole, parts = (tiny_run(encoder, tmp_path / name, **quick(variant, **own)) for name in "ab")
+    expected = fit(whole, variant, rows, rows[:8])
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        dies_at(step, patched)
+        fit(parts, variant, rows, rows[:8])
+    assert list(checkpoint_of(parts, variant).glob("trainer/checkpoint-*")), "it does not begin anew"
+    assert fit(parts, variant, rows, rows[:8]) == expected
+    folders = [checkpoint_of(run, variant) / "best" for run in (whole, parts)]
+    files = [{path.name: path.read_bytes() for path in folder.glob("*.*")} for folder in folders]
+    assert files[0] == files[1] and EXTRAS in files[0]
 
 
 @pytest.mark.parametrize("place, written", [("none", False), ("tensorboard", True)])
 def test_curves_go_where_the_setting_says(encoder, tmp_path, place, written):
-    run = tiny_run(encoder, tmp_path, **quick("full"))
+    run = tiny_run(encoder, tmp_path, **quick("full", epochs=1))
     run.settings["report_to"] = place
     fit(run, "full", sentences(), sentences())
-    assert (run.dir / "checkpoints" / "full" / "tensorboard").exists() is written
+    assert bool(list(checkpoint_of(run, "full").rglob("events.out.tfevents.*"))) is written
 
 
+# -- rows -------------------------------------------------------------------------------------------------------------
 def test_weak_rows_and_repeated_placeholders_are_thinned(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     own = variant_settings(run, "full") | {"repeat_share": 0.25}
@@ -157,87 +190,26 @@ def test_the_table_of_training_rows_leaves_out_what_a_variant_does_not_learn(enc
     assert table.loc["enhanced"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 1, "all": 10}
 
 
-def test_few_rows_are_read_more_often_and_phases_follow_each_other(encoder, tmp_path):
-    def phases(least, *given):
-        run = tiny_run(encoder, tmp_path, full__least_steps=least, full__batch_pieces=10)
-        return [phase for _, _, phase in plan_epochs(run, "full", given)]
-
-    row = [0] * 10  # a batch by itself
-    assert (
-        phases(0, ([row] * 4, 3)) == phases(12, ([row] * 4, 3)) == [0] * 3
-        and phases(13, ([row] * 4, 3)) == [0] * 4
-    )
-    assert phases(0, ([row], 2), ([row] * 2, 1)) == [0, 0, 1]
-
-
-def test_schedule_warms_up_and_ends_at_nothing():
-    factors = [cosine_factor(step, 100, 10) for step in range(100)]
-    assert factors[0] == 0.1 and factors[9] == 1 and factors[10] == 1 and factors[55] == pytest.approx(0.5)
-    assert factors[99] < 0.001 and all(a >= b for a, b in zip(factors[9:], factors[10:]))
-
-
-def test_new_layers_have_a_rate_of_their_own(encoder, tmp_path):
-    run = tiny_run(encoder, tmp_path)
-    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK, {"shape": 5}, crf=True))
-    own = {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1}
-    rates = {
-        id(p): (group["lr"], group["weight_decay"])
-        for group in parameter_groups(model, own)
-        for p in group["params"]
-    }
-    named = dict(model.named_parameters())
-    assert rates[id(named["transitions"])] == rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
-    assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1)
-    assert rates[id(named["base.classifier.bias"])] == (2.0, 0.0)
-    assert rates[id(named["base.bert.encoder.layer.0.output.dense.weight"])] == (1.0, 0.1)
-    assert rates[id(named["base.bert.embeddings.word_embeddings.weight"])] == (1.0, 0.0)
-
-
-def test_averages_follow_and_change_places():
-    layer = torch.nn.Linear(1, 1, bias=False)
-    layer.weight.data.fill_(0.0)
-    average = WeightAverage(layer, 0.5)
-    layer.weight.data.fill_(1.0)
-    average.update()  # decay min(0.5, 1 / 10) = 0.1
-    assert average.weights[0].item() == pytest.approx(0.9)
-    average.swap()
-    assert layer.weight.item() == pytest.approx(0.9) and average.weights[0].item() == 1.0
-    none = WeightAverage(layer, 0.0)
-    none.update()
-    none.swap()
-    assert layer.weight.item() == pytest.approx(0.9) and none.weights == []
-
-
-# -- finer labels -----------------------------------------------------------------------------------------------------
-def test_finer_labels_are_outputs_that_add_up_to_ours(encoder, tmp_path):
-    run, rows = tiny_run(encoder, tmp_path), fine_sentences()
-    outputs, stands_for = fine_outputs(TASK, rows)
-    assert {"O", "B-Language", "I-Language", "B-Application", "I-Device"} <= set(outputs)
-    assert "B-SOFTWARE" not in outputs
-    assert {output: TAGS[tag] for output, tag in zip(outputs, stands_for)}["I-Device"] == "I-HARDWARE"
-    assert fine_outputs(TASK, [*rows, sentence("plain")]) == ((), ())
-    model = TokenTagger(
-        load_encoder(run, encoder_path(run), outputs), layout_of(TASK, outputs=outputs, stands_for=stands_for)
-    )
-    logits = torch.randn(4, len(outputs))
-    ours = model.tag_log_probs(logits).exp()
-    assert ours.sum(-1) == pytest.approx(torch.ones(4))
-    both = logits.softmax(-1)[:, [outputs.index("B-Language"), outputs.index("B-Application")]].sum(-1)
-    assert ours[:, TAGS.index("B-SOFTWARE")] == pytest.approx(both)
+def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there():
+    table = tag_table(CALENDAR, events()[0], words=3)
+    assert table.index.tolist() == ["Lunch", "with", "Ann"] and table.columns.tolist() == [
+        "action",
+        "attendees",
+    ]
+    assert table["action"].tolist() == list("BOO") and table["attendees"].tolist() == list("OOB")
 
 
 def test_encoded_targets_follow_the_words_of_each_window(encoder, tmp_path):
-    run, rows = tiny_run(encoder, tmp_path), fine_sentences()
+    run, rows = tiny_run(encoder, tmp_path, max_pieces=16), fine_sentences()
     long = sentence(" ".join(["Docker/B-SOFTWARE", "fails"] * 20), 50, fine_tags=["B-Application", "O"] * 20)
-    run.settings["max_pieces"] = 16
-    outputs, _ = fine_outputs(TASK, rows)
-    encoded = encode_training(run, load_token_tokenizer(run), WordFeatures(), outputs, [*rows, long])
-    assert sum(len(row.tags) for row in encoded) == sum(len(row.target.tags) for row in [*rows, long])
-    for row in encoded[len(rows) :]:
+    outputs, stands_for = fine_outputs(TASK, rows)
+    windows = encoded(run, [*rows, long], finer=(outputs, stands_for))
+    assert sum(len(row.tags) for row in windows) == sum(len(row.target.tags) for row in [*rows, long])
+    assert len(windows) > len(rows) + 2
+    for row in windows[len(rows) :]:
         for word, tag, output in zip(row.window.words, row.tags[:, 0].tolist(), row.outputs[:, 0].tolist()):
             assert TAGS[tag] == long.target.tags[word]
             assert outputs[output] == align_fine(long.target.tags, long.extra["fine_tags"])[word]
-    assert len(encoded) > len(rows) + 2
 
 
 def test_the_gazetteer_feature_of_training_rows(encoder, tmp_path):
@@ -246,100 +218,154 @@ def test_the_gazetteer_feature_of_training_rows(encoder, tmp_path):
     rows = [sentence("Vim/B-SOFTWARE works", 0), sentence("Vim/B-SOFTWARE fails", 1)]
     features = fit_features(TASK, rows, gazetteer=True)
     made = [rows[0].with_(origin="oversampled"), sentence("Vim/B-SOFTWARE sleeps", 2).with_(origin="weak")]
-    encoded = encode_training(run, load_token_tokenizer(run), features, (), [*rows, *made])
+    windows = encoded(run, [*rows, *made], features)
     known = features.values(TASK, sentence("vim"), [(0, 3)])[0]
-    assert [row.features for row in encoded] == [[known, [UNKNOWN]]] * 3 + [[[UNKNOWN], [UNKNOWN]]]
+    assert [row.features for row in windows] == [[known, [UNKNOWN]]] * 3 + [[[UNKNOWN], [UNKNOWN]]]
 
 
+# -- the plan ---------------------------------------------------------------------------------------------------------
+def test_few_rows_are_read_more_often_and_phases_follow_each_other(encoder, tmp_path):
+    def plan(least, *given):
+        run = tiny_run(
+            encoder, tmp_path, full__least_steps=least, full__batch_pieces=10, full__warmup_share=0
+        )
+        return list(plan_steps(run, "full", given))
+
+    row = [0] * 10  # a batch by itself
+    assert len(plan(0, ([row] * 4, 3))) == len(plan(12, ([row] * 4, 3))) == 12
+    assert len(plan(13, ([row] * 4, 3))) == 16
+    steps = plan(0, ([row], 2), ([row] * 2, 1))
+    assert [step.last for step in steps] == [False, False, True, True]
+    assert [step.ends for step in steps] == [True, True, False, True]
+    assert [step.epoch for step in steps] == [1, 2, 2.5, 3] and steps[3].seed is None
+    assert len({step.seed for step in steps[:3]}) == 3
+    assert [step.factor for step in steps[::2]] == [1, 1], "the rate rises and falls in each phase"
+
+
+def test_schedule_warms_up_and_ends_at_nothing():
+    factors = [cosine_factor(step, 100, 10) for step in range(100)]
+    assert factors[0] == 0.1 and factors[9] == 1 and factors[10] == 1 and factors[55] == pytest.approx(0.5)
+    assert factors[99] < 0.001 and all(a >= b for a, b in zip(factors[9:], factors[10:]))
+
+
+@pytest.mark.parametrize("made_epochs, sizes", [(1, [3, 8, 8]), (0, [8, 8])])
+def test_made_rows_come_first_and_gold_rows_alone_after_them(
+    encoder, tmp_path, monkeypatch, made_epochs, sizes
+):
+    run, seen = span_run(encoder, tmp_path, epochs=2, made_epochs=made_epochs, batch_pieces=1000), []
+
+    def watched(rows, pad):
+        seen.append(len(rows))
+        return collate_windows(rows, pad)
+
+    monkeypatch.setattr(taggers, "collate_windows", watched)
+    made = [row.with_(origin="swap") for row in events()[:3]]
+    result = fit(run, "tagger", [*events(), *made], events()[:2])
+    assert seen == sizes and [record["epoch"] for record in result.history] == [*range(1, len(sizes) + 1)]
+
+
+def test_features_of_some_rows_are_withheld(encoder, tmp_path):
+    run = span_run(encoder, tmp_path, withhold=0.15, batch_pieces=1, epochs=1)
+    steps = list(plan_steps(run, "tagger", [([[0] * 3] * 400, 1)]))
+    assert np.mean([step.kept for step in steps]) == pytest.approx(0.85, abs=0.06)
+    run = span_run(encoder, tmp_path, withhold=1.0, epochs=1)
+    trainer = taggers.TaggerTrainer.__new__(taggers.TaggerTrainer)
+    trainer.tagger = taggers.new_tagger(run, "tagger", events())
+    rows = encode_training(run, trainer.tagger, events()[:2])
+    step = next(plan_steps(run, "tagger", [(rows, 1)]))
+    assert not trainer._collated([step])["features"].any()
+    assert trainer._collated([step._replace(kept=[True, False])])["features"].any((1, 2)).sum() == 1
+
+
+def test_patience_counts_in_the_last_phase_alone(encoder, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.9])
+    found = {name: 0.0 for name in ("val_exact_match", "val_field_accuracy", "val_exact_f1")}
+    monkeypatch.setattr(
+        taggers, "evaluate", lambda *given: found | {"val_score": (at := next(scores)), "val_exact_match": at}
+    )
+    run = span_run(encoder, tmp_path, epochs=9, made_epochs=3, patience=2, batch_pieces=1000)
+    rows = [*events(), *(row.with_(origin="swap", id=50 + row.id) for row in events())]
+    result = fit(run, "tagger", rows, events()[:2])
+    assert len(losses_of(result)) == 6 and (result.best_step, result.best_score) == (4, 0.6)
+
+
+# -- losses and weights -----------------------------------------------------------------------------------------------
 def test_loss_is_a_mean_of_classifier_and_sequence(encoder, tmp_path):
-    run, rows = tiny_run(encoder, tmp_path), sentences()[:2]
-    tokenizer = load_token_tokenizer(run)
-    batch = collate_windows(encode_training(run, tokenizer, WordFeatures(), (), rows), 0)
+    run = tiny_run(encoder, tmp_path)
+    batch, own = (
+        collate_windows(encoded(run, sentences()[:2]), 0),
+        {"label_smoothing": 0.1, "inside_weight": 1.0},
+    )
     model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK)).eval()
     logits, tags = model.word_logits(batch)[:, 0], batch["tags"][:, 0]
     single = F.cross_entropy(logits, tags, label_smoothing=0.1)
-    own = {"label_smoothing": 0.1, "token_weight": 0.25, "inside_weight": 1.0}
     assert tagging_loss(own)(model, batch).item() == pytest.approx(single.item(), rel=1e-5)
     crf = TokenTagger(model.base, layout_of(TASK, crf=True)).eval()
-    whole = train_module.crf_loss(logits.log_softmax(-1), tags, batch["row"], crf.transitions, TAGS)
-    assert tagging_loss(own)(crf, batch).item() == pytest.approx(
-        (0.25 * single + 0.75 * whole).item(), rel=1e-5
-    )
+    whole = crf_loss(logits.log_softmax(-1), tags, batch["row"], crf.transitions, TAGS)
+    assert tagging_loss(own)(crf, batch).item() == pytest.approx(((single + whole) / 2).item(), rel=1e-5)
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
-def test_a_reloaded_adapter_gives_the_same_scores(encoder, tmp_path):
-    """The classifier is saved with the adapter: a fresh one would give other scores."""
-    run, features = tiny_run(encoder, tmp_path), fit_features(TASK, sentences(), True, True)
-    base = add_token_lora(load_encoder(run, encoder_path(run), TAGS), 4, 8, 0.0, seed=1)
-    model = TokenTagger(base, layout_of(TASK, features.sizes, crf=True))
-    generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
-    tagger = TrainedTagger(
-        model.eval(), load_token_tokenizer(run), features, transition_pmi([[0, 1]], len(TAGS)), 0.2
-    )
-    before = scores_with(run, tagger, sentences())
-    torch.manual_seed(99)
-    save_tagger(TASK, tagger, tmp_path / "best")
-    again = load_trained_tagger(run, tmp_path / "best")
-    for one, other in zip(before, scores_with(run, again, sentences())):
-        assert one == pytest.approx(other, abs=1e-4)
-    assert (
-        not hasattr(again.model.base, "peft_config") and again.multiple == 0.2 and again.features == features
-    )
-    assert torch.equal(again.model.transitions, model.transitions)
-    untouched = scores_with(run, untuned_tagger(run), sentences())
-    assert max(np.abs(a - b).max() for a, b in zip(before, untouched)) > 0.1
+def test_loss_sums_over_fields_and_words_of_values_weigh_more(encoder, tmp_path, monkeypatch):
+    model = taggers.new_tagger(span_run(encoder, tmp_path), "tagger", events()).model
+    logits = torch.zeros(3, len(CALENDAR.fields), 3)
+    logits[:, 0] = torch.tensor([[0.0, 1, 2], [1, 0, 0], [3, 0, 1]])
+    monkeypatch.setattr(type(model), "word_logits", lambda self, batch: logits)
+    wanted = torch.full((3, len(CALENDAR.fields)), IGNORE)
+    wanted[:2, 0] = torch.tensor([OUTSIDE, BEGIN])  # of the third word nothing is known
+    outside, begin = (float(torch.logsumexp(row, 0) - row[tag]) for row, tag in zip(logits[:, 0], (0, 1)))
+    for weight in (1.0, 3.0):
+        own = {"inside_weight": weight, "label_smoothing": 0.0}
+        loss = tagging_loss(own)(model, {"outputs": wanted, "tags": wanted})
+        assert float(loss) == pytest.approx((outside + weight * begin) / 2, abs=1e-6)
 
 
-# -- prediction -------------------------------------------------------------------------------------------------------
-def test_windows_are_put_together_in_the_order_of_the_words(encoder, tmp_path):
-    """An encoder of no layer, blind for positions, scores each piece by itself: windows may not change a score."""
-    run = tiny_run(encoder, tmp_path, max_pieces=12)
-    wide = tiny_run(encoder, tmp_path, max_pieces=64)
-    tagger = untuned_tagger(run)
-    base = keep_layers(tagger.model.base, [])
-    base.bert.embeddings.position_embeddings.weight.data.zero_()
-    tagger = TrainedTagger(
-        TokenTagger(base, layout_of(TASK)).eval(), tagger.tokenizer, tagger.features, NO_TRANSITIONS
-    )
-    tokens = "the router of our new office in Cork has a red light and hums".split() + ["\x00", "end"]
-    examples = [Example(0, " ".join(words), TaggedTokens(tuple(words), ())) for words in (tokens, [])]
-    cut, whole = (
-        predict_scores(one, tagger.model, tagger.tokenizer, tagger.features, examples) for one in (run, wide)
-    )
-    assert cut[0] == pytest.approx(whole[0], abs=1e-5) and cut[1].shape == (0, 1, len(TAGS))
-    assert cut[0][14, 0].argmax() == TAGS.index("O") and np.ptp(cut[0][:14, 0, 1]) > 1e-3
+def test_new_layers_have_a_rate_of_their_own(encoder, tmp_path):
+    run = tiny_run(encoder, tmp_path)
+    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK, {"shape": 5}, crf=True))
+    groups = parameter_groups(model, {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1})
+    rates = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    assert groups[0]["lr"] == 1.0, "the one that the history shows"
+    assert rates[id(named["transitions"])] == rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
+    assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1)
+    assert rates[id(named["base.classifier.bias"])] == (2.0, 0.0)
+    assert rates[id(named["base.bert.encoder.layer.0.output.dense.weight"])] == (1.0, 0.1)
+    assert rates[id(named["base.bert.embeddings.word_embeddings.weight"])] == (1.0, 0.0)
 
 
-def test_the_multiple_is_the_smallest_of_the_best():
-    gold = [("B-OS", "I-OS"), ("O", "O")]
-    scores = [np.log(np.full((2, 1, len(TAGS)), 0.01)) for _ in gold]
-    for one, tags in zip(scores, gold):
-        one[range(2), 0, [TAGS.index(tag) for tag in tags]] = np.log(0.5)
-    assert choose_multiple(scores, gold, NO_TRANSITIONS, NO_TRANSITIONS, TAGS) == (0.0, 1.0)
-    scores[0][1, 0, TAGS.index("B-OS")] = np.log(0.6)  # the second word looks like a new entity by itself
-    pmi = np.zeros_like(NO_TRANSITIONS)
-    pmi[TAGS.index("B-OS"), TAGS.index("I-OS")] = 1.0
-    assert choose_multiple(scores, gold, NO_TRANSITIONS, pmi, TAGS) == (0.2, 1.0)  # log 0.6 − log 0.5 = 0.18
+def test_an_average_follows_the_weights_closely_at_first():
+    layer = torch.nn.Linear(1, 1, bias=False)
+    layer.weight.data.fill_(0.0)
+    learner = Learner(layer, 0.15)
+    layer.weight.data.fill_(1.0)
+    learner.average.update_parameters(layer)  # decay 1 / 10
+    assert learner.predicting.weight.item() == pytest.approx(0.9) and layer.weight.item() == 1.0
+    learner.average.update_parameters(layer)  # decay 0.15, below 2 / 11
+    assert learner.predicting.weight.item() == pytest.approx(0.15 * 0.9 + 0.85)
+    assert Learner(layer, 0.0).predicting is layer
 
 
-def test_confidence_is_the_least_sure_word():
-    scores = np.log(np.full((2, len(TAGS)), 0.01))
-    scores[0, TAGS.index("B-OS")], scores[1, TAGS.index("O")] = np.log(0.9), np.log(0.9)
-    confidence = label_confidence(scores, ["B-OS", "O"], TAGS, TASK.fields)
-    assert confidence["OS"] == pytest.approx(0.91) and confidence["ERROR"] == pytest.approx(0.98)
-    assert set(label_confidence(np.zeros((0, len(TAGS))), [], TAGS, TASK.fields).values()) == {1.0}
+# -- finer labels and distillation ------------------------------------------------------------------------------------
+def test_finer_labels_are_outputs_that_add_up_to_ours(encoder, tmp_path):
+    run, rows = tiny_run(encoder, tmp_path), fine_sentences()
+    outputs, stands_for = fine_outputs(TASK, rows)
+    assert {"O", "B-Language", "I-Language", "B-Application", "I-Device"} <= set(outputs)
+    assert "B-SOFTWARE" not in outputs
+    assert {output: TAGS[tag] for output, tag in zip(outputs, stands_for)}["I-Device"] == "I-HARDWARE"
+    assert fine_outputs(TASK, [*rows, sentence("plain")]) == ((), ())
+    layout = layout_of(TASK, outputs=outputs, stands_for=stands_for)
+    model = TokenTagger(load_encoder(run, encoder_path(run), outputs), layout)
+    logits = torch.randn(4, len(outputs))
+    ours = model.tag_log_probs(logits).exp()
+    assert ours.sum(-1) == pytest.approx(torch.ones(4))
+    both = logits.softmax(-1)[:, [outputs.index("B-Language"), outputs.index("B-Application")]].sum(-1)
+    assert ours[:, TAGS.index("B-SOFTWARE")] == pytest.approx(both)
 
 
-# -- distillation -----------------------------------------------------------------------------------------------------
 def test_soft_loss_by_hand():
     teacher, student = torch.tensor([[0.8, 0.2]]).log(), torch.tensor([[0.5, 0.5]]).log()
-    assert soft_loss(student, teacher, 1.0).item() == pytest.approx(
-        0.8 * np.log(1.6) + 0.2 * np.log(0.4), rel=1e-5
-    )
+    by_hand = 0.8 * np.log(1.6) + 0.2 * np.log(0.4)
+    assert soft_loss(student, teacher, 1.0).item() == pytest.approx(by_hand, rel=1e-5)
     # at temperature 2 the teacher's odds of 4 become 2, and the result is multiplied by 4
     by_hand = 4 * (2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3))
     assert soft_loss(student, teacher, 2.0).item() == pytest.approx(by_hand, rel=1e-4)
@@ -347,54 +373,42 @@ def test_soft_loss_by_hand():
 
 
 def test_layers_are_spread_and_end_with_the_last():
-    assert (
-        spread_layers(6, 3) == [1, 3, 5] and spread_layers(4, 2) == [1, 3] and spread_layers(2, 2) == [0, 1]
-    )
+    assert [spread_layers(*given) for given in ((6, 3), (4, 2), (2, 2))] == [[1, 3, 5], [1, 3], [0, 1]]
 
 
 def test_the_student_learns_from_its_teachers(encoder, tmp_path):
-    rows = sentences()
-    settings = {
-        **quick("full", epochs=2),
-        **quick("lora", epochs=1),
-        **quick("distilled", layers=1, teacher="full, lora"),
-    }
+    rows, own = sentences(), {"layers": 1, "teacher": "full, lora"}
+    settings = quick("full", epochs=2) | quick("lora", epochs=1) | quick("distilled", **own)
     run = tiny_run(encoder, tmp_path, **settings)
     with pytest.raises(UserError, match="train full, lora first"):
         fit(run, "distilled", rows, rows)
-    fit(run, "full", rows, rows)
+    whole = fit(run, "full", rows, rows)
     before = fingerprint(run, "distilled", rows, rows)
     fit(run, "lora", rows, rows)
     assert fingerprint(run, "distilled", rows, rows) != before  # another teacher, another student
-    both = [scores_with(run, trained(run, name), rows) for name in ("full", "lora")]
+    both = [predict_scores(run, trained(run, name), rows) for name in ("full", "lora")]
     mean = [np.exp(a) / 2 + np.exp(b) / 2 for a, b in zip(*both)]
     soft = teacher_log_probs(run, ["full", "lora"], rows + rows[:1])
     assert soft[0].exp().numpy() == pytest.approx(mean[0], abs=1e-4) and torch.equal(soft[0], soft[-1])
     result = fit(run, "distilled", rows, rows)
     student = systems.load(run, "distilled").loaded.model
     assert student.base.config.num_hidden_layers == 1 and len(student.base.bert.encoder.layer) == 1
-    assert result.parameters["total"] < fit(run, "full", rows, rows).parameters["total"]
+    assert result.parameters["total"] < whole.parameters["total"]
     assert result.history[-1]["loss"] < result.history[0]["loss"]
 
 
 def test_a_student_of_a_finer_teacher_tells_our_labels_or_the_finer_ones(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
     outputs, stands_for = fine_outputs(TASK, fine_sentences())
-    base, layout = (
-        load_encoder(run, encoder_path(run), outputs),
-        layout_of(TASK, outputs=outputs, stands_for=stands_for),
-    )
-    teacher = TrainedTagger(
-        TokenTagger(base, layout), load_token_tokenizer(run), WordFeatures(), NO_TRANSITIONS
-    )
+    base = load_encoder(run, encoder_path(run), outputs)
+    layout = layout_of(TASK, outputs=outputs, stands_for=stands_for)
+    nothing = np.zeros((len(TAGS), len(TAGS)))
+    teacher = TrainedTagger(TokenTagger(base, layout), load_token_tokenizer(run), WordFeatures(), nothing)
     own = variant_settings(run, "distilled") | {"layers": 1}
-    student = build_student(run, own | {"fine": False}, teacher)
+    student, finer = (build_student(run, own | {"fine": fine}, teacher) for fine in (False, True))
     assert student.model.base.classifier.out_features == len(TAGS) and student.model.layout == layout_of(TASK)
-    finer = build_student(run, own | {"fine": True}, teacher)
     assert finer.model.layout == layout != layout_of(TASK)
-    assert torch.equal(finer.model.base.classifier.weight, base.classifier.weight), (
-        "it starts from its teacher's"
-    )
+    assert torch.equal(finer.model.base.classifier.weight, base.classifier.weight), "its teacher's"
     first, source = (one.base.bert.encoder.layer for one in (student.model, teacher.model))
     assert len(first) == 1 and len(source) == 2
     assert torch.equal(first[0].output.dense.weight, source[1].output.dense.weight)

@@ -1,15 +1,16 @@
-"""The one trainer of models that write: it learns, resumes, keeps the best, says what goes wrong."""
+"""Training of models that write: they learn, resume, keep the best, say what goes wrong."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from few_rows import best_of, examples, losses_of, make_run, weights_of
+from few_rows import best_of, checkpoint_of, dies_at, examples, losses_of, make_run, weights_of
 from safetensors.torch import load_file
 from tiny_model import save_tiny_base
 from transformers import AutoModelForCausalLM
@@ -18,14 +19,15 @@ from helpers.errors import UserError
 from helpers.machine import Device
 from helpers.models.base import load_tokenizer
 from helpers.models.int8 import Int8Lora
+from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.tasks.records import Writer
-from helpers.training import loop as loop_module
-from helpers.training import writers
+from helpers.training import common, writers
 from helpers.training.fit import fit
 from helpers.writing.encode import PROMPT
 
 WRITERS = tuple(load_task("calendar").variants.writers)
+SCORES = ("val_exact_match", "val_field_accuracy", "val_exact_f1")
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +41,9 @@ def scores(monkeypatch) -> list[float]:
     given = [0.5]
 
     def score(run, model, tokenizer, rows):
-        value = given.pop(0) if len(given) > 1 else given[0]
-        return {"val_exact_match": value, "val_field_accuracy": value, "val_exact_f1": value}
+        return dict.fromkeys(SCORES, given.pop(0) if len(given) > 1 else given[0])
 
-    monkeypatch.setattr(writers, "validation_score", score)
+    monkeypatch.setattr(common, "validation_score", score)
     return given
 
 
@@ -56,22 +57,20 @@ def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, 
     evaluated = [record for record in result.history if "val_exact_match" in record]
     assert [record["step"] for record in evaluated] == [2, 4]
     assert evaluated[1]["val_loss"] < evaluated[0]["val_loss"]
-    assert 0 < result.parameters["trainable"] <= result.parameters["total"]
-    assert (result.parameters["trainable"] == result.parameters["total"]) == (variant == "full_entity_loss")
+    whole = result.parameters["trainable"] == result.parameters["total"]
+    assert result.parameters["trainable"] > 0 and whole == (variant == "full_entity_loss")
 
 
 @pytest.mark.parametrize("variant", ["full_entity_loss", "lora"])
 @pytest.mark.parametrize("bits", [8, 32])
 def test_bits_say_how_a_frozen_base_multiplies_and_change_no_count(base, tmp_path, variant, bits):
     model, parameters, note = writers.base_of(make_run(base, tmp_path, variant, bits=bits), variant)
-    assert any(isinstance(module, Int8Lora) for module in model.modules()) == (
-        variant == "lora" and bits == 8
-    )
+    in_int8 = any(isinstance(module, Int8Lora) for module in model.modules())
+    assert in_int8 == (variant == "lora" and bits == 8) and note == ""
     added = 2 * 16 * (5 * (64 + 64) + 2 * (64 + 32))  # two layers, rank 16; keys and values are half as wide
     total = sum(parameter.numel() for parameter in AutoModelForCausalLM.from_pretrained(base).parameters())
     whole = variant == "full_entity_loss"
     assert parameters == {"trainable": total if whole else added, "total": total if whole else total + added}
-    assert note == ""
 
 
 def test_both_trainers_of_the_libraries_train_the_same(base, tmp_path, monkeypatch, scores):
@@ -95,11 +94,9 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
         run = make_run(base, tmp_path / str(size), "lora", **own)
         monkeypatch.setitem(run.task.variants, "lora", Writer(adapter=True, trl=trl))
         found.append(losses_of(fit(run, "lora", examples(), examples()[:2])))
-    answers = [
-        sum(kind != PROMPT for kind in row["field_ids"])
-        for row in writers.dataset_of(run, load_tokenizer(run), examples())
-    ]
-    assert len(set(answers)) > 1, "else a mean of means would be the same"
+    data = writers.dataset_of(run, load_tokenizer(run), examples())
+    answers = {sum(kind != PROMPT for kind in row["field_ids"]) for row in data}
+    assert len(answers) > 1, "else a mean of means would be the same"
     assert found[1] == pytest.approx(found[0], rel=1e-5) == found[2]
 
 
@@ -126,11 +123,6 @@ def test_labels_of_a_batch_decode_to_the_answers_and_nothing_else(base, tmp_path
     for labels, row in zip(batch["labels"], rows):
         learnt = [token for token in labels.tolist() if token != -100]
         assert tokenizer.decode(learnt) == run.task.chat.completion(row.target) + tokenizer.eos_token
-
-
-def test_validation_rows_are_read_by_length(base, tmp_path):
-    run = make_run(base, tmp_path, "lora")
-    data = writers.dataset_of(run, load_tokenizer(run), examples())
     ordered = writers.by_length(data)
     assert ordered["length"][:] == sorted(data["length"][:]) != data["length"][:]
     assert sorted(map(tuple, ordered["input_ids"][:])) == sorted(map(tuple, data["input_ids"][:]))
@@ -154,28 +146,31 @@ def test_where_four_bits_do_not_work_plain_lora_is_trained_and_said(base, tmp_pa
     assert not getattr(model.get_base_model(), "is_loaded_in_4bit", False)
 
 
+def test_one_validation_score_is_that_of_the_records(base, tmp_path, monkeypatch):
+    run, rows = make_run(base, tmp_path, "lora"), examples()[:3]
+    records = [{"prediction": rows[0].target}, {"prediction": None}]
+    monkeypatch.setattr(common, "predict_texts", lambda *given, **options: records[: len(given[3])])
+    found = common.validation_score(run, None, None, rows)  # score_rows: two of the three
+    # a row without a valid answer is wrong in every field
+    assert found["val_exact_match"] == found["val_field_accuracy"] == 0.5
+
+
 # -- going on where it was killed ----------------------------------------------------------------------------
 @pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "lora_structured_loss", "qlora"])
 def test_a_killed_run_resumes_to_the_same_bytes(base, tmp_path, monkeypatch, variant):
     own = {} if variant == "full_entity_loss" else {"dropout": 0.1}
     whole, parts = (make_run(base, tmp_path / name, variant, **own) for name in "ab")
     expected = fit(whole, variant, examples(), examples()[:2])
-
-    def dies(self, args, state, control, **kwargs):
-        if state.global_step == 3:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(writers.Progress, "on_step_end", dies)
-        with pytest.raises(KeyboardInterrupt):
-            fit(parts, variant, examples(), examples()[:2])
-    steps, goes_on = [], writers.Progress.on_step_end
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        dies_at(3, patched)
+        fit(parts, variant, examples(), examples()[:2])
+    steps, goes_on = [], common.Progress.on_step_end
 
     def counted(self, args, state, control, **kwargs):
         steps.append(state.global_step)
         goes_on(self, args, state, control, **kwargs)
 
-    monkeypatch.setattr(writers.Progress, "on_step_end", counted)
+    monkeypatch.setattr(common.Progress, "on_step_end", counted)
     assert fit(parts, variant, examples(), examples()[:2]) == expected
     assert steps == [3, 4], "the first epoch is not trained again"
     assert weights_of(whole, variant) == weights_of(parts, variant)
@@ -183,48 +178,41 @@ def test_a_killed_run_resumes_to_the_same_bytes(base, tmp_path, monkeypatch, var
     assert histories[0] == histories[1]
 
 
-def test_a_run_killed_after_its_last_step_trains_no_more(base, tmp_path, monkeypatch, scores):
-    run = make_run(base, tmp_path, "lora")
+@pytest.mark.parametrize("epochs", [2, 5])  # it comes to its end, or to that of its patience
+def test_a_run_killed_after_its_last_step_trains_no_more(base, tmp_path, monkeypatch, scores, epochs):
+    run = make_run(base, tmp_path, "lora", epochs=epochs, patience=1)
+    scores[:] = [0.5, 0.4]
 
     def dies(path):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        patched.setattr(writers, "shutil", SimpleNamespace(rmtree=dies))  # before it clears the checkpoints
-        with pytest.raises(KeyboardInterrupt):
-            fit(run, "lora", examples(), examples()[:2])
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(common, "shutil", SimpleNamespace(rmtree=dies))  # before it clears the checkpoints
+        fit(run, "lora", examples(), examples()[:2])
     kept = weights_of(run, "lora")
     shutil.rmtree(best_of(run, "lora"))
-    monkeypatch.setattr(writers.StudyMixin, "training_step", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr(common.StudyMixin, "training_step", lambda *a, **k: pytest.fail("trained again"))
     result = fit(run, "lora", examples(), examples()[:2])
-    assert weights_of(run, "lora") == kept and len(losses_of(result)) == 4
+    assert weights_of(run, "lora") == kept and len(losses_of(result)) == 4 and result.best_step == 2
 
 
 def test_patience_goes_on_where_it_was(base, tmp_path, monkeypatch, scores):
     run = make_run(base, tmp_path, "lora", epochs=5, patience=2)
     scores[:] = [0.5, 0.4]
-
-    def dies(self, args, state, control, **kwargs):
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(writers.Progress, "on_step_end", dies)
-        with pytest.raises(KeyboardInterrupt):
-            fit(run, "lora", examples(), examples()[:2])
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        dies_at(5, patched)
+        fit(run, "lora", examples(), examples()[:2])
     result = fit(run, "lora", examples(), examples()[:2])
-    assert max(record["epoch"] for record in result.history) == 3, (
-        "the second epoch without gain, not the first"
-    )
+    assert max(record["epoch"] for record in result.history) == 3, "the second epoch without gain"
 
 
 def test_half_written_checkpoints_are_dropped(tmp_path):
-    assert writers.last_checkpoint(tmp_path) is None
+    assert common.last_checkpoint(tmp_path) is None
     for step in (9, 10, 999):
         (tmp_path / f"checkpoint-{step}").mkdir()
     for step in (9, 10):
         (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
-    assert writers.last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-10")
+    assert common.last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
     assert not (tmp_path / "checkpoint-999").exists()
 
 
@@ -234,16 +222,11 @@ def test_the_best_epoch_is_kept_and_later_ones_are_forgotten(base, tmp_path, mon
     given, seen = [0.2, 0.9, 0.3], []
 
     def score(run, model, tokenizer, rows):
-        seen.append(
-            {
-                name: parameter.detach().clone()
-                for name, parameter in model.named_parameters()
-                if parameter.requires_grad
-            }
-        )
-        return dict.fromkeys(("val_exact_match", "val_field_accuracy", "val_exact_f1"), given[len(seen) - 1])
+        named = model.named_parameters()
+        seen.append({name: each.detach().clone() for name, each in named if each.requires_grad})
+        return dict.fromkeys(SCORES, given[len(seen) - 1])
 
-    monkeypatch.setattr(writers, "validation_score", score)
+    monkeypatch.setattr(common, "validation_score", score)
     run = make_run(base, tmp_path, variant, epochs=3, learning_rate=1e-2)
     result = fit(run, variant, examples(), examples()[:2])
     assert (result.best_score, result.best_step, len(seen)) == (0.9, 4, 3)
@@ -272,7 +255,7 @@ def test_checkpoints_go_and_curves_stay_and_nothing_alarms(base, tmp_path, monke
     run, warned = make_run(base, tmp_path, variant), []
     monkeypatch.setattr("transformers.trainer.logger.warning", lambda text, *more: warned.append(text))
     fit(run, variant, examples(), examples()[:2])
-    folder = run.path("checkpoints", variant, "x").parent
+    folder = checkpoint_of(run, variant)
     assert not list(folder.glob("trainer/checkpoint-*")) and list(folder.rglob("events.out.tfevents.*"))
     assert (folder / "finished.json").exists() and (folder / "best").is_dir()
     assert not [text for text in warned if "keys" in text], "the weights came back whole"
@@ -289,20 +272,41 @@ def test_a_loss_that_is_no_number_stops_with_the_way_out(base, tmp_path, scores,
     assert f"--set {variant}.learning_rate=" in line and "\n" not in line
 
 
+def trainer_of(base, tmp_path, variant: str):
+    run = make_run(base, tmp_path, variant, epochs=1)
+    model, tokenizer = writers.base_of(run, variant)[0], load_tokenizer(run)
+    return writers.make_trainer(run, variant, model, tokenizer, examples(), examples()[:2], tmp_path)
+
+
 def test_a_gradient_that_is_no_number_stops_unless_fp16_skips_such_steps(base, tmp_path):
-    check = writers.GradientCheck(make_run(base, tmp_path, "lora"), "lora")
-    bad = {"logs": {"grad_norm": float("inf")}}
-    check.on_log(SimpleNamespace(fp16=True), SimpleNamespace(global_step=3), None, **bad)
-    with pytest.raises(UserError, match="lora: the gradient is inf at step 3"):
-        check.on_log(SimpleNamespace(fp16=False), SimpleNamespace(global_step=3), None, **bad)
+    trainer = trainer_of(base, tmp_path, "lora")
+    trainer.args.fp16 = True
+    trainer.log({"grad_norm": float("inf")})
+    trainer.args.fp16 = False
+    with pytest.raises(UserError, match="lora: the gradient is inf at step 0"):
+        trainer.log({"grad_norm": float("inf")})
+
+
+def test_curves_go_where_the_setting_says_and_other_places_are_refused(base, tmp_path, monkeypatch):
+    run = make_run(base, tmp_path, "lora")
+    assert writers.training_arguments(run, "lora", tmp_path).report_to == ["tensorboard"]
+    run = Run("crime", profile="smoke", out=str(tmp_path), settings={"report_to": "none"})
+    assert writers.training_arguments(run, "lora", tmp_path).report_to == []
+    run.settings["report_to"] = "wandbb"
+    with pytest.raises(UserError, match="did you mean 'wandb'"):
+        common.report_to(run)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    run.settings["report_to"] = "wandb"
+    with pytest.raises(UserError, match="pip install wandb"):
+        common.report_to(run)
 
 
 # -- on a GPU ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("variant", WRITERS)
+@pytest.mark.parametrize("variant", ["lora", "lora_structured_loss"])
 def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, monkeypatch, variant):
     here = writers.training_arguments(make_run(base, tmp_path, variant), variant, tmp_path)
     assert not (here.fp16 or here.bf16 or here.gradient_checkpointing) and here.use_cpu
-    monkeypatch.setattr(writers, "device_of", lambda profile: Device("cuda", torch.float16, ""))
+    monkeypatch.setattr(common, "device_of", lambda profile: Device("cuda", torch.float16, ""))
     run = make_run(base, tmp_path, variant, profile="gpu")
     there = writers.training_arguments(run, variant, tmp_path)
     assert there.fp16 and not there.bf16 and there.gradient_checkpointing and not there.use_cpu
@@ -310,11 +314,7 @@ def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, 
 
 @pytest.mark.parametrize("variant", ["lora", "lora_structured_loss"])
 def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp_path, monkeypatch, variant):
-    run, inside = make_run(base, tmp_path, variant, epochs=1), []
-    tokenizer = load_tokenizer(run)
-    trainer = writers.make_trainer(
-        run, variant, writers.base_of(run, variant)[0], tokenizer, examples(), examples()[:2], tmp_path
-    )
+    trainer, inside, original = trainer_of(base, tmp_path, variant), [], writers.next_token_targets
 
     @contextlib.contextmanager
     def autocast():
@@ -322,16 +322,13 @@ def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp
         yield
         inside.append(False)
 
-    original = writers.next_token_targets
-
     def watched(*arguments):
         assert inside[-1:] == [True]
         return original(*arguments)
 
     monkeypatch.setattr(trainer.accelerator, "autocast", autocast)
     monkeypatch.setattr(writers, "next_token_targets", watched)
-    batch = trainer.data_collator([trainer.train_dataset[0]])
-    loss = trainer.compute_loss(trainer.model, batch)
+    loss = trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
     assert inside == [True, False] and loss.item() > 0
 
 
@@ -346,18 +343,3 @@ def test_with_layers_that_are_computed_again_every_adapter_learns(base, tmp_path
     else:
         ups = {name: tensor for name, tensor in after.items() if "lora_B" in name}
         assert len(ups) == 14 and all(tensor.any() for tensor in ups.values()), "B starts as zeros"
-
-
-# -- other tasks ---------------------------------------------------------------------------------------------
-def test_one_validation_score_is_that_of_the_records(base, tmp_path, monkeypatch):
-    run = make_run(base, tmp_path, "lora")
-    rows = examples()[:3]
-    records = [{"prediction": rows[0].target}, {"prediction": None}]
-    monkeypatch.setattr(
-        loop_module,
-        "predict_texts",
-        lambda model, tokenizer, task, texts, *more, **options: records[: len(texts)],
-    )
-    found = loop_module.validation_score(run, None, None, rows)  # score_rows: two of the three
-    assert found["val_exact_match"] == 0.5
-    assert found["val_field_accuracy"] == 0.5, "a row without a valid answer is wrong in every field"

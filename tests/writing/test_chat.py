@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from crime_rows import QUESTIONS, TASK, headed, told
+from crime_rows import TASK, headed, told
+from helpers.tasks.crime.text import QUESTIONS
 from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
@@ -70,11 +71,8 @@ def test_learnt_tokens_are_the_assistant_turns_and_nothing_else(which, row, requ
 
 def test_value_tokens_bear_the_number_of_their_type(tokenizer):
     encoded = encode_conversation(tokenizer, TASK, headed())
-    badge = [
-        token
-        for token, kind in zip(encoded.input_ids, encoded.field_ids)
-        if kind == TASK.fields.index("Officer_BadgeNumber")
-    ]
+    number = TASK.fields.index("Officer_BadgeNumber")
+    badge = [token for token, kind in zip(encoded.input_ids, encoded.field_ids) if kind == number]
     assert "7731" in tokenizer.decode(badge) and "Badge" not in tokenizer.decode(badge)
     assert {PROMPT, STRUCTURE} < set(encoded.field_ids)
 
@@ -83,9 +81,8 @@ def test_generation_begins_with_the_tokens_of_training(tokenizer):
     row = headed()
     encoded = encode_conversation(tokenizer, TASK, row)
     prefix, tails, stop = tuned(tokenizer, TASK, row.text)
-    assert encoded.input_ids[: len(prefix)] == prefix and encoded.blocks[: len(prefix) + 1] == [0] * len(
-        prefix
-    ) + [1]
+    assert encoded.input_ids[: len(prefix)] == prefix
+    assert encoded.blocks[: len(prefix) + 1] == [0] * len(prefix) + [1]
     for number, tail in enumerate(tails, start=1):
         block = [token for token, at in zip(encoded.input_ids, encoded.blocks) if at == number]
         assert block[: len(tail)] == tail
@@ -104,9 +101,7 @@ def test_template_without_an_end_token_is_refused(tokenizer, base):
 
 @pytest.mark.parametrize("number", [1, 7, 18])
 def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, number):
-    rows = [
-        encode_conversation(tokenizer, TASK, row) for row in (headed(), told())
-    ]  # the first is padded or pads
+    rows = [encode_conversation(tokenizer, TASK, row) for row in (headed(), told())]  # one of them is padded
     batch = collate(rows, tokenizer.pad_token_id)
     together = model(input_ids=batch["input_ids"], **attention_inputs(batch)).logits
     for row, encoded in enumerate(rows):
@@ -115,16 +110,6 @@ def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, 
         alone = encoded.input_ids[:shared] + [encoded.input_ids[at] for at in block]
         logits = model(input_ids=torch.tensor([alone])).logits[0, shared:]
         assert torch.allclose(together[row, block], logits, atol=1e-4)
-
-
-def test_sequences_without_blocks_see_all_before_them(tokenizer):
-    batch = collate(
-        [encode_conversation(tokenizer, TASK, headed(), independent=False)], tokenizer.pad_token_id
-    )
-    assert (
-        set(attention_inputs(batch)) == {"attention_mask"}
-        and batch["attention_mask"].shape == batch["input_ids"].shape
-    )
 
 
 def test_order_of_questions_changes_nothing_where_they_do_not_see_each_other(model, tokenizer):
@@ -151,9 +136,8 @@ def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
     tok.chat_template = THINKING
     row = headed()
     encoded = encode_conversation(tok, TASK, row)
-    assert "<think>" in chat.render(tok, TASK.chat.conversation(row)) and "<think>" not in tok.decode(
-        encoded.input_ids
-    )
+    assert "<think>" in chat.render(tok, TASK.chat.conversation(row))
+    assert "<think>" not in tok.decode(encoded.input_ids)
     prompt = tuned(tok, TASK, row.text)
     last = [token for token, block in zip(encoded.input_ids, encoded.blocks) if block == len(QUESTIONS)]
     assert last[: len(prompt.questions[-1])] == prompt.questions[-1]

@@ -26,9 +26,8 @@ def tokenizer():
 
 
 def test_a_trained_model_is_asked_what_it_was_trained_on(tokenizer):
-    row = encode_example(
-        tokenizer, CALENDAR.chat.prompt(SHOT.text), CALENDAR.chat.completion(SHOT.target), CALENDAR.fields
-    )
+    completion = CALENDAR.chat.completion(SHOT.target)
+    row = encode_example(tokenizer, CALENDAR.chat.prompt(SHOT.text), completion, CALENDAR.fields)
     prompt = prompts.tuned(tokenizer, CALENDAR, SHOT.text)
     assert row.input_ids[: len(prompt.text)] == prompt.text and prompt.questions == [[]]
     assert row.labels[len(prompt.text) - 1] == -100 != row.labels[len(prompt.text)]
@@ -38,9 +37,8 @@ def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
     prompt = prompts.untuned(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
     text = tokenizer.decode(prompt.text)
     assert text == prompts.shown(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
-    assert text.count(CALENDAR.words.instruction) == 1 and text.index(
-        CALENDAR.words.instruction
-    ) < text.index("Call Bo at 1pm")
+    assert text.count(CALENDAR.words.instruction) == 1
+    assert text.index(CALENDAR.words.instruction) < text.index("Call Bo at 1pm")
     assert f"<|im_start|>assistant\n{CALENDAR.chat.completion(SHOT.target)}<|im_end|>" in text
     assert text.endswith("<|im_start|>user\nText: Lunch with Ann<|im_end|>\n<|im_start|>assistant\n")
     assert prompt.stop == (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
@@ -68,9 +66,8 @@ def test_questions_say_what_form_their_answers_have(tokenizer, shots):
     text = tokenizer.decode(prompt.text)
     assert len(prompt.questions) == 18 and text.count("<|im_start|>system") == 1
     assert text.count("Fill in this JSON") == 18 * shots and text.endswith("I’ve read this text.<|im_end|>")
-    assert '{"Location": []}' in tokenizer.decode(prompt.questions[0]) and (headed().text in text) == bool(
-        shots
-    )
+    assert '{"Location": []}' in tokenizer.decode(prompt.questions[0])
+    assert (headed().text in text) == bool(shots)
 
 
 def test_template_options_keep_a_model_from_thinking_aloud(tokenizer):

