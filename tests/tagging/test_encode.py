@@ -8,10 +8,9 @@ import random
 import numpy as np
 import pytest
 import torch
-from helpers.tasks.it_ner.tags import TAGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import sentence
+from tiny_encoder import TAGS, sentence
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import packaged_encoder

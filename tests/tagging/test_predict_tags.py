@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers.tasks.it_ner.tags import TAGS
-from tiny_encoder import save_tiny_encoder, sentences, tiny_run
+from tiny_encoder import TAGS, save_tiny_encoder, sentences, tiny_run
 
 from helpers.errors import UserError
 from helpers.models import packaged

@@ -12,8 +12,7 @@ import torch
 import torch.nn.functional as F
 from few_rows import checkpoint_of, dies_at, losses_of
 from few_rows import examples as events
-from helpers.tasks.it_ner.tags import TAGS
-from tiny_encoder import save_tiny_encoder, sentence, sentences, tiny_run
+from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
 
 from helpers.data.splits import write_splits
 from helpers.errors import UserError

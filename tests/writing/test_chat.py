@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from crime_rows import TASK, headed, told
-from helpers.tasks.crime.text import QUESTIONS
+from crime_rows import QUESTIONS, TASK, headed, told
 from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from crime_rows import HEADED, TASK, TOLD
-from helpers.tasks.crime.text import QUESTIONS
+from crime_rows import HEADED, QUESTIONS, TASK, TOLD
 from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
