@@ -32,6 +32,9 @@ def explain(error: Exception, usage: str) -> tuple[int, str | None]:
         return REFUSED, f"{' '.join(error.format_message().split())} ({usage})"
     if isinstance(error, UserError):
         return REFUSED, str(error)
+    if isinstance(error, ModuleNotFoundError) and not error.name.startswith("helpers"):
+        extras = "requirements-serve.txt, -demo.txt, -llm.txt"
+        return FAILED, f"the package {error.name} is missing: install the extra that has it ({extras})"
     return FAILED, str(error) if isinstance(error, OSError) else None
 
 

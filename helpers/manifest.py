@@ -46,10 +46,11 @@ def notebook_source(path: Path) -> str:
 
 
 def code_fingerprint(root: Path = ROOT) -> str:
-    """One hash over every module of `helpers/` and the cells of every notebook."""
-    parts: list[str] = []
-    for path in sorted((root / "helpers").rglob("*.py")):
-        parts += [path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")]
+    """One hash over every module and data file of `helpers/` and the cells of every notebook."""
+    parts: list[str | bytes] = []
+    for path in sorted((root / "helpers").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            parts += [path.relative_to(root).as_posix(), path.read_bytes()]
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         parts += [path.relative_to(root).as_posix(), notebook_source(path)]
     return digest(*parts)
