@@ -17,9 +17,9 @@ if str(Path(__file__).resolve().parent.parent) not in sys.path:
 from helpers.errors import UserError
 from helpers.evaluation.systems import finished
 from helpers.export.model_folder import open_run
-from helpers.report.deploy_views import answer_table, marked_text
 from helpers.serve.predictor import Predictor
 from helpers.tasks import TASK_NAMES
+from helpers.views.rows import answer_table, marked_text
 
 NONE = "(none)"
 

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
 
-WIDTH = 7.5  # inches; 720 CSS pixels, the text width of the report
+WIDTH = 6.2  # inches; 595 CSS pixels: type is still legible at the width of a phone
 DPI = 160
 _BLIND_SAFE = sns.color_palette("colorblind")  # ten colours told apart with every common colour vision
 PALETTE = [_BLIND_SAFE[at] for at in (0, 1, 2, 4, 3, 9, 5, 7, 8, 6)]  # the two oranges not next to each other
@@ -93,28 +93,6 @@ def figure_html(figure: Figure, caption: str, name: str, image: bytes | None = N
         f'height="{height}" style="max-width:100%;height:auto">'
         f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>"
     )
-
-
-def show(figure: Figure, caption: str, name: str, run: Any = None) -> None:
-    """Display a figure with its caption and keep it as `artifacts/<task>/figures/<name>.png`.
-
-    Parameters
-    ----------
-    figure : Figure
-        What a function of this module returned.
-    caption : str
-        Plain text that states the finding; the exported report puts "Figure N" in front.
-    name : str
-        File name without ending, unique within the task.
-    run : Run, optional
-        Without it nothing is saved.
-    """
-    from IPython.display import HTML, display
-
-    image = png(figure)
-    if run is not None:
-        run.path("figures", f"{name}.png").write_bytes(image)
-    display(HTML(figure_html(figure, caption, name, image)))
 
 
 def entity_text(text: str, spans: Sequence[tuple[int, int, str]], fields: Sequence[str] | None = None) -> str:

@@ -17,7 +17,7 @@ from helpers.export import folders, onnx_graphs
 from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.tasks.token_metrics import entity_f1, predicted_tags
-from helpers.views.token_views import EXACT, PLAIN, SMALL
+from helpers.views.findings import EXACT, PLAIN, SMALL
 
 LENGTH, THREADS, ROUNDS = 128, 2, 10
 

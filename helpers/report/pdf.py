@@ -16,6 +16,10 @@ from helpers.errors import UserError
 from helpers.files import write_file
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+OPTIONS = (
+    "--headless --disable-gpu --no-first-run --disable-background-networking --disable-sync "
+    "--disable-component-update --no-pdf-header-footer"
+).split()
 TIMEOUT_SECONDS = 180
 
 
@@ -33,39 +37,21 @@ def print_pdf(page: Path) -> Path:
             f"no PDF of {page.name}: no Chromium found; install chromium, set CHROMIUM to its path, or "
             "print the page from any browser"
         )
-    pdf = page.with_suffix(".pdf")
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # Chromium refuses to start with its sandbox as root
     with tempfile.TemporaryDirectory() as folder:
-        new = Path(folder) / pdf.name
-        options = [
-            "--headless",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-sync",
-            "--disable-component-update",
-            f"--user-data-dir={folder}/profile",
-            "--no-pdf-header-footer",
-            f"--print-to-pdf={new}",
-            page.resolve().as_uri(),
-        ]
-        if hasattr(os, "geteuid") and os.geteuid() == 0:
-            options.insert(0, "--no-sandbox")  # Chromium refuses to start with its sandbox as root
+        new = Path(folder) / "page.pdf"
+        own = [f"--user-data-dir={folder}/profile", f"--print-to-pdf={new}", *["--no-sandbox"] * root]
+        call = [browser, *OPTIONS, *own, page.resolve().as_uri()]
         try:
-            done = subprocess.run(
-                [browser, *options],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=TIMEOUT_SECONDS,
-                check=False,
-            )
-            reason = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            done = subprocess.run(call, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            reason = said[-1] if said else f"exit status {done.returncode}"
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
         if not new.is_file() or not new.read_bytes().startswith(b"%PDF"):
             raise UserError(f"no PDF of {page.name}: {Path(browser).name} made none ({reason[:200]})")
-        write_file(pdf, new.read_bytes())
-    return pdf
+        write_file(page.with_suffix(".pdf"), new.read_bytes())
+    return page.with_suffix(".pdf")
 
 
 def up_to_date(page: Path) -> bool:

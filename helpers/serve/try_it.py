@@ -10,7 +10,7 @@ from helpers.evaluation import systems
 from helpers.evaluation.display import entity_text, words
 from helpers.run import Run
 from helpers.tasks.records import Example
-from helpers.views.inspection import entity_spans
+from helpers.views.rows import entity_spans
 
 
 def extract(run: Run, text: str, name: str | None = None) -> tuple[str, Any, str | None]:

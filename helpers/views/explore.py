@@ -20,14 +20,6 @@ Parts = Mapping[str, Sequence[Example]]
 
 
 # -- rows as they come ------------------------------------------------------------------------------------------------
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """A JSON object as one level of dotted keys."""
-    if not isinstance(value, dict):
-        return {name: value}
-    below = [_flat(part, f"{name}.{inner}".strip(".")) for inner, part in value.items()]
-    return {key: item for level in below for key, item in level.items()}
-
-
 def _visible(value: Any) -> str:
     """A value as text in which special spaces and control characters show, as U+202F for a narrow one."""
     return re.sub(r"[^\S ]|[\u200b-\u200f\u2060\ufeff]", lambda found: f"⟨U+{ord(found[0]):04X}⟩", str(value))
@@ -36,15 +28,13 @@ def _visible(value: Any) -> str:
 def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """What loading changed in the rows: columns `id`, `key`, `as_given`, `canonical`, one row a changed value.
 
-    Only rows whose raw form the task keeps (`extra["row"]`) are compared; characters that do not show are spelt out.
+    Only rows whose raw form the task keeps (`extra["row"]`) are compared, objects key by dotted key; characters that do
+    not show are spelt out.
     """
     rows = []
-    for example in examples:
-        if "row" not in example.extra:
-            continue
-        given, canonical = (
-            _flat(task.hooks.row_parts(row)) for row in (example.extra["row"], task.rows.write(example))
-        )
+    for example in (example for example in examples if "row" in example.extra):
+        raw_rows = (example.extra["row"], task.rows.write(example))
+        given, canonical = (_dotted(task.hooks.row_parts(row)) for row in raw_rows)
         rows += [
             (example.id, key, _visible(value), _visible(canonical[key]))
             for key, value in given.items()
@@ -53,107 +43,63 @@ def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "key", "as_given", "canonical"])
 
 
+def _dotted(value: Any, name: str = "") -> dict[str, Any]:
+    """A JSON object as one level of dotted keys."""
+    if not isinstance(value, dict):
+        return {name: value}
+    below = [_dotted(part, f"{name}.{inner}".strip(".")) for inner, part in value.items()]
+    return {key: item for level in below for key, item in level.items()}
+
+
 # -- lengths ----------------------------------------------------------------------------------------------------------
 def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataFrame:
-    """Length of every row.
+    """Length of every row: columns `part`, `id`, `characters` (of the text), `prompt_tokens` and `tokens`.
 
-    Parameters
-    ----------
-    parts : dict of str to list of Example
-    task : Task
-    tokenizer : callable
-        A Hugging Face tokenizer.
-
-    Returns
-    -------
-    DataFrame
-        Columns `part`, `id`, `characters` (input text), `prompt_tokens` (of a chat: the turns before the first question)
-        and `tokens` (the sequence a causal model is trained on: prompt, completion and end-of-text token, or the chat; for
-        a tagger the text with its special tokens).
+    `tokens` is the sequence a causal model is trained on (prompt, completion and end-of-text token, or the chat); for a
+    tagger the text with its special tokens. The prompt of a chat are the turns before the first question.
     """
-    frames = []
+
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    rows = []
     for part, examples in parts.items():
-        if task.chat.questions:  # the template writes every special token itself
-            prompts = _token_counts(
-                [chat.render(tokenizer, task.chat.opening(example.text)) for example in examples], tokenizer
-            )
-            tokens = _token_counts(
-                [chat.render(tokenizer, task.chat.conversation(example)) for example in examples], tokenizer
-            )
-        elif not task.writes:  # a tagger reads the text between its special tokens and writes nothing
-            pieces = _token_counts([example.text for example in examples], tokenizer)
-            prompts = tokens = [count + tokenizer.num_special_tokens_to_add() for count in pieces]
-        else:
-            prompts = _token_counts([task.chat.prompt(example.text) for example in examples], tokenizer)
-            completions = _token_counts(
-                [task.chat.completion(example.target) for example in examples], tokenizer
-            )
-            tokens = [p + c + 1 for p, c in zip(prompts, completions)]
-        frames.append(
-            pd.DataFrame(
-                {
-                    "part": part,
-                    "id": [example.id for example in examples],
-                    "characters": [len(example.text) for example in examples],
-                    "prompt_tokens": prompts,
-                    "tokens": tokens,
-                }
-            )
-        )
-    return pd.concat(frames, ignore_index=True)
-
-
-def _token_counts(texts: list[str], tokenizer: Callable[..., Any]) -> list[int]:
-    return [len(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]] if texts else []
-
-
-def length_summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows, median, 95th percentile and maximum of each length, one row a part, columns `<length> <statistic>`."""
-    grouped = frame.groupby("part", sort=False)
-    table = {"rows": grouped.size()}
-    for name in ("characters", "prompt_tokens", "tokens"):
-        table |= {
-            f"{name} median": grouped[name].median(),
-            f"{name} p95": grouped[name].quantile(0.95),
-            f"{name} max": grouped[name].max(),
-        }
-    return pd.DataFrame(table)
+        for example in examples:
+            if task.chat.questions:  # the template writes every special token itself
+                prompt = count(chat.render(tokenizer, task.chat.opening(example.text)))
+                tokens = count(chat.render(tokenizer, task.chat.conversation(example)))
+            elif not task.writes:  # a tagger reads the text between its special tokens and writes nothing
+                prompt = tokens = count(example.text) + tokenizer.num_special_tokens_to_add()
+            else:
+                prompt = count(task.chat.prompt(example.text))
+                tokens = prompt + count(task.chat.completion(example.target)) + 1
+            rows.append((part, example.id, len(example.text), prompt, tokens))
+    return pd.DataFrame(rows, columns=["part", "id", "characters", "prompt_tokens", "tokens"])
 
 
 def length_limits(
     frame: pd.DataFrame, limits: Sequence[int] = (64, 128, 256, 512, 1024, 2048)
 ) -> pd.DataFrame:
-    """What a `max_length` would cost.
+    """What a `max_length` (index, in tokens) would cost: the shortest that cuts nothing, and the three below it.
 
-    Returns
-    -------
-    DataFrame
-        Indexed by `max_length` (tokens): `cut`, the share of rows that are longer, and `padding`, the share of padding
-        among all positions if every row were padded to that length.
+    Columns `cut`, the share of rows that are longer, and `padding`, the share of padding if every row were padded to it.
     """
     tokens = frame["tokens"].to_numpy()
     enough = next((at for at, limit in enumerate(limits) if limit >= max(tokens.max(), 512)), len(limits) - 1)
-    limits = limits[max(0, enough - 3) : enough + 1]  # the shortest that cuts nothing, and the three below it
-    table = {
-        limit: {
-            "cut": float((tokens > limit).mean()),
-            "padding": float(1 - np.minimum(tokens, limit).sum() / (limit * len(tokens))),
-        }
-        for limit in limits
-    }
-    return pd.DataFrame.from_dict(table, orient="index").rename_axis("max_length")
+    shown = list(limits[max(0, enough - 3) : enough + 1])
+    padding = [1 - np.minimum(tokens, limit).sum() / (limit * len(tokens)) for limit in shown]
+    cut = [(tokens > limit).mean() for limit in shown]
+    return pd.DataFrame({"cut": cut, "padding": padding}, index=pd.Index(shown, name="max_length"))
 
 
 # -- fields and values ------------------------------------------------------------------------------------------------
 def field_presence(parts: Parts, task: Task) -> pd.DataFrame:
     """Share of rows in which a field has a value: index field, one column a part."""
-    shares = {}
-    for part, examples in parts.items():
-        filled = [task.values(example.target) for example in examples]
-        shares[part] = {
-            name: float(np.mean([bool(values[name]) for values in filled])) for name in task.fields
-        }
-    return pd.DataFrame(shares, index=list(task.fields))
+    present = {
+        part: pd.DataFrame([task.values(example.target) for example in examples], columns=list(task.fields))
+        for part, examples in parts.items()
+    }
+    return pd.DataFrame({part: frame.map(bool).mean() for part, frame in present.items()})
 
 
 def fields_per_row(examples: Sequence[Example], task: Task) -> pd.Series:
@@ -162,67 +108,49 @@ def fields_per_row(examples: Sequence[Example], task: Task) -> pd.Series:
     return pd.Series(counts, name="rows").sort_index().rename_axis("fields present")
 
 
-def _all_values(examples: Sequence[Example], task: Task, name: str) -> list[str]:
-    return [value for example in examples for value in task.values(example.target)[name]]
+def value_frame(examples: Sequence[Example], task: Task) -> pd.DataFrame:
+    """Every value of every label: columns `id`, `field`, `value`, `text` (of its row)."""
+    rows = [
+        (example.id, name, value, example.text)
+        for example in examples
+        for name, values in task.values(example.target).items()
+        for value in values
+    ]
+    return pd.DataFrame(rows, columns=["id", "field", "value", "text"], dtype=object)
 
 
-def value_summary(examples: Sequence[Example], task: Task) -> pd.DataFrame:
-    """How varied the values are: index field; values, unique ones (lower-cased) and their share, the commonest one."""
-    table = {}
-    for name in task.fields:
-        counts = Counter(value.lower() for value in _all_values(examples, task, name))
-        total = sum(counts.values())
-        top, top_count = _most_common(counts, 1)[0] if counts else (None, 0)
-        table[name] = {
-            "values": total,
-            "unique": len(counts),
-            "share_unique": len(counts) / total if total else np.nan,
-            "commonest": top,
-            "count": top_count,
-        }
-    return pd.DataFrame.from_dict(table, orient="index").rename_axis("field")
+def top_values(values: pd.DataFrame, name: str, count: int = 10) -> pd.Series:
+    """The commonest values of a field (lower-cased) and how often each occurs; ties by name."""
+    counts = values.loc[values["field"] == name, "value"].str.lower().value_counts().sort_index()
+    return counts.sort_values(ascending=False, kind="stable").head(count).rename("rows").rename_axis(name)
 
 
-def _most_common(counts: Counter, count: int) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:count]
+def value_summary(values: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """How varied the values of :func:`value_frame` are, without letter case.
 
-
-def top_values(examples: Sequence[Example], task: Task, name: str, count: int = 10) -> pd.Series:
-    """The commonest values of a field (lower-cased) and how often each occurs."""
-    counts = Counter(value.lower() for value in _all_values(examples, task, name))
-    return pd.Series(dict(_most_common(counts, count)), name="rows", dtype=int).rename_axis(name)
+    Index field; `values`, `unique` ones and their `share_unique`, the `commonest` and its `count`.
+    """
+    top = {name: top_values(values, name, 1) for name in task.fields}
+    table = (
+        values["value"]
+        .str.lower()
+        .groupby(values["field"])
+        .agg(["size", "nunique"])
+        .reindex(list(task.fields))
+    )
+    table = table.fillna(0).astype(int).set_axis(["values", "unique"], axis=1).rename_axis("field")
+    table["share_unique"] = table["unique"] / table["values"].where(table["values"] > 0)
+    table["commonest"] = [next(iter(top[name].index), None) for name in table.index]
+    table["count"] = [top[name].sum() for name in table.index]
+    return table
 
 
 def surface_formats(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """Ways of writing: columns `kind` ("date format"), `format`, `rows`, `share`, commonest first in each kind."""
-    found = [pair for example in examples for pair in task.hooks.surface_formats(example).items()]
-    frame = pd.Series(Counter(found), dtype=int).rename_axis(["kind", "format"]).reset_index(name="rows")
+    found = Counter(pair for example in examples for pair in task.hooks.surface_formats(example).items())
+    frame = pd.DataFrame([(*pair, rows) for pair, rows in found.items()], columns=["kind", "format", "rows"])
     frame["share"] = frame["rows"] / max(len(examples), 1)
     return frame.sort_values(["kind", "rows", "format"], ascending=[True, False, True], ignore_index=True)
-
-
-def verbatim_share(examples: Sequence[Example], task: Task) -> pd.DataFrame:
-    """How literally labels repeat the text.
-
-    Returns
-    -------
-    DataFrame
-        Index field; `values`, and the shares `verbatim` (a whole-word piece of the text), `other_case` (so but for
-        letter case) and `not_in_text`.
-    """
-    table = {}
-    for name in task.fields:
-        kinds = Counter(
-            _how_literal(value, example.text)
-            for example in examples
-            for value in task.values(example.target)[name]
-        )
-        total = sum(kinds.values())
-        table[name] = {"values": total} | {
-            kind: kinds[kind] / total if total else np.nan
-            for kind in ("verbatim", "other_case", "not_in_text")
-        }
-    return pd.DataFrame.from_dict(table, orient="index").rename_axis("field")
 
 
 def _how_literal(value: str, text: str) -> str:
@@ -231,44 +159,48 @@ def _how_literal(value: str, text: str) -> str:
     return "other_case" if places(value, text, ignore_case=True) else "not_in_text"
 
 
-def not_verbatim(
-    examples: Sequence[Example], task: Task, fields: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Values of span fields that are no piece of their text: columns id, field, value, text."""
-    fields = [name for name in task.fields if task.kinds[name].verbatim] if fields is None else fields
-    rows = [
-        (example.id, name, value, example.text)
-        for example in examples
-        for name in fields
-        for value in task.values(example.target)[name]
-        if _how_literal(value, example.text) == "not_in_text"
-    ]
-    return pd.DataFrame(rows, columns=["id", "field", "value", "text"])
+def with_literalness(values: pd.DataFrame) -> pd.DataFrame:
+    """The values of :func:`value_frame` with a column `how` they stand in their text.
+
+    That is `verbatim` (a whole-word piece of it), `other_case` (so but for letter case) or `not_in_text`.
+    """
+    return values.assign(
+        how=[_how_literal(value, text) for value, text in zip(values["value"], values["text"])]
+    )
+
+
+def verbatim_share(values: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """How literally labels repeat the text: index field; number of values, and the shares of each `how`."""
+    kinds = ["verbatim", "other_case", "not_in_text"]
+    counts = pd.crosstab(values["field"], values["how"]).reindex(
+        list(task.fields), columns=kinds, fill_value=0
+    )
+    totals = counts.sum(axis=1)
+    shares = counts.div(totals.where(totals > 0), axis=0)
+    shares.insert(0, "values", totals)
+    return shares.rename_axis(index="field", columns=None)
+
+
+def not_verbatim(values: pd.DataFrame, task: Task) -> pd.DataFrame:
+    """Values of span fields that are no piece of their text, of those of :func:`with_literalness`."""
+    rewritten = (values["how"] == "not_in_text") & values["field"].isin(
+        [name for name, kind in task.kinds.items() if kind.verbatim]
+    )
+    return values[rewritten].drop(columns="how").reset_index(drop=True)
 
 
 # -- repeats and conflicts --------------------------------------------------------------------------------------------
 def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.DataFrame:
-    """Pairs of rows in nearly the same words.
+    """Pairs of rows in nearly the same words, most similar first.
 
-    Returns
-    -------
-    DataFrame
-        Columns `kind` (see :func:`helpers.data.splits.alike`), `similarity`, `id_one`, `text_one`, `id_other`, `text_other`;
-        most similar first.
+    Columns `kind` (see :func:`helpers.data.splits.alike`), `similarity`, `id_one`, `text_one`, `id_other`, `text_other`.
     """
     pairs = alike([example.text for example in examples], threshold=threshold)
-    ids = np.array([example.id for example in examples], dtype=int)
-    texts = np.array([example.text for example in examples], dtype=object)
-    frame = pd.DataFrame(
-        {
-            "kind": pairs["kind"],
-            "similarity": pairs["similarity"],
-            "id_one": ids[pairs["left"]],
-            "text_one": texts[pairs["left"]],
-            "id_other": ids[pairs["right"]],
-            "text_other": texts[pairs["right"]],
-        }
-    )
+    rows = pd.DataFrame([(example.id, example.text) for example in examples], columns=["id", "text"])
+    frame = pairs[["kind", "similarity"]].reset_index(drop=True)
+    for side, name in (("left", "one"), ("right", "other")):
+        frame[f"id_{name}"] = rows["id"].to_numpy()[pairs[side]]
+        frame[f"text_{name}"] = rows["text"].to_numpy()[pairs[side]]
     return frame.sort_values(
         ["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True
     )
@@ -276,81 +208,45 @@ def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.
 
 def exact_duplicates(examples: Sequence[Example]) -> pd.DataFrame:
     """Texts that occur more than once: columns `text`, `rows`, `ids`, `targets` (number of different labels)."""
-    groups: dict[str, list[Example]] = {}
-    for example in examples:
-        groups.setdefault(normalise(example.text), []).append(example)
-    rows = [
-        (
-            text,
-            len(group),
-            [example.id for example in group],
-            len({repr(example.target) for example in group}),
-        )
-        for text, group in groups.items()
-        if len(group) > 1
-    ]
-    return pd.DataFrame(rows, columns=["text", "rows", "ids", "targets"])
+    frame = pd.DataFrame(
+        [(normalise(example.text), example.id, repr(example.target)) for example in examples],
+        columns=["text", "id", "target"],
+    )
+    grouped = frame.groupby("text", sort=False).agg(
+        rows=("id", "size"), ids=("id", list), targets=("target", "nunique")
+    )
+    return grouped[grouped["rows"] > 1].reset_index()
 
 
 def label_conflicts(examples: Sequence[Example], task: Task, near: pd.DataFrame) -> pd.DataFrame:
-    """Rows that repeat each other (exactly or nearly) and yet have different labels.
+    """Rows that repeat each other and yet have different labels, one line for each field that differs.
 
-    Parameters
-    ----------
-    examples : sequence of Example
-    task : Task
-    near : DataFrame
-        The pairs that :func:`near_duplicates` finds among the examples; siblings are passed over.
-
-    Returns
-    -------
-    DataFrame
-        Columns `kind`, `id_one`, `id_other`, `text_one`, `text_other`, `field`, `label_one`, `label_other`: one row for
-        each field that differs.
+    `near` has the pairs that :func:`near_duplicates` finds among the examples; siblings are passed over. Columns `kind`,
+    `id_one`, `id_other`, `text_one`, `text_other`, `field`, `label_one`, `label_other`.
     """
-    by_id, rows = {example.id: example for example in examples}, []
-    repeats = near[near["kind"] != "sibling"].sort_values(["id_other", "id_one"])
-    for kind, one, other in zip(
-        repeats["kind"], repeats["id_one"].map(by_id), repeats["id_other"].map(by_id)
-    ):
-        left, right = task.values(one.target), task.values(other.target)
-        if left == right:
-            continue
-        rows += [
-            (
-                kind,
-                one.id,
-                other.id,
-                one.text,
-                other.text,
-                name,
-                "; ".join(left[name]),
-                "; ".join(right[name]),
-            )
-            for name in task.fields
-            if left[name] != right[name]
-        ]
-    return pd.DataFrame(
-        rows,
-        columns=["kind", "id_one", "id_other", "text_one", "text_other", "field", "label_one", "label_other"],
-    )
+    values = {example.id: task.values(example.target) for example in examples}
+    pairs = near[near["kind"] != "sibling"].sort_values(["id_other", "id_one"])
+    columns = ["kind", "id_one", "id_other", "text_one", "text_other"]
+    rows = [
+        (*pair, name, "; ".join(values[pair[1]][name]), "; ".join(values[pair[2]][name]))
+        for pair in pairs[columns].itertuples(index=False)
+        for name in task.fields
+        if values[pair[1]][name] != values[pair[2]][name]
+    ]
+    return pd.DataFrame(rows, columns=[*columns, "field", "label_one", "label_other"])
 
 
+# -- before and after augmentation ------------------------------------------------------------------------------------
 def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) -> pd.DataFrame:
-    """Share of rows with each field and each way of writing, before and after.
+    """Share of rows with each field and each way of writing: index (`kind`, `item`); columns `before`, `after`.
 
-    Returns
-    -------
-    DataFrame
-        Index (`kind`, `item`): `field` and its name, or a kind of format and the format; columns `before`, `after`.
+    The kind is `field`, or a kind of format.
     """
     columns = {}
     for when, examples in (("before", train), ("after", rows)):
         presence = field_presence({when: examples}, task)[when]
         formats = surface_formats(examples, task).set_index(["kind", "format"])["share"]
-        columns[when] = pd.concat(
-            {"field": presence, **{kind: formats[kind] for kind in formats.index.unique(0)}}
-        )
+        columns[when] = pd.concat([pd.concat({"field": presence}), formats])
     table = pd.DataFrame(columns).fillna(0.0).rename_axis(["kind", "item"])
     return table.sort_index(level="kind", sort_remaining=False)
 
@@ -358,10 +254,8 @@ def before_after(train: Sequence[Example], rows: Sequence[Example], task: Task) 
 def samples(train: Sequence[Example], rows: Sequence[Example], each: int = 2) -> pd.DataFrame:
     """A few rows of each origin: columns `origin`, `original` (empty for synthetic rows) and `made`."""
     originals = {example.id: example.text for example in train}
-    shown: dict[str, list[tuple[str, str, str]]] = {}
-    for example in rows[len(train) :]:
-        group = shown.setdefault(example.origin, [])
-        if len(group) < each:
-            group.append((example.origin, originals.get(example.id, ""), example.text))
-    listed = [row for origin in sorted(shown) for row in shown[origin]]
-    return pd.DataFrame(listed, columns=["origin", "original", "made"])
+    frame = pd.DataFrame(
+        [(row.origin, originals.get(row.id, ""), row.text) for row in rows[len(train) :]],
+        columns=["origin", "original", "made"],
+    )
+    return frame.groupby("origin").head(each).sort_values("origin", kind="stable", ignore_index=True)

@@ -157,18 +157,17 @@ def test_another_engine_is_for_taggers_and_needs_an_export(folder, variant, engi
 
 
 def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_path):
-    from helpers.export.model_folder import open_run
-    from helpers.report.deploy_views import writer_of
+    from helpers.export.model_folder import open_run, pick_writer
 
     assert (
-        writer_of(open_run("calendar", folder)[0]) == "full_entity_loss"
+        pick_writer(open_run("calendar", folder)[0]) == "full_entity_loss"
     )  # the tagger is best, and writes nothing
-    assert writer_of(open_run("it_ner", token_folder)[0]) == "lora"
+    assert pick_writer(open_run("it_ner", token_folder)[0]) == "lora"
     copy = tmp_path / "calendar"
     shutil.copytree(folder, copy)
     metrics = json.loads((copy / "metrics.json").read_text())
     metrics["variants"]["full_entity_loss"]["exact_match"] = 0.9
     (copy / "metrics.json").write_text(json.dumps({**metrics, "best": "lora"}))
     assert (
-        writer_of(open_run("calendar", copy)[0]) == "lora"
+        pick_writer(open_run("calendar", copy)[0]) == "lora"
     )  # chosen on validation, whatever the scored part says

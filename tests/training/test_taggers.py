@@ -40,7 +40,8 @@ from helpers.training.distil import build_student, soft_loss, spread_layers, tea
 from helpers.training.fit import fingerprint, fit
 from helpers.training.rows import encode_training, fine_outputs, training_sentences, variant_settings
 from helpers.training.taggers import Learner, cosine_factor, parameter_groups, plan_steps, tagging_loss
-from helpers.views.training_views import tag_table, training_row_table
+from helpers.views.rows import tag_table
+from helpers.views.training import training_row_table
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
 FINER = {"OS": "Operating_System", "ERROR": "Error_Name", "HARDWARE": "Device", "VERSION": "Version"}

@@ -45,22 +45,6 @@ def test_lengths_count_prompt_completion_and_end_of_text():
     ]
 
 
-def test_length_summary_by_part():
-    frame = pd.DataFrame(
-        {
-            "part": ["b", "b", "a"],
-            "id": [0, 1, 0],
-            "characters": [1, 3, 9],
-            "prompt_tokens": [2, 2, 2],
-            "tokens": [10, 20, 30],
-        }
-    )
-    table = explore.length_summary(frame)
-    assert table.index.tolist() == ["b", "a"] and table["rows"].tolist() == [2, 1]
-    assert table.loc["b", "characters median"] == 2 and table.loc["b", "tokens p95"] == pytest.approx(19.5)
-    assert table.loc["a", "tokens max"] == 30
-
-
 def test_length_limits_tell_what_is_cut_and_what_is_padding():
     table = explore.length_limits(pd.DataFrame({"tokens": [10, 20, 40]}), limits=(20, 40))
     assert table.loc[20].tolist() == pytest.approx([1 / 3, 1 - 50 / 60])  # 20 itself is not cut
@@ -77,17 +61,22 @@ def test_presence_and_fields_per_row():
 
 
 def test_values_are_counted_without_case_and_ties_go_by_name():
-    table = explore.value_summary(ROWS, TASK)
+    values = explore.value_frame(ROWS, TASK)
+    table = explore.value_summary(values, TASK)
     assert table.loc["day"].tolist() == [3, 2, 2 / 3, "monday", 2]
     assert table.loc["people", ["values", "unique", "commonest"]].tolist() == [3, 3, "bo"]
-    assert explore.top_values(ROWS, TASK, "day").to_dict() == {"monday": 2, "tuesday": 1}
-    assert explore.top_values(ROWS, TASK, "people", count=2).index.tolist() == ["bo", "cy"]
+    assert explore.top_values(values, "day").to_dict() == {"monday": 2, "tuesday": 1}
+    assert explore.top_values(values, "people", count=2).index.tolist() == ["bo", "cy"]
 
 
 def test_a_field_without_any_value_has_no_shares():
-    assert explore.value_summary(ROWS[3:], TASK)["share_unique"].isna().all()
-    assert explore.verbatim_share(ROWS[3:], TASK)["verbatim"].isna().all()
-    assert explore.top_values(ROWS[3:], TASK, "day").empty
+    values = explore.value_frame(ROWS[3:], TASK)
+    table = explore.value_summary(values, TASK)
+    assert (
+        table["share_unique"].isna().all() and not table["values"].any() and table["commonest"].isna().all()
+    )
+    assert explore.verbatim_share(explore.with_literalness(values), TASK)["verbatim"].isna().all()
+    assert explore.top_values(values, "day").empty
 
 
 def test_surface_formats():
@@ -100,12 +89,12 @@ def test_surface_formats():
 
 
 def test_verbatim_share_knows_whole_words_and_case():
-    table = explore.verbatim_share(ROWS, TASK)
+    values = explore.with_literalness(explore.value_frame(ROWS, TASK))
+    table = explore.verbatim_share(values, TASK)
     assert table.loc["name"].tolist() == pytest.approx([3, 2 / 3, 1 / 3, 0])  # "ann" for Ann differs in case
     assert table.loc["day"].tolist() == pytest.approx([3, 1 / 3, 1 / 3, 1 / 3])  # "tue" is not tuesday
     assert table.loc["people", "not_in_text"] == pytest.approx(1 / 3)
-    assert explore.not_verbatim(ROWS, TASK).values.tolist() == [[2, "people", "Eve", "Dee, Monday"]]
-    assert explore.not_verbatim(ROWS, TASK, ["day"])["value"].tolist() == ["tuesday"]
+    assert explore.not_verbatim(values, TASK).values.tolist() == [[2, "people", "Eve", "Dee, Monday"]]
 
 
 LONG = "team lunch with Ann at the big table in the garden"

@@ -1,211 +1,223 @@
-"""The sentences say what their tables say, also where a table is empty or level; rows are shown as they are."""
+"""The sentences say what their tables say: also at zero, one, a tie and where a number is undefined."""
 
 from __future__ import annotations
 
-import math
+from types import SimpleNamespace
 
 import pandas as pd
-from tiny_task import TASK, failed, record, row
+import pytest
 
-from helpers.evaluation import confidence, mistakes
-from helpers.views import findings, inspection
+from helpers.views.findings import (
+    calibration,
+    ceiling,
+    cheapest,
+    choice,
+    compression,
+    constraint_gain,
+    curves,
+    decoding_times,
+    error_classes,
+    errors_by_slice,
+    field_extremes,
+    forgiven,
+    fragility,
+    headline,
+    invented,
+    label_suspicion,
+    learnt,
+    names,
+    p_value,
+    paired_test,
+    parity,
+    patterns,
+    percent,
+    points,
+    published,
+    repetition,
+    selective,
+    served,
+    slices,
+    thresholds,
+    trained,
+    truncation,
+)
+
+NAN = float("nan")
 
 
-# -- stage 05 ---------------------------------------------------------------------------------------------------------
-def validation(**scores: float) -> pd.DataFrame:
-    return pd.DataFrame({"exact_match": scores})
-
-
-def test_choice_names_the_margin_the_tie_and_the_shared_rows():
-    assert "with 80.0 % exact match, 5.0 points before *b*." in findings.choice(
-        validation(a=0.8, b=0.75), "a", False
+def frame(columns: str, *rows, index=None, name=None) -> pd.DataFrame:
+    return pd.DataFrame(
+        list(rows), columns=columns.split(), index=pd.Index(index, name=name) if index else None
     )
-    assert "level with *b*" in findings.choice(validation(a=0.8, b=0.8), "a", False)
-    assert "a little too good" in findings.choice(validation(a=0.8), "a", True)
 
 
-def test_headline_says_whether_intervals_overlap():
-    table = pd.DataFrame(
-        {"exact_match": [0.8, 0.3], "low": [0.7, 0.2], "high": [0.9, 0.4]}, index=["my_lora", "rules"]
-    )
-    text = findings.headline(table, "my_lora", "rules", 50)
-    assert "On 50 rows *my lora* gets **80.0 %**" in text and "do not overlap" in text
-    table.loc["rules", "high"] = 0.75
-    assert "do not overlap" not in findings.headline(table, "my_lora", "rules", 50)
+SCORES = frame("exact_match low high", (0.8, 0.7, 0.9), (0.3, 0.2, 0.4), index=["my_lora", "rules"])
+TEST = {"p_permutation": 0.04, "p_mcnemar": 0.0001, "wins": 9, "losses": 2, "difference": 0.07, "low": 0.01}
+TEST |= {"high": 0.13, "cohens_h": -0.2, "effect": "small"}
+FIELDS = frame("f1 support", (0.5, 10), (0.9, 20), (0.0, 0), (NAN, 4), index=["a", "b", "empty", "unknown"])
+COSTS = frame(
+    "train_seconds megabytes trainable", (9.0, NAN, 100.0), (3.0, NAN, 2e3), index=["small", "quick"]
+)
+PUBLISHED = frame("exact_match", (0.8,), (0.83,), (NAN,), index=["this run", "study", "other"])
+BOTH = frame("free source", (0.5, 0.7), (0.6, 0.6), index=["a", "b"])
+LEVEL = BOTH.assign(source=BOTH["free"])
+VALID = pd.DataFrame({"free": [0.9, 0.8], "source": [1.0, 1.0]})
+COUNTS = frame("missing boundary", (2, 1), (0, 0), index=["a", "b"])
+RATES = frame(
+    "rows missing boundary", (20, 40.0, 60.0), (30, 10.0, 5.0), index=["told", "headed"], name="layout"
+)
+SLICES = [("people", "none", 40, 0.9, 0.8, 0.95), ("people", "some", 40, 0.3, 0.18, 0.45)]
+SLICES = frame("slice value n score low high", *SLICES, ("length", "long", 4, 0.0, 0.0, 0.5))
+DROPS = frame(
+    "clean score difference difference_low difference_high",
+    (0.8, 0.5, -0.3, -0.4, -0.2),
+    (0.8, 0.79, -0.01, -0.05, 0.03),
+    index=["typos", "upper case"],
+)
+PAIRS = frame("field gold predicted count", ("day", "mon", "", 2))
+EDGES = frame("field edge change words count", ("name", "start", "kept", "team", 2))
+CURVE = frame("coverage risk threshold", (1 / 3, 0.0, 0.9), (2 / 3, 0.0, 0.8), (1.0, 1 / 3, 0.5))
+HELD_OUT = frame(
+    "accuracy ece_stated ece_calibrated kept precision",
+    (0.9, 0.2, 0.01, 0.0, NAN),
+    (0.9, 0.2, 0.01, 0.5, 0.97),
+    index=["notes", "all fields"],
+)
+PARITY = {"rows": 8, "same_predictions": 1.0, "largest_logit_gap": 1e-5, "score": 0.625, "score_before": 0.5}
+TIMES = frame("variant decoding part rows seconds truncated", ("a", "free", "scored", 10, 1.0, 3))
+FIT = SimpleNamespace(
+    variant="lora", history=[{"loss": 2.0}, {"loss": 0.5}, {"lr": 1}], best_score=0.75, best_step=4
+)
+FIT.parameters, FIT.note = {"trainable": 1200, "total": 5000}, ""
+LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.99), index=["base", "lora"])
 
 
-def test_paired_test_in_words():
-    line = {
-        "p_permutation": 0.04,
-        "p_mcnemar": 0.0001,
-        "wins": 9,
-        "losses": 2,
-        "difference": 0.07,
-        "low": 0.01,
-        "high": 0.13,
-        "cohens_h": 0.2,
-        "effect": "small",
+@pytest.mark.parametrize(
+    ("sentence", "said"),
+    [
+        (names([]), "none"),
+        (names(["my_lora", "b", "c"]), "*my LoRA*, *b* and *c*"),
+        (percent(NAN), "unknown"),
+        (points(-0.03), "−3.0"),
+        (points(-0.0001), "+0.0"),
+        (p_value(0.0004), "p < 0.001"),
+        # the choice
+        (choice(SCORES, "my_lora", False), "80.0 % exact match, 50.0 points before *rules*."),
+        (choice(SCORES.assign(exact_match=0.8), "rules", False), "level with *my LoRA*, so"),
+        (choice(SCORES.head(1), "my_lora", True), "80.0 % exact match. **Mind:**"),
+        (headline(SCORES, "my_lora", "rules", 50), "On 50 rows *my LoRA* gets **80.0 %** of"),
+        (headline(SCORES, "my_lora", "rules", 50), "(95 % interval 70.0 % to 90.0 %)"),
+        (headline(SCORES, "my_lora", "rules", 50), "do not overlap"),
+        (headline(SCORES.assign(high=0.9), "my_lora", "rules", 50), "two intervals overlap"),
+        (paired_test(TEST, "a", "b"), "9 times and worse 2 times: a difference of +7.0"),
+        (paired_test(TEST, "a", "b"), "chance would give (p = 0.04, paired permutation; p < 0.001"),
+        (paired_test(TEST, "a", "b"), "h is −0.20: a small effect"),
+        (paired_test({**TEST, "p_permutation": 0.2}, "a", "b"), "could well be chance"),
+        # decoding, fields, costs, published results
+        (truncation(TIMES, 200), "**3** outputs reached the limit of 200 tokens (a, free"),
+        (truncation(TIMES.assign(truncated=0), 200), "No output reached the limit of 200 tokens."),
+        (decoding_times(TIMES), "Rows decoded a second: free 10."),
+        (decoding_times(TIMES.head(0)), "not measured"),
+        (constraint_gain(BOTH, VALID), "from 85.0 % to 100.0 %"),
+        (constraint_gain(BOTH, VALID), "*a* changes most, by +20.0"),
+        (constraint_gain(LEVEL, VALID), "no variant changes."),
+        (constraint_gain(BOTH[["free"]], VALID), "one way of decoding, *free*"),
+        (field_extremes(FIELDS), "is **a** (F1 0.500, 10 values), the strongest **b**"),
+        (field_extremes(FIELDS.head(1)), "All fields have the same F1, 0.500."),
+        (field_extremes(FIELDS.tail(2)), "No field has a value"),
+        (cheapest(COSTS), "*quick* (3 s); fewest trained parameters: *small* (100)."),
+        (cheapest(COSTS.assign(train_seconds=3)), "*small* and *quick* (3 s)"),
+        (cheapest(COSTS * NAN), "No costs were recorded."),
+        (published(PUBLISHED), "83.0 % (study); this run is −3.0 points from"),
+        (published(PUBLISHED.iloc[[0, 2]]), "None of the published results gives exact match."),
+        (published(PUBLISHED.iloc[[2, 1]]), "None of the published"),
+        (published(None), "**Not shown:**"),
+        (learnt(LIKELY, "lora"), "2.000 to **0.100** (*LoRA*), perplexity from 7.40 to 1.10"),
+        (learnt(LIKELY, "vote"), "(*LoRA*)"),
+        # errors
+        (label_suspicion(frame("issue suspect", (True, True), (False, False)), 30), "2 of 30 fields. C"),
+        (label_suspicion(frame("issue suspect"), 30), "disagree on 0 of 30 fields."),
+        (error_classes(COUNTS), "Of **3** wrong fields most are of the class *missing* (2, 66.7 %)"),
+        (error_classes(COUNTS.assign(boundary=[2, 0])), "class *missing* and *boundary* (2, 50.0 %)"),
+        (error_classes(COUNTS * 0), "There is no error to class."),
+        (errors_by_slice(RATES), "layout is *told*: 100 a hundred rows, most of them *boundary*"),
+        (errors_by_slice(RATES.head(1)), "There are 100 errors a hundred rows."),
+        (invented(PAIRS, 9), "**1** of 9 predicted values are neither"),
+        (invented(PAIRS.head(0), 9), "None of the 9"),
+        (invented(PAIRS.head(0), 0), "No value was predicted."),
+        (slices(SLICES, 0.6), "for 2 comparisons: *people: some* (30.0 % of 40 rows)."),
+        (slices(SLICES.head(1), 0.9), "is harder than all rows (90.0 %)"),
+        (slices(SLICES.tail(1), 0.6), "No slice holds the 20 rows"),
+        (slices(SLICES.assign(score=0.0, low=0.0, high=0.0), 0.6), "No slice holds"),  # zero by construction
+        (slices(SLICES.assign(score=NAN), 0.6), "No slice holds"),
+        (patterns(PAIRS, EDGES), "in *day*: “mon” → “nothing” (2×); the edge"),
+        (patterns(PAIRS.assign(count=1), EDGES.head(0)), "occurs twice, and no word"),
+        (patterns(PAIRS.head(0), EDGES.head(0)), "no pattern, as there is no error"),
+        (fragility(DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
+        (fragility(DROPS), "below zero: *typos*."),
+        (fragility(DROPS.assign(difference=-0.2)), "*typos* and *upper case* cost most"),
+        (fragility(DROPS.assign(difference=0.0)), "None of the 2"),
+        (fragility(DROPS.head(0)), "No perturbation"),
+        (ceiling(pd.Series([1, 1, 1, 0])), "**75.0 %** of the rows right (95 % interval 30.1 %"),
+        # confidence and what is served
+        (
+            calibration(frame("confidence right", (0.9, True), (0.9, False)), 0.4),
+            "**surer than it is right**",
+        ),
+        (
+            calibration(frame("confidence right", (0.5, True), (0.5, False)), 0.0),
+            "**as sure as it is right**",
+        ),
+        (calibration(frame("confidence right"), NAN), "no confidence"),
+        (selective(CURVE), "at least 0.800 keeps **66.7 %** of them at an error rate of 0.0 %"),
+        (selective(CURVE.assign(risk=0.0)), "All rows can be accepted"),
+        (selective(CURVE.assign(risk=1.0)), "No threshold"),
+        (selective(CURVE.head(0)), "no confidence to rank by"),
+        (thresholds(HELD_OUT, 0.95), "0.200 to 0.010. With thresholds for a precision of 95.0 %, 50.0"),
+        (thresholds(HELD_OUT, 0.95), "97.0 % of these are right, against 90.0 % of all. Always"),
+        (thresholds(HELD_OUT.assign(kept=0.0), 0.95), "0.0 % of all values pass. Always"),
+        (parity({"merged": PARITY}), "100.0 % of 8 rows as before; its logits differ by at most 1e-05"),
+        (parity({"merged": PARITY, "onnx_int8": PARITY}, "F1"), "the F1 goes from 0.500 to 0.625"),
+        (served("tagger", "ab", "F1", 0.5, "full"), "`ab`, F1 0.500 on the scored part. Exports"),
+        (served("full", "ab", "F1", NAN, "full"), "Served: *full*, version `ab`."),
+        # training
+        (trained(FIT, "F1"), "1,200 of 5,000 parameters trained; loss 2.000 → 0.500; best"),
+        (curves({"a": FIT, "b": FIT}, "F1"), "*a* and *b* reach the highest validation score"),
+    ],
+)
+def test_sentence(sentence, said):
+    assert said in sentence and "nan" not in sentence and "  " not in sentence
+
+
+def test_forgiven_counts_rows_and_a_missing_oracle_says_nothing():
+    line = {"exact_match": 0.5, "equivalent_match": 0.6, "convention_share": 0.1}
+    assert "50.0 % to **60.0 %**. The 2 rows" in forgiven(line, 20)
+    assert "changes nothing" in forgiven({**line, "convention_share": 0.0}, 2)
+    assert ceiling(None) == ceiling(pd.Series(dtype=float)) == ""
+
+
+def test_what_compression_gains_and_loses_is_told():
+    rows = {
+        ("full", "PyTorch fp32"): (90, 20.0, 1.0, 0.80, 0.0, 0.0),
+        ("full", "ONNX fp32"): (90, 12.0, 1.6, 0.80, 0.0, 2e-6),
+        ("full", "ONNX int8"): (23, 5.0, 4.0, 0.79, -0.01, None),
+        ("small", "PyTorch fp32"): (60, 10.0, 1.0, 0.78, 0.0, 0.0),
+        ("small", "ONNX fp32"): (60, 6.0, 1.6, 0.78, 0.0, 5e-6),
+        ("small", "ONNX int8"): (15, 4.0, 2.5, 0.78, 0.0, None),
     }
-    text = findings.paired_test(line, "a", "b")
-    assert "9 times" in text and "+7.0 points" in text and "more than chance" in text
-    assert "p = 0.04" in text and "p < 0.001" in text
-    assert "could well be chance" in findings.paired_test({**line, "p_permutation": 0.2}, "a", "b")
+    columns = ["megabytes", "ms", "speedup", "f1", "f1_change", "largest_difference"]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    table.index = pd.MultiIndex.from_tuples(rows, names=["variant", "form"])
+    text = compression(table, {"small": "full", "gone": "full"})
+    assert "within 5.0e-06" in text and "2.5 to 4.0 times as fast" in text and "15 to 23 MB" in text
+    assert "F1 by −1.0 to +0.0 points" in text and "adapter" not in text and "gone" not in text
+    assert "*small* is **2.0** times as fast as its teacher *full*, at −2.0 points" in text
+    merged = compression(table.rename(index={"small": "lora"}, level="variant"), {})
+    assert "*lora* takes 10.0 ms, **0.50** times the 20.0 ms of *full*" in merged
 
 
-def test_field_extremes_leave_out_fields_without_values():
-    table = pd.DataFrame({"f1": [0.5, 0.9, 0.0], "support": [10, 20, 0]}, index=["a", "b", "empty"])
-    assert "weakest field is **a**" in findings.field_extremes(table)
-    assert findings.field_extremes(table.iloc[:1]) == "All fields have the same F1, 0.500."
-    assert "No field" in findings.field_extremes(table.iloc[2:])
-
-
-def test_constraint_gain_reads_first_and_last_decoding():
-    exact = pd.DataFrame({"free": [0.5, 0.6], "source": [0.7, 0.6]}, index=["a", "b"])
-    text = findings.constraint_gain(
-        exact, pd.DataFrame({"free": [0.9, 0.8], "source": [1.0, 1.0]}, index=["a", "b"])
-    )
-    assert (
-        "from 85.0 % to 100.0 %" in text.replace("goes ", "") and "*a* changes most, by +20.0 points" in text
-    )
-    assert "one way of decoding" in findings.constraint_gain(exact[["free"]], exact[["free"]])
-
-
-def test_decoding_speed_leaves_out_variants_with_one_way():
-    times = pd.DataFrame(
-        [
-            ("a", "free", "scored", 10, 1.0),
-            ("a", "source", "scored", 10, 2.0),
-            ("a", "source", "validation", 90, 1.0),
-            ("tagger", "source", "scored", 10, 0.001),
-        ],
-        columns=["variant", "decoding", "part", "rows", "seconds"],
-    )
-    assert findings.decoding_times(times) == "Rows decoded a second: free 10, source 5."
-
-
-def test_costs_and_published_results():
-    costs = pd.DataFrame(
-        {"train_seconds": [9.0, 3.0], "megabytes": [math.nan] * 2, "trainable": [100.0, 2000.0]},
-        index=["small", "quick"],
-    )
-    text = findings.cheapest(costs)
-    assert "Fastest to train: *quick* (3 s)" in text and "*small* (100)" in text and "disk" not in text
-    table = pd.DataFrame({"exact_match": [0.8, 0.83, math.nan]}, index=["this run", "study", "other"])
-    assert "83.0 % (study)" in findings.published(table) and "-3.0 points" in findings.published(table)
-    assert "Not shown" in findings.published(None)
-    assert "None of the published" in findings.published(table.iloc[[0, 2]])
-
-
-# -- stage 06 ---------------------------------------------------------------------------------------------------------
-def test_sentences_on_no_errors():
-    errors = mistakes.classify_errors(TASK, [row(0, name="a")], [record(0, name="a")])
-    assert findings.error_classes(mistakes.error_counts(TASK, errors)) == "There is no error to class."
-    assert "no pattern" in findings.patterns(mistakes.frequent_pairs(errors), mistakes.edge_words(errors))
-    assert "no confidence" in findings.calibration(pd.DataFrame(columns=["confidence", "right"]), math.nan)
-    assert "no confidence" in findings.selective(confidence.risk_coverage([], []))
-    assert "No perturbation" in findings.fragility(pd.DataFrame())
-
-
-def test_error_classes_and_patterns_name_the_largest():
-    gold = [row(0, name="call"), row(1, name="lunch"), row(2, day="monday")]
-    errors = mistakes.classify_errors(
-        TASK, gold, [record(0, name="team call"), record(1, name="team lunch"), record(2)]
-    )
-    text = findings.error_classes(mistakes.error_counts(TASK, errors))
-    assert "Of **3** wrong fields" in text and "*boundary* (2, 66.7 %)" in text and "*name* (2)" in text
-    text = findings.patterns(mistakes.frequent_pairs(errors), mistakes.edge_words(errors))
-    assert text.startswith("No confusion") and "the start of *name*" in text and "kept “team” (2×)" in text
-
-
-def test_errors_by_slice_name_the_worst_and_the_best():
-    table = pd.DataFrame(
-        {"rows": [20, 30], "missing": [40.0, 10.0], "boundary": [60.0, 5.0]},
-        index=pd.Index(["narrative", "headed"], name="layout"),
-    )
-    assert findings.errors_by_slice(table) == (
-        "Errors are most frequent where the layout is *narrative*: 100 a hundred rows, "
-        "most of them *boundary*, against 15 where it is *headed*."
-    )
-    assert findings.errors_by_slice(table.head(1)) == "There are 100 errors a hundred rows."
-
-
-def test_slices_weigh_intervals_against_all_rows():
-    table = pd.DataFrame(
-        [
-            ("people", "none", 40, 0.9, 0.8, 0.95),
-            ("people", "some", 40, 0.3, 0.2, 0.45),
-            ("length", "long", 4, 0.0, 0.0, 0.5),
-        ],
-        columns=["slice", "value", "n", "score", "low", "high"],
-    )
-    text = findings.slices(table, 0.6)
-    assert "*people: some* with 30.0 % of 40 rows" in text and "lies below" in text and "(60.0 %)" in text
-    assert "All slices score the same" in findings.slices(table.iloc[:1], 0.9)
-    assert "No slice" in findings.slices(table.iloc[2:], 0.6)
-
-
-def test_fragility_names_what_hurts_for_certain():
-    table = pd.DataFrame(
-        {
-            "clean": [0.8, 0.8],
-            "score": [0.5, 0.79],
-            "difference": [-0.3, -0.01],
-            "difference_low": [-0.4, -0.05],
-            "difference_high": [-0.2, 0.03],
-        },
-        index=["typos", "upper case"],
-    )
-    text = findings.fragility(table)
-    assert text.startswith("*typos* costs most: 80.0 % → 50.0 %, -30.0 points") and text.endswith(
-        "below zero: *typos*."
-    )
-    assert "None of the 2" in findings.fragility(table.assign(difference=0.0))
-
-
-def test_calibration_and_acceptance():
-    frame = pd.DataFrame({"confidence": [0.9, 0.9], "right": [True, False]})
-    assert "surer than it is right" in findings.calibration(frame, 0.4)
-    curve = confidence.risk_coverage([0.9, 0.8, 0.5], [1, 1, 0])
-    text = findings.selective(curve)
-    assert "at least 0.800 keeps **66.7 %**" in text and "(all rows: 33.3 %)" in text
-    assert "No threshold" in findings.selective(confidence.risk_coverage([0.9], [0]))
-    assert "All rows can be accepted" in findings.selective(confidence.risk_coverage([0.9], [1]))
-
-
-def test_forgiven_counts_rows():
-    text = findings.forgiven({"exact_match": 0.5, "equivalent_match": 0.6, "convention_share": 0.1}, 20)
-    assert "50.0 % to **60.0 %**. The 2 rows" in text
-    assert "changes nothing" in findings.forgiven(
-        {"exact_match": 0.5, "equivalent_match": 0.5, "convention_share": 0.0}, 2
-    )
-
-
-# -- single rows ------------------------------------------------------------------------------------------------------
-def test_entity_spans_take_each_place_once():
-    example = row(0, text="Ann calls Ann on Monday", name="Ann", day="monday", people=["Ann", "Bo"])
-    assert inspection.entity_spans(TASK, example, example.target) == [
-        (0, 3, "name"),
-        (10, 13, "people"),
-        (17, 23, "day"),
-    ]
-    assert inspection.entity_spans(TASK, example, None) == []
-
-
-def test_wrong_rows_are_valid_ones():
-    gold = [
-        row(0, "long text", name="a", day="monday"),
-        row(1, "short", name="b", day="tuesday"),
-        row(2, "x", name="c"),
-        row(3, "y", name="d", day="monday", people=["A"]),
-    ]
-    records = [record(0, "a", "monday"), record(1, "b", "tuesday"), record(2, "c"), record(3, "no")]
-    assert [one.id for one, _ in inspection.wrong_rows(TASK, gold, records, 5)] == [3]
-    assert inspection.wrong_rows(TASK, [row(0)], [failed(0, "")]) == []
-    table = inspection.label_and_prediction(TASK, gold[3], records[3]["prediction"])
-    assert table.loc["name"].tolist() == ["d", "no", "no"] and table.loc["people", "label"] == "A"
-
-
-def test_label_suspicion_counts_fields_once():
-    table = pd.DataFrame({"issue": [True, True, False], "suspect": [True, False, False]})
-    text = findings.label_suspicion(table, 30)
-    assert "disagree on 3 of 30" in text and "holds 2" in text and "**1**" in text
+def test_repeated_sentences_and_long_ones_are_counted():
+    table = frame("all unseen rows seen difference", (0.667, 0.0, 2, 1, -0.667), index=["one"])
+    assert "**1** of 2 scored sentences" in repetition(table, "one")
+    assert "0.000 instead of 0.667 (−66.7 points)" in repetition(table, "one")
+    assert "None of the 2" in repetition(table.assign(seen=0), "one")

@@ -18,6 +18,15 @@
     blocks.forEach(function (block) { block.addEventListener("toggle", label); });
     label();
   }
+  var notebooks = Array.prototype.slice.call(document.querySelectorAll("details.notebook"));
+  var reveal = function () {
+    var target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    var folded = target && target.closest("details.notebook");
+    if (folded && !folded.open) { folded.open = true; target.scrollIntoView(); }
+  };
+  window.addEventListener("hashchange", reveal);
+  reveal();
+  window.addEventListener("beforeprint", function () { notebooks.forEach(function (notebook) { notebook.open = true; }); });
   if (!nav) { return; }
   var box = nav.querySelector("details");
   var wide = window.matchMedia("(min-width: 1080px)");

@@ -1,0 +1,232 @@
+"""Executed notebooks → the parts of a document: sections, figures and tables by name, works cited."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import latex2mathml.converter
+import nbformat
+from bs4 import BeautifulSoup, Tag
+from nbconvert.exporters import TemplateExporter
+from nbconvert.filters import strip_ansi
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbconvert.preprocessors import Preprocessor, TagRemovePreprocessor
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+TEMPLATES = Path(__file__).resolve().parent / "template"
+MACHINERY = {
+    "parameters",
+    "injected-parameters",
+    "bootstrap",
+    "papermill-error-cell-tag",
+    "papermill-error-cell",
+}
+NUMBER = re.compile(r"(<\s)?[−+-]?\d[\d,.]*|–|")
+HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+MAX_OUTPUT_LINES, NARROW_COLUMNS = 60, 4
+
+
+@dataclass
+class Section:
+    """One notebook: the name of its file, its title, and the soup of its cells."""
+
+    name: str
+    title: str
+    soup: BeautifulSoup
+
+    def named(self, kind: str) -> dict[str, Tag]:
+        """The figures (`figure`) or tables (`table`) by the names they were saved under."""
+        found = self.soup("figure", class_=f"study-{kind}")
+        return {tag["id"].removeprefix(f"{kind}-"): tag for tag in found}
+
+    def conclusion(self) -> Tag | None:
+        """The list of findings that the notebook ends with."""
+        lists = self.soup.select(".markdown-output > ul")
+        return lists[-1] if lists else None
+
+
+# -- cells ------------------------------------------------------------------------------------------------------------
+def _mathml(latex: str, display: str) -> str:
+    """An equation as MathML, which browsers draw without a script; LaTeX that is not understood is shown as it is."""
+    try:
+        return latex2mathml.converter.convert(latex.strip(), display=display)
+    except Exception:  # the converter has no error class of its own
+        return f'<code class="latex">{html.escape(latex)}</code>'
+
+
+class _Renderer(IPythonRenderer):
+    """nbconvert's Markdown with equations as MathML."""
+
+    def inline_math(self, body: str) -> str:
+        if body != body.strip():  # "$5 and $6" is money
+            return f"${html.escape(body)}$"
+        return _mathml(body, "inline")
+
+    def block_math(self, body: str) -> str:
+        return f'<span class="equation">{_mathml(body, "block")}</span>'
+
+
+def markdown_html(text: str) -> str:
+    """Markdown with tables and LaTeX equations as HTML."""
+    return MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True)).render(text)
+
+
+def code_html(source: str) -> str:
+    """Code as a folded block."""
+    lines = len(source.splitlines())
+    coloured = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True, classprefix="c-"))
+    return (
+        f'<details class="code"><summary>Code <span>{lines} line{"s" if lines != 1 else ""}</span></summary>'
+        f'<pre tabindex="0"><code>{coloured}</code></pre></details>'
+    )
+
+
+def printed_html(text: str) -> str:
+    """Printed text without terminal colours and lines that were written over, long ones cut."""
+    lines = [line.rstrip().split("\r")[-1] for line in strip_ansi(text).strip("\n").split("\n")]
+    if len(lines) > MAX_OUTPUT_LINES:
+        lines[MAX_OUTPUT_LINES:] = [f"… {len(lines) - MAX_OUTPUT_LINES} more lines in the notebook"]
+    shown = html.escape("\n".join(lines))
+    return f'<pre class="output" tabindex="0">{shown}</pre>' if shown.strip() else ""
+
+
+class _Join(Preprocessor):
+    """Neighbouring code cells with no output between them become one; the text of widgets goes."""
+
+    def preprocess(self, notebook: Any, resources: Any) -> tuple[Any, Any]:
+        cells: list[Any] = []
+        for cell in notebook.cells:
+            cell.source = cell.source.strip("\n")
+            if cell.cell_type == "code":
+                cell.outputs = [output for output in cell.outputs if _shows(output)]
+                if cells and cells[-1].cell_type == "code" and not cells[-1].outputs:
+                    cell.source = f"{cells.pop().source}\n\n{cell.source}"
+            if cell.source.strip():
+                cells.append(cell)
+        notebook.cells = cells
+        return notebook, resources
+
+
+def _shows(output: Any) -> bool:
+    """Whether an output says something to a reader: no standard error, widget or bare name of an object."""
+    if output.output_type == "stream":
+        return output.name == "stdout" and bool(printed_html(output.text))
+    data = output.get("data", {})
+    bare = set(data) == {"text/plain"} and data["text/plain"].startswith(("<Figure", "<Axes", "<IPython"))
+    return not bare and "application/vnd.jupyter.widget-view+json" not in data
+
+
+def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
+    """All cells of one notebook.
+
+    Left out is what serves the machinery, and cells tagged `only-…` for tasks with a trait
+    (:attr:`helpers.tasks.base.Task.traits`) that is not among those given.
+    """
+    tags = {
+        tag for cell in notebook.cells for tag in cell.metadata.get("tags", ()) if tag.startswith("only-")
+    }
+    others = set() if traits is None else tags - {f"only-{trait}" for trait in traits}
+    exporter = TemplateExporter(
+        template_file=str(TEMPLATES / "notebook.html.j2"),
+        filters={"markdown": markdown_html, "code": code_html, "printed": printed_html},
+    )
+    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=MACHINERY | others), enabled=True)
+    exporter.register_preprocessor(_Join(), enabled=True)
+    return exporter.from_notebook_node(notebook)[0]
+
+
+# -- one notebook -----------------------------------------------------------------------------------------------------
+def clean(soup: BeautifulSoup) -> None:
+    """Take out all that would leave the page or run: scripts, remote images, links to local files."""
+    for tag in soup(["script", "style", "link", "iframe", "object", "embed", "base", "meta"]):
+        tag.decompose()
+    for tag in soup(["img", "video", "audio", "source"]):
+        if not tag.get("src", "").startswith("data:"):
+            tag.decompose()
+    for link in soup("a"):
+        if not link.get_text(strip=True):
+            link.decompose()
+        elif not link.get("href", "").startswith(("http://", "https://", "mailto:")):
+            link.unwrap()
+    for paragraph in soup("p"):
+        if not paragraph.get_text(strip=True) and not paragraph.find(["img", "math"]):
+            paragraph.decompose()
+    for image in soup.select("figure.study-figure img"):
+        del image["style"]
+
+
+def fit_tables(soup: BeautifulSoup) -> None:
+    """Every table in a box that scrolls, its numbers to the right.
+
+    The cells of a wide one know their column names, to be shown row by row on a phone.
+    """
+    for table in soup("table"):
+        heads = table.select("thead tr:last-child > *")
+        rows = [row(["th", "td"], recursive=False) for row in table.select("tbody tr")]
+        for head, *cells in zip(heads, *rows):
+            if cells and all(NUMBER.fullmatch(cell.get_text(strip=True)) for cell in cells):
+                for cell in (head, *cells):
+                    cell["class"] = "num"
+            for cell in cells if len(heads) > NARROW_COLUMNS else ():
+                cell["data-label"] = head.get_text(" ", strip=True)
+        if len(heads) > NARROW_COLUMNS:
+            table["class"] = "wide"
+        caption = table.find_parent("figure") and table.find_parent("figure").find("figcaption")
+        name = caption.get_text(strip=True)[:80] if caption else "table"
+        table.wrap(
+            soup.new_tag(
+                "div", attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": name}
+            )
+        )
+
+
+def read_section(path: Path, traits: Collection[str] | None = None) -> Section:
+    """One executed notebook as a section; ValueError if the file is no notebook."""
+    try:
+        notebook = nbformat.read(path, as_version=4)
+    except (
+        json.JSONDecodeError,
+        nbformat.reader.NotJSONError,
+        nbformat.ValidationError,
+        AttributeError,
+    ) as error:
+        raise ValueError(f"{path} is not a notebook: {error}") from None
+    soup = BeautifulSoup(cells_html(notebook, traits), "html.parser")
+    clean(soup)
+    fit_tables(soup)
+    for at, heading in enumerate(soup(HEADINGS)):  # below the title of the folded section
+        heading.name, heading["id"] = f"h{min(int(heading.name[1]) + 2, 6)}", f"{path.stem}-{at}"
+    title = soup.h3.extract().get_text(" ", strip=True) if soup.h3 else path.stem.replace("_", " ")
+    return Section(path.stem, title, soup)
+
+
+# -- works cited ------------------------------------------------------------------------------------------------------
+def cite(soups: Iterable[BeautifulSoup], works: dict[str, dict[str, str]]) -> list[dict[str, str]]:
+    """Put `[n]` after the first mention of each work in running text; returns the works cited, in order of appearance.
+
+    `works`: key → {"mention": regular expression, "text": the entry of the list}.
+    """
+    order: list[str] = []
+    mentions = re.compile("|".join(f"(?P<{key}>{work['mention']})" for key, work in works.items()))
+
+    def mark(found: re.Match[str]) -> str:
+        key = found.lastgroup
+        if key in order:
+            return found[0]
+        order.append(key)
+        return f'{found[0]}\N{NO-BREAK SPACE}<a class="cite" href="#ref-{key}">[{len(order)}]</a>'
+
+    for node in [node for soup in soups for node in soup.find_all(string=mentions)]:
+        parents = {parent.name for parent in node.parents}
+        if parents & {"p", "li"} and not parents & {"a", "code", "pre", "math", "table", *HEADINGS}:
+            marked = mentions.sub(mark, html.escape(node, quote=False))
+            node.replace_with(BeautifulSoup(marked, "html.parser"))
+    return [{"key": key, "text": works[key]["text"]} for key in order]

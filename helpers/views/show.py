@@ -1,0 +1,105 @@
+"""The one way on the page and to the disk: a figure or a table with its caption."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from helpers.evaluation.display import figure_html, png, words
+
+MISSING = "–"
+SYSTEMS = ("variant", "comparison", "student", "teacher")  # columns whose entries are names of systems
+
+
+def _cell(value: Any) -> Any:
+    """Containers as readable text; all else untouched."""
+    if isinstance(value, (set, frozenset)):
+        value = sorted(value, key=str)
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """Index as columns (a plain 0, 1, 2 … index is dropped) and column names as text."""
+    if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
+        frame = frame.reset_index(names=[str(name or "") for name in frame.index.names])
+    names = [" ".join(map(str, name)) if isinstance(name, tuple) else str(name) for name in frame.columns]
+    return frame.set_axis(names, axis=1)
+
+
+def _number_format(column: pd.Series, digits: int) -> Callable[[Any], str]:
+    """How the numbers of a column are written: counts whole, large ones shorter, tiny ones by powers of ten.
+
+    Minus signs are true ones, p-values are shown by their bound.
+    """
+    largest = column.abs().max()
+    counts = pd.api.types.is_integer_dtype(column) or largest > 1 and (column.dropna() % 1 == 0).all()
+    decimals = 0 if counts or largest >= 1000 else min(digits, 1) if largest >= 10 else digits
+    form = ".1e" if 0 < largest < 10.0**-digits else f",.{decimals}f"
+    is_p_value = column.name.split("_")[0] == "p"
+
+    def written(value: float) -> str:
+        return "&lt; 0.001" if is_p_value and value < 0.001 else f"{value:{form}}".replace("-", "−")
+
+    return written
+
+
+def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) -> str:
+    """A `<figure>` with the caption above the table; the report gives it its number and its colours.
+
+    Floats get `digits` decimals (one if the column reaches 10, none from 1000), whole numbers thousands separators,
+    missing values a dash; text is escaped.
+    """
+    flat = _flat(frame)
+    flat = flat.apply(lambda column: column.map(_cell) if column.dtype == object else column)
+    for column in (column for column in flat if column in SYSTEMS):
+        flat[column] = flat[column].map(words)
+    numeric = [
+        name for name in flat if pd.api.types.is_numeric_dtype(flat[name]) and flat[name].dtype != bool
+    ]
+    styler = flat.style.hide(axis="index")
+    styler.format(na_rep=MISSING, escape="html")
+    for column in numeric:
+        styler.format(_number_format(flat[column], digits), subset=[column], na_rep=MISSING)
+    styler.format_index(lambda column: html.escape(words(column)), axis=1)
+    body = styler.to_html(exclude_styles=True)
+    return (
+        f'<figure class="study-table" id="table-{html.escape(name, quote=True)}">'
+        f"<figcaption>{html.escape(caption, quote=False)}</figcaption>{body}</figure>"
+    )
+
+
+def saved(shown: Figure | pd.DataFrame, caption: str, name: str, run: Any = None, digits: int = 3) -> None:
+    """Display a figure or a table with its caption and keep it with the run.
+
+    A figure is kept as `artifacts/<task>/figures/<name>.png`, a table unrounded as `artifacts/<task>/tables/<name>.csv`.
+
+    Parameters
+    ----------
+    shown : Figure or DataFrame
+        Of a table any index that is not 0, 1, 2 … becomes the first column(s).
+    caption : str
+        States the finding; Markdown emphasis is taken off, the first letter made large. The report puts "Figure N" or "Table N" in front.
+    name : str
+        File name without ending, unique within the task.
+    run : Run, optional
+        Without it nothing is kept.
+    digits : int
+        Decimals of a table's floats below 10; larger ones get one decimal, from 1000 on none.
+    """
+    from IPython.display import HTML, display
+
+    caption = caption.replace("*", "")
+    caption = caption[:1].upper() + caption[1:]
+    if isinstance(shown, Figure):
+        image = png(shown)
+        if run is not None:
+            run.path("figures", f"{name}.png").write_bytes(image)
+        display(HTML(figure_html(shown, caption, name, image)))
+    else:
+        if run is not None:
+            _flat(shown).to_csv(run.path("tables", f"{name}.csv"), index=False, encoding="utf-8")
+        display(HTML(table_html(shown, caption, name, digits)))
