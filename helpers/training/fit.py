@@ -69,10 +69,7 @@ def _clear_folder(folder: Path, key: str) -> None:
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:
     """Hash of all that decides the outcome of a training run."""
-    rows = [
-        json.dumps([_read(run, variant, e), run.task.rows.to_json(e)], ensure_ascii=False, default=str)
-        for e in (*train, *validation)
-    ]
+    rows = [_learnt(run, variant, example) for example in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
     own = variant_settings(run, variant)
     teachers = [
@@ -86,12 +83,14 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _read(run: Run, variant: str, example: Example) -> object:
-    """What the model reads of a row: the text, and around it the words of the chat where it is asked in one."""
-    chat = run.task.chat
-    if variant not in run.task.variants.writers:
-        return example.text
-    return chat.conversation(example) if chat.questions else chat.prompt(example.text)
+def _learnt(run: Run, variant: str, example: Example) -> list:
+    """What a model reads and learns of a row: for one that writes, with the words of the prompt or chat around it."""
+    if not run.task.writes:
+        return [run.task.rows.to_json(example)]
+    chat, read = run.task.chat, example.text
+    if variant in run.task.variants.writers:
+        read = chat.conversation(example) if chat.questions else chat.prompt(example.text)
+    return [example.id, example.origin, read, example.target]
 
 
 def training_code(run: Run) -> list[Path]:

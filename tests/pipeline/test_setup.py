@@ -394,7 +394,13 @@ def test_scripts_can_be_executed(name):
 # -- the lists of packages --------------------------------------------------------------------------------------------
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
-NAMES = {"bs4": "beautifulsoup4", "sklearn": "scikit-learn", "PIL": "pillow", "yaml": "pyyaml"}
+NAMES = {
+    "bs4": "beautifulsoup4",
+    "dateutil": "python-dateutil",
+    "sklearn": "scikit-learn",
+    "PIL": "pillow",
+    "yaml": "pyyaml",
+}
 
 
 def canonical(name: str) -> str:
