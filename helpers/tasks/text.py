@@ -19,15 +19,25 @@ ABBREVIATIONS = frozenset(
 
 
 def normalise(text: str) -> str:
-    """NFKC, straight quotes, single spaces, nothing at the ends: the form in which texts and values are compared.
+    """The form in which texts and values are read and compared: what looks alike is alike.
 
-    Control characters count as spaces; a lone surrogate, which no file can hold, becomes U+FFFD.
+    NFKC, straight quotes, digits of any script as 0 to 9, single spaces, nothing at the ends; without invisible signs
+    (direction marks, soft hyphens, zero-width spaces, byte-order marks). Control characters count as spaces; a lone
+    surrogate, which no file can hold, becomes U+FFFD.
     """
-    text = unicodedata.normalize("NFKC", text).translate(STRAIGHT)
-    if not text.isprintable():
-        kinds = {c: unicodedata.category(c) for c in set(text)}
-        text = "".join(" " if kinds[c] == "Cc" else "\ufffd" if kinds[c] == "Cs" else c for c in text)
+    if not (text.isascii() and text.isprintable()):
+        text = unicodedata.normalize("NFKC", "".join(map(_read_as, text))).translate(STRAIGHT)
     return " ".join(text.split())
+
+
+@lru_cache(maxsize=4096)
+def _read_as(sign: str) -> str:
+    category = unicodedata.category(sign)
+    if category == "Nd":
+        return str(unicodedata.decimal(sign))
+    if category == "Cf":  # joiners hold emoji and letters of some scripts together
+        return sign if sign in "\u200c\u200d" else ""
+    return {"Cc": " ", "Cs": "\ufffd"}.get(category, sign)
 
 
 def _kind(char: str) -> str:

@@ -74,6 +74,25 @@ def test_normalise_makes_variants_of_one_text_equal():
     assert normalise(messy) == '10:30 am – Café "X" Bo\'s'
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Tea \u200f3\u200e/5/2027",  # direction marks
+        "\ufeffT\u00adea\u200b 3/\u20605/2027",  # byte-order mark, soft hyphen, zero-width space, word joiner
+        "Tea ٣/٥/٢٠٢٧",
+        "Ｔｅａ\u3000３／５／２０２７",
+        "Tea\u202f3/5/2027\x0b",
+    ],
+)
+def test_signs_that_nobody_sees_and_digits_of_other_scripts_change_nothing(written):
+    assert normalise(written) == "Tea 3/5/2027"
+
+
+def test_joiners_that_hold_signs_together_stay():
+    family = "👩\u200d👧"
+    assert normalise(f"{family} می\u200cخواهم") == f"{family} می\u200cخواهم"
+
+
 @given(st.text())
 def test_normalise_is_idempotent(text):
     once = normalise(text)
