@@ -89,9 +89,11 @@ def task_page(run: Run, study: Study, notebooks: list[Path]) -> str:
 def index_page(run: Run) -> str:
     """HTML of the index over every task whose document lies in the report folder, this run's or an earlier one's."""
     studies = []
-    for name in TASK_NAMES:
+    known = TASK_NAMES if run.task.name in TASK_NAMES else (*TASK_NAMES, run.task.name)
+    for name in known:
         kept = read_json(run.report_dir / f"{name}.json")
-        study = make_study(name, **kept) if kept and (run.report_dir / f"{name}.html").exists() else None
+        task = run.task if name == run.task.name else name
+        study = make_study(task, **kept) if kept and (run.report_dir / f"{name}.html").exists() else None
         if study and study.best in study.variants:
             studies.append(study)
     return _templates().get_template("index.html").render(studies=studies, command=command(run))
@@ -108,7 +110,7 @@ def build(run: Run) -> Path:
         raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
     kept = evidence(run)
     try:
-        page = task_page(run, make_study(name, **kept), notebooks)
+        page = task_page(run, make_study(run.task, **kept), notebooks)
     except ValueError as error:
         raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
     path = run.report_dir / f"{name}.html"

@@ -144,9 +144,9 @@ class Study:
         return next((one["total"] for one in counts if isinstance(one, dict) and one.get("total")), None)
 
 
-def make_study(name: str, metrics: dict[str, Any], costs: Scores, **more: Any) -> Study:
+def make_study(task: str | Task, metrics: dict[str, Any], costs: Scores, **more: Any) -> Study:
     """The study of one task from what :func:`evidence` keeps."""
-    data, task = metrics.get("data", {}), load_task(name)
+    data, task = metrics.get("data", {}), load_task(task)
     profile, fingerprint = metrics.get("profile", "cpu"), data.get("fingerprint") or ""
     if isinstance(fingerprint, dict):  # of each part: that of the scored one
         fingerprint = fingerprint.get("test") or fingerprint.get("validation") or ""
