@@ -162,7 +162,7 @@ class TagTask(Task):
             augmenters=lambda train: {},
             synthesise=lambda train, count, rng: [],
             perturbations=partial(tag_variation.perturbations, self),
-            surface_formats=lambda example: {},
+            surface_formats=_ways_of_writing,
             rows_of_file=lambda suffix, lines: rows_of_columns(lines),
             slices=tag_variation.slices,
         )
@@ -222,3 +222,12 @@ def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[s
             if letters and spelt == letters and set(tags[start:end]) == {"O"}:
                 tags[start:end] = tags_of([(0, end - start, label)], end - start)
     return tuple(tags)
+
+
+def _ways_of_writing(example: Example) -> dict[str, str]:
+    """How a sentence begins and ends."""
+    text = example.text
+    return {
+        "first letter": "capital" if text[:1].isupper() else "small" if text[:1].islower() else "none",
+        "last sign": "mark" if text and not text[-1].isalnum() else "word",
+    }

@@ -72,9 +72,8 @@ def test_labels_and_rows_alone_are_a_task():
     assert task.rows.from_json(json.loads(json.dumps(task.rows.to_json(example)))) == example
     assert task.hooks.rules(example.text).tags == ("O",) * 5
     assert task.rows.example("Soup, please.").target.tokens == ("Soup", ",", "please", ".")
-    assert (
-        task.hooks.slices([example])[0]["entities"] == "several" and task.hooks.surface_formats(example) == {}
-    )
+    assert task.hooks.slices([example])[0]["entities"] == "several"
+    assert task.hooks.surface_formats(example) == {"first letter": "capital", "last sign": "word"}
 
 
 def test_values_and_predictions_meet_on_the_tokens():
