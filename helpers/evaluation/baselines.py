@@ -21,7 +21,8 @@ Records = list[dict[str, Any]]
 
 def names_of(task: Task) -> tuple[str, ...]:
     """The baselines of a task, those of its own among them."""
-    return BASELINES if task.writes else ("majority", *task.hooks.baselines, "untuned", "llm")
+    own = dict.fromkeys(("rules", *task.hooks.baselines))
+    return BASELINES if task.writes else ("majority", *own, "untuned", "llm")
 
 
 def available(run: Run) -> tuple[str, ...]:
@@ -33,7 +34,9 @@ def available(run: Run) -> tuple[str, ...]:
 def function_of(task: Task, name: str) -> Callable[[Run, Sequence[Example]], Records]:
     """What answers in place of a model of the study: rules, the commonest tag, or a server."""
     functions = {
-        "rules": predict_rules,
+        "rules": predict_rules
+        if task.writes
+        else predict_majority,  # where a task has none they find nothing
         "majority": predict_majority,
         "llm": predict_llm,
         **task.hooks.baselines,

@@ -89,10 +89,9 @@ def task_page(run: Run, study: Study, notebooks: list[Path]) -> str:
 def index_page(run: Run) -> str:
     """HTML of the index over every task whose document lies in the report folder, this run's or an earlier one's."""
     studies = []
-    known = TASK_NAMES if run.task.name in TASK_NAMES else (*TASK_NAMES, run.task.name)
-    for name in known:
+    tasks = {name: name for name in TASK_NAMES} | {run.task.name: run.task}
+    for name, task in tasks.items():
         kept = read_json(run.report_dir / f"{name}.json")
-        task = run.task if name == run.task.name else name
         study = make_study(task, **kept) if kept and (run.report_dir / f"{name}.html").exists() else None
         if study and study.best in study.variants:
             studies.append(study)
