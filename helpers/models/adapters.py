@@ -87,6 +87,9 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
         model = PeftModel.from_pretrained(model, folder)
         model = model.merge_and_unload() if merge else model
     else:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+        # as its scores chose it: weights in fp32, computed in 16 bits
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         model = model.to(chosen.device)
+        if chosen.device == "cuda" and not whole:
+            model.forward = torch.autocast("cuda", chosen.dtype)(model.forward)
     return model.eval() if whole else for_inference(run, model)

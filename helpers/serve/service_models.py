@@ -79,17 +79,14 @@ class Schema(BaseModel):
 def answer_model(task: Task) -> type[BaseModel]:
     """Results in the order of the texts, each with the fields of the task."""
     value = {name: list[str] if task.kinds[name].many else str for name in task.fields}
+    spans = Field(description="Where the values stand; nothing where they do not.")
+    confidence = Field(description="Probability of each value, null if unknown.")
+    review = Field(description="Fields less sure than the wanted precision asks for.")
     result = create_model(
         "Result",
         fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
-        spans=(
-            dict[str, list[Span]],
-            Field(description="Where the values stand; nothing where they do not."),
-        ),
-        confidence=(
-            dict[str, float | None],
-            Field(description="Probability of each value, null if unknown."),
-        ),
-        needs_review=(list[str], Field(description="Fields less sure than the wanted precision asks for.")),
+        spans=(dict[str, list[Span]], spans),
+        confidence=(dict[str, float | None], confidence),
+        needs_review=(list[str], review),
     )
     return create_model("Answer", results=list[result], model=Model, milliseconds=float)

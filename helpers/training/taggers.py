@@ -274,8 +274,6 @@ def train_tagger(
         pmi = transition_pmi([[names.index(tag) for tag in row.target.tags] for row in gold], len(names))
         if model.transitions is not None:
             model.transitions.data.copy_(torch.as_tensor(INITIAL_MULTIPLE * pmi))
-    if run.profile == "gpu":
-        model.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     optimizer = torch.optim.AdamW(parameter_groups(model, own), fused=True)
     schedule = LambdaLR(optimizer, lambda step: steps[min(step, len(steps) - 1)].factor)
     arguments = common.common_arguments(run, variant, folder) | {
