@@ -14,7 +14,8 @@ def input_folder(given: str) -> str:
 
     `my-events` may be `/kaggle/input/my-events` or `/kaggle/input/datasets/OWNER/my-events`.
     """
-    if Path(given).expanduser().is_dir() or not re.fullmatch(r"[\w.-]+", given):
+    known = given in ("sample", "public") or not re.fullmatch(r"[\w.-]+", given)
+    if known or Path(given).expanduser().is_dir():
         return given
     found = sorted((path for path in INPUTS.rglob(given) if path.is_dir()), key=lambda path: len(path.parts))
     return str(found[0]) if found else given

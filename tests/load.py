@@ -76,7 +76,8 @@ def ask(connection: http.client.HTTPConnection, text: str) -> tuple[int, Any]:
     """Status and content of the answer to one text."""
     connection.request("POST", "/extract", json.dumps({"text": text}), JSON_TYPE)
     response = connection.getresponse()
-    return response.status, json.load(response)
+    content = response.read()
+    return response.status, json.loads(content) if response.status == 200 else content
 
 
 def client(port: int, expected: Mapping[str, Any], until: float, seed: int) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from helpers.errors import UserError
 from helpers.files import write_json
 from helpers.models.base import device_of, explain_load_error
 from helpers.models.packaged import encoder_path
@@ -22,7 +23,12 @@ from helpers.tagging.encode import groups_of, tag_names
 from helpers.tagging.features import WordFeatures
 from helpers.tasks.base import Task
 
-LORA_TARGETS = (("query", "key", "value", "dense"), ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"))
+LORA_TARGETS = (  # projections of attention, and the others: BERT and RoBERTa, DistilBERT, DeBERTa, ModernBERT
+    (("query", "key", "value"), ("dense",)),
+    (("q_lin", "k_lin", "v_lin"), ("out_lin", "lin1", "lin2")),
+    (("query_proj", "key_proj", "value_proj"), ("dense",)),
+    (("attn.Wqkv",), ("attn.Wo", "mlp.Wi", "mlp.Wo")),
+)
 EXTRAS, CARD = "extras.safetensors", "tagger.json"
 
 
@@ -131,7 +137,9 @@ class TokenTagger(nn.Module):
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
-def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str = "sdpa"):
+def load_encoder(
+    run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str | None = None
+):
     """A token classifier on an encoder of the hub, of a package or of a folder, with a fresh seeded head, in fp32.
 
     On the CPU attention has no dropout: with it PyTorch leaves its fast path.
@@ -178,17 +186,26 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         if not (Path(name) / CARD).exists():  # a trained tagger's tokenizer knows it
-            places = getattr(AutoConfig.from_pretrained(name), "max_position_embeddings", 512)
+            config = AutoConfig.from_pretrained(name)
+            places = getattr(config, "max_position_embeddings", 512)
+            if "roberta" in config.model_type:  # its first position comes after that of the padding
+                places -= config.pad_token_id + 1
             tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
     return tokenizer
 
 
-def projections(base: nn.Module) -> list[str]:
-    """Names of the layers of an encoder that adapters may change; the first three are those of attention."""
-    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
-    return next(list(group) for group in LORA_TARGETS if names.issuperset(group))
+def projections(base: nn.Module) -> tuple[list[str], list[str]]:
+    """Names of the layers of an encoder that adapters may change, those of attention and the others."""
+    names = [f".{name}" for name, _ in base.named_modules()]
+    for inside, others in LORA_TARGETS:
+        if all(any(name.endswith(f".{target}") for name in names) for target in inside + others):
+            return list(inside), list(others)
+    raise UserError(
+        f"LoRA is not known here for encoders of the kind {base.config.model_type!r}: choose one of the kind of BERT, "
+        "RoBERTa, DistilBERT, DeBERTa or ModernBERT with --set encoder_model=…, or a variant without adapter"
+    )
 
 
 def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
@@ -197,7 +214,8 @@ def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
 
     torch.manual_seed(seed)
     sizes = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
-    layers = {"target_modules": projections(base), "modules_to_save": ["classifier"]}
+    inside, others = projections(base)
+    layers = {"target_modules": inside + others, "modules_to_save": ["classifier"]}
     return get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
 
 
@@ -207,8 +225,8 @@ def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
 
     with torch.device("meta"):
         model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
-    every = projections(model)
-    return model, {"attention": every[:3], "all linear layers": every}
+    inside, others = projections(model)
+    return model, {"attention": inside, "all linear layers": inside + others}
 
 
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
@@ -291,7 +309,9 @@ def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarra
     return Layout(**layout), WordFeatures(**features), transitions, card["multiple"], card["knowledge"]
 
 
-def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
+def load_trained_tagger(
+    run: Run, folder: Path, attention: str | None = None, merge: bool = True
+) -> TrainedTagger:
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
     layout, *rest = read_card(run.task, folder)
     adapted = (folder / "adapter_config.json").exists()

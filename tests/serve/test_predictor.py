@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -38,6 +40,46 @@ def test_every_system_answers_with_fields_spans_and_confidence(folder, variant):
         assert all(value is None or 0 <= value <= 1 for value in answer["confidence"].values())
         assert set(answer["needs_review"]) <= set(predictor.task.fields)
     assert predictor.predict(texts) == [predictor.predict([text])[0] for text in texts]
+
+
+def test_threads_that_ask_at_once_wait_for_each_other(folder):
+    """As two visitors of the demo page, who share a predictor."""
+    predictor, inside, most = Predictor.open("calendar", folder, "rules"), [], []
+
+    class Watched(type(predictor.system)):
+        def predict(self, examples, *more):
+            inside.append(1)
+            time.sleep(0.02)
+            most.append(len(inside))
+            inside.pop()
+            return super().predict(examples, *more)
+
+    predictor.system.__class__ = Watched
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda at: predictor.predict([f"Lunch on {at}/03/2026"])[0], range(1, 7)))
+    assert [one["fields"]["date"] for one in answers] == [f"0{at}/03/2026" for at in range(1, 7)]
+    assert max(most) == 1
+
+
+@pytest.mark.parametrize("piece", ["\u1112\u1161", "“½ ", "e\u0301\u0327", "ab", "\u200e1/", "Ana and "])
+def test_time_grows_with_the_length_and_no_faster(folder, piece):
+    predictor = Predictor.open("calendar", folder, "rules")
+
+    def seconds(length):
+        text, spent = (piece * length)[:length], []
+        for _ in range(5):
+            began = time.perf_counter()
+            assert predictor.problem(text) is None
+            predictor.predict([text])
+            spent.append(time.perf_counter() - began)
+        return min(spent)
+
+    assert seconds(600) < 3 * seconds(300) + 0.02 and seconds(600) < 0.5
+
+
+def test_a_sign_that_stands_for_many_does_not_make_a_text_longer_than_allowed(folder):
+    predictor = Predictor.open("calendar", folder, "rules")
+    assert "ligatures" in predictor.problem("\ufdfa" * 600) and predictor.problem("ﬁle " * 100) is None
 
 
 @pytest.fixture(scope="module")
