@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,9 +131,9 @@ def front_matter(run: Run, variant: str, source: str, results: dict[str, Any]) -
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------
-def write_folder(run: Run, variant: str, repo: str, forms: Iterable[str] = FORMS) -> Path:
+def write_folder(run: Run, variant: str, repo: str, forms: Sequence[str] = FORMS) -> Path:
     """Write exactly what is sent: whole weights at the top, other forms below, card and calibration; returns it."""
-    made, folder = export(run, variant, ("model", *forms)), export_folder(run, variant, "hub")
+    made, folder = export(run, variant, forms), export_folder(run, variant, "hub")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(made.pop("model"), folder)
     for form, source in made.items():

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,6 +38,7 @@ from helpers.tagging.predict import encode_rows
 from helpers.tasks.records import Example
 
 PARITY = "parity.json"
+FORMS = ("adapter", "onnx", "gguf")  # beside the whole weights
 GAP_ROWS = 8  # whose logits are compared
 
 
@@ -73,6 +74,22 @@ def load_whole(run: Run, variant: str, merge: bool = True) -> Any:
 
 
 # -- the forms --------------------------------------------------------------------------------------------------------
+def export(run: Run, variant: str, forms: Sequence[str] = FORMS) -> dict[str, Path]:
+    """Write the whole weights of a variant and the other wanted forms that it has; returns their folders."""
+    tagger, source = variant in run.task.variants.taggers, checkpoint(run, variant)
+    found = {"model": export_model(run, variant)}
+    if "adapter" in forms and not tagger and (source / "adapter_config.json").exists():
+        found["adapter"] = export_adapter(run, variant, source)
+    if "onnx" in forms and tagger:  # a variant that writes is run better by llama.cpp
+        found["onnx"] = onnx_graphs.save_graphs(run, found["model"], new_folder(run, variant, "onnx"))
+    if "gguf" in forms and not tagger:
+        found["gguf"] = folder = new_folder(run, variant, "gguf")
+        gguf_file.write_gguf(found["model"], folder, f"{run['base_model']} {run.task.name} {variant}")
+        text = gguf_file.modelfile(run.task, found["model"], int(run["max_new_tokens"]))
+        (folder / "Modelfile").write_text(text, encoding="utf-8")
+    return found
+
+
 def export_model(run: Run, variant: str) -> Path:
     """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder."""
     trained, folder = load_whole(run, variant), new_folder(run, variant, "model")
@@ -88,31 +105,8 @@ def export_model(run: Run, variant: str) -> Path:
     return folder
 
 
-def exported_model(run: Run, variant: str) -> Path:
-    """Folder of the whole weights; they are written if they are not there."""
-    folder = export_folder(run, variant, "model")
-    return folder if (folder / "config.json").exists() else export_model(run, variant)
-
-
-def load_exported(run: Run, variant: str) -> Any:
-    """The exported whole weights as :func:`helpers.evaluation.systems.system_of` takes them, in fp32 on the CPU."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    folder = exported_model(run, variant)
-    if variant in run.task.variants.taggers:
-        return load_trained_tagger(run, folder)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
-    return model.eval(), AutoTokenizer.from_pretrained(folder)
-
-
-def export_adapter(run: Run, variant: str) -> Path | None:
-    """Write base and adapter side by side, the adapter pointing to the base; None where the variant is no such adapter.
-
-    One on an encoder is not written: with its head it is of no use to other programs before it is merged.
-    """
-    source = checkpoint(run, variant)
-    if variant in run.task.variants.taggers or not (source / "adapter_config.json").exists():
-        return None
+def export_adapter(run: Run, variant: str, source: Path) -> Path:
+    """Write base and adapter side by side, the adapter pointing to the base; returns the latter's folder."""
     base, folder = new_folder(run, variant, "base"), new_folder(run, variant, "adapter")
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("README.md"), dirs_exist_ok=True)
     model, tokenizer = load_whole(run, variant, merge=False)
@@ -124,11 +118,15 @@ def export_adapter(run: Run, variant: str) -> Path | None:
     return folder
 
 
-def export_onnx(run: Run, variant: str) -> Path | None:
-    """Write the ONNX graph of a tagger and its int8 form; None for a variant that writes, which llama.cpp runs better."""
-    if variant not in run.task.variants.taggers:
-        return None
-    return onnx_graphs.save_graphs(run, exported_model(run, variant), new_folder(run, variant, "onnx"))
+def load_exported(run: Run, variant: str) -> Any:
+    """The exported whole weights as :func:`helpers.evaluation.systems.system_of` takes them, in fp32 on the CPU."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = export_folder(run, variant, "model")
+    if variant in run.task.variants.taggers:
+        return load_trained_tagger(run, folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
 def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
@@ -140,31 +138,6 @@ def load_onnx(run: Run, variant: str, quantised: bool = True) -> Any:
         way_out = f"python -m helpers.export --task {run.task.name} --variant {variant}"
         raise UserError(f"{folder} holds no graphs: write them with {way_out}")
     return onnx_graphs.load_graph(run, folder, quantised)
-
-
-def export_gguf(run: Run, variant: str, kind: str = "q8_0") -> Path | None:
-    """Write GGUF file and Modelfile; returns the folder, None for a tagger, which llama.cpp does not run."""
-    if variant in run.task.variants.taggers:
-        return None
-    source, folder = exported_model(run, variant), new_folder(run, variant, "gguf")
-    gguf_file.write_gguf(source, folder, f"{run['base_model']} {run.task.name} {variant}", kind)
-    text = gguf_file.modelfile(run.task, source, int(run["max_new_tokens"]))
-    (folder / "Modelfile").write_text(text, encoding="utf-8")
-    return folder
-
-
-MAKERS: dict[str, Callable[[Run, str], Path | None]] = {
-    "model": export_model,
-    "adapter": export_adapter,
-    "onnx": export_onnx,
-    "gguf": export_gguf,
-}
-
-
-def export(run: Run, variant: str, forms: Iterable[str] = tuple(MAKERS)) -> dict[str, Path]:
-    """Write the wanted forms of a variant; returns the folders of those it has."""
-    found = {form: make(run, variant) for form, make in MAKERS.items() if form in forms}
-    return {form: folder for form, folder in found.items() if folder is not None}
 
 
 # -- parity -----------------------------------------------------------------------------------------------------------
@@ -226,14 +199,12 @@ def main(
     task: TaskName = "calendar",
     run: RunFolder = "",
     variant: SystemName = "",
-    form: Annotated[
-        list[str] | None, typer.Option(metavar="|".join(MAKERS), help="Only these forms.")
-    ] = None,
+    form: Annotated[list[str] | None, typer.Option(metavar="|".join(FORMS), help="Only these forms.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows parity is measured on (0: all scored ones).")] = 0,
 ) -> None:
     """Export a trained variant and check that nothing was lost."""
     opened, name = open_run(task, run or None, variant or None)
-    chosen = [one_of(each, tuple(MAKERS), "form") for each in form or MAKERS]
+    chosen = [one_of(each, FORMS, "form") for each in form or FORMS]
     for made, folder in export(opened, name, chosen).items():
         print(f"{made}: {folder}")
     for made, numbers in check_parity(opened, name, rows).items():

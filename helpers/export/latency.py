@@ -53,7 +53,7 @@ def call_times(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = ROU
 
 def forms_of(run: Run, variant: str) -> dict[str, Any]:
     """Form → a trained tagger in it, exported anew."""
-    folders.export(run, variant, ("model", "onnx"))
+    folders.export(run, variant, ("onnx",))
     plain = folders.load_exported(run, variant)
     plain.model.cpu()
     return {PLAIN: plain, **{form: folders.load_onnx(run, variant, form == SMALL) for form in (EXACT, SMALL)}}

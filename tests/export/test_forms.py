@@ -174,7 +174,7 @@ def test_weights_have_seven_bits_where_eight_overflow(graph, monkeypatch):
 
 
 def test_int8_is_compared_on_the_machine_that_serves(token_run):
-    folders.export(token_run, "full", ("model", "onnx"))
+    folders.export(token_run, "full", ("onnx",))
     kept = folders.export_folder(token_run, "full", "onnx", onnx_graphs.CHECK)
     assert folders.load_onnx(token_run, "full")
     content = load_file(kept)
