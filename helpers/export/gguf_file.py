@@ -110,23 +110,29 @@ def add_tokenizer(writer: gguf.GGUFWriter, source: Path, name: str, vocabulary: 
     writer.add_token_types(kinds)
     pre = next((value for key, value in PRE_TOKENIZERS.items() if key in name.lower()), "default")
     writer.add_tokenizer_pre(pre)
-    first = tokenizer("a")["input_ids"][:1]
-    writer.add_add_bos_token(tokenizer.bos_token_id is not None and first == [tokenizer.bos_token_id])
+    writer.add_add_bos_token(begins_texts(tokenizer))
     more = gguf.SpecialVocab(source, load_merges=True)
     more.add_special_token.pop("bos", None)
     more.add_to_gguf(writer, quiet=True)
+
+
+def begins_texts(tokenizer: Any) -> bool:
+    """Whether the tokenizer, and so llama.cpp, puts a token of its own before every text."""
+    return tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
 
 
 # -- Ollama -----------------------------------------------------------------------------------------------------------
 def chat_template(tokenizer: Any) -> str:
     """The tokenizer's chat template in the language of Ollama, which knows that of few models by itself.
 
-    Each role gets what is written before and after its contents; the token that begins a text is llama.cpp's to write.
+    Each role gets what is written before and after its contents. A token that begins every text is llama.cpp's to write.
     """
     roles = ("system", "user", "assistant", "user")
     turns = [{"role": role, "content": f"<{at} of {len(roles)}>"} for at, role in enumerate(roles)]
     text, end = render(tokenizer, turns, generation=True), end_of_turn(tokenizer)
-    first, *rest = re.split(r"<\d of 4>", text.removeprefix(tokenizer.bos_token or ""))
+    first, *rest = re.split(
+        r"<\d of 4>", text.removeprefix(tokenizer.bos_token if begins_texts(tokenizer) else "")
+    )
     heads, tails = [first], []
     for between in rest:
         cut = re.match(rf"(.*?{re.escape(end)}\s*|)(.*)", between, re.DOTALL)
