@@ -98,10 +98,12 @@ def models_of(task: str, folder: Path, tiny: bool) -> dict[str, str]:
         else {}
     )
     thin = {"n_layers": 1, "dim": 64, "n_heads": 2, "hidden_dim": 64} if tiny else {}
-    encoder = save_random(BertConfig(len(words), **small), AutoModel, words, folder / "bert")
+    encoder = save_random(BertConfig(vocab_size=len(words), **small), AutoModel, words, folder / "bert")
     settings = {"encoder_model": str(encoder)}
     if task not in BASES:
-        student = save_random(DistilBertConfig(len(words), **thin), AutoModel, words, folder / "distilbert")
+        student = save_random(
+            DistilBertConfig(vocab_size=len(words), **thin), AutoModel, words, folder / "distilbert"
+        )
         return settings | {"distilled.student_model": str(student)}
     tokenizer = AutoTokenizer.from_pretrained(packaged_folder())
     ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}

@@ -15,17 +15,21 @@ from helpers.training.fit import fit
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 KINDS = {
-    "roberta": lambda size: RobertaConfig(size, **SMALL, max_position_embeddings=40, pad_token_id=1),
+    "roberta": lambda size: RobertaConfig(
+        vocab_size=size, **SMALL, max_position_embeddings=40, pad_token_id=1
+    ),
     "deberta-v2": lambda size: DebertaV2Config(
-        size,
+        vocab_size=size,
         **SMALL,
         max_position_embeddings=64,
         relative_attention=True,
         pos_att_type=["p2c", "c2p"],
         position_biased_input=False,
     ),
-    "modernbert": lambda size: ModernBertConfig(size, **SMALL, max_position_embeddings=64, pad_token_id=0),
-    "gpt2": lambda size: GPT2Config(size, n_positions=64, n_embd=32, n_layer=1, n_head=2),
+    "modernbert": lambda size: ModernBertConfig(
+        vocab_size=size, **SMALL, max_position_embeddings=64, pad_token_id=0
+    ),
+    "gpt2": lambda size: GPT2Config(vocab_size=size, n_positions=64, n_embd=32, n_layer=1, n_head=2),
 }
 
 
