@@ -165,12 +165,13 @@ def test_weights_have_seven_bits_where_eight_overflow(graph, monkeypatch):
         return max(int(np.abs(weight.astype(int)).max()) for weight in weights)
 
     for flags, bits in (("sse4_2 avx2", 7), ("avx2 avx_vnni", 8)):
-        monkeypatch.setattr(onnx_graphs.platform, "machine", lambda: "x86_64")
-        monkeypatch.setattr(onnx_graphs.Path, "read_text", lambda path, flags=flags, **how: flags)
-        assert onnx_graphs.overflows() == (bits == 7)
-        monkeypatch.undo()
+        with monkeypatch.context() as pretended:
+            pretended.setattr(onnx_graphs.platform, "machine", lambda: "x86_64")
+            pretended.setattr(onnx_graphs.Path, "read_text", lambda path, flags=flags, **how: flags)
+            assert onnx_graphs.overflows() == (bits == 7)
         monkeypatch.setattr(onnx_graphs, "overflows", lambda bits=bits: bits == 7)
         assert 2 ** (bits - 2) <= largest() <= 2 ** (bits - 1)
+        monkeypatch.undo()
 
 
 def test_int8_is_compared_on_the_machine_that_serves(token_run):
