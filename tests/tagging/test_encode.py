@@ -171,10 +171,14 @@ WORDS = st.lists(
 def test_windows_own_each_word_once_at_its_first_piece(tokenizer, words, limit):
     windows = cut(tokenizer, [words], limit)[0]
     firsts = {word: tokenizer(word, add_special_tokens=False)["input_ids"][:1] for word in words}
-    assert sorted(at for one in windows for at in one.words) == [at for at, w in enumerate(words) if firsts[w]]
+    assert sorted(at for one in windows for at in one.words) == [
+        at for at, w in enumerate(words) if firsts[w]
+    ]
     for window in windows:
         assert len(window) <= limit and [window.piece_words[head] for head in window.heads] == window.words
-        assert [[window.input_ids[head]] for head in window.heads] == [firsts[words[at]] for at in window.words]
+        assert [[window.input_ids[head]] for head in window.heads] == [
+            firsts[words[at]] for at in window.words
+        ]
 
 
 def test_a_word_that_fits_no_window_is_read_and_so_is_what_follows(tokenizer):
