@@ -94,7 +94,7 @@ def export_model(run: Run, variant: str) -> Path:
     """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder."""
     trained, folder = load_whole(run, variant), new_folder(run, variant, "model")
     if variant in run.task.variants.taggers:
-        save_tagger(run.task, trained, folder)
+        save_tagger(trained, folder)
         return folder
     model, tokenizer = trained
     if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does

@@ -161,8 +161,7 @@ class OnnxTagger:
     """Stands where a :class:`helpers.tagging.model.TokenTagger` stands in :mod:`helpers.tagging.predict`."""
 
     device = torch.device("cpu")
-    word_logits, by_group = TokenTagger.word_logits, TokenTagger.by_group
-    tag_log_probs = TokenTagger.tag_log_probs
+    word_logits, tag_log_probs = TokenTagger.word_logits, TokenTagger.tag_log_probs
 
     def __init__(self, path: Path, layout: Layout):
         self.session, self.layout, self.membership = open_session(path), layout, layout.membership
@@ -186,7 +185,7 @@ def load_graph(run: Run, folder: Path, quantised: bool) -> TrainedTagger:
     UserError
         If its int8 form answers otherwise here than where it was exported, by more than int8 cost there.
     """
-    layout, *rest = read_card(run.task, folder)
+    layout, *rest = read_card(folder)
     model: Any = OnnxTagger(folder / (QUANTISED if quantised else FILE), layout)
     if quantised:
         kept = load_file(folder / CHECK)
