@@ -33,10 +33,8 @@ from helpers.files import parse_json
 from helpers.serve.batching import LOG, Batcher, NoAnswer
 from helpers.serve.service_models import Extract, Health, Problem, Schema, answer_model
 
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SIZES, SECONDS = (1, 2, 4, 8, 16, 32, 64), (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-OPEN_TO_ALL = "/health"  # what watches a service has no token
 PROBLEMS = {
     400: "body cannot be read",
     401: "token is missing or wrong",
@@ -99,15 +97,10 @@ class Meters:
         self.seconds = Histogram("extract_seconds", "Seconds a request", buckets=SECONDS, registry=own)
         self.texts = Counter("extract_texts", "Texts answered", registry=own)
         self.cached = Counter("extract_cache_hits", "Texts answered from the cache", registry=own)
-        self.batch = Histogram("extract_batch_texts", "Texts a pass", buckets=BATCH_SIZES, registry=own)
+        self.batch = Histogram("extract_batch_texts", "Texts a pass", buckets=SIZES, registry=own)
         self.model = Histogram("extract_batch_seconds", "Seconds a pass", buckets=SECONDS, registry=own)
         self.waiting = Gauge("extract_waiting_texts", "Texts in the queue", registry=own)
         self.review = Counter("extract_needs_review", "Values to be looked at", ["field"], registry=own)
-
-    def saw_batch(self, size: int, seconds: float) -> None:
-        """Count one pass through the model."""
-        self.batch.observe(size)
-        self.model.observe(seconds)
 
     def saw_answers(self, results: Sequence[dict[str, Any]]) -> None:
         """Count the texts of a request, and what a person should look at."""
@@ -134,7 +127,8 @@ async def read_body(request: Request, limits: Limits) -> list[str]:
 
     try:
         await asyncio.wait_for(read(), limits.seconds)
-        return Extract.model_validate(parse_json(content.decode("utf-8"))).given
+        body = Extract.model_validate(parse_json(content.decode()))
+        return body.texts or [body.text]
     except asyncio.TimeoutError:
         raise HTTPException(408, f"the body did not come within {limits.seconds:g} s") from None
     except ClientDisconnect:
@@ -169,7 +163,12 @@ def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> Fa
     """
     task, meters = predictor.task, Meters()
     sizes = (limits.batch, limits.wait, limits.queue, limits.seconds)
-    batcher = Batcher(predictor.predict, predictor.problem, *sizes, meters.saw_batch)
+
+    def on_batch(size: int, seconds: float) -> None:
+        meters.batch.observe(size)
+        meters.model.observe(seconds)
+
+    batcher = Batcher(predictor.predict, predictor.problem, *sizes, on_batch)
     meters.waiting.set_function(lambda: batcher.waiting)
     cache: LRUCache = LRUCache(limits.cache)
     model = {"name": predictor.name, "version": predictor.version}
@@ -267,7 +266,7 @@ def watch(app: FastAPI, meters: Meters, token: str) -> None:
         path = request.scope["path"] = request.url.path.rstrip("/") or "/"  # a redirect would lose TLS
         request.state.facts = {}
         shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
-        if token and path != OPEN_TO_ALL and not hmac.compare_digest(shown, token.encode()):
+        if token and path != "/health" and not hmac.compare_digest(shown, token.encode()):
             asked = {"WWW-Authenticate": "Bearer"}
             response: Response = JSONResponse({"detail": "send Authorization: Bearer TOKEN"}, 401, asked)
         else:

@@ -28,11 +28,6 @@ class Extract(BaseModel):
             raise ValueError("give either text or texts")
         return self
 
-    @property
-    def given(self) -> list[str]:
-        """The texts, however they were given."""
-        return self.texts if "texts" in self.model_fields_set else [self.text]
-
 
 class Span(BaseModel):
     """A piece of the text as it was sent, in characters (Unicode code points), `end` not included."""
