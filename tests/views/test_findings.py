@@ -14,7 +14,6 @@ from helpers.views.findings import (
     choice,
     compression,
     constraint_gain,
-    curves,
     decoding_times,
     error_classes,
     errors_by_slice,
@@ -37,8 +36,8 @@ from helpers.views.findings import (
     selective,
     served,
     slices,
+    tell,
     thresholds,
-    trained,
     truncation,
 )
 
@@ -75,7 +74,6 @@ DROPS = frame(
     index=["typos", "upper case"],
 )
 PAIRS = frame("field gold predicted count", ("day", "mon", "", 2))
-EDGES = frame("field edge change words count", ("name", "start", "kept", "team", 2))
 CURVE = frame("coverage risk threshold", (1 / 3, 0.0, 0.9), (2 / 3, 0.0, 0.8), (1.0, 1 / 3, 0.5))
 HELD_OUT = frame(
     "accuracy ece_stated ece_calibrated kept precision",
@@ -150,9 +148,16 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (slices(SLICES.tail(1), 0.6), "No slice holds the 20 rows"),
         (slices(SLICES.assign(score=0.0, low=0.0, high=0.0), 0.6), "No slice holds"),  # zero by construction
         (slices(SLICES.assign(score=NAN), 0.6), "No slice holds"),
-        (patterns(PAIRS, EDGES), "in *day*: “mon” → “nothing” (2×); the edge"),
-        (patterns(PAIRS.assign(count=1), EDGES.head(0)), "occurs twice, and no word"),
-        (patterns(PAIRS.head(0), EDGES.head(0)), "no pattern, as there is no error"),
+        (patterns(PAIRS), "in *day*: “mon” → “nothing” (2×)."),
+        (patterns(PAIRS.assign(count=1)), "occurs twice."),
+        (patterns(PAIRS.head(0)), "no pattern, as there is no error"),
+        (
+            tell("cause", False, 0, 0),
+            "does not stand in the text letter by letter, train holds it 0 times, and none",
+        ),
+        (tell("cause", True, 3, 1), "and 1 of the other systems is right: it can be read"),
+        (tell("cause", True, 0, 0), "nobody had seen it"),
+        (tell("cause", True, 2, 0), "another convention"),
         (fragility(DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
         (fragility(DROPS), "below zero: *typos*."),
         (fragility(DROPS.assign(difference=-0.2)), "*typos* and *upper case* cost most"),
@@ -180,9 +185,52 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (parity({"merged": PARITY, "onnx_int8": PARITY}, "F1"), "the F1 goes from 0.500 to 0.625"),
         (served("tagger", "ab", "F1", 0.5, "full"), "`ab`, F1 0.500 on the scored part. Exports"),
         (served("full", "ab", "F1", NAN, "full"), "Served: *full*, version `ab`."),
+        # without training
+        (tell("fields_right", 0, 8), "None of the 8 fields of this row are right."),
+        (tell("fields_right", 1, 8), "**1** of the 8 fields of this row is right."),
+        (tell("fields_right", 8, 8), "All of the 8"),
+        (
+            tell("read_and_unread", 0.6, 0.5, "F1"),
+            "**50.0 %** F1, on those their author read 60.0 %: the reading was worth 10.0",
+        ),
+        (tell("read_and_unread", 0.5, 0.5, "F1"), "gave them no lead."),
+        (
+            tell("shots", 1, 0.1, 0.2, 0.9, "F1"),
+            "With 1 solved example before the question it is 20.0 %: they help.",
+        ),
+        (tell("shots", 3, 0.1, 0.1, 0.9, "F1"), "they make no difference."),
+        (
+            tell("shots", 0, 0.0, None, 0.0, "F1"),
+            "0.0 % of the untuned model's answers are valid, and its F1 is 0.0 %. Solved",
+        ),
+        (tell("bar", ["rules"], 0.5, "F1"), "**50.0 %** F1, set by *rules*."),
+        (tell("bar", ["a", "b"], NAN, "F1"), "**unknown** F1, set by *a* and *b*."),
+        (tell("systems_differ", "day", 0.25), "**day**: 25.0 points"),
+        (tell("systems_differ", "day", 0.0), "No field tells"),
+        (tell("row_or_field", 0.9, 0.4, 8), "all of its 8 fields are: 90.0 %"),
+        (tell("toy_scores", 1 / 3, 2 / 3, 0.5, 4 / 7), "match 33.3 %, precision 66.7 %"),
+        (tell("grammar", [1, 5, 1], 100), "from 1 to 5; at 2 of 3 places"),
+        (tell("grammar", [], 100), "is empty"),
         # training
-        (trained(FIT, "F1"), "1,200 of 5,000 parameters trained; loss 2.000 → 0.500; best"),
-        (curves({"a": FIT, "b": FIT}, "F1"), "*a* and *b* reach the highest validation score"),
+        (tell("trained", FIT, "F1"), "1,200 of 5,000 parameters trained; loss 2.000 → 0.500; best"),
+        (tell("curves", "F1", ["a", "b"], 0.5), "*a* and *b* reach the highest validation score"),
+        (tell("curves", "F1", [], NAN), "none reach the highest validation score, unknown."),
+        (tell("rows_learnt", [50, 50], 0), "All variants learn from 50 rows, none of them made."),
+        (tell("rows_learnt", [50, 70], 20), "learn from 50 to 70 rows, of which at most 20 were made"),
+        (tell("masked", 1, 4), "**1** of 4 are learnt (25.0 %); the rest"),
+        (tell("masked", 4, 4), "nothing is masked"),
+        (tell("masked", 0, 0), "Nothing is read."),
+        (tell("one_step", 2.0, 1.5, 0.25), "from 2.000 to **1.500** (length of the gradient: 0.25)"),
+        (tell("one_step", 1.0, 1.2, 3), "**1.200**: it rose, so the step"),
+        (tell("one_step", 1.0, 1.0, 0.0), "**1.000**: nothing moved"),
+        (tell("rounding", {"int8": 0.007, "NF4": 0.09}, None), "int8 is off by 0.7 % of the length"),
+        (tell("rounding", {"int8": 0.007}, "no kernel"), "do not work on this machine (no kernel)"),
+        (tell("loss_parts", {"answer": 2.0, "JSON": 0.5}), "the part *JSON* has 25.0 % of it."),
+        (tell("loss_parts", {"answer": 0.0, "JSON": 0.5}), "learnt already"),
+        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 is **50.0 %**, by *a* and *b*."),
+        (tell("quickest_trained", ["a"], 3.2, 0.1), "is *a* (3 s), 10.0 points below the best."),
+        (tell("quickest_trained", ["a", "b"], 3.2, 0.0), "are *a* and *b* (3 s), and no other"),
+        (tell("least_trained", ["a"], 0.01), "*a* changes the fewest weights: 1.0 %"),
     ],
 )
 def test_sentence(sentence, said):
