@@ -136,18 +136,6 @@ def seen_table(
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 
-def seen_finding(table: pd.DataFrame) -> str:
-    """What having been seen is worth, from :func:`seen_table`."""
-    seen, never = table.loc[KNOWN[0]], table.loc[KNOWN[-1]]
-    if not seen["entities"] or not never["entities"]:
-        return "These sentences hold no entities of both kinds, seen and never seen, to compare."
-    return (
-        f"Entities whose words train labels the same way are found in {seen['recall']:.1%} of the cases "
-        f"({seen['entities']:.0f} entities), those that train never shows in **{never['recall']:.1%}** "
-        f"({never['entities']:.0f}): the difference is what the model knows by heart."
-    )
-
-
 # -- untidy input -----------------------------------------------------------------------------------------
 def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, list[Example]]:
     """Every perturbation of the task applied to every row it fits and changes; ids stay, targets may move along.

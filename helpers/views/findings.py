@@ -245,6 +245,12 @@ def slices(table: pd.DataFrame, overall: float) -> str:
     return say("slices", len(known), hard.to_dict("records"), overall, LEAST_ROWS)
 
 
+def seen(table: pd.DataFrame) -> str:
+    """What having been seen in train is worth, from :func:`helpers.evaluation.slices.seen_table`."""
+    ends = [table.iloc[at].to_dict() for at in (0, -1)]
+    return say("seen", *ends, all(end["entities"] for end in ends))
+
+
 def patterns(pairs: pd.DataFrame) -> str:
     """The commonest confusion: `pairs` has columns field, gold, predicted, count, the commonest first."""
     return say("patterns", pairs.iloc[0].to_dict() if len(pairs) else None)

@@ -74,6 +74,7 @@ DROPS = frame(
     index=["typos", "upper case"],
 )
 PAIRS = frame("field gold predicted count", ("day", "mon", "", 2))
+SEEN = frame("entities recall", (10, 0.8), (4, 0.5), index=["seen", "never"])
 CURVE = frame("coverage risk threshold", (1 / 3, 0.0, 0.9), (2 / 3, 0.0, 0.8), (1.0, 1 / 3, 0.5))
 HELD_OUT = frame(
     "accuracy ece_stated ece_calibrated kept precision",
