@@ -95,11 +95,6 @@ def truncation(times: pd.DataFrame, limit: int) -> str:
     return say("truncation", list(times[times["truncated"] > 0].itertuples()), limit)
 
 
-def agreement(table: pd.DataFrame, first: str) -> str:
-    """What the members' agreement is worth, from :func:`helpers.evaluation.vote.agreement_table`; `first`: first member."""
-    return say("agreement", table.iloc[-1].to_dict(), first)
-
-
 def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact_match") -> str:
     """Which variant was chosen and by how much, from :func:`evaluation.variants.validation_table`."""
     score, others = table.loc[best, metric], table[metric].drop(best)
@@ -177,11 +172,6 @@ def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
     return say("published", True, HEADLINES[metric][0], ours, *best)
 
 
-def repetition(table: pd.DataFrame, best: str) -> str:
-    """How many scored sentences stand in train, and what they are worth to the best system."""
-    return say("repetition", table.loc[best].to_dict())
-
-
 def compression(table: pd.DataFrame, teachers: Mapping[str, str]) -> str:
     """What the forms of :func:`helpers.export.latency.compression_table` gain and lose; `teachers`: student → teacher."""
 
@@ -215,15 +205,6 @@ def error_classes(counts: pd.DataFrame) -> str:
     kinds, fields = counts.sum(), counts.sum(axis=1)
     tops = (part for sums in (kinds, fields) for part in (extreme(sums), sums.max()))
     return say("error_classes", int(counts.to_numpy().sum()), *tops)
-
-
-def errors_by_slice(rates: pd.DataFrame) -> str:
-    """Where errors are most frequent and of which class, from :func:`helpers.evaluation.mistakes.errors_by_slice`."""
-    kinds = rates.drop(columns="rows")
-    totals = kinds.sum(axis=1)
-    worst, best = totals.idxmax(), totals.idxmin()
-    classes = extreme(kinds.loc[worst])
-    return say("errors_by_slice", rates.index.name, worst, totals[worst], classes, best, totals[best])
 
 
 def invented(table: pd.DataFrame, values: int) -> str:

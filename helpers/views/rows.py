@@ -9,7 +9,7 @@ import pandas as pd
 
 from helpers.evaluation.display import entity_text
 from helpers.tasks.base import Task
-from helpers.tasks.metrics import align, comparable, exact_match
+from helpers.tasks.metrics import comparable
 from helpers.tasks.records import Example
 from helpers.tasks.text import places
 
@@ -48,17 +48,6 @@ def label_and_prediction(task: Task, example: Example, prediction: Any) -> pd.Da
     ]
     index = pd.Index(task.fields, name="field")
     return pd.DataFrame(lines, index=index, columns=["label", "prediction", "right"])
-
-
-def wrong_rows(
-    task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], count: int = 1
-) -> list[tuple[Example, Any]]:
-    """The first rows with a valid but wrong prediction: (example, prediction)."""
-    pairs = zip(gold, align(gold, records), exact_match(task, gold, records))
-    valid = [
-        (row, record["prediction"], right) for row, record, right in pairs if record["prediction"] is not None
-    ]
-    return [(row, prediction) for row, prediction, right in valid if not right][:count]
 
 
 # -- one answer of the predictor -----------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from helpers.views.findings import (
     constraint_gain,
     decoding_times,
     error_classes,
-    errors_by_slice,
     field_extremes,
     forgiven,
     fragility,
@@ -32,7 +31,6 @@ from helpers.views.findings import (
     percent,
     points,
     published,
-    repetition,
     selective,
     served,
     slices,
@@ -139,8 +137,6 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (error_classes(COUNTS), "Of **3** wrong fields most are of the class *missing* (2, 66.7 %)"),
         (error_classes(COUNTS.assign(boundary=[2, 0])), "class *missing* and *boundary* (2, 50.0 %)"),
         (error_classes(COUNTS * 0), "There is no error to class."),
-        (errors_by_slice(RATES), "layout is *told*: 100 a hundred rows, most of them *boundary*"),
-        (errors_by_slice(RATES.head(1)), "There are 100 errors a hundred rows."),
         (invented(PAIRS, 9), "**1** of 9 predicted values are neither"),
         (invented(PAIRS.head(0), 9), "None of the 9"),
         (invented(PAIRS.head(0), 0), "No value was predicted."),
@@ -299,10 +295,3 @@ def test_what_compression_gains_and_loses_is_told():
     assert "*small* is **2.0** times as fast as its teacher *full*, at −2.0 points" in text
     merged = compression(table.rename(index={"small": "lora"}, level="variant"), {})
     assert "*lora* takes 10.0 ms, **0.50** times the 20.0 ms of *full*" in merged
-
-
-def test_repeated_sentences_and_long_ones_are_counted():
-    table = frame("all unseen rows seen difference", (0.667, 0.0, 2, 1, -0.667), index=["one"])
-    assert "**1** of 2 scored sentences" in repetition(table, "one")
-    assert "0.000 instead of 0.667 (−66.7 points)" in repetition(table, "one")
-    assert "None of the 2" in repetition(table.assign(seen=0), "one")
