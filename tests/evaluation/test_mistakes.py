@@ -87,8 +87,8 @@ def test_counts_examples_and_patterns():
     errors = mistakes.classify_errors(TASK, GOLD, RECORDS)
     assert list(zip(errors["field"], errors["kind"])) == [
         ("name", "boundary"),
-        ("day", "normalisation"),
         ("name", "boundary"),
+        ("day", "normalisation"),
     ]
     assert mistakes.error_examples(errors)["predicted"].tolist() == ["team call", "Mon"]
     report = "Nothing of note. " * 50 + "The gym on monday. " + "Nothing of note. " * 50
