@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
-from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
+from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
 from helpers.tasks.chat import Chat, output_model
 from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
@@ -130,6 +132,7 @@ class TagTask(Task):
             rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
             rows_of_file=lambda suffix, lines: rows_of_columns(lines),
         )
+        self.hooks = replace(self.hooks, baselines={"dictionary": predict_dictionary, **self.hooks.baselines})
 
     def values(self, target: TaggedTokens | None) -> Values:
         found = target.entities() if target is not None else []
@@ -190,3 +193,54 @@ def place_strings(tokens: Sequence[str], found: dict[str, list[str] | None]) -> 
             if letters and spelt == letters and set(tags[start:end]) == {"O"}:
                 tags[start:end] = tags_of([(0, end - start, label)], end - start)
     return tuple(tags)
+
+
+# -- a baseline that learns by heart ----------------------------------------------------------------------------------
+class Dictionary:
+    """Entity strings of training rows.
+
+    Attributes
+    ----------
+    entries : dict
+        Lower-cased tokens → (label most often given, share of their occurrences in train that have this label).
+    """
+
+    longest: ClassVar[int] = 6  # tokens of an entry
+    left_out: ClassVar[tuple[str, ...]] = ()  # labels without entries
+
+    def __init__(self, train: Sequence[Example]):
+        labels: dict[tuple[str, ...], Counter[str]] = {}
+        sentences = [[token.lower() for token in example.target.tokens] for example in train]
+        for example, tokens in zip(train, sentences):
+            for start, end, label in spans_of(example.target.tags):
+                if end - start <= self.longest and label not in self.left_out:
+                    labels.setdefault(tuple(tokens[start:end]), Counter())[label] += 1
+        totals: Counter[tuple[str, ...]] = Counter()
+        for tokens in sentences:
+            for size in range(1, self.longest + 1):
+                keys = (tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1))
+                totals.update(key for key in keys if key in labels)
+        self.entries = {}
+        for key, counts in labels.items():
+            label, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
+            self.entries[key] = (label, count / totals[key])
+
+    def spans(self, tokens: Sequence[str], least_share: float = 0.5) -> list[tuple[int, int, str]]:
+        """Longest entries in the tokens, left to right, of those that are labelled in at least that share of train."""
+        lower, spans, index = [token.lower() for token in tokens], [], 0
+        while index < len(lower):
+            for size in range(min(self.longest, len(lower) - index), 0, -1):
+                label, share = self.entries.get(tuple(lower[index : index + size]), ("", 0.0))
+                if label and share >= least_share:
+                    spans.append((index, index + size, label))
+                    break
+            else:
+                size = 1
+            index += size
+        return spans
+
+
+def predict_dictionary(run: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Entities of the train part wherever they stand again."""
+    found = Dictionary(run.load("train"))
+    return tag_all(examples, lambda tokens: tags_of(found.spans(tokens), len(tokens)))
