@@ -145,7 +145,7 @@ def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
 def reading_copy(path: Path, traits: Collection[str]) -> Any:
     """An executed notebook as a site shows it: figures as images, no machinery, no cells or metadata of other runs.
 
-    Cells tagged `only-…` for other traits go, as in :func:`cells_html`. What papermill notes (paths, times) goes too.
+    Cells tagged `only-…` for other traits go, as in :func:`cells_html`. What the execution notes in metadata goes too.
     """
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = {

@@ -102,7 +102,7 @@ def test_weights_in_four_bits_count_as_the_numbers_they_stand_for(base, tmp_path
 @pytest.mark.parametrize("four_bit", [False, True])
 def test_a_merged_adapter_says_what_the_adapter_says(base, tmp_path, four_bit):
     run = make_run(base, tmp_path, inference_bits=32)
-    model = learnt(load_base(run, four_bit))
+    model = learnt(load_base(run, four_bit_config(run) if four_bit else None))
     model.save_pretrained(tmp_path / "adapter")
     merged, expected = load_finetuned(run, tmp_path / "adapter", four_bit), model(IDS).logits
     assert not hasattr(merged, "peft_config")
