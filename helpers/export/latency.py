@@ -101,9 +101,3 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
     table["f1_change"] = table["f1"] - first["f1"].to_numpy()
     columns = "megabytes ms ms_p5 ms_p95 speedup f1 f1_change largest_difference"
     return table[columns.split()]
-
-
-def teachers(run: Run) -> dict[str, str]:
-    """Student → its (first) teacher, of the task's variants."""
-    named = {name: str(run.settings.get(f"{name}.teacher", "")) for name in run.task.variants}
-    return {name: teacher.split(",")[0].strip() for name, teacher in named.items() if teacher}

@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from helpers.errors import UserError
 from helpers.files import write_json
+from helpers.models.adapters import adapted_layers
 from helpers.models.base import device_of, explain_load_error
 from helpers.models.packaged import encoder_path
 from helpers.run import Run
@@ -23,12 +23,6 @@ from helpers.tagging.encode import bio_tags
 from helpers.tagging.features import WordFeatures
 from helpers.tasks.base import Task
 
-LORA_TARGETS = (  # projections of attention, and the others: BERT and RoBERTa, DistilBERT, DeBERTa, ModernBERT
-    (("query", "key", "value"), ("dense",)),
-    (("q_lin", "k_lin", "v_lin"), ("out_lin", "lin1", "lin2")),
-    (("query_proj", "key_proj", "value_proj"), ("dense",)),
-    (("attn.Wqkv",), ("attn.Wo", "mlp.Wi", "mlp.Wo")),
-)
 EXTRAS, CARD = "extras.safetensors", "tagger.json"
 
 
@@ -177,28 +171,6 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     return tokenizer
 
 
-def projections(base: nn.Module) -> tuple[list[str], list[str]]:
-    """Names of the layers of an encoder that adapters may change, those of attention and the others."""
-    names = [f".{name}" for name, _ in base.named_modules()]
-    for inside, others in LORA_TARGETS:
-        if all(any(name.endswith(f".{target}") for name in names) for target in inside + others):
-            return list(inside), list(others)
-    raise UserError(
-        f"LoRA is not known here for encoders of the kind {base.config.model_type!r}: choose one of the kind of BERT, "
-        "RoBERTa, DistilBERT, DeBERTa or ModernBERT with --set encoder_model=…, or a variant without adapter"
-    )
-
-
-def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
-    """The run's encoder without memory for its weights, and the names of the layers that adapters may change."""
-    from transformers import AutoConfig, AutoModelForTokenClassification
-
-    with torch.device("meta"):
-        model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
-    inside, others = projections(model)
-    return model, {"attention": inside, "all linear layers": inside + others}
-
-
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
     """The tagger that a variant's settings ask for, untrained.
 
@@ -210,8 +182,7 @@ def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTa
         from peft import LoraConfig, TaskType, get_peft_model
 
         sizes = {"r": own["rank"], "lora_alpha": own["alpha"], "lora_dropout": own["lora_dropout"]}
-        inside, others = projections(base)
-        layers = {"target_modules": inside + others, "modules_to_save": ["classifier"]}
+        layers = {"target_modules": adapted_layers(base), "modules_to_save": ["classifier"]}
         base = get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
     elif own["freeze_embeddings"]:
         base.get_input_embeddings().weight.requires_grad_(False)
