@@ -175,7 +175,7 @@ def test_one_text_and_several_and_the_cache(served):
         ({"text": "x" * 20_000}, 413, "larger"),
         (b"", 422, "malformed"),
         (b'{"text": "\\ud800"}', 422, "unicode"),
-        (b'{"\\ud800": "half a pair"}', 422, "ud800"),
+        (b'{"\\ud800": "half a pair"}', 422, "unicode"),
         (b'{"text": "a", "text": "b"}', 422, "twice"),
         (b'{"text": ' + b"[" * 9_000, 400, "nested"),
         ('{"text": "Café"}'.encode("latin-1"), 400, "UTF-8"),
