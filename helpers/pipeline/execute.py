@@ -40,7 +40,7 @@ class OwnInterpreter(AsyncKernelManager):
 
 
 class Client(NotebookClient):
-    """Executes cells; what they print goes to a log and, its newest line, to the progress as it comes."""
+    """Executes cells; what they print goes to a log and, its newest line, to the progress as it comes; notes stay there."""
 
     log_file: TextIO
     progress: Progress
@@ -48,9 +48,13 @@ class Client(NotebookClient):
     def process_message(self, msg: dict[str, Any], *given: Any) -> Any:
         """Take a message of the kernel."""
         if msg["msg_type"] == "stream":
-            self.log_file.write(msg["content"]["text"])
+            text = msg["content"]["text"]
+            self.log_file.write(text)
             self.log_file.flush()
-            self.progress.note(msg["content"]["text"])
+            for line in text.splitlines():
+                if line.startswith("note: "):
+                    self.progress.say(line)
+            self.progress.note(text)
         return super().process_message(msg, *given)
 
 
@@ -130,7 +134,7 @@ def execute(
             shown = next(one for one in cell.outputs if one.output_type == "error")
             file.write("\n" + plain("\n".join(shown.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
-            message = one_line(kind + error.evalue)
+            message = one_line(kind + error.evalue, 2000)
             raise StageFailed(f"{notebook.stem}, cell [{cell.execution_count}]: {message}") from None
         except DeadKernelError:
             reason = "the Python process died without a word; most likely the machine ran out of memory"
