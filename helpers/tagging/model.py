@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from helpers.files import write_json
+from helpers.models.adapters import adapted_layers
 from helpers.models.base import device_of, explain_load_error
 from helpers.models.packaged import encoder_path
 from helpers.run import Run
@@ -22,7 +23,6 @@ from helpers.tagging.encode import bio_tags
 from helpers.tagging.features import WordFeatures
 from helpers.tasks.base import Task
 
-LORA_TARGETS = (("query", "key", "value", "dense"), ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"))
 EXTRAS, CARD = "extras.safetensors", "tagger.json"
 
 
@@ -166,22 +166,6 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     return tokenizer
 
 
-def projections(base: nn.Module) -> list[str]:
-    """Names of the layers of an encoder that adapters may change; the first three are those of attention."""
-    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
-    return next(list(group) for group in LORA_TARGETS if names.issuperset(group))
-
-
-def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
-    """The run's encoder without memory for its weights, and the names of the layers that adapters may change."""
-    from transformers import AutoConfig, AutoModelForTokenClassification
-
-    with torch.device("meta"):
-        model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
-    every = projections(model)
-    return model, {"attention": every[:3], "all linear layers": every}
-
-
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
     """The tagger that a variant's settings ask for, untrained.
 
@@ -193,7 +177,7 @@ def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTa
         from peft import LoraConfig, TaskType, get_peft_model
 
         sizes = {"r": own["rank"], "lora_alpha": own["alpha"], "lora_dropout": own["lora_dropout"]}
-        layers = {"target_modules": projections(base), "modules_to_save": ["classifier"]}
+        layers = {"target_modules": adapted_layers(base), "modules_to_save": ["classifier"]}
         base = get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
     elif own["freeze_embeddings"]:
         base.get_input_embeddings().weight.requires_grad_(False)

@@ -220,13 +220,7 @@ class Task(ABC):
     @property
     def traits(self) -> frozenset[str]:
         """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
-        has = {
-            "writes": self.writes,
-            "tags": not self.writes,
-            "asks": self.chat.questions,
-            "votes": self.variants.votes,
-        }
-        return frozenset(name for name, one in has.items() if one)
+        return frozenset({"writes" if self.writes else "tags"})
 
     @abstractmethod
     def values(self, target: Any) -> Values:

@@ -14,7 +14,7 @@ from helpers.data.splits import masked
 from helpers.errors import UserError
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tagging.encode import IGNORE, WindowRow, gold_tags, words_of
+from helpers.tagging.encode import IGNORE, WindowRow, collate_windows, gold_tags, words_of
 from helpers.tagging.features import WordFeatures, count_words
 from helpers.tagging.model import TrainedTagger, layout_of, load_token_tokenizer
 from helpers.tagging.predict import cut_rows
@@ -165,3 +165,10 @@ def encode_training(
                 soft = teacher[index][own] if teacher else None
                 encoded.append(WindowRow(window, values, tags[own], wanted[own], soft))
     return encoded
+
+
+def training_batch(run: Run, tagger: TrainedTagger, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """The windows of some rows as the batch of :func:`helpers.tagging.encode.collate_windows`, beside the tagger."""
+    windows = encode_training(run, tagger, examples)
+    batch = collate_windows(windows, tagger.tokenizer.pad_token_id or 0)
+    return {name: part.to(tagger.model.device) for name, part in batch.items()}
