@@ -213,15 +213,6 @@ class Task(ABC):
         """Every setting of the task with its default in that profile."""
         return settings_of(self._document, profile)
 
-    def asks(self, variant: str) -> bool:
-        """Whether a variant answers the task's questions one by one, and does not mark all values at once."""
-        return bool(self.chat.questions) and variant in self.variants.writers
-
-    @property
-    def traits(self) -> frozenset[str]:
-        """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
-        return frozenset({"writes" if self.writes else "tags"})
-
     @abstractmethod
     def values(self, target: Any) -> Values:
         """Field → values found, as text (an empty tuple where absent); `None` gives no values at all."""
