@@ -93,7 +93,7 @@ def test_what_a_writer_shows_is_what_fit_builds(encoder, tmp_path, monkeypatch, 
     of_run, by_hand = writers.training_arguments(run, "lora", tmp_path), found["arguments"]
     for name in (
         "learning_rate weight_decay max_grad_norm lr_scheduler_type optim bf16 fp16 use_cpu seed "
-        "loss_type max_length dataset_kwargs remove_unused_columns"
+        "loss_type max_length dataset_kwargs remove_unused_columns gradient_checkpointing"
     ).split():
         assert getattr(by_hand, name) == getattr(of_run, name), name
     assert isinstance(found["trainer"], writers.SFTTrainer) and found["trainer"].state.global_step == 2
