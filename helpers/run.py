@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,16 @@ from helpers.tasks import TASK_NAMES, Task, load_task
 
 PROFILES = ("smoke", "cpu", "gpu")
 SEED = 42
+OFFLINE_GIVEN = "HF_HUB_OFFLINE" in os.environ  # by the user, whose word counts
+
+
+def stay_offline(wanted: bool) -> None:
+    """Keep this process off the hub, or let it go there, whatever a run before this one wanted."""
+    os.environ.pop("HF_HUB_OFFLINE", None)
+    if wanted:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if constants := sys.modules.get("huggingface_hub.constants"):  # it reads the environment once
+        constants.HF_HUB_OFFLINE = wanted
 
 
 def parse_setting(text: str, default: Any) -> Any:
@@ -97,8 +108,8 @@ class Run:
         self.report_dir = self.root / "report"
         self.dir.mkdir(parents=True, exist_ok=True)
         self.log = logging.getLogger(f"study.{self.task.name}")
-        if self.profile != "gpu" and self.data != "public":
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        if not OFFLINE_GIVEN:
+            stay_offline(self.profile != "gpu" and self.data != "public")
 
     def __getitem__(self, name: str) -> Any:
         """The value of one setting."""

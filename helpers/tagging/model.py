@@ -115,7 +115,9 @@ class TokenTagger(nn.Module):
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
-def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str = "sdpa"):
+def load_encoder(
+    run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str | None = None
+):
     """A token classifier on an encoder of the hub, of a package or of a folder, with a fresh seeded head, in fp32.
 
     On the CPU attention has no dropout: with it PyTorch leaves its fast path.
@@ -154,7 +156,10 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         if not (Path(name) / CARD).exists():  # a trained tagger's tokenizer knows it
-            places = getattr(AutoConfig.from_pretrained(name), "max_position_embeddings", 512)
+            config = AutoConfig.from_pretrained(name)
+            places = getattr(config, "max_position_embeddings", 512)
+            if "roberta" in config.model_type:  # its first position comes after that of the padding
+                places -= config.pad_token_id + 1
             tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
@@ -245,7 +250,9 @@ def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, Any]:
     return card.layout, card.features, np.array(card.transitions), card.knowledge
 
 
-def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
+def load_trained_tagger(
+    run: Run, folder: Path, attention: str | None = None, merge: bool = True
+) -> TrainedTagger:
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
     layout, *rest = read_card(folder)
     adapted = (folder / "adapter_config.json").exists()
