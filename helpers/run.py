@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from helpers.errors import UserError, one_of
 from helpers.paths import ROOT, input_folder
 from helpers.tasks import TASK_NAMES, Task, load_task
@@ -30,21 +32,15 @@ def stay_offline(wanted: bool) -> None:
 
 
 def parse_setting(text: str, default: Any) -> Any:
-    """Turn the text of `--set name=text` into the type of the default value."""
+    """Turn the text of `--set name=text` into the type of the default value; ValueError if it does not fit."""
     if default is None or isinstance(default, str):
         return None if text.lower() in ("none", "null") and default is None else text
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-            raise ValueError("expected true or false")
-        return text.lower() in ("true", "1", "yes")
-    if isinstance(default, int):
-        return int(text)
-    if isinstance(default, float):
-        return float(text)
-    value = json.loads(text)
-    if not isinstance(value, type(default)):
-        raise ValueError(f"expected a JSON {type(default).__name__}")
-    return value
+    kind = TypeAdapter(type(default))
+    read = kind.validate_json if isinstance(default, (list, dict)) else kind.validate_python
+    try:
+        return read(text)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
 
 
 def setting_name(name: str, settings: dict[str, Any]) -> str:

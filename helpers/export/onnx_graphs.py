@@ -164,7 +164,7 @@ class OnnxTagger:
     word_logits, tag_log_probs = TokenTagger.word_logits, TokenTagger.tag_log_probs
 
     def __init__(self, path: Path, layout: Layout):
-        self.session, self.layout, self.membership = open_session(path), layout, layout.membership
+        self.session, self.layout = open_session(path), layout
 
     def eval(self) -> OnnxTagger:
         """Nothing to switch."""

@@ -49,13 +49,6 @@ class Layout:
         """Names of the classifier's outputs, group after group: "B-date", or the output itself where there is one group."""
         return [f"{output}-{group}" if group else output for group in self.groups for output in self.outputs]
 
-    @property
-    def membership(self) -> torch.Tensor:
-        """1 where an output (line) stands for a tag (column)."""
-        table = torch.zeros(len(self.outputs), len(self.tags))
-        table[range(len(self.outputs)), list(self.stands_for)] = 1
-        return table
-
 
 def layout_of(
     task: Task, features: dict[str, int] | None = None, finer: tuple[Sequence[str], Sequence[int]] = ((), ())
@@ -83,12 +76,11 @@ class TokenTagger(nn.Module):
             nn.init.normal_(inputs.weight, std=0.01)
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
-        self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.membership.device
+        return next(self.parameters()).device
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, features: torch.Tensor | None = None
@@ -115,8 +107,11 @@ class TokenTagger(nn.Module):
         log_probs = logits.log_softmax(-1)
         if not self.layout.fine:
             return log_probs
-        members = self.membership.bool().unbind(1)
-        return torch.stack([log_probs[..., chosen].logsumexp(-1) for chosen in members], -1)
+        members = [
+            [at for at, one in enumerate(self.layout.stands_for) if one == tag]
+            for tag in range(len(self.layout.tags))
+        ]
+        return torch.stack([log_probs[..., own].logsumexp(-1) for own in members], -1)
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
