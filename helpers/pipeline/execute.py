@@ -63,7 +63,7 @@ class OwnInterpreter(AsyncKernelManager):
 
 
 class LiveLog:
-    """File for a kernel's output that also shows the newest line on the terminal."""
+    """File for a kernel's output that also shows the newest line on the terminal, and keeps its notes there."""
 
     def __init__(self, file: TextIO, progress: Progress) -> None:
         self.file, self.progress = file, progress
@@ -71,6 +71,9 @@ class LiveLog:
     def write(self, text: str) -> None:
         """Take a piece of output as it comes."""
         self.file.write(text)
+        for line in text.splitlines():
+            if line.startswith("note: "):
+                self.progress.say(line)
         self.progress.note(text)
 
     def flush(self) -> None:
@@ -184,7 +187,7 @@ def execute(
         except PapermillExecutionError as error:
             file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
-            message = one_line(kind + error.evalue)
+            message = one_line(kind + error.evalue, 2000)
             raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
         except DeadKernelError:
             reason = "the Python process died without a word; most likely the machine ran out of memory"

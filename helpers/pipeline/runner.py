@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.command import FAILED, REFUSED
+from helpers.data.formats import part_file
 from helpers.errors import UserError, one_of
 from helpers.manifest import write_manifest
 from helpers.paths import ROOT, input_folder
@@ -267,7 +268,7 @@ def data_source(given: str, task: Any) -> str:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
     name = task.name
-    if not any((folder / name / f"train{ending}").is_file() for ending in (".jsonl", *task.rows.suffixes)):
+    if part_file(folder / name, "train") is None:
         raise UserError(
             f"--data {given!r} has no {name}/train.jsonl: a data folder holds {name}/train.jsonl, "
             f"{name}/validation.jsonl and perhaps {name}/test.jsonl"

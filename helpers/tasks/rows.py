@@ -18,9 +18,11 @@ class Rows(ABC):
     Attributes
     ----------
     file : str
-        File in `data/<task>/` that holds the sample, one JSON row a line or in one of the task's other formats.
-    suffixes : tuple of str
-        Endings of files in other formats than JSONL.
+        File in `data/<task>/` that holds the sample, in any form that :mod:`helpers.data.formats` reads.
+    line_form : str
+        Regular expression of how lines begin in a form of the task's own, read by its hook `row_of_line`.
+    headings : tuple of str
+        First words of what CoNLL files of the task hold beside sentences.
     shares : dict
         Share of the sample that each part gets; the first part takes what the others have no room for.
     text_key : str
@@ -31,7 +33,7 @@ class Rows(ABC):
 
     def __init__(self, task: Any, document: dict[str, Any]):
         self.task, self.file = task, document.get("file", "rows.jsonl")
-        self.suffixes = tuple(document.get("suffixes", ()))
+        self.line_form, self.headings = document.get("line_form", ""), tuple(document.get("headings", ()))
         self.shares = document.get("shares", SHARES)
         self.text_key = document.get("text_key", "text")
         self.longest_text = document.get("longest_text", 2000)

@@ -1,0 +1,272 @@
+"""Rows as annotation tools write them → rows of the task: marked pieces of texts, tags under other names and in other schemes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from helpers.data.formats import TAG_NAMES, WORD_NAMES, Record, shown
+from helpers.errors import UserError
+from helpers.tasks.base import Task
+from helpers.tasks.bio import check_syntax, tags_of, to_iob2
+from helpers.tasks.tokens import tokenise
+
+_LISTS = ("spans", "label", "labels", "entities")
+_SURE = 0.05  # of the spans may cut words in the reading that is taken
+Offsets = Callable[[str], Sequence[int]]  # of a text → of each unit the character it stands at, and the end
+
+
+class Marked(NamedTuple):
+    """A text with (start, end, label, what the tool says stands there) of its pieces."""
+
+    tool: str
+    text: str
+    spans: list[tuple[int, int, str, str | None]]
+    left_out: str = ""
+
+
+def own_rows(records: list[Record], task: Task, path: Path) -> tuple[list[Record], str]:
+    """Records in the form of the task's own rows, and in words what was done to them.
+
+    A row is None where the tool has no answer yet, and the ValueError where something is wrong with it.
+
+    Raises
+    ------
+    UserError
+        If offsets fit the texts neither in characters nor in UTF-16 units, or in both.
+    """
+    marked = [_try(_marked, record.row) for record in records]
+    found = [one for one in marked if isinstance(one, Marked)]
+    if not found:
+        names = label_names(path)
+        records = [record._replace(row=_try(_tagged, record.row, task, names)) for record in records]
+        return records, "" if task.writes else _conversion(records)
+    unit = _unit(marked, records, path)
+    rows = []
+    for record, one in zip(records, marked):
+        if isinstance(one, Marked):
+            one = None if one.left_out else _try(_row, one, task, _UNITS[unit])
+            rows.append(record._replace(row=one))
+        else:
+            rows.append(record._replace(row=one or record.row))
+    left_out = Counter(one.left_out for one in found if one.left_out)
+    said = [f"{found[0].tool} export, {len(found) - left_out.total()} texts, offsets in {unit}"]
+    return rows, "; ".join(said + [f"{count} left out ({why})" for why, count in left_out.items()])
+
+
+def _try(change: Callable[..., Any], row: Any, *more: Any) -> Any:
+    """The changed row, or the ValueError that says why there is none."""
+    if isinstance(row, ValueError):
+        return row
+    try:
+        return change(row, *more)
+    except ValueError as error:
+        return error
+
+
+# -- marked pieces ----------------------------------------------------------------------------------------------------
+def _marked(row: Any) -> Marked | None:
+    """A row of Label Studio, Prodigy or Doccano; None for any other."""
+    if not isinstance(row, dict) or {"output", "tokenized", *TAG_NAMES[:2]} & row.keys():
+        return None
+    annotations = row.get("annotations", row.get("completions"))
+    if isinstance(row.get("data"), dict) and isinstance(annotations, list):
+        texts = [one for one in row["data"].values() if isinstance(one, str)]
+        text = row["data"].get("text", max(texts, key=len, default=""))
+        done = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
+        if not done:
+            return Marked("Label Studio", text, [], "not annotated")
+        results = [one.get("value") for one in done[-1].get("result", []) if isinstance(one, dict)]
+        items = [one for one in results if isinstance(one, dict) and "labels" in one]
+        return Marked("Label Studio", text, list(map(_piece, items)))
+    key = next((key for key in _LISTS if isinstance(row.get(key), list)), "")
+    if not isinstance(row.get("text"), str) or not (key or "_input_hash" in row):
+        return None
+    items = row.get(key, [])
+    studio = any(isinstance(one, dict) and "labels" in one for one in items)
+    tool = "Label Studio" if studio else "Prodigy" if key in ("", "spans") else "Doccano"
+    answer = row.get("answer", "accept")
+    return Marked(
+        tool, row["text"], list(map(_piece, items)), "" if answer == "accept" else f"answer {answer}"
+    )
+
+
+def _piece(item: Any) -> tuple[int, int, str, str | None]:
+    value = None
+    if isinstance(item, dict):
+        value = item.get("text")
+        labels = item.get("labels", item.get("label"))
+        item = [*(item.get(name, item.get(f"{name}_offset")) for name in ("start", "end")), labels]
+    if not isinstance(item, list) or len(item) != 3:
+        raise ValueError(f"a span is [start, end, label], not {json.dumps(item)[:60]}")
+    start, end, label = item
+    label = label[0] if isinstance(label, list) and len(label) == 1 else label
+    if not (type(start) is type(end) is int and isinstance(label, str) and label):
+        raise ValueError(f"a span has two whole numbers and one label, not {json.dumps(item)[:60]}")
+    return start, end, label, value if isinstance(value, str) else None
+
+
+def _utf16(text: str) -> list[int]:
+    units = [at for at, sign in enumerate(text) for _ in range(1 + (sign > "\uffff"))]
+    return [*units, len(text)]
+
+
+_UNITS: dict[str, Offsets] = {"characters": lambda text: range(len(text) + 1), "UTF-16 units": _utf16}
+
+
+def _piece_of(text: str, start: int, end: int, offsets: Offsets) -> tuple[int, int]:
+    """Characters of a span, without the white space at its edges."""
+    places = offsets(text)
+    if not 0 <= start < end < len(places):
+        raise ValueError(f"span {start}–{end} does not lie in the text, which ends at {len(places) - 1}")
+    low, high = places[start], places[end]
+    piece = text[low:high]
+    return low + len(piece) - len(piece.lstrip()), high - len(piece) + len(piece.rstrip())
+
+
+def _cuts(text: str, low: int, high: int) -> bool:
+    """Whether a piece begins or ends inside a word."""
+    return low >= high or any(
+        text[at - 1 : at].isalnum() and text[at : at + 1].isalnum() for at in (low, high)
+    )
+
+
+def _whole(one: Marked, span: tuple[int, int, str, str | None], offsets: Offsets) -> tuple[bool, str]:
+    """Whether a span is whole words, and what the tool says where it does, and what it holds."""
+    places, (start, end, _, value) = offsets(one.text), span
+    if not 0 <= start < end < len(places):
+        return False, ""
+    low, high = places[start], places[end]
+    piece = one.text[low:high]
+    return piece == (value or piece.strip()) and not _cuts(one.text, low, high), piece
+
+
+def _unit(marked: Sequence[Any], records: Sequence[Record], path: Path) -> str:
+    """What offsets count: that in which the spans of texts with signs beyond U+FFFF are whole words."""
+    spans = [
+        (record.line, one, span, *(_whole(one, span, offsets) for offsets in _UNITS.values()))
+        for record, one in zip(records, marked)
+        if isinstance(one, Marked) and one.text > "" and max(one.text) > "\uffff"
+        for span in one.spans
+    ]
+    apart = [each for each in spans if each[3] != each[4]]
+    if not apart:
+        return "characters"
+    cut = [sum(not each[at][0] for each in spans) for at in (3, 4)]
+    if cut[0] != cut[1] and min(cut) <= _SURE * len(spans):
+        return list(_UNITS)[cut[1] < cut[0]]
+    line, _, (start, end, label, _), (_, one), (_, other) = apart[0]
+    raise UserError(
+        f"{shown(path)}, line {line}: [{start}, {end}, {label!r}] is {one!r} counted in characters and {other!r} in "
+        f"UTF-16 units; of {len(spans)} such spans {cut[0]} and {cut[1]} cut words, so that neither is sure: write "
+        "offsets that count characters"
+    )
+
+
+def _row(one: Marked, task: Task, offsets: Offsets) -> dict[str, Any]:
+    """A row of the task, of pieces that are whole words."""
+    text, places, wrong = one.text, [], []
+    for start, end, label, value in one.spans:
+        try:
+            low, high = _piece_of(text, start, end, offsets)
+        except ValueError as error:
+            wrong.append(str(error))
+            continue
+        if _cuts(text, low, high) or (value and text[low:high] != value.strip()):
+            around = re.search(r"\S*$", text[:low]).start(), re.match(r"\S*", text[high:]).end() + high
+            wrong.append(
+                f"span {start}–{end} ({label}) is {text[low:high]!r}, which cuts {text[slice(*around)]!r}"
+            )
+        places.append((low, high, label))
+    places = sorted(set(places))
+    if wrong:
+        raise ValueError(*wrong)
+    if task.writes:
+        found: dict[str, Any] = {name: [] for name in task.fields}
+        for low, high, label in places:
+            found.setdefault(label, []).append(text[low:high])
+        output = {
+            name: values if name in task.kinds and task.kinds[name].many else "; ".join(values) or None
+            for name, values in found.items()
+        }
+        return {task.rows.text_key: text, "output": output}
+    words = tokenise(text, [edge for low, high, _ in places for edge in (low, high)])
+    spans, taken = [], 0
+    for low, high, label in places:
+        inside = [at for at, (start, end) in enumerate(words) if low <= start and end <= high]
+        if inside[0] < taken:
+            raise ValueError(f"spans overlap at {text[low:high]!r} ({label}): a word has one tag")
+        taken = inside[-1] + 1
+        spans.append((inside[0], taken, label))
+    return {"tokens": [text[slice(*word)] for word in words], "ner_tags": list(tags_of(spans, len(words)))}
+
+
+# -- tags -------------------------------------------------------------------------------------------------------------
+def label_names(path: Path) -> list[str]:
+    """Names of tags that are kept as numbers, in a file `label_names`, `features` or `dataset_info` beside the rows."""
+    patterns = [
+        f"{stem}*.{ending}"
+        for stem in ("label_names", "features", "dataset_info")
+        for ending in ("txt", "json")
+    ]
+    for file in (file for pattern in patterns for file in sorted(path.parent.glob(pattern))):
+        text = file.read_text(encoding="utf-8")
+        if file.suffix == ".txt":
+            return text.split()
+        try:
+            given = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{shown(file)} is no JSON: {error}") from None
+        if isinstance(given, dict) and all(key.isdigit() for key in given):
+            given = [given[key] for key in sorted(given, key=int)]
+        names = given if isinstance(given, list) else next(_lists_of_names(given), None)
+        if names:
+            return list(map(str, names))
+    return []
+
+
+def _lists_of_names(value: Any) -> Any:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == "names" and isinstance(inner, (list, dict)):
+                yield list(inner.values()) if isinstance(inner, dict) else inner
+            else:
+                yield from _lists_of_names(inner)
+
+
+def _tagged(row: Any, task: Task, names: Sequence[str]) -> Any:
+    """A row of tokens and tags under the names of the task's own rows; tags that are numbers get their names."""
+    if task.writes or not isinstance(row, dict):
+        return row
+    words = next((key for key in WORD_NAMES if isinstance(row.get(key), list)), None)
+    tags = next((key for key in TAG_NAMES if isinstance(row.get(key), list)), None)
+    if words is None or tags is None:
+        return row
+    given = row[tags]
+    if given and all(type(tag) is int for tag in given):
+        if not names:
+            raise ValueError(
+                "tags are numbers without names: put label_names.txt beside the file, a name a line from 0 on"
+            )
+        if not 0 <= min(given) <= max(given) < len(names):
+            raise ValueError(f"tag {max(given)} has no name: there are {len(names)}")
+        given = [names[tag] for tag in given]
+    own = {key: value for key, value in row.items() if key in ("fine_tags", "kind")}
+    return {"tokens": row[words], "ner_tags": given, **own}
+
+
+def _conversion(records: Sequence[Record]) -> str:
+    """How many tags another scheme has than IOB2, in words."""
+    changed: Counter[str] = Counter()
+    for record in records:
+        tags = record.row.get("ner_tags") if isinstance(record.row, dict) else None
+        if isinstance(tags, list) and all(isinstance(tag, str) for tag in tags):
+            if isinstance(_try(check_syntax, tags), ValueError):
+                continue
+            changed.update(one[0] for one, other in zip(tags, to_iob2(tags)) if one != other)
+    scheme = "BILOU or IOBES" if set(changed) - {"I"} else "IOB1"
+    return f"{changed.total()} tags of {scheme} converted to IOB2" if changed else ""
