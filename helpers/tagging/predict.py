@@ -35,6 +35,7 @@ from helpers.tasks.token_metrics import entity_f1
 
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 NO_PIECE = -30.0  # log-probability of an entity tag for a word that has no piece
+BLANK = -3.0  # and of one for a space: inside an entity goes before outside only between words of one
 Features = WordFeatures | KnownValues
 Scores = list[np.ndarray]
 
@@ -71,13 +72,14 @@ def gather_scores(
     """Log-probabilities (words, groups, tags) of each example, whatever computes them.
 
     Long texts are read in windows and put together again: every word has the score of the window that owns it, and
-    a word without any piece is outside. `score_batch` gives those of the words of a batch of
+    a word without any piece is outside, a space as its neighbours are. `score_batch` gives those of the words of a batch of
     :func:`helpers.tagging.encode.collate_windows`.
     """
     scores, layout, pad = [], tagger.model.layout, tagger.tokenizer.pad_token_id or 0
     for example in examples:
-        shape = (len(words_of(run.task, example)[1]), len(layout.groups), len(layout.tags))
-        scores.append(np.full(shape, NO_PIECE))
+        text, words = words_of(run.task, example)
+        scores.append(np.full((len(words), len(layout.groups), len(layout.tags)), NO_PIECE))
+        scores[-1][[text[slice(*word)].isspace() for word in words]] = BLANK
         scores[-1][..., layout.tags.index("O")] = 0.0
     encoded = encode_rows(run, tagger.tokenizer, tagger.features, examples)
     places = [(index, row) for index, rows in enumerate(encoded) for row in rows]

@@ -110,7 +110,7 @@ class JsonRows(Rows):
             try:
                 checked = self.model.model_validate(row).model_dump()
             except ValidationError as error:
-                raise ValueError(self._reason(error)) from None
+                raise ValueError(*self._reasons(error)) from None
             text, output, extra = hooks.reading(checked[self.text_key]), checked["output"], {}
         if not text:
             raise ValueError(f"{self.text_key!r} is empty")
@@ -120,23 +120,27 @@ class JsonRows(Rows):
         own = self.task.hooks.write_row
         return own(example) if own else {self.text_key: example.text, "output": example.target}
 
-    def _reason(self, error: ValidationError) -> str:
-        """One line that names the first wrong key: missing, unknown, or of the wrong type."""
+    def _reasons(self, error: ValidationError) -> list[str]:
+        """All that is wrong, a line a key: missing ones, unknown ones, those of the wrong type."""
         order = {"missing": 0, "extra_forbidden": 1}
-        first = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
-        where = first["loc"]
-        if first["type"] == "missing":
-            return f"missing key {'.'.join(map(str, where))!r}"
-        if first["type"] == "extra_forbidden":
-            return f"unknown key {'.'.join(map(str, where))!r}"
-        if where in ((self.text_key,), ("output",)):
-            wanted = "an object" if where == ("output",) else "a string"
-        else:  # behind the field and the place in its list pydantic names the type that it tried
-            kind = self.task.kinds[where[1]]
-            where = where[: 3 if kind.many and len(where) > 2 else 2]
-            several = f"a list of {kind.wanted.removeprefix('a ')}s or null"
-            wanted = kind.wanted if len(where) > 2 else several if kind.many else f"{kind.wanted} or null"
-        return f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(first['input'])}"
+        faults = sorted(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
+        found: dict[str, str] = {}
+        for item in faults:
+            where, wanted = item["loc"], ""
+            if item["type"] not in order and where not in ((self.text_key,), ("output",)):
+                # behind the field and the place in its list pydantic names the type that it tried
+                kind = self.task.kinds[where[1]]
+                where = where[: 3 if kind.many and len(where) > 2 else 2]
+                several = f"a list of {kind.wanted.removeprefix('a ')}s or null"
+                wanted = kind.wanted if len(where) > 2 else several if kind.many else f"{kind.wanted} or null"
+            name = repr(".".join(map(str, where)))
+            wanted = wanted or ("an object" if where == ("output",) else "a string")
+            said = f"{name} should be {wanted}, got {type_name(item['input'])}"
+            said = {"missing": f"missing key {name}", "extra_forbidden": f"unknown key {name}"}.get(
+                item["type"], said
+            )
+            found.setdefault(name, said)
+        return list(found.values())
 
     def text_of(self, row: dict[str, Any]) -> str:
         """A text under `text`, or as the input files have it."""
