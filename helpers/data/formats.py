@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -10,6 +11,7 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +35,7 @@ ENDINGS = (
 )
 WORD_NAMES = ("token", "tokens", "word", "words")
 TAG_NAMES = ("ner_tags", "tags", "ner", "tag", "labels", "label")
+_TABLES = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")  # Parquet, Arrow files, Arrow streams
 _REFUSED = {
     b"PK\x03\x04": "is a ZIP archive or an Excel file: unpack it, or save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "is an old Excel file: save the sheet as CSV",
@@ -75,6 +78,13 @@ def part_file(folder: Path, part: str) -> Path | None:
     return None
 
 
+def shards_of(path: Path) -> list[Path]:
+    """The files that a part lies in: one, those of an Arrow folder, or numbered Parquet files."""
+    if path.is_dir():
+        return sorted(path.glob("*.arrow"))
+    return sorted(path.parent.glob(path.name.replace("-00000-of-", "-*-of-"))) or [path]
+
+
 def records_of(path: Path, task: Task) -> tuple[str, list[Record]]:
     """What form a file has, and its rows in order.
 
@@ -83,21 +93,18 @@ def records_of(path: Path, task: Task) -> tuple[str, list[Record]]:
     UserError
         If nothing can be read: the file is missing, empty, in another encoding, or of a kind that is refused by name.
     """
+    if path.is_dir() and shards_of(path):
+        return "Arrow table", list(table_rows(path))
     content = _content(path)
-    if path.is_dir() or content.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
+    if content.startswith(_TABLES):
         return "Parquet or Arrow table", list(table_rows(path))
-    text = content.decode("utf-8", errors="replace")
+    text = content.decode("utf-8", errors="surrogateescape")  # what is no UTF-8 is named by its line
     form, read = next((form, read) for form, fits, read in FORMS if fits(text, task))
-    if read is not _lines:  # rows may span lines, so that a bad line cannot be set aside alone
-        for number, line in enumerate(content.split(b"\n"), start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{shown(path)}, line {number}: {_no_utf8(error)}: save it as UTF-8"
-                ) from None
+    for number, line in enumerate(text.split("\n") if read is not _lines else (), start=1):
+        if wrong := _no_utf8(line):  # rows may span lines, so that a bad line cannot be set aside alone
+            raise UserError(f"{shown(path)}, line {number}: {wrong}: save it as UTF-8")
     try:
-        return form, list(read(content if read is _lines else text, task))
+        return form, list(read(text, task))
     except (csv.Error, ValueError) as error:
         raise UserError(f"{shown(path)}: {error}: mend the file, or write a row a line as JSON") from None
 
@@ -105,24 +112,23 @@ def records_of(path: Path, task: Task) -> tuple[str, list[Record]]:
 def _content(path: Path) -> bytes:
     """Bytes of a file, unpacked, without byte order mark."""
     try:
-        content = b"" if path.is_dir() and any(path.glob("*.arrow")) else path.read_bytes()
+        content = path.read_bytes()
         content = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except FileNotFoundError:
         raise UserError(
             f"{shown(path)} is missing: put a file of rows there or choose other --data"
         ) from None
     except (OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{shown(path)} cannot be read: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{shown(path)} cannot be read: {reason}") from None
+    with contextlib.suppress(zlib.error):
+        if content[:1] == b"\x78" and b"attrs" in zlib.decompressobj().decompress(content, 64):
+            raise UserError(f"{shown(path)} {_DOCBIN}")
     if what := next((what for magic, what in _REFUSED.items() if content.startswith(magic)), ""):
         raise UserError(f"{shown(path)} {what}")
-    if content[:1] == b"\x78" and b"attrs" in zlib.decompressobj().decompress(content, 64):
-        raise UserError(f"{shown(path)} {_DOCBIN}")
-    if path.is_dir() or content.startswith((b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")):
-        return content
     # UTF-16 and UTF-32 begin with these marks, or else every Latin letter brings zero bytes with it
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content.count(b"\0") * 5 > len(content) > 0:
+    marked = content.startswith((b"\xff\xfe", b"\xfe\xff")) or content.count(b"\0") * 5 > len(content) > 0
+    if marked and not content.startswith(_TABLES):
         raise UserError(f"{shown(path)} is not UTF-8 but looks like UTF-16 or UTF-32: save it as UTF-8")
     content = content.removeprefix(b"\xef\xbb\xbf")
     if not content.strip():
@@ -130,8 +136,11 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _no_utf8(error: UnicodeDecodeError) -> str:
-    return f"not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
+def _no_utf8(line: str) -> str:
+    """What is no UTF-8 in a line, "" for none; its bytes stand there as halves of surrogate pairs."""
+    found = re.search("[\udc80-\udcff]", line)
+    before = line[: found.start()].encode("utf-8") if found else b""
+    return f"not UTF-8: byte 0x{ord(found[0]) - 0xDC00:02x} at position {len(before)}" if found else ""
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------
@@ -169,20 +178,20 @@ def json_value(text: str, start: int = 0) -> tuple[Any, int]:
     return wrong[0] if wrong else value, end
 
 
-def _lines(content: bytes, task: Task) -> Iterator[Record]:
+def _lines(text: str, task: Task) -> Iterator[Record]:
     """A JSON value a line."""
-    for number, line in enumerate(map(bytes.strip, content.split(b"\n")), start=1):
+    for number, line in enumerate((line.strip(" \t\r\v\f") for line in text.split("\n")), start=1):
         if line:
             try:
-                text = line.decode("utf-8")
-                row, end = json_value(text)
-                if text[end:].strip():
+                if wrong := _no_utf8(line):
+                    raise ValueError(wrong)
+                row, end = json_value(line)
+                if end < len(line):
                     raise ValueError(f"malformed JSON: Extra data at column {end + 1}")
-            except UnicodeDecodeError as error:
-                row = ValueError(_no_utf8(error))
             except ValueError as error:
                 row = error
-            yield Record(number, line.decode("utf-8", errors="backslashreplace"), row)
+            as_is = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            yield Record(number, as_is, row)
 
 
 def _spread(text: str, task: Task) -> Iterator[Record]:
@@ -236,7 +245,7 @@ def _header(text: str, task: Task) -> tuple[str, list[str]]:
 
 def _table(text: str, task: Task) -> Iterator[Record]:
     mark, names = _header(text, task)
-    reader = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=mark)
+    reader = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""), delimiter=mark, strict=True)
     next(reader)
     rows = _words if not task.writes else _cells
     yield from rows(((reader.line_num, cells) for cells in reader), names, task)
@@ -249,24 +258,26 @@ def _cells(lines: Iterator[tuple[int, list[str]]], names: Sequence[str], task: T
         if len(cells) != len(names):
             row = ValueError(f"{len(cells)} cells under {len(names)} headings")
         elif not task.hooks.read_row:
-            text = row.get(task.rows.text_key, row.get("text"))
-            output = json_value(row["output"])[0] if "output" in row else None
-            values = {name: _cell(row[name], kind) for name, kind in task.kinds.items() if name in row}
-            row = {task.rows.text_key: text, "output": output or values}
+            output = {name: _cell(row[name], kind) for name, kind in task.kinds.items() if name in row}
+            output = _json_cell(row["output"]) if "output" in row else output
+            row = {task.rows.text_key: row.get(task.rows.text_key, row.get("text")), "output": output}
         if any(cells):
             yield Record(number, "\t".join(cells), row)
 
 
 def _cell(cell: str, kind: Any) -> Any:
     cell = cell.strip()
-    if kind.many and not cell.startswith("["):
-        return [_cell(one, kind.__class__()) for one in cell.split(";")] if cell else None
-    if kind.many or not kind.quoted:
-        try:
-            return json.loads(cell.lower() if not kind.quoted else cell) if cell else None
-        except ValueError:
-            return cell
-    return cell or None
+    if cell and kind.many and not cell.startswith("["):
+        return [_cell(one, replace(kind, many=False)) for one in cell.split(";")]
+    return _json_cell(cell if kind.quoted else cell.lower()) if kind.many or not kind.quoted else cell or None
+
+
+def _json_cell(cell: str) -> Any:
+    """The JSON value of a cell; what is none stays text, for the schema to name."""
+    try:
+        return json.loads(cell) if cell else None
+    except (ValueError, RecursionError):
+        return cell
 
 
 def _words(lines: Iterator[tuple[int, list[str]]], names: Sequence[str], task: Task) -> Iterator[Record]:
@@ -331,19 +342,18 @@ def table_rows(path: Path) -> Iterator[Record]:
     import pyarrow
     from pyarrow import ipc, parquet
 
-    shards = sorted(path.glob("*.arrow")) if path.is_dir() else [path]
-    if "-00000-of-" in path.name:
-        shards = sorted(path.parent.glob(path.name.replace("-00000-of-", "-*-of-")))
     number = 0
-    for shard in shards:
+    for shard in shards_of(path):
         try:
-            if shard.read_bytes().startswith(b"PAR1"):
-                table = parquet.read_table(shard)
+            content = pyarrow.py_buffer(shard.read_bytes())
+            begin = content[:6].to_pybytes()
+            if begin.startswith(b"PAR1"):
+                table = parquet.read_table(pyarrow.BufferReader(content))
             else:
-                opened = ipc.open_file if shard.read_bytes().startswith(b"ARROW1") else ipc.open_stream
-                table = opened(pyarrow.memory_map(str(shard))).read_all()
+                table = (ipc.open_file if begin == b"ARROW1" else ipc.open_stream)(content).read_all()
         except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(f"{shown(shard)} cannot be read: {str(error).splitlines()[0][:150]}") from None
+            reason = str(error).split("\n")[0][:150]
+            raise UserError(f"{shown(shard)} cannot be read: {reason}") from None
         about = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
         features = about.get("info", {}).get("features", {})
         names = {key: (one.get("feature") or one).get("names") for key, one in features.items()}

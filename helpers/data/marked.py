@@ -16,8 +16,9 @@ from helpers.tasks.bio import check_syntax, tags_of, to_iob2
 from helpers.tasks.tokens import tokenise
 
 _LISTS = ("spans", "label", "labels", "entities")
-_SURE = 0.05  # of the spans may cut words in the reading that is taken
-Offsets = Callable[[str], Sequence[int]]  # of a text → of each unit the character it stands at, and the end
+_SURE = 0.05  # of the spans may cut words in the unit that is taken
+Units = Callable[[str], Sequence[int]]  # of a text → of each unit the character it stands at, and the end
+Piece = tuple[int, int, str, str | None]
 
 
 class Marked(NamedTuple):
@@ -25,7 +26,7 @@ class Marked(NamedTuple):
 
     tool: str
     text: str
-    spans: list[tuple[int, int, str, str | None]]
+    spans: list[Piece]
     left_out: str = ""
 
 
@@ -95,7 +96,7 @@ def _marked(row: Any) -> Marked | None:
     )
 
 
-def _piece(item: Any) -> tuple[int, int, str, str | None]:
+def _piece(item: Any) -> Piece:
     value = None
     if isinstance(item, dict):
         value = item.get("text")
@@ -115,76 +116,58 @@ def _utf16(text: str) -> list[int]:
     return [*units, len(text)]
 
 
-_UNITS: dict[str, Offsets] = {"characters": lambda text: range(len(text) + 1), "UTF-16 units": _utf16}
+_UNITS: dict[str, Units] = {"characters": lambda text: range(len(text) + 1), "UTF-16 units": _utf16}
 
 
-def _piece_of(text: str, start: int, end: int, offsets: Offsets) -> tuple[int, int]:
-    """Characters of a span, without the white space at its edges."""
-    places = offsets(text)
+def _place(text: str, span: Piece, places: Sequence[int]) -> tuple[int, int, str]:
+    """Characters of a span without white space at its edges, and why it is no whole words, "" where it is."""
+    start, end, label, value = span
     if not 0 <= start < end < len(places):
-        raise ValueError(f"span {start}–{end} does not lie in the text, which ends at {len(places) - 1}")
+        return 0, 0, f"span {start}–{end} does not lie in the text, which ends at {len(places) - 1}"
     low, high = places[start], places[end]
-    piece = text[low:high]
-    return low + len(piece) - len(piece.lstrip()), high - len(piece) + len(piece.rstrip())
-
-
-def _cuts(text: str, low: int, high: int) -> bool:
-    """Whether a piece begins or ends inside a word."""
-    return low >= high or any(
-        text[at - 1 : at].isalnum() and text[at : at + 1].isalnum() for at in (low, high)
-    )
-
-
-def _whole(one: Marked, span: tuple[int, int, str, str | None], offsets: Offsets) -> tuple[bool, str]:
-    """Whether a span is whole words, and what the tool says where it does, and what it holds."""
-    places, (start, end, _, value) = offsets(one.text), span
-    if not 0 <= start < end < len(places):
-        return False, ""
-    low, high = places[start], places[end]
-    piece = one.text[low:high]
-    return piece == (value or piece.strip()) and not _cuts(one.text, low, high), piece
+    piece = text[low:high].strip()
+    low += text[low:high].find(piece)
+    high = low + len(piece)
+    edges = any(text[at - 1 : at].isalnum() and text[at : at + 1].isalnum() for at in (low, high))
+    if piece and not edges and (value is None or piece == value.strip()):
+        return low, high, ""
+    whole = text[re.search(r"\S*$", text[:low]).start() : high + re.match(r"\S*", text[high:]).end()]
+    return low, high, f"span {start}–{end} ({label}) is {piece!r}, which cuts {whole!r}"
 
 
 def _unit(marked: Sequence[Any], records: Sequence[Record], path: Path) -> str:
     """What offsets count: that in which the spans of texts with signs beyond U+FFFF are whole words."""
-    spans = [
-        (record.line, one, span, *(_whole(one, span, offsets) for offsets in _UNITS.values()))
-        for record, one in zip(records, marked)
-        if isinstance(one, Marked) and one.text > "" and max(one.text) > "\uffff"
-        for span in one.spans
-    ]
-    apart = [each for each in spans if each[3] != each[4]]
+    apart, cuts, count = [], dict.fromkeys(_UNITS, 0), 0
+    for record, one in zip(records, marked):
+        for span in one.spans if isinstance(one, Marked) and max(one.text, default="") > "\uffff" else ():
+            found = {}
+            for name, units in _UNITS.items():
+                places = units(one.text)
+                low, high, wrong = _place(one.text, span, places)
+                found[name] = one.text[low:high]
+                cuts[name] += bool(wrong) or one.text[places[span[0]] : places[span[1]]] != found[name]
+            count += 1
+            if len(set(found.values())) > 1:
+                both = " and ".join(f"{piece!r} counted in {name}" for name, piece in found.items())
+                apart.append(f"line {record.line}: {list(span[:3])} is {both}")
+    best, worst = sorted(_UNITS, key=cuts.__getitem__)
     if not apart:
         return "characters"
-    cut = [sum(not each[at][0] for each in spans) for at in (3, 4)]
-    if cut[0] != cut[1] and min(cut) <= _SURE * len(spans):
-        return list(_UNITS)[cut[1] < cut[0]]
-    line, _, (start, end, label, _), (_, one), (_, other) = apart[0]
+    if cuts[best] < cuts[worst] and cuts[best] <= _SURE * count:
+        return best
+    counts = " and ".join(str(cuts[name]) for name in _UNITS)
     raise UserError(
-        f"{shown(path)}, line {line}: [{start}, {end}, {label!r}] is {one!r} counted in characters and {other!r} in "
-        f"UTF-16 units; of {len(spans)} such spans {cut[0]} and {cut[1]} cut words, so that neither is sure: write "
-        "offsets that count characters"
+        f"{shown(path)}, {apart[0]}; {counts} spans cut words, so that neither is sure: write offsets that count characters"
     )
 
 
-def _row(one: Marked, task: Task, offsets: Offsets) -> dict[str, Any]:
+def _row(one: Marked, task: Task, units: Units) -> dict[str, Any]:
     """A row of the task, of pieces that are whole words."""
-    text, places, wrong = one.text, [], []
-    for start, end, label, value in one.spans:
-        try:
-            low, high = _piece_of(text, start, end, offsets)
-        except ValueError as error:
-            wrong.append(str(error))
-            continue
-        if _cuts(text, low, high) or (value and text[low:high] != value.strip()):
-            around = re.search(r"\S*$", text[:low]).start(), re.match(r"\S*", text[high:]).end() + high
-            wrong.append(
-                f"span {start}–{end} ({label}) is {text[low:high]!r}, which cuts {text[slice(*around)]!r}"
-            )
-        places.append((low, high, label))
-    places = sorted(set(places))
-    if wrong:
+    text = one.text
+    placed = [(*_place(text, span, units(text)), span[2]) for span in one.spans]
+    if wrong := [reason for _, _, reason, _ in placed if reason]:
         raise ValueError(*wrong)
+    places = sorted({(low, high, label) for low, high, _, label in placed})
     if task.writes:
         found: dict[str, Any] = {name: [] for name in task.fields}
         for low, high, label in places:
@@ -207,35 +190,15 @@ def _row(one: Marked, task: Task, offsets: Offsets) -> dict[str, Any]:
 
 # -- tags -------------------------------------------------------------------------------------------------------------
 def label_names(path: Path) -> list[str]:
-    """Names of tags that are kept as numbers, in a file `label_names`, `features` or `dataset_info` beside the rows."""
-    patterns = [
-        f"{stem}*.{ending}"
-        for stem in ("label_names", "features", "dataset_info")
-        for ending in ("txt", "json")
-    ]
-    for file in (file for pattern in patterns for file in sorted(path.parent.glob(pattern))):
-        text = file.read_text(encoding="utf-8")
-        if file.suffix == ".txt":
-            return text.split()
-        try:
-            given = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{shown(file)} is no JSON: {error}") from None
-        if isinstance(given, dict) and all(key.isdigit() for key in given):
-            given = [given[key] for key in sorted(given, key=int)]
-        names = given if isinstance(given, list) else next(_lists_of_names(given), None)
-        if names:
-            return list(map(str, names))
+    """Names of tags that are kept as numbers: in `label_names.txt`, a name a line, or a JSON file of `datasets` beside."""
+    for name in ("label_names.txt", "label_names.json", "features.json", "dataset_info.json"):
+        if (path.parent / name).is_file():
+            text = (path.parent / name).read_text(encoding="utf-8", errors="replace")
+            listed = re.search(r'\[[^][]*"O"[^][]*\]', text)
+            if listed or name.endswith(".txt"):
+                return re.findall(r'"([^"]+)"', listed[0]) if listed else text.split()
+            return re.findall(r'"\d+"\s*:\s*"([^"]+)"', text)
     return []
-
-
-def _lists_of_names(value: Any) -> Any:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if key == "names" and isinstance(inner, (list, dict)):
-                yield list(inner.values()) if isinstance(inner, dict) else inner
-            else:
-                yield from _lists_of_names(inner)
 
 
 def _tagged(row: Any, task: Task, names: Sequence[str]) -> Any:

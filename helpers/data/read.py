@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.data.formats import DoubledKey, part_file, records_of, shown
-from helpers.data.marked import own_rows
+from helpers.data.formats import DoubledKey, part_file, records_of, shards_of, shown
+from helpers.data.marked import label_names, own_rows
 from helpers.data.public import FILES, PARTS, cache_dir, public_parts
 from helpers.errors import UserError
 from helpers.files import digest, write_file
@@ -199,5 +199,6 @@ def data_fingerprint(run: Run) -> str:
         return digest("public", run.task.name)
     parts: list[str | bytes] = []
     for part, path in sorted(source_files(run).items()):
-        parts += [part, path.read_bytes() if path.exists() else b"missing"]
+        parts += [part, *label_names(path)]
+        parts += [one.read_bytes() if one.is_file() else b"missing" for one in shards_of(path)]
     return digest(*parts)

@@ -207,7 +207,7 @@ def test_where_neither_unit_fits_both_readings_are_shown(tmp_path):
     ]
     with pytest.raises(
         UserError,
-        match=r"line 1: \[29, 42, 'TOOL'\] is 'dge trimmer i' counted in characters and 'edge trimmer ' in UTF-16 units",
+        match=r"line 1: \[29, 42, 'TOOL'\] is 'dge trimmer i' counted in characters and 'edge trimmer' counted in UTF-16 units; 61 and 61 spans",
     ):
         read(tmp_path / "train.jsonl", jsonl(rows))
 
