@@ -74,26 +74,27 @@ def _marked(row: Any) -> Marked | None:
     """A row of Label Studio, Prodigy or Doccano; None for any other."""
     if not isinstance(row, dict) or {"output", "tokenized", *TAG_NAMES[:2]} & row.keys():
         return None
-    annotations = row.get("annotations", row.get("completions"))
-    if isinstance(row.get("data"), dict) and isinstance(annotations, list):
-        texts = [one for one in row["data"].values() if isinstance(one, str)]
-        text = row["data"].get("text", max(texts, key=len, default=""))
+    data, annotations = row.get("data"), row.get("annotations", row.get("completions"))
+    left_out = row.get("answer", "accept")
+    if isinstance(data, dict) and isinstance(annotations, list):
+        text = data.get(
+            "text", max((one for one in data.values() if isinstance(one, str)), key=len, default="")
+        )
         done = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
-        if not done:
-            return Marked("Label Studio", text, [], "not annotated")
-        results = [one.get("value") for one in done[-1].get("result", []) if isinstance(one, dict)]
-        items = [one for one in results if isinstance(one, dict) and "labels" in one]
-        return Marked("Label Studio", text, list(map(_piece, items)))
-    key = next((key for key in _LISTS if isinstance(row.get(key), list)), "")
-    if not isinstance(row.get("text"), str) or not (key or "_input_hash" in row):
-        return None
-    items = row.get(key, [])
-    studio = any(isinstance(one, dict) and "labels" in one for one in items)
-    tool = "Label Studio" if studio else "Prodigy" if key in ("", "spans") else "Doccano"
-    answer = row.get("answer", "accept")
-    return Marked(
-        tool, row["text"], list(map(_piece, items)), "" if answer == "accept" else f"answer {answer}"
-    )
+        results = done[-1].get("result") if done else None
+        values = [one.get("value") for one in results or () if isinstance(one, dict)]
+        items = [one for one in values if isinstance(one, dict) and "labels" in one]
+        tool, left_out = "Label Studio", "accept" if done else "not annotated"
+    else:
+        key = next((key for key in _LISTS if isinstance(row.get(key), list)), "")
+        if not (key or "_input_hash" in row):
+            return None
+        text, items = row.get("text"), row.get(key, [])
+        studio = any(isinstance(one, dict) and "labels" in one for one in items)
+        tool = "Label Studio" if studio else "Prodigy" if key in ("", "spans") else "Doccano"
+    if not isinstance(text, str):
+        raise ValueError("no text: expected a string under 'text'")
+    return Marked(tool, text, list(map(_piece, items)), "" if left_out == "accept" else str(left_out))
 
 
 def _piece(item: Any) -> Piece:
