@@ -21,12 +21,12 @@ from helpers.tasks.text import normalise, places
 CUT, ABSENT = "value cuts words of the text", "value is not in the text"
 EMPTY, TWICE = "empty value", "one value in two fields"
 CONFLICT, REPEAT, SIBLING = "same words, other labels", "repeat, left out", "like a row of another part"
-MIXED = "date that can only be read {} first"
+MIXED = ("date that can only be read day first", "date that can only be read month first")
 ADVICE = {
     SIBLING: "scores are too good where parts share wordings: --set split=groups deals all rows anew by wording",
     CONFLICT: "both rows are kept where another event is meant; exact copies are not",
 }
-_SHOWN = 5
+_SHOWN = 5  # examples of a kind
 
 
 def check_rows(run: Run, source: dict[str, list[Example]], splits: Splits) -> pd.DataFrame:
@@ -53,64 +53,43 @@ def check_rows(run: Run, source: dict[str, list[Example]], splits: Splits) -> pd
         If in more than 5 % of the rows a value is no whole words of its text, as labels are that were moved by an offset.
     """
     open_ids = {example.id for example in open_rows(source, splits.parts)}
-    found: dict[str, dict[tuple[str, int], list[str]]] = {}
-    count = 0
+    lines, found = {}, []
     for part, examples in source.items():
         for example in examples:
-            count += 1
-            for check, what in _wrong(example, run.task):
-                found.setdefault(check, {}).setdefault((part, example.id), []).append(what)
+            lines[part, example.id] = example.extra.get("line", example.id + 1)
+            found += [(check, part, example.id, what) for check, what in _wrong(example, run.task)]
     for check, pairs in ((CONFLICT, splits.conflicts), (REPEAT, splits.removed), (SIBLING, splits.siblings)):
         for row in pairs.itertuples(index=False):
-            what = f"{row.text!r} beside {row.text_kept!r}" if {row.part, row.because_of} <= {"train"} else ""
-            found.setdefault(check, {}).setdefault((row.part, row.id), []).append(what)
-    if not all(MIXED.format(order) in found for order in ("day", "month")):
-        for order in ("day", "month"):
-            found.pop(MIXED.format(order), None)
-    lines = {
-        (part, row.id): row.extra.get("line", row.id + 1) for part, rows in source.items() for row in rows
-    }
-
-    def shown(place: tuple[str, int], what: list[str]) -> str:
-        seen = place[0] == "train" or (place[0] == "all" and place[1] in open_ids)
-        said = f": {', '.join(filter(None, what))}" if seen and any(what) else ""
-        return f"{place[0]} line {lines[place]}{said}"
-
-    table = pd.DataFrame(
-        [
-            (
-                check,
-                len(rows),
-                len(rows) / count,
-                "; ".join(shown(*one) for one in list(rows.items())[:_SHOWN]),
-            )
-            for check, rows in found.items()
-        ],
-        columns=["check", "rows", "share", "examples"],
-    ).set_index("check")
-    _refuse(run, found, table, count)
-    for check, rows, share, examples in table.itertuples():
-        print(
-            f"note: {check}: {rows} rows ({share:.1%}): {examples}"
-            + f"; {ADVICE.get(check, '')}" * (check in ADVICE)
+            both = f"{row.text!r} beside {row.text_kept!r}" if row.part == row.because_of else ""
+            found.append((check, row.part, row.id, both))
+    frame = pd.DataFrame(found, columns=["check", "part", "id", "what"])
+    if not set(MIXED) <= set(frame["check"]):
+        frame = frame[~frame["check"].isin(MIXED)]
+    rows = []
+    for check, group in frame.groupby("check", sort=False):
+        shown = []
+        for (part, at), own in group.groupby(["part", "id"], sort=False)["what"]:
+            seen = at in open_ids if part == "all" else part == "train"
+            said = ", ".join(filter(None, own)) if seen else ""
+            shown.append(f"{part} line {lines[part, at]}" + f": {said}" * bool(said))
+        rows.append((check, len(shown), len(shown) / len(lines), "; ".join(shown[:_SHOWN])))
+    table = pd.DataFrame(rows, columns=["check", "rows", "share", "examples"]).set_index("check")
+    wrong = frame[frame["check"].isin([CUT, ABSENT])]
+    if (
+        len(wrong.drop_duplicates(["part", "id"])) > MAX_BAD_SHARE * len(lines)
+        and run.settings.get("checks") != "warn"
+    ):
+        counts = wrong.groupby("part", sort=False)["id"].agg(["size", "nunique"]).itertuples()
+        counts = ", ".join(f"{part}: {values} values in {rows} rows" for part, values, rows in counts)
+        examples = "; ".join(table["examples"].reindex([CUT, ABSENT]).dropna())
+        raise UserError(
+            f"{counts} are no whole words of their text, more than {MAX_BAD_SHARE:.0%} of {len(lines)} rows ({examples}): mend "
+            "the labels (an offset counted in other units cuts words), or give --set checks=warn if they are meant so"
         )
+    for check, rows, share, examples in table.itertuples():
+        advice = f"; {ADVICE[check]}" if check in ADVICE else ""
+        print(f"note: {check}: {rows} rows ({share:.1%}): {examples}{advice}")
     return table
-
-
-def _refuse(run: Run, found: dict[str, dict], table: pd.DataFrame, count: int) -> None:
-    wrong = found.get(CUT, {}) | found.get(ABSENT, {})
-    if len(wrong) <= MAX_BAD_SHARE * count or run.settings.get("checks") == "warn":
-        return
-    per_part: dict[str, list[int]] = {}
-    for check in (CUT, ABSENT):
-        for (part, _), values in found.get(check, {}).items():
-            per_part.setdefault(part, []).append(len(values))
-    counts = ", ".join(f"{part}: {sum(each)} values in {len(each)} rows" for part, each in per_part.items())
-    examples = "; ".join(table.loc[check, "examples"] for check in (CUT, ABSENT) if check in table.index)
-    raise UserError(
-        f"{counts} are no whole words of their text, more than {MAX_BAD_SHARE:.0%} of {count} rows ({examples}): mend the "
-        "labels (an offset counted in other units cuts words), or give --set checks=warn if they are meant so"
-    )
 
 
 def _wrong(example: Example, task: Task) -> Iterator[tuple[str, str]]:
@@ -127,7 +106,7 @@ def _wrong(example: Example, task: Task) -> Iterator[tuple[str, str]]:
             (int(number) for number in re.findall(r"\d+", date.text)[:2]) if date.style[0] == "D" else (0, 0)
         )
         if max(one, other) > 12:
-            yield MIXED.format("day" if one > other else "month"), date.text
+            yield MIXED[one < other], date.text
     owners: dict[str, str] = {}
     for name, values in task.values(example.target).items():
         for value in dict.fromkeys(values):

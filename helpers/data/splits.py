@@ -229,10 +229,10 @@ def plain_parts(count: int, rng: random.Random, shares: dict[str, float]) -> lis
 
 @dataclass(frozen=True)
 class Splits:
-    """Parts of the data, the rows left out on the way (:func:`repeats`), those kept that are like them, and the audit.
+    """Parts of the data, what was noticed on the way, and the leakage audit.
 
-    `removed` and `conflicts` name pairs of rows: those left out with the ones they repeat, and those in nearly the same words
-    whose labels differ. The audit holds :func:`leakage_audit` of the parts before and after, in the level `when`.
+    The tables name rows and the one beside which each was noticed: `removed` those left out (:func:`repeats`), `conflicts`
+    those in nearly the same words whose labels differ, `siblings` those of another part in the same words. The audit holds :func:`leakage_audit` of the parts before and after, in the level `when`.
     """
 
     parts: dict[str, list[Example]]
@@ -304,8 +304,12 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     return Splits(
         parts,
         named(gone, "row", "because_of"),
-        named(pairs[(pairs["text_kind"] != "sibling") & ~pairs["same"]], "right", "left"),
-        named(pairs[across], "left", "right"),
+        named(
+            pairs[(pairs["text_kind"] != "sibling") & ~pairs["same"]].drop_duplicates("right"),
+            "right",
+            "left",
+        ),
+        named(pairs[across].drop_duplicates("right"), "right", "left"),
         pd.concat(audit, names=["when", "parts"]),
     )
 

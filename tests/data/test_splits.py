@@ -155,7 +155,7 @@ def test_train_loses_repeats_of_evaluation_rows_and_evaluation_stays_whole(tmp_p
     assert texts(splits.parts["validation"]) == [TEXT, TEXT, plain[2]]
     assert texts(splits.parts["test"]) == [plain[1], plain[2]]
     assert gone == [["train", 1, "validation", 0, "near"], ["train", 3, "test", 0, "exact"]]
-    assert splits.siblings[["id", "id_kept"]].values.tolist() == [[2, 0], [2, 1]]
+    assert splits.siblings[["id", "id_kept"]].values.tolist() == [[0, 2], [1, 2]]
 
 
 def test_like_rows_with_other_labels_are_other_events_and_stay(tmp_path):
