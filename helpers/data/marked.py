@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from helpers.data.formats import TAG_NAMES, WORD_NAMES, Record, shown
+from helpers.data.folders import Record, shown
+from helpers.data.formats import TAG_NAMES, WORD_NAMES
 from helpers.errors import UserError
 from helpers.tasks.base import Task
 from helpers.tasks.bio import check_syntax, tags_of, to_iob2

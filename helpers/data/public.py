@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from helpers.data.formats import part_file, table_rows
+from helpers.data.folders import part_file, table_rows
 from helpers.errors import UserError
 from helpers.tasks.base import Task
 from helpers.tasks.records import PublicFile

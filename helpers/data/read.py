@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.data.formats import DoubledKey, part_file, records_of, shards_of, shown
+from helpers.data.folders import part_file, shards_of, shown
+from helpers.data.formats import DoubledKey, records_of
 from helpers.data.marked import label_names, own_rows
 from helpers.data.public import FILES, PARTS, cache_dir, public_parts
 from helpers.errors import UserError

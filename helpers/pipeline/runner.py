@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.command import FAILED, REFUSED
-from helpers.data.formats import part_file
+from helpers.data.folders import part_file
 from helpers.errors import UserError, one_of
 from helpers.manifest import write_manifest
 from helpers.paths import ROOT, input_folder

@@ -15,7 +15,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Sequence, Value
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.data.formats import part_file
+from helpers.data.folders import part_file
 from helpers.data.read import load_source, scan
 from helpers.errors import UserError
 from helpers.run import Run
