@@ -168,7 +168,7 @@ def _row(one: Marked, task: Task, units: Units) -> dict[str, Any]:
     text = one.text
     placed = [(*_place(text, span, units(text)), span[2]) for span in one.spans]
     if wrong := [reason for _, _, reason, _ in placed if reason]:
-        raise ValueError(*wrong)
+        raise ValueError("; ".join(wrong))
     places = sorted({(low, high, label) for low, high, _, label in placed})
     if task.writes:
         found: dict[str, Any] = {name: [] for name in task.fields}

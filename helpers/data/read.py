@@ -78,7 +78,7 @@ def scan(path: Path, task: Task) -> Scan:
                 raise ValueError("empty text")
             found.examples.append(example.with_(extra={**example.extra, "line": number}))
         except ValueError as error:
-            reason = "; ".join(" ".join(str(part).split()) for part in error.args or ("unusable",))[:300]
+            reason = " ".join(str(error).split())[:300]
             bad = {"file": shown(path), "line": number, "reason": reason, "row": text}
             found.rejected.append(bad | {"doubled": isinstance(error, DoubledKey)})
     if not found.examples and all(bad["reason"].startswith("not UTF-8: byte") for bad in found.rejected):

@@ -85,7 +85,7 @@ class JsonRows(Rows):
             try:
                 checked = self.model.model_validate(row).model_dump()
             except ValidationError as error:
-                raise ValueError(*self._reasons(error)) from None
+                raise ValueError(self._reasons(error)) from None
             text, output, extra = hooks.reading(checked[self.text_key]), checked["output"], {}
         if not text:
             raise ValueError(f"{self.text_key!r} is empty")
@@ -95,7 +95,7 @@ class JsonRows(Rows):
         own = self.task.hooks.write_row
         return own(example) if own else {self.text_key: example.text, "output": example.target}
 
-    def _reasons(self, error: ValidationError) -> list[str]:
+    def _reasons(self, error: ValidationError) -> str:
         """All that is wrong, a line a key: missing ones, unknown ones, those of the wrong type."""
         order = {"missing": 0, "extra_forbidden": 1}
         faults = sorted(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
@@ -115,7 +115,7 @@ class JsonRows(Rows):
                 item["type"], said
             )
             found.setdefault(name, said)
-        return list(found.values())
+        return "; ".join(found.values())
 
     def text_of(self, row: dict[str, Any]) -> str:
         """A text under `text`, or as the input files have it."""
