@@ -102,11 +102,7 @@ def _wrong(example: Example, task: Task) -> Iterator[tuple[str, str]]:
         return
     dated = any(isinstance(kind, Date) and not isinstance(kind, Time) for kind in task.kinds.values())
     for date in find_dates(example.text) if dated else ():
-        one, other = (
-            (int(number) for number in re.findall(r"\d+", date.text)[:2])
-            if date.style == "DD/MM/YYYY"
-            else (0, 0)
-        )
+        one, other = map(int, re.findall(r"\d+", date.text)[:2]) if date.style == "DD/MM/YYYY" else (0, 0)
         if max(one, other) > 12:
             yield MIXED[one < other], date.text
     owners: dict[str, str] = {}

@@ -10,19 +10,7 @@ from typing import Any, NamedTuple
 from helpers.errors import UserError
 from helpers.paths import ROOT
 
-ENDINGS = (
-    ".jsonl",
-    ".ndjson",
-    ".json",
-    ".csv",
-    ".tsv",
-    ".conll",
-    ".bio",
-    ".iob",
-    ".iob2",
-    ".txt",
-    ".parquet",
-)
+ENDINGS = "jsonl ndjson json csv tsv conll bio iob iob2 txt parquet".split()
 
 
 class Record(NamedTuple):
@@ -43,7 +31,7 @@ def part_file(folder: Path, part: str) -> Path | None:
     """The file of a part in a folder: `train` in any form that is read, packed or not, or a data set of `datasets`."""
     for name in {"validation": ("validation", "valid", "dev", "val")}.get(part, (part,)):
         for ending in ENDINGS:
-            for file in (folder / f"{name}{ending}", folder / f"{name}{ending}.gz"):
+            for file in (folder / f"{name}.{ending}", folder / f"{name}.{ending}.gz"):
                 if file.exists():
                     return file
         for place in (folder, folder / "data"):

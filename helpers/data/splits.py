@@ -133,36 +133,34 @@ def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
 
 # -- like rows ------------------------------------------------------------------------------------------------------
 def like_rows(rows: Sequence[Example], task: Task) -> pd.DataFrame:
-    """Pairs of rows in nearly the same words, as :func:`alike` finds them; `same` says whether their labels are the same.
+    """Pairs of rows in nearly the same words, as :func:`alike` finds them, by their labels too.
 
-    Rows in nearly the same words with other labels (another name) are other events: siblings.
+    Near rows with other labels (another name) are other events, siblings; these and copies with other labels are marked in
+    the column `conflict`.
     """
     pairs = alike([row.text for row in rows])
     values = [task.values(row.target) for row in rows]
-    same = [values[i] == values[j] for i, j in zip(pairs["left"], pairs["right"])]
-    pairs["same"] = np.array(same, dtype=bool)
-    pairs["text_kind"] = pairs["kind"]
-    pairs.loc[(pairs["kind"] == "near") & ~pairs["same"], "kind"] = "sibling"
+    other = [values[i] != values[j] for i, j in zip(pairs["left"], pairs["right"])]
+    pairs["conflict"] = np.array(other, dtype=bool) & (pairs["kind"] != "sibling")
+    pairs.loc[(pairs["kind"] == "near") & pairs["conflict"], "kind"] = "sibling"
     return pairs
 
 
 def repeats(pairs: pd.DataFrame, parts: Sequence[str]) -> pd.DataFrame:
     """Rows to leave out: those that repeat a row kept before them, and train rows that repeat one of an evaluation part.
 
-    The rows of evaluation parts stay. Columns `row`, `because_of` (positions), `similarity` and `kind`.
+    The rows of evaluation parts stay. Columns `right` (the row that goes), `left` (that which stays), `similarity`, `kind`.
     """
+    columns = ["right", "left", "similarity", "kind"]
     part, gone = np.array(parts, dtype=object), {}
-    found = pairs[pairs["kind"] != "sibling"]
-    left, right = part[found["left"]], part[found["right"]]
-    columns = ["left", "right", "similarity", "kind"]
-    for i, j, *how in found.loc[(left == right) & np.isin(left, ["all", "train"]), columns].itertuples(
-        index=False
-    ):
+    found = pairs.loc[pairs["kind"] != "sibling", columns]
+    one, other = part[found["left"]], part[found["right"]]
+    for j, i, *how in found[(one == other) & np.isin(one, ["all", "train"])].itertuples(index=False):
         if i not in gone and j not in gone:
             gone[j] = (j, i, *how)
-    for i, j, *how in found.loc[(left == "train") & (right != "train"), columns].itertuples(index=False):
+    for j, i, *how in found[(one == "train") & (other != "train")].itertuples(index=False):
         gone.setdefault(i, (i, j, *how))
-    return pd.DataFrame(gone.values(), columns=["row", "because_of", "similarity", "kind"])
+    return pd.DataFrame(gone.values(), columns=columns)
 
 
 def leakage_audit(pairs: pd.DataFrame, parts: Sequence[str | None]) -> pd.DataFrame:
@@ -175,11 +173,10 @@ def leakage_audit(pairs: pd.DataFrame, parts: Sequence[str | None]) -> pd.DataFr
         whose nearest kind of likeness to a row of the first part it is.
     """
     part, table = np.array(parts, dtype=object), {}
-    both = pairs.rename(columns={"left": "right", "right": "left"})
-    pairs = pd.concat([pairs, both])
+    both = pd.concat([pairs, pairs.rename(columns={"left": "right", "right": "left"})])
     for one, other in combinations([name for name in PARTS if name in set(parts)], 2):
-        across = (part[pairs["left"]] == one) & (part[pairs["right"]] == other)
-        closest = pairs[across].groupby("right")["kind"].min()  # exact < near < sibling, also by alphabet
+        across = (part[both["left"]] == one) & (part[both["right"]] == other)
+        closest = both[across].groupby("right")["kind"].min()  # exact < near < sibling, also by alphabet
         table[f"{one} – {other}"] = {
             kind: int((closest == kind).sum()) for kind in ("exact", "near", "sibling")
         }
@@ -216,14 +213,13 @@ def grouped_split(
 
 def plain_parts(count: int, rng: random.Random, shares: dict[str, float]) -> list[str]:
     """The part of each row in a split by the same shares that takes no notice of likeness: what the audit compares with."""
-    order = list(range(count))
+    order, parts = list(range(count)), ["test"] * count
     rng.shuffle(order)
-    ends = [round(count * share) for share in (shares["train"], shares["train"] + shares["validation"])]
-    parts = ["test"] * count
-    for at in order[: ends[1]]:
-        parts[at] = "validation"
-    for at in order[: ends[0]]:
-        parts[at] = "train"
+    middle, end = (
+        round(count * share) for share in (shares["train"], shares["train"] + shares["validation"])
+    )
+    for place, at in enumerate(order[:end]):
+        parts[at] = "train" if place < middle else "validation"
     return parts
 
 
@@ -232,7 +228,8 @@ class Splits:
     """Parts of the data, what was noticed on the way, and the leakage audit.
 
     The tables name rows and the one beside which each was noticed: `removed` those left out (:func:`repeats`), `conflicts`
-    those in nearly the same words whose labels differ, `siblings` those of another part in the same words. The audit holds :func:`leakage_audit` of the parts before and after, in the level `when`.
+    those in nearly the same words whose labels differ, `siblings` those of another part in the same words. The audit holds
+    :func:`leakage_audit` of the parts before and after, in the level `when`.
     """
 
     parts: dict[str, list[Example]]
@@ -275,7 +272,7 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
         given = before = [part for part, examples in source.items() for _ in examples]
     pairs = like_rows(rows, run.task)
     gone = repeats(pairs, given)
-    kept = sorted(set(range(len(rows))) - set(gone["row"]))
+    kept = sorted(set(range(len(rows))) - set(gone["right"]))
     if whole:
         parts = grouped_split([rows[at] for at in kept], run.rng("split"), run.task.rows.shares)
     else:
@@ -286,30 +283,23 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     after = [owner.get((part, row.id)) for part, row in zip(given, rows)]
     audit = {"before": leakage_audit(pairs, before), "after": leakage_audit(pairs, after)}
 
-    def named(found: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-        columns: dict[str, list] = {}
-        for key, name, ids, text in (
-            (one, "part", "id", "text"),
-            (other, "because_of", "id_kept", "text_kept"),
-        ):
-            columns[name] = [given[at] for at in found[key]]
-            columns[ids] = [rows[at].id for at in found[key]]
-            columns[text] = [rows[at].text for at in found[key]]
-        return pd.DataFrame(columns).assign(
-            similarity=found["similarity"].to_numpy(), kind=found["kind"].to_numpy()
-        )
+    table = pd.DataFrame({"part": given, "id": [row.id for row in rows], "text": [row.text for row in rows]})
 
-    part = np.array(given, dtype=object)
-    across = (part[pairs["left"]] != part[pairs["right"]]) & (pairs["kind"] == "sibling")
+    def named(found: pd.DataFrame) -> pd.DataFrame:
+        """Rows `right` beside the rows `left`, once each."""
+        found = found.drop_duplicates("right")
+        ones = table.iloc[found["right"]].reset_index(drop=True)
+        others = table.iloc[found["left"]].set_axis(["because_of", "id_kept", "text_kept"], axis=1)
+        how = found[["similarity", "kind"]].reset_index(drop=True)
+        return pd.concat([ones, others.reset_index(drop=True), how], axis=1)
+
+    part = table["part"].to_numpy()
+    across = part[pairs["left"]] != part[pairs["right"]]
     return Splits(
         parts,
-        named(gone, "row", "because_of"),
-        named(
-            pairs[(pairs["text_kind"] != "sibling") & ~pairs["same"]].drop_duplicates("right"),
-            "right",
-            "left",
-        ),
-        named(pairs[across].drop_duplicates("right"), "right", "left"),
+        named(gone),
+        named(pairs[pairs["conflict"]]),
+        named(pairs[across & (pairs["kind"] == "sibling")]),
         pd.concat(audit, names=["when", "parts"]),
     )
 
