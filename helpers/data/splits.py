@@ -287,7 +287,7 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
 
     def named(found: pd.DataFrame) -> pd.DataFrame:
         """Rows `right` beside the rows `left`, once each."""
-        found = found.drop_duplicates("right")
+        found = found.drop_duplicates("right").astype({"left": int, "right": int})
         ones = table.iloc[found["right"]].reset_index(drop=True)
         others = table.iloc[found["left"]].set_axis(["because_of", "id_kept", "text_kept"], axis=1)
         how = found[["similarity", "kind"]].reset_index(drop=True)
