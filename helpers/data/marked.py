@@ -20,6 +20,7 @@ _LISTS = ("spans", "label", "labels", "entities")
 _SURE = 0.05  # of the spans may cut words in the unit that is taken
 Units = Callable[[str], Sequence[int]]  # of a text → of each unit the character it stands at, and the end
 Piece = tuple[int, int, str, str | None]
+LEFT_OUT = object()  # in the place of a row
 
 
 class Marked(NamedTuple):
@@ -34,7 +35,7 @@ class Marked(NamedTuple):
 def own_rows(records: list[Record], task: Task, path: Path) -> tuple[list[Record], str]:
     """Records in the form of the task's own rows, and in words what was done to them.
 
-    A row is None where the tool has no answer yet, and the ValueError where something is wrong with it.
+    A row is :data:`LEFT_OUT` where the tool has no answer yet, and the ValueError where something is wrong with it.
 
     Raises
     ------
@@ -51,7 +52,7 @@ def own_rows(records: list[Record], task: Task, path: Path) -> tuple[list[Record
     rows = []
     for record, one in zip(records, marked):
         if isinstance(one, Marked):
-            one = None if one.left_out else _try(_row, one, task, _UNITS[unit])
+            one = LEFT_OUT if one.left_out else _try(_row, one, task, _UNITS[unit])
             rows.append(record._replace(row=one))
         else:
             rows.append(record._replace(row=one or record.row))

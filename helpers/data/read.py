@@ -11,7 +11,7 @@ from typing import Any
 
 from helpers.data.folders import part_file, shards_of, shown
 from helpers.data.formats import DoubledKey, records_of
-from helpers.data.marked import label_names, own_rows
+from helpers.data.marked import LEFT_OUT, label_names, own_rows
 from helpers.data.public import FILES, PARTS, cache_dir, public_parts
 from helpers.errors import UserError
 from helpers.files import digest, write_file
@@ -69,7 +69,7 @@ def scan(path: Path, task: Task) -> Scan:
     records, done = own_rows(records, task, path)
     for index, (number, text, row) in enumerate(records):
         try:
-            if row is None:
+            if row is LEFT_OUT:
                 continue
             if isinstance(row, ValueError):
                 raise row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 
@@ -74,6 +75,7 @@ def test_every_kind_is_counted_with_lines_and_examples(tmp_path, capsys):
         and "Yoga with Ann" in shown["same words, other labels"]
     )
     assert shown["repeat, left out"].startswith("train line 68: ")
+    assert shown["like a row of another part"] == "validation line 1"
     assert "--set split=groups" in capsys.readouterr().out
 
 
