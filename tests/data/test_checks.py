@@ -21,10 +21,7 @@ WORDS = (
 
 
 def event(at: int, text: str = "", **output) -> dict:
-    text = (
-        text
-        or f"{WORDS[at % 17]} {WORDS[at // 3 % 17]} {WORDS[at * 5 % 17]} talk in Room {WORDS[at * 7 % 17]}"
-    )
+    text = text or " ".join(random.Random(at).sample(WORDS, 9))
     return {"event_text": text, "output": {**dict.fromkeys(FIELDS), "action": text.split()[0], **output}}
 
 
