@@ -96,15 +96,7 @@ class TagRows(Rows):
 class TagTask(Task):
     """Tokens → BIO tags: a target is a :class:`TaggedTokens`, a prediction in a file is its list of tags.
 
-    Parameters
-    ----------
-    labels : sequence of str
-    name : str
-    document : dict
-        What `settings.yaml` holds.
-    words : Words
-    hooks : callable, optional
-        Task → its hooks.
+    What it is made of beside its labels is that of a :class:`helpers.tasks.json_task.JsonTask`.
     """
 
     writes = False
