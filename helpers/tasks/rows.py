@@ -6,11 +6,21 @@ import unicodedata
 from abc import ABC, abstractmethod
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
 # share of the sample that each part gets
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+
+
+_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+
+
+def type_name(value: Any) -> str:
+    """What a JSON value is called."""
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
 
 
 class Rows(ABC):
@@ -28,9 +38,13 @@ class Rows(ABC):
         Share of the sample that each part gets; the first part takes what the others have no room for.
     text_key : str
         Key of the text in a row.
+    model : pydantic model
+        Strict form of a row.
     longest_text : int
         Characters of the longest text that the service takes.
     """
+
+    model: type[BaseModel]
 
     def __init__(self, task: Any, document: dict[str, Any]):
         self.task, self.file = task, document.get("file", "rows.jsonl")
@@ -48,6 +62,32 @@ class Rows(ABC):
         ValueError
             With a one-line reason.
         """
+
+    def checked(self, row: Any) -> dict[str, Any]:
+        """The row in the form of `model`; ValueError with one line that names every wrong key."""
+        if not isinstance(row, dict):
+            raise ValueError(f"row should be an object, got {type_name(row)}")
+        try:
+            return self.model.model_validate(row).model_dump()
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+        found: dict[tuple[Any, ...], str] = {}
+        for fault in sorted(
+            faults, key=lambda item: {"missing": 0, "extra_forbidden": 1}.get(item["type"], 2)
+        ):
+            if fault["type"] in ("missing", "extra_forbidden"):
+                what = "missing" if fault["type"] == "missing" else "unknown"
+                where, said = fault["loc"], f"{what} key {'.'.join(map(str, fault['loc']))!r}"
+            else:
+                where, wanted = self.wanted(fault["loc"])
+                said = f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(fault['input'])}"
+            found.setdefault(where, said)
+        raise ValueError("; ".join(found.values()))
+
+    @abstractmethod
+    def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+        """The part of a place of `model` that is a place of the row (behind it pydantic names the type that it tried), and
+        what should stand there."""
 
     @abstractmethod
     def write(self, example: Example) -> dict[str, Any]:
