@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -82,16 +83,21 @@ def describe(figure: Figure) -> str:
     return "; ".join(filter(None, panels))
 
 
+def inline(text: str) -> str:
+    """A caption as HTML: escaped, names between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
 def figure_html(figure: Figure, caption: str, name: str, image: bytes | None = None) -> str:
     """A `<figure>` with the image (drawn here unless given) inside; the report gives it its number."""
     encoded = base64.b64encode(image or png(figure)).decode("ascii")
-    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".")
+    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".").replace("`", "")
     width, height = (figure.get_size_inches() * 96).round().astype(int)
     return (
         f'<figure class="study-figure" id="figure-{html.escape(name, quote=True)}">'
         f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" width="{width}" '
         f'height="{height}" style="max-width:100%;height:auto">'
-        f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>"
+        f"<figcaption>{inline(caption)}</figcaption></figure>"
     )
 
 

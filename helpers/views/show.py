@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.evaluation.display import figure_html, png, words
+from helpers.evaluation.display import figure_html, inline, png, words
 
 MISSING = "–"
 SYSTEMS = ("variant", "comparison", "student", "teacher")  # columns whose entries are names of systems
@@ -68,7 +68,7 @@ def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) ->
     body = styler.to_html(exclude_styles=True)
     return (
         f'<figure class="study-table" id="table-{html.escape(name, quote=True)}">'
-        f"<figcaption>{html.escape(caption, quote=False)}</figcaption>{body}</figure>"
+        f"<figcaption>{inline(caption)}</figcaption>{body}</figure>"
     )
 
 
