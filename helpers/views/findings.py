@@ -72,7 +72,14 @@ def _templates() -> Any:
     folder = Path(__file__).parent
     options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), **options)
-    written = {"minus": minus, "percent": percent, "points": points, "p_value": p_value, "name": name, "times": times}
+    written = {
+        "minus": minus,
+        "percent": percent,
+        "points": points,
+        "p_value": p_value,
+        "name": name,
+        "times": times,
+    }
     environment.filters |= {**written, "names": names, "count": "{:,.0f}".format}
     return environment.get_template("sentences.jinja").module
 
@@ -235,8 +242,8 @@ def invented(table: pd.DataFrame, values: int) -> str:
     return say("invented", len(table), values, extreme(fields), fields.max())
 
 
-def slices(table: pd.DataFrame, overall: float) -> str:
-    """Which slices are harder than all rows for certain, from :func:`helpers.evaluation.mistakes.slice_table`.
+def harder_slices(table: pd.DataFrame, overall: float) -> tuple[int, pd.DataFrame]:
+    """Slices that are harder than all rows for certain, lowest first, and how many were compared.
 
     Slices of at least 20 rows are held against the score of all rows (`overall`), unless their score has no spread, as
     where it is 0 by construction. The interval gives the standard error; Bonferroni's correction is for their number.
@@ -244,8 +251,13 @@ def slices(table: pd.DataFrame, overall: float) -> str:
     known = table[(table["n"] >= LEAST_ROWS) & (table["high"] > table["low"])].dropna(subset=["score"])
     error = (known["high"] - known["low"]) / (2 * stats.norm.ppf(0.975))
     p = 2 * stats.norm.cdf((known["score"] - overall) / error)
-    hard = known[p * len(known) < LEVEL].sort_values("score", kind="stable")
-    return say("slices", len(known), hard.to_dict("records"), overall, LEAST_ROWS)
+    return len(known), known[p * len(known) < LEVEL].sort_values("score", kind="stable")
+
+
+def slices(table: pd.DataFrame, overall: float) -> str:
+    """Whether a slice stands out, from :func:`helpers.evaluation.slices.slice_table`."""
+    compared, hard = harder_slices(table, overall)
+    return say("slices", compared, hard.to_dict("records"), overall, LEAST_ROWS)
 
 
 def patterns(pairs: pd.DataFrame, edges: pd.DataFrame) -> str:

@@ -111,12 +111,21 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (headline(SCORES, "my_lora", "rules", 50), "do not overlap"),
         (headline(SCORES.assign(high=0.9), "my_lora", "rules", 50), "two intervals overlap"),
         (paired_test(TEST, "a", "b"), "`a` scores +7.0 points against `b` (95 % interval +1.0 to +13.0)"),
-        (paired_test(TEST, "a", "b"), "chance would give (p = 0.04, paired permutation of the rows; p < 0.001, M"),
+        (
+            paired_test(TEST, "a", "b"),
+            "chance would give (p = 0.04, paired permutation of the rows; p < 0.001, M",
+        ),
         (paired_test(TEST, "a", "b"), "right 9 times where the other is wrong, and wrong twice where"),
         (paired_test(TEST, "a", "b"), "h is −0.20, a small effect"),
         (paired_test({**TEST, "p_permutation": 0.2}, "a", "b"), "could well be chance"),
-        (paired_test({**TEST, "difference": 0.0, "wins": 0, "losses": 1}, "a", "b"), "scores as `b` does (95"),
-        (paired_test({**TEST, "wins": 0, "losses": 1}, "a", "b"), "is right never where the other is wrong, and wrong once"),
+        (
+            paired_test({**TEST, "difference": 0.0, "wins": 0, "losses": 1}, "a", "b"),
+            "scores as `b` does (95",
+        ),
+        (
+            paired_test({**TEST, "wins": 0, "losses": 1}, "a", "b"),
+            "is right never where the other is wrong, and wrong once",
+        ),
         (paired_test(RATIO, "a", "b"), "(p = 0.04, paired permutation of the rows)."),
         # decoding, fields, costs, published results
         (truncation(TIMES, 200), "**3** outputs reached the limit of 200 tokens (a, free"),
