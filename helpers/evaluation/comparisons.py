@@ -52,7 +52,7 @@ def field_matrix(variants: Scores, names: Sequence[str] | None = None, column: s
         name: {field: cells[column] for field, cells in variants[name]["fields"].items()}
         for name in names or variants
     }
-    return pd.DataFrame(table, dtype=float).rename_axis("field")
+    return pd.DataFrame(table, dtype=float).rename_axis("field").rename_axis(columns="variant")
 
 
 def parse_error_table(variants: Scores) -> pd.DataFrame:

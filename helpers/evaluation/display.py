@@ -6,9 +6,10 @@ import base64
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
@@ -55,8 +56,16 @@ style()
 
 
 def words(name: Any) -> str:
-    """An identifier as it is written for readers: `lora_structured_loss` → `LoRA structured loss`."""
-    return " ".join(SPELLING.get(word, word) for word in str(name).replace("_", " ").split(" "))
+    """A column as it is written for readers: `json_validity` → `JSON validity`, `exact_f1` → `value F1`."""
+    return " ".join(
+        SPELLING.get(word, word)
+        for word in str(name).replace("exact_f1", "value f1").replace("_", " ").split(" ")
+    )
+
+
+def column_words(frame: pd.DataFrame) -> Callable[[Any], str]:
+    """How the columns of a table are written: systems (columns named `variant`) as in the code, others in words."""
+    return str if frame.columns.name == "variant" else words
 
 
 def png(figure: Figure) -> bytes:

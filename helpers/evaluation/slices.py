@@ -88,7 +88,7 @@ def slice_scores(
         results = metrics_of(task).field_results(task, gold, predictions[name])
         sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
         columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
-    return pd.DataFrame(columns).rename_axis(of_row.name)
+    return pd.DataFrame(columns).rename_axis(of_row.name).rename_axis(columns="variant")
 
 
 # -- what train had seen ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from crime_rows import HEADED, TASK, TOLD, example, headed, told
+from crime_rows import HEADED, TASK, TOLD, headed, told
 from tiny_model import save_tiny_base
 from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
