@@ -54,7 +54,7 @@ class Study:
     away: dict[str, dict[str, float]] = field(default_factory=dict)
     beside: list[dict[str, Any]] = field(default_factory=list)
     hard: list[dict[str, Any]] | None = None
-    checks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    checks: dict[str, list[int | None]] = field(default_factory=dict)
     code: str = ""
     results: dict[str, str] = field(default_factory=dict)
 
@@ -221,20 +221,20 @@ def make_study(task: str | Path | Task, **kept: Any) -> Study:
 
 
 # -- what is kept -----------------------------------------------------------------------------------------------------
-def results_of(run: Run, folder: Path = SWEEPS.parent) -> dict[str, str]:
+def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
     """Path under `results/` → hash of every file there that a task's report shows."""
     files = sorted(folder.rglob("*.json"))
-    shown = [path for path in files if path == BENCHMARK or read_json(path).get("task") == run.task.name]
+    shown = [path for path in files if path == BENCHMARK or read_json(path).get("task") == task]
     shown += [path.with_suffix(".jsonl") for path in shown if path.parent.name == SWEEPS.name]
     return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in sorted(shown)}
 
 
-def sweeps_of(run: Run, folder: Path = SWEEPS) -> list[dict[str, Any]]:
+def sweeps_of(task: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
     """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs."""
     lines = []
     for path in sorted(folder.glob("*.json")):
         about = read_json(path)
-        if about.get("task") == run.task.name:
+        if about.get("task") == task:
             table = means(
                 [*map(parse_json, path.with_suffix(".jsonl").open(encoding="utf-8"))], about["headline"]
             )
@@ -291,21 +291,21 @@ def evidence(run: Run) -> dict[str, Any]:
     overall = variants.get(metrics.get("best"), {}).get(headline)
     if (audit := _table(run, "leakage_audit")).size:
         after = audit[audit.iloc[:, 0] == "after"][["exact", "near"]].to_numpy()
-        checks["rows of one part repeated in another"] = (int(after.sum()), None)
+        checks["rows of one part repeated in another"] = [int(after.sum()), None]
     outputs = {
         name: one.get("parse_errors") or {} for name, one in variants.items() if name in run.task.variants
     }
     if outputs:
         invalid = sum(sum(one.values()) for one in outputs.values())
-        checks["answers of fine-tuned systems that are not valid"] = (invalid, None)
+        checks["answers of fine-tuned systems that are not valid"] = [invalid, None]
     hard = None
     if overall is not None and slices.size:
         compared, harder = harder_slices(slices, overall)
         hard = harder.to_dict("records")
-        checks["slices of the rows that are harder, corrected for their number"] = (len(hard), compared)
+        checks["slices of the rows that are harder, corrected for their number"] = [len(hard), compared]
     if perturbed.size:
         harmful = int((perturbed["difference_high"] < 0).sum()) if "difference_high" in perturbed else 0
-        checks["changes of the input that cost more than chance would"] = (harmful, len(perturbed))
+        checks["changes of the input that cost more than chance would"] = [harmful, len(perturbed)]
     return {
         "metrics": metrics,
         "costs": read_json(run.dir / "costs.json"),
@@ -314,11 +314,11 @@ def evidence(run: Run) -> dict[str, Any]:
         "published": published,
         "models": {name: run.settings.get(name) for name in ("base_model", "encoder_model")},
         "command": command(run),
-        "beside": [*sweeps_of(run), *theirs],
+        "beside": [*sweeps_of(run.task.name), *theirs],
         "hard": hard,
         "checks": checks,
         "code": read_json(run.dir / "manifest.json").get("code", {}).get("sha256", ""),
-        "results": results_of(run),
+        "results": results_of(run.task.name),
     }
 
 

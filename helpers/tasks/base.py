@@ -37,7 +37,7 @@ class Words:
     examples : tuple of str
         Texts to try the task with.
     remarks : tuple of str
-        What a text may say beside its values, for the test of robustness.
+        What a message may say about itself beside its values, for the test of robustness: no label changes by it.
     others : dict
         Label → entities that no train row was written with in mind, for the same test.
     variant_notes : dict
