@@ -22,7 +22,7 @@ from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.pipeline import execute, runner, stages
 from helpers.pipeline.execute import StageFailed
-from helpers.pipeline.progress import Progress, headings, one_line
+from helpers.pipeline.progress import Progress
 from helpers.report import pdf
 from helpers.run import Run
 from helpers.training.fit import fingerprint
@@ -240,7 +240,9 @@ def test_missing_output_runs_again_and_the_reasons_are_told(tmp_path, notebooks,
     assert "(03_third.ipynb is missing)" in told
     (run.report_dir / "tiny.html").unlink()
     assert runner.run_task(run, notebooks) == ["report"]
-    run.path("stages", "02.json").write_text('{"stage": "02_second", "key": "as an older version wrote it"}')
+    run.path("stages", "02.json").write_text(
+        json.dumps({"stage": "02_second", "key": "as an older version wrote it"})
+    )
     assert runner.run_task(run, notebooks) == ["02_second"]
     write_notebook(notebooks / "01_first.ipynb", "print('changed')")
     runner.run_task(run, notebooks)
@@ -296,7 +298,8 @@ def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     with pytest.raises(StageFailed, match=r"02_second, cell \[2\]: broken \(log: .*02_second.log\)"):
         runner.run_task(run, notebooks)
     left = sorted(path.name for path in run.path("stages", "x").parent.iterdir())
-    assert left == ["01.json", "02.started.json", "03.json", "report.json"]
+    assert left == ["01.json", "02.json", "03.json", "report.json"]
+    assert not json.loads(run.path("stages", "02.json").read_text()).get("done")
     write_notebook(notebooks / "02_second.ipynb", "print('02_second')")  # as it was when all was well
     assert runner.run_task(run, notebooks) == ["02_second", "report"]
 
@@ -314,11 +317,29 @@ def test_report_that_fails_is_one_line(tmp_path, notebooks, quick, monkeypatch):
     assert "on the way" in log and "Traceback" in log
 
 
-def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick):
+def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypatch):
     run = make_run(tmp_path)
+    monkeypatch.setattr(stages, "LOCK_SECONDS", 0.5)
     with runner.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
         runner.run_task(run, notebooks)
     assert not quick and runner.run_task(run, notebooks) == ALL
+
+
+def test_optional_stages_run_only_when_asked_for_and_are_forgotten_when_models_change(tmp_path):
+    plain, whole = stages.find_stages(), stages.find_stages(optional=True)
+    assert [stage.name for stage in whole if stage not in plain] == ["07_deploy"]
+    assert stages.pick_stage(whole, "7") == len(whole) - 2
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path))
+    for stage in whole[-2:]:
+        for path in (stage.stamp(run), stage.output(run)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    stages.forget_optional(run, whole)
+    assert all(stage.output(run).exists() for stage in whole[-2:])
+    stages.forget_optional(run, plain)
+    assert [stage.output(run).exists() for stage in whole[-2:]] == [False, True]
+    with pytest.raises(UserError):
+        stages.pick_stage(plain, "07")
 
 
 # -- which modules a stage can reach ----------------------------------------------------------------------------------
@@ -328,8 +349,9 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
         "__init__.py": "",
         "a.py": "def f():\n    from helpers.b import x",
         "b.py": "from helpers import c\nfrom helpers.tasks import base, g",
-        "c.py": "PAGE = 'page.css'",
+        "c.py": "",
         "page.css": "",
+        "template/page.html": "",
         "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
         "tasks/base.py": "",
         "tasks/mine/notes.md": "",
@@ -340,7 +362,7 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
         "deep/d.py": "",
     }
     others = {
-        "other.css": "",
+        "tasks/yours/words.md": "",
         "tasks/mine/rows.jsonl": "",
         "lonely.py": "",
         "tasks/yours/__init__.py": "",
@@ -355,7 +377,7 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
         return {path.relative_to(package).as_posix() for path in found}
 
     assert names("import numpy", "x = 1", "not python") == set()
-    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css"}
+    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
     assert names("%load_ext x\n!ls\nimport helpers.a") == set(reached)
 
 
@@ -408,29 +430,36 @@ def test_wrong_use_is_one_line_and_runs_nothing(
 def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     seen = []
     monkeypatch.setattr(runner, "run_task", lambda run, *more: seen.append((run, more)))
-    monkeypatch.setattr(
-        runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report")
-    )
-    monkeypatch.setattr(runner, "TASK_NAMES", ("calendar", "it_ner"))
     monkeypatch.setenv("STUDY_CWD", str(tmp_path))
     (tmp_path / "mine" / "calendar").mkdir(parents=True)
     (tmp_path / "mine" / "calendar" / "train.jsonl").touch()
-    assert runner.cli([]) == 0
-    options = ["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"]
-    assert runner.cli([*options, "--variants", "lora,full"]) == 0
-    assert (
-        runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2", "--from", "02", "--seed", "7"])
-        == 0
+    given = [
+        "--profile",
+        "smoke",
+        "--set",
+        "few_shot=1",
+        "max_rows=5",
+        "--set",
+        "few_shot=2",
+        "--data",
+        "mine",
+    ]
+    assert runner.cli([*given, "--out", "there", "--variants", "lora,tagger", "--from", "2", "--deploy"]) == 0
+    assert runner.cli(["all", "--out", "there", "--seed", "7", "--force", "--to", "03"]) == 0
+    (smoke, more), *others = seen
+    assert (smoke.profile, smoke.data, smoke.root) == ("smoke", str(tmp_path / "mine"), tmp_path / "there")
+    assert (smoke["few_shot"], smoke["max_rows"], smoke["variants"]) == (2, 5, "lora,tagger")
+    assert more == (
+        None,
+        "2",
+        False,
+        {"few_shot": "2", "max_rows": "5", "variants": "lora,tagger"},
+        True,
+        None,
     )
-    (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
-    assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
-    assert plain_more == (None, None, False, {}, False, None)
-    assert smoke.out is None and smoke.data == str(tmp_path / "mine")
-    assert smoke.settings == {"a": "1", "b": "x=y", "variants": "lora,full"}
-    assert smoke_more == (None, None, True, smoke.settings, True, None)
-    assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
-    assert first_more == (None, "02", False, {"a": "2"}, False, None) and first.seed == 7
-    assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
+    assert [run.task.name for run, _ in others] == ["calendar", "crime", "it_ner"] and others[0][0].seed == 7
+    assert others[0][1] == (None, None, True, {}, False, "03")
+    assert capsys.readouterr().out.splitlines()[0].endswith("report/index.html")
 
 
 def test_a_folder_is_a_task_with_rows_of_its_own(tmp_path, notebooks, quick, monkeypatch, signals):
@@ -475,18 +504,6 @@ def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, mon
     assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("note: no PDF of calendar.html: no Chromium found")
-
-
-# -- what is shown ----------------------------------------------------------------------------------------------------
-def test_headings_and_one_line():
-    cells = [
-        {"cell_type": "code", "source": "# no"},
-        {"cell_type": "markdown", "source": ["text\n", "## One\n", "x"]},
-        {"cell_type": "code", "source": ""},
-        {"cell_type": "markdown", "source": "# Two"},
-    ]
-    assert headings(cells) == ["", "One", "One", "Two"]
-    assert one_line("\x1b[31ma\n  b\x1b[0m") == "a b" and len(one_line("x" * 999)) == 400
 
 
 def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
@@ -651,7 +668,7 @@ def test_run_that_was_killed_continues_with_the_stage_it_was_in(tmp_path):
     process.kill()
     process.communicate()
     stamps = tmp_path / "out" / "artifacts" / "tiny" / "stages"
-    assert sorted(path.name for path in stages.Path(stamps).iterdir()) == ["01.json", "02.started.json"]
+    assert sorted(path.name for path in stamps.iterdir()) == ["01.json", "02.json"]
     again = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False
     )  # waits for the old kernel
@@ -676,4 +693,4 @@ def test_signal_ends_run_and_kernel(tmp_path, signum):
     assert gone(kernel)
     artifacts = tmp_path / "out" / "artifacts" / "tiny"
     assert nbformat.read(artifacts / "notebooks" / "02_b.ipynb", as_version=4).cells
-    assert not (artifacts / "stages" / "02.json").exists()
+    assert not json.loads((artifacts / "stages" / "02.json").read_text()).get("done")

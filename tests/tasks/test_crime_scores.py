@@ -53,18 +53,6 @@ def test_empty_accuracy_looks_at_empty_labels_only():
     )  # of Victim_Name … Victim_CEO four types have no value
 
 
-def test_slices_tell_layouts_apart():
-    rows = [headed(), told()]
-    right = [record(row) for row in rows]
-    rules = [{"id": row.id, "prediction": TASK.hooks.rules(row.text), "raw": None} for row in rows]
-    table = slices.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
-    assert table.index.name == "layout" and table["rows"].to_dict() == {"headed": 1, "narrative": 1}
-    assert (
-        table["full"].tolist() == [1, 1]
-        and table.loc["headed", "rules"] > 0.9 > 0.5 > table.loc["narrative", "rules"]
-    )
-
-
 @pytest.mark.parametrize(
     ("changes", "kind"),
     [
