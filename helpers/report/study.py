@@ -126,21 +126,6 @@ class Study:
         (low, high), (other_low, other_high) = self.interval(one), self.interval(other)
         return low > other_high or other_low > high
 
-    @property
-    def quicker(self) -> str | None:
-        """The trained system that costs least to train of those inside the interval of the one to deploy."""
-        if not self.deploy or self.cost(self.deploy, "train_seconds") is None:
-            return None
-        low = self.interval(self.deploy)[0]
-        near = [
-            name
-            for name in self.trained
-            if self.cost(name, "train_seconds") and (self.score(name) or 0) >= low
-        ]
-        first = min(near, key=lambda name: self.cost(name, "train_seconds"), default=None)
-        saved = first and self.cost(first, "train_seconds") < self.cost(self.deploy, "train_seconds")
-        return first if saved else None
-
     def _field_f1(self, name: str | None) -> dict[str, float]:
         cells = (self.variants.get(name or "", {}).get("fields") or {}).items()
         least = {key: one.get("support", LEAST_VALUES) for key, one in cells}
