@@ -66,11 +66,8 @@ class Study:
             task.words.description or f"From each text {len(task.fields)} fields: {', '.join(task.fields)}."
         )
         self.profile, self.rows = self.metrics.get("profile", "cpu"), data.get("rows")
-        self.source, fingerprint = str(data.get("source", "sample")), data.get("fingerprint") or ""
-        if isinstance(fingerprint, dict):  # of each part: that of the scored one
-            fingerprint = fingerprint.get("test") or fingerprint.get("validation") or ""
-        self.fingerprint, self.own = fingerprint, task.name not in TASK_NAMES
-        self.part = "test" if self.test_part else "validation"
+        self.source, self.fingerprint = data.get("source", "sample"), data.get("fingerprint", "")
+        self.own, self.part = task.name not in TASK_NAMES, "test" if self.test_part else "validation"
         self.variants, self.best = self.metrics.get("variants", {}), self.metrics.get("best")
         known = self.variants
         self.deploy = self.deploy if self.deploy in known else self.best
@@ -82,21 +79,20 @@ class Study:
             self.baseline = None
         writer = best_writer(task, known, self.best or "")
         self.writer = writer if writer in task.variants.writers else None
-        settings = task.settings(self.profile)
+        helped = {name for name, one in task.variants.items() if getattr(one, "teacher", False)}
+        helped |= {
+            name.split(".")[0]
+            for name, on in task.settings(self.profile).items()
+            if name.endswith(".gazetteer") and on
+        }
         taggers = [name for name in self.trained if name in task.variants.taggers]
-        plain = [
-            name
-            for name in taggers
-            if not task.variants[name].teacher and not settings.get(f"{name}.gazetteer")
-        ]
         self.untuned, self.marker = self._first(UNTUNED), self._first(taggers if self.writer else ())
-        self.tuned = self.writer or self._first(plain)
-        self.gain = self.lead(self.deploy, self.baseline)
-        self.tuning_gain, self.marker_lead = (
-            self.lead(self.tuned, self.untuned),
+        self.tuned = self.writer or self._first(name for name in taggers if name not in helped)
+        self.gain, self.marker_lead = (
+            self.lead(self.deploy, self.baseline),
             self.lead(self.marker, self.writer),
         )
-
+        self.tuning_gain = self.lead(self.tuned, self.untuned)
         self.mostly_tuning = (self.tuning_gain or 0) > (self.score(self.tuned) or 0) / 2
         self.deployed_away = self.away.get(self.deploy or "")
         self.card = "" if self.own or self.source != "sample" else data_card(self.name)

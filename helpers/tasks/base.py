@@ -49,8 +49,6 @@ class Words:
     equivalence_note: str = ""  # what counts as the same in meaning, for notebook 06
     # the headline score as prose names it, what a row adds to it, and that of some rows
     headline: str = ""
-    row_score: str = ""
-    group_score: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,8 +179,7 @@ class Task(ABC):
         variants = {key: _variant(row) for key, row in document.get("variants", {}).items()}
         decodings = tuple(document.get("decodings", ("free", "source")))
         self.variants = Variants(variants, decodings, document.get("votes", {}))
-        score = HEADLINES[self.headline]
-        self.words = replace(words, headline=score, row_score=score, group_score=score)
+        self.words = replace(words, headline=HEADLINES[self.headline])
         public = document.get("public", {})
         self.public = Public(
             **{**public, "files": tuple(PublicFile(**one) for one in public.get("files", ()))}

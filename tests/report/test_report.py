@@ -121,7 +121,7 @@ METRICS = {
     "task": "calendar",
     "profile": "smoke",
     "best": "lora",
-    "data": {"source": "sample", "rows": 17, "fingerprint": {"train": "aa", "test": "c0ffee123456789"}},
+    "data": {"source": "sample", "rows": 17, "fingerprint": "c0ffee123456789"},
     "variants": {
         "rules": scores(0.25),
         "base_zero_shot": scores(0.125),
