@@ -558,7 +558,7 @@ def test_a_score_on_the_rows_that_chose_the_variant_is_marked(tmp_path):
     run.path("splits", "validation.jsonl").touch()  # and no test part
     run.path("metrics.json").write_text(json.dumps(METRICS), encoding="utf-8")
     nbformat.write(notebooks()["06_error_analysis"], run.path("notebooks", "06_error_analysis.ipynb"))
-    assert "also chose the variant" in build(run).read_text(encoding="utf-8")
+    assert "these rows also chose the system" in build(run).read_text(encoding="utf-8")
 
 
 def test_building_again_changes_nothing(finished):
