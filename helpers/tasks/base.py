@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -111,8 +111,8 @@ class Hooks:
         Row of a file → (text, output, what else to keep), and example → row, where a task's files have a form of their own.
     row_parts : callable
         What of a row of the files is compared to tell what the canonical form changed.
-    rows_of_file : callable
-        (suffix, lines) → (line, from 1; the row, or the reason why there is none), for the suffixes of other formats.
+    row_of_line : callable
+        Line of a file in the task's own form (`line_form` of its settings) → row.
     relabel : callable
         (tags, finer tags or None) → both in the task's labels.
     split_public, split_hub : callable
@@ -138,9 +138,7 @@ class Hooks:
     read_row: Callable[[dict[str, Any]], tuple[str, Any, dict[str, Any]]] | None = None
     write_row: Callable[[Example], dict[str, Any]] | None = None
     row_parts: Callable[[dict[str, Any]], dict[str, Any]] = dict
-    rows_of_file: Callable[[str, Sequence[str]], Iterator[tuple[int, dict[str, Any] | ValueError]]] | None = (
-        None
-    )
+    row_of_line: Callable[[str], dict[str, Any]] | None = None
     relabel: Callable[[Sequence[str], Sequence[str] | None], tuple] | None = None
     split_public: Callable[[dict[str, bytes]], dict[str, list[dict[str, Any]]]] = _nothing
     split_hub: Callable[[dict[str, list]], dict[str, list[dict[str, Any]]]] = _nothing
