@@ -21,12 +21,7 @@ from helpers.tasks.text import normalise
 Values = dict[str, tuple[str, ...]]
 Spans = dict[str, list[Place] | None]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
-# headline score → its name, and the name of what a row adds to it
-HEADLINES = {
-    "exact_match": ("exact match", "exact match"),
-    "exact_f1": ("value F1", "share of right answers"),
-    "f1": ("entity F1", "F1 by sentence"),
-}
+HEADLINES = {"exact_match": "exact match", "exact_f1": "value F1", "f1": "entity F1"}  # score → its name
 
 
 @dataclass(frozen=True)
@@ -54,8 +49,6 @@ class Words:
     equivalence_note: str = ""  # what counts as the same in meaning, for notebook 06
     # the headline score as prose names it, what a row adds to it, and that of some rows
     headline: str = ""
-    row_score: str = ""
-    group_score: str = ""
 
 
 @dataclass(frozen=True)
@@ -162,7 +155,7 @@ class Task(ABC):
         Field → its kind, in output order; every per-field table has these rows.
     headline : str
         The score that chooses between checkpoints and variants, one of :data:`HEADLINES`. With `exact_match` a row is
-        right or wrong as a whole (:func:`helpers.tasks.metrics.row_scores`), else each of its fields counts.
+        right or wrong as a whole, else each of its values counts.
     variants : Variants
     words : Words
     public : Public
@@ -184,10 +177,7 @@ class Task(ABC):
         variants = {key: _variant(row) for key, row in document.get("variants", {}).items()}
         decodings = tuple(document.get("decodings", ("free", "source")))
         self.variants = Variants(variants, decodings, document.get("votes", {}))
-        score, row_score = HEADLINES[self.headline]
-        self.words = replace(
-            words, headline=score, row_score=row_score, group_score=row_score if self.writes else score
-        )
+        self.words = replace(words, headline=HEADLINES[self.headline])
         public = document.get("public", {})
         self.public = Public(
             **{**public, "files": tuple(PublicFile(**one) for one in public.get("files", ()))}

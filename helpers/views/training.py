@@ -30,7 +30,7 @@ def variants_in_words(task: Task) -> str:
     lines = ["| variant | trains | loss | tool |", "|---|---|---|---|"]
     lines += [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.words.variant_notes.items()]
     for name, notes in task.words.variant_notes.items():
-        lines.append(f"\n### {name.replace('_', ' ')}\n{notes[3].strip()}")
+        lines.append(f"\n### `{name}`\n{notes[3].strip()}")
     return "\n".join(lines)
 
 
