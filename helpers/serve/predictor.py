@@ -84,7 +84,8 @@ class Predictor:
         -------
         list of dict
             `fields` (field → value, as the task has it), `spans` (field → list of start, end and text, in characters
-            of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
+            of the text as given), `confidence` (field → 0 to 1, or None), `needs_review` (fields) and `reasons` (field →
+            why, where it is more than a low confidence: a value that is not given, with its span, or a doubt of the text).
         """
         examples = [self.task.rows.example(text, index) for index, text in enumerate(texts)]
         records = self.system.predict(examples)
@@ -102,15 +103,30 @@ class Predictor:
                 "spans": {name: [] for name in names},
                 "confidence": dict.fromkeys(names),
                 "needs_review": list(names),
+                "reasons": {},
             }
         fields = self.task.rows.answer(prediction)
         confidence, review = self._confidence(record)
+        withheld = record.get("withheld", {})
+        reasons = self.task.doubts(example.text, prediction)
+        reasons |= {name: one["reason"] for name, one in withheld.items()}
         return {
             "fields": fields,
-            "spans": self._spans(text, example.text, prediction),
+            "spans": self._spans(text, example.text, self._with_withheld(prediction, withheld)),
             "confidence": confidence,
-            "needs_review": review,
+            "needs_review": [name for name in names if name in review or name in reasons],
+            "reasons": reasons,
         }
+
+    def _with_withheld(self, prediction: Any, withheld: dict[str, Any]) -> Any:
+        """The prediction with the values that are not given but keep their place."""
+        values = {
+            name: [*(prediction[name] or ()), *one["values"]]
+            if self.task.kinds[name].many
+            else one["values"][0]
+            for name, one in withheld.items()
+        }
+        return {**prediction, **values} if withheld else prediction
 
     def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
         places = origins(text, reading)

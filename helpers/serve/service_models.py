@@ -90,6 +90,7 @@ def answer_model(task: Task) -> type[BaseModel]:
             dict[str, float | None],
             Field(description="Probability of each value, null if unknown."),
         ),
-        needs_review=(list[str], Field(description="Fields less sure than the wanted precision asks for.")),
+        needs_review=(list[str], Field(description="Fields that a person should look at.")),
+        reasons=(dict[str, str], Field(description="Why, where it is more than a low confidence.")),
     )
     return create_model("Answer", results=list[result], model=Model, milliseconds=float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError, create_model
@@ -182,11 +182,17 @@ class JsonTask(Task):
         hooks: Callable[[Task], Hooks] | None = None,
     ):
         document = document or {}
-        super().__init__(name, kinds_of(schema), document, words or Words(title=name))
+        kinds = kinds_of(schema)
+        if document.get("date_order") == "month":
+            kinds = {
+                key: replace(one, day_first=False) if isinstance(one, Date) else one
+                for key, one in kinds.items()
+            }
+        super().__init__(name, kinds, document, words or Words(title=name))
         self._absent = [] if ask == "each" else None
         given = hooks(self) if hooks else Hooks()
         self.hooks = given.completed(
-            rules=partial(variation.rules, self),
+            rules=self._marked if given.rule_spans else partial(variation.rules, self),
             augmenters=partial(variation.augmenters, self),
             synthesise=partial(variation.synthesise, self),
             perturbations=partial(variation.perturbations, self),
@@ -223,6 +229,28 @@ class JsonTask(Task):
 
     def bind(self, prediction: Any, example: Example) -> Any:
         return prediction
+
+    def given(self, prediction: Target | None) -> dict[str, Any]:
+        kept, withheld = dict(prediction or {}), {}
+        for name, value in kept.items():
+            kind = self.kinds[name]
+            values = value if isinstance(value, list) else [] if value is None else [value]
+            flawed = [one for one in values if kind.flaw(one)]
+            if flawed:
+                sound = [one for one in values if one not in flawed]
+                kept[name] = (sound or self._absent) if kind.many else None
+                withheld[name] = {"values": list(map(kind.text, flawed)), "reason": kind.flaw(flawed[0])}
+        return {"prediction": kept if prediction else prediction} | (
+            {"withheld": withheld} if withheld else {}
+        )
+
+    def doubts(self, text: str, prediction: Target) -> dict[str, str]:
+        pairs = (
+            (name, kind.doubt(prediction[name], text))
+            for name, kind in self.kinds.items()
+            if prediction[name]
+        )
+        return {name: doubt for name, doubt in pairs if doubt}
 
     # -- places in the text -----------------------------------------------------------------------------------------
     def spans(self, example: Example) -> Spans:
@@ -267,12 +295,19 @@ class JsonTask(Task):
                 spans += ([span for span in options if span not in spans] or options)[:1]
         return found
 
+    def _marked(self, text: str, conventions: Any = MappingProxyType({})) -> Target:
+        """What the places that rules mark say, by the conventions of labels where they are given."""
+        return self.from_spans(text, self.hooks.rule_spans(text), conventions)
+
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
         """What the marked pieces say, each read by its kind."""
-        pieces = {name: [text[slice(*span)] for span in sorted(found)] for name, found in spans.items()}
+        said = {
+            name: [self.kinds[name].said(text, span) for span in sorted(found)]
+            for name, found in spans.items()
+        }
         return {
             name: found if self.kinds[name].many else found[0] if found else None
-            for name, found in pieces.items()
+            for name, found in said.items()
         }
 
 

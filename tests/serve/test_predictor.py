@@ -128,7 +128,13 @@ def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
 
 def test_one_text_is_printed_as_json_alone(folder, capsys):
     assert status(infer.main, ["--run", str(folder), "--text", "Lunch with Ann"]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"fields", "spans", "confidence", "needs_review"}
+    assert set(json.loads(capsys.readouterr().out)) == {
+        "fields",
+        "spans",
+        "confidence",
+        "needs_review",
+        "reasons",
+    }
 
 
 def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):

@@ -28,7 +28,7 @@ def test_rules_answer_before_anything_is_trained(run):
 class Stand(systems.System):
     """Answers with what it was made with, if it is asked what was typed."""
 
-    def predict(self, examples, decoding="", progress=False):
+    def _answers(self, examples, decoding, progress):
         text, prediction = self.loaded
         assert [one.text for one in examples] == [text]
         return [{"prediction": prediction, "raw": "{"}]
