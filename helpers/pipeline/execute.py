@@ -1,8 +1,7 @@
-"""Run one notebook with papermill: own interpreter and environment, live log, progress by cell, errors as one line."""
+"""Run one notebook: own interpreter and environment, live log, progress by cell, errors as one line."""
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
-import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
-from nbclient.exceptions import DeadKernelError
-from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from helpers.machine import peak_memory_mb, usable_cores
 from helpers.paths import ROOT
@@ -26,20 +23,13 @@ from helpers.pipeline.stages import StageFailed
 from helpers.run import Run
 
 KERNEL_START_SECONDS = 180
-SAVE_SECONDS = 2.0  # papermill saves before and after each cell, which takes seconds a notebook
 
 
 # -- the kernel -------------------------------------------------------------------------------------------------------
 class OwnInterpreter(AsyncKernelManager):
-    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine.
-
-    `launch` are further options of the process, `facts` gets the kernel's peak memory when it ends.
-    """
+    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine."""
 
     transport_encryption = "auto"  # others on the machine can read the kernel's sockets otherwise
-    shutdown_wait_time = 2.0  # a kernel that is left in the middle of a cell answers to no request
-    launch: dict[str, Any] = {}
-    facts: dict[str, Any] = {}
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -48,57 +38,20 @@ class OwnInterpreter(AsyncKernelManager):
         encrypted = {"supported_encryption": "curve"}
         return KernelSpec(argv=argv, display_name="Python 3", language="python", metadata=encrypted)
 
-    async def start_kernel(self, **options: Any) -> None:
-        """Start it in the given environment."""
-        await super().start_kernel(**options, **self.launch)
 
-    async def shutdown_kernel(self, *given: Any, **options: Any) -> None:
-        """Note its memory, then end it."""
-        if self.provisioner is not None and self.provisioner.pid:
-            self.facts["peak_memory_mb"] = peak_memory_mb(self.provisioner.pid)
-        await super().shutdown_kernel(*given, **options)
+class Client(NotebookClient):
+    """Executes cells; what they print goes to a log and, its newest line, to the progress as it comes."""
 
-    async def _async_interrupt_kernel(self) -> None:
-        """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
+    log_file: TextIO
+    progress: Progress
 
-
-class LiveLog:
-    """File for a kernel's output that also shows the newest line on the terminal."""
-
-    def __init__(self, file: TextIO, progress: Progress) -> None:
-        self.file, self.progress = file, progress
-
-    def write(self, text: str) -> None:
-        """Take a piece of output as it comes."""
-        self.file.write(text)
-        self.progress.note(text)
-
-    def flush(self) -> None:
-        """Called by papermill after each piece."""
-        self.file.flush()
-
-
-class SeldomSaving(NBClientEngine):
-    """papermill's engine, which saves the notebook every few seconds and at the end."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
-        """Execute the notebook of a papermill execution manager."""
-        save = nb_man.save
-
-        def save_now_and_then(**given: Any) -> None:
-            if (nb_man.now() - nb_man.last_save_time).total_seconds() > SAVE_SECONDS:
-                save(**given)
-
-        nb_man.save = save_now_and_then
-        try:
-            super().execute_managed_notebook(nb_man, kernel_name, **options)
-        finally:
-            nb_man.save = save
-
-
-papermill_engines.register("study", SeldomSaving)
-logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start and save
+    def process_message(self, msg: dict[str, Any], *given: Any) -> Any:
+        """Take a message of the kernel."""
+        if msg["msg_type"] == "stream":
+            self.log_file.write(msg["content"]["text"])
+            self.log_file.flush()
+            self.progress.note(msg["content"]["text"])
+        return super().process_message(msg, *given)
 
 
 def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
@@ -130,6 +83,18 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
 
 
 # -- one notebook -----------------------------------------------------------------------------------------------------
+def parametrised(notebook: Path, parameters: dict[str, Any]) -> Any:
+    """The notebook with a cell of values behind the one tagged `parameters`, or at its beginning."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
+        read = nbformat.read(notebook, as_version=4)
+    lines = [f"{name} = {value!r}" for name, value in parameters.items()]
+    tagged = [at for at, cell in enumerate(read.cells) if "parameters" in cell.metadata.get("tags", [])]
+    cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
+    read.cells.insert(tagged[0] + 1 if tagged else 0, cell)
+    return read
+
+
 def execute(
     run: Run,
     notebook: Path,
@@ -146,50 +111,32 @@ def execute(
     traceback ends the log. `token` is given to the kernel as `STUDY_FORCE` (not empty if the stage is forced), and it
     inherits the file descriptors `keep_open`.
     """
-    cells = nbformat.read(notebook, as_version=4).cells
-    tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
-    cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with values
-    names = headings(cells)
-    progress.start(notebook.stem, len(cells))
-    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
-
-        class Kernel(OwnInterpreter):
-            launch = {
-                "cwd": str(ROOT),
-                "env": kernel_environment(run, token),
-                "pass_fds": tuple(keep_open),
-                "stdout": subprocess.DEVNULL,  # what cells print comes by message
-                "stderr": file,
-            }
-            facts: dict[str, Any] = {}
-
-        live = LiveLog(file, progress)
-        try:
-            papermill.execute_notebook(
-                notebook,
-                output,
-                parameters=parameters,
-                engine_name="study",
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                start_timeout=KERNEL_START_SECONDS,
-                stdout_file=live,
-                stderr_file=live,
-                kernel_manager_class=Kernel,
-                coalesce_streams=True,
-                on_cell_start=lambda cell, cell_index: progress.cell(cell_index, names[cell_index]),
-            )
-        except PapermillExecutionError as error:
-            file.write("\n" + plain("\n".join(error.traceback)) + "\n")
+    read = parametrised(notebook, parameters)
+    names = headings(read.cells)
+    progress.start(notebook.stem, len(read.cells))
+    options = {"timeout": None, "startup_timeout": KERNEL_START_SECONDS, "coalesce_streams": True}
+    # what is worth keeping is on the disk when a cell ends: an orderly end of the process would only take time
+    client = Client(read, kernel_manager_class=OwnInterpreter, shutdown_kernel="immediate", **options)
+    with log.open("w", encoding="utf-8") as file:
+        client.log_file, client.progress = file, progress
+        launch = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
+        try:  # what cells print comes by message
+            with client.setup_kernel(**launch, stdout=subprocess.DEVNULL, stderr=file):
+                for index, cell in enumerate(read.cells):
+                    progress.cell(index, names[index])
+                    client.execute_cell(cell, index)
+                return {"peak_memory_mb": peak_memory_mb(client.km.provisioner.pid)}
+        except CellExecutionError as error:
+            shown = next(one for one in cell.outputs if one.output_type == "error")
+            file.write("\n" + plain("\n".join(shown.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
             message = one_line(kind + error.evalue)
-            raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
+            raise StageFailed(f"{notebook.stem}, cell [{cell.execution_count}]: {message}") from None
         except DeadKernelError:
             reason = "the Python process died without a word; most likely the machine ran out of memory"
             raise StageFailed(f"{notebook.stem}: {reason}") from None
         except RuntimeError as error:
             reason = f"no kernel could be started: {one_line(str(error))}"
             raise StageFailed(f"{notebook.stem}: {reason}") from error
-    return Kernel.facts
+        finally:
+            nbformat.write(read, output)

@@ -26,8 +26,6 @@ MACHINERY = {
     "parameters",
     "injected-parameters",
     "bootstrap",
-    "papermill-error-cell-tag",
-    "papermill-error-cell",
 }
 NUMBER = re.compile(r"(<\s)?[−+-]?\d[\d,.]*|–|")
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")

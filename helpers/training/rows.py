@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from helpers.errors import UserError
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
 from helpers.tagging.encode import IGNORE, WindowRow, gold_tags, words_of
-from helpers.tagging.features import KnownValues, WordFeatures, count_words
+from helpers.tagging.features import WordFeatures, count_words
 from helpers.tagging.model import TrainedTagger, layout_of, load_token_tokenizer
 from helpers.tagging.predict import cut_rows
 from helpers.tasks.base import Task
@@ -63,7 +64,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
         copies: Counter[tuple[int, str]] = Counter()
         encoded = []
         for row in rows:
-            order = question_order(run, row)
+            order = list(task.chat.questions)
             if 0 < questions < len(order):
                 asked = order.copy()
                 run.rng("questions", row.id, row.origin).shuffle(asked)
@@ -71,7 +72,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
                 asked = {asked[at % len(asked)] for at in range(start, start + questions)}
                 order = [name for name in order if name in asked]
                 copies[row.id, row.origin] += 1
-            encoded.append(encode_conversation(tokenizer, task, row, order, run["dialogue"] == "independent"))
+            encoded.append(encode_conversation(tokenizer, task, row, order))
     else:
         encoded = [
             encode_example(
@@ -86,15 +87,6 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
             f"{run['max_length']}: raise it with --set max_length=…, or shorten the row"
         )
     return encoded
-
-
-def question_order(run: Run, row: Example) -> list[str]:
-    """Order in which a row asks its questions: the task's own; where questions see each other (setting `dialogue`) made
-    rows ask in an order of their own, so that a model learns to answer any question first."""
-    order = list(run.task.chat.questions)
-    if run["dialogue"] == "sequential" and row.origin != "gold":
-        run.rng("question order", row.id, row.origin).shuffle(order)
-    return order
 
 
 # -- for taggers ------------------------------------------------------------------------------------------------------
@@ -134,10 +126,8 @@ def fine_outputs(task: Task, gold: Sequence[Example]) -> tuple[tuple[str, ...], 
     )
 
 
-def training_values(
-    task: Task, features: WordFeatures, rows: Sequence[Example]
-) -> WordFeatures | KnownValues:
-    """Where training rows get their feature values from.
+def training_values(task: Task, features: WordFeatures, rows: Sequence[Example]) -> WordFeatures:
+    """The features as training rows see them.
 
     The gazetteer feature of a labelled row is that of all other rows. For a weakly labelled one every word is unknown:
     its labels come from the gazetteer, which would explain them all.
@@ -149,7 +139,7 @@ def training_values(
     for example in sorted(rows, key=lambda row: row.origin != "weak"):  # labelled rows come after weak ones
         counts = {} if example.origin == "weak" else known
         table[example.target.tokens] = features.values(task, example, words_of(task, example)[1], counts)
-    return KnownValues(table)
+    return replace(features, known=table)
 
 
 def encode_training(

@@ -59,7 +59,7 @@ def code(source: str, *outputs, **metadata):
 
 
 def notebooks() -> dict[str, nbformat.NotebookNode]:
-    """Two notebooks as papermill would leave them."""
+    """Two notebooks as a run leaves them."""
     first = [
         new_markdown_cell(
             "# 1 · What is in the data?\n\n[![Open](https://example.org/badge.svg)](https://example.org/nb)\n\n"
