@@ -260,13 +260,6 @@ def duration_minutes(text: str) -> float | None:
     return next((float(_duration(match)) for match in matches if match), None)
 
 
-def spell_minutes(minutes: float, in_minutes: bool = False) -> str:
-    """Minutes under an hour or where asked for, hours otherwise: "45 minutes", "1 hour", "1.5 hours"."""
-    hours = minutes >= 60 and minutes % 15 == 0 and not in_minutes
-    number, unit = (minutes / 60, "hour") if hours else (minutes, "minute")
-    return f"{number:g} {unit}{'' if number == 1 else 's'}"
-
-
 # -- finding --------------------------------------------------------------------------------------------------------
 def _mentions(
     text: str, patterns: dict[str, re.Pattern], read: Callable, taken: tuple[Mention, ...] = ()
@@ -307,17 +300,9 @@ def find_dates(text: str, day_first: bool = True) -> tuple[Mention, ...]:
 
 def date_order_evidence(texts: Iterable[str]) -> tuple[int, int]:
     """How many numeric dates of the texts can only be day first, and how many only month first."""
-    pattern = _DATES["DD/MM/YYYY"]
-    pairs = [
-        (int(one["day"]), int(one["month"])) for text in texts for one in pattern.finditer(normalise(text))
-    ]
+    found = [one for text in texts for one in _DATES["DD/MM/YYYY"].finditer(normalise(text))]
+    pairs = [(int(one["day"]), int(one["month"])) for one in found]
     return sum(31 >= a > 12 >= b for a, b in pairs), sum(31 >= b > 12 >= a for a, b in pairs)
-
-
-def _blanked(text: str, mentions: Iterable[Mention]) -> str:
-    for one in mentions:
-        text = text[: one.start] + "¦" * (one.end - one.start) + text[one.end :]
-    return text
 
 
 @lru_cache(maxsize=8192)
@@ -353,8 +338,9 @@ def find_bare_times(text: str) -> tuple[Mention, ...]:
     `style` is :data:`BARE` where the words around say that it is an hour and the text which half it means,
     :data:`GUESSED` where only the first is sure, "number" else.
     """
-    other = find_dates(text) + find_durations(text)
-    blank, found = _blanked(text, other), []
+    blank, found = text, []
+    for one in find_dates(text) + find_durations(text):
+        blank = blank[: one.start] + "¦" * (one.end - one.start) + blank[one.end :]
     for match in _BARE.finditer(blank):
         hour, told = _guessed(int(match["hour"]), text)
         end = _BARE_END.match(blank, match.end())

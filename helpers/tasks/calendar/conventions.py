@@ -10,7 +10,7 @@ from typing import Any
 
 from helpers.tasks.base import Task
 from helpers.tasks.calendar.kinds import ABBREVIATED, LEAD
-from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time, spell_minutes
+from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time
 from helpers.tasks.fields import Place
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
@@ -28,6 +28,13 @@ def duration_shape(span: str) -> str:
     if not re.match(r"\d+(?:\.\d+)?\s?[a-z]", span):
         return "words"
     return re.sub(r"\d+(?:\.\d+)?", lambda m: "1" if m.group() == "1" else "#", span)
+
+
+def spell_minutes(minutes: float, in_minutes: bool = False) -> str:
+    """Minutes under an hour or where asked for, hours otherwise: "45 minutes", "1 hour", "1.5 hours"."""
+    hours = minutes >= 60 and minutes % 15 == 0 and not in_minutes
+    number, unit = (minutes / 60, "hour") if hours else (minutes, "minute")
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
 
 
 def duration_forms(span: str) -> dict[str, str]:
