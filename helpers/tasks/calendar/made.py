@@ -26,7 +26,9 @@ from helpers.tasks.variation import Piece, join_pieces, new_rows
 
 FORMS = yaml.safe_load(Path(__file__).with_name("made.yaml").read_text(encoding="utf-8"))
 _NUMERIC = [
-    form for form in DATE_FORMS if form.find("{d") < form.find("{m") and "o" not in form.replace("mon", "")
+    form
+    for form in DATE_FORMS
+    if "{mon" not in form and "{nth" not in form and min(form.find("{d"), form.find("{y")) < form.find("{m")
 ]
 _SHARES = {  # how often a field is there at all
     "date": 0.85, "time": 0.85, "attendees": 0.6, "location": 0.6, "duration": 0.45, "recurrence": 0.15, "notes": 0.2,
@@ -100,9 +102,9 @@ class Composer:
         if rng.random() < 0.05:
             return [Piece(self.one("vague_times"))]
         if half and rng.random() < 0.5 and hour % 12:
-            text = words["h"] if not minute else f"{words['h']}:{words['MM']}"
+            text = f"{words['h']}" if not minute else f"{words['h']}:{words['MM']}"
             return [Piece(text, "time", value)]
-        form = self.one("clocks") if rng.random() < 0.25 else rng.choice(TIME_FORMS)
+        form = rng.choice(FORMS["clocks"] if rng.random() < 0.25 else TIME_FORMS)
         text = form.format_map(words)
         if rng.random() < 0.12 and "{" in form:
             text += rng.choice(("-", " - ", "–", " to ")) + form.format_map(later)
@@ -114,11 +116,13 @@ class Composer:
         rng = self.rng
         shape, pieces = rng.choice(FORMS["people"]), []
         lower = rng.random() < 0.15
-        names = list(dict.fromkeys(self.filled(shape if rng.random() < 0.7 else rng.choice(FORMS["people"])) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4)))))  # fmt: skip
-        comma, last = (
-            rng.choice((", ", ", ", " / ", " + ", " & ")),
-            rng.choice((" and ", " and ", " & ", ", ", ", and ")),
-        )
+        shapes = [
+            rng.choice((shape, shape, rng.choice(FORMS["people"])))
+            for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4)))
+        ]
+        names = list(dict.fromkeys(map(self.filled, shapes)))
+        comma = rng.choice((", ", ", ", " / ", " + ", " & "))
+        last = rng.choice((" and ", " and ", " & ", ", ", ", and "))
         for at, name in enumerate(names):
             name = name.lower() if lower else name
             if at:
@@ -156,14 +160,8 @@ class Composer:
             "time": self.time(half),
             "attendees": self.attendees(),
         }
-        parts |= {
-            "location": self.simple("location", "places"),
-            "duration": self.simple("duration", "durations"),
-        }
-        parts |= {
-            "recurrence": self.simple("recurrence", "recurrences"),
-            "notes": self.simple("notes", "notes"),
-        }
+        lists = {"location": "places", "duration": "durations", "recurrence": "recurrences", "notes": "notes"}
+        parts |= {field: self.simple(field, name) for field, name in lists.items()}
         shares = dict(_SHARES) | ({"recurrence": 0.0} if action[0].inner else {})
         if any(piece.field == "time" for piece in parts["date"]):
             shares["time"] = 0.0
@@ -178,11 +176,8 @@ class Composer:
                 before = rng.choice(("at ", "@ ", "around "))  # a bare hour needs its word
             if name == "action" and at == 0 and style == "prose":
                 before = self.one("leads")
-            if (
-                name == "attendees"
-                and style != "labelled"
-                and (style == "telegraph" or parts[name][-1].text.islower())
-            ):
+            bare = style == "telegraph" or parts[name][-1].text.islower()
+            if name == "attendees" and style != "labelled" and bare:
                 before = rng.choice(("with ", "w/ "))
             gap = "" if not at else rng.choice(layout["joins"])
             pieces += [Piece(gap + before), *parts[name]]
@@ -212,6 +207,13 @@ def synthesise(task: Task, train: Sequence[Example], count: int, rng: random.Ran
     habits, composer = learn_conventions(task, train), Composer(rng)
 
     def make() -> Example | None:
-        return join_pieces(task, _labelled(composer.event(), habits), train[0], "synthetic")
+        made = join_pieces(task, _labelled(composer.event(), habits), train[0], "synthetic")
+        spans = task.spans(made) if made else {}
+        read = (
+            task.kinds[name].said(made.text, place) == made.target[name]
+            for name in ("date", "time")
+            for place in spans.get(name) or ()
+        )
+        return made if all(read) else None
 
     return new_rows(train, count, make)
