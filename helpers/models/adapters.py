@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 
-from helpers.models.base import device_of, load_base
+from helpers.errors import UserError
+from helpers.models.base import device_of, four_bit_config, load_base
 from helpers.models.int8 import use_int8
-from helpers.models.memory import holds_whole, without_weights
+from helpers.models.memory import holds_whole
 from helpers.run import Run
 
-ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
-ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]
+LAYERS = (  # of Llama, BERT and RoBERTa, DistilBERT, DeBERTa, ModernBERT: those of attention, the others
+    (("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")),
+    (("query", "key", "value"), ("dense",)),
+    (("q_lin", "k_lin", "v_lin"), ("out_lin", "lin1", "lin2")),
+    (("query_proj", "key_proj", "value_proj"), ("dense",)),
+    (("attn.Wqkv",), ("attn.Wo", "mlp.Wi", "mlp.Wo")),
+)
 
 
-def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
-    """The run's base model without memory for its weights, and the names of the layers that adapters may change."""
-    return without_weights(run), {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
+def adapted_layers(model, targets: str = "all") -> list[str]:
+    """Names of the linear layers of a model that an adapter changes: `all`, or those of `attention`."""
+    names = [f".{name}" for name, _ in model.named_modules()]
+    for attention, others in LAYERS:
+        if all(any(name.endswith(f".{layer}") for name in names) for layer in attention + others):
+            return [*attention, *others] if targets == "all" else list(attention)
+    raise UserError(
+        f"adapters are not known here for models of the kind {model.config.model_type!r}: choose one of the kind of Llama, "
+        "BERT, RoBERTa, DistilBERT, DeBERTa or ModernBERT with --set model=…, or a variant without adapter"
+    )
 
 
 def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], seed: int):
@@ -41,13 +52,6 @@ def count_parameters(model) -> dict[str, int]:
     return {"trainable": trainable, "total": total}
 
 
-def parameter_table(results: dict[str, Any]) -> pd.DataFrame:
-    """Trainable and total parameters of fitted variants, with the trainable share in per cent."""
-    rows = {name: result.parameters for name, result in results.items()}
-    table = pd.DataFrame.from_dict(rows, orient="index")[["trainable", "total"]].rename_axis("variant")
-    return table.assign(**{"trainable share %": 100 * table["trainable"] / table["total"]})
-
-
 def folder_megabytes(folder: Path) -> float:
     """Size of all weight files in a folder, MB (1e6 bytes)."""
     names = (".safetensors", ".bin", ".onnx", ".data")
@@ -56,7 +60,7 @@ def folder_megabytes(folder: Path) -> float:
 
 def load_untuned(run: Run):
     """The run's base model for inference: in int8 on the CPU, in 4 bits where a GPU cannot hold it in 16."""
-    return for_inference(run, load_base(run, four_bit=not holds_whole(run)))
+    return for_inference(run, load_base(run, None if holds_whole(run) else four_bit_config(run)))
 
 
 def for_inference(run: Run, model):
@@ -78,7 +82,7 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
 
     chosen = device_of(run.profile)
     if (folder / "adapter_config.json").exists():
-        model = load_base(run, four_bit)
+        model = load_base(run, four_bit_config(run) if four_bit else None)
         if four_bit and not holds_whole(run):
             return PeftModel.from_pretrained(model, folder).eval()
         if four_bit:
@@ -87,6 +91,9 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
         model = PeftModel.from_pretrained(model, folder)
         model = model.merge_and_unload() if merge else model
     else:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+        # as its scores chose it: weights in fp32, computed in 16 bits
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         model = model.to(chosen.device)
+        if chosen.device == "cuda" and not whole:
+            model.forward = torch.autocast("cuda", chosen.dtype)(model.forward)
     return model.eval() if whole else for_inference(run, model)

@@ -1,7 +1,8 @@
-"""Run one notebook: own interpreter and environment, live log, progress by cell, errors as one line."""
+"""Run one notebook with papermill: own interpreter and environment, live log, progress by cell, errors as one line."""
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
+import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
 
 from helpers.machine import peak_memory_mb, usable_cores
 from helpers.paths import ROOT
@@ -39,19 +43,44 @@ class OwnInterpreter(AsyncKernelManager):
         return KernelSpec(argv=argv, display_name="Python 3", language="python", metadata=encrypted)
 
 
-class Client(NotebookClient):
-    """Executes cells; what they print goes to a log and, its newest line, to the progress as it comes."""
+class Engine(NBClientEngine):
+    """papermill's engine with such a kernel, started as `launch` says; its peak memory is left in `facts`."""
 
-    log_file: TextIO
-    progress: Progress
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, launch: dict, facts: dict, left_in: Path, **options: Any
+    ) -> None:
+        """Execute the notebook of a papermill execution manager; however it ends, it is `left_in` a file."""
+        # what is worth keeping is on the disk when a cell ends: an orderly end of the process would only take time
+        own = {"kernel_manager_class": OwnInterpreter, "shutdown_kernel": "immediate", "timeout": None}
+        client = PapermillNotebookClient(nb_man, startup_timeout=KERNEL_START_SECONDS, **own, **options)
+        client.reset_execution_trackers()
+        try:
+            with client.setup_kernel(**launch):
+                client.papermill_execute_cells()
+                facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid)
+        finally:
+            nbformat.write(nb_man.nb, left_in)
 
-    def process_message(self, msg: dict[str, Any], *given: Any) -> Any:
-        """Take a message of the kernel."""
-        if msg["msg_type"] == "stream":
-            self.log_file.write(msg["content"]["text"])
-            self.log_file.flush()
-            self.progress.note(msg["content"]["text"])
-        return super().process_message(msg, *given)
+
+papermill_engines.register("study", Engine)
+logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start
+
+
+class LiveLog:
+    """File for what cells print, as they print it; its newest line is shown on the terminal too."""
+
+    def __init__(self, file: TextIO, progress: Progress) -> None:
+        self.file, self.progress = file, progress
+
+    def write(self, text: str) -> None:
+        """Take a piece of output."""
+        self.file.write(text)
+        self.progress.note(text)
+
+    def flush(self) -> None:
+        """Called after each piece."""
+        self.file.flush()
 
 
 def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
@@ -83,18 +112,6 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
 
 
 # -- one notebook -----------------------------------------------------------------------------------------------------
-def parametrised(notebook: Path, parameters: dict[str, Any]) -> Any:
-    """The notebook with a cell of values behind the one tagged `parameters`, or at its beginning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
-        read = nbformat.read(notebook, as_version=4)
-    lines = [f"{name} = {value!r}" for name, value in parameters.items()]
-    tagged = [at for at, cell in enumerate(read.cells) if "parameters" in cell.metadata.get("tags", [])]
-    cell = nbformat.v4.new_code_cell("\n".join(lines), metadata={"tags": ["injected-parameters"]})
-    read.cells.insert(tagged[0] + 1 if tagged else 0, cell)
-    return read
-
-
 def execute(
     run: Run,
     notebook: Path,
@@ -111,32 +128,43 @@ def execute(
     traceback ends the log. `token` is given to the kernel as `STUDY_FORCE` (not empty if the stage is forced), and it
     inherits the file descriptors `keep_open`.
     """
-    read = parametrised(notebook, parameters)
-    names = headings(read.cells)
-    progress.start(notebook.stem, len(read.cells))
-    options = {"timeout": None, "startup_timeout": KERNEL_START_SECONDS, "coalesce_streams": True}
-    # what is worth keeping is on the disk when a cell ends: an orderly end of the process would only take time
-    client = Client(read, kernel_manager_class=OwnInterpreter, shutdown_kernel="immediate", **options)
-    with log.open("w", encoding="utf-8") as file:
-        client.log_file, client.progress = file, progress
+    cells, facts = nbformat.read(notebook, as_version=4).cells, {}
+    tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
+    cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with values
+    names = headings(cells)
+    progress.start(notebook.stem, len(cells))
+    with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
+        live = LiveLog(file, progress)
         launch = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
-        try:  # what cells print comes by message
-            with client.setup_kernel(**launch, stdout=subprocess.DEVNULL, stderr=file):
-                for index, cell in enumerate(read.cells):
-                    progress.cell(index, names[index])
-                    client.execute_cell(cell, index)
-                return {"peak_memory_mb": peak_memory_mb(client.km.provisioner.pid)}
-        except CellExecutionError as error:
-            shown = next(one for one in cell.outputs if one.output_type == "error")
-            file.write("\n" + plain("\n".join(shown.traceback)) + "\n")
+        try:
+            papermill.execute_notebook(
+                notebook,
+                output,
+                parameters=parameters,
+                engine_name="study",
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                request_save_on_cell_execute=False,  # before and after each cell: seconds a notebook
+                stdout_file=live,
+                stderr_file=live,
+                coalesce_streams=True,
+                on_cell_start=lambda cell, cell_index: progress.cell(cell_index, names[cell_index]),
+                launch=launch
+                | {"stdout": subprocess.DEVNULL, "stderr": file},  # what cells print comes by message
+                facts=facts,
+                left_in=output,
+            )
+        except PapermillExecutionError as error:
+            file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
             message = one_line(kind + error.evalue)
-            raise StageFailed(f"{notebook.stem}, cell [{cell.execution_count}]: {message}") from None
+            raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
         except DeadKernelError:
             reason = "the Python process died without a word; most likely the machine ran out of memory"
             raise StageFailed(f"{notebook.stem}: {reason}") from None
         except RuntimeError as error:
             reason = f"no kernel could be started: {one_line(str(error))}"
             raise StageFailed(f"{notebook.stem}: {reason}") from error
-        finally:
-            nbformat.write(read, output)
+    return facts

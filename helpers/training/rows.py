@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from helpers.data.splits import masked
 from helpers.errors import UserError
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tagging.encode import IGNORE, WindowRow, gold_tags, words_of
+from helpers.tagging.encode import IGNORE, WindowRow, collate_windows, gold_tags, words_of
 from helpers.tagging.features import WordFeatures, count_words
 from helpers.tagging.model import TrainedTagger, layout_of, load_token_tokenizer
 from helpers.tagging.predict import cut_rows
@@ -158,9 +159,16 @@ def encode_training(
         if layout.fine:
             fine = example.extra.get("fine_tags")
             aligned = align_fine(example.target.tags, fine) if fine is not None else [""] * len(words)
-            wanted = torch.tensor([numbers.get(tag, IGNORE) for tag in aligned])[:, None]
+            wanted = np.array([numbers.get(tag, IGNORE) for tag in aligned], dtype=int)[:, None]
         for window in windows:
             if own := window.words:
                 soft = teacher[index][own] if teacher else None
                 encoded.append(WindowRow(window, values, tags[own], wanted[own], soft))
     return encoded
+
+
+def training_batch(run: Run, tagger: TrainedTagger, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """The windows of some rows as the batch of :func:`helpers.tagging.encode.collate_windows`, beside the tagger."""
+    windows = encode_training(run, tagger, examples)
+    batch = collate_windows(windows, tagger.tokenizer.pad_token_id or 0)
+    return {name: part.to(tagger.model.device) for name, part in batch.items()}

@@ -39,7 +39,6 @@ from helpers.training.distil import build_student, soft_loss, spread_layers, tea
 from helpers.training.fit import fingerprint, fit
 from helpers.training.rows import encode_training, fine_outputs, training_sentences, variant_settings
 from helpers.training.taggers import Learner, cosine_factor, parameter_groups, plan_steps, tagging_loss
-from helpers.views.rows import tag_table
 from helpers.views.training import training_row_table
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
@@ -187,15 +186,6 @@ def test_the_table_of_training_rows_leaves_out_what_a_variant_does_not_learn(enc
     table = training_row_table(run)
     assert table.loc["full"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 0, "all": 9}
     assert table.loc["enhanced"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 1, "all": 10}
-
-
-def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there():
-    table = tag_table(CALENDAR, events()[0], words=3)
-    assert table.index.tolist() == ["Lunch", "with", "Ann"] and table.columns.tolist() == [
-        "action",
-        "attendees",
-    ]
-    assert table["action"].tolist() == list("BOO") and table["attendees"].tolist() == list("OOB")
 
 
 def test_encoded_targets_follow_the_words_of_each_window(encoder, tmp_path):
