@@ -30,7 +30,7 @@ def _any(name: str, ending: str = "") -> str:
     return rf"\b(?:{'|'.join(WORDS[name])})\b{ending}"
 
 
-_MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + "|sept"
+MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + "|sept"
 WEEKDAY = "(?:" + "|".join(f"{name[:3]}(?:{name[3:]})?" for name in WEEKDAYS) + "|tues|thurs?)"
 _ON = rf"(?:(?P<weekday>{WEEKDAY})\.?,?\s+(?:the\s+)?)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2}|\d{2})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
@@ -43,13 +43,13 @@ _TO = r"(?:-|–|—|to|until|till|through)"
 DATE_PATTERNS = {
     "YYYY-MM-DD": rf"{_ON}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
     "DD/MM/YYYY": rf"{_ON}(?P<day>\d{{1,2}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?{_YEAR}",
-    "D Month YYYY": rf"{_ON}{_DAY}{_LAST}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{_MONTH})\b\.?{_GAP}{_YEAR}",
-    "Month D, YYYY": rf"{_ON}(?P<month>{_MONTH})\.?{_GAP}(?:the\s+)?{_DAY}{_LAST}(?:\s*[-/,.]\s*|\s+){_YEAR}",
-    "YYYY Month D": rf"(?P<year>\d{{4}}),?\s+(?P<month>{_MONTH})\.?\s+{_DAY}",
-    "D Month – D Month YYYY": rf"{_ON}{_DAY}\s+(?P<month>{_MONTH})\.?\s?{_TO}\s?\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{_MONTH})\.?,?\s+{_YEAR}",
-    "Month D – Month D, YYYY": rf"{_ON}(?P<month>{_MONTH})\.?\s+{_DAY}\s?{_TO}\s?(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}",
-    "D Month … YYYY": rf"{_ON}{_DAY}(?:\s+of)?\s+(?P<month>{_MONTH})\b\.?{_YEAR_LATER}",
-    "Month D … YYYY": rf"{_ON}(?P<month>{_MONTH})\.?\s+{_DAY}{_YEAR_LATER}",
+    "D Month YYYY": rf"{_ON}{_DAY}{_LAST}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{MONTH})\b\.?{_GAP}{_YEAR}",
+    "Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?{_GAP}(?:the\s+)?{_DAY}{_LAST}(?:\s*[-/,.]\s*|\s+){_YEAR}",
+    "YYYY Month D": rf"(?P<year>\d{{4}}),?\s+(?P<month>{MONTH})\.?\s+{_DAY}",
+    "D Month – D Month YYYY": rf"{_ON}{_DAY}\s+(?P<month>{MONTH})\.?\s?{_TO}\s?\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{MONTH})\.?,?\s+{_YEAR}",
+    "Month D – Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}\s?{_TO}\s?(?:{MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}",
+    "D Month … YYYY": rf"{_ON}{_DAY}(?:\s+of)?\s+(?P<month>{MONTH})\b\.?{_YEAR_LATER}",
+    "Month D … YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}{_YEAR_LATER}",
 }
 _COUNTED = re.compile(rf"\s(?:{_any('counted')}|(?P<other>(?-i:[a-z]+[b-rt-z])s)\b)", re.IGNORECASE)
 _FOREIGN = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
@@ -77,7 +77,7 @@ _NUMBERED = re.compile(
 )
 _EXPLICIT = re.compile(r":|[ap]\.?\s?m\b|clock|noon|midday|midnight|h\d", re.IGNORECASE)
 _PRICED = re.compile(_any("priced", r"\s$"), re.IGNORECASE)
-_NAMED = re.compile(rf"\b(?!(?i:{WEEKDAY}|{_MONTH}|at|from|starts?|time|begins|ab|um)\b)[A-Z][\w+#.-]*\s$")
+_NAMED = re.compile(rf"\b(?!(?i:{WEEKDAY}|{MONTH}|at|from|starts?|time|begins|ab|um)\b)[A-Z][\w+#.-]*\s$")
 _EVENING, _MORNING = (re.compile(_any(name), re.IGNORECASE) for name in ("evening", "morning"))
 _NUMBERS = WORDS["numbers"] | dict(zip(HOURS, range(1, 13)))
 _UNITS = {"h": 60, "m": 1, "d": 1440, "w": 10080}  # minutes, by the first letter of the unit

@@ -14,6 +14,7 @@ from helpers.tasks.calendar.kinds import LEAD, LISTS
 from helpers.tasks.dates import (
     BARE,
     GUESSED,
+    MONTH,
     WEEKDAY,
     find_bare_times,
     find_dates,
@@ -33,22 +34,27 @@ _PLACE_NOUN = re.compile(rf"\b(?:{'|'.join(LISTS['place_words'])})s?\b", re.IGNO
 _JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+plus\s+")
 _STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
 _WORD_STOP = re.compile(
-    r"\s+(?:at|in|on|via|for|from|about|to|over|re|abt|regarding|by|using|before|after|who|which|where|if|is|are|will|should"
-    r"|lasting|starting|starts?|w/|with|every|each|into|down|ok|so|online|joins?|around|bring)(?!\w)",
+    r"\s+(?:at|in|on|via|for|from(?=\s*$|\s+(?:the\s)?(?:(?-i:[A-Z])|\d))|about|to|over|re|abt|regarding|by|using|before|after|who|which|where|if|is|are|will|should"
+    r"|lasting|starting|starts?|planned|scheduled|w/|with|every|each|into|down|ok|so|online|joins?|around|bring|attending|coming|will)(?!\w)",
     re.IGNORECASE,
 )
 _COMPANY = re.compile(
-    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite|attendees:|featuring|feat\.)|w/)\s*", re.IGNORECASE
+    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|attendees:|featuring|feat\.)|w/)\s*",
+    re.IGNORECASE,
 )
 _OF_NAME = re.compile(
     rf"\b(?:(?P<led>for|by)|(?P<titled>of|to|from)"
     rf"|(?i:meet|call|email|visit|see|seeing|phone|ring|text|drop off|pick up|shadow))\s+"
     rf"(?P<who>(?:[a-z]+\s)?{_TITLE}\s{_NAME}(?:\s{_NAME})?|{_NAME}(?:\s{_NAME})?)(?!\w)"
 )
+_LISTED = re.compile(
+    rf"(?<![\w/])(?P<people>{_NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*){_NAME})+)"
+    rf"(?=\s*(?:[{CUT},;.|)]|$|[-–—]\s|via\b|on\b|at\b|online\b|for\b|attending\b))"
+)
 _ARTICLE = re.compile(r"(?:the|our|my|an?|that|this)\s+", re.IGNORECASE)
 _PLACED = re.compile(
-    rf"(?<![\w-])(?:(?:at|@|inside|near)\s*(?=\S)|(?:via|using|over|on)\s+(?=(?:{_PLATFORM})\b)"
-    rf"|(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|{_PLATFORM})"
+    rf"(?<![\w-])(?:(?:at|inside|near)\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{_PLATFORM})\b)"
+    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{_PLATFORM})"
     rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
 )
@@ -68,6 +74,7 @@ _OFTEN = re.compile(
 )
 _RELATIVE = re.compile(
     rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
+    rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
     rf"|{WEEKDAY}\b\.?(?=\s*(?:[,;{CUT}@–—-]|at\b|$))|(?<=on\s){WEEKDAY}\b|(?<=next\s){WEEKDAY}\b|(?<=this\s){WEEKDAY}\b)"
     r"(?:\s+(?:morning|afternoon|evening|night)\b)?",
     re.IGNORECASE,
@@ -76,15 +83,15 @@ _AROUND_TIME = re.compile(
     rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
 )
 _FILLER = re.compile(
-    r"^(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
-    r"|to|by|time|time for|lasting|lasts?|which|and|will|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|the|a|an"
-    r"|it|is|are|in|of|via|until|till|say|max|figure|maybe|with|w/|down|beginning|due|w|into)"
+    r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
+    r"|to|by|time|time for|lasting|lasts?|which|and|will|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|max|figure|maybe|with|w/|down|beginning|due|w|into)"
     r"(?=\W|$))+",
     re.IGNORECASE,
 )
 _TRAILER = re.compile(
-    r"(?:[\s,;:.!()–—@|•-]|(?<!\w)(?:scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
-    r"|from|by|lasting|lasts?|which|and|will|should|is|are|in|of|via|until|the|a|an|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|it|off|out|over|using|pls|please"
+    r"(?:[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in)\sthe\scalendar|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
+    r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using|pls|please"
     r"|ok|confirmed|beginning))+$",
     re.IGNORECASE,
 )
@@ -95,6 +102,11 @@ _OPENING = re.compile(
     r"|remind me (?:to|of|about)|don't forget(?: to)?|have(?= an? )|move)[\s,:]+)+(?:(?:an?|the|my|our)\s+)?",
     re.IGNORECASE,
 )
+_REMARK = re.compile(
+    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang)\s)\S+\s\S",
+    re.IGNORECASE,
+)
+_NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
 _NOTE = re.compile(rf"^(?:{'|'.join(LISTS['note_words'])})\b", re.IGNORECASE)
 
 
@@ -132,7 +144,7 @@ def _looks_like_people(piece: str, first: bool = False) -> bool:
     group = not first and re.search(
         rf"(?:^|\s)(?:{_GROUP}|\w+(?:men|women|ers|ors|ists|ants|ents|mates|friends|staff))$", piece, re.I
     )
-    return bool(re.match(_TITLE, piece, re.I) or re.search(rf"\s{_TITLE}\s[A-Z]", piece) or group) or (
+    return bool(re.match(_TITLE, piece) or re.search(rf"\s{_TITLE}\s[A-Z]", piece) or group) or (
         named and all(word[0].isupper() or word in ("de", "van", "von", "from", "of") for word in words)
     )
 
@@ -156,7 +168,7 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
         word = _WORD_STOP.search(rest, start, stop)
         end = word.start() if word else stop
         parts = list(_parts(rest, start, end))
-        if found and not all(_looks_like_people(rest[a:b]) or _bare_name(rest[a:b]) for a, b in parts):
+        if found and not all(_looks_like_people(rest[a:b]) or _bare_name(rest[a:b], 1) for a, b in parts):
             break
         for a, b in parts:
             platform = re.search(rf"\s+(?:{_PLATFORM})$", rest[a:b], re.IGNORECASE)
@@ -171,10 +183,12 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
     return [place for place in found if place[0] < place[1]], found[-1][1] if found else start
 
 
-def _bare_name(piece: str) -> bool:
-    """One or two capitalised words, none of which is a place or a platform."""
-    return bool(re.fullmatch(rf"{_NAME}(?:\s{_NAME})?", piece)) and not (
-        _PLACE_NOUN.search(piece) or re.fullmatch(_PLATFORM, piece, re.IGNORECASE)
+def _bare_name(piece: str, words: int = 2) -> bool:
+    """Up to so many capitalised words, none of which is a place or a platform."""
+    return (
+        bool(re.fullmatch(rf"{_NAME}(?:\s{_NAME})?", piece))
+        and piece.count(" ") < words
+        and not (_PLACE_NOUN.search(piece) or re.fullmatch(_PLATFORM, piece, re.IGNORECASE))
     )
 
 
@@ -185,7 +199,7 @@ def _looks_like_place(piece: str) -> bool:
     words = plain.split()
     address = re.match(r"\d+\w?\s[A-Z]|.*[a-zé]\s\d+\w?$", plain) and plain[0].upper() == plain[0]
     return bool(words) and len(words) <= 7 and bool(
-        (_PLACE_NOUN.search(plain) and not re.match(r"[a-z]+(?:ing|ed)\b", plain)) or address or re.search(r"\w's$", plain)
+        (_PLACE_NOUN.search(plain) and not re.match(r"[a-z]+(?:ing|ed)\b", plain)) or address or re.search(r"(?<!let)'s$", plain)
     )  # fmt: skip
 
 
@@ -197,10 +211,14 @@ def _place_after(rest: str, start: int) -> Place:
     while not word and rest[end : end + 2] == ", ":
         more = _STOP.search(rest, end + 2).start()
         chunk = rest[end + 2 : more].strip()
-        if not re.match(r"(?:\d|floor|room|rm|building|wing|suite|gate|hall)\b|\d+\w*\s|.*#\d", chunk, re.I):
+        wing = chunk[:1].isupper() and _PLACE_NOUN.search(chunk.split()[-1])
+        if not (
+            wing or re.match(r"(?:\d|floor|room|rm|building|suite|gate|hall)\b|\d+\w*\s|.*#\d", chunk, re.I)
+        ):
             break
         end = more
-    return _tight(rest, start, end)
+    trailer = _TRAILER.search(rest, start, end)
+    return _tight(rest, start, trailer.start() if trailer else end)
 
 
 def _segments(rest: str) -> list[Place]:
@@ -209,7 +227,7 @@ def _segments(rest: str) -> list[Place]:
     while at < len(rest):
         stop = _STOP.search(rest, at)
         start, end = at, stop.start()
-        if filler := _FILLER.match(rest, start, end):
+        if start and (filler := _FILLER.match(rest, start, end)):
             start = filler.end()
         if trailer := _TRAILER.search(rest, start, end):
             end = trailer.start()
@@ -246,14 +264,19 @@ def find(text: str) -> dict[str, list[Place]]:
 
     for company in [*_COMPANY.finditer(rest)]:
         people, end = _people_after(rest, company.end())
-        if people and not found["attendees"]:
+        if people:  # of "dinner with clients … with Henry" the last
             found["attendees"], rest = people, _blot(rest, company.start(), end)
     for one in _OF_NAME.finditer(rest):
         titled = re.search(rf"\b{_TITLE}\s", one["who"])
-        known = titled or (one["who"].split()[0].lower() in first_names() and not one["titled"])
+        who = one["who"].split()
+        known = titled or (who[0].lower() in first_names() and (len(who) > 1 or not one["titled"]))
         if known and not _PLACE_NOUN.search(rest[one.start("who") : one.end() + 12].split(",")[0]):
             found["attendees"] = sorted([one.span("who"), *found["attendees"]])
             rest = _blot(rest, one.start() if one["led"] or one["titled"] else one.start("who"), one.end())
+    for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):
+        people = list(_parts(rest, *one.span()))
+        if any(rest[a:b].lower() in first_names() for a, b in people):
+            found["attendees"], rest = people, _blot(rest, *one.span())
     start = -1
     for one in _PLACED.finditer(rest):
         place = _place_after(rest, one.end())
@@ -271,9 +294,17 @@ def find(text: str) -> dict[str, list[Place]]:
         several = len(people) > 1 and "&" not in piece and all(" " not in text[a:b] for a, b in people)
         if _NOTE.match(piece) and left:
             left.append(place)
-        elif all(_looks_like_people(text[a:b], first) for a, b in people) and (left or first):
+        elif _NUMBER_OF.match(piece):
+            continue
+        elif 2 * sum(_looks_like_people(text[a:b], first) for a, b in people) >= len(people) and (
+            left or first
+        ):
             found["attendees"] = sorted([*found["attendees"], *people])
-        elif not found["location"] and _looks_like_place(piece) and (left or (first and piece.istitle())):
+        elif (
+            not found["location"]
+            and _looks_like_place(piece)
+            and (left or (first and piece.istitle() and " " in piece))
+        ):
             found["location"] = [place]
         elif left and bare and (several or not found["attendees"] and " " not in piece):
             found["attendees"] = sorted([*found["attendees"], *people])
@@ -286,8 +317,16 @@ def find(text: str) -> dict[str, list[Place]]:
         platform = re.search(rf"\s+({_PLATFORM})$", text[start:end], re.IGNORECASE)
         if platform and not found["location"]:
             found["location"], end = [(start + platform.start(1), end)], start + platform.start()
+        words = text[start:end].rsplit(" ", 1)
+        if (
+            len(words) == 2
+            and not found["attendees"]
+            and words[1].lower() in first_names()
+            and words[1].istitle()
+        ):
+            found["attendees"], end = [(end - len(words[1]), end)], start + len(words[0])
         found["action"] = [(start, end)]
-        found["notes"] = [place for place in left[1:] if " " in text[slice(*place)]][:1]
+        found["notes"] = [place for place in left[1:] if _REMARK.match(text[slice(*place)])][:1]
     return found
 
 
