@@ -6,11 +6,21 @@ import unicodedata
 from abc import ABC, abstractmethod
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
 # share of the sample that each part gets
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+
+
+_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+
+
+def type_name(value: Any) -> str:
+    """What a JSON value is called."""
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
 
 
 class Rows(ABC):
@@ -26,9 +36,13 @@ class Rows(ABC):
         Share of the sample that each part gets; the first part takes what the others have no room for.
     text_key : str
         Key of the text in a row.
+    model : pydantic model
+        Strict form of a row.
     longest_text : int
         Characters of the longest text that the service takes.
     """
+
+    model: type[BaseModel]
 
     def __init__(self, task: Any, document: dict[str, Any]):
         self.task, self.file = task, document.get("file", "rows.jsonl")
@@ -46,6 +60,26 @@ class Rows(ABC):
         ValueError
             With a one-line reason.
         """
+
+    def checked(self, row: Any) -> dict[str, Any]:
+        """The row in the form of `model`; ValueError with one line that names the first wrong key."""
+        if not isinstance(row, dict):
+            raise ValueError(f"row should be an object, got {type_name(row)}")
+        try:
+            return self.model.model_validate(row).model_dump()
+        except ValidationError as error:
+            order = {"missing": 0, "extra_forbidden": 1}  # what comes before values of a wrong type
+            first = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
+        if first["type"] in order:
+            what = "missing" if first["type"] == "missing" else "unknown"
+            raise ValueError(f"{what} key {'.'.join(map(str, first['loc']))!r}")
+        where, wanted = self.wanted(first["loc"])
+        raise ValueError(f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(first['input'])}")
+
+    @abstractmethod
+    def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+        """The part of a place of `model` that is a place of the row (behind it pydantic names the type that it tried), and
+        what should stand there."""
 
     @abstractmethod
     def write(self, example: Example) -> dict[str, Any]:
