@@ -1,8 +1,7 @@
 """Dates, times of day and durations as people write them: finding, reading and writing them.
 
-One pattern finds candidates of each way of writing, what stands around them decides. Names of months are read by
-dateutil, those of other languages by dateparser; this layer holds what they misread: a version or a price that looks like
-a time, a day without a year, "half past three", "7 to 9pm".
+A pattern finds candidates of each writing, what stands around them decides. Names of months are dateutil's, or dateparser's
+for other languages; this layer holds what they misread: versions and prices like times, days without a year, "7 to 9pm".
 """
 
 from __future__ import annotations
@@ -53,7 +52,6 @@ DATE_PATTERNS = {
 }
 _COUNTED = re.compile(rf"\s(?:{_any('counted')}|(?P<other>(?-i:[a-z]+[b-rt-z])s)\b)", re.IGNORECASE)
 _FOREIGN = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
-
 _PART = r"in\sthe\s(?:early\s)?(?:morning|afternoon|evening)|at\snight|(?:noon|midday|midnight)"
 _HALF = rf"(?:\s?(?P<half>[ap])\.?\s?m\b\.?|(?<=\d)(?P<letter>[ap])\b|\s(?P<part>{_PART})\b)"
 TIME_PATTERNS = {
@@ -132,21 +130,21 @@ def time_text(hour: int, minute: int) -> str:
     return f"{(hour - 1) % 12 + 1}:{minute:02d} {'PM' if hour >= 12 else 'AM'}"
 
 
-def day_of(value: str) -> datetime.date | None:
-    """The day of a canonical date, None for anything else."""
+def _read_as(form: str, value: str) -> datetime.datetime | None:
     try:
-        return datetime.datetime.strptime(value, "%d/%m/%Y").date()
+        return datetime.datetime.strptime(value, form)
     except ValueError:
         return None
+
+
+def day_of(value: str) -> datetime.date | None:
+    """The day of a canonical date, None for anything else."""
+    return (moment := _read_as("%d/%m/%Y", value)) and moment.date()
 
 
 def clock_of(value: str) -> tuple[int, int] | None:
     """Hour (0–23) and minute of a canonical time, None for anything else."""
-    try:
-        moment = datetime.datetime.strptime(value, "%I:%M %p")
-    except ValueError:
-        return None
-    return moment.hour, moment.minute
+    return (moment := _read_as("%I:%M %p", value)) and (moment.hour, moment.minute)
 
 
 # -- reading --------------------------------------------------------------------------------------------------------
@@ -168,8 +166,12 @@ def _date(match: re.Match, day_first: bool = True) -> str | None:
         return None
 
 
+def _groups(match: re.Match) -> dict[str, str]:
+    return {name: value.lower() for name, value in match.groupdict().items() if value is not None}
+
+
 def _time(match: re.Match) -> str | None:
-    groups = {name: value.lower() for name, value in match.groupdict().items() if value is not None}
+    groups = _groups(match)
     if "word" in groups:
         return time_text(0 if groups["word"] == "midnight" else 12, 0)
     if "spoken" in groups:
@@ -218,7 +220,7 @@ def _guessed(hour: int, text: str) -> tuple[int, bool]:
 
 
 def _duration(match: re.Match) -> str:
-    groups = {name: value.lower() for name, value in match.groupdict().items() if value is not None}
+    groups = _groups(match)
     if "hours" in groups:
         return f"{60 * int(groups['hours']) + int(groups['minutes'])}"
     if "number" in groups:
@@ -231,15 +233,11 @@ def _duration(match: re.Match) -> str:
     return f"{amount * _UNITS[groups['unit'][0]]:g}"
 
 
-def _whole(text: str, found: Iterable[Mention]) -> str | None:
-    return next((mention.value for mention in found if mention[:2] == (0, len(text))), None)
-
-
 @lru_cache(maxsize=65536)
 def read_date(text: str, day_first: bool = True) -> str | None:
     """`DD/MM/YYYY` of a date with a year; None for what is no such date."""
     text = normalise(text)
-    return _whole(text, find_dates(text, day_first))
+    return next((m.value for m in find_dates(text, day_first) if m.text == text), None)
 
 
 @lru_cache(maxsize=65536)
@@ -247,7 +245,7 @@ def read_time(text: str) -> str | None:
     """`H:MM AM/PM` of a time of day ("14:30", "9am", "08:00 AM", "14h30", "noon"); None for anything else."""
     text = normalise(text)
     compact = re.fullmatch(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)", text)
-    return _time(compact) if compact else _whole(text, find_times(text))
+    return _time(compact) if compact else next((m.value for m in find_times(text) if m.text == text), None)
 
 
 @lru_cache(maxsize=65536)

@@ -6,7 +6,7 @@ A task's schema is a pydantic model whose fields are annotated with a kind::
         day: Annotated[str | None, Date()]
         guests: Annotated[list[str] | None, Span()]
 
-Without one a string is a :class:`Span`, a `Literal` a :class:`Choice`; `list[...]` holds several values.
+Without one a string is a :class:`Span`, a `Literal` a :class:`Choice`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ from helpers.tasks import date_forms, dates
 from helpers.tasks.text import lark_literal, normalise, places
 
 Place = tuple[int, int]  # (start, end) in a text
-Spans = Callable[
-    [Sequence[str]], list[str]
-]  # texts → Lark terminals that match their pieces; none for empty texts
+Spans = Callable[[Sequence[str]], list[str]]  # texts → Lark terminals that match their pieces
 CHARACTERS = r'([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{4})+'  # of a JSON string
 _WORDS = r'\p{L}[^"\\\x00-\x1f\x7f]*'
 FIRST_DAY, LAST_DAY = datetime.date(2023, 1, 1), datetime.date(2028, 12, 31)
@@ -66,6 +64,7 @@ class Kind:
     quoted: ClassVar[bool] = True  # a JSON string
     item: ClassVar[Any] = StrictStr  # type of a value
     wanted: ClassVar[str] = "a string"
+    json_type: ClassVar[str] = "string"
 
     def canonical(self, value: Any) -> Any:
         """The one form in which a value is kept; None for an empty one."""
@@ -121,7 +120,7 @@ class Kind:
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of a value."""
-        return {"type": "string"}
+        return {"type": self.json_type}
 
 
 @dataclass(frozen=True)
@@ -141,26 +140,12 @@ class Span(Kind):
         return spans(self.writings(text))
 
 
-def _forms(mentions: Sequence[dates.Mention]) -> list[str]:
-    """What is read in a text, with or without leading zeros."""
-    values = dict.fromkeys(mention.value for mention in mentions)
-    forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
-    return [f"/{form}/" for form in forms]
-
-
 @dataclass(frozen=True)
 class Date(Kind):
-    """A day, kept as `DD/MM/YYYY`; a label that cannot be read ("tomorrow") stays as written, an answer is not given.
+    """A day, kept as `DD/MM/YYYY`; a label that cannot be read ("tomorrow") stays as written, an answer is not given."""
 
-    Parameters
-    ----------
-    day_first : bool
-        Whether 3/5/2027 is the third of May.
-    """
+    day_first: bool = field(default=True, kw_only=True)  # whether 3/5/2027 is the third of May
 
-    day_first: bool = field(default=True, kw_only=True)
-
-    # a day or a month may lack its zero, as labels do before they are made canonical
     form: ClassVar[str] = (
         r"/((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))\/(19|20)[0-9]{2}/"
     )
@@ -168,13 +153,12 @@ class Date(Kind):
     piece: ClassVar[str] = r"/.*\p{L}.*/"
 
     def read(self, text: str) -> str | None:
-        """Canonical form, None for what cannot be read."""
         return dates.read_date(text, self.day_first)
 
     def said(self, text: str, place: Place) -> str:
         """A piece that cannot be read alone is read where it stands ("7" in "dinner at 7")."""
-        piece, (start, end) = text[slice(*place)], place
-        around = (m.value for m in self.possible(text) if m.start < end and start < m.end)
+        piece = text[slice(*place)]
+        around = (m.value for m in self.possible(text) if m.start < place[1] and place[0] < m.end)
         return self.read(piece) or next(around, piece)
 
     def possible(self, text: str) -> tuple[dates.Mention, ...]:
@@ -206,8 +190,10 @@ class Date(Kind):
         return [self.form, self.words]
 
     def held(self, text: str, spans: Spans) -> list[str]:
-        forms = _forms(self.mentions(text)) or [self.form]
-        return forms + [f"({terminal} & {self.piece})" for terminal in spans([text])]
+        values = dict.fromkeys(mention.value for mention in self.mentions(text))
+        forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
+        read = [f"/{form}/" for form in forms] or [self.form]  # with or without leading zeros
+        return read + [f"({terminal} & {self.piece})" for terminal in spans([text])]
 
 
 @dataclass(frozen=True)
@@ -317,6 +303,7 @@ class Number(Kind):
     quoted: ClassVar[bool] = False
     item: ClassVar[Any] = StrictInt | StrictFloat
     wanted: ClassVar[str] = "a number"
+    json_type: ClassVar[str] = "number"
     digits: ClassVar[re.Pattern] = re.compile(r"(?<![\w.,:/-])-?\d+(?:[.,]\d+)?(?!\w|[.,:/-]\d)")
 
     def canonical(self, value: Any) -> float | int | None:
@@ -340,9 +327,6 @@ class Number(Kind):
     def free(self) -> list[str]:
         return [r"/-?(0|[1-9][0-9]*)(\.[0-9]+)?/"]
 
-    def json_schema(self) -> dict[str, Any]:
-        return {"type": "number"}
-
 
 @dataclass(frozen=True)
 class Boolean(Kind):
@@ -352,6 +336,7 @@ class Boolean(Kind):
     quoted: ClassVar[bool] = False
     item: ClassVar[Any] = StrictBool
     wanted: ClassVar[str] = "true or false"
+    json_type: ClassVar[str] = "boolean"
 
     def canonical(self, value: Any) -> Any:
         return value
@@ -364,6 +349,3 @@ class Boolean(Kind):
 
     def free(self) -> list[str]:
         return ['"true"', '"false"']
-
-    def json_schema(self) -> dict[str, Any]:
-        return {"type": "boolean"}
