@@ -169,8 +169,7 @@ class Date(Kind):
         return "" if dates.day_of(value) else f"“{value}” does not say day, month and year"
 
     def canonical(self, value: str) -> str | None:
-        value = normalise(value)
-        return self.read(value) or value or None
+        return self.read(value) or normalise(value) or None
 
     def equivalent(self, left: str, right: str) -> bool:
         return self.canonical(left) == self.canonical(right) or super().equivalent(left, right)
