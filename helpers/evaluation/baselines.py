@@ -96,7 +96,7 @@ def predict_rules(run: Run, examples: Sequence[Example]) -> Records:
     """
     task, rules = run.task, run.task.hooks.rules
     path = run.dir / "splits" / "train.jsonl"
-    if task.hooks.rule_spans and run["conventions"] and path.exists():
+    if task.hooks.rule_spans and run.settings.get("conventions", True) and path.exists():
         rules = partial(rules, conventions=_conventions(task, path, path.stat().st_mtime_ns))
     return [
         {"id": row.id, "prediction": rules(row.text), "raw": None, "confidence": None} for row in examples

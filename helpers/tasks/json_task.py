@@ -187,11 +187,8 @@ class JsonTask(Task):
         )
 
     def doubts(self, text: str, prediction: Target) -> dict[str, str]:
-        pairs = (
-            (name, kind.doubt(prediction[name], text))
-            for name, kind in self.kinds.items()
-            if prediction[name]
-        )
+        said = {name: value for name, value in prediction.items() if isinstance(value, str)}
+        pairs = ((name, self.kinds[name].doubt(value, text)) for name, value in said.items())
         return {name: doubt for name, doubt in pairs if doubt}
 
     # -- places in the text -----------------------------------------------------------------------------------------
