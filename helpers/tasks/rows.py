@@ -29,9 +29,11 @@ class Rows(ABC):
     Attributes
     ----------
     file : str
-        File in `data/<task>/` that holds the sample, one JSON row a line or in one of the task's other formats.
-    suffixes : tuple of str
-        Endings of files in other formats than JSONL.
+        File in `data/<task>/` that holds the sample, in any form that :mod:`helpers.data.formats` reads.
+    line_form : str
+        Regular expression of how lines begin in a form of the task's own, read by its hook `row_of_line`.
+    headings : tuple of str
+        First words of what CoNLL files of the task hold beside sentences.
     shares : dict
         Share of the sample that each part gets; the first part takes what the others have no room for.
     text_key : str
@@ -46,7 +48,7 @@ class Rows(ABC):
 
     def __init__(self, task: Any, document: dict[str, Any]):
         self.task, self.file = task, document.get("file", "rows.jsonl")
-        self.suffixes = tuple(document.get("suffixes", ()))
+        self.line_form, self.headings = document.get("line_form", ""), tuple(document.get("headings", ()))
         self.shares = document.get("shares", SHARES)
         self.text_key = document.get("text_key", "text")
         self.longest_text = document.get("longest_text", 2000)
@@ -62,19 +64,25 @@ class Rows(ABC):
         """
 
     def checked(self, row: Any) -> dict[str, Any]:
-        """The row in the form of `model`; ValueError with one line that names the first wrong key."""
+        """The row in the form of `model`; ValueError with one line that names every wrong key."""
         if not isinstance(row, dict):
             raise ValueError(f"row should be an object, got {type_name(row)}")
         try:
             return self.model.model_validate(row).model_dump()
         except ValidationError as error:
-            order = {"missing": 0, "extra_forbidden": 1}  # what comes before values of a wrong type
-            first = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
-        if first["type"] in order:
-            what = "missing" if first["type"] == "missing" else "unknown"
-            raise ValueError(f"{what} key {'.'.join(map(str, first['loc']))!r}")
-        where, wanted = self.wanted(first["loc"])
-        raise ValueError(f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(first['input'])}")
+            faults = error.errors(include_url=False)
+        found: dict[tuple[Any, ...], str] = {}
+        for fault in sorted(
+            faults, key=lambda item: {"missing": 0, "extra_forbidden": 1}.get(item["type"], 2)
+        ):
+            if fault["type"] in ("missing", "extra_forbidden"):
+                what = "missing" if fault["type"] == "missing" else "unknown"
+                where, said = fault["loc"], f"{what} key {'.'.join(map(str, fault['loc']))!r}"
+            else:
+                where, wanted = self.wanted(fault["loc"])
+                said = f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(fault['input'])}"
+            found.setdefault(where, said)
+        raise ValueError("; ".join(found.values()))
 
     @abstractmethod
     def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:

@@ -16,7 +16,7 @@ from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import rows_of_columns, words_of_text
+from helpers.tasks.tokens import words_of_text
 
 
 class TagRows(Rows):
@@ -41,7 +41,8 @@ class TagRows(Rows):
             if given is not None and len(given) != len(tokens):
                 raise ValueError(f"{len(tokens)} tokens but {len(given)} {name}")
             check_syntax(given or ())
-        blank = next((token for token in tokens if not token or token.split() != [token]), None)
+        # a no-break space alone is a token, as files have it
+        blank = next((token for token in tokens if not token or token.split() not in ([], [token])), None)
         if blank is not None:
             raise ValueError(f"token {blank!r} is empty or holds a space")
         if self.task.hooks.relabel:
@@ -119,7 +120,6 @@ class TagTask(Task):
         self._complete(
             hooks,
             rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
-            rows_of_file=lambda suffix, lines: rows_of_columns(lines),
         )
         self.hooks = replace(self.hooks, baselines={"dictionary": predict_dictionary, **self.hooks.baselines})
 
@@ -151,11 +151,11 @@ class TagTask(Task):
     def spans(self, example: Example) -> Spans:
         """Places of the entities in the text; None where normalising moved the borders of tokens."""
         words = [normalise(token) for token in example.target.tokens]
-        if " ".join(words) != example.text:
+        if " ".join(filter(None, words)) != example.text:
             return dict.fromkeys(self.fields)
         starts = [0]
         for word in words:
-            starts.append(starts[-1] + len(word) + 1)
+            starts.append(starts[-1] + len(word) + bool(word))
         found: Spans = {label: [] for label in self.fields}
         for start, end, label in spans_of(example.target.tags):
             found[label].append((starts[start], starts[end] - 1))
