@@ -97,6 +97,7 @@ _BARE_END = re.compile(
     rf"|today|tomorrow|this|next|every|each|via|{WEEKDAY})(?!\w)))",
     re.IGNORECASE,
 )
+EITHER = re.compile(r"24 h (?:[1-9]|1[0-2]):|(?:o'clock|past) ")  # style and text of a time of either half
 BARE, GUESSED = "bare hour", "bare hour, morning or evening guessed"
 
 
@@ -119,7 +120,6 @@ class Mention(NamedTuple):
     style: str  # name of the way of writing
 
 
-# -- canonical forms ------------------------------------------------------------------------------------------------
 def date_text(day: datetime.date) -> str:
     """`DD/MM/YYYY`."""
     return f"{day.day:02d}/{day.month:02d}/{day.year:04d}"
@@ -147,7 +147,6 @@ def clock_of(value: str) -> tuple[int, int] | None:
     return (moment := _read_as("%I:%M %p", value)) and (moment.hour, moment.minute)
 
 
-# -- reading --------------------------------------------------------------------------------------------------------
 def _date(match: re.Match, day_first: bool = True) -> str | None:
     month, day, year = match["month"].lower(), match["day"].lower(), match["year"]
     other = _COUNTED.match(match.string, match.end())
@@ -258,7 +257,6 @@ def duration_minutes(text: str) -> float | None:
     return next((float(_duration(match)) for match in matches if match), None)
 
 
-# -- finding --------------------------------------------------------------------------------------------------------
 def _mentions(
     text: str, patterns: dict[str, re.Pattern], read: Callable, taken: tuple[Mention, ...] = ()
 ) -> list[Mention]:

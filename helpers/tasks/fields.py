@@ -4,9 +4,6 @@ A task's schema is a pydantic model whose fields are annotated with a kind::
 
     class Booking(BaseModel):
         day: Annotated[str | None, Date()]
-        guests: Annotated[list[str] | None, Span()]
-
-Without one a string is a :class:`Span`, a `Literal` a :class:`Choice`.
 """
 
 from __future__ import annotations
@@ -103,7 +100,7 @@ class Kind:
         return ()
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, Any] | None:
-        """Another value written like a surface, as (surface, value); None where values come from a pool alone."""
+        """Another value written alike, as (surface, value); None where values come from a pool alone."""
         return None
 
     def writings(self, text: str) -> list[str]:
@@ -189,7 +186,10 @@ class Date(Kind):
         return [self.form, self.words]
 
     def held(self, text: str, spans: Spans) -> list[str]:
-        values = dict.fromkeys(mention.value for mention in self.mentions(text))
+        values = dict.fromkeys(
+            re.sub("[AP]M", "[AP]M", m.value) if dates.EITHER.match(f"{m.style} {m.text}") else m.value
+            for m in self.mentions(text)
+        )
         forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
         read = [f"/{form}/" for form in forms] or [self.form]  # with or without leading zeros
         return read + [f"({terminal} & {self.piece})" for terminal in spans([text])]
