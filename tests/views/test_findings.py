@@ -202,6 +202,8 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
             "**1,201** rows (train: 1,200, test: 1), rejected none.",
         ),
         (tell("loaded", {"all": 5}, 1), "rejected **1**."),
+        (tell("checked", 0), "found nothing."),
+        (tell("checked", 1), "found 1 thing to look at."),
         (tell("canonical", 0, 0, 9), "No value of the 9 rows"),
         (tell("canonical", 3, 2, 9), "**3** values in **2** of 9 rows"),
         (
