@@ -31,11 +31,6 @@ class Words:
     title: str = ""
     description: str = ""
     # subtitle of the task's report, and what its abstract asks
-    aim: str = "Fine-tuning language models to turn text into structured entities"
-    research_question: str = (
-        "what fine-tuning a language model for this adds over rules and over prompting the same model"
-    )
-    # what a model that was never trained on the task is told to do, where description and fields do not say it
     instruction: str = ""
     examples: tuple[str, ...] = ()  # texts to try the task with
     # for the test of robustness: what a text may say beside its values, and field → values that no train row has
