@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, filterfalse
 
 import numpy as np
 import pandas as pd
@@ -234,7 +234,8 @@ class Splits:
 def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     """Parts for training and evaluation from a loaded source.
 
-    An unsplit source is cleared of repeats and split by wording, in the task's shares. Given parts keep their
+    An unsplit source is cleared of repeats and split by wording, in the task's shares; rows that its hook `test_only`
+    names come to the test part on top. Given parts keep their
     evaluation rows whole (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
 
     Parameters
@@ -252,11 +253,14 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     """
     limit = run.settings.get("max_rows") or None
     if "all" in source:
-        rows = run.rng("max_rows").sample(source["all"], min(limit or len(source["all"]), len(source["all"])))
+        only = list(filter(run.task.hooks.test_only, source["all"]))
+        rows = list(filterfalse(run.task.hooks.test_only, source["all"]))
+        rows = run.rng("max_rows").sample(rows, min(limit or len(rows), len(rows)))
         rows = sorted(rows, key=lambda example: example.id)
         before = plain_split(rows, run.rng("plain split"), run.task.rows.shares)
         rows, removed = deduplicate(rows)
         parts = grouped_split(rows, run.rng("split"), run.task.rows.shares)
+        parts["test"] += only[:limit]
     else:
         before = {part: list(source[part]) for part in PARTS if part in source}
         before["train"] = before["train"][:limit]

@@ -53,6 +53,8 @@ class Person(Stated):
 class Age(Stated):
     """An age; that of a "thirty-eight-year-old" is a part of a word."""
 
+    verbatim: ClassVar[bool] = False
+
     def phrases(self, text: str) -> list[str]:
         return list(dict.fromkeys(re.findall(r"[\w-]+(?=-years?-old)", text)))
 
