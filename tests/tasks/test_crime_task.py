@@ -386,3 +386,17 @@ def test_equivalence_forgives_articles_and_stops_only():
     assert TASK.kinds["Evidence_Type"].equivalent("a torn glove", "Torn glove.")
     assert TASK.kinds["Witness_Name"].equivalent("Not provided", "None identified")
     assert not TASK.kinds["Victim_Name"].equivalent("Ada Holm", "Ada Holt")
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "flawed"),
+    [
+        ("Victim_Age", ["34", "thirty-eight", "Not provided"], ["clerk", "34 Mill Lane", "Adult"]),
+        ("Crime_Date", ["3 May 2023", "4 mei"], ["yesterday"]),
+        ("Crime_Time", ["10:30", "half past ten", "noon"], ["the evening"]),
+        ("Victim_Email", ["a@b.example"], ["Ines Calder"]),
+        ("Officer_BadgeNumber", ["W-31"], ["badge"]),
+    ],
+)
+def test_a_value_without_its_form_is_no_answer(name, sound, flawed):
+    assert not any(map(TASK.kinds[name].flaw, sound)) and all(map(TASK.kinds[name].flaw, flawed))
