@@ -67,7 +67,7 @@ def make_run(folder: Path) -> Path:
     tagger = new_tagger(run, "tagger", rows(task))
     for table in (*tagger.model.feature_inputs, *tagger.model.feature_scores):
         torch.nn.init.normal_(table.weight[1:], std=0.2)
-    save_tagger(task, tagger, best["tagger"])
+    save_tagger(tagger, best["tagger"])
     for name in best:
         write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
     write_json(
@@ -107,7 +107,7 @@ def make_run(folder: Path) -> Path:
 
 
 def make_token_run(folder: Path) -> Path:
-    """Write a run of the IT task and return its folder: `full`, `lora` (an adapter) and `enhanced` (features and a CRF)."""
+    """Write a run of the IT task and return its folder: `full`, `lora` (an adapter) and `enhanced` (features)."""
     from helpers.tagging.features import WordFeatures, fit_features
     from helpers.tagging.model import (
         TrainedTagger,
@@ -123,7 +123,7 @@ def make_token_run(folder: Path) -> Path:
     for name, layout, features in (
         ("full", layout_of(task), WordFeatures()),
         ("lora", layout_of(task), WordFeatures()),
-        ("enhanced", layout_of(task, seen.sizes, crf=True), seen),
+        ("enhanced", layout_of(task, seen.sizes), seen),
     ):
         own = {
             "dropout": 0.0,
@@ -139,7 +139,6 @@ def make_token_run(folder: Path) -> Path:
             )
         count = len(task.fields) * 2 + 1
         save_tagger(
-            task,
             TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((count, count))),
             run.path("checkpoints", name, "best", "x").parent,
         )

@@ -80,7 +80,7 @@ def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
 
     Stage 05 asks it about all scored rows; nothing is chosen by what it says on validation.
     """
-    count = min(run["baseline_rows"] or len(validation), len(validation))
+    count = min(run.settings.get("baseline_rows") or len(validation), len(validation))
     return [validation[at] for at in sorted(random.Random(run.seed).sample(range(len(validation)), count))]
 
 

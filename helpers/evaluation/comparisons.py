@@ -9,13 +9,12 @@ import pandas as pd
 
 from helpers.data import read as data
 from helpers.errors import UserError
-from helpers.evaluation.scoring import prediction_name, untrained_names
-from helpers.evaluation.systems import best_of, read_predictions, trained
-from helpers.evaluation.vote import Records, agreement_table, vote_names
+from helpers.evaluation.scoring import untrained_names
+from helpers.evaluation.systems import best_of
+from helpers.evaluation.vote import Records
 from helpers.files import read_json
 from helpers.run import Run
 from helpers.tasks.base import Task
-from helpers.tasks.metrics import align, exact_match
 from helpers.tasks.records import Example
 from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import compare
@@ -54,12 +53,6 @@ def field_matrix(variants: Scores, names: Sequence[str] | None = None, column: s
     return pd.DataFrame(table, dtype=float).rename_axis("field")
 
 
-def parse_error_table(variants: Scores) -> pd.DataFrame:
-    """Kinds of parse error: index variant, a column a kind, counts; variants without any are left out."""
-    found = {name: one["parse_errors"] for name, one in variants.items() if one.get("parse_errors")}
-    return pd.DataFrame(found).T.fillna(0).astype(int).rename_axis("variant").sort_index(axis=1)
-
-
 def best_baseline(task: Task, variants: Scores) -> str:
     """The strongest system that was not trained; a UserError where there is none.
 
@@ -72,39 +65,6 @@ def best_baseline(task: Task, variants: Scores) -> str:
 
 
 # -- decodings --------------------------------------------------------------------------------------------
-def decoding_table(task: Task, variants: Scores, metric: str) -> pd.DataFrame:
-    """One metric under each decoding (columns) of each trained variant (index) that has them all."""
-    names = [
-        name
-        for name in task.variants
-        if name in variants and task.variants.decodings_of(name) == task.variants.decodings
-    ]
-    cells = {
-        way: [variants[prediction_name(task, name, way)][metric] for name in names]
-        for way in task.variants.decodings
-    }
-    return pd.DataFrame(cells, index=pd.Index(names, name="variant"))
-
-
-def decodings_of_row(
-    task: Task, gold: Sequence[Example], predictions: dict[str, Records], variant: str
-) -> tuple[Example, pd.DataFrame]:
-    """One row under each decoding, the first that the decodings score differently, else the first.
-
-    Its table has index decoding; columns output (the model's text), valid, exact_match.
-    """
-    files = {way: predictions[prediction_name(task, variant, way)] for way in task.variants.decodings}
-    right = pd.DataFrame({way: exact_match(task, gold, records) for way, records in files.items()})
-    at = int((right.nunique(axis=1) > 1).to_numpy().argmax())
-    ones = {way: align(gold, records)[at] for way, records in files.items()}
-    table = {
-        "output": {way: one["raw"] for way, one in ones.items()},
-        "valid": {way: "yes" if one["prediction"] is not None else "no" for way, one in ones.items()},
-        "exact_match": {way: "yes" if right.loc[at, way] else "no" for way in ones},
-    }
-    return gold[at], pd.DataFrame(table).rename_axis("decoding")
-
-
 # -- pairs, votes, costs ----------------------------------------------------------------------------------
 def compare_variants(
     run: Run, gold: Sequence[Example], predictions: dict[str, Records], pairs: Sequence[tuple[str, str]]
@@ -115,17 +75,6 @@ def compare_variants(
     lines = [compare(rows[left], rows[right], seed=run.seed) for left, right in pairs]
     index = pd.Index([f"{left} vs {right}" for left, right in pairs], name="comparison")
     return pd.DataFrame(lines, index=index)
-
-
-def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
-    """Vote → :func:`agreement_table` on the validation part, for the votes whose members stage 04 has all trained."""
-    gold, votes = run.load("validation"), run.task.variants.votes
-    return {
-        vote: agreement_table(
-            run.task, gold, [read_predictions(run, name, "validation") for name in votes[vote]]
-        )
-        for vote in vote_names(run.task, trained(run))
-    }
 
 
 def cost_table(run: Run, variants: Scores) -> pd.DataFrame:

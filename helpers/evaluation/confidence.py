@@ -38,17 +38,6 @@ def confidence_frame(
     return kept[["id", "field", "gold", "predicted", "confidence", "right"]].reset_index(drop=True)
 
 
-def row_confidence(frame: pd.DataFrame) -> pd.DataFrame:
-    """Confidence that a whole row is right, from :func:`confidence_frame`: index id; columns confidence, right.
-
-    A causal model gives each field a probability given the fields written before it, so their product is the
-    probability of the whole answer; for a tagger it is so as far as its fields are independent. For a vote it is a rank,
-    no probability: the members' confidence falls with every field on which they disagree.
-    """
-    rows = frame.groupby("id", sort=False)
-    return pd.DataFrame({"confidence": rows["confidence"].prod(), "right": rows["right"].all()})
-
-
 def _answers(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame:
     """Both as columns of numbers."""
     frame = pd.DataFrame({"confidence": list(confidence), "right": list(right)}, dtype=float)
@@ -92,25 +81,6 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
 
 
-def calibration_by_field(frame: pd.DataFrame, bins: int = 10) -> pd.DataFrame:
-    """Calibration of each field, from :func:`confidence_frame`.
-
-    Returns
-    -------
-    DataFrame
-        Index field; columns n, confidence (mean), accuracy, ece, brier (mean squared gap), aurc.
-    """
-    lines = {}
-    for name, group in frame.groupby("field", sort=False):
-        answers = _answers(group["confidence"], group["right"])
-        sure, truth = answers["confidence"], answers["right"]
-        error = expected_calibration_error(reliability_table(sure, truth, bins))
-        brier = ((sure - truth) ** 2).mean()
-        lines[name] = (len(group), sure.mean(), truth.mean(), error, brier, aurc(risk_coverage(sure, truth)))
-    columns = ["n", "confidence", "accuracy", "ece", "brier", "aurc"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("field")
-
-
 # -- selective answers ------------------------------------------------------------------------------------
 def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame:
     """Share of errors among the answers kept, when only the most confident ones are kept (Geifman and El-Yaniv 2017).
@@ -129,17 +99,6 @@ def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.Data
     kept = np.arange(1, len(ranked) + 1)
     risk = wrong.groupby(threshold).transform("mean").cumsum() / kept
     return pd.DataFrame({"threshold": threshold, "coverage": kept / len(ranked), "risk": risk})
-
-
-def aurc(curve: pd.DataFrame) -> float:
-    """Area under the risk–coverage curve: mean risk over all coverages; lower is better."""
-    return float(curve["risk"].mean())
-
-
-def ideal_curve(right: Sequence[bool]) -> pd.DataFrame:
-    """Risk–coverage curve of an oracle whose confidence ranks every right answer above every wrong one."""
-    truth = np.asarray(right, dtype=float)
-    return risk_coverage(truth, truth)
 
 
 def coverage_at(curve: pd.DataFrame, risk: float) -> dict[str, float]:

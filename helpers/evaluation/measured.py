@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from helpers.data import read as data
+from helpers.evaluation.comparisons import published_table
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -98,3 +99,16 @@ def benchmark_table(path: Path = BENCHMARK) -> tuple[pd.DataFrame, str] | None:
         f"{about['decoded by']}; {machine['cpu']}, {machine['cores']} cores, "
         f"{about['gemm_gflops']:.0f} GFLOP/s in fp32."
     )
+
+
+def elsewhere(run: Run, scores: dict[str, Line], best: str) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Name → (table, caption) of what was measured beside this run: published results, sweeps of its data, the benchmark."""
+    beside = published_table(run, scores, best)
+    found = (
+        {}
+        if beside is None
+        else {"published": (beside, "This run beside published results on the same data.")}
+    )
+    found |= {f"sweep_{name}": one for name, one in sweep_tables(run).items()}
+    speed = benchmark_table()
+    return found | ({"benchmark": speed} if speed else {})

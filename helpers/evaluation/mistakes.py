@@ -5,7 +5,6 @@ The entities of a tagging task are values too: a label is a field, the words tha
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -13,12 +12,10 @@ import numpy as np
 import pandas as pd
 
 from helpers.tasks.base import Task, Values
-from helpers.tasks.bio import label_of
 from helpers.tasks.metrics import align, comparable, exact_match, field_results
 from helpers.tasks.records import Example
 from helpers.tasks.statistics import score_ci
 from helpers.tasks.text import normalise, places
-from helpers.tasks.token_metrics import predicted_tags
 
 PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"
 NORMALISATION, MISSING, INVENTED = "normalisation", "missing", "invented"
@@ -139,13 +136,6 @@ def classify_errors(
     return pd.DataFrame(lines, columns=["id", "field", "kind", "gold", "predicted", "text"])
 
 
-def error_counts(task: Task, errors: pd.DataFrame) -> pd.DataFrame:
-    """Number of errors: index field (all of the task), columns the classes that occur."""
-    counts = pd.crosstab(errors["field"], errors["kind"])
-    kinds = [kind for kind in ERROR_CLASSES if kind in counts]
-    return counts.reindex(index=list(task.fields), columns=kinds, fill_value=0).rename_axis(columns=None)
-
-
 def excerpt(text: str, values: Iterable[str] = (), room: int = 240) -> str:
     """A piece of a long text around the first place of a value, cut between words; a short text as it is.
 
@@ -188,69 +178,6 @@ def values_not_in_text(task: Task, gold: Sequence[Example], records: Records) ->
 
 
 # -- patterns ---------------------------------------------------------------------------------------------
-def _ranked(found: Iterable[tuple[str, ...]], columns: list[str], top: int) -> pd.DataFrame:
-    """The commonest of some tuples, equally common ones in order of the alphabet, with their count."""
-    ranked = sorted(Counter(found).items(), key=lambda item: (-item[1], item[0]))[:top]
-    return pd.DataFrame([(*item, count) for item, count in ranked], columns=[*columns, "count"])
-
-
-def frequent_pairs(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
-    """The commonest confusions: field, gold, predicted (text, empty where absent), count."""
-    valid = errors[errors["kind"] != PARSE]
-    pairs = ((line.field, "; ".join(line.gold), "; ".join(line.predicted)) for line in valid.itertuples())
-    return _ranked(pairs, ["field", "gold", "predicted"], top)
-
-
-def _edges(gold: list[str], predicted: list[str]) -> Iterable[tuple[str, str, str]]:
-    """(edge, kept or dropped, words) that set two overlapping word lists apart at their ends."""
-    for long, short, change in ((predicted, gold, "kept"), (gold, predicted, "dropped")):
-        at = _place_in(short, long)
-        if at:
-            yield "start", change, " ".join(long[:at])
-        if at is not None and at + len(short) < len(long):
-            yield "end", change, " ".join(long[at + len(short) :])
-
-
-def edge_words(errors: pd.DataFrame, top: int = 10) -> pd.DataFrame:
-    """Words that a prediction kept or dropped at the edges of an otherwise right value.
-
-    Columns field, edge (start or end), change (kept or dropped by the prediction), words, count.
-    """
-    found = [
-        (line.field, *edge)
-        for line in errors[errors["kind"] == BOUNDARY].itertuples()
-        for left in line.gold
-        for right in line.predicted
-        if left not in line.predicted and right not in line.gold
-        for edge in _edges(_words(left), _words(right))
-    ]
-    return _ranked(found, ["field", "edge", "change", "words"], top)
-
-
-def confusion_matrix(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
-    """Tokens of a tagging task by the label they have (index) and the one they got (columns), `O` for outside."""
-    labels = [label_of(tag) or OUTSIDE for example in gold for tag in example.target.tags]
-    found = [label_of(tag) or OUTSIDE for tags in predicted_tags(task, gold, records) for tag in tags]
-    names = [*task.fields, OUTSIDE]
-    counts = pd.crosstab(pd.Series(labels, name="label"), pd.Series(found))
-    return counts.reindex(index=names, columns=names, fill_value=0).rename_axis(columns=None)
-
-
-def confusion_finding(matrix: pd.DataFrame) -> str:
-    """The commonest confusion, from :func:`confusion_matrix`."""
-    wrong = matrix.where(~np.eye(len(matrix), dtype=bool), 0)
-    if not wrong.to_numpy().sum():
-        return "No token has a wrong label."
-    label, found = wrong.stack().idxmax()
-    share = wrong.loc[label, found] / matrix.loc[label].sum()
-    between = wrong.drop(index=OUTSIDE, columns=OUTSIDE).to_numpy().sum()
-    outside = wrong[OUTSIDE].sum() + wrong.loc[OUTSIDE].sum()
-    return (
-        f"Most often **{label}** is taken for {found}: {wrong.loc[label, found]:,.0f} tokens, {share:.1%} of those of "
-        f"{label}. Between two entity labels {between:,.0f} tokens change, between entity and outside {outside:,.0f}."
-    )
-
-
 # -- the most that can be reached -------------------------------------------------------------------------
 def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) -> np.ndarray | None:
     """Whether an oracle that is told the pieces of the text, and writes as train usually does, is right.
@@ -305,10 +232,3 @@ def equivalence_table(
         lines[name] = (strict.mean(), loose.mean(), low, high, (loose & ~strict).mean())
     columns = ["exact_match", "equivalent_match", "low", "high", "convention_share"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("variant")
-
-
-def equivalence_by_field(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
-    """Accuracy of each field, strict and in meaning: index field, columns strict, equivalent, forgiven (rows)."""
-    by_field = _meant(task, gold, records).groupby("field", sort=False)[["right", "means"]]
-    shares = by_field.mean().set_axis(["strict", "equivalent"], axis=1)
-    return shares.assign(forgiven=by_field.sum().diff(axis=1)["means"].astype(int))

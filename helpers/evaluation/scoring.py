@@ -64,16 +64,6 @@ def answer_baselines(run: Run) -> None:
         systems.write_predictions(run, name, records)
 
 
-def raw_outputs(run: Run, name: str, rows: Sequence[Example], count: int) -> pd.DataFrame:
-    """Texts, raw outputs and whether they parse, for evenly spaced rows of the validation predictions."""
-    picked = range(0, len(rows), max(1, len(rows) // count))[:count]
-    records = systems.read_predictions(run, name, "validation")
-    lines = [
-        (rows[at].text, records[at]["raw"], "yes" if records[at]["prediction"] else "no") for at in picked
-    ]
-    return pd.DataFrame(lines, columns=["text", "output", "valid"]).set_index("text")
-
-
 # -- decoding ---------------------------------------------------------------------------------------------
 def ways_of(task: Task, name: str) -> tuple[str, ...]:
     """Ways of decoding in which a trained variant or a vote has predictions, the default one last."""

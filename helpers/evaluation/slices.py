@@ -57,13 +57,6 @@ def _interval(parts: pd.DataFrame, seed: int) -> tuple[float, float]:
 
 
 # -- slices -----------------------------------------------------------------------------------------------
-def first_slice(task: Task, gold: Sequence[Example]) -> pd.Series:
-    """Value of the slice that the task names first (the layout of a report, say), by row id; its name is the slice's."""
-    slices = task.hooks.slices(gold)
-    which = next(iter(slices[0]))
-    return pd.Series({row.id: own[which] for row, own in zip(gold, slices)}, name=which)
-
-
 def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int) -> pd.DataFrame:
     """Score in every slice that the task names; slices where nothing was to be found and nothing was are left out.
 
@@ -80,19 +73,6 @@ def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int
         if group["bottom"].sum():
             table.append((name, value, len(group), _score(group), *_interval(group, seed)))
     return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
-
-
-def slice_scores(
-    task: Task, gold: Sequence[Example], predictions: dict[str, Records], names: Sequence[str]
-) -> pd.DataFrame:
-    """F1 over values of several systems in the slices that the task names first: columns rows and one a system."""
-    of_row = first_slice(task, gold)
-    columns: dict[str, Any] = {"rows": of_row.value_counts()}
-    for name in names:
-        results = metrics_of(task).field_results(task, gold, predictions[name])
-        sums = results.groupby(results["id"].map(of_row))[["hits", "gold_values", "predicted_values"]].sum()
-        columns[name] = 2 * sums["hits"] / (sums["gold_values"] + sums["predicted_values"])
-    return pd.DataFrame(columns).rename_axis(of_row.name)
 
 
 # -- what train had seen ----------------------------------------------------------------------------------
@@ -136,18 +116,6 @@ def seen_table(
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 
-def seen_finding(table: pd.DataFrame) -> str:
-    """What having been seen is worth, from :func:`seen_table`."""
-    seen, never = table.loc[KNOWN[0]], table.loc[KNOWN[-1]]
-    if not seen["entities"] or not never["entities"]:
-        return "These sentences hold no entities of both kinds, seen and never seen, to compare."
-    return (
-        f"Entities whose words train labels the same way are found in {seen['recall']:.1%} of the cases "
-        f"({seen['entities']:.0f} entities), those that train never shows in **{never['recall']:.1%}** "
-        f"({never['entities']:.0f}): the difference is what the model knows by heart."
-    )
-
-
 # -- untidy input -----------------------------------------------------------------------------------------
 def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, list[Example]]:
     """Every perturbation of the task applied to every row it fits and changes; ids stay, targets may move along.
@@ -159,12 +127,6 @@ def perturb(task: Task, examples: Sequence[Example], seed: int) -> dict[str, lis
         pairs = ((row, change(row, random.Random(f"{seed}:{name}:{row.id}"))) for row in examples)
         changed[name] = [new for row, new in pairs if new is not None and new.text != row.text]
     return changed
-
-
-def sample_rows(examples: Sequence[Example], limit: int, seed: int) -> list[Example]:
-    """At most `limit` rows in their order, drawn at random: perturbed copies have to be decoded anew."""
-    kept = sorted(random.Random(seed).sample(range(len(examples)), min(limit, len(examples))))
-    return [examples[at] for at in kept]
 
 
 def robustness_table(

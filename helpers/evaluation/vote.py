@@ -16,7 +16,6 @@ import pandas as pd
 from helpers.files import read_json
 from helpers.run import Run
 from helpers.tasks.base import Task
-from helpers.tasks.records import Example
 from helpers.training.costs import record_costs
 
 RULES = "rules"  # the one member that is not trained
@@ -97,36 +96,6 @@ def _decide(task: Task, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 # -- how the members agree --------------------------------------------------------------------------------
-def agreement_table(task: Task, gold: Sequence[Example], members: Sequence[Records]) -> pd.DataFrame:
-    """How often the members agree on each field, and how often the elected value is right then.
-
-    Columns unanimous (share of rows on which all members give one value), majority (more than half of those with a
-    prediction), split (neither, the first decides), each followed by the share of right values among these rows (NaN
-    where there are none); mended and spoilt, the numbers of values of the first member that the vote makes right and
-    wrong. Rows that no member predicts are left out; the last line is the sum over all fields.
-    """
-    lines = []
-    for example, records in zip(gold, _rows(members), strict=True):
-        label = task.values(example.target)
-        for name, given in _values(task, [record["prediction"] for record in records]).items():
-            cast = [value for value in given if value is not None]
-            if cast:
-                elected, truth = _elect(given), tuple(label.get(name, ()))
-                votes = cast.count(elected)
-                kind = KINDS[0] if votes == len(given) else KINDS[1] if 2 * votes > len(cast) else KINDS[2]
-                lines.append((name, kind, float(elected == truth), given[0] == truth))
-    frame = pd.DataFrame(lines, columns=["field", "kind", "right", "before"])
-    frame = pd.concat([frame, frame.assign(field=ALL_FIELDS)])
-    table = {}
-    for kind in KINDS:
-        table[kind] = (frame["kind"] == kind).groupby(frame["field"]).mean()
-        table[f"{kind}_right"] = frame["right"].where(frame["kind"] == kind).groupby(frame["field"]).mean()
-    changed = frame["right"] - frame["before"]
-    table["mended"] = (changed > 0).groupby(frame["field"]).sum()
-    table["spoilt"] = (changed < 0).groupby(frame["field"]).sum()
-    return pd.DataFrame(table).reindex([*task.fields, ALL_FIELDS]).fillna({"mended": 0, "spoilt": 0})
-
-
 # -- what a vote costs ------------------------------------------------------------------------------------
 def vote_costs(
     costs: Mapping[str, Mapping[str, Any]], members: Sequence[str], seconds: float

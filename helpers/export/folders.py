@@ -86,7 +86,7 @@ def export_model(run: Run, variant: str) -> Path:
     """Write the whole weights of a variant, the adapter merged into them, with the tokenizer; returns the folder."""
     source, folder = checkpoint(run, variant), new_folder(run, variant, "model")
     if variant in run.task.variants.taggers:
-        save_tagger(run.task, load_trained_tagger(run, source), folder)
+        save_tagger(load_trained_tagger(run, source), folder)
         return folder
     model = load_finetuned(run, source, four_bit_trained(run, variant), whole=True)
     if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does

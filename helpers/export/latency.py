@@ -113,9 +113,3 @@ def megabytes(run: Run, variant: str, form: str) -> float:
     folder, pattern = files[form]
     found = folders.export_folder(run, variant, folder).glob(pattern)
     return sum(path.stat().st_size for path in found) / 1e6
-
-
-def teachers(run: Run) -> dict[str, str]:
-    """Student → its (first) teacher, of the task's variants."""
-    named = {name: str(run.settings.get(f"{name}.teacher", "")) for name in run.task.variants}
-    return {name: teacher.split(",")[0].strip() for name, teacher in named.items() if teacher}

@@ -148,8 +148,7 @@ class OnnxTagger:
     """Stands where a :class:`helpers.tagging.model.TokenTagger` stands in :mod:`helpers.tagging.predict`."""
 
     device = torch.device("cpu")
-    word_logits, by_group = TokenTagger.word_logits, TokenTagger.by_group
-    tag_log_probs = TokenTagger.tag_log_probs
+    word_logits, tag_log_probs = TokenTagger.word_logits, TokenTagger.tag_log_probs
 
     def __init__(self, path: Path, layout: Layout):
         self.session, self.layout, self.membership = open_session(path), layout, layout.membership
@@ -167,6 +166,6 @@ class OnnxTagger:
 
 def load_graph(run: Run, folder: Path, quantised: bool) -> TrainedTagger:
     """A graph of :func:`save_graphs` where a trained tagger is expected."""
-    layout, *rest = read_card(run.task, folder)
+    layout, *rest = read_card(folder)
     model: Any = OnnxTagger(folder / (QUANTISED if quantised else FILE), layout)
     return TrainedTagger(model, load_token_tokenizer(run, str(folder)), *rest)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import torch
 
-from helpers.models.base import device_of, load_base
+from helpers.models.base import device_of, four_bit_config, load_base
 from helpers.models.int8 import use_int8
-from helpers.models.memory import holds_whole, without_weights
+from helpers.models.memory import holds_whole
 from helpers.run import Run
 
-ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
-ALL_LINEAR = ATTENTION + ["gate_proj", "up_proj", "down_proj"]
+LAYERS = (  # of Llama, BERT, DistilBERT: those of attention, the others
+    (("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")),
+    (("query", "key", "value"), ("dense",)),
+    (("q_lin", "k_lin", "v_lin"), ("out_lin", "lin1", "lin2")),
+)
 
 
-def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
-    """The run's base model without memory for its weights, and the names of the layers that adapters may change."""
-    return without_weights(run), {"attention": ATTENTION, "all linear layers": ALL_LINEAR}
+def adapted_layers(model, targets: str = "all") -> list[str]:
+    """Names of the linear layers of a model that an adapter changes: `all`, or those of `attention`."""
+    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
+    attention, others = next(group for group in LAYERS if names.issuperset(group[0] + group[1]))
+    return [*attention, *others] if targets == "all" else list(attention)
 
 
 def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], seed: int):
@@ -41,13 +44,6 @@ def count_parameters(model) -> dict[str, int]:
     return {"trainable": trainable, "total": total}
 
 
-def parameter_table(results: dict[str, Any]) -> pd.DataFrame:
-    """Trainable and total parameters of fitted variants, with the trainable share in per cent."""
-    rows = {name: result.parameters for name, result in results.items()}
-    table = pd.DataFrame.from_dict(rows, orient="index")[["trainable", "total"]].rename_axis("variant")
-    return table.assign(**{"trainable share %": 100 * table["trainable"] / table["total"]})
-
-
 def folder_megabytes(folder: Path) -> float:
     """Size of all weight files in a folder, MB (1e6 bytes)."""
     names = (".safetensors", ".bin", ".onnx", ".data")
@@ -56,7 +52,7 @@ def folder_megabytes(folder: Path) -> float:
 
 def load_untuned(run: Run):
     """The run's base model for inference: in int8 on the CPU, in 4 bits where a GPU cannot hold it in 16."""
-    return for_inference(run, load_base(run, four_bit=not holds_whole(run)))
+    return for_inference(run, load_base(run, None if holds_whole(run) else four_bit_config(run)))
 
 
 def for_inference(run: Run, model):
@@ -78,7 +74,7 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
 
     chosen = device_of(run.profile)
     if (folder / "adapter_config.json").exists():
-        model = load_base(run, four_bit)
+        model = load_base(run, four_bit_config(run) if four_bit else None)
         if four_bit and not holds_whole(run):
             return PeftModel.from_pretrained(model, folder).eval()
         if four_bit:

@@ -100,25 +100,32 @@ def load_tokenizer(run: Run):
     return tokenizer
 
 
-def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None):
+def four_bit_config(run: Run):
+    """4-bit NF4 with double quantisation (QLoRA, Dettmers et al., 2023), for :func:`load_base`."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=device_of(run.profile).dtype,
+    )
+
+
+def load_base(run: Run, quantization: Any = None, dtype: torch.dtype | None = None):
     """The run's base model; UserError with the way out if it cannot be loaded.
 
-    With `four_bit` its linear layers come in 4-bit NF4 with double quantisation (QLoRA, Dettmers et al., 2023; on the CPU
-    too). `dtype` is another than that of :func:`device_of`: weights that are trained stay in fp32.
+    With a `quantization`, that of :func:`four_bit_config`, its linear layers come in 4 bits, on the CPU too. `dtype` is
+    another than that of :func:`device_of`: weights that are trained stay in fp32.
     """
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import AutoModelForCausalLM
 
     chosen = device_of(run.profile)
     place = processes.device_name(chosen.device)
     options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "use_safetensors": True}
-    if four_bit:
-        options["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=chosen.dtype,
-        )
-    if four_bit or chosen.device == "cuda" and not processes.shards_model():
+    if quantization:
+        options["quantization_config"] = quantization
+    if quantization or chosen.device == "cuda" and not processes.shards_model():
         # straight to the device: main memory may be smaller than the GPU's (12 GB against 16 on Colab)
         options["device_map"] = {"": place}
     name = base_path(run)
@@ -126,10 +133,10 @@ def load_base(run: Run, four_bit: bool = False, dtype: torch.dtype | None = None
         model = AutoModelForCausalLM.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error) from None
-    if four_bit and chosen.device == "cpu":
+    if quantization and chosen.device == "cpu":
         _mind_the_cpu(model, name)
     # weights that are sharded go to the GPUs piece by piece: whole they may not fit
-    return model if four_bit or processes.shards_model() else model.to(place)
+    return model if quantization or processes.shards_model() else model.to(place)
 
 
 def _mind_the_cpu(model, name: str) -> None:

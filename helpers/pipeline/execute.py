@@ -16,6 +16,7 @@ import papermill
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
@@ -26,20 +27,13 @@ from helpers.pipeline.stages import StageFailed
 from helpers.run import Run
 
 KERNEL_START_SECONDS = 180
-SAVE_SECONDS = 2.0  # papermill saves before and after each cell, which takes seconds a notebook
 
 
 # -- the kernel -------------------------------------------------------------------------------------------------------
 class OwnInterpreter(AsyncKernelManager):
-    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine.
-
-    `launch` are further options of the process, `facts` gets the kernel's peak memory when it ends.
-    """
+    """Starts kernels with the interpreter of this process, whatever kernels are installed on the machine."""
 
     transport_encryption = "auto"  # others on the machine can read the kernel's sockets otherwise
-    shutdown_wait_time = 2.0  # a kernel that is left in the middle of a cell answers to no request
-    launch: dict[str, Any] = {}
-    facts: dict[str, Any] = {}
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -48,57 +42,45 @@ class OwnInterpreter(AsyncKernelManager):
         encrypted = {"supported_encryption": "curve"}
         return KernelSpec(argv=argv, display_name="Python 3", language="python", metadata=encrypted)
 
-    async def start_kernel(self, **options: Any) -> None:
-        """Start it in the given environment."""
-        await super().start_kernel(**options, **self.launch)
 
-    async def shutdown_kernel(self, *given: Any, **options: Any) -> None:
-        """Note its memory, then end it."""
-        if self.provisioner is not None and self.provisioner.pid:
-            self.facts["peak_memory_mb"] = peak_memory_mb(self.provisioner.pid)
-        await super().shutdown_kernel(*given, **options)
+class Engine(NBClientEngine):
+    """papermill's engine with such a kernel, started as `launch` says; its peak memory is left in `facts`."""
 
-    async def _async_interrupt_kernel(self) -> None:
-        """Nothing: a kernel is shut down when it is idle or killed, and an interrupt only adds noise to the log."""
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, launch: dict, facts: dict, left_in: Path, **options: Any
+    ) -> None:
+        """Execute the notebook of a papermill execution manager; however it ends, it is `left_in` a file."""
+        # what is worth keeping is on the disk when a cell ends: an orderly end of the process would only take time
+        own = {"kernel_manager_class": OwnInterpreter, "shutdown_kernel": "immediate", "timeout": None}
+        client = PapermillNotebookClient(nb_man, startup_timeout=KERNEL_START_SECONDS, **own, **options)
+        client.reset_execution_trackers()
+        try:
+            with client.setup_kernel(**launch):
+                client.papermill_execute_cells()
+                facts["peak_memory_mb"] = peak_memory_mb(client.km.provisioner.pid)
+        finally:
+            nbformat.write(nb_man.nb, left_in)
+
+
+papermill_engines.register("study", Engine)
+logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start
 
 
 class LiveLog:
-    """File for a kernel's output that also shows the newest line on the terminal."""
+    """File for what cells print, as they print it; its newest line is shown on the terminal too."""
 
     def __init__(self, file: TextIO, progress: Progress) -> None:
         self.file, self.progress = file, progress
 
     def write(self, text: str) -> None:
-        """Take a piece of output as it comes."""
+        """Take a piece of output."""
         self.file.write(text)
         self.progress.note(text)
 
     def flush(self) -> None:
-        """Called by papermill after each piece."""
+        """Called after each piece."""
         self.file.flush()
-
-
-class SeldomSaving(NBClientEngine):
-    """papermill's engine, which saves the notebook every few seconds and at the end."""
-
-    @classmethod
-    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> None:
-        """Execute the notebook of a papermill execution manager."""
-        save = nb_man.save
-
-        def save_now_and_then(**given: Any) -> None:
-            if (nb_man.now() - nb_man.last_save_time).total_seconds() > SAVE_SECONDS:
-                save(**given)
-
-        nb_man.save = save_now_and_then
-        try:
-            super().execute_managed_notebook(nb_man, kernel_name, **options)
-        finally:
-            nb_man.save = save
-
-
-papermill_engines.register("study", SeldomSaving)
-logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start and save
 
 
 def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
@@ -146,25 +128,15 @@ def execute(
     traceback ends the log. `token` is given to the kernel as `STUDY_FORCE` (not empty if the stage is forced), and it
     inherits the file descriptors `keep_open`.
     """
-    cells = nbformat.read(notebook, as_version=4).cells
+    cells, facts = nbformat.read(notebook, as_version=4).cells, {}
     tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
     cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with values
     names = headings(cells)
     progress.start(notebook.stem, len(cells))
     with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
-
-        class Kernel(OwnInterpreter):
-            launch = {
-                "cwd": str(ROOT),
-                "env": kernel_environment(run, token),
-                "pass_fds": tuple(keep_open),
-                "stdout": subprocess.DEVNULL,  # what cells print comes by message
-                "stderr": file,
-            }
-            facts: dict[str, Any] = {}
-
         live = LiveLog(file, progress)
+        launch = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
         try:
             papermill.execute_notebook(
                 notebook,
@@ -174,12 +146,15 @@ def execute(
                 kernel_name="python3",
                 language="python",
                 progress_bar=False,
-                start_timeout=KERNEL_START_SECONDS,
+                request_save_on_cell_execute=False,  # before and after each cell: seconds a notebook
                 stdout_file=live,
                 stderr_file=live,
-                kernel_manager_class=Kernel,
                 coalesce_streams=True,
                 on_cell_start=lambda cell, cell_index: progress.cell(cell_index, names[cell_index]),
+                launch=launch
+                | {"stdout": subprocess.DEVNULL, "stderr": file},  # what cells print comes by message
+                facts=facts,
+                left_in=output,
             )
         except PapermillExecutionError as error:
             file.write("\n" + plain("\n".join(error.traceback)) + "\n")
@@ -192,4 +167,4 @@ def execute(
         except RuntimeError as error:
             reason = f"no kernel could be started: {one_line(str(error))}"
             raise StageFailed(f"{notebook.stem}: {reason}") from error
-    return Kernel.facts
+    return facts

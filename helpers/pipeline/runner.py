@@ -55,9 +55,9 @@ class Stopped(KeyboardInterrupt):
 
 # -- one task ---------------------------------------------------------------------------------------------------------
 def build_report(run: Run, log: Path) -> None:
-    """Write the report of a task; what the writing prints goes to the log."""
+    """Write the report of a task; what the writing prints goes to the log, and so does the traceback where it fails."""
     with (
-        log.open("w", encoding="utf-8", buffering=1) as file,
+        log.open("w", encoding="utf-8") as file,
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
@@ -88,11 +88,10 @@ def run_stage(
     run: Run, stage: Stage, parameters: dict[str, Any], progress: Progress, token: str, lock: int
 ) -> float:
     """Execute a notebook or build the report, and put it into the manifest; returns the seconds."""
-    log, started = run.path("logs", f"{stage.name}.log"), time.monotonic()
+    log, started, facts = run.path("logs", f"{stage.name}.log"), time.monotonic(), {}
     try:
         if stage.notebook is None:
             progress.start(stage.name, 1)
-            facts: dict[str, Any] = {}
             build_report(run, log)
         else:
             from helpers.pipeline.execute import execute  # loads what a run without work does not need
@@ -143,25 +142,20 @@ def run_task(
         progress = Progress(last + 1)
         progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
         if stale:
-            names = ", ".join(stale)
-            progress.say(
-                f"note: the code of {names} has changed since; --from uses their results as they are"
-            )
+            told = f"the code of {', '.join(stale)} has changed since; --from uses their results as they are"
+            progress.say(f"note: {told}")
         try:
             for index, stage in enumerate(stages[: last + 1]):
-                if index < first:
-                    progress.end(f"{stage.name} kept")
-                    continue
                 key = keys[index] | left_before(run, stages, index)
                 reason = "forced" if force else "asked for" if start else why_run(run, stage, key)
-                if reason is None:
-                    progress.end(f"{stage.name} unchanged, skipped")
+                if index < first or reason is None:
+                    progress.end(f"{stage.name} {'kept' if index < first else 'unchanged, skipped'}")
                     continue
                 if stage.notebook is not None:
                     forget_optional(run, stages)
                 token = begin(run, stage, stages[index + 1 :], key, fresh=force or bool(start))
                 seconds = run_stage(run, stage, parameters, progress, token, lock)
-                finish(run, stage, key)
+                finish(run, stage)
                 ran.append(stage.name)
                 progress.end(f"{stage.name} done in {seconds:.0f} s ({reason})")
         finally:
@@ -180,35 +174,20 @@ class Parser(argparse.ArgumentParser):
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
     """The options of a run that :func:`make_run` reads."""
-    add = parser.add_argument
-    add(
-        "--profile",
-        metavar="|".join(PROFILES),
-        default="cpu",
-        help="smoke: everything small, in a few minutes; cpu: real models on a laptop; gpu: the hub models, needs a "
-        "GPU and the network (default: %(default)s)",
+    add, default = parser.add_argument, " (default: %(default)s)"
+    profiles = "smoke: everything small, in minutes; cpu: real models on a laptop; gpu: hub models, a GPU, the network"
+    add("--profile", metavar="|".join(PROFILES), default="cpu", help=profiles + default)
+    data = (
+        "the rows shipped with the project, the public ones (downloaded), or DIR/<task>/train.jsonl and so on"
     )
-    add(
-        "--data",
-        metavar="sample|public|DIR",
-        default="sample",
-        help="the rows shipped with the project, the public data set (is downloaded), or your own "
-        "<task>/train.jsonl, validation.jsonl and test.jsonl in DIR (default: %(default)s)",
-    )
-    add("--seed", type=int, metavar="N", default=SEED, help="seeds everything random (default: %(default)s)")
-    add(
-        "--set",
-        dest="settings",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="name=value",
-        help="replace settings of the profile; a wrong name lists them all",
-    )
+    add("--data", metavar="sample|public|DIR", default="sample", help=data + default)
+    add("--seed", type=int, metavar="N", default=SEED, help="seeds everything random" + default)
+    many = {"dest": "settings", "nargs": "+", "action": "extend", "default": [], "metavar": "name=value"}
+    add("--set", **many, help="replace settings of the profile; a wrong name lists them all")
     add(
         "--out",
         metavar="DIR",
-        help="folder for artifacts/ and report/ instead of this repository (smoke: artifacts/smoke)",
+        help="folder for artifacts/ and report/ (default: this repository, or artifacts/smoke)",
     )
 
 
@@ -220,8 +199,7 @@ def make_parser() -> Parser:
         "and parameters have not changed is skipped; a run that was stopped continues where it stopped. Logs and "
         "executed notebooks are in artifacts/<task>/, the report is report/index.html.",
     )
-    add = parser.add_argument
-    tasks = "|".join([*TASK_NAMES, "all", "FOLDER"])
+    add, tasks = parser.add_argument, "|".join([*TASK_NAMES, "all", "FOLDER"])
     add(
         "task",
         nargs="?",
@@ -259,19 +237,15 @@ def data_source(given: str, task: Any) -> str:
     """`sample`, `public`, or the absolute path of a folder that has training rows for the task."""
     if given in SOURCES:
         return given
-    folder = given_path(given)
-    if not folder.is_dir():
-        folder = Path(input_folder(given))
+    folder = given_path(given) if given_path(given).is_dir() else Path(input_folder(given))
     if not folder.is_dir():
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
-    name = task.name
-    if not any((folder / name / f"train{ending}").is_file() for ending in (".jsonl", *task.rows.suffixes)):
-        raise UserError(
-            f"--data {given!r} has no {name}/train.jsonl: a data folder holds {name}/train.jsonl, "
-            f"{name}/validation.jsonl and perhaps {name}/test.jsonl"
-        )
+    endings, name = (".jsonl", *task.rows.suffixes), task.name
+    if not any((folder / name / f"train{ending}").is_file() for ending in endings):
+        parts = f"{name}/validation.jsonl and perhaps {name}/test.jsonl"
+        raise UserError(f"--data {given!r} has no {name}/train.jsonl: put one there, {parts}")
     return str(folder)
 
 
@@ -284,14 +258,8 @@ def make_run(task: str, given: argparse.Namespace, settings: dict[str, str]) -> 
             f"--out {given.out!r} is the repository: the smoke profile never writes over its report"
         )
     try:
-        return Run(
-            task=task,
-            profile=given.profile,
-            data=data_source(given.data, load_task(task)),
-            out=out and str(out),
-            settings=settings,
-            seed=given.seed,
-        )
+        data = data_source(given.data, load_task(task))
+        return Run(task, given.profile, data, out and str(out), settings, given.seed)
     except OSError as error:
         raise UserError(f"--out {given.out!r} cannot be used: {error.strerror or error}") from None
 
@@ -299,10 +267,9 @@ def make_run(task: str, given: argparse.Namespace, settings: dict[str, str]) -> 
 def carry_out(given: argparse.Namespace) -> None:
     """Check what was asked for, then run the tasks one after the other."""
     started = time.monotonic()
-    choices = {name: [name] for name in TASK_NAMES} | {"all": list(TASK_NAMES)}
-    if given.task not in choices and given_path(given.task).is_dir():
-        choices[given.task] = [str(given_path(given.task))]
-    tasks = choices[one_of(given.task, tuple(choices), "task")]
+    own = given.task not in (*TASK_NAMES, "all") and given_path(given.task).is_dir()
+    named = str(given_path(given.task)) if own else one_of(given.task, [*TASK_NAMES, "all"], "task")
+    tasks = TASK_NAMES if named == "all" else [named]
     settings = read_settings(given.settings) | ({"variants": given.variants} if given.variants else {})
     stages = find_stages(optional=given.deploy)
     first = pick_stage(stages, given.start) if given.start else 0

@@ -1,9 +1,9 @@
 """The graph of stages: which there are, what each depends on, and whether what it left is still good.
 
 A stage is known by the digests of all that decides its result: the notebook's cells, the helper modules it can reach,
-the data, the parameters, the packages, and the files that the stages before it left. They are stored after the stage has
-succeeded, as the last thing written; so a stage that was killed has none and runs again, and a stage before it that ran
-again and left the same files takes no other along.
+the data, the parameters, the packages, and the files that the stages before it left. They are completed after the stage has
+succeeded, as the last thing written; so a stage that was killed runs again, and a stage before it that ran again and left the
+same files takes no other along.
 """
 
 from __future__ import annotations
@@ -35,14 +35,9 @@ SWITCHES = (
     "LLM_BASE_URL",
     "LLM_MODEL",
 )  # environment variables that change results where the code reads them
-CLOCKED = (
-    "notebooks",
-    "logs",
-    "stages",
-    "manifest.json",
-    "costs.json",
-    ".lock",
-)  # no result is made of these
+# no result is made of these
+CLOCKED = ("notebooks", "logs", "stages", "manifest.json", "costs.json", ".lock")
+GIVEN = ("parameters", "data", "files in settings")  # what the user chose, of a stage's key
 
 
 class Busy(UserError):
@@ -66,12 +61,8 @@ class Stage:
         return self.name.split("_", 1)[0]
 
     def stamp(self, run: Run) -> Path:
-        """File that says of what the stage succeeded and what it left."""
+        """File that says of what the stage was begun (`key`, `token`, `since`) and, once it has succeeded, what it left."""
         return run.path("stages", f"{self.number}.json")
-
-    def started(self, run: Run) -> Path:
-        """File that says of what the stage was begun, while it has not succeeded."""
-        return run.path("stages", f"{self.number}.started.json")
 
     def output(self, run: Run) -> Path:
         """The executed notebook, or the report of the task."""
@@ -91,8 +82,8 @@ def forget_optional(run: Run, stages: list[Stage]) -> None:
     """Remove what optional stages that are not among these left: it speaks of models that are there no longer."""
     for name in set(OPTIONAL) - {stage.name for stage in stages}:
         left = Stage(name, NOTEBOOKS / f"{name}.ipynb")
-        for path in (left.stamp(run), left.started(run), left.output(run)):
-            path.unlink(missing_ok=True)
+        left.stamp(run).unlink(missing_ok=True)
+        left.output(run).unlink(missing_ok=True)
 
 
 def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
@@ -109,15 +100,13 @@ def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
 @lru_cache(maxsize=1024)
 def _imported(source: str) -> tuple[str, ...]:
     """Dotted names that a module or cell imports anywhere; of `from a import b` both `a` and `a.b`."""
+    lines = (
+        line for line in source.splitlines() if not line.startswith(("%", "!"))
+    )  # magics and shell lines
     try:
-        tree = ast.parse(source)
-    except SyntaxError:  # magics and shell lines
-        from IPython.core.inputtransformer2 import TransformerManager
-
-        try:
-            tree = ast.parse(TransformerManager().transform_cell(source))
-        except SyntaxError:
-            return ()  # the cell will fail when it runs
+        tree = ast.parse("\n".join(lines))
+    except SyntaxError:
+        return ()  # the cell will fail when it runs
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -130,34 +119,33 @@ def _imported(source: str) -> tuple[str, ...]:
 def helper_closure(sources: Iterable[str], task: Path, root: Path = ROOT) -> list[Path]:
     """Files of the helpers package that the source of some cells reaches through imports, at once or by others.
 
-    Tasks are found by their folders at run time; where `helpers.tasks` is reached, all in the folder of this `task` but
-    its rows belongs to the closure. So do files beside the modules that are not Python (templates, words) once a module
-    of the closure names them or their folder.
+    To a module belong its package and the files beside it that are not Python (templates, words). Tasks are found by their
+    folders at run time: with `helpers.tasks` all in the folder of this `task` is reached but its rows.
     """
-    found: dict[str, Path] = {}
-    texts: list[str] = []
-    others: set[Path] = set()
+    found: set[Path] = set()
     waiting = [name for source in sources for name in _imported(source)]
     while waiting:
         name = waiting.pop()
         base = root.joinpath(*name.split("."))
         path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
-        if name.split(".")[0] != "helpers" or name in found or not path.is_file():
+        if name.split(".")[0] != "helpers" or path in found or not path.is_file():
             continue
-        found[name] = path
-        texts.append(path.read_text(encoding="utf-8"))
+        own = [path, *(task.glob("*.py") if name == "helpers.tasks" else ())]
+        found |= {*own, *(one for folder in {one.parent for one in own} for one in _beside(folder))}
         waiting.append(name.rpartition(".")[0])  # importing a module runs its package first
-        waiting += _imported(texts[-1])
-        if name == "helpers.tasks":
-            others |= {path for path in task.glob("*") if path.suffix != ".jsonl"}
-            for module in task.glob("*.py"):
-                waiting += _imported(module.read_text(encoding="utf-8"))
-    everything = "\n".join(texts)
-    for path in {entry for folder in {path.parent for path in found.values()} for entry in folder.iterdir()}:
-        module = path.suffix == ".py" or (path / "__init__.py").exists()
-        if path.name in everything and not module:
-            others |= {path, *path.rglob("*")}
-    return sorted({*found.values(), *(path for path in others if path.is_file())})
+        waiting += [one for module in own for one in _imported(module.read_text(encoding="utf-8"))]
+    return sorted(found)
+
+
+def _beside(folder: Path) -> list[Path]:
+    """The files of a folder that are neither modules nor rows, and those of its folders that are no packages."""
+    folders = [one for one in folder.iterdir() if one.is_dir() and one.name != "__pycache__"]
+    inside = [path for one in folders if not (one / "__init__.py").exists() for path in one.rglob("*")]
+    return [
+        path
+        for path in [*folder.iterdir(), *inside]
+        if path.suffix not in (".py", ".jsonl") and path.is_file()
+    ]
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
@@ -200,26 +188,18 @@ def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[st
     return keys
 
 
-def read_stamp(run: Run, stage: Stage) -> dict:
-    """What the stage succeeded with and left; empty where it has not, or where another version of this code ran it."""
-    stamp = read_json(stage.stamp(run))
-    return stamp if "outputs" in stamp else {}
-
-
 def left_before(run: Run, stages: list[Stage], index: int) -> dict[str, str]:
     """The digest of all files that the stages before one left; for the report of the executed notebooks too."""
-    left = [sorted(read_stamp(run, stage).get("outputs", {}).items()) for stage in stages[:index]]
-    pages = (
-        sorted(run.path("notebooks", "x").parent.glob("*.ipynb")) if stages[index].notebook is None else []
-    )
-    return {"what a stage before it left": digest(json.dumps(left), *map(file_digest, pages))}
+    left = [sorted(read_json(stage.stamp(run)).get("outputs", {}).items()) for stage in stages[:index]]
+    pages = run.path("notebooks", "x").parent.glob("*.ipynb") if stages[index].notebook is None else ()
+    return {"what a stage before it left": digest(json.dumps(left), *map(file_digest, sorted(pages)))}
 
 
 def why_run(run: Run, stage: Stage, key: dict[str, str]) -> str | None:
     """Why a stage has to run, in a few words; None if what it left is still good."""
-    stamp = read_stamp(run, stage)
-    if not stamp:
-        return "was interrupted" if stage.started(run).exists() else "not run yet"
+    stamp = read_json(stage.stamp(run))
+    if not stamp.get("done"):
+        return "was interrupted" if stamp else "not run yet"
     if changed := [name for name in key if stamp["key"].get(name) != key[name]]:
         return f"changed: {', '.join(changed)}"
     return None if stage.output(run).exists() else f"{stage.output(run).name} is missing"
@@ -232,10 +212,11 @@ def require_complete(run: Run, stages: list[Stage], keys: list[dict[str, str]], 
     """
     stale = []
     for stage, key in zip(stages[:start], keys):
-        stamp = read_stamp(run, stage) if stage.output(run).exists() else {}
-        changed = [name for name in key if stamp.get("key", {}).get(name) != key[name]]
-        if other := [name for name in changed if name in ("parameters", "data", "files in settings")]:
-            how = f"run with other {' and '.join(other)}" if stamp else f"not complete in {shown(run.dir)}"
+        stamp = read_json(stage.stamp(run))
+        done = stamp.get("done") and stage.output(run).exists()
+        changed = [name for name in key if not done or stamp["key"].get(name) != key[name]]
+        if other := [name for name in changed if name in GIVEN]:
+            how = f"run with other {' and '.join(other)}" if done else f"not complete in {shown(run.dir)}"
             raise UserError(
                 f"--from {stages[start].number} needs stage {stage.name}, which is {how}: start without --from"
             )
@@ -251,44 +232,34 @@ def begin(run: Run, stage: Stage, later: list[Stage], key: dict[str, str], fresh
     attempt, where it goes on, from older ones, which it must not use. What the stage left before is still its own where
     it is not written anew.
     """
-    before, stamp = read_json(stage.started(run)), read_stamp(run, stage)
-    if before.get("key") != key or fresh:
-        record = {"key": key, "token": uuid.uuid4().hex if fresh else "", "since": before.get("since")}
-        before = record | {"outputs": sorted(stamp.get("outputs") or before.get("outputs", []))}
-        write_json(stage.started(run), before)
-        if before["since"] is None:  # by the clock of the file system, as the files of the stage
-            write_json(stage.started(run), before | {"since": stage.started(run).stat().st_mtime_ns})
-    stage.stamp(run).unlink(missing_ok=True)
+    stamp, clock = read_json(stage.stamp(run)), run.path(".lock")
+    clock.touch()  # by the clock of the file system, as the files of the stage
+    killed = bool(stamp) and not stamp.get("done")
+    if not killed or stamp["key"] != key or fresh:
+        stamp = {
+            "key": key,
+            "token": uuid.uuid4().hex if fresh else "",
+            "since": killed and stamp.get("since") or clock.stat().st_mtime_ns,
+            "outputs": stamp.get("outputs", {}),
+        }
+        write_json(stage.stamp(run), stamp)
     for each in later if fresh else []:
         each.stamp(run).unlink(missing_ok=True)
-        each.started(run).unlink(missing_ok=True)
-    return str(before["token"])
+    return stamp["token"]
 
 
-def finish(run: Run, stage: Stage, key: dict[str, str]) -> None:
+def finish(run: Run, stage: Stage) -> None:
     """Record that the stage succeeded, and the files it left; the last thing written of a stage."""
-    begun = read_json(stage.started(run))
-    outputs = {}
+    stamp, outputs = read_json(stage.stamp(run)), {}
     for path in sorted(run.dir.rglob("*")):
         name = path.relative_to(run.dir).as_posix()
-        own = name in begun["outputs"] or path.stat().st_mtime_ns >= begun["since"]
+        own = name in stamp["outputs"] or path.stat().st_mtime_ns >= stamp["since"]
         if own and path.is_file() and name.split("/")[0] not in CLOCKED:
             outputs[name] = file_digest(path)
-    write_json(stage.stamp(run), {"stage": stage.name, "key": key, "outputs": outputs})
-    stage.started(run).unlink(missing_ok=True)
+    write_json(stage.stamp(run), stamp | {"outputs": outputs, "done": True})
 
 
 # -- one run at a time ------------------------------------------------------------------------------------------------
-def _alive(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
 @contextmanager
 def task_lock(run: Run) -> Iterator[int]:
     """Hold `artifacts/<task>/.lock`, so that two runs never write to one folder; gives the file descriptor.
@@ -305,12 +276,11 @@ def task_lock(run: Run) -> Iterator[int]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError:
-                file.seek(0)
-                owner = file.read().strip()
-                if _alive(owner) or time.monotonic() > deadline:
+                if time.monotonic() > deadline:
+                    file.seek(0)
                     raise Busy(
-                        f"another run (process {owner or 'unknown'}) is using {shown(run.dir)}: wait for it, "
-                        "or give this one its own folder with --out"
+                        f"another run (process {file.read().strip() or 'unknown'}) is using {shown(run.dir)}: wait "
+                        "for it, or give this one its own folder with --out"
                     ) from None
                 time.sleep(0.2)
         file.truncate(0)

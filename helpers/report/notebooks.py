@@ -143,6 +143,54 @@ def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
     return exporter.from_notebook_node(notebook)[0]
 
 
+# -- copies to read ----------------------------------------------------------------------------------------------------
+def reading_copy(path: Path, traits: Collection[str]) -> Any:
+    """An executed notebook as a site shows it: figures as images, no machinery, no cells or metadata of other runs.
+
+    Cells tagged `only-…` for other traits go, as in :func:`cells_html`. What the execution notes in metadata goes too.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {
+        key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
+    }
+    kept = []
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", ()))
+        if tags & MACHINERY or {tag.removeprefix("only-") for tag in tags if "only-" in tag} - set(traits):
+            continue
+        cell.metadata = {"tags": sorted(tags)} if tags else {}
+        if cell.cell_type == "code":
+            shown = [output for output in cell.outputs if _shows(output)]
+            cell.outputs = [part for output in shown for part in _as_images(output)]
+        kept.append(cell)
+    notebook.cells = kept
+    return notebook
+
+
+def _as_images(output: Any) -> Iterable[Any]:
+    """A figure in HTML as an image and its caption, which sites show that clean HTML; all else as it is."""
+    soup = BeautifulSoup(output.get("data", {}).get("text/html", ""), "html.parser")
+    image = soup.select_one("figure.study-figure img")
+    if image is None:
+        return [output]
+    new = nbformat.v4.new_output
+    png = {"image/png": image["src"].partition("base64,")[2], "text/plain": image.get("alt", "")}
+    caption = {"text/markdown": f"*{soup.figcaption.get_text(' ', strip=True)}*"}
+    return [new("display_data", data=png), new("display_data", data=caption)]
+
+
+def write_copies(notebooks: Iterable[Path], folder: Path, traits: Collection[str]) -> list[Path]:
+    """:func:`reading_copy` of each notebook in a folder, in the place of what an earlier run left there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.ipynb"):
+        old.unlink()
+    written = []
+    for path in notebooks:
+        written.append(folder / path.name)
+        nbformat.write(reading_copy(path, traits), written[-1])
+    return written
+
+
 # -- one notebook -----------------------------------------------------------------------------------------------------
 def clean(soup: BeautifulSoup) -> None:
     """Take out all that would leave the page or run: scripts, remote images, links to local files."""

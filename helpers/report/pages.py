@@ -21,12 +21,12 @@ from helpers.errors import UserError
 from helpers.evaluation.display import words
 from helpers.files import read_json, write_file, write_json
 from helpers.paths import ROOT
-from helpers.report.notebooks import TEMPLATES, Section, cite, read_section
+from helpers.report.notebooks import TEMPLATES, Section, cite, read_section, write_copies
 from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES
 
-MAX_MEGABYTES = 4.0
+MAX_MEGABYTES, MAX_COPY_MEGABYTES = 4.0, 2.0
 
 
 def _amount(value: float) -> str:
@@ -101,7 +101,7 @@ def index_page(run: Run) -> str:
 def build(run: Run) -> Path:
     """Write `report/<task>.html` and `report/index.html` from what is in `artifacts/`; returns the former.
 
-    `report/<task>.json` keeps what the document's numbers were read from.
+    `report/<task>.json` keeps what the document's numbers were read from, `report/notebooks/<task>/` the notebooks to read.
     """
     name = run.task.name
     notebooks = sorted((run.dir / "notebooks").glob("[0-9][0-9]_*.ipynb"))
@@ -116,10 +116,13 @@ def build(run: Run) -> Path:
     write_json(run.report_dir / f"{name}.json", kept)
     write_file(path, page)
     write_file(run.report_dir / "index.html", index_page(run))
+    copies = write_copies(notebooks, run.report_dir / "notebooks" / name, run.task.traits)
     megabytes = path.stat().st_size / 1e6
     print(f"{path}: {megabytes:.2f} MB, {len(notebooks)} notebooks")
-    if megabytes > MAX_MEGABYTES:
-        print(f"the report is over {MAX_MEGABYTES:g} MB: leave out large outputs in the notebooks")
+    sizes = {path: MAX_MEGABYTES} | dict.fromkeys(copies, MAX_COPY_MEGABYTES)
+    for written, most in sizes.items():
+        if written.stat().st_size / 1e6 > most:
+            print(f"{written.name} is over {most:g} MB: leave out large outputs in the notebooks")
     return path
 
 

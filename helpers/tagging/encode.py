@@ -25,16 +25,9 @@ Span = tuple[int, int]
 
 
 # -- words and their tags ---------------------------------------------------------------------------------------------
-def tag_names(task: Task) -> tuple[str, ...]:
-    """Tags of a group."""
-    if task.writes:
-        return "O", "B", "I"
-    return ("O", *(f"{prefix}-{label}" for label in task.fields for prefix in "BI"))
-
-
-def groups_of(task: Task) -> tuple[str, ...]:
-    """Names of the groups of tags: the fields, or a single one without a name."""
-    return task.fields if task.writes else ("",)
+def bio_tags(labels: Sequence[str]) -> tuple[str, ...]:
+    """`O`, and B and I of each label."""
+    return ("O", *(f"{prefix}-{label}" for label in labels for prefix in "BI"))
 
 
 def words_of(task: Task, example: Example) -> tuple[str, list[Span]]:
@@ -50,7 +43,7 @@ def gold_tags(task: Task, example: Example, words: Sequence[Span]) -> torch.Tens
     if task.writes:
         spans = task.spans(example)
         return tags_of_spans(words, [spans[name] for name in task.fields])
-    names = tag_names(task)
+    names = bio_tags(task.fields)
     return torch.tensor([names.index(tag) for tag in example.target.tags], dtype=torch.long)[:, None]
 
 
@@ -106,7 +99,7 @@ def widen(span: Span, text: str) -> Span:
 class Window:
     """A stretch of a text that fits the encoder."""
 
-    input_ids: list[int]  # word pieces between the two special ones
+    input_ids: list[int]  # word pieces and the two special ones around them
     piece_words: list[int]  # word of each piece; -1 for special ones and those of no word
     words: list[int]  # whose tags are read in this window, in order; other windows of the text own the rest
     heads: list[int]  # position of the first piece of each of these words
@@ -136,68 +129,54 @@ def windows_of(
 ) -> list[list[Window]]:
     """Windows of texts and their words of :func:`words_of`; none for a text without any piece.
 
-    A word that the tokenizer makes no piece of (a lone control character) is in no window and stays outside. Every other
-    word is owned by exactly one window, see :func:`cut_windows`. A window has at most `limit` pieces, the two special ones
-    counted.
+    A window has at most `limit` pieces, the two special ones counted, and shares a quarter of them with the next. A word
+    is owned by one window; one that the tokenizer makes no piece of (a lone control character) is in none and stays outside.
     """
     if not texts:
         return []
-    encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    first, last, found = tokenizer.cls_token_id, tokenizer.sep_token_id, []
-    for ids, offsets, places in zip(encoded["input_ids"], encoded["offset_mapping"], words):
-        heads, owners = _aligned(offsets, places)
-        found.append(
-            [
-                Window(
-                    [first, *ids[start:end], last],
-                    [-1, *owners[start:end], -1],
-                    owned,
-                    [heads[word] - start + 1 for word in owned],
-                )
-                for start, end, owned in cut_windows(len(ids), sorted(heads.items()), limit - 2)
-            ]
-        )
-    return found
+    encoded = tokenizer(
+        list(texts),
+        truncation=True,
+        max_length=limit,
+        stride=(limit - 2) // OVERLAP,
+        return_overflowing_tokens=True,
+        return_offsets_mapping=True,
+    )
+    cuts: list[list[tuple[list[int], list[Span]]]] = [[] for _ in texts]
+    for ids, offsets, text in zip(
+        *map(encoded.get, ("input_ids", "offset_mapping", "overflow_to_sample_mapping"))
+    ):
+        cuts[text].append((ids, offsets))
+    return [_windows(one, places) for one, places in zip(cuts, words)]
 
 
-def _aligned(offsets: Sequence[Span], words: Sequence[Span]) -> tuple[dict[int, int], list[int]]:
-    """First piece of each word that has one, and the word of each piece (-1 where it is part of none)."""
-    heads, owners = {}, [-1] * len(offsets)
-    lows, highs = ([offset[side] for offset in offsets] for side in (0, 1))
-    for word, (start, end) in enumerate(words):
-        for at in range(bisect_right(highs, start), bisect_left(lows, end)):
-            if lows[at] < highs[at]:
-                heads.setdefault(word, at)
-                owners[at] = word if owners[at] < 0 else owners[at]
-    return heads, owners
-
-
-def cut_windows(pieces: int, heads: Sequence[tuple[int, int]], room: int) -> list[tuple[int, int, list[int]]]:
-    """Overlapping windows of at most `room` of a text's pieces; they begin and end between words.
-
-    Of two windows that hold a word, the one owns it in which it stands further from the edge. Of a word longer than a
-    window (a ruled line) only the beginning is read. `heads` are (word, first piece) in reading order; what comes back is
-    (first piece, piece after the last, owned words).
-    """
-    starts = [at for _, at in heads]
-    ends = [min(end, start + room) for start, end in zip(starts, [*starts[1:], pieces])]
-    spans, low = [], 0
-    while low < len(heads):
-        high = low + 1
-        while high < len(heads) and ends[high] - starts[low] <= room:
-            high += 1
-        spans.append((low, high))
-        if high == len(heads):
-            break
-        back = high - 1  # the next window begins a quarter of the room earlier, but later than this one did
-        while back > low + 1 and ends[high - 1] - starts[back - 1] <= room // OVERLAP:
-            back -= 1
-        low = back if ends[high] - starts[back] <= room else high
-    borders = [0, *((one[1] + other[0] + 1) // 2 for one, other in zip(spans, spans[1:])), len(heads)]
-    return [
-        (starts[low], ends[high - 1], [heads[at][0] for at in range(*own)])
-        for (low, high), own in zip(spans, zip(borders, borders[1:]))
-    ]
+def _windows(cuts: Sequence[tuple[list[int], list[Span]]], words: Sequence[Span]) -> list[Window]:
+    """The windows of one text, cut by the tokenizer; of two that hold a word, the one owns it in which its first piece
+    stands further from the edge."""
+    first: dict[int, tuple[Span, int, int, int]] = {}  # word → its first piece, distance, window, position
+    owners = []
+    for number, (ids, offsets) in enumerate(cuts):
+        owner = [-1] * len(ids)
+        lows, highs = ([offset[side] for offset in offsets[1:-1]] for side in (0, 1))
+        for word, (start, end) in enumerate(words):
+            inside = range(bisect_right(highs, start) + 1, bisect_left(lows, end) + 1)
+            inside = [at for at in inside if offsets[at][0] < offsets[at][1]]
+            for at in inside:
+                owner[at] = word if owner[at] < 0 else owner[at]
+            for at in inside[:1]:
+                found = (offsets[at], min(at, len(ids) - 1 - at), number, at)
+                known = first.setdefault(word, found)
+                if (
+                    known[0] == found[0] and known[1] < found[1]
+                ):  # else its beginning is in the window before alone
+                    first[word] = found
+        owners.append(owner)
+    windows = []
+    for number, ((ids, _), owner) in enumerate(zip(cuts, owners)):
+        own = sorted(word for word, found in first.items() if found[2] == number)
+        if own:
+            windows.append(Window(ids, owner, own, [first[word][3] for word in own]))
+    return windows
 
 
 # -- batches ----------------------------------------------------------------------------------------------------------

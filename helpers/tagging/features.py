@@ -75,6 +75,9 @@ class WordFeatures:
     fields: tuple[str, ...] = ()  # the task's labels or fields
     shapes: list[str] = field(default_factory=list)  # frequent ones; others share one value
     gazetteer: dict[str, int] = field(default_factory=dict)  # lower-cased word of train → value
+    known: dict[tuple[str, ...], list[list[int]]] = field(
+        default_factory=dict
+    )  # tokens whose values are not looked up
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -102,6 +105,8 @@ class WordFeatures:
         if not self.names:
             return [[] for _ in words]
         tokens = example.target.tokens
+        if tokens in self.known:
+            return self.known[tokens]
         numbers = {form: 2 + index for index, form in enumerate(self.shapes)}
         columns = {
             "shape": [numbers.get(shape(token), UNKNOWN) for token in tokens],
@@ -115,17 +120,6 @@ class WordFeatures:
             }
             columns["gazetteer"] = [others[token.lower()] for token in tokens]
         return [list(values) for values in zip(*(columns[name] for name in self.names))]
-
-
-@dataclass(frozen=True)
-class KnownValues:
-    """Values of sentences that were worked out before, in the place of :class:`WordFeatures`."""
-
-    table: dict[tuple[str, ...], list[list[int]]]
-
-    def values(self, task: Task, example: Example, words: Sequence[Span]) -> list[list[int]]:
-        """Values of the features of each word of one of these sentences."""
-        return self.table[example.target.tokens]
 
 
 def fit_features(

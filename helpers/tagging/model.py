@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field
@@ -11,18 +10,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from helpers.files import write_json
+from helpers.models.adapters import adapted_layers
 from helpers.models.base import device_of, explain_load_error
 from helpers.models.packaged import encoder_path
 from helpers.run import Run
-from helpers.tagging.encode import groups_of, tag_names
+from helpers.tagging.encode import bio_tags
 from helpers.tagging.features import WordFeatures
 from helpers.tasks.base import Task
 
-LORA_TARGETS = (("query", "key", "value", "dense"), ("q_lin", "k_lin", "v_lin", "out_lin", "lin1", "lin2"))
 EXTRAS, CARD = "extras.safetensors", "tagger.json"
 
 
@@ -38,7 +38,6 @@ class Layout:
     outputs: tuple[str, ...]
     stands_for: tuple[int, ...]  # the tag of each output
     features: dict[str, int] = field(default_factory=dict)  # word feature → number of its values
-    crf: bool = False  # whether transitions between tags are learnt
 
     @property
     def fine(self) -> bool:
@@ -59,16 +58,12 @@ class Layout:
 
 
 def layout_of(
-    task: Task,
-    features: dict[str, int] | None = None,
-    crf: bool = False,
-    outputs: Sequence[str] = (),
-    stands_for: Sequence[int] = (),
+    task: Task, features: dict[str, int] | None = None, finer: tuple[Sequence[str], Sequence[int]] = ((), ())
 ) -> Layout:
-    """The layout of a task's taggers; without `outputs` the classifier gives the tags themselves."""
-    tags = tag_names(task)
-    wanted = (tuple(outputs), tuple(stands_for)) if outputs else (tags, tuple(range(len(tags))))
-    return Layout(groups_of(task), tags, *wanted, features or {}, crf)
+    """The layout of a task's taggers; `finer` are outputs and the tag of each, none where they are the tags themselves."""
+    tags = ("O", "B", "I") if task.writes else bio_tags(task.fields)
+    outputs, stands_for = map(tuple, finer if finer[0] else (tags, range(len(tags))))
+    return Layout(task.fields if task.writes else ("",), tags, outputs, stands_for, features or {})
 
 
 class TokenTagger(nn.Module):
@@ -88,8 +83,6 @@ class TokenTagger(nn.Module):
             nn.init.normal_(inputs.weight, std=0.01)
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
-        count = len(layout.tags)
-        self.transitions = nn.Parameter(torch.zeros(count, count)) if layout.crf else None
         self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
@@ -115,11 +108,7 @@ class TokenTagger(nn.Module):
     def word_logits(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Logits (words, groups, outputs) at the first piece of each word of a batch of :func:`collate_windows`."""
         logits = self(batch["input_ids"], batch["attention_mask"], batch.get("features"))
-        return self.by_group(logits[batch["row"], batch["head"]])
-
-    def by_group(self, logits: torch.Tensor) -> torch.Tensor:
-        """Logits (words, groups · outputs) as (words, groups, outputs)."""
-        return logits.view(len(logits), len(self.layout.groups), len(self.layout.outputs))
+        return logits[batch["row"], batch["head"]].unflatten(1, (len(self.layout.groups), -1))
 
     def tag_log_probs(self, logits: torch.Tensor) -> torch.Tensor:
         """Log-probabilities of our tags: those of the outputs, summed over the finer ones that stand for one tag."""
@@ -136,32 +125,24 @@ def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0
 
     On the CPU attention has no dropout: with it PyTorch leaves its fast path.
     """
-    from transformers import AutoModelForTokenClassification
+    from transformers import AutoConfig, AutoModelForTokenClassification
     from transformers.utils import logging
 
     torch.manual_seed(run.seed)
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # that the head is new is what is wanted here
+    inside = 0.0 if device_of(run.profile).device == "cpu" else dropout
     try:
-        model = AutoModelForTokenClassification.from_pretrained(
-            name,
-            dtype=torch.float32,
-            use_safetensors=True,
-            attn_implementation=attention,
-            **label_names(outputs),
-        )
+        config = AutoConfig.from_pretrained(name, **label_names(outputs))
+        for key, value in vars(config).items():  # BERT and DistilBERT name their dropout settings differently
+            if "dropout" in key and value is not None:
+                setattr(config, key, inside if key.startswith("att") else dropout)
+        options = {"dtype": torch.float32, "use_safetensors": True, "attn_implementation": attention}
+        model = AutoModelForTokenClassification.from_pretrained(name, config=config, **options)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
     finally:
         logging.set_verbosity(verbosity)
-    inside = 0.0 if device_of(run.profile).device == "cpu" else dropout
-    for module in model.modules():  # BERT and DistilBERT name their dropout settings differently
-        if isinstance(module, nn.Dropout):
-            module.p = dropout
-        elif hasattr(module, "dropout_prob"):
-            module.dropout_prob = inside
-        elif isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = inside
     return model
 
 
@@ -185,37 +166,19 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     return tokenizer
 
 
-def projections(base: nn.Module) -> list[str]:
-    """Names of the layers of an encoder that adapters may change; the first three are those of attention."""
-    names = {name.rpartition(".")[2] for name, _ in base.named_modules()}
-    return next(list(group) for group in LORA_TARGETS if names.issuperset(group))
-
-
-def add_token_lora(base, rank: int, alpha: int, dropout: float, seed: int):
-    """LoRA on every projection of the encoder; the classifier is trained whole and saved with the adapter."""
-    from peft import LoraConfig, TaskType, get_peft_model
-
-    torch.manual_seed(seed)
-    sizes = {"r": rank, "lora_alpha": alpha, "lora_dropout": dropout}
-    layers = {"target_modules": projections(base), "modules_to_save": ["classifier"]}
-    return get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
-
-
-def adapter_layers(run: Run) -> tuple[Any, dict[str, list[str]]]:
-    """The run's encoder without memory for its weights, and the names of the layers that adapters may change."""
-    from transformers import AutoConfig, AutoModelForTokenClassification
-
-    with torch.device("meta"):
-        model = AutoModelForTokenClassification.from_config(AutoConfig.from_pretrained(encoder_path(run)))
-    every = projections(model)
-    return model, {"attention": every[:3], "all linear layers": every}
-
-
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
-    """The tagger that a variant's settings ask for, untrained."""
+    """The tagger that a variant's settings ask for, untrained.
+
+    With a `rank` LoRA on every projection of the encoder; the classifier is trained whole and saved with the adapter.
+    """
     base = load_encoder(run, encoder_path(run), layout.labels, own["dropout"])
+    torch.manual_seed(run.seed)
     if own["rank"]:
-        base = add_token_lora(base, own["rank"], own["alpha"], own["lora_dropout"], run.seed)
+        from peft import LoraConfig, TaskType, get_peft_model
+
+        sizes = {"r": own["rank"], "lora_alpha": own["alpha"], "lora_dropout": own["lora_dropout"]}
+        layers = {"target_modules": adapted_layers(base), "modules_to_save": ["classifier"]}
+        base = get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
     elif own["freeze_embeddings"]:
         base.get_input_embeddings().weight.requires_grad_(False)
     torch.manual_seed(run.seed)
@@ -225,10 +188,9 @@ def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTa
 def keep_layers(base, kept: Sequence[int]):
     """A copy of an encoder that has only some of its layers, in their order."""
     copy = deepcopy(base)
-    for module in list(copy.modules()):
-        for attribute, child in list(module.named_children()):
-            if isinstance(child, nn.ModuleList) and len(child) == base.config.num_hidden_layers:
-                setattr(module, attribute, nn.ModuleList(child[index] for index in kept))
+    layers = next(module for module in copy.modules() if isinstance(module, nn.ModuleList))
+    for index in sorted(set(range(len(layers))) - set(kept), reverse=True):
+        del layers[index]
     copy.config.num_hidden_layers = len(kept)
     return copy
 
@@ -244,6 +206,16 @@ def new_classifier(base, outputs: Sequence[str]) -> None:
 
 # -- files ------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
+class Card:
+    """What is kept of a tagger beside its weights."""
+
+    layout: Layout
+    features: WordFeatures
+    transitions: list[list[float]]
+    knowledge: Any = None
+
+
+@dataclass(frozen=True)
 class TrainedTagger:
     """A tagger ready to predict; `knowledge` is what train showed about turning spans into values (`learn_conventions`)."""
 
@@ -251,11 +223,10 @@ class TrainedTagger:
     tokenizer: Any
     features: WordFeatures
     transitions: np.ndarray  # (tags, tags): what Viterbi adds to the scores of words, beside the rules of BIO
-    multiple: float = 0.0  # how much of the training tags' transition PMI is in it
     knowledge: Any = None
 
 
-def save_tagger(task: Task, tagger: TrainedTagger, folder: Path) -> None:
+def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
     """Write weights (of LoRA the adapter alone), tokenizer and whatever else prediction needs."""
     folder.mkdir(parents=True, exist_ok=True)
     model = tagger.model
@@ -268,32 +239,20 @@ def save_tagger(task: Task, tagger: TrainedTagger, folder: Path) -> None:
     }
     if extras:
         save_file(extras, folder / EXTRAS)
-    card = {
-        "layout": asdict(model.layout),
-        "features": asdict(tagger.features),
-        "transitions": np.round(tagger.transitions, 6).tolist(),
-        "multiple": tagger.multiple,
-        "knowledge": tagger.knowledge,
-    }
-    write_json(folder / CARD, card)
+    transitions = np.round(tagger.transitions, 6).tolist()
+    card = Card(model.layout, tagger.features, transitions, tagger.knowledge)
+    write_json(folder / CARD, asdict(card))
 
 
-def read_card(task: Task, folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, float, Any]:
-    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions, multiple and knowledge."""
-    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-    layout, features = card["layout"], card["features"]
-    for given, names in (
-        (layout, ("groups", "tags", "outputs", "stands_for")),
-        (features, ("names", "fields")),
-    ):
-        given |= {name: tuple(given[name]) for name in names}
-    transitions = np.array(card["transitions"])
-    return Layout(**layout), WordFeatures(**features), transitions, card["multiple"], card["knowledge"]
+def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, Any]:
+    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions and knowledge."""
+    card = TypeAdapter(Card).validate_json((folder / CARD).read_bytes())
+    return card.layout, card.features, np.array(card.transitions), card.knowledge
 
 
 def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
-    layout, *rest = read_card(run.task, folder)
+    layout, *rest = read_card(folder)
     adapted = (folder / "adapter_config.json").exists()
     source = encoder_path(run) if adapted else str(folder)
     base = load_encoder(run, source, layout.labels, attention=attention)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,17 +25,17 @@ from helpers.tagging.encode import (
     windows_of,
     words_of,
 )
-from helpers.tagging.features import KnownValues, WordFeatures
+from helpers.tagging.features import WordFeatures
 from helpers.tagging.model import TokenTagger, TrainedTagger
-from helpers.tagging.sequence import decode
 from helpers.tasks.base import Task
 from helpers.tasks.bio import TaggedTokens, label_of
 from helpers.tasks.records import Example
 from helpers.tasks.token_metrics import entity_f1
 
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
+SMOOTHING = 0.5  # added to each count, so that what train never showed stays possible
 NO_PIECE = -30.0  # log-probability of an entity tag for a word that has no piece
-Features = WordFeatures | KnownValues
 Scores = list[np.ndarray]
 
 
@@ -51,7 +51,7 @@ def cut_rows(
 
 
 def encode_rows(
-    run: Run, tokenizer, features: Features, examples: Sequence[Example]
+    run: Run, tokenizer, features: WordFeatures, examples: Sequence[Example]
 ) -> list[list[WindowRow]]:
     """Windows of examples with their word features, as prediction needs them."""
     found = []
@@ -61,30 +61,27 @@ def encode_rows(
     return found
 
 
-def gather_scores(
-    run: Run,
-    tagger: TrainedTagger,
-    examples: Sequence[Example],
-    score_batch: Callable[[dict[str, torch.Tensor]], np.ndarray],
-    progress: str | None = None,
+@torch.inference_mode()
+def predict_scores(
+    run: Run, tagger: TrainedTagger, examples: Sequence[Example], progress: str | None = None
 ) -> Scores:
-    """Log-probabilities (words, groups, tags) of each example, whatever computes them.
+    """Log-probabilities (words, groups, tags) of each example; the model is left in evaluation mode.
 
     Long texts are read in windows and put together again: every word has the score of the window that owns it, and
-    a word without any piece is outside. `score_batch` gives those of the words of a batch of
-    :func:`helpers.tagging.encode.collate_windows`.
+    a word without any piece is outside.
     """
-    scores, layout, pad = [], tagger.model.layout, tagger.tokenizer.pad_token_id or 0
+    model, scores, pad = tagger.model.eval(), [], tagger.tokenizer.pad_token_id or 0
     for example in examples:
-        shape = (len(words_of(run.task, example)[1]), len(layout.groups), len(layout.tags))
-        scores.append(np.full(shape, NO_PIECE))
-        scores[-1][..., layout.tags.index("O")] = 0.0
+        words = words_of(run.task, example)[1]
+        scores.append(np.full((len(words), len(model.layout.groups), len(model.layout.tags)), NO_PIECE))
+        scores[-1][..., model.layout.tags.index("O")] = 0.0
     encoded = encode_rows(run, tagger.tokenizer, tagger.features, examples)
     places = [(index, row) for index, rows in enumerate(encoded) for row in rows]
     batches = budget_batches([len(row) for _, row in places], run["predict_pieces"])
     for batch in tqdm(batches, desc=progress, disable=progress is None, leave=False):
-        found = score_batch(collate_windows([places[at][1] for at in batch], pad))
-        done = 0
+        tensors = collate_windows([places[at][1] for at in batch], pad)
+        logits = model.word_logits({name: tensor.to(model.device) for name, tensor in tensors.items()})
+        found, done = model.tag_log_probs(logits).double().cpu().numpy(), 0
         for index, row in (places[at] for at in batch):
             words = row.window.words
             scores[index][words] = found[done : done + len(words)]
@@ -92,32 +89,79 @@ def gather_scores(
     return scores
 
 
-@torch.inference_mode()
-def predict_scores(
-    run: Run, tagger: TrainedTagger, examples: Sequence[Example], progress: str | None = None
-) -> Scores:
-    """:func:`gather_scores` by PyTorch; the model is left in evaluation mode."""
-    model = tagger.model.eval()
+# -- the best tags ----------------------------------------------------------------------------------------------------
+def start_scores(tags: Sequence[str]) -> np.ndarray:
+    """Scores of beginning a sentence with each tag: forbidden for an inside tag, else 0."""
+    return np.array([FORBIDDEN if tag.startswith("I") else 0.0 for tag in tags])
 
-    def score_batch(batch: dict[str, torch.Tensor]) -> np.ndarray:
-        logits = model.word_logits({name: tensor.to(model.device) for name, tensor in batch.items()})
-        return model.tag_log_probs(logits).double().cpu().numpy()
 
-    return gather_scores(run, tagger, examples, score_batch, progress)
+def bio_transitions(tags: Sequence[str]) -> np.ndarray:
+    """Matrix (from, to): forbidden where an inside tag continues no entity of its label, else 0."""
+    allowed = [
+        [not to.startswith("I") or (one != "O" and label_of(one) == label_of(to)) for to in tags]
+        for one in tags
+    ]
+    return np.where(allowed, 0.0, FORBIDDEN)
+
+
+def transition_pmi(sequences: Sequence[Sequence[int]], count: int) -> np.ndarray:
+    """Pointwise mutual information of neighbouring tags, log p(to | from) − log p(to), from smoothed counts.
+
+    A tagger that looks at each word by itself already knows how frequent each of the `count` tags is; what is added to its
+    scores is only what the neighbour says beyond that.
+    """
+    pairs, single = np.full((count, count), SMOOTHING), np.full(count, SMOOTHING)
+    for sequence in sequences:
+        tags = np.asarray(sequence, dtype=int)
+        np.add.at(pairs, (tags[:-1], tags[1:]), 1)
+        np.add.at(single, tags[1:], 1)
+    return np.log(pairs / pairs.sum(1, keepdims=True)) - np.log(single / single.sum())
+
+
+def best_paths(scores: np.ndarray, transitions: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Best tag sequences, int (texts, words), for scores (texts, words, tags) of texts of one length (Viterbi, 1967).
+
+    Of equally good ones the first tag wins.
+    """
+    texts, words = scores.shape[:2]
+    best, back = scores[:, 0] + start, []
+    for at in range(1, words):
+        through = best[:, :, None] + transitions
+        back.append(through.argmax(1))
+        best = through.max(1) + scores[:, at]
+    path = np.empty((texts, words), dtype=int)
+    path[:, -1] = best.argmax(1)
+    for at in range(words - 1, 0, -1):
+        path[:, at - 1] = np.take_along_axis(back[at - 1], path[:, at, None], axis=1)[:, 0]
+    return path
+
+
+def decode(scores: Sequence[np.ndarray], transitions: np.ndarray, tags: Sequence[str]) -> list[np.ndarray]:
+    """Best tags, int (words, groups), of each text's scores (words, groups, tags), texts of one length together.
+
+    The transitions of BIO are added to those given, so that every sequence is valid IOB2.
+    """
+    by_length: dict[int, list[int]] = {}
+    for index, one in enumerate(scores):
+        by_length.setdefault(len(one), []).append(index)
+    found = [np.zeros(one.shape[:2], dtype=int) for one in scores]
+    for length, indices in by_length.items():
+        if length:
+            stacked = np.concatenate([scores[i].swapaxes(0, 1) for i in indices])
+            paths = best_paths(stacked, transitions + bio_transitions(tags), start_scores(tags))
+            for index, path in zip(indices, np.split(paths, len(indices))):
+                found[index] = path.T
+    return found
 
 
 def choose_multiple(
-    scores: Scores,
-    gold: Sequence[Sequence[str]],
-    transitions: np.ndarray,
-    pmi: np.ndarray,
-    tags: Sequence[str],
+    scores: Scores, gold: Sequence[Sequence[str]], pmi: np.ndarray, tags: Sequence[str]
 ) -> tuple[float, float]:
-    """(multiple, F1): how much of the transition PMI Viterbi should add to the transitions that a CRF has learnt, by F1 on
-    rows that the tagger has not learnt from; the smallest of equally good ones."""
+    """(multiple, F1): how much of the transition PMI Viterbi should add to the scores, by F1 on rows that the tagger has
+    not learnt from; the smallest of equally good ones."""
 
     def f1(multiple: float) -> float:
-        paths = decode(scores, transitions + multiple * pmi, tags)
+        paths = decode(scores, multiple * pmi, tags)
         return entity_f1(gold, [[tags[tag] for tag in path[:, 0]] for path in paths])
 
     best, negative = max((f1(multiple), -multiple) for multiple in MULTIPLES)

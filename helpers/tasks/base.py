@@ -6,15 +6,16 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
+from helpers.tasks import variation
 from helpers.tasks.fields import Kind, Place
 from helpers.tasks.records import Change, Example, PublicFile, Tagger, Variants, Writer
 from helpers.tasks.rows import Rows
-from helpers.tasks.settings import settings_of
 from helpers.tasks.text import normalise
 
 Values = dict[str, tuple[str, ...]]
@@ -111,7 +112,7 @@ def _none(*_: Any) -> Any:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a task may add to what follows from its schema; those left out are filled in by its class.
+    """What a task may add to what follows from its schema; those left out are filled in (:meth:`Task._complete`).
 
     Parameters
     ----------
@@ -183,10 +184,6 @@ class Hooks:
     test_only: Callable[[Example], bool] = lambda example: False
     downloads: Callable[[Any, str], dict[str, tuple[str, bytes, list[str]]]] = _nothing
 
-    def completed(self, **derived: Any) -> Hooks:
-        """These hooks, with derived ones in the place of those that are left out."""
-        return replace(self, **{name: one for name, one in derived.items() if getattr(self, name) is None})
-
 
 class Task(ABC):
     """Everything particular to one task.
@@ -229,6 +226,15 @@ class Task(ABC):
             **{**public, "files": tuple(PublicFile(**one) for one in public.get("files", ()))}
         )
 
+    def _complete(self, hooks: Callable[[Task], Hooks] | None, **own: Any) -> None:
+        """Take the hooks of a task; what it leaves out follows from its kind of task (`own`) or from its fields."""
+        derived = ("augmenters", "synthesise", "perturbations", "surface_formats", "slices")
+        whole = {name: partial(getattr(variation, name), self) for name in derived} | own
+        given = hooks(self) if hooks else Hooks()
+        self.hooks = replace(
+            given, **{name: one for name, one in whole.items() if getattr(given, name) is None}
+        )
+
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields in output order."""
@@ -245,13 +251,7 @@ class Task(ABC):
     @property
     def traits(self) -> frozenset[str]:
         """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
-        has = {
-            "writes": self.writes,
-            "tags": not self.writes,
-            "asks": self.chat.questions,
-            "votes": self.variants.votes,
-        }
-        return frozenset(name for name, one in has.items() if one)
+        return frozenset({"writes" if self.writes else "tags"})
 
     @abstractmethod
     def values(self, target: Any) -> Values:
@@ -281,3 +281,30 @@ class Task(ABC):
 def _variant(row: dict[str, Any]) -> Writer | Tagger:
     kind = {"writer": Writer, "tagger": Tagger}[row["kind"]]
     return kind(**{key: value for key, value in row.items() if key not in ("kind", "like", "settings")})
+
+
+# -- settings ------------------------------------------------------------------------------------------------------------
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over`, blocks merged key by key."""
+    found = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = merged(found[key], value) if both else value
+    return found
+
+
+def settings_of(document: dict[str, Any], profile: str) -> dict[str, Any]:
+    """Every setting with its default in a profile; those of a variant bear its name (`lora.epochs`).
+
+    A variant has the settings of the groups it is `like`, in their order, and then its own; a block under `profiles` may
+    change settings, groups and variants.
+    """
+    whole = merged(document, document.get("profiles", {}).get(profile) or {})
+    found = {"variants": ",".join(whole.get("variants", {})), **whole.get("settings", {})}
+    for name, variant in whole.get("variants", {}).items():
+        own: dict[str, Any] = {}
+        for group in variant.get("like", ()):
+            own |= whole["groups"][group]
+        own |= variant.get("settings", {})
+        found |= {f"{name}.{key}": value for key, value in own.items()}
+    return found

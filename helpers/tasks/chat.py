@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
 
 from helpers.tasks.fields import Kind
 from helpers.tasks.grammar import answer_grammar, object_grammar
 from helpers.tasks.records import Example
+
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class Pairs(list):
@@ -31,38 +34,44 @@ def read_object(raw: str) -> Pairs:
         raise ValueError("empty")
     try:
         pairs = json.loads(raw, object_pairs_hook=Pairs)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(raw) or error.msg.startswith("Unterminated")
+        raise ValueError("truncated" if cut and raw.startswith("{") else "not json") from None
     except (ValueError, RecursionError):
-        raise ValueError("truncated" if _unclosed(raw) else "not json") from None
+        raise ValueError("not json") from None
     if not isinstance(pairs, Pairs):
         raise ValueError("not an object")
     return pairs
 
 
-def _unclosed(raw: str) -> bool:
-    """Whether the text opens a JSON object and stops before closing it."""
-    depth, inside, escaped = 0, False, False
-    for char in raw:
-        if inside:
-            inside = escaped or char != '"'
-            escaped = char == "\\" and not escaped
-        elif char == '"':
-            inside, escaped = True, False
-        else:
-            depth += (char in "{[") - (char in "}]")
-    return raw.startswith("{") and (depth > 0 or inside)
+def output_model(kinds: dict[str, Kind]) -> type[BaseModel]:
+    """The strict form of an answer: all needed keys, values of the right type or null, empty text the same as null."""
+    return create_model(
+        "Output",
+        __config__=STRICT,
+        **{name: (_type(kind), ... if kind.needed else None) for name, kind in kinds.items()},
+    )
+
+
+def _type(kind: Kind) -> Any:
+    def clean(value: Any) -> Any:
+        return kind.canonical(value) if isinstance(value, str) and kind.quoted else value
+
+    def clean_list(values: Any) -> Any:
+        if not isinstance(values, list):
+            return values
+        # a null among the items is left in, to be refused
+        return [clean(value) for value in values if value is None or clean(value) is not None] or None
+
+    if kind.many:
+        return Annotated[list[kind.item] | None, BeforeValidator(clean_list)]
+    return Annotated[kind.item | None, BeforeValidator(clean)]
 
 
 @lru_cache(maxsize=256)
-def _items(kind: Kind) -> TypeAdapter:
-    """What checks a list of values: numbers may stand for text, empty text is no value."""
-
-    def clean(values: list[Any]) -> list[Any]:
-        if kind.quoted:
-            values = [str(value) if type(value) in (int, float) else value for value in values]
-            values = [kind.canonical(value) if isinstance(value, str) else [value] for value in values]
-        return [value for value in values if value is not None or not kind.quoted]
-
-    return TypeAdapter(Annotated[list[kind.item], BeforeValidator(clean)], config={"strict": True})
+def _several(kind: Kind) -> TypeAdapter:
+    """What checks the list of values of an answer about one field."""
+    return TypeAdapter(_type(replace(kind, many=True)), config={"strict": True})
 
 
 class Chat:
@@ -89,7 +98,7 @@ class Chat:
 
     def completion(self, target: Any) -> str:
         """The output the causal model learns, without the end-of-text token."""
-        return json.dumps({name: target[name] for name in self.task.fields}, ensure_ascii=False)
+        return json.dumps(self.task.rows.answer(target), ensure_ascii=False)
 
     def parse_output(self, raw: str) -> tuple[Any | None, str | None]:
         """Model text → (canonical prediction or None, kind of parse error or None)."""
@@ -187,8 +196,10 @@ class Interview(Chat):
         values = pairs[0][1]
         if not isinstance(values, list) or isinstance(values, Pairs):
             return None, "not a list"
+        if kind.quoted:  # a number may stand for its text
+            values = [str(value) if type(value) in (int, float) else value for value in values]
         try:
-            return _items(kind).validate_python(values), None
+            return _several(kind).validate_python(values) or [], None
         except ValidationError:
             return None, "wrong type"
 

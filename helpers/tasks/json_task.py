@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StrictStr, ValidationError, create_model
+from pydantic import BaseModel, StrictStr, ValidationError, create_model
 
 from helpers.tasks import variation
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
-from helpers.tasks.chat import Chat, Interview
+from helpers.tasks.chat import STRICT, Chat, Interview, output_model
 from helpers.tasks.fields import Boolean, Choice, Date, Kind, Number, Place, Span
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
 
 Target = dict[str, Any]
-_STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 # -- from a schema to its kinds -------------------------------------------------------------------------------------
@@ -57,30 +56,6 @@ def _inner(annotation: Any) -> tuple[Any, bool]:
 
 
 # -- rows and what is wrong with them -------------------------------------------------------------------------------
-def output_model(kinds: dict[str, Kind]) -> type[BaseModel]:
-    """The strict form of an answer: all needed keys, values of the right type or null, empty text the same as null."""
-    return create_model(
-        "Output",
-        __config__=_STRICT,
-        **{name: (_type(kind), ... if kind.needed else None) for name, kind in kinds.items()},
-    )
-
-
-def _type(kind: Kind) -> Any:
-    def clean(value: Any) -> Any:
-        return kind.canonical(value) if isinstance(value, str) and kind.quoted else value
-
-    def clean_list(values: Any) -> Any:
-        if not isinstance(values, list):
-            return values
-        # a null among the items is left in, to be refused
-        return [clean(value) for value in values if value is None or clean(value) is not None] or None
-
-    if kind.many:
-        return Annotated[list[kind.item] | None, BeforeValidator(clean_list)]
-    return Annotated[kind.item | None, BeforeValidator(clean)]
-
-
 _NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
@@ -96,7 +71,7 @@ class JsonRows(Rows):
         super().__init__(task, document)
         self.model = create_model(
             "Row",
-            __config__=_STRICT,
+            __config__=STRICT,
             **{self.text_key: (StrictStr, ...), "output": (output_model(task.kinds), ...)},
         )
 
@@ -184,19 +159,10 @@ class JsonTask(Task):
         document = document or {}
         super().__init__(name, kinds_of(schema), document, words or Words(title=name))
         self._absent = [] if ask == "each" else None
-        given = hooks(self) if hooks else Hooks()
-        self.hooks = given.completed(
-            rules=partial(variation.rules, self),
-            augmenters=partial(variation.augmenters, self),
-            synthesise=partial(variation.synthesise, self),
-            perturbations=partial(variation.perturbations, self),
-            surface_formats=partial(variation.surface_formats, self),
-            slices=partial(variation.slices, self),
-            values_of_spans=self._values_of_spans,
-        )
         self.rows = JsonRows(self, document.get("rows", {}))
         chat = Interview if ask == "each" else Chat
         self.chat = chat(self, document.get("chat", {}), output_model(self.kinds))
+        self._complete(hooks, rules=partial(variation.rules, self), values_of_spans=self._values_of_spans)
 
     def values(self, target: Target | None) -> Values:
         found = {}

@@ -19,10 +19,9 @@ import yaml
 from pydantic import BaseModel, create_model
 
 from helpers.errors import UserError, one_of
-from helpers.tasks.base import Task, Words
+from helpers.tasks.base import Task, Words, merged
 from helpers.tasks.fields import Date, Text, Time
 from helpers.tasks.json_task import JsonTask
-from helpers.tasks.settings import merged
 from helpers.tasks.tag_task import TagTask
 
 HERE = Path(__file__).parent

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
-from helpers.tasks import tag_variation
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
-from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tags_of, to_iob2
-from helpers.tasks.chat import Chat
+from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
+from helpers.tasks.chat import Chat, output_model
 from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
@@ -94,40 +93,6 @@ class TagRows(Rows):
         return {label: list(found) for label, found in self.task.values(prediction).items()}
 
 
-class TagChat(Chat):
-    """What a prompted language model is asked: labels → lists of strings; no variant writes."""
-
-    def __init__(self, task: Task):
-        labels = ", ".join(task.fields)
-        prompt = f"Entities ({labels}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
-        super().__init__(task, {"prompt": prompt})
-
-    def completion(self, target: TaggedTokens) -> str:
-        return json.dumps(self.task.rows.answer(target), ensure_ascii=False)
-
-    def parse_output(self, raw: str) -> tuple[dict[str, list[str]] | None, str | None]:
-        """As in the other tasks, but a label that is left out or null has no entities."""
-        if not raw.strip():
-            return None, "empty"
-        try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError):
-            return None, "not json"
-        if not isinstance(value, dict):
-            return None, "not an object"
-        if set(value) - set(self.task.fields):
-            return None, "extra keys"
-        found = {label: [] if value.get(label) is None else value[label] for label in self.task.fields}
-        right = all(
-            isinstance(texts, list) and all(isinstance(text, str) for text in texts)
-            for texts in found.values()
-        )
-        return (found, None) if right else (None, "wrong type")
-
-    def grammar(self, text: str, constraint: str, name: str = "") -> str:
-        raise NotImplementedError(f"task {self.task.name} tags tokens: no variant writes under a grammar")
-
-
 class TagTask(Task):
     """Tokens → BIO tags: a target is a :class:`TaggedTokens`, a prediction in a file is its list of tags.
 
@@ -153,27 +118,33 @@ class TagTask(Task):
         hooks: Callable[[Task], Hooks] | None = None,
     ):
         document = {"headline": "f1", "decodings": ["viterbi"], **(document or {})}
-        super().__init__(
-            name, {label: Span(many=True) for label in labels}, document, words or Words(title=name)
+        kinds = {label: Span(many=True, needed=False) for label in labels}
+        super().__init__(name, kinds, document, words or Words(title=name))
+        self.rows = TagRows(self, document.get("rows", {}))
+        asked = (
+            f"Entities ({', '.join(labels)}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
         )
-        given = hooks(self) if hooks else Hooks()
-        self.hooks = given.completed(
+        self.chat = Chat(
+            self, {"prompt": asked}, output_model(kinds)
+        )  # of a prompted model: no variant writes
+        self._complete(
+            hooks,
             rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
-            augmenters=lambda train: {},
-            synthesise=lambda train, count, rng: [],
-            perturbations=partial(tag_variation.perturbations, self),
-            surface_formats=_ways_of_writing,
             rows_of_file=lambda suffix, lines: rows_of_columns(lines),
-            slices=tag_variation.slices,
         )
-        self.rows, self.chat = TagRows(self, document.get("rows", {})), TagChat(self)
+        self.hooks = replace(self.hooks, baselines={"dictionary": predict_dictionary, **self.hooks.baselines})
 
     def values(self, target: TaggedTokens | None) -> Values:
         found = target.entities() if target is not None else []
         return {label: tuple(text for name, text in found if name == label) for label in self.fields}
 
-    def canonical(self, target: TaggedTokens | None) -> TaggedTokens | None:
-        return None if target is None else TaggedTokens(tuple(target.tokens), to_iob2(target.tags))
+    def canonical(self, target: Any) -> Any:
+        """Valid IOB2; label → strings, as a language model answers, stays what it is."""
+        return (
+            TaggedTokens(tuple(target.tokens), to_iob2(target.tags))
+            if isinstance(target, TaggedTokens)
+            else target
+        )
 
     def bind(self, prediction: Any, example: Example) -> TaggedTokens | None:
         """A list of tags, or label → entity strings as a language model answers, on the tokens of the example."""
@@ -206,11 +177,11 @@ class TagTask(Task):
         return {label: found or [] for label, found in self.spans(Example(0, text, prediction)).items()}
 
 
-def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[str, ...]:
+def place_strings(tokens: Sequence[str], found: dict[str, list[str] | None]) -> tuple[str, ...]:
     """Tags of every place where the tokens spell an entity string; longer strings come first, spaces do not count."""
     tags = ["O"] * len(tokens)
     wanted = sorted(
-        ((value, label) for label, values in found.items() for value in values),
+        ((value, label) for label, values in found.items() for value in values or ()),
         key=lambda pair: (-len(pair[0]), pair),
     )
     for value, label in wanted:
@@ -224,10 +195,52 @@ def place_strings(tokens: Sequence[str], found: dict[str, list[str]]) -> tuple[s
     return tuple(tags)
 
 
-def _ways_of_writing(example: Example) -> dict[str, str]:
-    """How a sentence begins and ends."""
-    text = example.text
-    return {
-        "first letter": "capital" if text[:1].isupper() else "small" if text[:1].islower() else "none",
-        "last sign": "mark" if text and not text[-1].isalnum() else "word",
-    }
+# -- a baseline that learns by heart ----------------------------------------------------------------------------------
+class Dictionary:
+    """Entity strings of training rows.
+
+    Attributes
+    ----------
+    entries : dict
+        Lower-cased tokens → (label most often given, share of their occurrences in train that have this label).
+    """
+
+    longest: ClassVar[int] = 6  # tokens of an entry
+    left_out: ClassVar[tuple[str, ...]] = ()  # labels without entries
+
+    def __init__(self, train: Sequence[Example]):
+        labels: dict[tuple[str, ...], Counter[str]] = {}
+        sentences = [[token.lower() for token in example.target.tokens] for example in train]
+        for example, tokens in zip(train, sentences):
+            for start, end, label in spans_of(example.target.tags):
+                if end - start <= self.longest and label not in self.left_out:
+                    labels.setdefault(tuple(tokens[start:end]), Counter())[label] += 1
+        totals: Counter[tuple[str, ...]] = Counter()
+        for tokens in sentences:
+            for size in range(1, self.longest + 1):
+                keys = (tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1))
+                totals.update(key for key in keys if key in labels)
+        self.entries = {}
+        for key, counts in labels.items():
+            label, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
+            self.entries[key] = (label, count / totals[key])
+
+    def spans(self, tokens: Sequence[str], least_share: float = 0.5) -> list[tuple[int, int, str]]:
+        """Longest entries in the tokens, left to right, of those that are labelled in at least that share of train."""
+        lower, spans, index = [token.lower() for token in tokens], [], 0
+        while index < len(lower):
+            for size in range(min(self.longest, len(lower) - index), 0, -1):
+                label, share = self.entries.get(tuple(lower[index : index + size]), ("", 0.0))
+                if label and share >= least_share:
+                    spans.append((index, index + size, label))
+                    break
+            else:
+                size = 1
+            index += size
+        return spans
+
+
+def predict_dictionary(run: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
+    """Entities of the train part wherever they stand again."""
+    found = Dictionary(run.load("train"))
+    return tag_all(examples, lambda tokens: tags_of(found.spans(tokens), len(tokens)))

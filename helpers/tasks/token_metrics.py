@@ -202,31 +202,3 @@ def seen_in(scored: Sequence[Example], train: Sequence[Example]) -> list[Example
     """The scored rows whose text stands in train word for word."""
     texts = {normalise(example.text) for example in train}
     return [example for example in scored if normalise(example.text) in texts]
-
-
-def with_and_without(
-    task: Task, gold: Sequence[Example], train: Sequence[Example], predictions: dict[str, Records]
-) -> pd.DataFrame:
-    """F1 on all scored rows and on those whose text does not stand in the source's train part.
-
-    Parameters
-    ----------
-    train : sequence of Example
-        Train as it came, before repeats were left out.
-    predictions : dict
-        System → records.
-
-    Returns
-    -------
-    DataFrame
-        Index variant; columns all, unseen (F1), difference, and rows, seen (numbers of sentences).
-    """
-    seen = [example.id for example in seen_in(gold, train)]
-    lines = {}
-    for name, records in predictions.items():
-        rows = row_sums(task, gold, records)
-        parts = [part[["twice_right", "gold_and_predicted"]].sum() for part in (rows, rows.drop(index=seen))]
-        both = [float(np.nan_to_num(ratio(*part))) for part in parts]
-        lines[name] = (*both, both[1] - both[0], len(gold), len(seen))
-    columns = ["all", "unseen", "difference", "rows", "seen"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("variant")

@@ -1,4 +1,4 @@
-"""The same row otherwise: cut at its values, with other values, in other writing; what a schema alone can vary.
+"""The same row otherwise: cut at its values, with other values, in other writing; what a schema or labels alone can vary.
 
 A labelled text is cut into pieces, the values and what lies between them; changed pieces are joined again, and a row that no
 longer shows all its values is refused. Hooks of a task build on the same pieces.
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from helpers.tasks.bio import TaggedTokens, tags_of
 from helpers.tasks.fields import Date, Duration, Kind, Span
 from helpers.tasks.records import Change, Example
 from helpers.tasks.text import is_word_span, normalise, typo
@@ -30,24 +31,12 @@ _TYPO_SHARE = 0.3  # of the words of four letters and more
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text.
+    """A stretch of text: a value, or what lies between two."""
 
-    Parameters
-    ----------
-    text : str
-        What is written.
-    field : str
-        Field that it gives, or "" for the text between.
-    value : Any
-        Gold value, "" for the text between.
-    inner : tuple of str, optional
-        A nested value in it: (field, surface, value).
-    """
-
-    text: str
-    field: str = ""
-    value: Any = ""
-    inner: tuple[str, str, str] | None = None
+    text: str  # what is written
+    field: str = ""  # that it gives, if any
+    value: Any = ""  # as it is labelled
+    inner: tuple[str, str, str] | None = None  # a nested value in it: (field, surface, value)
 
     @property
     def verbatim(self) -> bool:
@@ -80,8 +69,9 @@ def split_pieces(task: Any, example: Example) -> list[Piece] | None:
     if any(spans[name] is None and kind.placed for name, kind in task.kinds.items()):
         return None
     found, nested = [], []
+    target = example.target if task.writes else task.values(example.target)
     for name, kind in task.kinds.items():
-        values = example.target[name] if isinstance(example.target[name], list) else [example.target[name]]
+        values = target[name] if isinstance(target[name], (list, tuple)) else [target[name]]
         for (start, end), value in zip(spans[name] or (), values):
             (nested if kind.nested else found).append((start, end, name, value))
     inner = {}
@@ -107,10 +97,12 @@ def split_pieces(task: Any, example: Example) -> list[Piece] | None:
 def join_pieces(task: Any, pieces: Iterable[Piece], example: Example, origin: str) -> Example | None:
     """The example that the pieces spell, or None where a value would no longer stand in the text as whole words.
 
-    Values that have no place in the text stay as they are. A date or time that the text now writes twice is refused too: it would be no
-    longer clear which one is meant.
+    Values that have no place in the text stay as they are. A date or time that the text now writes twice is refused too: it
+    would be no longer clear which one is meant.
     """
     pieces = list(pieces)
+    if not task.writes:
+        return _join_tokens(pieces, example, origin)
     text = normalise("".join(piece.text for piece in pieces))
     given: dict[str, list[Any]] = defaultdict(list)
     for piece in pieces:
@@ -130,6 +122,21 @@ def join_pieces(task: Any, pieces: Iterable[Piece], example: Example, origin: st
     spans = task.spans(made)
     lost = any(spans[name] is None and kind.placed for name, kind in task.kinds.items())
     return None if lost else made
+
+
+def _join_tokens(pieces: Sequence[Piece], example: Example, origin: str) -> Example | None:
+    """As :func:`join_pieces`, of tagged tokens; finer tags no longer fit and are dropped."""
+    tokens: list[str] = []
+    spans = []
+    for piece in pieces:
+        words = piece.text.split()
+        if piece.field and not words:
+            return None
+        spans += [(len(tokens), len(tokens) + len(words), piece.field)] if piece.field else []
+        tokens += words
+    target = TaggedTokens(tuple(tokens), tags_of(spans, len(tokens)))
+    extra = {**example.extra, "fine_tags": None}
+    return example.with_(text=normalise(" ".join(tokens)), target=target, origin=origin, extra=extra)
 
 
 # -- changes under which a robust model keeps its answer --------------------------------------------------------------
@@ -156,8 +163,14 @@ def perturbations(task: Any) -> dict[str, Change]:
     }
     if any(isinstance(kind, Date) for kind in task.kinds.values()):
         changes["word order"] = lambda pieces, rng: _dates_first(task, pieces)
+    if not task.writes:
+        changes["split tokens"] = everywhere(lambda text: re.sub(r"(?<=\w)([-/:_])(?=\w)", r" \1 ", text))
+        changes["glued marks"] = lambda pieces, rng: _glued(pieces)
     if task.words.remarks:
-        changes["distractor"] = lambda pieces, rng: _with_remark(pieces, rng.choice(task.words.remarks))
+        remarks = list(map(task.rows.reading, task.words.remarks))
+        changes["distractor"] = lambda pieces, rng: _with_remark(pieces, rng.choice(remarks))
+    if task.words.others:
+        changes["swapped entities"] = lambda pieces, rng: [_other(task, piece, rng) for piece in pieces]
     return {name: moved(name, change) for name, change in changes.items()}
 
 
@@ -211,11 +224,29 @@ def _dates_first(task: Any, pieces: list[Piece]) -> list[Piece] | None:
     return [part for piece in when for part in (piece, Piece(" "))] + rest
 
 
+def _glued(pieces: list[Piece]) -> list[Piece]:
+    """Closing marks glued to the word before them, as text that is only split at spaces has them."""
+    made: list[Piece] = []
+    for piece in pieces:
+        marks = None if piece.field else re.match(r"\s*([.,;:!?)]+)(?=\s|$)", piece.text)
+        if marks and made and made[-1].field:
+            made[-1] = replace(made[-1], text=made[-1].text + marks[1])
+            piece = replace(piece, text=piece.text[marks.end() :])
+        glued = piece.text if piece.field else re.sub(r"(?<=\S)\s+([.,;:!?)]+)(?=\s|$)", r"\1", piece.text)
+        made.append(replace(piece, text=glued))
+    return made
+
+
+def _other(task: Any, piece: Piece, rng: random.Random) -> Piece:
+    """A value that no train row was written with in mind in the place of another of its field."""
+    others = task.words.others.get(piece.field)
+    return replace(piece, text=(new := rng.choice(others)), value=new) if others else piece
+
+
 def _with_remark(pieces: list[Piece], remark: str) -> list[Piece]:
-    """A remark appended that names something which is not part of the answer."""
-    ending = pieces[-1].text
-    stop = "." if ending.endswith(".") else ""
-    return [*pieces[:-1], replace(pieces[-1], text=f"{ending.removesuffix(stop)} {remark}{stop}")]
+    """A remark, before the last full stop, that names something which is not part of the answer."""
+    text = re.sub(r"\s*\.?$", lambda stop: f" {remark}{stop.group()}", pieces[-1].text, count=1)
+    return [*pieces[:-1], replace(pieces[-1], text=text)]
 
 
 # -- made train rows ----------------------------------------------------------------------------------------------------
@@ -275,32 +306,38 @@ def rules(task: Any, text: str) -> dict[str, Any]:
 
 
 def surface_formats(task: Any, example: Example) -> dict[str, str]:
-    """How the first date, time and duration of a text are written."""
-    formats = {}
+    """How the first date, time and duration of a text are written; of a task without such, how the text begins and ends."""
+    formats, text = {}, example.text
     for name, kind in task.kinds.items():
         if isinstance(kind, (Date, Duration)):
-            mentions = kind.mentions(example.text)
+            mentions = kind.mentions(text)
             formats[f"{name} format"] = mentions[0].style if mentions else "none"
-    return formats
+    return formats or {
+        "first letter": "capital" if text[:1].isupper() else "small" if text[:1].islower() else "none",
+        "last sign": "mark" if text and not text[-1].isalnum() else "word",
+    }
 
 
 def slices(task: Any, examples: Sequence[Example]) -> list[dict[str, str]]:
-    """For each row its length and number of values among these rows, how dates are written, what comes first."""
+    """For each row its length and number of values among these rows, casing, how dates are written, what comes first."""
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
-    filled = [sum(map(len, task.values(example.target).values())) for example in examples]
+    values = [task.values(example.target) for example in examples]
+    amounts = thirds([sum(map(len, given.values())) for given in values], ("few", "some", "many"))
     found = []
-    for example, length, amount in zip(examples, lengths, thirds(filled, ("few", "some", "many"))):
+    for example, length, given, amount in zip(examples, lengths, values, amounts):
         own = {"length": length, "values": amount}
+        if not task.writes:
+            own["casing"] = "lower case" if example.text == example.text.lower() else "with capitals"
         for name, style in surface_formats(task, example).items():
-            if isinstance(task.kinds[name.removesuffix(" format")], Date):
+            if isinstance(task.kinds.get(name.removesuffix(" format")), Date):
                 own[name] = style
         spans = task.spans(example)
         starts = [
             (spans[name][0], name) for name, kind in task.kinds.items() if spans[name] and not kind.nested
         ]
         own["order"] = f"{min(starts)[1]} first" if starts else "nothing found"
-        own |= {name: how_many(example.target[name] or ()) for name, kind in task.kinds.items() if kind.many}
-        found.append(own)
+        own |= {name: how_many(given[name]) for name, kind in task.kinds.items() if kind.many}
+        found.append(own | ({"kind": example.extra["kind"]} if example.extra.get("kind") else {}))
     return found
 
 

@@ -91,7 +91,7 @@ def build_student(run: Run, own: dict[str, Any], teacher: TrainedTagger) -> Trai
     else:
         base = tagging.load_encoder(run, own["student_model"], plain.labels, own["dropout"])
     layout = source.layout if keeps_classifier else plain
-    model = TokenTagger(base, replace(layout, features=features.sizes, crf=False))
+    model = TokenTagger(base, replace(layout, features=features.sizes))
     if same and features.sizes == source.layout.features:
         model.feature_inputs.load_state_dict(source.feature_inputs.state_dict())
         if keeps_classifier:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +13,8 @@ from helpers.data.splits import masked
 from helpers.errors import UserError
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tagging.encode import IGNORE, WindowRow, gold_tags, words_of
-from helpers.tagging.features import KnownValues, WordFeatures, count_words
+from helpers.tagging.encode import IGNORE, WindowRow, collate_windows, gold_tags, words_of
+from helpers.tagging.features import WordFeatures, count_words
 from helpers.tagging.model import TrainedTagger, layout_of, load_token_tokenizer
 from helpers.tagging.predict import cut_rows
 from helpers.tasks.base import Task
@@ -125,10 +126,8 @@ def fine_outputs(task: Task, gold: Sequence[Example]) -> tuple[tuple[str, ...], 
     )
 
 
-def training_values(
-    task: Task, features: WordFeatures, rows: Sequence[Example]
-) -> WordFeatures | KnownValues:
-    """Where training rows get their feature values from.
+def training_values(task: Task, features: WordFeatures, rows: Sequence[Example]) -> WordFeatures:
+    """The features as training rows see them.
 
     The gazetteer feature of a labelled row is that of all other rows. For a weakly labelled one every word is unknown:
     its labels come from the gazetteer, which would explain them all.
@@ -140,7 +139,7 @@ def training_values(
     for example in sorted(rows, key=lambda row: row.origin != "weak"):  # labelled rows come after weak ones
         counts = {} if example.origin == "weak" else known
         table[example.target.tokens] = features.values(task, example, words_of(task, example)[1], counts)
-    return KnownValues(table)
+    return replace(features, known=table)
 
 
 def encode_training(
@@ -165,3 +164,10 @@ def encode_training(
                 soft = teacher[index][own] if teacher else None
                 encoded.append(WindowRow(window, values, tags[own], wanted[own], soft))
     return encoded
+
+
+def training_batch(run: Run, tagger: TrainedTagger, examples: Sequence[Example]) -> dict[str, torch.Tensor]:
+    """The windows of some rows as the batch of :func:`helpers.tagging.encode.collate_windows`, beside the tagger."""
+    windows = encode_training(run, tagger, examples)
+    batch = collate_windows(windows, tagger.tokenizer.pad_token_id or 0)
+    return {name: part.to(tagger.model.device) for name, part in batch.items()}

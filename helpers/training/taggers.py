@@ -1,4 +1,4 @@
-"""Training of taggers: full, LoRA, with word features, finer labels, a CRF, averaged weights; made rows first."""
+"""Training of taggers: full, LoRA, with word features, finer labels, averaged weights; made rows first."""
 
 from __future__ import annotations
 
@@ -23,15 +23,13 @@ from helpers.tagging import model as tagging
 from helpers.tagging.encode import IGNORE, WindowRow, budget_batches, collate_windows
 from helpers.tagging.features import fit_features
 from helpers.tagging.model import TokenTagger, TrainedTagger
-from helpers.tagging.predict import choose_multiple, predict_scores, records_of
-from helpers.tagging.sequence import crf_loss, transition_pmi
+from helpers.tagging.predict import choose_multiple, predict_scores, records_of, transition_pmi
 from helpers.tasks.records import Example
 from helpers.training import common, rows
 from helpers.training.rows import variant_settings
 
 Loss = Callable[[TokenTagger, dict[str, torch.Tensor]], torch.Tensor]
 Phase = tuple[Sequence[WindowRow], int]  # rows and epochs
-INITIAL_MULTIPLE = 0.3  # of the transition PMI, from which the CRF's transitions are learnt
 AVERAGE_EVERY = 5  # steps
 
 
@@ -40,8 +38,8 @@ def tagging_loss(own: dict[str, Any]) -> Loss:
     """Loss of a variant's settings: cross-entropy of the classifier, summed over groups and averaged over words.
 
     Words of a value count `inside_weight` times: in a long text with many fields they are so few that a model does well for
-    a long time by finding nothing. With a CRF or finer labels the loss is the mean of that and of the negative
-    log-likelihood of the tags, of the whole sequence under the CRF or of each word.
+    a long time by finding nothing. With finer labels the loss is the mean of that and of the negative log-likelihood of our
+    tags.
     """
 
     def loss(model: TokenTagger, batch: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -51,14 +49,9 @@ def tagging_loss(own: dict[str, Any]) -> Loss:
         options = {"ignore_index": IGNORE, "reduction": "sum", "label_smoothing": own["label_smoothing"]}
         total = F.cross_entropy(logits.flatten(0, 1), outputs.flatten(), weight, **options)
         single = total / (outputs != IGNORE).any(1).sum().clamp(min=1)
-        if not (layout.crf or layout.fine):
+        if not layout.fine:
             return single
-        log_probs, tags = model.tag_log_probs(logits)[:, 0], batch["tags"][:, 0]
-        if layout.crf:
-            whole = crf_loss(log_probs, tags, batch["row"], model.transitions, layout.tags)
-        else:
-            whole = F.nll_loss(log_probs, tags)
-        return 0.5 * single + 0.5 * whole
+        return 0.5 * single + 0.5 * F.nll_loss(model.tag_log_probs(logits)[:, 0], batch["tags"][:, 0])
 
     return loss
 
@@ -197,11 +190,8 @@ class TaggerTrainer(common.StudyMixin, Trainer):
         return metrics
 
     def predicting(self, multiple: float = 0.0) -> TrainedTagger:
-        """The tagger as it predicts, with a multiple of the transition PMI beside the transitions that were learnt."""
-        model, transitions = self.model.predicting, multiple * self.pmi
-        if model.transitions is not None:
-            transitions = model.transitions.detach().double().cpu().numpy() + transitions
-        return replace(self.tagger, model=model, transitions=transitions, multiple=multiple)
+        """The tagger as it predicts, with a multiple of the transition PMI in its decoding."""
+        return replace(self.tagger, model=self.model.predicting, transitions=multiple * self.pmi)
 
 
 def evaluate(
@@ -217,7 +207,7 @@ def evaluate(
         tie = found["val_field_accuracy"]
     else:
         gold = [row.target.tags for row in read]
-        multiple, f1 = choose_multiple(scores, gold, tagger.transitions, pmi, names)
+        multiple, f1 = choose_multiple(scores, gold, pmi, names)
         right = [one[range(len(tags)), 0, list(map(names.index, tags))] for one, tags in zip(scores, gold)]
         tie = float(np.concatenate(right).mean())
         found = {"val_loss": -tie, "val_f1": f1, "transition_multiple": multiple}
@@ -250,7 +240,7 @@ def new_tagger(run: Run, variant: str, gold: Sequence[Example]) -> TrainedTagger
     own, task = variant_settings(run, variant), run.task
     features = fit_features(task, gold, own["shapes"], own["gazetteer"], own["hints"])
     finer = rows.fine_outputs(task, gold) if own["fine"] else ((), ())
-    layout = tagging.layout_of(task, features.sizes, own["crf"], *finer)
+    layout = tagging.layout_of(task, features.sizes, finer)
     model, tokenizer = tagging.build_token_tagger(run, own, layout), tagging.load_token_tokenizer(run)
     nothing = np.zeros((len(layout.tags),) * 2)
     return TrainedTagger(model, tokenizer, features, nothing, knowledge=task.hooks.learn_conventions(gold))
@@ -272,8 +262,6 @@ def train_tagger(
     if not run.task.writes:
         names = model.layout.tags
         pmi = transition_pmi([[names.index(tag) for tag in row.target.tags] for row in gold], len(names))
-        if model.transitions is not None:
-            model.transitions.data.copy_(torch.as_tensor(INITIAL_MULTIPLE * pmi))
     if run.profile == "gpu":
         model.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     optimizer = torch.optim.AdamW(parameter_groups(model, own), fused=True)
@@ -298,6 +286,6 @@ def train_tagger(
     result = common.train(trainer, count_parameters(model))
     best = next(record for record in result.history if record["step"] == result.best_step)
     kept = trainer.predicting(best.get("transition_multiple", 0.0))
-    tagging.save_tagger(run.task, kept, folder / "best")
+    tagging.save_tagger(kept, folder / "best")
     common.clear_checkpoints(trainer)
     return result

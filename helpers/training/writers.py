@@ -19,8 +19,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
 from helpers.models import processes
-from helpers.models.adapters import ALL_LINEAR, ATTENTION, add_lora, count_parameters
-from helpers.models.base import device_of, four_bit_problem, load_base, load_tokenizer
+from helpers.models.adapters import adapted_layers, add_lora, count_parameters
+from helpers.models.base import device_of, four_bit_config, four_bit_problem, load_base, load_tokenizer
 from helpers.models.int8 import packed_once, use_int8
 from helpers.run import Run
 from helpers.tasks import Example
@@ -146,13 +146,15 @@ def base_of(run: Run, variant: str) -> tuple[PreTrainedModel, dict[str, int], st
         note = f"plain LoRA: {problem}"
     elif four_bit:
         note = "base in 4-bit NF4, double quantisation"
-    model = load_base(run, four_bit, dtype=None if adapter else torch.float32)
+    model = load_base(
+        run, four_bit_config(run) if four_bit else None, dtype=None if adapter else torch.float32
+    )
     if four_bit:
         from peft import prepare_model_for_kbit_training
 
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=run.profile == "gpu")
     if adapter:
-        targets = ALL_LINEAR if own["targets"] == "all" else ATTENTION
+        targets = adapted_layers(model, own["targets"])
         model = add_lora(model, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
     parameters = count_parameters(model)
     if own["bits"] in (4, 8) and device_of(run.profile).device == "cpu":

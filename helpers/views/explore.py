@@ -13,7 +13,7 @@ import pandas as pd
 from helpers.data.splits import NEAR, alike
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
-from helpers.tasks.text import normalise, places
+from helpers.tasks.text import places
 from helpers.writing import chat
 
 Parts = Mapping[str, Sequence[Example]]
@@ -102,12 +102,6 @@ def field_presence(parts: Parts, task: Task) -> pd.DataFrame:
     return pd.DataFrame({part: frame.map(bool).mean() for part, frame in present.items()})
 
 
-def fields_per_row(examples: Sequence[Example], task: Task) -> pd.Series:
-    """Number of rows by how many of their fields are present."""
-    counts = Counter(sum(map(bool, task.values(example.target).values())) for example in examples)
-    return pd.Series(counts, name="rows").sort_index().rename_axis("fields present")
-
-
 def value_frame(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     """Every value of every label: columns `id`, `field`, `value`, `text` (of its row)."""
     rows = [
@@ -169,26 +163,6 @@ def with_literalness(values: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def verbatim_share(values: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """How literally labels repeat the text: index field; number of values, and the shares of each `how`."""
-    kinds = ["verbatim", "other_case", "not_in_text"]
-    counts = pd.crosstab(values["field"], values["how"]).reindex(
-        list(task.fields), columns=kinds, fill_value=0
-    )
-    totals = counts.sum(axis=1)
-    shares = counts.div(totals.where(totals > 0), axis=0)
-    shares.insert(0, "values", totals)
-    return shares.rename_axis(index="field", columns=None)
-
-
-def not_verbatim(values: pd.DataFrame, task: Task) -> pd.DataFrame:
-    """Values of span fields that are no piece of their text, of those of :func:`with_literalness`."""
-    rewritten = (values["how"] == "not_in_text") & values["field"].isin(
-        [name for name, kind in task.kinds.items() if kind.verbatim]
-    )
-    return values[rewritten].drop(columns="how").reset_index(drop=True)
-
-
 # -- repeats and conflicts --------------------------------------------------------------------------------------------
 def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.DataFrame:
     """Pairs of rows in nearly the same words, most similar first.
@@ -204,18 +178,6 @@ def near_duplicates(examples: Sequence[Example], threshold: float = NEAR) -> pd.
     return frame.sort_values(
         ["similarity", "id_one", "id_other"], ascending=[False, True, True], ignore_index=True
     )
-
-
-def exact_duplicates(examples: Sequence[Example]) -> pd.DataFrame:
-    """Texts that occur more than once: columns `text`, `rows`, `ids`, `targets` (number of different labels)."""
-    frame = pd.DataFrame(
-        [(normalise(example.text), example.id, repr(example.target)) for example in examples],
-        columns=["text", "id", "target"],
-    )
-    grouped = frame.groupby("text", sort=False).agg(
-        rows=("id", "size"), ids=("id", list), targets=("target", "nunique")
-    )
-    return grouped[grouped["rows"] > 1].reset_index()
 
 
 def label_conflicts(examples: Sequence[Example], task: Task, near: pd.DataFrame) -> pd.DataFrame:

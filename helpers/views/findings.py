@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +95,6 @@ def truncation(times: pd.DataFrame, limit: int) -> str:
     return say("truncation", list(times[times["truncated"] > 0].itertuples()), limit)
 
 
-def agreement(table: pd.DataFrame, first: str) -> str:
-    """What the members' agreement is worth, from :func:`helpers.evaluation.vote.agreement_table`; `first`: first member."""
-    return say("agreement", table.iloc[-1].to_dict(), first)
-
-
 def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact_match") -> str:
     """Which variant was chosen and by how much, from :func:`evaluation.variants.validation_table`."""
     score, others = table.loc[best, metric], table[metric].drop(best)
@@ -177,11 +172,6 @@ def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
     return say("published", True, HEADLINES[metric][0], ours, *best)
 
 
-def repetition(table: pd.DataFrame, best: str) -> str:
-    """How many scored sentences stand in train, and what they are worth to the best system."""
-    return say("repetition", table.loc[best].to_dict())
-
-
 def compression(table: pd.DataFrame, teachers: Mapping[str, str]) -> str:
     """What the forms of :func:`helpers.export.latency.compression_table` gain and lose; `teachers`: student → teacher."""
 
@@ -217,15 +207,6 @@ def error_classes(counts: pd.DataFrame) -> str:
     return say("error_classes", int(counts.to_numpy().sum()), *tops)
 
 
-def errors_by_slice(rates: pd.DataFrame) -> str:
-    """Where errors are most frequent and of which class, from :func:`helpers.evaluation.mistakes.errors_by_slice`."""
-    kinds = rates.drop(columns="rows")
-    totals = kinds.sum(axis=1)
-    worst, best = totals.idxmax(), totals.idxmin()
-    classes = extreme(kinds.loc[worst])
-    return say("errors_by_slice", rates.index.name, worst, totals[worst], classes, best, totals[best])
-
-
 def invented(table: pd.DataFrame, values: int) -> str:
     """Values made up, from :func:`helpers.evaluation.mistakes.values_not_in_text`; `values`: number of predicted ones."""
     fields = table["field"].value_counts()
@@ -245,13 +226,15 @@ def slices(table: pd.DataFrame, overall: float) -> str:
     return say("slices", len(known), hard.to_dict("records"), overall, LEAST_ROWS)
 
 
-def patterns(pairs: pd.DataFrame, edges: pd.DataFrame) -> str:
-    """The commonest confusion and edge, from :func:`helpers.evaluation.mistakes.frequent_pairs` and `edge_words`."""
-    tops = (
-        table.iloc[0].to_dict() if len(table) and table["count"].max() > 1 else None
-        for table in (pairs, edges)
-    )
-    return say("patterns", len(pairs), *tops)
+def seen(table: pd.DataFrame) -> str:
+    """What having been seen in train is worth, from :func:`helpers.evaluation.slices.seen_table`."""
+    ends = [table.iloc[at].to_dict() for at in (0, -1)]
+    return say("seen", *ends, all(end["entities"] for end in ends))
+
+
+def patterns(pairs: pd.DataFrame) -> str:
+    """The commonest confusion: `pairs` has columns field, gold, predicted, count, the commonest first."""
+    return say("patterns", pairs.iloc[0].to_dict() if len(pairs) else None)
 
 
 def forgiven(line: Mapping[str, float], rows: int) -> str:
@@ -304,22 +287,6 @@ def served(variant: str, version: str, metric: str, score: float, writer: str) -
     return say("served", variant, version, metric, None if pd.isna(score) else score, writer)
 
 
-# -- stage 04 ---------------------------------------------------------------------------------------------------------
-def trained(result: Any, metric: str) -> str:
-    """One finished training run, a :class:`helpers.training.common.FitResult`; `metric` is the score in words."""
-    losses = [record["loss"] for record in result.history if "loss" in record]
-    reached = (metric, result.best_score, result.best_step, result.note)
-    return say("trained", result.variant, result.parameters, losses, *reached)
-
-
-def curves(results: Mapping[str, Any], metric: str) -> str:
-    """Which variants ended with the highest score, for the caption under the curves."""
-    scores = pd.Series({variant: result.best_score for variant, result in results.items()})
-    return say("curves", metric, extreme(scores), scores.max())
-
-
-def windows(cut: Sequence[Sequence[Any]], limit: int) -> str:
-    """Longest sentence, and how many are read in several windows; `cut`: the windows of each sentence."""
-    longest = max(sum(len(window.words) for window in sentence) for sentence in cut)
-    pieces = sum(len(window) for sentence in cut for window in sentence) / len(cut)
-    return say("windows", pieces, longest, sum(len(sentence) > 1 for sentence in cut), len(cut), limit)
+def tell(sentence: str, *values: Any) -> str:
+    """A sentence by its name, as notebooks ask for it: values that are still to be worked out go through the function here."""
+    return globals().get(sentence, lambda *given: say(sentence, *given))(*values)

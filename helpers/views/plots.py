@@ -222,18 +222,6 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
 
 
 # -- confidence -------------------------------------------------------------------------------------------------------
-def reliability(frame: pd.DataFrame) -> Figure:
-    """Accuracy against stated confidence (columns confidence, accuracy, count: one row a bin), and the bin sizes."""
-    figure, (upper, lower) = _new(4.0, 2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], linestyle="--", color=GREY, label="perfectly calibrated")
-    upper.plot(frame["confidence"], frame["accuracy"], marker="o", label="model")
-    upper.set(ylabel="accuracy (share correct)", ylim=(-0.02, 1.04))
-    upper.legend(loc="best")
-    lower.bar(frame["confidence"], frame["count"], width=0.03, color=PALETTE[0])
-    lower.set(xlabel="confidence (mean of the bin)", ylabel="count", xlim=(0, 1.02))
-    return figure
-
-
 def risk_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Error rate among the answers kept, against the share kept (columns coverage, risk), one line a curve."""
     figure, ax = _new(3.2)

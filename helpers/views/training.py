@@ -5,10 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from helpers.files import read_json
-from helpers.models import adapters
 from helpers.models.adapters import folder_megabytes
 from helpers.run import Run
-from helpers.tagging import model as tagger_model
 from helpers.tasks.base import Task
 from helpers.training.common import FitResult
 from helpers.training.rows import training_rows, training_sentences, variant_settings
@@ -29,6 +27,8 @@ def training_row_table(run: Run) -> pd.DataFrame:
 
 def variants_in_words(task: Task) -> str:
     """The task's variants as Markdown: a table of what sets them apart, and a paragraph on each."""
+    if not task.words.variant_notes:
+        return ""
     lines = ["| variant | trains | loss | tool |", "|---|---|---|---|"]
     lines += [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.words.variant_notes.items()]
     for name, notes in task.words.variant_notes.items():
@@ -50,20 +50,3 @@ def summary(run: Run, results: dict[str, FitResult]) -> pd.DataFrame:
         for name, result in results.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("variant")
-
-
-def adapter_sizes(run: Run, ranks: tuple[int, ...] = (4, 8, 16, 64)) -> pd.DataFrame:
-    """Parameters of a LoRA adapter on the run's base model, by rank and target layers.
-
-    A matrix of n × m gets r · (n + m) parameters. The model is built without memory for its weights.
-    """
-    model, groups = (adapters if run.task.writes else tagger_model).adapter_layers(run)
-    total = sum(parameter.numel() for parameter in model.parameters())
-    modules = [(name.split(".")[-1], module) for name, module in model.named_modules()]
-    rows = []
-    for layers, targets in groups.items():
-        each = sum(sum(module.weight.shape) for name, module in modules if name in targets)
-        for rank in ranks:
-            rows.append((rank, layers, rank * each, 100 * rank * each / total))
-    columns = ["rank", "layers", "parameters", "share of the base %"]
-    return pd.DataFrame(rows, columns=columns).set_index("rank")

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import math
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_task import TASK, failed, record, row
+from tiny_task import TASK, failed, record
 
 from helpers.evaluation import vote
 from helpers.evaluation.display import words
 from helpers.report.pages import build
 from helpers.report.study import evidence, make_study
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES, load_task, metrics
-from helpers.views import findings
+from helpers.tasks import TASK_NAMES, load_task
 
 MEMBERS = ("large", "small", "rules")
 
@@ -145,53 +143,6 @@ def test_a_majority_wins_whatever_the_order_and_else_the_first_does(predictions,
 
 
 # -- agreement and costs ----------------------------------------------------------------------------------------------
-def test_agreement_of_a_worked_example():
-    gold = [row(0, name="a"), row(1, name="b"), row(2, name="c"), row(3, name="d")]
-    first = [record(0, "a"), record(1, "x"), record(2, "c"), record(3, "d")]
-    second = [record(0, "a"), record(1, "b"), record(2, "y"), record(3, "u")]
-    third = [record(0, "a"), record(1, "b"), record(2, "y"), failed(3, "z")]
-    table = vote.agreement_table(TASK, gold, [first, second, third])
-    assert table.loc["name"].to_dict() == {
-        "unanimous": 0.25,
-        "unanimous_right": 1.0,
-        "majority": 0.5,
-        "majority_right": 0.5,
-        "split": 0.25,
-        "split_right": 1.0,
-        "mended": 1,
-        "spoilt": 1,
-    }
-    assert table.loc["day", ["unanimous", "majority", "majority_right"]].tolist() == [
-        0.75,
-        0.25,
-        1.0,
-    ]  # all absent
-    assert math.isnan(table.loc["day", "split_right"])
-    assert list(table.index) == [*TASK.fields, vote.ALL_FIELDS]
-    assert table.loc[vote.ALL_FIELDS, ["unanimous", "majority", "split"]].tolist() == pytest.approx(
-        [7 / 12, 4 / 12, 1 / 12]
-    )
-    text = findings.agreement(table, "large")
-    assert "58.3 %" in text and "most of them do, the value is right in 75.0 %" in text
-    assert "*large* alone the vote turns 1 wrong values right and 1 right values wrong" in text
-    assert "no majority" not in findings.agreement(vote.agreement_table(TASK, gold, [first, first]), "large")
-
-
-def test_mended_and_spoilt_explain_the_difference_from_the_first_member():
-    gold = [row(number, name="a", day="monday" if number % 2 else None) for number in range(6)]
-    first = [record(number, "a" if number < 4 else "b") for number in range(6)]
-    others = [
-        record(number, "a" if number > 1 else "c", "monday" if number < 3 else None) for number in range(6)
-    ]
-    members = [first, others, others]
-    table = vote.agreement_table(TASK, gold, members).loc[vote.ALL_FIELDS]
-    before, after = (
-        metrics.field_results(TASK, gold, records)["right"].sum()
-        for records in (first, vote.majority(TASK, members))
-    )
-    assert table["mended"] > 0 < table["spoilt"] and table["mended"] - table["spoilt"] == after - before
-
-
 def test_costs_are_sums_and_peaks_over_the_members():
     names = [*vote.SUMS, *vote.PEAKS]
     costs = {

@@ -14,8 +14,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.errors import UserError
 from helpers.models import adapters
-from helpers.models.adapters import ALL_LINEAR, add_lora, count_parameters, load_finetuned, load_untuned
-from helpers.models.base import base_files, base_path, load_base, load_tokenizer
+from helpers.models.adapters import adapted_layers, add_lora, count_parameters, load_finetuned, load_untuned
+from helpers.models.base import base_files, base_path, four_bit_config, load_base, load_tokenizer
 from helpers.models.int8 import Int8Linear
 from helpers.run import Run
 
@@ -31,9 +31,9 @@ def make_run(base: Path | str, out: Path, **settings: object) -> Run:
     return Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **settings})
 
 
-def learnt(model, rank: int = 4, targets: list[str] = ALL_LINEAR):
+def learnt(model, rank: int = 4, targets: list[str] | None = None):
     """The model with an adapter that changes what it says."""
-    model = add_lora(model, rank, 2 * rank, 0.0, targets, seed=1)
+    model = add_lora(model, rank, 2 * rank, 0.0, targets or adapted_layers(model), seed=1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -95,14 +95,14 @@ def test_lora_parameters_by_hand(base, tmp_path):
 def test_weights_in_four_bits_count_as_the_numbers_they_stand_for(base, tmp_path):
     run = make_run(base, tmp_path)
     whole = count_parameters(load_base(run))
-    assert count_parameters(load_base(run, four_bit=True))["total"] == whole["total"]
+    assert count_parameters(load_base(run, four_bit_config(run)))["total"] == whole["total"]
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("four_bit", [False, True])
 def test_a_merged_adapter_says_what_the_adapter_says(base, tmp_path, four_bit):
     run = make_run(base, tmp_path, inference_bits=32)
-    model = learnt(load_base(run, four_bit))
+    model = learnt(load_base(run, four_bit_config(run) if four_bit else None))
     model.save_pretrained(tmp_path / "adapter")
     merged, expected = load_finetuned(run, tmp_path / "adapter", four_bit), model(IDS).logits
     assert not hasattr(merged, "peft_config")
@@ -124,7 +124,7 @@ def test_a_trained_model_multiplies_in_int8_unless_its_weights_are_to_be_exporte
 
 def test_where_16_bits_do_not_fit_the_base_stays_in_4_with_the_adapter_beside_it(base, tmp_path, monkeypatch):
     run = make_run(base, tmp_path, inference_bits=32)
-    model = learnt(load_base(run, four_bit=True))
+    model = learnt(load_base(run, four_bit_config(run)))
     model.save_pretrained(tmp_path / "adapter")
     monkeypatch.setattr(adapters, "holds_whole", lambda run: False)
     beside = load_finetuned(run, tmp_path / "adapter", four_bit=True)
@@ -143,7 +143,10 @@ def save_wide(folder: Path, width: int) -> Path:
 
 def test_weights_survive_four_bits(tmp_path):
     run = make_run(save_wide(tmp_path, 128), tmp_path)
-    exact, rounded = load_base(run).state_dict(), load_base(run, four_bit=True).dequantize().state_dict()
+    exact, rounded = (
+        load_base(run).state_dict(),
+        load_base(run, four_bit_config(run)).dequantize().state_dict(),
+    )
     for name in (name for name in exact if "proj" in name):
         lost = (rounded[name] - exact[name]).norm() / exact[name].norm()
         # NF4 takes 0.09 of the norm of normally distributed weights, wrong scales would take far more
@@ -151,5 +154,6 @@ def test_weights_survive_four_bits(tmp_path):
 
 
 def test_rows_that_no_block_fits_are_refused_in_one_line(tmp_path):
+    run = make_run(save_wide(tmp_path, 96), tmp_path)
     with pytest.raises(UserError, match="rows of 96 weights.*multiple of 64"):
-        load_base(make_run(save_wide(tmp_path, 96), tmp_path), four_bit=True)
+        load_base(run, four_bit_config(run))

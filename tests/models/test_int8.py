@@ -12,8 +12,8 @@ from torch.nn.functional import cosine_similarity
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.models import int8
-from helpers.models.adapters import ALL_LINEAR, add_lora, count_parameters
-from helpers.models.base import load_base
+from helpers.models.adapters import adapted_layers, add_lora, count_parameters
+from helpers.models.base import four_bit_config, load_base
 from helpers.models.int8 import Int8Linear, packed_once, use_int8
 from helpers.run import Run
 
@@ -52,7 +52,7 @@ def llama(seed: int = 0) -> LlamaForCausalLM:
 
 def adapted(model: nn.Module, dropout: float = 0.0) -> PeftModel:
     """The model with an adapter on every linear layer that has learnt something already."""
-    model = add_lora(model, 4, 8, dropout, ALL_LINEAR, seed=1)
+    model = add_lora(model, 4, 8, dropout, adapted_layers(model), seed=1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter, std=0.1)
@@ -265,15 +265,16 @@ def test_an_adapter_over_int8_loads_over_the_plain_base_and_back(run, tmp_path):
     plain = PeftModel.from_pretrained(load_base(run), tmp_path / "adapter").eval()
     assert near(model(IDS).logits, plain(IDS).logits) > 0.99
     assert near(load_base(run)(IDS).logits, plain(IDS).logits) < 0.99, "the adapter changes something"
-    fresh = use_int8(add_lora(load_base(run), 4, 8, 0.0, ALL_LINEAR, seed=2)).eval()
+    again = load_base(run)
+    fresh = use_int8(add_lora(again, 4, 8, 0.0, adapted_layers(again), seed=2)).eval()
     fresh.load_adapter(tmp_path / "adapter", "default")  # as the Trainer loads the best checkpoint
     assert fresh(IDS).logits.equal(model(IDS).logits)
 
 
 @torch.no_grad()
 def test_a_base_in_four_bits_multiplies_in_int8_and_reloads(run, tmp_path, monkeypatch):
-    model = adapted(load_base(run, four_bit=True)).eval()
-    rounded = load_base(run, four_bit=True).dequantize()  # what the 4 bits stand for, in fp32
+    model = adapted(load_base(run, four_bit_config(run))).eval()
+    rounded = load_base(run, four_bit_config(run)).dequantize()  # what the 4 bits stand for, in fp32
     trained = count_parameters(model)
     use_int8(model)
     assert count_parameters(model)["trainable"] == trained["trainable"]
@@ -293,5 +294,7 @@ def test_a_base_in_four_bits_multiplies_in_int8_and_reloads(run, tmp_path, monke
     with packed_once(model):
         assert near(model(IDS).logits, plain(IDS).logits) > 0.99
     assert model(IDS).logits.equal(found)
-    again = use_int8(PeftModel.from_pretrained(load_base(run, four_bit=True), tmp_path / "adapter")).eval()
+    again = use_int8(
+        PeftModel.from_pretrained(load_base(run, four_bit_config(run)), tmp_path / "adapter")
+    ).eval()
     assert again(IDS).logits.equal(found)

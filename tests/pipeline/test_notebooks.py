@@ -157,3 +157,64 @@ def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Pa
             exec(compile("".join(cell["source"]), path.stem, "exec"), variables)
             if "parameters" in cell["metadata"].get("tags", []):
                 variables |= {"out": str(tmp_path), "profile": "smoke"}
+
+
+def helpers_of(code: list[str]) -> set[str]:
+    """Functions, classes and values of our package that cells name: imported ones, and those of imported modules."""
+    tree, names = ast.parse("\n".join(code)), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
+            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    modules = {
+        name
+        for name, whole in names.items()
+        if (ROOT / whole.replace(".", "/")).with_suffix(".py").exists()
+        or (ROOT / whole.replace(".", "/")).is_dir()
+    }
+    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in names} - modules
+    return found | {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_can_be_read_in_small_steps(path: Path):
+    """The method is in the cells: short ones, few helpers, a question before each and what it means behind it."""
+    code, words = (["".join(cell["source"]) for cell in cells(path, kind)] for kind in ("code", "markdown"))
+    sizes = sorted(sum(bool(line.strip()) for line in source.splitlines()) for source in code)
+    assert 5 <= sizes[len(sizes) // 2] <= 8 and sizes[9 * len(sizes) // 10] <= 20 and sizes[-1] <= 30
+    assert max(len(line) for source in code for line in source.splitlines()) <= 100
+    assert 1.0 <= len(words) / len(code) <= 1.6
+    assert len(helpers_of(code)) <= 25, sorted(helpers_of(code))
+    assert sum("### Exercise" in text for text in words) == 1 and "<summary>Answer</summary>" in "".join(
+        words
+    )
+
+
+def test_all_tasks_share_the_story_and_numbers_are_interpreted():
+    everything = [json.loads(path.read_text(encoding="utf-8"))["cells"] for path in NOTEBOOKS]
+    tagged = [one for all_cells in everything for one in all_cells if "only-" in str(one["metadata"])]
+    assert len(tagged) <= sum(map(len, everything)) / 10
+    shows = re.compile(r"\b(saved|display|print)\(")
+    interpreted = [
+        after
+        for all_cells in everything
+        for before, after in zip(all_cells, all_cells[1:])
+        if before["cell_type"] == "code"
+        and shows.search("".join(before["source"]))
+        and after["cell_type"] == "markdown"
+        and not "".join(after["source"]).startswith("#")
+    ]
+    assert len(interpreted) >= 60
+
+
+def test_the_method_stands_in_notebook_04():
+    code = "\n".join(
+        "".join(cell["source"]) for cell in cells(ROOT / "notebooks/04_train_lora.ipynb", "code")
+    )
+    calls = (node.func for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
+    called = {getattr(one, "attr", getattr(one, "id", "")) for one in calls}
+    wanted = {"LoraConfig", "get_peft_model", "print_trainable_parameters", "BitsAndBytesConfig", "SFTConfig"}
+    assert called >= wanted | {"AdamW", "backward", "step", "fit"} and "(SFTTrainer)" in code

@@ -240,7 +240,9 @@ def test_missing_output_runs_again_and_the_reasons_are_told(tmp_path, notebooks,
     assert "(03_third.ipynb is missing)" in told
     (run.report_dir / "tiny.html").unlink()
     assert runner.run_task(run, notebooks) == ["report"]
-    run.path("stages", "02.json").write_text('{"stage": "02_second", "key": "as an older version wrote it"}')
+    run.path("stages", "02.json").write_text(
+        json.dumps({"stage": "02_second", "key": "as an older version wrote it"})
+    )
     assert runner.run_task(run, notebooks) == ["02_second"]
     write_notebook(notebooks / "01_first.ipynb", "print('changed')")
     runner.run_task(run, notebooks)
@@ -296,7 +298,8 @@ def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     with pytest.raises(StageFailed, match=r"02_second, cell \[2\]: broken \(log: .*02_second.log\)"):
         runner.run_task(run, notebooks)
     left = sorted(path.name for path in run.path("stages", "x").parent.iterdir())
-    assert left == ["01.json", "02.started.json", "03.json", "report.json"]
+    assert left == ["01.json", "02.json", "03.json", "report.json"]
+    assert not json.loads(run.path("stages", "02.json").read_text()).get("done")
     write_notebook(notebooks / "02_second.ipynb", "print('02_second')")  # as it was when all was well
     assert runner.run_task(run, notebooks) == ["02_second", "report"]
 
@@ -314,8 +317,9 @@ def test_report_that_fails_is_one_line(tmp_path, notebooks, quick, monkeypatch):
     assert "on the way" in log and "Traceback" in log
 
 
-def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick):
+def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypatch):
     run = make_run(tmp_path)
+    monkeypatch.setattr(stages, "LOCK_SECONDS", 0.5)
     with runner.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
         runner.run_task(run, notebooks)
     assert not quick and runner.run_task(run, notebooks) == ALL
@@ -328,8 +332,9 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
         "__init__.py": "",
         "a.py": "def f():\n    from helpers.b import x",
         "b.py": "from helpers import c\nfrom helpers.tasks import base, g",
-        "c.py": "PAGE = 'page.css'",
+        "c.py": "",
         "page.css": "",
+        "template/page.html": "",
         "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
         "tasks/base.py": "",
         "tasks/mine/notes.md": "",
@@ -340,7 +345,7 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
         "deep/d.py": "",
     }
     others = {
-        "other.css": "",
+        "tasks/yours/words.md": "",
         "tasks/mine/rows.jsonl": "",
         "lonely.py": "",
         "tasks/yours/__init__.py": "",
@@ -355,7 +360,7 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
         return {path.relative_to(package).as_posix() for path in found}
 
     assert names("import numpy", "x = 1", "not python") == set()
-    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css"}
+    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
     assert names("%load_ext x\n!ls\nimport helpers.a") == set(reached)
 
 
@@ -409,7 +414,12 @@ def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     seen = []
     monkeypatch.setattr(runner, "run_task", lambda run, *more: seen.append((run, more)))
     monkeypatch.setattr(
-        runner, "Run", lambda **given: types.SimpleNamespace(**given, report_dir=tmp_path / "report")
+        runner,
+        "Run",
+        lambda *given: types.SimpleNamespace(
+            **dict(zip(("task", "profile", "data", "out", "settings", "seed"), given)),
+            report_dir=tmp_path / "report",
+        ),
     )
     monkeypatch.setattr(runner, "TASK_NAMES", ("calendar", "it_ner"))
     monkeypatch.setenv("STUDY_CWD", str(tmp_path))
@@ -651,7 +661,7 @@ def test_run_that_was_killed_continues_with_the_stage_it_was_in(tmp_path):
     process.kill()
     process.communicate()
     stamps = tmp_path / "out" / "artifacts" / "tiny" / "stages"
-    assert sorted(path.name for path in stages.Path(stamps).iterdir()) == ["01.json", "02.started.json"]
+    assert sorted(path.name for path in stamps.iterdir()) == ["01.json", "02.json"]
     again = subprocess.run(
         command, capture_output=True, text=True, timeout=60, check=False
     )  # waits for the old kernel
@@ -676,4 +686,4 @@ def test_signal_ends_run_and_kernel(tmp_path, signum):
     assert gone(kernel)
     artifacts = tmp_path / "out" / "artifacts" / "tiny"
     assert nbformat.read(artifacts / "notebooks" / "02_b.ipynb", as_version=4).cells
-    assert not (artifacts / "stages" / "02.json").exists()
+    assert not json.loads((artifacts / "stages" / "02.json").read_text()).get("done")

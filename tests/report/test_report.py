@@ -17,8 +17,15 @@ from helpers.errors import UserError
 from helpers.evaluation.display import figure_html
 from helpers.paths import ROOT
 from helpers.report import pdf
-from helpers.report.notebooks import cells_html, cite, markdown_html, printed_html, read_section
-from helpers.report.pages import MAX_MEGABYTES, build, index_page
+from helpers.report.notebooks import (
+    cells_html,
+    cite,
+    markdown_html,
+    printed_html,
+    read_section,
+    reading_copy,
+)
+from helpers.report.pages import MAX_COPY_MEGABYTES, MAX_MEGABYTES, build, index_page
 from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import load_task
@@ -59,7 +66,7 @@ def code(source: str, *outputs, **metadata):
 
 
 def notebooks() -> dict[str, nbformat.NotebookNode]:
-    """Two notebooks as papermill would leave them."""
+    """Two notebooks as a run leaves them."""
     first = [
         new_markdown_cell(
             "# 1 · What is in the data?\n\n[![Open](https://example.org/badge.svg)](https://example.org/nb)\n\n"
@@ -408,6 +415,33 @@ def test_building_again_changes_nothing(finished):
     before = {path.name: path.read_bytes() for path in finished.report_dir.glob("*.html")}
     build(finished)
     assert {path.name: path.read_bytes() for path in finished.report_dir.glob("*.html")} == before
+
+
+def test_executed_notebooks_are_kept_to_read_without_machinery_and_cells_of_other_tasks(finished, tmp_path):
+    folder = finished.report_dir / "notebooks" / "calendar"
+    (folder / "09_gone.ipynb").touch()
+    build(finished)
+    assert sorted(path.name for path in folder.iterdir()) == ["01_eda.ipynb", "06_error_analysis.ipynb"]
+    copy = nbformat.read(folder / "01_eda.ipynb", 4)
+    text = json.dumps(copy)
+    assert "injected-cell" not in text and "bootstrap-cell" not in text and "3.1it" not in text
+    image, caption, table = (output for cell in copy.cells[-2:] for output in cell.outputs)
+    assert image.data["image/png"].startswith("iVBOR") and "<figure" in table.data["text/html"]
+    assert caption.data["text/markdown"] == "*Most rows have a date.*"
+    assert all(path.stat().st_size < MAX_COPY_MEGABYTES * 1e6 for path in folder.iterdir())
+    other = new_notebook(cells=[code("tagged = 1", tags=["only-tags"])], metadata={"papermill": {"x": 1}})
+    nbformat.write(other, tmp_path / "05.ipynb")
+    assert reading_copy(tmp_path / "05.ipynb", {"writes"}) == new_notebook()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "report" / "notebooks").glob("*/*.ipynb")), ids=str)
+def test_notebooks_in_the_repository_have_the_cells_of_today_and_are_small(path):
+    """A copy that shows other code than `notebooks/` is of an earlier run: run ./run_all.sh again."""
+    assert path.stat().st_size < MAX_COPY_MEGABYTES * 1e6
+    today = nbformat.read(ROOT / "notebooks" / path.name, 4)
+    sources = [cell.source for cell in today.cells]
+    shown = [cell.source for cell in nbformat.read(path, 4).cells]
+    assert shown == [source for source in sources if source in shown] and len(shown) > len(sources) / 2
 
 
 def test_report_without_metrics_says_so_and_without_notebooks_is_refused(tmp_path):

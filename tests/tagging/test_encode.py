@@ -1,4 +1,4 @@
-"""Word features, windows of long sentences, batches, CRF and Viterbi."""
+"""Word features, windows of long sentences, batches, Viterbi."""
 
 from __future__ import annotations
 
@@ -40,14 +40,11 @@ from helpers.tagging.features import (
     gazetteer_value,
     shape,
 )
-from helpers.tagging.sequence import (
+from helpers.tagging.predict import (
     FORBIDDEN,
     best_paths,
     bio_transitions,
-    crf_loss,
     decode,
-    log_partition,
-    sequence_score,
     start_scores,
     transition_pmi,
 )
@@ -171,29 +168,22 @@ WORDS = st.lists(
 
 @settings(max_examples=60)
 @given(WORDS, st.integers(12, 40))
-def test_windows_cut_nothing_and_own_each_word_once(tokenizer, words, limit):
+def test_windows_own_each_word_once_at_its_first_piece(tokenizer, words, limit):
     windows = cut(tokenizer, [words], limit)[0]
-    whole = (
-        tokenizer(words, is_split_into_words=True, add_special_tokens=False) if words else {"input_ids": []}
-    )
-    with_pieces = sorted(set(whole.word_ids())) if words else []
-    assert [word for window in windows for word in window.words] == with_pieces
+    firsts = {word: tokenizer(word, add_special_tokens=False)["input_ids"][:1] for word in words}
+    assert sorted(at for one in windows for at in one.words) == [
+        at for at, w in enumerate(words) if firsts[w]
+    ]
     for window in windows:
         assert len(window) <= limit and [window.piece_words[head] for head in window.heads] == window.words
-        inside = sorted(set(window.piece_words) - {-1})
-        assert window.input_ids[1:-1] == [
-            piece for piece, word in zip(whole["input_ids"], whole.word_ids()) if word in inside
+        assert [[window.input_ids[head]] for head in window.heads] == [
+            firsts[words[at]] for at in window.words
         ]
-    if len(whole["input_ids"]) <= limit - 2:
-        assert len(windows) <= 1
-    for one, other in zip(windows, windows[1:]):
-        last, following = with_pieces.index(one.piece_words[-2]), with_pieces.index(other.piece_words[1])
-        assert following <= last + 1  # the next window begins inside this one, or right behind
 
 
-def test_of_a_word_that_fits_no_window_the_beginning_is_read(tokenizer):
+def test_a_word_that_fits_no_window_is_read_and_so_is_what_follows(tokenizer):
     windows = cut(tokenizer, [["a", "x9" * 40, "b"]], 16)[0]
-    assert [window.words for window in windows] == [[0], [1], [2]] and max(map(len, windows)) == 16
+    assert [window.words for window in windows] == [[0, 1], [2]] and max(map(len, windows)) == 16
 
 
 def test_words_of_one_piece_share_it_and_pieces_know_their_first_word(tokenizer):
@@ -268,39 +258,6 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
     other = random_scores(words, seed + 1)[0]
     found = best_paths(np.stack([scores, other]), transitions, start)
     assert found[0].tolist() == list(best)
-
-
-@settings(max_examples=30)
-@given(st.integers(1, 5), st.integers(0, 10_000))
-def test_the_partition_sums_over_all_paths(words, seed):
-    scores, transitions, start = random_scores(words, seed)
-    # behind a sentence nothing is read
-    longer = torch.full((2, words + 2, len(SMALL)), 7.0, dtype=torch.float64)
-    longer[0, :words] = torch.tensor(scores)
-    arguments = (longer, torch.tensor([words, words + 2]))
-    weights = torch.tensor(transitions), torch.tensor(start)
-    every = torch.tensor([path_score(path, scores, transitions, start) for path in paths(words)])
-    assert log_partition(*arguments, *weights)[0].item() == pytest.approx(every.logsumexp(0).item())
-    path = [0] * (words + 2)
-    score = sequence_score(*arguments, torch.tensor([path, path]), *weights)[0].item()
-    assert score == pytest.approx(path_score(path[:words], scores, transitions, start))
-
-
-def test_crf_loss_is_the_mean_over_words_of_both_sentences():
-    rng = np.random.default_rng(0)
-    scores = torch.tensor(rng.normal(size=(3, len(TAGS)))).log_softmax(-1)
-    transitions = torch.tensor(rng.normal(size=(len(TAGS), len(TAGS))))
-    tags = torch.tensor([TAGS.index(tag) for tag in ("B-OS", "I-OS", "O")])
-    loss = crf_loss(scores, tags, torch.tensor([4, 4, 9]), transitions, TAGS)
-
-    total, full = 0.0, transitions.numpy() + bio_transitions(TAGS)
-    for part, gold in ((scores[:2].numpy(), tags[:2].tolist()), (scores[2:].numpy(), tags[2:].tolist())):
-        every = [
-            path_score(path, part, full, start_scores(TAGS))
-            for path in itertools.product(range(len(TAGS)), repeat=len(part))
-        ]
-        total += np.logaddexp.reduce(every) - path_score(gold, part, full, start_scores(TAGS))
-    assert loss.item() == pytest.approx(total / 3)
 
 
 @given(st.lists(st.integers(0, 6), max_size=5), st.integers(0, 1000))

@@ -9,7 +9,7 @@ from tiny_model import save_tiny_base
 from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
-from helpers.evaluation import comparisons, mistakes, slices
+from helpers.evaluation import comparisons, mistakes
 from helpers.tasks import metrics
 from helpers.views import explore, findings
 from helpers.writing import chat
@@ -51,18 +51,6 @@ def test_empty_accuracy_looks_at_empty_labels_only():
     assert scores["empty_accuracy"] == pytest.approx(
         3 / 4
     )  # of Victim_Name … Victim_CEO four types have no value
-
-
-def test_slices_tell_layouts_apart():
-    rows = [headed(), told()]
-    right = [record(row) for row in rows]
-    rules = [{"id": row.id, "prediction": TASK.hooks.rules(row.text), "raw": None} for row in rows]
-    table = slices.slice_scores(TASK, rows, {"full": right, "rules": rules}, ["full", "rules"])
-    assert table.index.name == "layout" and table["rows"].to_dict() == {"headed": 1, "narrative": 1}
-    assert (
-        table["full"].tolist() == [1, 1]
-        and table.loc["headed", "rules"] > 0.9 > 0.5 > table.loc["narrative", "rules"]
-    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from helpers.errors import UserError
 from helpers.tasks import TASK_NAMES, load_task
-from helpers.tasks.settings import settings_of
+from helpers.tasks.base import settings_of
 
 SCHEMA = '''
 """Bookings of rooms, from the line in which somebody asks for one."""

@@ -72,7 +72,7 @@ def test_labels_and_rows_alone_are_a_task():
     assert task.rows.from_json(json.loads(json.dumps(task.rows.to_json(example)))) == example
     assert task.hooks.rules(example.text).tags == ("O",) * 5
     assert task.rows.example("Soup, please.").target.tokens == ("Soup", ",", "please", ".")
-    assert task.hooks.slices([example])[0]["entities"] == "several"
+    assert task.hooks.slices([example])[0]["DISH"] == "one"
     assert task.hooks.surface_formats(example) == {"first letter": "capital", "last sign": "word"}
 
 
@@ -114,7 +114,8 @@ def test_tokens_are_shown_with_their_tags():
     "raw, kind",
     [
         ("", "empty"),
-        ("{", "not json"),
+        ("{", "truncated"),
+        ("nothing", "not json"),
         ("[]", "not an object"),
         ('{"CAT": []}', "extra keys"),
         ('{"OS": "x"}', "wrong type"),

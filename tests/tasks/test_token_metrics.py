@@ -22,8 +22,6 @@ from helpers.tasks.token_metrics import (
     row_scores,
     score,
     score_table,
-    seen_in,
-    with_and_without,
 )
 
 TASK = load_task("it_ner")
@@ -119,17 +117,3 @@ def test_intervals_hold_the_score():
     for name, (low, high) in bounds.items():
         assert low <= scores[name] <= high
     assert bounds["recall"][0] > 0.5 and bounds["recall"][1] < 0.95
-
-
-def test_scores_with_and_without_what_train_has_seen():
-    train = [sentence("nothing  here"), sentence("Vim/B-SOFTWARE")]
-    rows = [*GOLD, sentence("Vim/B-SOFTWARE", 6)]
-    assert [example.id for example in seen_in(rows, train)] == [5, 6]
-    found = [
-        record(3, "B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"),
-        record(5, "O", "O"),
-        record(6, "B-SOFTWARE"),
-    ]
-    line = with_and_without(TASK, rows, train, {"one": found}).loc["one"]
-    assert line["all"] == pytest.approx(4 / 6) and line["unseen"] == pytest.approx(2 / 4)
-    assert line["difference"] == pytest.approx(-1 / 6) and (line["rows"], line["seen"]) == (3, 2)

@@ -32,7 +32,6 @@ from helpers.tagging.model import (
     save_tagger,
 )
 from helpers.tagging.predict import predict_scores
-from helpers.tagging.sequence import crf_loss
 from helpers.tasks import load_task
 from helpers.tasks.bio import align_fine
 from helpers.training import taggers
@@ -40,7 +39,6 @@ from helpers.training.distil import build_student, soft_loss, spread_layers, tea
 from helpers.training.fit import fingerprint, fit
 from helpers.training.rows import encode_training, fine_outputs, training_sentences, variant_settings
 from helpers.training.taggers import Learner, cosine_factor, parameter_groups, plan_steps, tagging_loss
-from helpers.views.rows import tag_table
 from helpers.views.training import training_row_table
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
@@ -65,7 +63,7 @@ def fine_sentences():
 
 def encoded(run, rows, features=None, finer=((), ())):
     """Training windows of rows for a tagger of these features and finer labels."""
-    layout = layout_of(TASK, outputs=finer[0], stands_for=finer[1])
+    layout = layout_of(TASK, finer=finer)
     model, tokenizer = SimpleNamespace(layout=layout), load_token_tokenizer(run)
     return encode_training(run, TrainedTagger(model, tokenizer, features or WordFeatures(), None), rows)
 
@@ -134,7 +132,7 @@ def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, f
 
 # -- going on where it was killed -------------------------------------------------------------------------------------
 KILLED = {
-    # with an average of the weights, dropout in the adapter, a CRF, finer labels; and made rows first, some without hints
+    # with an average of the weights, dropout in the adapter, finer labels; and made rows first, some without hints
     "enhanced": (8, {"rank": 4, "alpha": 8, "lora_dropout": 0.1, "epochs": 6, "batch_pieces": 32}),
     "tagger": (5, {"epochs": 4, "made_epochs": 2, "withhold": 0.3, "dropout": 0.1}),
 }
@@ -188,15 +186,6 @@ def test_the_table_of_training_rows_leaves_out_what_a_variant_does_not_learn(enc
     table = training_row_table(run)
     assert table.loc["full"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 0, "all": 9}
     assert table.loc["enhanced"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 1, "all": 10}
-
-
-def test_the_table_of_tags_shows_the_first_words_and_the_fields_that_occur_there():
-    table = tag_table(CALENDAR, events()[0], words=3)
-    assert table.index.tolist() == ["Lunch", "with", "Ann"] and table.columns.tolist() == [
-        "action",
-        "attendees",
-    ]
-    assert table["action"].tolist() == list("BOO") and table["attendees"].tolist() == list("OOB")
 
 
 def test_encoded_targets_follow_the_words_of_each_window(encoder, tmp_path):
@@ -290,19 +279,17 @@ def test_patience_counts_in_the_last_phase_alone(encoder, tmp_path, monkeypatch)
 
 
 # -- losses and weights -----------------------------------------------------------------------------------------------
-def test_loss_is_a_mean_of_classifier_and_sequence(encoder, tmp_path):
+def test_loss_is_a_mean_of_finer_labels_and_ours(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
-    batch, own = (
-        collate_windows(encoded(run, sentences()[:2]), 0),
-        {"label_smoothing": 0.1, "inside_weight": 1.0},
-    )
-    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK)).eval()
-    logits, tags = model.word_logits(batch)[:, 0], batch["tags"][:, 0]
-    single = F.cross_entropy(logits, tags, label_smoothing=0.1)
-    assert tagging_loss(own)(model, batch).item() == pytest.approx(single.item(), rel=1e-5)
-    crf = TokenTagger(model.base, layout_of(TASK, crf=True)).eval()
-    whole = crf_loss(logits.log_softmax(-1), tags, batch["row"], crf.transitions, TAGS)
-    assert tagging_loss(own)(crf, batch).item() == pytest.approx(((single + whole) / 2).item(), rel=1e-5)
+    own, rows = {"label_smoothing": 0.1, "inside_weight": 1.0}, fine_sentences()
+    for finer in (((), ()), fine_outputs(TASK, rows)):
+        batch, layout = collate_windows(encoded(run, rows[:2], finer=finer), 0), layout_of(TASK, finer=finer)
+        model = TokenTagger(load_encoder(run, encoder_path(run), layout.outputs), layout).eval()
+        logits = model.word_logits(batch)
+        loss = F.cross_entropy(logits[:, 0], batch["outputs"][:, 0], label_smoothing=0.1)
+        if layout.fine:
+            loss = (loss + F.nll_loss(model.tag_log_probs(logits)[:, 0], batch["tags"][:, 0])) / 2
+        assert tagging_loss(own)(model, batch).item() == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_loss_sums_over_fields_and_words_of_values_weigh_more(encoder, tmp_path, monkeypatch):
@@ -321,12 +308,12 @@ def test_loss_sums_over_fields_and_words_of_values_weigh_more(encoder, tmp_path,
 
 def test_new_layers_have_a_rate_of_their_own(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
-    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK, {"shape": 5}, crf=True))
+    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK, {"shape": 5}))
     groups = parameter_groups(model, {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1})
     rates = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     named = dict(model.named_parameters())
     assert groups[0]["lr"] == 1.0, "the one that the history shows"
-    assert rates[id(named["transitions"])] == rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
+    assert rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
     assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1)
     assert rates[id(named["base.classifier.bias"])] == (2.0, 0.0)
     assert rates[id(named["base.bert.encoder.layer.0.output.dense.weight"])] == (1.0, 0.1)
@@ -353,7 +340,7 @@ def test_finer_labels_are_outputs_that_add_up_to_ours(encoder, tmp_path):
     assert "B-SOFTWARE" not in outputs
     assert {output: TAGS[tag] for output, tag in zip(outputs, stands_for)}["I-Device"] == "I-HARDWARE"
     assert fine_outputs(TASK, [*rows, sentence("plain")]) == ((), ())
-    layout = layout_of(TASK, outputs=outputs, stands_for=stands_for)
+    layout = layout_of(TASK, finer=(outputs, stands_for))
     model = TokenTagger(load_encoder(run, encoder_path(run), outputs), layout)
     logits = torch.randn(4, len(outputs))
     ours = model.tag_log_probs(logits).exp()
@@ -401,7 +388,7 @@ def test_a_student_of_a_finer_teacher_tells_our_labels_or_the_finer_ones(encoder
     run = tiny_run(encoder, tmp_path)
     outputs, stands_for = fine_outputs(TASK, fine_sentences())
     base = load_encoder(run, encoder_path(run), outputs)
-    layout = layout_of(TASK, outputs=outputs, stands_for=stands_for)
+    layout = layout_of(TASK, finer=(outputs, stands_for))
     nothing = np.zeros((len(TAGS), len(TAGS)))
     teacher = TrainedTagger(TokenTagger(base, layout), load_token_tokenizer(run), WordFeatures(), nothing)
     own = variant_settings(run, "distilled") | {"layers": 1}
@@ -412,5 +399,5 @@ def test_a_student_of_a_finer_teacher_tells_our_labels_or_the_finer_ones(encoder
     first, source = (one.base.bert.encoder.layer for one in (student.model, teacher.model))
     assert len(first) == 1 and len(source) == 2
     assert torch.equal(first[0].output.dense.weight, source[1].output.dense.weight)
-    save_tagger(TASK, student, tmp_path / "student")
+    save_tagger(student, tmp_path / "student")
     assert load_trained_tagger(run, tmp_path / "student").model.base.config.num_labels == len(TAGS)

@@ -14,10 +14,8 @@ from helpers.views.findings import (
     choice,
     compression,
     constraint_gain,
-    curves,
     decoding_times,
     error_classes,
-    errors_by_slice,
     field_extremes,
     forgiven,
     fragility,
@@ -33,12 +31,11 @@ from helpers.views.findings import (
     percent,
     points,
     published,
-    repetition,
     selective,
     served,
     slices,
+    tell,
     thresholds,
-    trained,
     truncation,
 )
 
@@ -75,7 +72,7 @@ DROPS = frame(
     index=["typos", "upper case"],
 )
 PAIRS = frame("field gold predicted count", ("day", "mon", "", 2))
-EDGES = frame("field edge change words count", ("name", "start", "kept", "team", 2))
+SEEN = frame("entities recall", (10, 0.8), (4, 0.5), index=["seen", "never"])
 CURVE = frame("coverage risk threshold", (1 / 3, 0.0, 0.9), (2 / 3, 0.0, 0.8), (1.0, 1 / 3, 0.5))
 HELD_OUT = frame(
     "accuracy ece_stated ece_calibrated kept precision",
@@ -140,8 +137,6 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (error_classes(COUNTS), "Of **3** wrong fields most are of the class *missing* (2, 66.7 %)"),
         (error_classes(COUNTS.assign(boundary=[2, 0])), "class *missing* and *boundary* (2, 50.0 %)"),
         (error_classes(COUNTS * 0), "There is no error to class."),
-        (errors_by_slice(RATES), "layout is *told*: 100 a hundred rows, most of them *boundary*"),
-        (errors_by_slice(RATES.head(1)), "There are 100 errors a hundred rows."),
         (invented(PAIRS, 9), "**1** of 9 predicted values are neither"),
         (invented(PAIRS.head(0), 9), "None of the 9"),
         (invented(PAIRS.head(0), 0), "No value was predicted."),
@@ -150,9 +145,16 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (slices(SLICES.tail(1), 0.6), "No slice holds the 20 rows"),
         (slices(SLICES.assign(score=0.0, low=0.0, high=0.0), 0.6), "No slice holds"),  # zero by construction
         (slices(SLICES.assign(score=NAN), 0.6), "No slice holds"),
-        (patterns(PAIRS, EDGES), "in *day*: “mon” → “nothing” (2×); the edge"),
-        (patterns(PAIRS.assign(count=1), EDGES.head(0)), "occurs twice, and no word"),
-        (patterns(PAIRS.head(0), EDGES.head(0)), "no pattern, as there is no error"),
+        (patterns(PAIRS), "in *day*: “mon” → “nothing” (2×)."),
+        (patterns(PAIRS.assign(count=1)), "occurs twice."),
+        (patterns(PAIRS.head(0)), "no pattern, as there is no error"),
+        (
+            tell("cause", False, 0, 0),
+            "does not stand in the text letter by letter, train holds it 0 times, and none",
+        ),
+        (tell("cause", True, 3, 1), "and 1 of the other systems is right: it can be read"),
+        (tell("cause", True, 0, 0), "nobody had seen it"),
+        (tell("cause", True, 2, 0), "another convention"),
         (fragility(DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
         (fragility(DROPS), "below zero: *typos*."),
         (fragility(DROPS.assign(difference=-0.2)), "*typos* and *upper case* cost most"),
@@ -180,9 +182,88 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (parity({"merged": PARITY, "onnx_int8": PARITY}, "F1"), "the F1 goes from 0.500 to 0.625"),
         (served("tagger", "ab", "F1", 0.5, "full"), "`ab`, F1 0.500 on the scored part. Exports"),
         (served("full", "ab", "F1", NAN, "full"), "Served: *full*, version `ab`."),
+        # the data
+        (
+            tell("loaded", {"train": 1200, "test": 1}, 0),
+            "**1,201** rows (train: 1,200, test: 1), rejected none.",
+        ),
+        (tell("loaded", {"all": 5}, 1), "rejected **1**."),
+        (tell("canonical", 0, 0, 9), "No value of the 9 rows"),
+        (tell("canonical", 3, 2, 9), "**3** values in **2** of 9 rows"),
+        (
+            tell("lengths", 90, 128, 0.5),
+            "**90** tokens, so a limit of 128 cuts nothing; padding every row to it would spend 50.0 %",
+        ),
+        (tell("lengths", 300, 256, 0.1), "cuts some rows"),
+        (tell("rare_field", "day", 1.0), "Every field is in every row."),
+        (tell("rare_field", "day", 0.0), "is **day**, in 0.0 %"),
+        (tell("fullness", [3], 0.4, 8), "Most often 3 of 8 fields are present (40.0 %"),
+        (tell("fullness", [3, 4], 0.4, 8), "Most often 3 or 4 of 8 fields are present each"),
+        (tell("repeated_value", "day", 5, 10), "the first covers 50.0 % of its 10 values."),
+        (tell("rare_writing", "date: iso", 0.01), "date: iso, makes up 1.0 %"),
+        (tell("copied", [], 0), "in: no field. No values that should be pieces of the text are"),
+        (tell("copied", ["a", "b"], 1), "in: a, b. 1 value that should be a piece of the text is"),
+        (tell("repeats", {"exact": 0, "near": 2, "sibling": 1}), "0 exact, 2 near, 1 sibling."),
+        (tell("conflicts", 0), "No two rows"),
+        (tell("conflicts", 1), "**1** label conflict among"),
+        (tell("near_share", 0.0, 90), "0.0 % of the rows lie at or above the threshold of 90."),
+        (tell("removed", {}), "No row is left out"),
+        (tell("removed", {"train → test": 2, "train → train": 1}), "**3** rows left out"),
+        (tell("leaks", 4, 0, 1), "**4** before, **0** after; siblings across parts after: 1."),
+        (tell("parts_differ", "day", 0.0), "alike in every field"),
+        (tell("parts_differ", "day", 0.025), "most in day, by 2.5 points."),
+        (tell("augmented", 10, 10, 0, 0, 0), "became **10**: none were made."),
+        (tell("augmented", 10, 25, 20, 10, 5), "10 of 20 made rows passed the checks, and 5 are copies."),
+        (tell("presence_moved", "day", 0.0), "Nothing moved."),
+        (tell("presence_moved", "day", 0.1), "is day, by 10.0 points."),
+        (tell("variety", "a", 2.0, "a", 2.0), "alike in all fields (×2.0)."),
+        (tell("variety", "a", 3.0, "b", 1.0), "most for a (×3.0) and least for b (×1.0)."),
+        # without training
+        (tell("fields_right", 0, 8), "None of the 8 fields of this row are right."),
+        (tell("fields_right", 1, 8), "**1** of the 8 fields of this row is right."),
+        (tell("fields_right", 8, 8), "All of the 8"),
+        (
+            tell("read_and_unread", 0.6, 0.5, "F1"),
+            "**50.0 %** F1, on those their author read 60.0 %: the reading was worth 10.0",
+        ),
+        (tell("read_and_unread", 0.5, 0.5, "F1"), "gave them no lead."),
+        (
+            tell("shots", 1, 0.1, 0.2, 0.9, "F1"),
+            "With 1 solved example before the question it is 20.0 %: they help.",
+        ),
+        (tell("shots", 3, 0.1, 0.1, 0.9, "F1"), "they make no difference."),
+        (
+            tell("shots", 0, 0.0, None, 0.0, "F1"),
+            "0.0 % of the untuned model's answers are valid, and its F1 is 0.0 %. Solved",
+        ),
+        (tell("bar", ["rules"], 0.5, "F1"), "**50.0 %** F1, set by *rules*."),
+        (tell("bar", ["a", "b"], NAN, "F1"), "**unknown** F1, set by *a* and *b*."),
+        (tell("systems_differ", "day", 0.25), "**day**: 25.0 points"),
+        (tell("systems_differ", "day", 0.0), "No field tells"),
+        (tell("row_or_field", 0.9, 0.4, 8), "all of its 8 fields are: 90.0 %"),
+        (tell("toy_scores", 1 / 3, 2 / 3, 0.5, 4 / 7), "match 33.3 %, precision 66.7 %"),
+        (tell("grammar", [1, 5, 1], 100), "from 1 to 5; at 2 of 3 places"),
+        (tell("grammar", [], 100), "is empty"),
         # training
-        (trained(FIT, "F1"), "1,200 of 5,000 parameters trained; loss 2.000 → 0.500; best"),
-        (curves({"a": FIT, "b": FIT}, "F1"), "*a* and *b* reach the highest validation score"),
+        (tell("trained", FIT, "F1"), "1,200 of 5,000 parameters trained; loss 2.000 → 0.500; best"),
+        (tell("curves", "F1", ["a", "b"], 0.5), "*a* and *b* reach the highest validation score"),
+        (tell("curves", "F1", [], NAN), "none reach the highest validation score, unknown."),
+        (tell("rows_learnt", [50, 50], 0), "All variants learn from 50 rows, none of them made."),
+        (tell("rows_learnt", [50, 70], 20), "learn from 50 to 70 rows, of which at most 20 were made"),
+        (tell("masked", 1, 4), "**1** of 4 are learnt (25.0 %); the rest"),
+        (tell("masked", 4, 4), "nothing is masked"),
+        (tell("masked", 0, 0), "Nothing is read."),
+        (tell("one_step", 2.0, 1.5, 0.25), "from 2.000 to **1.500** (length of the gradient: 0.25)"),
+        (tell("one_step", 1.0, 1.2, 3), "**1.200**: it rose, so the step"),
+        (tell("one_step", 1.0, 1.0, 0.0), "**1.000**: nothing moved"),
+        (tell("rounding", {"int8": 0.007, "NF4": 0.09}, None), "int8 is off by 0.7 % of the length"),
+        (tell("rounding", {"int8": 0.007}, "no kernel"), "do not work on this machine (no kernel)"),
+        (tell("loss_parts", {"answer": 2.0, "JSON": 0.5}), "the part *JSON* has 25.0 % of it."),
+        (tell("loss_parts", {"answer": 0.0, "JSON": 0.5}), "learnt already"),
+        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 is **50.0 %**, by *a* and *b*."),
+        (tell("quickest_trained", ["a"], 3.2, 0.1), "is *a* (3 s), 10.0 points below the best."),
+        (tell("quickest_trained", ["a", "b"], 3.2, 0.0), "are *a* and *b* (3 s), and no other"),
+        (tell("least_trained", ["a"], 0.01), "*a* changes the fewest weights: 1.0 %"),
     ],
 )
 def test_sentence(sentence, said):
@@ -214,10 +295,3 @@ def test_what_compression_gains_and_loses_is_told():
     assert "*small* is **2.0** times as fast as its teacher *full*, at −2.0 points" in text
     merged = compression(table.rename(index={"small": "lora"}, level="variant"), {})
     assert "*lora* takes 10.0 ms, **0.50** times the 20.0 ms of *full*" in merged
-
-
-def test_repeated_sentences_and_long_ones_are_counted():
-    table = frame("all unseen rows seen difference", (0.667, 0.0, 2, 1, -0.667), index=["one"])
-    assert "**1** of 2 scored sentences" in repetition(table, "one")
-    assert "0.000 instead of 0.667 (−66.7 points)" in repetition(table, "one")
-    assert "None of the 2" in repetition(table.assign(seen=0), "one")

@@ -62,9 +62,6 @@ FIGURES = {
     "heatmap": lambda: plots.heatmap(pd.DataFrame([[0.1, np.nan], [0.5, 1.0]], columns=["a", "b"]), "F1"),
     "trade_off": lambda: plots.trade_off(COSTS, "seconds", "score", "time (s)"),
     "trade_off of forms": lambda: plots.trade_off(FORMS, "ms", "f1", "latency (ms)"),
-    "reliability": lambda: plots.reliability(
-        pd.DataFrame({"confidence": [0.5, 0.9], "accuracy": [0.5, 1.0], "count": [4, 9]})
-    ),
     "risk_coverage": lambda: plots.risk_coverage({"lora": CURVE, "oracle": CURVE}),
 }
 
@@ -84,10 +81,7 @@ def test_figure_has_page_width_and_named_axes_and_leaves_nothing_open(name):
     figure = FIGURES[name]()
     assert pyplot.get_fignums() == before and figure.get_size_inches()[0] == WIDTH and describe(figure)
     panels = [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
-    if name not in (
-        "heatmap",
-        "reliability",
-    ):  # rows and columns name themselves there; one axis for two panels
+    if name != "heatmap":  # rows and columns name themselves there
         assert all(ax.get_xlabel() for ax in panels)
     image = png(figure)
     drawn = Image.open(io.BytesIO(image))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from helpers.tasks.bio import Span, TaggedTokens, spans_of, tag_all, tags_of
+from helpers.tasks import tag_task
+from helpers.tasks.bio import Span, TaggedTokens, tag_all, tags_of
 from helpers.tasks.records import Example
 
-LONGEST = 6  # tokens of an entry of the dictionary
 _DOTTED = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[.-]?(?:alpha|beta|rc|a|b|r|p|LTS)?\d*)?(?:\.x)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[vV]?\d{1,4}(?:\.x)?")
 _ERROR = re.compile(
@@ -73,51 +72,10 @@ def rules(text: str) -> TaggedTokens:
 
 
 # -- entities of the training rows ------------------------------------------------------------------------------------
-class Dictionary:
-    """Entity strings of training rows; version numbers are left to the patterns.
+class Dictionary(tag_task.Dictionary):
+    """Entity strings of training rows; version numbers are left to the patterns."""
 
-    Parameters
-    ----------
-    train : sequence of Example
-
-    Attributes
-    ----------
-    entries : dict
-        Lower-cased tokens → (label most often given, share of their occurrences in train that have this label).
-    """
-
-    def __init__(self, train: Sequence[Example]):
-        labels: dict[tuple[str, ...], Counter[str]] = {}
-        sentences = [[token.lower() for token in example.target.tokens] for example in train]
-        for example, tokens in zip(train, sentences):
-            for start, end, label in spans_of(example.target.tags):
-                if end - start <= LONGEST and label != "VERSION":
-                    labels.setdefault(tuple(tokens[start:end]), Counter())[label] += 1
-        totals = Counter(
-            key
-            for tokens in sentences
-            for size in range(1, LONGEST + 1)
-            for at in range(len(tokens) - size + 1)
-            if (key := tuple(tokens[at : at + size])) in labels
-        )
-        self.entries: dict[tuple[str, ...], tuple[str, float]] = {}
-        for key, counts in labels.items():
-            label, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
-            self.entries[key] = (label, count / totals[key])
-
-    def spans(self, tokens: Sequence[str], least_share: float) -> list[Span]:
-        """Longest entries in the tokens, left to right, of those that are labelled in at least that share of train."""
-        lower, spans, index = [token.lower() for token in tokens], [], 0
-        while index < len(lower):
-            for size in range(min(LONGEST, len(lower) - index), 0, -1):
-                label, share = self.entries.get(tuple(lower[index : index + size]), ("", 0.0))
-                if label and share >= least_share:
-                    spans.append((index, index + size, label))
-                    break
-            else:
-                size = 1
-            index += size
-        return spans
+    left_out = ("VERSION",)
 
     def tags(self, tokens: Sequence[str], least_share: float = 0.5) -> tuple[str, ...]:
         """Tags by the entries, the patterns where these say nothing, and versions behind what both found."""
