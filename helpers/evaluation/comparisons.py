@@ -10,6 +10,7 @@ import pandas as pd
 from helpers.data import read as data
 from helpers.errors import UserError
 from helpers.evaluation.scoring import untrained_names
+from helpers.evaluation.slices import row_parts
 from helpers.evaluation.systems import best_of
 from helpers.evaluation.vote import Records
 from helpers.files import read_json
@@ -50,7 +51,7 @@ def field_matrix(variants: Scores, names: Sequence[str] | None = None, column: s
         name: {field: cells[column] for field, cells in variants[name]["fields"].items()}
         for name in names or variants
     }
-    return pd.DataFrame(table, dtype=float).rename_axis("field")
+    return pd.DataFrame(table, dtype=float).rename_axis("field").rename_axis(columns="variant")
 
 
 def best_baseline(task: Task, variants: Scores) -> str:
@@ -69,9 +70,9 @@ def best_baseline(task: Task, variants: Scores) -> str:
 def compare_variants(
     run: Run, gold: Sequence[Example], predictions: dict[str, Records], pairs: Sequence[tuple[str, str]]
 ) -> pd.DataFrame:
-    """Paired comparison of row scores for pairs of variants: index `left vs right`, columns of `compare`."""
+    """Paired comparison of the headline score for pairs of variants: index `left vs right`, columns of `compare`."""
     names = {name for pair in pairs for name in pair}
-    rows = {name: metrics_of(run.task).row_scores(run.task, gold, predictions[name]) for name in names}
+    rows = {name: row_parts(run.task, gold, predictions[name]) for name in names}
     lines = [compare(rows[left], rows[right], seed=run.seed) for left, right in pairs]
     index = pd.Index([f"{left} vs {right}" for left, right in pairs], name="comparison")
     return pd.DataFrame(lines, index=index)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
@@ -54,8 +56,16 @@ style()
 
 
 def words(name: Any) -> str:
-    """An identifier as it is written for readers: `lora_structured_loss` → `LoRA structured loss`."""
-    return " ".join(SPELLING.get(word, word) for word in str(name).replace("_", " ").split(" "))
+    """A column as it is written for readers: `json_validity` → `JSON validity`, `exact_f1` → `value F1`."""
+    return " ".join(
+        SPELLING.get(word, word)
+        for word in str(name).replace("exact_f1", "value f1").replace("_", " ").split(" ")
+    )
+
+
+def column_words(frame: pd.DataFrame) -> Callable[[Any], str]:
+    """How the columns of a table are written: systems (columns named `variant`) as in the code, others in words."""
+    return str if frame.columns.name == "variant" else words
 
 
 def png(figure: Figure) -> bytes:
@@ -82,16 +92,21 @@ def describe(figure: Figure) -> str:
     return "; ".join(filter(None, panels))
 
 
+def inline(text: str) -> str:
+    """A caption as HTML: escaped, names between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
 def figure_html(figure: Figure, caption: str, name: str, image: bytes | None = None) -> str:
     """A `<figure>` with the image (drawn here unless given) inside; the report gives it its number."""
     encoded = base64.b64encode(image or png(figure)).decode("ascii")
-    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".")
+    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".").replace("`", "")
     width, height = (figure.get_size_inches() * 96).round().astype(int)
     return (
         f'<figure class="study-figure" id="figure-{html.escape(name, quote=True)}">'
         f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" width="{width}" '
         f'height="{height}" style="max-width:100%;height:auto">'
-        f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>"
+        f"<figcaption>{inline(caption)}</figcaption></figure>"
     )
 
 

@@ -201,13 +201,6 @@ def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str,
     return np.array(matches, dtype=bool)
 
 
-def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
-    """What each row gets: 0 or 1 for an exact match, or its share of right fields, as the headline asks."""
-    if task.headline == "exact_match":
-        return exact_match(task, gold, records).astype(float)
-    return field_results(task, gold, records).groupby("id", sort=False)["right"].mean().to_numpy(float)
-
-
 def field_table(results: pd.DataFrame) -> pd.DataFrame:
     """Scores of each field, from :func:`field_results`.
 

@@ -120,31 +120,28 @@ def _pair(left: Sequence[float], right: Sequence[float]) -> tuple[np.ndarray, np
 
 
 def paired_permutation_test(
-    left: Sequence[float], right: Sequence[float], *, seed: int, resamples: int = 9999
+    left: pd.DataFrame, right: pd.DataFrame, *, seed: int, resamples: int = 9999
 ) -> float:
-    """Two-sided p-value of "both systems score alike": the two scores of a row change places at random.
+    """Two-sided p-value of "both systems score alike": what two systems did with a row changes places at random.
 
-    Exact where there are no more than `resamples` ways to swap rows, sampled otherwise; 1 where no row differs.
+    Both hold a line a row, as in :func:`difference_ci`, and the statistic is that difference of scores. Exact where there
+    are no more than `resamples` ways to swap rows, sampled otherwise (Phipson and Smyth 2010); 1 where no row differs.
     """
-    first, second = _pair(left, right)
-    differs = first != second
-    if not differs.any():
-        return 1.0
-    # equal rows change nothing when swapped: leaving them out keeps the test exact for longer
-    pairs = (first[differs], second[differs])
-    if len(pairs[0]) == 1:  # a single pair: both arrangements are equally extreme
-        return 1.0
-    result = stats.permutation_test(
-        pairs,
-        lambda a, b, axis: (a - b).sum(axis=axis),
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=resamples,
-        alternative="two-sided",
-        batch=max(1, BATCH_NUMBERS // len(pairs[0])),
-        rng=np.random.default_rng(seed),
-    )
-    return float(result.pvalue)
+    one, other = (frame[["top", "bottom"]].to_numpy(float) for frame in (left, right))
+    change = (other - one)[(other != one).any(axis=1)]
+    count, ways = len(change), 2 ** min(len(change), 62)
+    if exact := ways <= resamples:
+        swaps = (np.arange(ways)[:, None] >> np.arange(count)) & 1
+    else:
+        swaps = np.random.default_rng(seed).integers(0, 2, (resamples, count), dtype=np.int8)
+    moved = swaps @ change
+
+    def gap(moved: np.ndarray) -> np.ndarray:
+        first, second = (one.sum(axis=0) + moved).T, (other.sum(axis=0) - moved).T
+        return np.abs(_difference(*(part[:, None] for part in (*first, *second))))
+
+    as_far = int((gap(moved) >= gap(np.zeros((1, 2))) - 1e-12).sum())
+    return as_far / ways if exact else (as_far + 1) / (resamples + 1)
 
 
 def mcnemar(left: Sequence[float], right: Sequence[float]) -> float:
@@ -167,33 +164,34 @@ def effect_words(h: float) -> str:
     )
 
 
-def compare(left: Sequence[float], right: Sequence[float], *, seed: int) -> dict[str, Any]:
+def compare(left: pd.DataFrame, right: pd.DataFrame, *, seed: int) -> dict[str, Any]:
     """How much better `left` is than `right` on the same rows, and whether that could be chance.
 
     Parameters
     ----------
-    left, right : sequence of float, shape (rows,)
-        0 or 1 (or a share) a row.
+    left, right : DataFrame
+        A line a row, in the same order; a score is the sum of column `top` over that of `bottom`.
 
     Returns
     -------
     dict
-        left, right (means), difference, low and high (its bootstrap 95 % interval over paired rows), wins, losses,
-        p_permutation, p_mcnemar, cohens_h, effect (word).
+        left, right (scores), difference, low and high (its bootstrap 95 % interval over rows), p_permutation; where each
+        row is right or wrong as a whole also wins, losses, p_mcnemar, cohens_h, effect (word).
     """
-    first, second = _pair(left, right)
-    low, high = bootstrap_ci(first - second, seed=seed)
-    h = cohens_h(first.mean(), second.mean())
-    return {
-        "left": float(first.mean()),
-        "right": float(second.mean()),
-        "difference": float((first - second).mean()),
+    scores = [float(_ratio_of_sums(one["top"].to_numpy(), one["bottom"].to_numpy())) for one in (left, right)]
+    low, high = difference_ci(left, right, seed=seed)
+    found: dict[str, Any] = {
+        "left": scores[0],
+        "right": scores[1],
+        "difference": scores[0] - scores[1],
         "low": low,
         "high": high,
-        "wins": int((first > second).sum()),
-        "losses": int((first < second).sum()),
-        "p_permutation": paired_permutation_test(first, second, seed=seed),
-        "p_mcnemar": mcnemar(first, second),
-        "cohens_h": h,
-        "effect": effect_words(h),
+        "p_permutation": paired_permutation_test(left, right, seed=seed),
     }
+    both = pd.concat([left, right])
+    if (both["bottom"] == 1).all() and both["top"].isin((0, 1)).all():
+        first, second = left["top"].to_numpy(float), right["top"].to_numpy(float)
+        h = cohens_h(*scores)
+        found |= {"wins": int((first > second).sum()), "losses": int((first < second).sum())}
+        found |= {"p_mcnemar": mcnemar(first, second), "cohens_h": h, "effect": effect_words(h)}
+    return found

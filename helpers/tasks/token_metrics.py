@@ -76,12 +76,6 @@ def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict]) ->
     return row_sums(task, gold, records)["exact"].to_numpy(bool)
 
 
-def row_scores(task: Task, gold: Sequence[Example], records: Iterable[dict]) -> np.ndarray:
-    """F1 of each row by itself, 1 where there is no entity and none was found: what paired tests compare."""
-    rows = row_sums(task, gold, records)
-    return np.nan_to_num(ratio(rows["twice_right"], rows["gold_and_predicted"]), nan=1.0)
-
-
 def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
     """Micro F1 over entities of tags alone: what training and decoding ask for many times."""
     right = total = 0

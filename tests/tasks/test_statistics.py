@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -71,25 +72,44 @@ def test_wilson_keeps_a_width_at_the_ends():
     assert low == pytest.approx(3 / (3 + 1.959964**2), abs=1e-5) and high == 1.0
 
 
+def parts(top, bottom=1.0) -> pd.DataFrame:
+    return pd.DataFrame({"top": np.asarray(top, float), "bottom": bottom})
+
+
 def test_permutation_test_is_exact_on_few_rows():
     left, right = [1, 1, 1, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0, 1]  # five wins, no loss: 2 of 2**5 sign patterns
-    assert statistics.paired_permutation_test(left, right, seed=1) == pytest.approx(2 / 2**5)
+    assert statistics.paired_permutation_test(parts(left), parts(right), seed=1) == pytest.approx(2 / 2**5)
     assert statistics.mcnemar(left, right) == pytest.approx(2 / 2**5)
 
 
 def test_permutation_test_finds_a_difference_and_no_difference():
     generator = np.random.default_rng(0)
     left = generator.integers(0, 2, 200)
-    assert statistics.paired_permutation_test(left, left, seed=1) == 1.0
-    assert statistics.paired_permutation_test(np.ones(200), left, seed=1) < 0.001
+    assert statistics.paired_permutation_test(parts(left), parts(left), seed=1) == 1.0
+    assert statistics.paired_permutation_test(parts(np.ones(200)), parts(left), seed=1) < 0.001
     other = left.copy()
     other[:20] = 1 - other[:20]  # as many wins as chance gives
     expected = statistics.mcnemar(left, other)
-    assert statistics.paired_permutation_test(left, other, seed=1) == pytest.approx(expected, abs=0.03)
+    found = statistics.paired_permutation_test(parts(left), parts(other), seed=1)
+    assert found == pytest.approx(expected, abs=0.03)
+
+
+def test_permutation_test_of_a_ratio_swaps_rows_whole():
+    left, right = parts([8, 2, 4], [10, 2, 4]), parts([4, 1, 0], [8, 2, 4])
+    arrangements = []
+    for swaps in itertools.product((False, True), repeat=3):
+        one, other = (
+            [frames[swap ^ side].iloc[at].to_numpy() for at, swap in enumerate(swaps)]
+            for side, frames in ((0, (left, right)), (0, (right, left)))
+        )
+        ratios = [np.sum(rows, axis=0) for rows in (one, other)]
+        arrangements.append(abs(ratios[0][0] / ratios[0][1] - ratios[1][0] / ratios[1][1]))
+    expected = np.mean(np.array(arrangements) >= arrangements[0] - 1e-12)
+    assert statistics.paired_permutation_test(left, right, seed=1) == pytest.approx(expected) == 0.25
 
 
 def test_a_single_difference_proves_nothing():
-    assert statistics.paired_permutation_test([1, 0], [0, 0], seed=1) == 1.0
+    assert statistics.paired_permutation_test(parts([1, 0]), parts([0, 0]), seed=1) == 1.0
 
 
 def test_effect_size():
@@ -105,11 +125,18 @@ def test_effect_size():
 
 
 def test_compare_sums_up_a_pair():
-    result = statistics.compare([1] * 30 + [0] * 10, [1] * 15 + [0] * 15 + [1] * 2 + [0] * 8, seed=1)
+    one, other = [1] * 30 + [0] * 10, [1] * 15 + [0] * 15 + [1] * 2 + [0] * 8
+    result = statistics.compare(parts(one), parts(other), seed=1)
     assert (result["left"], result["right"], result["wins"], result["losses"]) == (0.75, 0.425, 15, 2)
     assert result["difference"] == pytest.approx(0.325) and result["low"] > 0 and result["high"] < 0.6
     assert result["p_mcnemar"] == pytest.approx(stats.binomtest(15, 17).pvalue)
     assert result["effect"] == "medium"
+
+
+def test_what_is_for_proportions_is_left_out_of_a_ratio():
+    result = statistics.compare(parts([6, 1], [8, 2]), parts([2, 1], [8, 2]), seed=1)
+    assert (result["left"], result["right"]) == (0.7, 0.3) and "p_permutation" in result
+    assert not {"wins", "p_mcnemar", "cohens_h", "effect"} & set(result)
 
 
 def test_a_score_at_its_end_keeps_a_width_and_a_difference_of_zero_does_not():
@@ -117,4 +144,4 @@ def test_a_score_at_its_end_keeps_a_width_and_a_difference_of_zero_does_not():
     assert statistics.score_ci([0.0] * 5, [3.0] * 5, seed=1) == statistics.proportion_ci(0, 5)
     half = [1.0, 0.0] * 10
     assert statistics.score_ci(half, seed=1) == statistics.bootstrap_ci(half, seed=1)
-    assert statistics.compare(half, half, seed=1)["high"] == 0.0
+    assert statistics.compare(parts(half), parts(half), seed=1)["high"] == 0.0

@@ -15,7 +15,7 @@ def hooks(task: Task) -> Hooks:
         resample=augment.oversample,
         augmentation_tables=augment.augmentation_tables,
         relabel=sources.relabel,
-        rows_of_file=sources.rows_of_file,
-        split_public=sources.split_public,
+        row_of_line=sources.row_of_line,
+        split_public=lambda files: sources.split_public(task.rows.headings, files),
         split_hub=sources.split_hub,
     )
