@@ -110,9 +110,7 @@ class Report(BaseModel):
     Victim_Manager: Values
     Victim_CEO: Values
     Victim_Email: Annotated[list[str], Formed(form=r"\S@\S")]
-    Crime_Time: Annotated[
-        list[str], Formed(form=rf"\d|noon|midday|midnight|\b(?:{_IN_WORDS})\b")
-    ]
+    Crime_Time: Annotated[list[str], Formed(form=rf"\d|noon|midday|midnight|\b(?:{_IN_WORDS})\b")]
     Crime_Type: Values
     Crime_Summary: Values
     Crime_Date: Annotated[list[str], Formed()]

@@ -64,10 +64,10 @@ _AGED = re.compile(
 _VICTIM = re.compile(
     rf"(?:[Vv]ictims?(?: is| was|,)?|[Cc]omplainant|belonging to|property of|in the name of)(?: the)? ({NAME})"
 )
-_TITLE = r"(?:,|:| is)? (?:Mr\.? |Mrs\.? |Ms\.? |Dr\. )?"
+_TITLE = r"(?:,|:| is)? (?:Dr\. )?"
 ROLES = {
     f"Victim_{name}": re.compile(
-        rf"(?:{words}){_TITLE}({NAME})|({NAME}), (?:the |its )?(?:\w+ )?(?:{noun})\b"
+        rf"(?:{words}){_TITLE}((?:Mrs?\. |Ms\. )?{NAME})|({NAME}), (?:the |its )?(?:\w+ )?(?:{noun})\b"
     )
     for name, words, noun in (
         ("Owner", "[Oo]wner|[Pp]roprietor|[Oo]wned by", "owner|proprietor"),
@@ -137,7 +137,7 @@ def told(text: str) -> Target:
     persons = [name for name, _ in aged if name not in runs] or found(_VICTIM, text, taken)[:1]
     firms = found(_FIRM, text, taken)[:1]
     others = found(re.compile(f"({NAME})"), summary, taken + runs)[:1]
-    victims = (firms or persons if runs else persons or firms) or others
+    victims = (firms or persons if runs else persons or firms) or [name for name, _ in aged] or others
     looks = [match[1] for one in sentences for part in _SUSPECTS.split(one) if (match := _LOOKS.search(part))]
     values = {
         "Location": where,
