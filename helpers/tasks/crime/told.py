@@ -67,7 +67,7 @@ _VICTIM = re.compile(
 _TITLE = r"(?:,|:| is)? (?:Dr\. )?"
 ROLES = {
     f"Victim_{name}": re.compile(
-        rf"(?:{words}){_TITLE}((?:Mrs?\. |Ms\. )?{NAME})|({NAME}), (?:the |its )?(?:\w+ )?(?:{noun})\b"
+        rf"(?:{words}){_TITLE}((?:Mrs?\. |Ms\. )?{NAME})|((?:Mrs?\. |Ms\. )?{NAME}), (?:the |its )?(?:\w+ )?(?:{noun})\b"
     )
     for name, words, noun in (
         ("Owner", "[Oo]wner|[Pp]roprietor|[Oo]wned by", "owner|proprietor"),
