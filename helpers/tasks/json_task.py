@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, StrictStr, create_model
@@ -134,12 +133,18 @@ class JsonTask(Task):
         hooks: Callable[[Task], Hooks] | None = None,
     ):
         document = document or {}
-        super().__init__(name, kinds_of(schema), document, words or Words(title=name))
+        kinds = kinds_of(schema)
+        if document.get("date_order") == "month":
+            kinds = {
+                key: replace(one, day_first=False) if isinstance(one, Date) else one
+                for key, one in kinds.items()
+            }
+        super().__init__(name, kinds, document, words or Words(title=name))
         self._absent = [] if ask == "each" else None
         self.rows = JsonRows(self, document.get("rows", {}))
         chat = Interview if ask == "each" else Chat
         self.chat = chat(self, document.get("chat", {}))
-        self._complete(hooks, rules=partial(variation.rules, self), values_of_spans=self._values_of_spans)
+        self._complete(hooks, rules=self._rules, values_of_spans=self._values_of_spans)
 
     def values(self, target: Target | None) -> Values:
         found = {}
@@ -166,6 +171,25 @@ class JsonTask(Task):
 
     def bind(self, prediction: Any, example: Example) -> Any:
         return prediction
+
+    def given(self, prediction: Target | None) -> dict[str, Any]:
+        kept, withheld = dict(prediction or {}), {}
+        for name, value in kept.items():
+            kind = self.kinds[name]
+            values = value if isinstance(value, list) else [] if value is None else [value]
+            flawed = [one for one in values if kind.flaw(one)]
+            if flawed:
+                sound = [one for one in values if one not in flawed]
+                kept[name] = (sound or self._absent) if kind.many else None
+                withheld[name] = {"values": list(map(kind.text, flawed)), "reason": kind.flaw(flawed[0])}
+        return {"prediction": kept if prediction else prediction} | (
+            {"withheld": withheld} if withheld else {}
+        )
+
+    def doubts(self, text: str, prediction: Target) -> dict[str, str]:
+        said = {name: value for name, value in prediction.items() if isinstance(value, str)}
+        pairs = ((name, self.kinds[name].doubt(value, text)) for name, value in said.items())
+        return {name: doubt for name, doubt in pairs if doubt}
 
     # -- places in the text -----------------------------------------------------------------------------------------
     def spans(self, example: Example) -> Spans:
@@ -210,12 +234,20 @@ class JsonTask(Task):
                 spans += ([span for span in options if span not in spans] or options)[:1]
         return found
 
+    def _rules(self, text: str, conventions: Any = MappingProxyType({})) -> Target:
+        """What the places that rules mark say, by the conventions of labels where these are given, or what forms tell."""
+        marks = self.hooks.rule_spans
+        return self.from_spans(text, marks(text), conventions) if marks else variation.rules(self, text)
+
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
         """What the marked pieces say, each read by its kind."""
-        pieces = {name: [text[slice(*span)] for span in sorted(found)] for name, found in spans.items()}
+        said = {
+            name: [self.kinds[name].said(text, span) for span in sorted(found)]
+            for name, found in spans.items()
+        }
         return {
             name: found if self.kinds[name].many else found[0] if found else None
-            for name, found in pieces.items()
+            for name, found in said.items()
         }
 
 

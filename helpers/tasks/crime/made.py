@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from faker import Faker
 
-from helpers.tasks import dates
+from helpers.tasks import date_forms
 from helpers.tasks.crime.report import SECTIONS, WORDS, is_headed, means_nothing, normalise_report
 from helpers.tasks.crime.schema import FIELDS
 from helpers.tasks.crime.spans import learn_conventions, stands_at
@@ -167,7 +167,8 @@ class _Report(Composer):
 
     def _date(self, later: int) -> str:
         """A day in this report's style, which may leave out the year."""
-        written = dates.render_date(self.day + datetime.timedelta(days=later), self.date_like.lstrip("~"))
+        day = self.day + datetime.timedelta(days=later)
+        written = date_forms.render_date(day, self.date_like.lstrip("~")) or day.isoformat()
         return re.sub(r",? \d{4}$", "", written) if self.date_like[0] == "~" else written
 
     def _time(self) -> str:
@@ -178,7 +179,8 @@ class _Report(Composer):
             return WORDS["quarters"][quarter].format(WORDS["hours"][(hour + quarter // 3) % 12])
         # a style without minutes can only say the full hour
         like = self.time_like
-        return dates.render_time(hour, minute, like) or dates.render_time(hour, 0, like)
+        written = (date_forms.render_time(hour, m, like) for m in (minute, 0))
+        return next(filter(None, written), f"{hour:02d}:{minute:02d}")
 
     def _items(self) -> str:
         """One to four items in a row, joined as people do or, under a heading, at times one a line."""
