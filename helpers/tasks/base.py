@@ -78,6 +78,8 @@ class Hooks:
     ----------
     rules : callable
         Text → prediction of the rule baseline.
+    rule_spans : callable
+        Text → field → places, of rules that mark and leave the values to `values_of_spans`; in the place of `rules`.
     baselines : dict
         Name → function of (run, examples) that predicts them, beside those of :mod:`helpers.evaluation.baselines`.
     augmenters : callable
@@ -117,6 +119,7 @@ class Hooks:
     """
 
     rules: Callable[[str], Any] | None = None
+    rule_spans: Callable[[str], dict[str, list[Place]]] | None = None
     baselines: dict[str, Callable[..., list[dict[str, Any]]]] = field(default_factory=dict)
     augmenters: Callable[[list[Example]], dict[str, Change]] | None = None
     synthesise: Callable[[list[Example], int, random.Random], list[Example]] | None = None
@@ -207,6 +210,21 @@ class Task(ABC):
     @abstractmethod
     def bind(self, prediction: Any, example: Example) -> Any:
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
+
+    def given(self, prediction: Any) -> dict[str, Any]:
+        """What of a prediction may be given as an answer.
+
+        Returns
+        -------
+        dict
+            `prediction` without the values that their kind cannot read (a date that is no DD/MM/YYYY), and where there
+            are such `withheld`: field → these values and the reason.
+        """
+        return {"prediction": prediction}
+
+    def doubts(self, text: str, prediction: Any) -> dict[str, str]:
+        """Field → what the text leaves open about its value (morning or evening)."""
+        return {}
 
     @abstractmethod
     def spans(self, example: Example) -> Spans:

@@ -161,7 +161,7 @@ def printed(capsys, code, folder, *more):
 
 def test_a_text_is_answered_as_json_alone_and_a_folder_that_is_none_named(folder, tmp_path, capsys):
     answer = json.loads(printed(capsys, 0, folder))
-    assert set(answer) == {"fields", "spans", "confidence", "needs_review"}
+    assert set(answer) == {"fields", "spans", "confidence", "needs_review", "reasons"}
     assert "no model folder" in printed(capsys, 2, tmp_path / "none")
     assert "unknown variant" in printed(capsys, 2, folder, "--variant", "taggr")
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)

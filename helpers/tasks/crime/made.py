@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from faker import Faker
 
-from helpers.tasks import dates
+from helpers.tasks import date_forms
 from helpers.tasks.crime.report import SECTIONS, is_headed, means_nothing, normalise_report
 from helpers.tasks.crime.schema import FIELDS
 from helpers.tasks.crime.spans import learn_conventions
@@ -159,12 +159,12 @@ class _Report(Composer):
 
     def _date(self, later: int) -> str:
         """A day in this report's style."""
-        return dates.render_date(self.day + datetime.timedelta(days=later), self.date_like)
+        return date_forms.render_date(self.day + datetime.timedelta(days=later), self.date_like)
 
     def _time(self) -> str:
         """A time of day in this report's style."""
         minutes = self.rng.randrange(0, 60, self.rng.choice((1, 5, 15)))
-        return dates.render_time(self.rng.randrange(24), minutes, self.time_like)
+        return date_forms.render_time(self.rng.randrange(24), minutes, self.time_like)
 
     def _items(self) -> str:
         """One to four items in a row, joined as people do or, under a heading, at times one a line."""

@@ -6,7 +6,7 @@ import datetime
 import random
 import re
 
-from helpers.tasks import dates
+from helpers.tasks import date_forms, dates
 from helpers.tasks.base import Change
 from helpers.tasks.crime.made import FACTS, WORDS, Composer, paragraphs
 from helpers.tasks.crime.report import SECTIONS, Section, means_nothing, normalise_report, sections
@@ -64,12 +64,12 @@ class _Exchange:
         # a value may be a part of what is found in the text: that has its weekday, or the stop of its sentence
         for written in [*target["Crime_Date"], *(one.text for one in dates.find_dates(example.text))]:
             day = dates.day_of(dates.read_date(written) or "")
-            self._set(written, day and dates.render_date(day + datetime.timedelta(days=days), written))
+            self._set(written, day and date_forms.render_date(day + datetime.timedelta(days=days), written))
         for written in [*target["Crime_Time"], *(one.text for one in dates.find_times(example.text))]:
             clock = dates.clock_of(dates.read_time(written) or "")
             if clock:
                 hour, minute = divmod((60 * clock[0] + clock[1] + minutes) % (24 * 60), 60)
-                self._set(written, dates.render_time(hour, minute, written))
+                self._set(written, date_forms.render_time(hour, minute, written))
 
     def _set(self, old: str, new: str | None) -> None:
         if len(old) > 1 and new:
