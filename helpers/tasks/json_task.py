@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -210,13 +212,17 @@ class JsonTask(Task):
 
         filled = [name for name in self.fields if wanted[name]]
         for name in sorted((name for name in filled if not self.kinds[name].nested), key=order):
-            kind, spans = self.kinds[name], []
+            kind, spans, kept = self.kinds[name], [], taken.copy()
+            places = {value: kind.find(value, text)[:: -1 if kind.last else 1] for value in set(wanted[name])}
             for value in wanted[name]:
-                options = [span for span in kind.find(value, text) if _free(span, taken + spans)]
-                after = [span for span in options if not spans or span[0] >= spans[-1][1]]
-                spans += [(after or options)[-1 if kind.last else 0]] if options else []
+                before = spans[-1][1] if spans else 0
+                after = (span for span in places[value] if span[0] >= before)  # rather after the value before
+                options = chain(after, places[value])
+                if span := next((span for span in options if _free(span, kept)), None):
+                    insort(kept, span)
+                    spans.append(span)
             found[name] = spans if len(spans) == len(wanted[name]) else None
-            taken += found[name] or []
+            taken = kept if found[name] else taken
         for name in filled:
             if self.kinds[name].nested:
                 spans = [self.kinds[name].find(value, text)[:1] for value in wanted[name]]
@@ -229,9 +235,10 @@ class JsonTask(Task):
         found: dict[str, list[Place]] = {}
         for name, values in self.values(prediction).items():
             spans = found[name] = list(sure.get(name) or ())
-            for value in values if not spans else ():
-                options = self.kinds[name].find(value, text)
-                spans += ([span for span in options if span not in spans] or options)[:1]
+            places = {} if spans else {value: self.kinds[name].find(value, text) for value in set(values)}
+            for value in values if places else ():
+                options, had = places[value], set(spans)
+                spans += [next((span for span in options if span not in had), options[0])] if options else []
         return found
 
     def _rules(self, text: str, conventions: Any = MappingProxyType({})) -> Target:
@@ -251,5 +258,7 @@ class JsonTask(Task):
         }
 
 
-def _free(span: Place, others: Sequence[Place]) -> bool:
-    return all(span[1] <= start or span[0] >= end for start, end in others)
+def _free(span: Place, taken: Sequence[Place]) -> bool:
+    """Whether a place overlaps none of some in order, which do not overlap each other."""
+    at = bisect_left(taken, span)
+    return (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0])
