@@ -114,6 +114,8 @@ class Hooks:
         (tags, finer tags or None) → both in the task's labels.
     split_public, split_hub : callable
         Downloaded files (name → content), or rows of the hub's parts → JSON rows of `train`, `validation`, `test`.
+    test_only : callable
+        Example of an unsplit sample → whether it is written as no train row may be, and so is of the test part.
     downloads : callable
         (prediction, text) → name → (media type, content, what to check): files that an answer can become.
     """
@@ -140,6 +142,7 @@ class Hooks:
     relabel: Callable[[Sequence[str], Sequence[str] | None], tuple] | None = None
     split_public: Callable[[dict[str, bytes]], dict[str, list[dict[str, Any]]]] = _nothing
     split_hub: Callable[[dict[str, list]], dict[str, list[dict[str, Any]]]] = _nothing
+    test_only: Callable[[Example], bool] = lambda example: False
     downloads: Callable[[Any, str], dict[str, tuple[str, bytes, list[str]]]] = _nothing
 
 
