@@ -122,7 +122,10 @@ def vote_agreement(run: Run) -> dict[str, pd.DataFrame]:
     gold, votes = run.load("validation"), run.task.variants.votes
     return {
         vote: agreement_table(
-            run.task, gold, [read_predictions(run, name, "validation") for name in votes[vote]]
+            run.task,
+            gold,
+            [read_predictions(run, name, "validation") for name in votes[vote]],
+            read_predictions(run, vote, "validation"),
         )
         for vote in vote_names(run.task, trained(run))
     }

@@ -14,7 +14,7 @@ import pandas as pd
 
 from helpers.tasks.base import Task, Values
 from helpers.tasks.bio import label_of
-from helpers.tasks.metrics import align, comparable, exact_match, field_results
+from helpers.tasks.metrics import align, comparable, exact_match, field_results, soft_right
 from helpers.tasks.records import Example
 from helpers.tasks.statistics import score_ci
 from helpers.tasks.text import normalise, places
@@ -30,19 +30,6 @@ Suspects = Collection[tuple[int, str]]
 
 
 # -- one error --------------------------------------------------------------------------------------------
-def same_values(task: Task, name: str, gold: Sequence[str], predicted: Sequence[str]) -> bool:
-    """Whether two lists of values of a field mean the same: each value pairs off with an equivalent, in any order."""
-    left = list(gold)
-    for value in predicted:
-        match = next(
-            (other for other in left if other == value or task.kinds[name].equivalent(other, value)), None
-        )
-        if match is None:
-            return False
-        left.remove(match)
-    return not left
-
-
 def _words(value: str) -> list[str]:
     """Lower-case words without the punctuation at their ends."""
     return [word for word in (part.strip(".,;:!?()[]\"'").casefold() for part in value.split()) if word]
@@ -90,12 +77,12 @@ def error_class(
         return None
     if suspect:
         return SUSPECT
-    if same_values(task, name, wanted, found):
+    if soft_right(task.kinds[name], wanted, found):
         return NORMALISATION
     told = [
         [value for value in values if not task.kinds[name].says_nothing(value)] for values in (wanted, found)
     ]
-    if same_values(task, name, *told):
+    if soft_right(task.kinds[name], *told):
         return NOTHING
     lacking = [value for value in wanted if value not in found]
     extra = [value for value in found if value not in wanted]
@@ -278,7 +265,7 @@ def _meant(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFram
     """Lines of :func:`helpers.tasks.metrics.field_results` with `means`: right in meaning, in any order."""
     results = field_results(task, gold, records)
     results["means"] = [
-        line.valid and same_values(task, line.field, line.gold, line.predicted)
+        line.valid and soft_right(task.kinds[line.field], line.gold, line.predicted)
         for line in results.itertuples()
     ]
     return results

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.evaluation import baselines, systems
-from helpers.evaluation.vote import Records, count_votes
+from helpers.evaluation.vote import Records, vote_costs
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks.base import Task
@@ -96,6 +96,7 @@ def decode(run: Run, name: str) -> list[dict[str, Any]]:
     one_part = not run.path("splits", "test.jsonl").exists()
     parts = {part: run.load(part) for part in (("scored",) if one_part else ("scored", "validation"))}
     system = systems.load(run, systems.RULES if vote else name)  # outside the clock: loading is not decoding
+    weights = systems.weights_of(run, name) if vote else None
     for way in ways_of(task, name):
         for part, gold in parts.items():
             if part == "validation" and way != ways_of(task, name)[-1]:
@@ -106,7 +107,10 @@ def decode(run: Run, name: str) -> list[dict[str, Any]]:
                     system.predict(gold) if one == systems.RULES else systems.read_predictions(run, one, part)
                     for one in task.variants.votes[name]
                 ]
-                records = count_votes(run, name, members)
+                records = weights.vote(members, one_part or part == "validation")
+                spent = time.perf_counter() - started
+                costs = vote_costs(read_json(run.path("costs.json")), task.variants.votes[name], spent)
+                record_costs(run, name, **costs)
             else:
                 with timed(run, file, "predict" if part == "scored" else "predict_validation"):
                     records = system.predict(gold, way, progress=True)

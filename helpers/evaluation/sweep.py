@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple
 
-import numpy as np
 import typer
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -87,19 +86,26 @@ def read_sweep(path: Path) -> Sweep:
 
 
 # -- what there is to do ----------------------------------------------------------------------------------
-def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
-    """Parts for each fold: it is `test`, a tenth of the other rows `validation`; alike rows stay together."""
-    from sklearn.model_selection import GroupKFold, GroupShuffleSplit
+def held_out_parts(rows: Sequence[Example], held_out: Sequence[bool], seed: int) -> Parts:
+    """Some rows as `test`, a tenth of the others as `validation`, where rows in like words stay together."""
+    from sklearn.model_selection import GroupShuffleSplit
 
-    groups, found = np.array(near_groups([row.text for row in rows])), []
+    others = [row for row, out in zip(rows, held_out) if not out]
+    chooser = GroupShuffleSplit(1, test_size=CHOOSING_SHARE, random_state=seed)
+    places = next(chooser.split(others, groups=near_groups([row.text for row in others])))
+    train, choosing = ([others[at] for at in chosen] for chosen in places)
+    return {"train": train, "validation": choosing, "test": [row for row, out in zip(rows, held_out) if out]}
+
+
+def fold_parts(rows: Sequence[Example], count: int, seed: int) -> list[Parts]:
+    """Parts for each fold: it is `test`; alike rows stay together."""
+    from sklearn.model_selection import GroupKFold
+
+    groups = near_groups([row.text for row in rows])
     if not 2 <= count < len(set(groups)):
         raise UserError(f"{len(rows)} rows in {len(set(groups))} wordings cannot be cut into {count} folds")
-    for others, held_out in GroupKFold(count).split(rows, groups=groups):
-        chooser = GroupShuffleSplit(1, test_size=CHOOSING_SHARE, random_state=seed)
-        train, choosing = next(chooser.split(others, groups=groups[others]))
-        places = {"train": others[train], "validation": others[choosing], "test": held_out}
-        found.append({part: [rows[at] for at in chosen] for part, chosen in places.items()})
-    return found
+    folds = (set(fold.tolist()) for _, fold in GroupKFold(count).split(rows, groups=groups))
+    return [held_out_parts(rows, [at in fold for at in range(len(rows))], seed) for fold in folds]
 
 
 def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
@@ -123,18 +129,26 @@ def plan(sweep: Sweep, source: str, work: Path) -> list[Job]:
 
 
 # -- one system -------------------------------------------------------------------------------------------
-def fit_and_decode(run: Run, system: str) -> tuple[int | None, list[Line]]:
-    """Fit a variant, or count a vote of fitted ones: rows trained on, and what was decoded."""
+def fit_variant(run: Run, variant: str, parts: Parts) -> int:
+    """Fit a variant on the train part and what is made of it there; returns the number of rows it learnt from."""
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
+    if not run.path("splits", "train_augmented.jsonl").exists():
+        write_splits(run, parts)
+        augment.augment_train(run, parts["train"])
+    rows = training_rows(run, variant)
+    fit(run, variant, rows, parts["validation"])
+    return len(rows)
+
+
+def fit_and_decode(run: Run, system: str, parts: Parts) -> tuple[int | None, list[Line]]:
+    """Fit a variant, or count a vote of fitted ones: rows trained on, and what was decoded."""
     if system not in run.task.variants.votes:
-        rows = training_rows(run, system)
-        fit(run, system, rows, run.load("validation"))
-        return len(rows), scoring.decode(run, system)
+        return fit_variant(run, system, parts), scoring.decode(run, system)
     for one in run.task.variants.votes[system]:  # what has its line from an earlier plan left no predictions
         if one != systems.RULES and not systems.predictions_path(run, one).exists():
-            fit_and_decode(run, one)
+            fit_and_decode(run, one, parts)
     return None, scoring.decode(run, system)
 
 
@@ -144,10 +158,7 @@ def answer(sweep: Sweep, job: Job, source: str) -> Line:
     Without a test part the scored rows are the validation part.
     """
     run = sweep.run(job.settings, job.seed, source, job.folder)
-    if not run.path("splits", "train_augmented.jsonl").exists():
-        write_splits(run, job.parts)
-        augment.augment_train(run, job.parts["train"])
-    rows, decoded = fit_and_decode(run, job.variant)
+    rows, decoded = fit_and_decode(run, job.variant, job.parts)
     scores: dict[str, dict[str, dict[str, float]]] = {}
     for line in decoded:
         way, part, gold = line["decoding"], line["part"], run.load(line["part"])

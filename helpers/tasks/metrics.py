@@ -18,6 +18,7 @@ from rapidfuzz import fuzz, process
 from scipy.optimize import linear_sum_assignment
 
 from helpers.tasks.base import Task, Values
+from helpers.tasks.fields import Kind
 from helpers.tasks.records import Example
 from helpers.tasks.statistics import ratio, score_ci
 from helpers.tasks.text import normalise
@@ -36,6 +37,8 @@ SCORES: dict[str, tuple[str, str]] = {
     "json_validity": ("valid_fields", "fields"),
     "complete_fields": ("complete", "rows"),
 }
+# headline -> the score in its place that forgives spelling
+SOFT_HEADLINE = {"exact_match": "soft_exact_match", "exact_f1": "soft_f1", "f1": "soft_f1"}
 FUZZY = 85  # least rapidfuzz ratio (0-100) of two values that count as alike
 
 
@@ -86,6 +89,64 @@ def fuzzy_hits(gold: Sequence[str], predicted: Sequence[str]) -> int:
         return 0
     alike = process.cdist(left, right, scorer=fuzz.ratio) >= FUZZY
     return int(alike[linear_sum_assignment(alike, maximize=True)].sum())
+
+
+def soft_hits(kind: Kind, gold: Sequence[str], predicted: Sequence[str]) -> int:
+    """Pairs of a gold and a predicted value that mean the same (:meth:`Kind.equivalent`), each used once.
+
+    Case, punctuation, a leading article, the spelling of a date, time or duration, and the order do not count.
+    """
+    left = list(gold)
+    for value in predicted:
+        match = next((other for other in left if other == value or kind.equivalent(other, value)), None)
+        if match is not None:
+            left.remove(match)
+    return len(gold) - len(left)
+
+
+def soft_right(kind: Kind, gold: Sequence[str], predicted: Sequence[str]) -> bool:
+    """Whether two lists of values of a field mean the same."""
+    return len(gold) == len(predicted) == soft_hits(kind, gold, predicted)
+
+
+def soft_scores(task: Task, results: pd.DataFrame) -> dict[str, float]:
+    """Scores that forgive spelling, from the `field_results` of a task that writes or tags (there entities count as strings).
+
+    `soft_exact_match` is the share of rows all of whose fields are right in meaning, `soft_f1` the F1 over values that are.
+    """
+    lines = [
+        (
+            line.id,
+            line.valid and soft_right(kind, line.gold, line.predicted),
+            soft_hits(kind, line.gold, line.predicted),
+        )
+        for line in results.itertuples()
+        for kind in [task.kinds[line.field]]
+    ]
+    frame = pd.DataFrame(lines, columns=["id", "right", "hits"])
+    values = results["gold"].map(len).sum() + results["predicted"].map(len).sum()
+    return {
+        "soft_exact_match": float(frame.groupby("id")["right"].all().mean()),
+        "soft_f1": float(ratio(2 * frame["hits"].sum(), values)),
+    }
+
+
+def unseen_f1(task: Task, train: Iterable[Example], results: pd.DataFrame) -> float:
+    """F1 over values that no train row has in their field, case aside; NaN where there are none."""
+    seen = {
+        (name, value.lower())
+        for row in train
+        for name, values in comparable(task, row.target).items()
+        for value in values
+    }
+    hits = total = 0
+    for line in results.itertuples():
+        new = [
+            Counter(value for value in values if (line.field, value.lower()) not in seen)
+            for values in (line.gold, line.predicted)
+        ]
+        hits, total = hits + (new[0] & new[1]).total(), total + new[0].total() + new[1].total()
+    return float(ratio(2 * hits, total))
 
 
 def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.evaluation.display import figure_html, png, words
+from helpers.evaluation.display import figure_html, png
+from helpers.tasks.text import words
 
 MISSING = "–"
 SYSTEMS = ("variant", "comparison", "student", "teacher")  # columns whose entries are names of systems

@@ -183,12 +183,6 @@ def test_meaning_aware_match_forgives_form_alone():
     assert by_field.loc["day"].tolist() == [0.75, 1.0, 1] and by_field.loc["name", "forgiven"] == 0
 
 
-def test_equivalent_values_pair_off_one_to_one():
-    assert mistakes.same_values(TASK, "day", ["mon", "tue"], ["Tuesday", "Monday"])
-    assert not mistakes.same_values(TASK, "day", ["mon", "tue"], ["monday", "mon"])
-    assert not mistakes.same_values(TASK, "day", ["mon"], [])
-
-
 # -- label errors -----------------------------------------------------------------------------------------------------
 def noisy_rows(count=200, wrong=(7, 31, 90)):
     """Rows a model gets right but for some it is unsure of, and `wrong` labels it is sure about."""

@@ -10,7 +10,7 @@ from tiny_task import TASK, failed, record, row
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
 from helpers.evaluation import comparisons, scoring, systems
-from helpers.evaluation.vote import majority
+from helpers.evaluation.vote import Weights
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.records import Tagger, Writer
@@ -202,4 +202,4 @@ def test_tables_of_the_stage(run):
     assert comparisons.field_matrix(scores, ["large"]).loc["name", "large"] == 0.75
     assert comparisons.parse_error_table(scores).loc["base_zero_shot", "not json"] == 4
     members = [predictions[name] for name in run.task.variants.votes["vote"]]
-    assert majority(run.task, members)[0]["prediction"]["name"] == NAMES[0]
+    assert Weights(run.task, [], [[]] * len(members), 0).vote(members)[0]["prediction"]["name"] == NAMES[0]
