@@ -119,7 +119,6 @@ class WritingSystem(System):
             prompt=self.prompt,
             read=self.read,
             progress=f"{self.name}@{way}" if progress else None,
-            dialogue=run.settings.get("dialogue", "independent"),
         )
         return [{"id": example.id, **record} for example, record in zip(examples, records, strict=True)]
 
@@ -160,10 +159,8 @@ class VotingSystem(System):
 
 
 def tokens_needed(run: Run, prompt: Any) -> int:
-    """Tokens that a prompt takes together with the answers to its questions."""
-    answers = [len(question) + int(run["max_new_tokens"]) for question in prompt.questions]
-    apart = run.settings.get("dialogue", "independent") == "independent"
-    return len(prompt.text) + (max(answers) if apart else sum(answers))
+    """Tokens that a prompt takes together with the answer to its longest question."""
+    return len(prompt.text) + max(map(len, prompt.questions)) + int(run["max_new_tokens"])
 
 
 # -- loading ----------------------------------------------------------------------------------------------

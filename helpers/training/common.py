@@ -69,7 +69,6 @@ def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[st
         run["score_constraint"],
         run["max_new_tokens"],
         run["generation_batch_size"],
-        dialogue=run.settings.get("dialogue", "independent"),
     )
     return exact_scores(run.task, rows, records)
 

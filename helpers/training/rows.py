@@ -63,7 +63,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
         copies: Counter[tuple[int, str]] = Counter()
         encoded = []
         for row in rows:
-            order = question_order(run, row)
+            order = list(task.chat.questions)
             if 0 < questions < len(order):
                 asked = order.copy()
                 run.rng("questions", row.id, row.origin).shuffle(asked)
@@ -71,7 +71,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
                 asked = {asked[at % len(asked)] for at in range(start, start + questions)}
                 order = [name for name in order if name in asked]
                 copies[row.id, row.origin] += 1
-            encoded.append(encode_conversation(tokenizer, task, row, order, run["dialogue"] == "independent"))
+            encoded.append(encode_conversation(tokenizer, task, row, order))
     else:
         encoded = [
             encode_example(
@@ -86,15 +86,6 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
             f"{run['max_length']}: raise it with --set max_length=…, or shorten the row"
         )
     return encoded
-
-
-def question_order(run: Run, row: Example) -> list[str]:
-    """Order in which a row asks its questions: the task's own; where questions see each other (setting `dialogue`) made
-    rows ask in an order of their own, so that a model learns to answer any question first."""
-    order = list(run.task.chat.questions)
-    if run["dialogue"] == "sequential" and row.origin != "gold":
-        run.rng("question order", row.id, row.origin).shuffle(order)
-    return order
 
 
 # -- for taggers ------------------------------------------------------------------------------------------------------

@@ -21,8 +21,7 @@ PROMPT = -2
 class Encoded:
     """One training sequence: prompt, completion, end of text; or a chat.
 
-    Where questions do not see each other, each token has a block: 0, or the number of its question. It attends to block 0
-    and to its own. There are no blocks where every token sees all before it.
+    Of a chat each token has a block: 0, or the number of its question. It attends to block 0 and to its own.
     """
 
     input_ids: list[int]
@@ -91,13 +90,11 @@ def encode_example(tokenizer, prompt: str, completion: str, fields: Sequence[str
     )
 
 
-def encode_conversation(
-    tokenizer, task: Task, example: Example, order: Sequence[str] = (), independent: bool = True
-) -> Encoded:
+def encode_conversation(tokenizer, task: Task, example: Example, order: Sequence[str] = ()) -> Encoded:
     """Encode a whole chat through the tokenizer's template: all assistant turns are learnt, with their end-of-turn token.
 
-    `order` are the fields to ask for, the task's own by default. With `independent` each question is a block of its own,
-    which sees the opening turns but no other question.
+    `order` are the fields to ask for, the task's own by default. Each question is a block of its own, which sees the
+    opening turns but no other question.
     """
     messages, opening = task.chat.conversation(example, order), len(task.chat.opening(example.text))
     pieces = chat.segments(tokenizer, messages)
@@ -115,7 +112,7 @@ def encode_conversation(
         field_ids += kinds
         blocks += [block] * len(ids)
         opened = opened or piece.turn == opening - 1
-    return Encoded(input_ids, field_ids, blocks if independent else [])
+    return Encoded(input_ids, field_ids, blocks)
 
 
 def collate(batch: Sequence[Encoded], pad: int) -> dict[str, torch.Tensor]:

@@ -1,11 +1,9 @@
-"""Predictions of models that write: one question a text, or one a field, each alone or after the others."""
+"""Predictions of models that write: one question a text, or one a field, each by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
-
-from tqdm import tqdm
 
 from helpers.tasks.base import Task
 from helpers.writing.generation import Generation, decode, field_confidence
@@ -32,28 +30,6 @@ def answer_together(
     return [found[at : at + len(questions)] for at in range(0, len(found), len(questions))]
 
 
-def answer_in_turn(
-    model,
-    tokenizer,
-    prompts: Sequence[Prompt],
-    grammars: Sequence[str] | None = None,
-    max_new_tokens: int = 200,
-    batch_size: int = 64,
-    progress: str | None = None,
-) -> Answers:
-    """As :func:`answer_together`, but each question sees all before it with what was answered to those."""
-    so_far, answers = [list(prompt.text) for prompt in prompts], [[] for _ in prompts]
-    count = len(prompts[0].questions) if prompts else 0
-    for at in tqdm(range(count), desc=progress, disable=progress is None, leave=False):
-        so_far = [before + prompt.questions[at] for before, prompt in zip(so_far, prompts)]
-        options = (max_new_tokens, grammars and grammars[at::count], prompts[0].stop, batch_size)
-        found = decode(model, tokenizer, so_far, ((),), *options)
-        for row, generation in enumerate(found):
-            answers[row].append(generation)
-            so_far[row] = so_far[row] + generation.tokens + list(prompts[row].stop)
-    return answers
-
-
 def predict_texts(
     model,
     tokenizer,
@@ -65,7 +41,6 @@ def predict_texts(
     prompt: Callable[[Any, Task, str], Prompt] = tuned,
     read: Callable[[str], str] = str,
     progress: str | None = None,
-    dialogue: str = "independent",
 ) -> list[dict[str, Any]]:
     """Predictions for input texts: dicts of `prediction`, `raw`, `confidence`, `error`, `truncated`.
 
@@ -84,17 +59,14 @@ def predict_texts(
         What the model wrote → the answer in it.
     progress : str, optional
         Label of a progress bar.
-    dialogue : str
-        Whether the questions of a dialogue see each other, `sequential`, or not, `independent`.
     """
     names, grammars = task.chat.questions, None
     if constraint != "free" and names:
         grammars = [task.chat.grammar(text, constraint, name) for text in texts for name in names]
     elif constraint != "free":
         grammars = [task.chat.grammar(text, constraint) for text in texts]
-    answer = answer_in_turn if names and dialogue == "sequential" else answer_together
     prompts = [prompt(tokenizer, task, text) for text in texts]
-    found = answer(model, tokenizer, prompts, grammars, max_new_tokens, batch_size, progress)
+    found = answer_together(model, tokenizer, prompts, grammars, max_new_tokens, batch_size, progress)
     return [_record(tokenizer, task, answers, read) for answers in found]
 
 

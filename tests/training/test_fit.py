@@ -146,16 +146,13 @@ def answered(tokenizer, encoded) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("dialogue", ["independent", "sequential"])
-def test_a_chat_learns_its_answers_and_nothing_else(base, tmp_path, dialogue):
-    settings = {"model": str(base), "dialogue": dialogue}
-    run = Run("crime", profile="smoke", out=str(tmp_path), settings=settings)
+def test_a_chat_learns_its_answers_and_nothing_else(base, tmp_path):
+    run = Run("crime", profile="smoke", out=str(tmp_path), settings={"model": str(base)})
     tokenizer, row = load_tokenizer(run), crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})
     (encoded,) = encode_rows(run, tokenizer, [row])
     assert answered(tokenizer, encoded)[-18:] == [
         f"{run.task.chat.answer(row.target, name)}<|im_end|>" for name in run.task.chat.questions
     ]
-    assert bool(encoded.blocks) == (dialogue == "independent")
 
 
 def test_copies_of_a_row_share_out_its_questions(base, tmp_path):

@@ -1,9 +1,9 @@
-"""Training on chats: what is learnt of them, in which order questions are asked, and what does not fit."""
+"""Training on chats: what is learnt of them, and how answers are weighed."""
 
 from __future__ import annotations
 
 import pytest
-from crime_rows import QUESTIONS, TASK, headed, told
+from crime_rows import TASK, headed, told
 from tiny_model import save_tiny_base
 
 from helpers.data.read import write_jsonl
@@ -13,7 +13,7 @@ from helpers.models.base import load_base, load_tokenizer
 from helpers.run import Run
 from helpers.training.fit import fit
 from helpers.training.losses import answer_loss, next_token_targets
-from helpers.training.rows import encode_rows, question_order
+from helpers.training.rows import encode_rows
 from helpers.writing.encode import collate
 
 
@@ -48,16 +48,6 @@ def test_a_variant_learns_the_answers_and_is_chosen_by_f1(run):
         0 <= found["token_accuracy"] < 1 < found["perplexity"]
     )  # a random base leaves an adapter little to learn
     assert found["loss"] == pytest.approx(scored[0]["val_loss"], rel=0.2)
-
-
-def test_made_rows_ask_in_an_order_of_their_own_where_questions_see_each_other(run):
-    made = headed().with_(origin="swap")
-    assert question_order(run, made) == list(QUESTIONS)
-    run.settings["dialogue"] = "sequential"
-    assert question_order(run, headed()) == list(QUESTIONS)
-    shuffled = question_order(run, made)
-    assert shuffled != list(QUESTIONS) and sorted(shuffled) == sorted(QUESTIONS)
-    assert question_order(run, made) == shuffled  # the same in every run
 
 
 @pytest.mark.parametrize("power", [0.0, 0.7])

@@ -1,4 +1,4 @@
-"""Questions about one text: answered side by side or in turn, and what becomes of the answers."""
+"""Questions about one text: answered side by side, and what becomes of the answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from helpers.writing import questions
 from helpers.writing.prompts import tuned
-from helpers.writing.questions import answer_in_turn, answer_together, predict_texts
+from helpers.writing.questions import answer_together, predict_texts
 
 
 @pytest.fixture(scope="module")
@@ -57,17 +56,5 @@ def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenize
     assert set(record["confidence"]) <= set(TASK.fields)
 
 
-def test_questions_in_turn_see_the_answers_before_them(model, tokenizer, monkeypatch):
-    seen, decode = [], questions.decode
-    monkeypatch.setattr(
-        questions, "decode", lambda *a, **k: seen.append(tokenizer.decode(a[2][0])) or decode(*a, **k)
-    )
-    grammars = [TASK.chat.grammar(HEADED, "source", name) for name in QUESTIONS]
-    answers = answer_in_turn(model, tokenizer, [tuned(tokenizer, TASK, HEADED)], grammars, 10)[0]
-    assert len(answers) == len(seen) == 18
-    assert answers[0].text in seen[1] and seen[17].count("What describes") == 18
-
-
 def test_an_empty_list_of_texts_has_no_predictions(model, tokenizer):
-    for dialogue in ("independent", "sequential"):
-        assert predict_texts(model, tokenizer, TASK, [], dialogue=dialogue) == []
+    assert predict_texts(model, tokenizer, TASK, []) == []
