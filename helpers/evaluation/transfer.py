@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from helpers import files
 from helpers.data import read as data
-from helpers.data.splits import make_splits
+from helpers.data.splits import make_splits, write_splits
 from helpers.errors import UserError, one_of
 from helpers.evaluation import scoring, systems
 from helpers.evaluation.confidence import confidence_frame
@@ -156,6 +156,8 @@ def ask(run: Run, home: Run, case: Case, system: str, sets: Sets) -> dict[str, R
         members = [answers(run, home, case, one) for one in run.task.variants.votes[system]]
         weights = Weights(run.task, sets[HOME], [one[HOME] for one in members], run.seed)
         return {name: weights.vote([one[name] for one in members], name == HOME) for name in sets}
+    if not run.path("splits", "validation.jsonl").exists():
+        write_splits(run, case.parts)
     there = finished_at_home(run, home, case, system)
     if system in run.task.variants and not there:
         fit_variant(run, system, case.parts)
@@ -189,14 +191,12 @@ def scores_of(task: Task, case: Case, rows: Sequence[Example], records: Records)
 
 
 # -- all of them ------------------------------------------------------------------------------------------
-def key_of(run: Run, case: Case, system: str) -> str:
-    """What the answers of a system in a case depend on."""
+def key_of(run: Run, case: Case, system: str = "") -> str:
+    """What the answers of a system in a case depend on; without a system what the case's folder does."""
     from helpers.training.fit import training_code
 
-    sets, variants = (
-        {f"part {name}": rows for name, rows in case.parts.items()} | case.away,
-        run.task.variants,
-    )
+    variants, sets = run.task.variants, {f"part {name}": rows for name, rows in case.parts.items()}
+    sets |= case.away if system else {}
     rows = {name: data.fingerprint(map(run.task.rows.to_json, own)) for name, own in sets.items()}
     others = set(variants) - {system, *variants.votes.get(system, ())}
     own = {name: value for name, value in run.settings.items() if name.split(".")[0] not in others}
@@ -236,7 +236,8 @@ def carry_out(
     """
     task, started = run.task, time.monotonic()
     cheap = [name for name, one in task.variants.items() if name in task.variants.taggers and not one.teacher]
-    variants = [one_of(name, task.variants, "variant") for name in variants or cheap]
+    asked = [one_of(name, [systems.RULES, *task.variants], "variant") for name in variants or cheap]
+    variants = [name for name in asked if name != systems.RULES]
     planned = plan(run, other, extra or {})
     names = [case.name for case in planned]
     chosen = [one_of(name, names, "case") for name in only] or names
@@ -255,7 +256,7 @@ def carry_out(
         key = key_of(run, case, system)
         if lines.get((case.name, system), {}).get("key") == key:
             continue
-        place = work / task.name / key_of(run, case, "")
+        place = work / task.name / key_of(run, case)
         inner = Run(run.own_folder or task.name, run.profile, run.data, str(place), run.settings, run.seed)
         with (
             (place / "log.txt").open("a", encoding="utf-8", buffering=1) as log,
@@ -272,9 +273,10 @@ def carry_out(
             "train_rows": len(case.parts["train"]),
             "sets": {name: scores_of(task, case, rows, records[name]) for name, rows in sets.items()},
         }
-        ordered = [line for name in names for line in lines.values() if line["case"] == name]
+        order = dict.fromkeys([*names, *(name for name, _ in lines)])
+        ordered = [line for name in order for line in lines.values() if line["case"] == name]
         files.write_json(results, about(run) | {"lines": ordered})
-        if system == jobs[-1][1]:  # the last of its case
+        if case.kind == "batch" and system == jobs[-1][1]:  # nothing else will be asked of its models
             shutil.rmtree(inner.dir / "checkpoints", ignore_errors=True)
     return results
 
@@ -298,7 +300,7 @@ def about(run: Run) -> dict[str, Any]:
 
 def main(
     task: Annotated[str, typer.Argument(metavar="TASK", help="calendar, crime, it_ner or a folder.")],
-    variants: Annotated[str, typer.Option(metavar="NAME,…", help="Taggers by default.")] = "",
+    variants: Annotated[str, typer.Option(metavar="NAME,…", help="Taggers by default, rules always.")] = "",
     cases: Annotated[str, typer.Option(metavar="NAME,…", help="Some of the cases.")] = "",
     source: Annotated[str, typer.Option("--data", metavar="sample|public|DIR", help="Home.")] = "sample",
     public: Annotated[str, typer.Option(metavar="DIR|public", help="The other source.")] = "",

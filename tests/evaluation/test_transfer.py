@@ -99,7 +99,6 @@ def test_a_stopped_measurement_goes_on_and_more_systems_join(fits, tmp_path):
     assert len(fits.done) == len(cases)
     joined = read_json(measure(tmp_path / "two", ["tagger", "lora"], only=["home"]))
     assert len(joined["lines"]) == len(whole["lines"]) + 2, "lora, and the vote of all three"
-    assert not list((tmp_path / "two" / "work").rglob("checkpoints"))
     table = measured.transfer_table(joined)
     assert table.loc[("home", "home", "exact_match"), "vote"] >= 0
     assert list(measured.home_and_away(joined).index) == ["rules", "tagger"], "what is measured everywhere"
