@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError
+from helpers.evaluation.away import HOME, read_transfer
 from helpers.evaluation.confidence import (
     FieldCalibration,
     confidence_frame,
@@ -28,7 +29,6 @@ from helpers.evaluation.confidence import (
     reliability_table,
     risk_coverage,
 )
-from helpers.evaluation.measured import HOME, read_transfer
 from helpers.evaluation.systems import read_predictions
 from helpers.files import digest, read_json, write_json
 from helpers.run import Run

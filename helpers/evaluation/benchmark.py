@@ -26,7 +26,7 @@ from helpers.data import read as data
 from helpers.data.splits import make_splits
 from helpers.errors import UserError, one_of
 from helpers.evaluation import systems, trainers
-from helpers.evaluation.measured import BENCHMARK, Line, benchmark_table, data_name
+from helpers.evaluation.measured import BENCHMARK, Line, benchmark_table
 from helpers.export.model_folder import open_run
 from helpers.export.onnx_graphs import OnnxTagger, quantise, write_graph
 from helpers.machine import hardware
@@ -258,7 +258,7 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
         "lines": lines,
         "manifest": {
             "task": run.task.name,
-            "data": data_name(run),
+            "data": data.data_name(run),
             "model": public_name(run),
             "decoded by": "a finished adapter" if bench.trained else "the untuned base",
             "repeats": bench.repeats,

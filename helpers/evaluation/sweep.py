@@ -28,7 +28,7 @@ from helpers.data import read as data
 from helpers.data.splits import make_splits, near_groups, write_splits
 from helpers.errors import UserError, one_of
 from helpers.evaluation import scoring, systems
-from helpers.evaluation.measured import SCORES, SWEEPS, Line, data_name, sweep_table
+from helpers.evaluation.measured import SCORES, SWEEPS, Line, sweep_table
 from helpers.evaluation.vote import vote_names
 from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
@@ -213,7 +213,7 @@ def carry_out(
     jobs = plan(sweep, source, work)
     first = sweep.run(jobs[0].settings, jobs[0].seed, source, work)
     code = files.digest(*(file.read_bytes() for file in training_code(first)))
-    other = f"-{data_name(first)}" * (data_name(first) != sweep.data)
+    other = f"-{data.data_name(first)}" * (data.data_name(first) != sweep.data)
     results = (out or SWEEPS) / f"{path.stem}{other}.jsonl"
     results.parent.mkdir(parents=True, exist_ok=True)
     with results.open("a+b") as file, (work / "log.txt").open("a", encoding="utf-8", buffering=1) as log:
@@ -241,7 +241,7 @@ def carry_out(
         results.with_suffix(".json"),
         {
             "task": sweep.task,
-            "data": data_name(first),
+            "data": data.data_name(first),
             "headline": first.task.headline,
             "sweep": sweep.model_dump(),
             "rows": {part: len(rows) for part, rows in jobs[0].parts.items()},

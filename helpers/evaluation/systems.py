@@ -18,7 +18,7 @@ from typing import Any
 from helpers.data.read import read_jsonl, write_jsonl
 from helpers.errors import UserError, one_of
 from helpers.evaluation import baselines
-from helpers.evaluation.measured import home_and_away, read_transfer
+from helpers.evaluation.away import home_and_away, read_transfer
 from helpers.evaluation.vote import RULES, Records, Weights, vote_names
 from helpers.files import read_json
 from helpers.run import Run

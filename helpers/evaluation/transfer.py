@@ -26,8 +26,9 @@ from helpers.data import read as data
 from helpers.data.splits import make_splits, write_splits
 from helpers.errors import UserError, one_of
 from helpers.evaluation import scoring, systems
+from helpers.evaluation.away import HOME, transfer_path, transfer_table
 from helpers.evaluation.confidence import confidence_frame
-from helpers.evaluation.measured import HOME, Line, data_name, transfer_path, transfer_table
+from helpers.evaluation.measured import Line
 from helpers.evaluation.sweep import Parts, fit_variant, held_out_parts
 from helpers.evaluation.vote import Records, Weights, vote_names
 from helpers.machine import hardware
@@ -111,16 +112,18 @@ def plan(run: Run, other: Run | None, extra: Sets) -> list[Case]:
 
     Only the train and validation parts of both sources are touched.
     """
-    own, name = make_splits(run, data.load_source(run)).parts, data_name(run)
+    own, name = make_splits(run, data.load_source(run)).parts, data.data_name(run)
     pool = sorted(own["train"] + own["validation"], key=lambda row: row.id)
     groups, theirs = batches(run, pool), {}
     if other:
         theirs = make_splits(other, data.load_source(other)).parts
-    found = [Case(HOME, "source", own, ({data_name(other): theirs["validation"]} if other else {}) | extra)]
+    found = [
+        Case(HOME, "source", own, ({data.data_name(other): theirs["validation"]} if other else {}) | extra)
+    ]
     if other:
         first = next(iter(groups.values()), {"": pool})
         away = {f"{name} {value}".strip(): rows for value, rows in first.items()}
-        found.append(Case(data_name(other), "source", theirs, away | extra))
+        found.append(Case(data.data_name(other), "source", theirs, away | extra))
     for sets in groups.values():
         for value, rows in sets.items():
             if min(len(rows), len(pool) - len(rows)) >= LEAST:
@@ -285,7 +288,7 @@ def about(run: Run) -> dict[str, Any]:
     """What lines were measured on."""
     return {
         "task": run.task.name,
-        "data": data_name(run),
+        "data": data.data_name(run),
         "profile": run.profile,
         "seed": run.seed,
         "models": {

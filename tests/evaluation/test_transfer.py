@@ -11,7 +11,7 @@ from helpers.command import status
 from helpers.data.read import load_source
 from helpers.data.splits import make_splits
 from helpers.errors import UserError
-from helpers.evaluation import measured, systems, transfer
+from helpers.evaluation import away, systems, transfer
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks import load_task
@@ -99,9 +99,9 @@ def test_a_stopped_measurement_goes_on_and_more_systems_join(fits, tmp_path):
     assert len(fits.done) == len(cases)
     joined = read_json(measure(tmp_path / "two", ["tagger", "lora"], only=["home"]))
     assert len(joined["lines"]) == len(whole["lines"]) + 2, "lora, and the vote of all three"
-    table = measured.transfer_table(joined)
+    table = away.transfer_table(joined)
     assert table.loc[("home", "home", "exact_match"), "vote"] >= 0
-    assert list(measured.home_and_away(joined).index) == ["rules", "tagger"], "what is measured everywhere"
+    assert list(away.home_and_away(joined).index) == ["rules", "tagger"], "what is measured everywhere"
 
 
 def lines(**scores):
@@ -123,7 +123,7 @@ def lines(**scores):
 
 def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypatch):
     run = Run("calendar", "smoke", out=str(tmp_path))
-    monkeypatch.setattr(measured, "TRANSFER", tmp_path)
+    monkeypatch.setattr(away, "TRANSFER", tmp_path)
     for name in ("lora", "tagger"):
         write_json(run.path("checkpoints", name, "finished.json"), {})
     write_json(run.path("metrics.json"), {"best": "lora"})
@@ -137,8 +137,8 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
             lora=(0.9, 0.2, 0.4), tagger=(0.8, 0.6, 0.8), rules=(0.5, 0.5, 0.5), full_entity_loss=(1, 1)
         ),
     }
-    write_json(measured.transfer_path(run, tmp_path), content)
-    table = measured.home_and_away(content)
+    write_json(away.transfer_path(run, tmp_path), content)
+    table = away.home_and_away(content)
     assert (
         table.loc["lora"].tolist() == pytest.approx([0.9, 0.3, 0.6]) and "full_entity_loss" not in table.index
     )
@@ -147,7 +147,7 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
         "tagger is the best over home (0.80) and away (0.70), by the mean of soft exact match; LoRA, the best on "
         "validation, has 0.90 and 0.30."
     )
-    write_json(measured.transfer_path(run, tmp_path), {**content, "profile": "cpu"})
+    write_json(away.transfer_path(run, tmp_path), {**content, "profile": "cpu"})
     assert systems.choose(run) == "lora", "measured with another profile"
 
 
