@@ -145,9 +145,12 @@ class TaggingSystem(System):
 class VotingSystem(System):
     """What its members say, each asked in its default way, weighed by what they got right on validation."""
 
+    weights: Weights | None = None
+
     def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
         members = [member.predict(examples, progress=progress) for member in self.loaded]
-        return weights_of(self.run, self.name).vote(members)
+        self.weights = self.weights or weights_of(self.run, self.name)
+        return self.weights.vote(members)
 
     def problem(self, text: str) -> str | None:
         return next(filter(None, (member.problem(text) for member in self.loaded)), None)
@@ -247,16 +250,12 @@ def read_predictions(run: Run, name: str, part: str = "scored") -> Records:
 
 def weights_of(run: Run, vote: str) -> Weights:
     """Weights of the members of a vote by their predictions on the validation part; equal ones where these are gone."""
-    names, gold = run.task.variants.votes[vote], []
-    trained_ones = [name for name in names if name != RULES]
-    if all(predictions_path(run, name, "validation").exists() for name in trained_ones):
-        gold = run.load("validation")
+    names, part = run.task.variants.votes[vote], "validation"
+    if not all(name == RULES or predictions_path(run, name, part).exists() for name in names):
+        return Weights(run.task, [], [[] for _ in names], run.seed)
+    gold = run.load(part)
     members = [
-        load(run, name).predict(gold)
-        if name == RULES
-        else read_predictions(run, name, "validation")
-        if gold
-        else []
+        load(run, name).predict(gold) if name == RULES else read_predictions(run, name, part)
         for name in names
     ]
     return Weights(run.task, gold, members, run.seed)
