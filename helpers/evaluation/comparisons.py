@@ -10,13 +10,14 @@ import pandas as pd
 from helpers.data import read as data
 from helpers.errors import UserError
 from helpers.evaluation.scoring import untrained_names
+from helpers.evaluation.slices import row_parts
 from helpers.evaluation.systems import best_of
 from helpers.evaluation.vote import Records
 from helpers.files import read_json
 from helpers.run import Run
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
-from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import compare
 
 Scores = dict[str, dict[str, Any]]  # system → its scores, as metrics.json holds them
@@ -40,7 +41,7 @@ def score_frame(variants: Scores, names: Sequence[str], metric: str) -> pd.DataF
 def comparison_table(task: Task, variants: Scores, names: Sequence[str]) -> pd.DataFrame:
     """All scores by variant, the task's headline first with its interval as `low` and `high`."""
     first = score_frame(variants, names, task.headline).rename(columns={"score": task.headline})
-    others = metrics_of(task).score_table({name: variants[name] for name in names})
+    others = metrics.score_table(task, {name: variants[name] for name in names})
     return first.join(others.drop(columns=task.headline)).rename_axis("variant")
 
 
@@ -64,14 +65,13 @@ def best_baseline(task: Task, variants: Scores) -> str:
     return best_of(task, variants, names)
 
 
-# -- decodings --------------------------------------------------------------------------------------------
 # -- pairs, votes, costs ----------------------------------------------------------------------------------
 def compare_variants(
     run: Run, gold: Sequence[Example], predictions: dict[str, Records], pairs: Sequence[tuple[str, str]]
 ) -> pd.DataFrame:
-    """Paired comparison of row scores for pairs of variants: index `left vs right`, columns of `compare`."""
+    """Paired comparison of the headline score for pairs of variants: index `left vs right`, columns of `compare`."""
     names = {name for pair in pairs for name in pair}
-    rows = {name: metrics_of(run.task).row_scores(run.task, gold, predictions[name]) for name in names}
+    rows = {name: row_parts(run.task, gold, predictions[name]) for name in names}
     lines = [compare(rows[left], rows[right], seed=run.seed) for left, right in pairs]
     index = pd.Index([f"{left} vs {right}" for left, right in pairs], name="comparison")
     return pd.DataFrame(lines, index=index)
@@ -100,6 +100,6 @@ def published_table(run: Run, variants: Scores, best: str) -> pd.DataFrame | Non
     before = variants.get("base_zero_shot", {}).get("loss")
     ours = {"system": f"this run: {best}", **variants[best], "loss_before": before}
     lines = pd.DataFrame([ours, *run.task.public.published]).set_index("system")
-    scores = [*metrics_of(run.task).SCORES, "token_accuracy", "loss_before", "loss"]
+    scores = [*metrics.scores_of(run.task), "token_accuracy", "loss_before", "loss"]
     reported = [name for name in scores if name in lines and lines[name].iloc[1:].notna().any()]
     return lines[reported]

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from helpers.tasks import metrics, token_metrics
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.metrics import comparable
 from helpers.tasks.records import Example
-from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import difference_ci, paired_permutation_test, proportion_ci, ratio, score_ci
 
 Records = Sequence[dict[str, Any]]
@@ -26,17 +25,13 @@ KNOWN = ("seen with this label", "seen with another label", "seen unlabelled", "
 
 # -- the score of some rows -------------------------------------------------------------------------------
 def row_parts(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
-    """What each row adds to the two sums whose ratio is the score of a group of rows: index id, columns top, bottom.
+    """What each row adds to the two sums whose ratio is the headline score: index id, columns top, bottom.
 
-    That score is the mean of the row scores, of tags entity F1. Records of other rows do no harm.
+    Records of other rows do no harm.
     """
     by_id = {record["id"]: record for record in records}
-    ids = [example.id for example in gold]
-    kept = [by_id[one] for one in ids]
-    if task.writes:
-        return pd.DataFrame({"top": metrics.row_scores(task, gold, kept), "bottom": 1.0}, index=ids)
-    counts = token_metrics.row_sums(task, gold, kept)
-    return counts[["twice_right", "gold_and_predicted"]].set_axis(["top", "bottom"], axis=1)
+    sums = metrics.row_sums(task, gold, [by_id[example.id] for example in gold])
+    return sums[list(metrics.scores_of(task)[task.headline])].set_axis(["top", "bottom"], axis=1)
 
 
 def _score(parts: pd.DataFrame) -> float:
@@ -98,7 +93,7 @@ def seen_table(
         return KNOWN[2] if stands else KNOWN[3]
 
     counts = {kind: [0, 0] for kind in KNOWN}
-    for line in metrics_of(task).field_results(task, gold, records).itertuples():
+    for line in metrics.field_results(task, gold, records).itertuples():
         for value, wanted in Counter(line.gold).items():
             count = counts[known(line.field, value)]
             count[0] += wanted
@@ -151,7 +146,6 @@ def robustness_table(
             continue
         before = row_parts(task, [rows[row.id] for row in changed], clean)
         after = row_parts(task, changed, predict(changed))
-        wrong = [parts["bottom"] - parts["top"] for parts in (after, before)]
         lines[name] = (
             len(changed),
             _score(before),
@@ -159,7 +153,7 @@ def robustness_table(
             *score_ci(after["top"], after["bottom"], seed=seed),
             _score(after) - _score(before),
             *difference_ci(after, before, seed=seed),
-            paired_permutation_test(*wrong, seed=seed),
+            paired_permutation_test(after, before, seed=seed),
         )
     columns = ["n", "clean", "score", "low", "high", "difference", "difference_low", "difference_high", "p"]
     return pd.DataFrame.from_dict(lines, orient="index", columns=columns).rename_axis("perturbation")

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from helpers.evaluation.systems import system_of
 from helpers.export import folders, onnx_graphs
 from helpers.run import Run
+from helpers.tasks.metrics import score
 from helpers.tasks.records import Example
-from helpers.tasks.token_metrics import entity_f1, predicted_tags
 from helpers.views.findings import EXACT, PLAIN, SMALL
 
 LENGTH, THREADS, ROUNDS = 128, 2, 10
@@ -66,7 +66,6 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
         }
         calls = {name: call_of(opened[name[0], PLAIN], tagger) for name, tagger in opened.items()}
         spent = call_times(calls, run["latency_runs"])
-        gold = [example.target.tags for example in examples]
         lines = {}
         for (variant, form), tagger in tqdm(opened.items(), desc="F1 of each form", unit="form"):
             records = system_of(run, variant, tagger).predict(examples)
@@ -77,7 +76,7 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
                 "ms": middle,
                 "ms_p5": low,
                 "ms_p95": high,
-                "f1": entity_f1(gold, predicted_tags(run.task, examples, records)),
+                "f1": score(run.task, examples, records)["f1"],
                 "largest_difference": folders.logit_gap(run, variant, plain, tagger, rows),
             }
     table = pd.DataFrame.from_dict(lines, orient="index").rename_axis(["variant", "form"])

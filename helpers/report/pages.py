@@ -18,13 +18,13 @@ from bs4 import BeautifulSoup
 from markupsafe import Markup
 
 from helpers.errors import UserError
-from helpers.evaluation.display import words
 from helpers.files import read_json, write_file, write_json
 from helpers.paths import ROOT
 from helpers.report.notebooks import TEMPLATES, Section, cite, read_section, write_copies
 from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES
+from helpers.tasks.text import words
 
 MAX_MEGABYTES, MAX_COPY_MEGABYTES = 4.0, 2.0
 

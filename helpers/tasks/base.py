@@ -21,12 +21,7 @@ from helpers.tasks.text import normalise
 Values = dict[str, tuple[str, ...]]
 Spans = dict[str, list[Place] | None]
 Message = dict[str, str]  # one turn of a chat: `role` and `content`
-# headline score → its name, and the name of what a row adds to it
-HEADLINES = {
-    "exact_match": ("exact match", "exact match"),
-    "exact_f1": ("value F1", "share of right answers"),
-    "f1": ("entity F1", "F1 by sentence"),
-}
+HEADLINES = {"exact_match": "exact match", "exact_f1": "value F1", "f1": "entity F1"}  # score → its name
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class Words:
     scoring_note, equivalence_note : str
         How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
     headline, row_score, group_score : str
-        The headline score as prose names it, what a row adds to it, and that of some rows.
+        The headline score as prose names it.
     """
 
     title: str = ""
@@ -192,7 +187,10 @@ class Task(ABC):
         Field → its kind, in output order; every per-field table has these rows.
     headline : str
         The score that chooses between checkpoints and variants, one of :data:`HEADLINES`. With `exact_match` a row is
-        right or wrong as a whole (:func:`helpers.tasks.metrics.row_scores`), else each of its fields counts.
+        right or wrong as a whole, else each of its values counts.
+    batches : tuple of str
+        What tells by whom and about what a row was written: a slice of the task, `half` or `topic`. Each value is held
+        out in turn to see how systems do away from home (:mod:`helpers.evaluation.transfer`).
     variants : Variants
     words : Words
     public : Public
@@ -211,13 +209,12 @@ class Task(ABC):
     def __init__(self, name: str, kinds: dict[str, Kind], document: dict[str, Any], words: Words):
         self.name, self.kinds, self._document = name, kinds, document
         self.headline = document.get("headline", "exact_match")
+        self.batches = tuple(document.get("batches", ("topic",)))
         variants = {key: _variant(row) for key, row in document.get("variants", {}).items()}
         decodings = tuple(document.get("decodings", ("free", "source")))
         self.variants = Variants(variants, decodings, document.get("votes", {}))
-        score, row_score = HEADLINES[self.headline]
-        self.words = replace(
-            words, headline=score, row_score=row_score, group_score=row_score if self.writes else score
-        )
+        score = HEADLINES[self.headline]
+        self.words = replace(words, headline=score, row_score=score, group_score=score)
         public = document.get("public", {})
         self.public = Public(
             **{**public, "files": tuple(PublicFile(**one) for one in public.get("files", ()))}

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy import stats
 
 from helpers.evaluation.confidence import coverage_at
-from helpers.evaluation.display import words
 from helpers.tasks.base import HEADLINES
 from helpers.tasks.statistics import proportion_ci
+from helpers.tasks.text import words
 
 LEAST_ROWS, LEVEL = 20, 0.05  # rows of a slice that is worth a sentence; level of a test
 PLAIN, EXACT, SMALL = "PyTorch fp32", "ONNX fp32", "ONNX int8"  # forms of a tagger

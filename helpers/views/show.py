@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.evaluation.display import figure_html, png, words
+from helpers.tasks.text import words
+from helpers.views.display import figure_html, png
 
 MISSING = "–"
 SYSTEMS = ("variant", "comparison", "student", "teacher")  # columns whose entries are names of systems

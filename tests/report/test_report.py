@@ -14,7 +14,6 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.errors import UserError
-from helpers.evaluation.display import figure_html
 from helpers.paths import ROOT
 from helpers.report import pdf
 from helpers.report.notebooks import (
@@ -30,6 +29,7 @@ from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.views import plots
+from helpers.views.display import figure_html
 from helpers.views.show import table_html
 
 CHROMIUM_OPTIONS = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from crime_rows import HEADED, TASK, TOLD, example, headed, told
+from crime_rows import HEADED, TASK, TOLD, headed, told
 from tiny_model import save_tiny_base
 from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
-from helpers.evaluation import comparisons, mistakes
+from helpers.evaluation import comparisons, mistakes, slices
 from helpers.tasks import metrics
 from helpers.views import explore, findings
 from helpers.writing import chat
@@ -37,11 +37,11 @@ def test_fuzzy_matching_pairs_each_value_once(gold, predicted, hits):
     assert metrics.fuzzy_hits(gold, predicted) == hits
 
 
-def test_headline_decides_what_a_row_scores():
+def test_headline_decides_what_a_row_adds_to_the_score():
     rows, records = [headed(), told()], [record(headed(), Crime_Type=["Theft"]), record(told())]
-    assert metrics.row_scores(TASK, rows, records).tolist() == pytest.approx([17 / 18, 1])
-    gold = [example() for _ in range(1)]
-    assert metrics.exact_match(TASK, gold, records[:1]).tolist() == [False]
+    parts = slices.row_parts(TASK, rows, records)
+    assert (parts["bottom"] - parts["top"]).tolist() == [2, 0]  # a value missed, another made up
+    assert slices.group_score(TASK, rows, records) == metrics.score(TASK, rows, records)["exact_f1"]
     assert TASK.headline == "exact_f1" and TINY.headline == "exact_match"
 
 
@@ -92,7 +92,7 @@ def test_truncation_is_counted_and_named():
 
 def test_published_results_stand_beside_f1(monkeypatch):
     monkeypatch.setattr("helpers.data.read.is_public", lambda run: True)
-    ours = {name: 0.9 for name in metrics.SCORES} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
+    ours = {name: 0.9 for name in metrics.WRITTEN} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
     run = type("R", (), {"task": TASK})
     table = comparisons.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
     assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [

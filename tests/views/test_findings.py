@@ -110,6 +110,10 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (paired_test(TEST, "a", "b"), "chance would give (p = 0.04, paired permutation; p < 0.001"),
         (paired_test(TEST, "a", "b"), "h is −0.20: a small effect"),
         (paired_test({**TEST, "p_permutation": 0.2}, "a", "b"), "could well be chance"),
+        (
+            paired_test({"p_permutation": 0.04, "difference": 0.07, "low": 0, "high": 1}, "a", "b"),
+            "permutation).",
+        ),
         # decoding, fields, costs, published results
         (truncation(TIMES, 200), "**3** outputs reached the limit of 200 tokens (a, free"),
         (truncation(TIMES.assign(truncated=0), 200), "No output reached the limit of 200 tokens."),

@@ -6,7 +6,6 @@ import base64
 import html
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -18,7 +17,6 @@ _BLIND_SAFE = sns.color_palette("colorblind")  # ten colours told apart with eve
 PALETTE = [_BLIND_SAFE[at] for at in (0, 1, 2, 4, 3, 9, 5, 7, 8, 6)]  # the two oranges not next to each other
 MARKERS = "osD^vPX*<>"
 GREY = "#5f6670"
-SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1": "F1"}
 
 
 def style() -> None:
@@ -51,11 +49,6 @@ def style() -> None:
 
 
 style()
-
-
-def words(name: Any) -> str:
-    """An identifier as it is written for readers: `lora_structured_loss` → `LoRA structured loss`."""
-    return " ".join(SPELLING.get(word, word) for word in str(name).replace("_", " ").split(" "))
 
 
 def png(figure: Figure) -> bytes:
