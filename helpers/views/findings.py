@@ -98,13 +98,13 @@ def truncation(times: pd.DataFrame, limit: int) -> str:
 def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact_match") -> str:
     """Which variant was chosen and by how much, from :func:`evaluation.variants.validation_table`."""
     score, others = table.loc[best, metric], table[metric].drop(best)
-    return say("choice", best, score, HEADLINES[metric][0], extreme(others), score - others.max(), same_rows)
+    return say("choice", best, score, HEADLINES[metric], extreme(others), score - others.max(), same_rows)
 
 
 def headline(table: pd.DataFrame, best: str, baseline: str, rows: int, metric: str = "exact_match") -> str:
     """Best variant against best baseline, from :func:`evaluation.comparisons.comparison_table`."""
     one, other = (table.loc[each].rename({metric: "score"}).to_dict() for each in (best, baseline))
-    what = "of the rows right in every field" if metric == "exact_match" else HEADLINES[metric][0]
+    what = "of the rows right in every field" if metric == "exact_match" else HEADLINES[metric]
     apart = one["low"] > other["high"] or other["low"] > one["high"]
     return say("headline", best, one, baseline, other, rows, what, apart)
 
@@ -122,7 +122,7 @@ def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "
     most = extreme(gains.abs())
     change = gains[most[0]] if most else 0.0
     return say(
-        "constraint_gain", first, last, validity.mean(), exact.mean(), HEADLINES[metric][0], most, change
+        "constraint_gain", first, last, validity.mean(), exact.mean(), HEADLINES[metric], most, change
     )
 
 
@@ -169,7 +169,7 @@ def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
     theirs = scores.iloc[1:].dropna()
     ours = None if pd.isna(scores.iloc[0]) else scores.iloc[0]
     best = (theirs.max(), theirs.idxmax()) if len(theirs) else (None, None)
-    return say("published", True, HEADLINES[metric][0], ours, *best)
+    return say("published", True, HEADLINES[metric], ours, *best)
 
 
 def compression(table: pd.DataFrame, teachers: Mapping[str, str]) -> str:
