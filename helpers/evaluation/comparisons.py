@@ -31,16 +31,10 @@ COSTS = {
 
 
 # -- scores -----------------------------------------------------------------------------------------------
-def score_frame(variants: Scores, names: Sequence[str], metric: str) -> pd.DataFrame:
-    """One metric with its 95 % interval: index variant, columns score, low, high."""
-    lines = {name: (variants[name][metric], *variants[name]["ci95"][metric]) for name in names}
-    table = pd.DataFrame.from_dict(lines, orient="index", columns=["score", "low", "high"])
-    return table.rename_axis("variant")
-
-
 def comparison_table(task: Task, variants: Scores, names: Sequence[str]) -> pd.DataFrame:
     """All scores by variant, the task's headline first with its interval as `low` and `high`."""
-    first = score_frame(variants, names, task.headline).rename(columns={"score": task.headline})
+    lines = {name: (variants[name][task.headline], *variants[name]["ci95"][task.headline]) for name in names}
+    first = pd.DataFrame.from_dict(lines, orient="index", columns=[task.headline, "low", "high"])
     others = metrics.score_table(task, {name: variants[name] for name in names})
     return first.join(others.drop(columns=task.headline)).rename_axis("variant")
 

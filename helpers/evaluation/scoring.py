@@ -204,11 +204,6 @@ def parameters_of(run: Run, name: str) -> dict[str, int | None]:
     return {what: counts.get(what) for what in ("total", "trainable")}
 
 
-def default_names(names: Iterable[str]) -> list[str]:
-    """Baselines, trained variants in their default decoding, and votes."""
-    return [name for name in names if "@" not in name]
-
-
 def untrained_names(task: Task, names: Iterable[str]) -> list[str]:
     """Those of the systems that learnt nothing from training rows, themselves or through a member."""
     return [name for name in names if name.partition("@")[0] not in {*task.variants, *task.variants.votes}]

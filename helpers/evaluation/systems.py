@@ -125,7 +125,8 @@ class WritingSystem(System):
     def problem(self, text: str) -> str | None:
         model, tokenizer = self.loaded
         limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
-        needed = tokens_needed(self.run, self.prompt(tokenizer, self.run.task, text))
+        prompt = self.prompt(tokenizer, self.run.task, text)
+        needed = len(prompt.text) + max(map(len, prompt.questions)) + int(self.run["max_new_tokens"])
         if needed <= limit:
             return None
         return f"text takes {needed} tokens of {self.name}, which has room for {limit}"
@@ -159,11 +160,6 @@ class VotingSystem(System):
         for member in self.loaded:
             member.release()
         super().release()
-
-
-def tokens_needed(run: Run, prompt: Any) -> int:
-    """Tokens that a prompt takes together with the answer to its longest question."""
-    return len(prompt.text) + max(map(len, prompt.questions)) + int(run["max_new_tokens"])
 
 
 # -- loading ----------------------------------------------------------------------------------------------

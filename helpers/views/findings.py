@@ -121,9 +121,7 @@ def constraint_gain(exact: pd.DataFrame, validity: pd.DataFrame, metric: str = "
     gains = (exact[last] - exact[first]).dropna()
     most = extreme(gains.abs())
     change = gains[most[0]] if most else 0.0
-    return say(
-        "constraint_gain", first, last, validity.mean(), exact.mean(), HEADLINES[metric], most, change
-    )
+    return say("constraint_gain", first, last, validity.mean(), exact.mean(), HEADLINES[metric], most, change)
 
 
 def field_extremes(table: pd.DataFrame) -> str:
