@@ -80,7 +80,10 @@ class Weights:
         self.known: list[dict[tuple[int, str], float]] = []  # by curves that were fitted without the row
         for records in members:
             curves, known = {}, {}
-            for name, rows in confidence_frame(task, gold, records, unstated=1.0).groupby("field"):
+            frame = (
+                confidence_frame(task, gold, records, unstated=1.0) if gold else pd.DataFrame({"field": []})
+            )
+            for name, rows in frame.groupby("field"):
                 stated, right = rows["confidence"].to_numpy(float), rows["right"].to_numpy(bool)
                 curves[name] = fit_curve(stated, right, "temperature")
                 sure = held_out(stated, right, "temperature", seed)

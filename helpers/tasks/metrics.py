@@ -323,7 +323,7 @@ def soft_scores(task: Task, results: pd.DataFrame) -> dict[str, float]:
     `soft_exact_match` is the share of rows all of whose fields are right in meaning, `soft_f1` the F1 over values that are.
     """
     pairs = [(task.kinds[line.field], line.gold, line.predicted) for line in results.itertuples()]
-    right = results["valid"] & [soft_right(*pair) for pair in pairs]
+    right = results["valid"] & np.array([soft_right(*pair) for pair in pairs])
     hits, values = (
         sum(soft_hits(*pair) for pair in pairs),
         sum(len(gold) + len(found) for _, gold, found in pairs),

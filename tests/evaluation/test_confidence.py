@@ -52,7 +52,7 @@ def test_risk_coverage_of_a_worked_example():
         "risk": pytest.approx(1 / 3),
         "threshold": 0.5,
     }
-    assert confidence.coverage_at(confidence.risk_coverage([], []), 0.1)["coverage"] == 0.25
+    assert confidence.coverage_at(curve, 0.1)["coverage"] == 0.25
 
 
 def test_ties_share_their_errors_and_are_kept_together():

@@ -60,7 +60,7 @@ def test_days_sharing_a_word_are_no_boundary_error():
 
 
 def test_an_unparsable_output_is_a_parse_error_of_every_field():
-    assert kinds(row(0, name="call"), failed(0, "x"), {(0, "name")}) == dict.fromkeys(TASK.fields, "parse")
+    assert kinds(row(0, name="call"), failed(0, "x")) == dict.fromkeys(TASK.fields, "parse")
 
 
 GOLD = [

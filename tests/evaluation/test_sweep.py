@@ -9,6 +9,7 @@ from conftest import ROOT
 
 from helpers.command import status
 from helpers.data.splits import alike
+from helpers.errors import UserError
 from helpers.evaluation import cases, measured, sweep
 from helpers.files import read_json, write_json
 from helpers.run import Run
@@ -118,14 +119,14 @@ def test_committed_files_ask_for_what_there_is(path, tmp_path):
         assert set(asked.variants) <= set(run.task.variants)
 
 
-def test_two_sweeps_never_work_in_one_folder(fits, tmp_path, monkeypatch, capsys):
-    arguments = [str(file(tmp_path)), "--out", str(tmp_path)]
+def test_two_sweeps_never_work_in_one_folder(fits, tmp_path, monkeypatch):
+    path = file(tmp_path)
 
     def second(*_):
-        monkeypatch.setattr(cases, "ask", None)
-        assert status(sweep.main, arguments) == 2
+        with pytest.raises(UserError, match="another process works in"):
+            sweep.carry_out(path, out=tmp_path)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cases, "ask", second)
-    assert status(sweep.main, arguments) == 130
-    assert "another process works in" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        sweep.carry_out(path, out=tmp_path)
