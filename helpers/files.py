@@ -40,16 +40,15 @@ def parse_json(text: str) -> Any:
     ValueError
         With the key; json.JSONDecodeError where the text is no JSON at all.
     """
-    return json.loads(text, object_pairs_hook=_without_repeats)
 
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            name = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
             raise ValueError(f"key {name!r} stands twice in one object")
-        found[name] = value
-    return found
+        return found
+
+    return json.loads(text, object_pairs_hook=unique)
 
 
 def write_file(path: Path, content: str | bytes) -> None:

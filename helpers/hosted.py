@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterable
 from importlib import metadata
 
 from helpers import paths
-from helpers.paths import ROOT, input_model, input_models
+from helpers.paths import ROOT, input_folders, input_model, input_models
 
 PACKAGED = "SmolLM2-135M-Instruct"  # what the profiles for the CPU train; its package is no dependency of the project
 KEPT = """torch numpy pandas scipy scikit-learn matplotlib pillow ipykernel ipython nbconvert nbformat nbclient
 jupyter-client tensorboard""".split()  # the machine's own serve as well
+TOGETHER = set("transformers trl peft accelerate datasets bitsandbytes safetensors huggingface-hub".split())
 
 
 def place() -> str | None:
@@ -41,26 +42,35 @@ def _version(name: str) -> str | None:
 def missing_packages(
     needs: Iterable[str], lock: str, installed: Callable[[str], str | None] = _version
 ) -> list[str]:
-    """What to ask pip for: locked versions of what the machine lacks, and the least that the rest must be.
+    """What to ask pip for: locked versions of what the machine lacks or has in a version that does not fit.
 
     `needs` are the direct dependencies of the project, `lock` the content of requirements.txt. Where the lock has lines
-    for several Pythons, pip chooses by their markers; what is there and fits, it leaves alone.
+    for several Pythons, pip chooses by their markers. Packages of :data:`TOGETHER` are kept or replaced as a set.
     """
+    from packaging.requirements import Requirement
+
     lines = [line.rstrip(" \\") for line in lock.splitlines() if re.match(r"\w", line)]
-    result = []
-    for need in needs:
-        name = re.match(r"[\w.-]+", need)[0].lower().replace("_", "-")
-        if name in KEPT:
-            continue
-        if installed(name) is None:
-            result += [line for line in lines if line.startswith(f"{name}==")] or [need]
-        elif re.search("[<>=]", need):
-            result.append(need)
-    return result
+    wanted = {need.name.lower().replace("_", "-"): need for need in map(Requirement, needs)}
+    there = {name: installed(name) for name in wanted if name not in KEPT}
+    wrong = {
+        name for name, version in there.items() if version is None or version not in wanted[name].specifier
+    }
+    wrong |= TOGETHER & set(wanted) if wrong & TOGETHER else set()
+    found = [
+        [line for line in lines if line.startswith(f"{name}==")] or [str(wanted[name])]
+        for name in sorted(wrong)
+    ]
+    return [line for each in found for line in each]
+
+
+def pip(*arguments: str) -> subprocess.CompletedProcess:
+    """A command of pip; what `check` prints is kept."""
+    command = [sys.executable, "-m", "pip", *arguments]
+    return subprocess.run(command, text=True, stdout=subprocess.PIPE if arguments == ("check",) else None)
 
 
 def install(packages: Iterable[str], *options: str) -> None:
-    """pip install, quietly; the torch of the machine, which fits its GPU, is held.
+    """pip install, quietly; the torch of the machine, which fits its GPU, is held, and what no longer fits is named.
 
     Where an input has wheels, they are taken instead of what the network offers.
     """
@@ -68,35 +78,30 @@ def install(packages: Iterable[str], *options: str) -> None:
     if not packages:
         return
     print(f"installing what is missing of {', '.join(packages)}")
+    before = set((pip("check").stdout or "").splitlines())  # such machines come with conflicts of their own
     held = [f"torch=={version}"] if (version := _version("torch")) else []
     folders = sorted({str(path.parent) for path in paths.INPUTS.glob("**/*.whl")})
     source = ["--no-index", *(f"--find-links={folder}" for folder in folders)] if folders else []
-    command = [sys.executable, "-m", "pip", "install", "--quiet", *source, *held, *options, *packages]
-    if subprocess.run(command).returncode:
+    if pip("install", "--quiet", *source, *held, *options, *packages).returncode:
         raise RuntimeError(
             "pip could not install them: turn the network on, or add an input with their wheels "
             f"(pip download -d wheels {' '.join(packages)})"
         )
     importlib.invalidate_caches()
+    if "--no-deps" not in options:
+        names = {re.match(r"[\w.-]+", package)[0] for package in packages}
+        for line in sorted(set((pip("check").stdout or "").splitlines()) - before):
+            if line.split()[0] in names:
+                raise RuntimeError(f"{line}: delete the runtime, and run the notebook in a new one")
+            print(f"note: {line} (this project does not use it)")
 
 
 # -- the notebook -----------------------------------------------------------------------------------------------------
 def ready(stage: str, task: str, profile: str, data: str, out: str | None, settings: str, seed: int) -> None:
     """Make a notebook run in Colab or on Kaggle: install what is missing, say what is there, run the stages before it.
 
-    Parameters
-    ----------
-    stage : str
-        Number of this notebook, `04`.
-    task, profile, data, out, settings, seed
-        Its parameters.
-
-    Raises
-    ------
-    RuntimeError
-        If a package cannot be had.
-    UserError
-        If a stage before this one fails.
+    `stage` is the number of this notebook, `04`; the others are its parameters. RuntimeError if a package cannot be had,
+    UserError if a stage before this one fails.
     """
     where = place()
     if where is None or "STUDY_FORCE" in os.environ:  # ./run_all.sh runs the stages in order itself
@@ -117,8 +122,7 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
     pick_device(profile)
     if profile != "gpu" and importlib.import_module("torch").cuda.is_available():
         print("note: there is a GPU here; choose profile gpu in the cell above to train the hub models on it")
-    inputs = sorted(path.parent.parent for path in paths.INPUTS.glob(f"*/{task}/train.jsonl"))
-    for folder in inputs:
+    for folder in input_folders(task):
         print(f"input with rows for {task}: write {folder.name!r} as data to use it")
     for folder in input_models():
         print(f'input with a model: {folder}; settings=\'{{"model": "{folder}"}}\' uses it')
@@ -130,17 +134,9 @@ def run_stages_before(
     stage: str, task: str, profile: str, data: str, out: str | None, settings: str, seed: int
 ) -> None:
     """Run all stages before a notebook that are not up to date: here each notebook has a machine of its own."""
-    command = [
-        sys.executable,
-        "-m",
-        f"{__package__}.pipeline.runner",
-        task,
-        "--profile",
-        profile,
-        "--data",
-        data,
-    ]
-    command += ["--seed", str(seed), "--to", f"{int(stage) - 1:02d}", *(["--out", out] if out else [])]
+    command = [sys.executable, "-m", f"{__package__}.pipeline.runner", task, "--profile", profile]
+    command += ["--data", data, "--seed", str(seed), "--to", f"{int(stage) - 1:02d}"]
+    command += ["--out", out] if out else []
     for name, value in json.loads(settings).items():
         command += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     if subprocess.run(command, cwd=ROOT).returncode:

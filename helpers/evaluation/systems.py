@@ -6,8 +6,6 @@ has answered is kept in files; which of the trained ones is taken is decided her
 
 from __future__ import annotations
 
-import gc
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from helpers.evaluation import baselines
 from helpers.evaluation.away import home_and_away, read_transfer
 from helpers.evaluation.vote import RULES, Records, Weights, vote_names
 from helpers.files import read_json
+from helpers.machine import free_memory
 from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
@@ -74,10 +73,7 @@ class System(ABC):
     def release(self) -> None:
         """Let go of the models: two large ones do not fit a GPU beside each other."""
         self.loaded = None
-        gc.collect()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
 
 
 @dataclass

@@ -20,6 +20,11 @@ from helpers.tasks.records import Example
 from helpers.views.findings import EXACT, PLAIN, SMALL
 
 LENGTH, THREADS, ROUNDS = 128, 2, 10
+WEIGHTS = {  # folder and files of each form
+    PLAIN: ("model", "*.safetensors"),
+    EXACT: ("onnx", f"{onnx_graphs.FILE}*"),
+    SMALL: ("onnx", f"{onnx_graphs.QUANTISED}*"),
+}
 
 
 @contextmanager
@@ -46,6 +51,14 @@ def call_times(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = ROU
     return {name: np.array(times) for name, times in spent.items()}
 
 
+def forms_of(run: Run, variant: str) -> dict[str, Any]:
+    """Form → a trained tagger in it, exported anew."""
+    folders.export(run, variant, ("onnx",))
+    plain = folders.load_exported(run, variant)
+    plain.model.cpu()
+    return {PLAIN: plain, **{form: folders.load_onnx(run, variant, form == SMALL) for form in (EXACT, SMALL)}}
+
+
 def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Example]) -> pd.DataFrame:
     """Every form of trained taggers: PyTorch in fp32, ONNX in fp32, ONNX in int8.
 
@@ -59,56 +72,31 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
         fp32 of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's).
     """
     with torch_threads(THREADS), torch.inference_mode():
-        opened = {
-            (variant, form): tagger
-            for variant in tqdm(variants, desc="export to ONNX", unit="variant")
-            for form, tagger in forms_of(run, variant).items()
-        }
-        calls = {name: call_of(opened[name[0], PLAIN], tagger) for name, tagger in opened.items()}
+        opened, calls, lines = {}, {}, {}
+        for variant in tqdm(variants, desc="export to ONNX", unit="variant"):
+            forms = forms_of(run, variant)
+            plain = forms[PLAIN].model
+            pieces = min(LENGTH, plain.base.config.max_position_embeddings)
+            inputs = onnx_graphs.example_inputs(plain, 1, pieces).values()
+            for form, tagger in forms.items():
+                opened[variant, form] = tagger
+                calls[variant, form] = lambda model=tagger.model, inputs=inputs: model(*inputs)
         spent = call_times(calls, run["latency_runs"])
-        lines = {}
         for (variant, form), tagger in tqdm(opened.items(), desc="F1 of each form", unit="form"):
             records = system_of(run, variant, tagger).predict(examples)
-            low, middle, high = np.percentile(spent[variant, form], [5, 50, 95])
-            rows, plain = examples[: folders.GAP_ROWS], opened[variant, PLAIN]
+            folder, pattern = WEIGHTS[form]
+            files = folders.export_folder(run, variant, folder).glob(pattern)
             lines[variant, form] = {
-                "megabytes": megabytes(run, variant, form),
-                "ms": middle,
-                "ms_p5": low,
-                "ms_p95": high,
+                "megabytes": sum(path.stat().st_size for path in files) / 1e6,
+                **dict(zip(("ms_p5", "ms", "ms_p95"), np.percentile(spent[variant, form], [5, 50, 95]))),
                 "f1": score(run.task, examples, records)["f1"],
-                "largest_difference": folders.logit_gap(run, variant, plain, tagger, rows),
+                "largest_difference": folders.logit_gap(
+                    run, opened[variant, PLAIN], tagger, examples[: folders.GAP_ROWS]
+                ),
             }
     table = pd.DataFrame.from_dict(lines, orient="index").rename_axis(["variant", "form"])
     first = table.xs(PLAIN, level="form").reindex(table.index.get_level_values("variant"))
-    table.insert(4, "speedup", first["ms"].to_numpy() / table["ms"])
-    table.insert(6, "f1_change", table["f1"] - first["f1"].to_numpy())
-    return table
-
-
-def forms_of(run: Run, variant: str) -> dict[str, Any]:
-    """Form → a trained tagger in it, exported anew."""
-    folders.export(run, variant, ("model", "onnx"))
-    plain = folders.load_exported(run, variant)
-    plain.model.cpu()
-    graphs = {form: folders.load_onnx(run, variant, form == SMALL) for form in (EXACT, SMALL)}
-    return {PLAIN: plain, **graphs}
-
-
-def call_of(plain: Any, tagger: Any) -> Callable[[], torch.Tensor]:
-    """One sentence read by a form of a tagger whose PyTorch form is `plain`."""
-    pieces = min(LENGTH, plain.model.base.config.max_position_embeddings)
-    inputs = onnx_graphs.example_inputs(plain.model, 1, pieces).values()
-    return lambda: tagger.model(*inputs)
-
-
-def megabytes(run: Run, variant: str, form: str) -> float:
-    """Size of all files of the weights, MB (1e6 bytes)."""
-    files = {
-        PLAIN: ("model", "*.safetensors"),
-        EXACT: ("onnx", f"{onnx_graphs.FILE}*"),
-        SMALL: ("onnx", f"{onnx_graphs.QUANTISED}*"),
-    }
-    folder, pattern = files[form]
-    found = folders.export_folder(run, variant, folder).glob(pattern)
-    return sum(path.stat().st_size for path in found) / 1e6
+    table["speedup"] = first["ms"].to_numpy() / table["ms"]
+    table["f1_change"] = table["f1"] - first["f1"].to_numpy()
+    columns = "megabytes ms ms_p5 ms_p95 speedup f1 f1_change largest_difference"
+    return table[columns.split()]

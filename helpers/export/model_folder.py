@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from helpers.errors import UserError
 from helpers.evaluation.systems import best_writer, choose, trained
 from helpers.evaluation.vote import RULES
-from helpers.files import read_json
+from helpers.files import digest, file_digest, read_json
 from helpers.models.base import base_path
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
@@ -37,52 +36,31 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     manifest = read_json(place / "manifest.json")
     if manifest.get("task", chosen.name) != chosen.name:
         raise UserError(f"{place} holds a run of task {manifest['task']!r}, not of {chosen.name!r}")
-    profile = manifest.get("profile", "cpu")
+    profile, data = manifest.get("profile", "cpu"), manifest.get("data", {}).get("source", "sample")
     known = chosen.settings(profile)
     settings = {name: value for name, value in manifest.get("settings", {}).items() if name in known}
     at_home = place.parts[-2:] == ("artifacts", chosen.name)  # elsewhere no folder is to be made for it
-    run = Run(
-        task=chosen,
-        profile=profile,
-        data=manifest.get("data", {}).get("source", "sample"),
-        out=str(place.parent.parent) if at_home else None,
-        settings=settings,
-        seed=manifest.get("seed", SEED),
-    )
+    out = str(place.parent.parent) if at_home else None
+    run = Run(chosen, profile, data, out, settings, manifest.get("seed", SEED))
     run.dir = place
     return run, choose(run, variant)
 
 
 def pick_writer(run: Run) -> str:
-    """The variant to export: the best of the run, or the best that writes where that is a vote or a tagger beside writers.
-
-    Raises
-    ------
-    UserError
-        If none has been trained.
-    """
-    there = trained(run)
-    if not there:
+    """The variant to export: the best of the run, or the best that writes where that is a vote or a tagger beside writers."""
+    if not (there := trained(run)):
         raise UserError(f"{run.dir} holds no trained variant: run stage 04 first")
     metrics = read_json(run.dir / "metrics.json")
     scores = {name: metrics.get("variants", {}).get(name) or {run.task.headline: 0.0} for name in there}
     return best_writer(run.task, scores, metrics.get("best") or there[0])
 
 
-def members_of(run: Run, variant: str) -> tuple[str, ...]:
-    """Systems whose answers make those of a variant: itself, or the members of a vote."""
-    return run.task.variants.votes.get(variant, (variant,))
-
-
 def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
     """Files that decide what a variant answers: its own, and those of the local base where it is an adapter."""
     files: list[Path] = []
-    for name in members_of(run, variant):
-        files += [
-            path
-            for path in sorted((run.dir / "checkpoints" / name / "best").glob("*"))
-            if path.suffix in SERVED
-        ]
+    for name in run.task.variants.votes.get(variant, (variant,)):
+        best = sorted((run.dir / "checkpoints" / name / "best").glob("*"))
+        files += [path for path in best if path.suffix in SERVED]
         if engine != ENGINES[0]:
             files += sorted((run.dir / "export" / name / "onnx").glob(f"{GRAPHS[engine]}*"))
         if name != RULES and name not in run.task.variants.taggers:
@@ -94,11 +72,5 @@ def model_files(run: Run, variant: str, engine: str = ENGINES[0]) -> list[Path]:
 
 def version_of(files: Iterable[Path], *more: bytes) -> str:
     """Twelve signs that change with the content of any of the files, and with what else decides the answers."""
-    total = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as content:
-            total.update(path.name.encode())
-            while piece := content.read(1 << 20):
-                total.update(piece)
-    total.update(b"".join(more))
-    return total.hexdigest()[:12]
+    parts = [part for path in files for part in (path.name, file_digest(path))]
+    return digest(*parts, *more)[:12]

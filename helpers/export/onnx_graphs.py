@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import re
 import shutil
 import warnings
@@ -11,6 +12,7 @@ from typing import Any
 
 import onnx
 import torch
+from safetensors.torch import load_file, save_file
 
 from helpers.errors import UserError
 from helpers.export.model_folder import GRAPHS
@@ -28,9 +30,8 @@ from helpers.tagging.model import (
 FILE, QUANTISED = GRAPHS.values()
 OPSET = 17  # has layer normalisation as one operator, and the exporter writes it without conversion
 SMALL_TABLE = 1000  # lines
-SECOND_LAYER = re.compile(
-    r"layer\.(\d+)/(?:output/dense|ffn/lin2)/MatMul$"
-)  # of BERT's and DistilBERT's blocks
+SECOND_LAYER = re.compile(r"layer\.(\d+)/(?:output/dense|ffn/lin2)/MatMul$")  # of BERT's and DistilBERT's
+CHECK = "check.safetensors"
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -49,23 +50,19 @@ def example_inputs(model: TokenTagger, rows: int, pieces: int, seed: int = 0) ->
 
 
 def write_graph(model: TokenTagger, folder: Path) -> Path:
-    """Write a tagger as `model.onnx`, batch and length left open, and return the file; older graphs in the folder go."""
+    """Write a tagger as `model.onnx`, batch and length left open, and return the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("model*.onnx*"):
-        old.unlink()
     inputs = example_inputs(model, 2, 16)
+    options = {
+        "dynamo": False,
+        "opset_version": OPSET,
+        "input_names": list(inputs),
+        "output_names": ["logits"],
+    }
+    options["dynamic_axes"] = {name: {0: "batch", 1: "length"} for name in (*inputs, "logits")}
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated; the other takes minutes
-        torch.onnx.export(
-            model.cpu().eval(),
-            tuple(inputs.values()),
-            str(folder / FILE),
-            dynamo=False,
-            input_names=list(inputs),
-            output_names=["logits"],
-            dynamic_axes={name: {0: "batch", 1: "length"} for name in (*inputs, "logits")},
-            opset_version=OPSET,
-        )
+        torch.onnx.export(model.cpu().eval(), tuple(inputs.values()), str(folder / FILE), **options)
     return folder / FILE
 
 
@@ -77,22 +74,31 @@ def kept_whole(graph: Any) -> list[str]:
     in the first quarter of the encoder's layers.
     """
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    tables = [
-        node.name
-        for node in graph.node
-        if node.op_type == "Gather" and shapes.get(node.input[0], (SMALL_TABLE,))[0] < SMALL_TABLE
-    ]
+    gathers = [node for node in graph.node if node.op_type == "Gather"]
+    tables = [one.name for one in gathers if shapes.get(one.input[0], (SMALL_TABLE,))[0] < SMALL_TABLE]
     products = [node.name for node in graph.node if node.op_type == "MatMul" and node.input[1] in shapes]
     heads = [name for name in products if "classifier" in name]
     seconds = {int(found[1]): name for name in products if (found := SECOND_LAYER.search(name))}
     return tables + heads + [seconds[layer] for layer in sorted(seconds)[: len(seconds) // 4]]
 
 
+def overflows() -> bool:
+    """Whether the CPU may lose sums of products of 8 bits: x86 without the instructions for them (VNNI)."""
+    if platform.machine().lower() not in ("x86_64", "amd64"):
+        return False
+    try:
+        return not {"avx512_vnni", "avx_vnni"} & set(
+            Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+        )
+    except OSError:
+        return True
+
+
 def quantise(path: Path) -> Path:
     """Write the graph with int8 weights beside it and return the file.
 
     Matrix products and embedding tables are quantised but for :func:`kept_whole`, each output column with a scale of its
-    own; activations are quantised as they come.
+    own; activations are quantised as they come. Weights have 7 bits where 8 overflow.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -105,6 +111,7 @@ def quantise(path: Path) -> Path:
             str(target),
             weight_type=QuantType.QInt8,
             per_channel=True,
+            reduce_range=overflows(),
             op_types_to_quantize=["MatMul", "Gather"],
             nodes_to_exclude=kept_whole(onnx.load(str(path), load_external_data=False).graph),
             extra_options={"MatMulConstBOnly": True},
@@ -117,13 +124,19 @@ def quantise(path: Path) -> Path:
 def save_graphs(run: Run, model: Path, folder: Path) -> Path:
     """Write whole weights as a graph and its int8 form, with all that prediction needs; returns the folder.
 
-    The attention is eager, which the exporter can write in plain operators.
+    The attention is eager, which the exporter can write in plain operators. An example of what both graphs answer is kept
+    for the machine that serves them.
     """
     tagger = load_trained_tagger(run, model, attention="eager")
     quantise(write_graph(tagger.model, folder))
     shutil.copy(model / CARD, folder / CARD)
     tagger.model.base.config.save_pretrained(folder)
     tagger.tokenizer.save_pretrained(folder)
+    inputs = example_inputs(tagger.model, 4, 16)
+    answers = {
+        name: OnnxTagger(folder / name, tagger.model.layout)(*inputs.values()) for name in GRAPHS.values()
+    }
+    save_file({**inputs, **answers}, folder / CHECK)
     return folder
 
 
@@ -151,7 +164,7 @@ class OnnxTagger:
     word_logits, tag_log_probs = TokenTagger.word_logits, TokenTagger.tag_log_probs
 
     def __init__(self, path: Path, layout: Layout):
-        self.session, self.layout, self.membership = open_session(path), layout, layout.membership
+        self.session, self.layout = open_session(path), layout
 
     def eval(self) -> OnnxTagger:
         """Nothing to switch."""
@@ -165,7 +178,22 @@ class OnnxTagger:
 
 
 def load_graph(run: Run, folder: Path, quantised: bool) -> TrainedTagger:
-    """A graph of :func:`save_graphs` where a trained tagger is expected."""
+    """A graph of :func:`save_graphs` where a trained tagger is expected.
+
+    Raises
+    ------
+    UserError
+        If its int8 form answers otherwise here than where it was exported, by more than int8 cost there.
+    """
     layout, *rest = read_card(folder)
     model: Any = OnnxTagger(folder / (QUANTISED if quantised else FILE), layout)
+    if quantised:
+        kept = load_file(folder / CHECK)
+        exact, there = kept.pop(FILE), kept.pop(QUANTISED)
+        inputs = [kept[one.name] for one in model.session.get_inputs()]
+        if (model(*inputs) - there).abs().max() > (there - exact).abs().max():
+            raise UserError(
+                f"{folder / QUANTISED} answers otherwise on this CPU than where it was exported: use --engine onnx, "
+                "or export it here"
+            )
     return TrainedTagger(model, load_token_tokenizer(run, str(folder)), *rest)

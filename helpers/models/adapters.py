@@ -6,23 +6,31 @@ from pathlib import Path
 
 import torch
 
+from helpers.errors import UserError
 from helpers.models.base import device_of, four_bit_config, load_base
 from helpers.models.int8 import use_int8
 from helpers.models.memory import holds_whole
 from helpers.run import Run
 
-LAYERS = (  # of Llama, BERT, DistilBERT: those of attention, the others
+LAYERS = (  # of Llama, BERT and RoBERTa, DistilBERT, DeBERTa, ModernBERT: those of attention, the others
     (("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")),
     (("query", "key", "value"), ("dense",)),
     (("q_lin", "k_lin", "v_lin"), ("out_lin", "lin1", "lin2")),
+    (("query_proj", "key_proj", "value_proj"), ("dense",)),
+    (("attn.Wqkv",), ("attn.Wo", "mlp.Wi", "mlp.Wo")),
 )
 
 
 def adapted_layers(model, targets: str = "all") -> list[str]:
     """Names of the linear layers of a model that an adapter changes: `all`, or those of `attention`."""
-    names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    attention, others = next(group for group in LAYERS if names.issuperset(group[0] + group[1]))
-    return [*attention, *others] if targets == "all" else list(attention)
+    names = [f".{name}" for name, _ in model.named_modules()]
+    for attention, others in LAYERS:
+        if all(any(name.endswith(f".{layer}") for name in names) for layer in attention + others):
+            return [*attention, *others] if targets == "all" else list(attention)
+    raise UserError(
+        f"adapters are not known here for models of the kind {model.config.model_type!r}: choose one of the kind of Llama, "
+        "BERT, RoBERTa, DistilBERT, DeBERTa or ModernBERT with --set model=…, or a variant without adapter"
+    )
 
 
 def add_lora(model, rank: int, alpha: int, dropout: float, targets: list[str], seed: int):
@@ -83,6 +91,9 @@ def load_finetuned(run: Run, folder: Path, four_bit: bool = False, whole: bool =
         model = PeftModel.from_pretrained(model, folder)
         model = model.merge_and_unload() if merge else model
     else:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=chosen.dtype, use_safetensors=True)
+        # as its scores chose it: weights in fp32, computed in 16 bits
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
         model = model.to(chosen.device)
+        if chosen.device == "cuda" and not whole:
+            model.forward = torch.autocast("cuda", chosen.dtype)(model.forward)
     return model.eval() if whole else for_inference(run, model)

@@ -8,8 +8,9 @@ from helpers.errors import UserError, one_of
 from helpers.models.base import base_path, device_of
 from helpers.run import Run
 
-# bytes a parameter of the base model while it trains, and what batches and adapters take besides, in GB (1e9 bytes)
-BYTES = {"full": 16.0, "adapter": 2.0, "adapter in 4 bits": 1.05}
+# bytes a parameter of the base model while it trains, with the copies in 16 bits that autocast makes of fp32 weights, and
+# what batches and adapters take besides, in GB (1e9 bytes); beside 4-bit layers embeddings and head are in fp32
+BYTES = {"full": 18.0, "adapter": 2.0, "adapter in 4 bits": 1.25}
 BESIDE_GB = 3.0
 
 
@@ -25,6 +26,20 @@ def kind_of(run: Run, variant: str) -> str | None:
 def needed_gb(parameters: int, kind: str) -> float:
     """Memory that training takes: fp32 weights, gradients and two moments; or 16- or 4-bit weights that stay."""
     return parameters * BYTES[kind] / 1e9 + BESIDE_GB
+
+
+def activations_gb(layers: int, width: int, tokens: int) -> float:
+    """What the backward pass keeps of a batch in 16 bits, without attention scores (Korthikanti et al., 2022)."""
+    return 34 * layers * width * tokens / 1e9
+
+
+def needs_checkpointing(run: Run, variant: str, tokens: int) -> bool:
+    """Whether a batch of that many tokens does not fit the GPU unless its activations are computed twice."""
+    if device_of(run.profile).device == "cpu":
+        return False
+    model = without_weights(run)
+    kept = activations_gb(model.config.num_hidden_layers, model.config.hidden_size, tokens)
+    return needed_gb(model.num_parameters(), kind_of(run, variant)) + kept > gpu_gb()
 
 
 def without_weights(run: Run):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from helpers.errors import UserError, one_of
 from helpers.models import processes
 from helpers.pipeline.runner import Parser, add_run_options, make_run, read_settings
+from helpers.pipeline.stages import task_lock
 from helpers.run import Run
 
 
@@ -55,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = parser.parse_args(arguments)
         run = make_run(given.task, given, read_settings(given.settings))
-        train(run, trainable(run, given.variants))
+        with task_lock(run) if processes.is_main() else nullcontext():
+            train(run, trainable(run, given.variants))
     except UserError as error:
         if processes.is_main():
             print(f"error: {error}", file=sys.stderr)

@@ -6,7 +6,6 @@ Run as: ./run_all.sh calendar --profile smoke        (or python -m helpers.pipel
 from __future__ import annotations
 
 import argparse
-import contextlib
 import difflib
 import json
 import signal
@@ -14,6 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,9 @@ class Stopped(KeyboardInterrupt):
 
 
 # -- one task ---------------------------------------------------------------------------------------------------------
-def build_report(run: Run, log: Path) -> None:
+def build_report(run: Run, log: Path) -> dict[str, Any]:
     """Write the report of a task; what the writing prints goes to the log, and so does the traceback where it fails."""
-    with (
-        log.open("w", encoding="utf-8") as file,
-        contextlib.redirect_stdout(file),
-        contextlib.redirect_stderr(file),
-    ):
+    with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
             from helpers.report import pages as report
 
@@ -69,6 +65,7 @@ def build_report(run: Run, log: Path) -> None:
             traceback.print_exc(file=file)
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             raise StageFailed(f"report: {one_line(kind + str(error))}") from error
+    return {}
 
 
 def print_reports(runs: Sequence[Run]) -> None:
@@ -88,11 +85,11 @@ def run_stage(
     run: Run, stage: Stage, parameters: dict[str, Any], progress: Progress, token: str, lock: int
 ) -> float:
     """Execute a notebook or build the report, and put it into the manifest; returns the seconds."""
-    log, started, facts = run.path("logs", f"{stage.name}.log"), time.monotonic(), {}
+    log, started = run.path("logs", f"{stage.name}.log"), time.monotonic()
     try:
         if stage.notebook is None:
             progress.start(stage.name, 1)
-            build_report(run, log)
+            facts = build_report(run, log)
         else:
             from helpers.pipeline.execute import execute  # loads what a run without work does not need
 

@@ -21,6 +21,8 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from helpers.tasks import Task
+
 TEMPLATES = Path(__file__).resolve().parent / "template"
 MACHINERY = {
     "parameters",
@@ -124,11 +126,22 @@ def _shows(output: Any) -> bool:
     return not bare and "application/vnd.jupyter.widget-view+json" not in data
 
 
+def traits_of(task: Task) -> frozenset[str]:
+    """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
+    has = {
+        "writes": task.writes,
+        "tags": not task.writes,
+        "asks": task.chat.questions,
+        "votes": task.variants.votes,
+    }
+    return frozenset(name for name, one in has.items() if one)
+
+
 def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
     """All cells of one notebook.
 
     Left out is what serves the machinery, and cells tagged `only-…` for tasks with a trait
-    (:attr:`helpers.tasks.base.Task.traits`) that is not among those given.
+    (:func:`traits_of`) that is not among those given.
     """
     tags = {
         tag for cell in notebook.cells for tag in cell.metadata.get("tags", ()) if tag.startswith("only-")

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from helpers.errors import UserError
 from helpers.files import read_json, write_file, write_json
 from helpers.paths import ROOT
-from helpers.report.notebooks import TEMPLATES, Section, cite, read_section, write_copies
+from helpers.report.notebooks import TEMPLATES, Section, cite, read_section, traits_of, write_copies
 from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES
@@ -73,7 +73,7 @@ def make_parts(sections: list[Section], scored: bool) -> list[dict[str, Any]]:
 
 def task_page(run: Run, study: Study, notebooks: list[Path]) -> str:
     """HTML of the document of one task from its executed notebooks."""
-    sections = [read_section(path, run.task.traits) for path in notebooks]
+    sections = [read_section(path, traits_of(run.task)) for path in notebooks]
     parts = make_parts(sections, bool(study.best))
     works = json.loads((TEMPLATES / "references.json").read_text(encoding="utf-8"))
     cited = cite([*(part["soup"] for part in parts), *(section.soup for section in sections)], works)
@@ -116,7 +116,7 @@ def build(run: Run) -> Path:
     write_json(run.report_dir / f"{name}.json", kept)
     write_file(path, page)
     write_file(run.report_dir / "index.html", index_page(run))
-    copies = write_copies(notebooks, run.report_dir / "notebooks" / name, run.task.traits)
+    copies = write_copies(notebooks, run.report_dir / "notebooks" / name, traits_of(run.task))
     megabytes = path.stat().st_size / 1e6
     print(f"{path}: {megabytes:.2f} MB, {len(notebooks)} notebooks")
     sizes = {path: MAX_MEGABYTES} | dict.fromkeys(copies, MAX_COPY_MEGABYTES)

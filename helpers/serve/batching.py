@@ -18,39 +18,33 @@ LONGEST_WAIT = 0.05  # seconds that a batch gathers at most
 PATIENCE = 0.1  # of the last pass
 
 
-class Overloaded(Exception):
-    """The queue is full; `retry_after` is in seconds."""
+class NoAnswer(Exception):
+    """Why there is no answer: the words, the status of HTTP, and the seconds after which to ask again."""
 
-    def __init__(self, retry_after: int):
-        super().__init__(f"too many texts are waiting: try again in {retry_after} s")
-        self.retry_after = retry_after
-
-
-class TooSlow(Exception):
-    """No answer came in time."""
-
-
-class Stopping(Exception):
-    """The service is shutting down."""
+    def __init__(self, words: str, status: int, retry_after: int | None = None):
+        super().__init__(words)
+        self.status, self.retry_after = status, retry_after
 
 
 @dataclass
 class Batcher:
-    """Collects texts into batches for a thread that predicts them.
+    """Collects texts into batches for a thread that checks and predicts them.
 
     While one batch is computed the next one gathers. It goes as soon as it is full or no text has come for `wait`
     seconds, and no later than a tenth of the last pass after its beginning: batches grow with the load, clients that
-    ask again at the same time stay together, and a lone request hardly waits. Beyond `capacity` waiting texts
-    :class:`Overloaded` is raised, after `timeout` seconds :class:`TooSlow`, and what has not been begun by then is
-    dropped. `on_batch` is told the size and the seconds of each batch.
+    ask again at the same time stay together, and a lone request hardly waits. Beyond `capacity` waiting texts a
+    request is refused, after `timeout` seconds it is given up, and what has not been begun by then is dropped.
+    `problem` says why a text cannot be answered; it runs in the model's thread, since tokenizers take time and are not
+    made for two threads. `on_batch` is told the size and the seconds of each batch.
     """
 
     predict: Callable[[Sequence[str]], Sequence[Answer]]
+    problem: Callable[[str], str | None] = lambda text: None
     max_batch: int = 16
     wait: float = 0.004
     capacity: int = 256
     timeout: float = 10.0
-    on_batch: Callable[[int, float], None] | None = None
+    on_batch: Callable[[int, float], None] = lambda size, seconds: None
     seconds_a_text: float = 0.01
     _queue: deque[tuple[str, asyncio.Future]] = field(default_factory=deque)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,25 +67,19 @@ class Batcher:
         return not self._stopping and self._work is not None and not self._work.done()
 
     async def answer(self, texts: Sequence[str]) -> list[Answer]:
-        """Answers of some texts, all or none of them taken in.
-
-        Raises
-        ------
-        Overloaded, TooSlow, Stopping
-        Exception
-            What the model raised for one of the texts.
-        """
+        """Answers of some texts, all or none of them taken in; NoAnswer, or what the model raised for one of them."""
         if self._stopping:
-            raise Stopping("the service is stopping")
+            raise NoAnswer("the service is stopping", 503, 5)
         if len(self._queue) + len(texts) > self.capacity:
-            raise Overloaded(max(1, math.ceil(len(self._queue) * self.seconds_a_text)))
+            seconds = max(1, math.ceil(len(self._queue) * self.seconds_a_text))
+            raise NoAnswer(f"too many texts are waiting: try again in {seconds} s", 429, seconds)
         futures = [asyncio.get_running_loop().create_future() for _ in texts]
         self._queue.extend(zip(texts, futures))
         self._arrived.set()
         try:
             return await asyncio.wait_for(asyncio.gather(*futures), self.timeout)
         except asyncio.TimeoutError:
-            raise TooSlow(f"no answer within {self.timeout:g} s") from None
+            raise NoAnswer(f"no answer within {self.timeout:g} s", 504) from None
         finally:
             for future in futures:  # those of a request that has failed or gone are not computed any more
                 future.cancel()
@@ -104,7 +92,7 @@ class Batcher:
             await asyncio.wait([self._work], timeout=grace)
         for _, future in self._queue:
             if not future.done():
-                future.set_exception(Stopping("the service has stopped"))
+                future.set_exception(NoAnswer("the service has stopped", 503, 5))
 
     # -- the model's side ---------------------------------------------------------------------------------------------
     async def _answer_all(self) -> None:
@@ -115,8 +103,7 @@ class Batcher:
             found = dict(zip(texts, await loop.run_in_executor(model, self._predict, texts)))
             self._last_pass = time.perf_counter() - started
             self.seconds_a_text = 0.8 * self.seconds_a_text + 0.2 * self._last_pass / len(texts)
-            if self.on_batch:
-                self.on_batch(len(batch), self._last_pass)
+            self.on_batch(len(batch), self._last_pass)
             for text, future in batch:
                 if future.done():  # given up meanwhile
                     continue
@@ -149,16 +136,14 @@ class Batcher:
         return batch
 
     def _predict(self, texts: Sequence[str]) -> list[Answer | Exception]:
-        """In the model's thread: answers, or what the model raised for a text."""
+        """In the model's thread: for each text the answer, or why there is none; no text costs the others theirs."""
         try:
-            return list(self.predict(texts))
-        except Exception:
-            return [self._predict_alone(text) for text in texts]
-
-    def _predict_alone(self, text: str) -> Answer | Exception:
-        """One text that the model cannot take must not cost the others their answer."""
-        try:
-            return self.predict([text])[0]
+            refused = {text: NoAnswer(why, 422) for text in texts if (why := self.problem(text))}
+            good = [text for text in texts if text not in refused]
+            found = dict(zip(good, self.predict(good) if good else (), strict=True))
+            return [refused.get(text) or found[text] for text in texts]
         except Exception as error:
-            LOG.exception("prediction failed", extra={"facts": {"characters": len(text)}})
-            return error
+            if len(texts) > 1:
+                return [self._predict([text])[0] for text in texts]
+            LOG.exception("prediction failed", extra={"facts": {"characters": len(texts[0])}})
+            return [error]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ Answer = dict[str, Any]
 
 
 class Predictor:
-    """One system of a run, loaded once; not made for several threads at a time.
+    """One system of a run, loaded once; threads that ask at the same time wait for each other.
 
     Parameters
     ----------
@@ -45,6 +46,7 @@ class Predictor:
     def __init__(self, run: Run, variant: str, engine: str = "torch"):
         one_of(engine, ENGINES, "engine")
         self.run, self.task, self.variant, self.engine = run, run.task, variant, engine
+        self.lock = threading.Lock()  # models and tokenizers are not made for two threads
         self.system = systems.load(run, variant, self._member)
         self.calibrations = load_calibrations(run, variant)
         self.name, read = f"{run.task.name}/{variant}", CALIBRATIONS.dump_json(self.calibrations)
@@ -75,7 +77,8 @@ class Predictor:
 
     def problem(self, text: str) -> str | None:
         """Why a text cannot be answered, or None."""
-        return self.task.rows.bad_text(text) or self.system.problem(self.task.rows.reading(text))
+        with self.lock:
+            return self.task.rows.bad_text(text) or self.system.problem(self.task.rows.reading(text))
 
     def predict(self, texts: Sequence[str]) -> list[Answer]:
         """Answers in the order of the texts, all of which have to be free of :meth:`problem`.
@@ -87,30 +90,21 @@ class Predictor:
             of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
         """
         examples = [self.task.rows.example(text, index) for index, text in enumerate(texts)]
-        records = self.system.predict(examples)
-        return [
-            self.answer(text, example, record)
-            for text, example, record in zip(texts, examples, records, strict=True)
-        ]
+        with self.lock:
+            records = self.system.predict(examples)
+        return [self.answer(*each) for each in zip(texts, examples, records, strict=True)]
 
     def answer(self, text: str, example: Example, record: dict[str, Any]) -> Answer:
         """The answer that a prediction record makes."""
-        prediction, names = self.task.bind(record["prediction"], example), self.task.fields
+        prediction = self.task.bind(record["prediction"], example)
+        names = self.task.fields
         if prediction is None:
-            return {
-                "fields": dict.fromkeys(names),
-                "spans": {name: [] for name in names},
-                "confidence": dict.fromkeys(names),
-                "needs_review": list(names),
-            }
-        fields = self.task.rows.answer(prediction)
+            nothing = dict.fromkeys(names)
+            spans: dict[str, Any] = {name: [] for name in names}
+            return {"fields": nothing, "spans": spans, "confidence": nothing, "needs_review": list(names)}
+        fields, spans = self.task.rows.answer(prediction), self._spans(text, example.text, prediction)
         confidence, review = self._confidence(record)
-        return {
-            "fields": fields,
-            "spans": self._spans(text, example.text, prediction),
-            "confidence": confidence,
-            "needs_review": review,
-        }
+        return {"fields": fields, "spans": spans, "confidence": confidence, "needs_review": review}
 
     def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
         places = origins(text, reading)
@@ -122,16 +116,13 @@ class Predictor:
 
     def _confidence(self, record: dict[str, Any]) -> tuple[dict[str, float | None], list[str]]:
         """Calibrated confidence of each field, and the fields below their thresholds."""
-        stated = {**dict.fromkeys(self.task.fields), **(record.get("confidence") or {})}
         confidence: dict[str, float | None] = {}
         review = []
-        for name, value in stated.items():
-            one = self.calibrations.get(name)
+        for name, value in {**dict.fromkeys(self.task.fields), **(record.get("confidence") or {})}.items():
+            one, threshold = self.calibrations.get(name), PRECISION
             if one:  # systems that state no confidence are taken at the word that they are sure
-                confidence[name] = round(float(one(1.0 if value is None else value)[0]), 6)
-            else:
-                confidence[name] = value
-            threshold = one.threshold if one else PRECISION
-            if confidence[name] is None or confidence[name] < round(threshold, 6):
+                value, threshold = round(float(one(1.0 if value is None else value)[0]), 6), one.threshold
+            confidence[name] = value
+            if value is None or value < round(threshold, 6):
                 review.append(name)
         return confidence, review

@@ -6,6 +6,7 @@ Run as: python -m helpers.serve --task calendar          then
 
 from __future__ import annotations
 
+import ipaddress
 import signal
 import socket
 import sys
@@ -31,24 +32,19 @@ def bind(host: str, port: int) -> socket.socket:
     return found
 
 
-def server_of(app: Any, grace: float) -> Any:
-    """A uvicorn server; asked to stop it ends what has begun, on a second signal it leaves at once."""
+def server_of(app: Any, grace: float, connections: int = 256) -> Any:
+    """A uvicorn server; asked to stop it ends what has begun, on a second signal it leaves at once.
+
+    What comes beyond `connections` at a time is answered with 503.
+    """
     import uvicorn
 
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has ended:
             signal.signal(each, lambda *_: None)  # that was wanted, and the status is 0
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            lifespan="on",
-            server_header=False,
-            timeout_graceful_shutdown=max(1, round(grace)),
-            ws="none",
-        )
-    )
+    quiet = {"log_config": None, "access_log": False, "server_header": False, "ws": "none"}
+    limits = {"timeout_graceful_shutdown": max(1, round(grace)), "limit_concurrency": connections}
+    return uvicorn.Server(uvicorn.Config(app, lifespan="on", **quiet, **limits))
 
 
 def main(
@@ -58,6 +54,8 @@ def main(
     engine: Engine = "torch",
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen at; 0 takes a free one.")] = 8000,
+    token: Annotated[str, typer.Option(envvar="STUDY_TOKEN", help="What clients have to send.")] = "",
+    connections: Annotated[int, typer.Option(min=1, help="Connections at a time.")] = 256,
     batch: Annotated[int, typer.Option(min=1, help="Texts in one pass through the model.")] = 16,
     wait_ms: Annotated[float, typer.Option(min=0, help="Time for others to share a text's pass.")] = 4,
     queue: Annotated[int, typer.Option(min=1, help="Texts that may wait; more come again.")] = 256,
@@ -72,6 +70,12 @@ def main(
         from helpers.serve.predictor import Predictor
         from helpers.serve.service import Limits, create_app, log_to
 
+        address, found = listening.getsockname()[:2]
+        if not token and not ipaddress.ip_address(address).is_loopback:
+            print(
+                f"WARNING: anyone who reaches {host}:{found} may ask; --token lets in who knows it",
+                file=sys.stderr,
+            )
         if threads:
             torch.set_num_threads(threads)
         log_to(sys.stderr)
@@ -79,10 +83,10 @@ def main(
         if predictor.task.words.examples:  # the first pass is the slowest: not for the first user to wait for
             predictor.predict([predictor.task.words.examples[0]])
         limits = Limits(
-            texts=min(64, queue), batch=batch, wait=wait_ms / 1000, queue=queue, timeout=timeout, cache=cache
+            min(64, queue), batch=batch, wait=wait_ms / 1000, queue=queue, seconds=timeout, cache=cache
         )
-        app = create_app(predictor, limits)
-        address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
+        app = create_app(predictor, limits, token)
         listening.listen()  # whoever reads the next line may come
-        print(f"{predictor.name} {predictor.version} at {address}", flush=True)
-        server_of(app, timeout).run(sockets=[listening])
+        place = f"[{host}]" if ":" in host else host
+        print(f"{predictor.name} {predictor.version} at http://{place}:{found}", flush=True)
+        server_of(app, timeout, connections).run(sockets=[listening])

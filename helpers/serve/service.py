@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import logging
 import re
@@ -11,12 +12,11 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cachetools import LRUCache
 from fastapi import FastAPI, HTTPException, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -27,25 +27,24 @@ from prometheus_client import (
     generate_latest,
 )
 from pydantic import ValidationError
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from helpers.files import parse_json
-from helpers.serve.batching import Batcher, Overloaded, Stopping, TooSlow
+from helpers.serve.batching import LOG, Batcher, NoAnswer
 from helpers.serve.service_models import Extract, Health, Problem, Schema, answer_model
 
-LOG = logging.getLogger("study.serve")
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
-SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+SIZES, SECONDS = (1, 2, 4, 8, 16, 32, 64), (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 PROBLEMS = {
     400: "body cannot be read",
+    401: "token is missing or wrong",
     408: "the body did not come in time",
     413: "too many texts or bytes",
     415: "body is no JSON, or packed",
     422: "text or type is wrong",
     429: "too many texts are waiting",
     500: "the model failed",
-    503: "the service is stopping",
+    503: "the service is stopping, or has too many connections",
     504: "no answer in time",
 }
 
@@ -55,11 +54,11 @@ class Limits:
     """What the service takes at most."""
 
     texts: int = 64  # of one request
-    body_bytes: int = 1_000_000
+    bytes: int = 1_000_000  # of its body
     batch: int = 16  # texts in one pass through the model
     wait: float = 0.004  # seconds that a text waits for others to share its pass
     queue: int = 256  # texts that may wait
-    timeout: float = 10.0  # seconds until a request is given up, its body or its answer
+    seconds: float = 10.0  # until a request is given up, its body or its answer
     cache: int = 1024  # texts whose answers are kept; 0 for none
 
 
@@ -69,15 +68,10 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record; of an error its kind and place, not its message, which may hold a text."""
-        line = {
-            "time": round(record.created, 3),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **getattr(record, "facts", {}),
-        }
+        line = {"time": round(record.created, 3), "level": record.levelname.lower()}
+        line |= {"event": record.getMessage(), **getattr(record, "facts", {})}
         if record.exc_info and record.exc_info[0]:
-            line["error"] = record.exc_info[0].__name__
-            trace = record.exc_info[2]
+            line["error"], trace = record.exc_info[0].__name__, record.exc_info[2]
             while trace and trace.tb_next:
                 trace = trace.tb_next
             if trace:
@@ -103,17 +97,10 @@ class Meters:
         self.seconds = Histogram("extract_seconds", "Seconds a request", buckets=SECONDS, registry=own)
         self.texts = Counter("extract_texts", "Texts answered", registry=own)
         self.cached = Counter("extract_cache_hits", "Texts answered from the cache", registry=own)
-        self.batch = Histogram("extract_batch_texts", "Texts a pass", buckets=BATCH_SIZES, registry=own)
+        self.batch = Histogram("extract_batch_texts", "Texts a pass", buckets=SIZES, registry=own)
         self.model = Histogram("extract_batch_seconds", "Seconds a pass", buckets=SECONDS, registry=own)
         self.waiting = Gauge("extract_waiting_texts", "Texts in the queue", registry=own)
-        self.review = Counter(
-            "extract_needs_review", "Values below the wanted precision", ["field"], registry=own
-        )
-
-    def saw_batch(self, size: int, seconds: float) -> None:
-        """Count one pass through the model."""
-        self.batch.observe(size)
-        self.model.observe(seconds)
+        self.review = Counter("extract_needs_review", "Values to be looked at", ["field"], registry=own)
 
     def saw_answers(self, results: Sequence[dict[str, Any]]) -> None:
         """Count the texts of a request, and what a person should look at."""
@@ -123,14 +110,8 @@ class Meters:
 
 
 # -- bodies -----------------------------------------------------------------------------------------------------------
-async def read_body(request: Request, limits: Limits) -> Extract:
-    """The body of a request: JSON of a bounded size that comes within a bounded time.
-
-    Raises
-    ------
-    HTTPException, RequestValidationError
-        Which make the answer of :data:`PROBLEMS`.
-    """
+async def read_body(request: Request, limits: Limits) -> list[str]:
+    """The texts in the body of a request: JSON of a bounded size that comes within a bounded time."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, f"content-type is {kind or 'missing'}: send application/json")
@@ -141,32 +122,55 @@ async def read_body(request: Request, limits: Limits) -> Extract:
     async def read() -> None:
         async for piece in request.stream():
             content.extend(piece)
-            if len(content) > limits.body_bytes:
-                raise HTTPException(413, f"body is larger than {limits.body_bytes} bytes")
+            if len(content) > limits.bytes:
+                raise HTTPException(413, f"body is larger than {limits.bytes} bytes")
 
     try:
-        await asyncio.wait_for(read(), limits.timeout)
-        return Extract.model_validate(parse_json(content.decode("utf-8")))
+        await asyncio.wait_for(read(), limits.seconds)
+        body = Extract.model_validate(parse_json(content.decode()))
+        return body.texts or [body.text]
     except asyncio.TimeoutError:
-        raise HTTPException(408, f"the body did not come within {limits.timeout:g} s") from None
+        raise HTTPException(408, f"the body did not come within {limits.seconds:g} s") from None
+    except ClientDisconnect:
+        raise HTTPException(400, "the body was not sent to its end") from None
     except ValidationError as error:
-        raise RequestValidationError(error.errors()) from None
+        raise HTTPException(422, reason(error)) from None
     except (UnicodeDecodeError, RecursionError):
         raise HTTPException(400, "the body is no UTF-8, or nested too deeply") from None
     except json.JSONDecodeError:
         raise HTTPException(422, "malformed JSON") from None
     except ValueError as error:  # a key stands twice
-        raise HTTPException(422, str(error)) from None
+        raise HTTPException(422, printable(str(error))) from None
+
+
+def reason(error: ValidationError) -> str:
+    """What is wrong with a body, without what it held."""
+    first = error.errors()[0]
+    where, kind = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return printable(f"{where}: {kind}" if where else kind)
+
+
+def printable(line: str) -> str:
+    """A line that can be sent: a key may be half a surrogate pair."""
+    return line.encode("utf-8", "backslashreplace").decode()
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
-def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
-    """The service of one predictor (see :class:`helpers.serve.predictor.Predictor`)."""
+def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> FastAPI:
+    """The service of one predictor (see :class:`helpers.serve.predictor.Predictor`).
+
+    With a `token` only requests with the header `Authorization: Bearer TOKEN` are answered.
+    """
     task, meters = predictor.task, Meters()
-    batcher = Batcher(
-        predictor.predict, limits.batch, limits.wait, limits.queue, limits.timeout, meters.saw_batch
-    )
-    cache: LRUCache = LRUCache(max(1, limits.cache))
+    sizes = (limits.batch, limits.wait, limits.queue, limits.seconds)
+
+    def on_batch(size: int, seconds: float) -> None:
+        meters.batch.observe(size)
+        meters.model.observe(seconds)
+
+    batcher = Batcher(predictor.predict, predictor.problem, *sizes, on_batch)
+    meters.waiting.set_function(lambda: batcher.waiting)
+    cache: LRUCache = LRUCache(limits.cache)
     model = {"name": predictor.name, "version": predictor.version}
     described = Schema(
         task=task.name,
@@ -174,12 +178,7 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         description=task.words.description,
         fields=task.rows.schema(),
         verbatim=sorted(name for name in task.fields if task.kinds[name].verbatim),
-        limits={
-            "characters": task.rows.longest_text,
-            "texts": limits.texts,
-            "bytes": limits.body_bytes,
-            "seconds": limits.timeout,
-        },
+        limits={"characters": task.rows.longest_text, **asdict(limits)},
         examples=list(task.words.examples),
         model=model,
     )
@@ -189,32 +188,16 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
         batcher.start()
         LOG.info("started", extra={"facts": model})
         yield
-        await batcher.close(limits.timeout)
+        await batcher.close(limits.seconds)
         LOG.info("stopped", extra={"facts": model})
 
-    app = FastAPI(
-        title=f"{task.words.title}: extraction",
-        version=predictor.version,
-        description=task.words.description,
-        lifespan=lifespan,
-        redirect_slashes=False,  # behind TLS a redirect would lead to http
-        docs_url=None,
-        redoc_url=None,
-    )
-    meters.waiting.set_function(lambda: batcher.waiting)
-    watch(app, meters)
-    answer_errors(app)
-
-    def refuse(texts: Sequence[str]) -> None:
-        if len(texts) > limits.texts:
-            raise HTTPException(413, f"{len(texts)} texts, more than the {limits.texts} of one request")
-        for place, text in enumerate(texts):
-            reason = predictor.problem(text)
-            if reason:
-                raise HTTPException(422, reason if len(texts) == 1 else f"texts[{place}]: {reason}")
+    about = {"title": f"{task.words.title}: extraction", "description": task.words.description}
+    pages = {"docs_url": None, "redoc_url": None, "redirect_slashes": False}
+    app = FastAPI(**about, **pages, version=predictor.version, lifespan=lifespan)
+    watch(app, meters, token)
 
     async def results_of(texts: Sequence[str]) -> list[dict[str, Any]]:
-        known = {text: cache[text] for text in texts if text in cache} if limits.cache else {}
+        known = {text: cache[text] for text in texts if text in cache}
         meters.cached.inc(len(known))
         missing = [text for text in dict.fromkeys(texts) if text not in known]
         if missing:
@@ -223,23 +206,25 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
                 cache.update({text: known[text] for text in missing})
         return [known[text] for text in texts]
 
+    body = {"required": True, "content": {"application/json": {"schema": Extract.model_json_schema()}}}
+    responses = {code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()}
+
     @app.post(
         "/extract",
         response_model=answer_model(task),
-        responses={code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()},
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": Extract.model_json_schema()}},
-            }
-        },
+        responses=responses,
+        openapi_extra={"requestBody": body},
     )
     async def extract(request: Request) -> Any:
         """Find the values of the task's fields in one text or several."""
         started = time.perf_counter()
-        texts = (await read_body(request, limits)).given
+        texts = await read_body(request, limits)
         request.state.facts = {"texts": len(texts), "characters": sum(map(len, texts))}
-        refuse(texts)
+        if len(texts) > limits.texts:
+            raise HTTPException(413, f"{len(texts)} texts, more than the {limits.texts} of one request")
+        for place, text in enumerate(texts):
+            if why := task.rows.bad_text(text):
+                raise HTTPException(422, why if len(texts) == 1 else f"texts[{place}]: {why}")
         results = await results_of(texts)
         meters.saw_answers(results)
         milliseconds = round(1000 * (time.perf_counter() - started), 2)
@@ -255,11 +240,8 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
     async def health(response: Response) -> Any:
         """Whether the service can answer."""
         response.status_code = 200 if batcher.alive else 503
-        return {
-            "status": "ok" if batcher.alive else "stopping",
-            "model": model,
-            "waiting": batcher.waiting,
-        }
+        status = "ok" if batcher.alive else "stopping"
+        return {"status": status, "model": model, "waiting": batcher.waiting}
 
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Any:
@@ -269,51 +251,35 @@ def create_app(predictor: Any, limits: Limits = Limits()) -> FastAPI:
     return app
 
 
-def watch(app: FastAPI, meters: Meters) -> None:
-    """Give each request a number, a line in the log and in the metrics, and 500 where the model failed."""
+def watch(app: FastAPI, meters: Meters, token: str) -> None:
+    """See to what all requests share: the token, a number, a line in the log and in the metrics, and what fails."""
+
+    @app.exception_handler(NoAnswer)
+    async def refuse(request: Request, error: NoAnswer) -> JSONResponse:
+        headers = {"Retry-After": str(error.retry_after)} if error.retry_after else None
+        return JSONResponse({"detail": str(error)}, error.status, headers)
 
     @app.middleware("http")
     async def watched(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         started, given = time.perf_counter(), request.headers.get("x-request-id", "")
         name = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        path = request.scope["path"] = request.url.path.rstrip("/") or "/"  # a redirect would lose TLS
         request.state.facts = {}
-        try:
-            response = await call_next(request)
-        except Exception:
-            LOG.exception("request failed", extra={"facts": {"id": name}})
-            response = JSONResponse({"detail": "the model could not answer"}, 500)
+        shown = request.headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if token and path != "/health" and not hmac.compare_digest(shown, token.encode()):
+            asked = {"WWW-Authenticate": "Bearer"}
+            response: Response = JSONResponse({"detail": "send Authorization: Bearer TOKEN"}, 401, asked)
+        else:
+            try:
+                response = await call_next(request)
+            except Exception:
+                LOG.exception("request failed", extra={"facts": {"id": name}})
+                response = JSONResponse({"detail": "the model could not answer"}, 500)
         response.headers["x-request-id"] = name
-        if request.url.path == "/extract":
+        if path == "/extract":
             seconds = time.perf_counter() - started
             meters.requests.labels(response.status_code).inc()
             meters.seconds.observe(seconds)
             facts = {"id": name, "status": response.status_code, "milliseconds": round(1000 * seconds, 2)}
             LOG.info("request", extra={"facts": {**facts, **request.state.facts}})
         return response
-
-
-def answer_errors(app: FastAPI) -> None:
-    """Every failure that is no fault of the model as one line of JSON."""
-
-    def handle(kind: type[Exception], read: Callable[[Any], tuple[int, Any, dict[str, str] | None]]) -> None:
-        async def refuse(request: Request, error: Exception) -> JSONResponse:
-            status, detail, headers = read(error)
-            line = (
-                str(detail).encode("utf-8", "backslashreplace").decode()
-            )  # a key may be half a surrogate pair
-            return JSONResponse({"detail": line}, status, headers)
-
-        app.add_exception_handler(kind, refuse)
-
-    handle(RequestValidationError, lambda error: (422, reason(error), None))
-    handle(StarletteHTTPException, lambda error: (error.status_code, error.detail, error.headers))
-    handle(Overloaded, lambda error: (429, error, {"Retry-After": str(error.retry_after)}))
-    handle(TooSlow, lambda error: (504, error, None))
-    handle(Stopping, lambda error: (503, error, {"Retry-After": "5"}))
-
-
-def reason(error: RequestValidationError) -> str:
-    """What is wrong with a body, without what it held."""
-    first = error.errors()[0]
-    where, kind = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-    return f"{where}: {kind}" if where else kind

@@ -28,11 +28,6 @@ class Extract(BaseModel):
             raise ValueError("give either text or texts")
         return self
 
-    @property
-    def given(self) -> list[str]:
-        """The texts, however they were given."""
-        return self.texts if "texts" in self.model_fields_set else [self.text]
-
 
 class Span(BaseModel):
     """A piece of the text as it was sent, in characters (Unicode code points), `end` not included."""
@@ -79,17 +74,14 @@ class Schema(BaseModel):
 def answer_model(task: Task) -> type[BaseModel]:
     """Results in the order of the texts, each with the fields of the task."""
     value = {name: list[str] if task.kinds[name].many else str for name in task.fields}
+    spans = Field(description="Where the values stand; nothing where they do not.")
+    confidence = Field(description="Probability of each value, null if unknown.")
+    review = Field(description="Fields less sure than the wanted precision asks for.")
     result = create_model(
         "Result",
         fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
-        spans=(
-            dict[str, list[Span]],
-            Field(description="Where the values stand; nothing where they do not."),
-        ),
-        confidence=(
-            dict[str, float | None],
-            Field(description="Probability of each value, null if unknown."),
-        ),
-        needs_review=(list[str], Field(description="Fields less sure than the wanted precision asks for.")),
+        spans=(dict[str, list[Span]], spans),
+        confidence=(dict[str, float | None], confidence),
+        needs_review=(list[str], review),
     )
     return create_model("Answer", results=list[result], model=Model, milliseconds=float)

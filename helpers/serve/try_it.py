@@ -53,9 +53,9 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
     row = task.rows.example(text)
     marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
-    listed = {name: "; ".join(map(str, values)) for name, values in task.values(prediction).items() if values}
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
-        for name, value in listed.items()
-    )
+    rows = ""
+    for name, values in task.values(prediction).items():
+        if values:
+            value = html.escape("; ".join(map(str, values)))
+            rows += f'<tr><th scope="row">{html.escape(name)}</th><td>{value}</td></tr>'
     return f"{head}{marked}<table><tbody>{rows}</tbody></table>"

@@ -10,9 +10,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
-import torch
 
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
@@ -38,21 +38,21 @@ def words_of(task: Task, example: Example) -> tuple[str, list[Span]]:
     return " ".join(tokens), [(end - len(token) - 1, end - 1) for token, end in zip(tokens, ends)]
 
 
-def gold_tags(task: Task, example: Example, words: Sequence[Span]) -> torch.Tensor:
-    """Tags of an example's label, LongTensor (words, groups); `IGNORE` throughout where a field's places are not known."""
+def gold_tags(task: Task, example: Example, words: Sequence[Span]) -> np.ndarray:
+    """Tags of an example's label, int (words, groups); `IGNORE` throughout where a field's places are not known."""
     if task.writes:
         spans = task.spans(example)
         return tags_of_spans(words, [spans[name] for name in task.fields])
     names = bio_tags(task.fields)
-    return torch.tensor([names.index(tag) for tag in example.target.tags], dtype=torch.long)[:, None]
+    return np.array([names.index(tag) for tag in example.target.tags], dtype=int)[:, None]
 
 
-def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None]) -> torch.Tensor:
-    """BIO tags, LongTensor (units, fields), of the spans of each field; a unit belongs to a span that overlaps it.
+def tags_of_spans(units: Sequence[Span], spans: Sequence[Sequence[Span] | None]) -> np.ndarray:
+    """BIO tags, int (units, fields), of the spans of each field; a unit belongs to a span that overlaps it.
 
     A field whose spans are not known (None) gets `IGNORE` throughout.
     """
-    tags = torch.full((len(units), len(spans)), OUTSIDE)
+    tags = np.full((len(units), len(spans)), OUTSIDE)
     for column, places in enumerate(spans):
         if places is None:
             tags[:, column] = IGNORE
@@ -114,11 +114,9 @@ class WindowRow:
 
     window: Window
     features: list[list[int]] = field(default_factory=list)  # values for every word of the text
-    tags: torch.Tensor | None = None
-    outputs: torch.Tensor | None = (
-        None  # class of the classifier, as `tags` without finer labels; or `IGNORE`
-    )
-    teacher: torch.Tensor | None = None  # log-probabilities (words, groups, tags)
+    tags: np.ndarray | None = None
+    outputs: np.ndarray | None = None  # class of the classifier, as `tags` without finer labels; or `IGNORE`
+    teacher: Any = None  # log-probabilities (words, groups, tags)
 
     def __len__(self) -> int:
         return len(self.window)
@@ -200,12 +198,14 @@ def budget_batches(lengths: Sequence[int], budget: int, rng: random.Random | Non
     return batches
 
 
-def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, torch.Tensor]:
+def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, Any]:
     """A batch, padded on the right to its longest window.
 
     It holds `input_ids` and `attention_mask` (rows, pieces); where there are features, `features` (rows, pieces, features);
     `row` and `head` (words), where each owned word's logits stand; and the targets, one window's below the other's.
     """
+    import torch
+
     width = max(map(len, rows))
     count = len(rows[0].features[0]) if rows[0].features else 0
     input_ids, mask = torch.full((len(rows), width), pad), torch.zeros(len(rows), width, dtype=torch.long)
@@ -226,5 +226,5 @@ def collate_windows(rows: Sequence[WindowRow], pad: int) -> dict[str, torch.Tens
         batch["features"] = features
     for name in ("tags", "outputs", "teacher"):
         if getattr(rows[0], name) is not None:
-            batch[name] = torch.cat([getattr(row, name) for row in rows])
+            batch[name] = torch.from_numpy(np.concatenate([getattr(row, name) for row in rows]))
     return batch

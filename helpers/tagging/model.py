@@ -49,13 +49,6 @@ class Layout:
         """Names of the classifier's outputs, group after group: "B-date", or the output itself where there is one group."""
         return [f"{output}-{group}" if group else output for group in self.groups for output in self.outputs]
 
-    @property
-    def membership(self) -> torch.Tensor:
-        """1 where an output (line) stands for a tag (column)."""
-        table = torch.zeros(len(self.outputs), len(self.tags))
-        table[range(len(self.outputs)), list(self.stands_for)] = 1
-        return table
-
 
 def layout_of(
     task: Task, features: dict[str, int] | None = None, finer: tuple[Sequence[str], Sequence[int]] = ((), ())
@@ -83,12 +76,11 @@ class TokenTagger(nn.Module):
             nn.init.normal_(inputs.weight, std=0.01)
             nn.init.zeros_(inputs.weight[0])
             nn.init.zeros_(scores.weight)
-        self.register_buffer("membership", layout.membership, persistent=False)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.membership.device
+        return next(self.parameters()).device
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor, features: torch.Tensor | None = None
@@ -115,12 +107,17 @@ class TokenTagger(nn.Module):
         log_probs = logits.log_softmax(-1)
         if not self.layout.fine:
             return log_probs
-        members = self.membership.bool().unbind(1)
-        return torch.stack([log_probs[..., chosen].logsumexp(-1) for chosen in members], -1)
+        members = [
+            [at for at, one in enumerate(self.layout.stands_for) if one == tag]
+            for tag in range(len(self.layout.tags))
+        ]
+        return torch.stack([log_probs[..., own].logsumexp(-1) for own in members], -1)
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
-def load_encoder(run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str = "sdpa"):
+def load_encoder(
+    run: Run, name: str, outputs: Sequence[str], dropout: float = 0.0, attention: str | None = None
+):
     """A token classifier on an encoder of the hub, of a package or of a folder, with a fresh seeded head, in fp32.
 
     On the CPU attention has no dropout: with it PyTorch leaves its fast path.
@@ -159,7 +156,10 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     try:
         tokenizer = AutoTokenizer.from_pretrained(name)
         if not (Path(name) / CARD).exists():  # a trained tagger's tokenizer knows it
-            places = getattr(AutoConfig.from_pretrained(name), "max_position_embeddings", 512)
+            config = AutoConfig.from_pretrained(name)
+            places = getattr(config, "max_position_embeddings", 512)
+            if "roberta" in config.model_type:  # its first position comes after that of the padding
+                places -= config.pad_token_id + 1
             tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     except (OSError, ValueError) as error:
         raise explain_load_error(name, error, "encoder_model") from None
@@ -250,7 +250,9 @@ def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, Any]:
     return card.layout, card.features, np.array(card.transitions), card.knowledge
 
 
-def load_trained_tagger(run: Run, folder: Path, attention: str = "sdpa", merge: bool = True) -> TrainedTagger:
+def load_trained_tagger(
+    run: Run, folder: Path, attention: str | None = None, merge: bool = True
+) -> TrainedTagger:
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
     layout, *rest = read_card(folder)
     adapted = (folder / "adapter_config.json").exists()

@@ -26,46 +26,28 @@ HEADLINES = {"exact_match": "exact match", "exact_f1": "value F1", "f1": "entity
 
 @dataclass(frozen=True)
 class Words:
-    """What is said about a task: the head and the sections of its `notes.md`.
-
-    Parameters
-    ----------
-    title, description : str
-    aim, research_question : str
-        Subtitle of the task's report, and what its abstract asks.
-    instruction : str
-        What a model that was never trained on the task is told to do; empty where the description and the fields say it.
-    examples : tuple of str
-        Texts to try the task with.
-    remarks : tuple of str
-        What a text may say beside its values, for the test of robustness.
-    others : dict
-        Label → entities that no train row was written with in mind, for the same test.
-    variant_notes : dict
-        Variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04.
-    augmentation_note, baseline_note : str
-        What the task makes of its train rows, and what its own baselines are, for notebooks 02 and 03.
-    scoring_note, equivalence_note : str
-        How scores are to be read, and what counts as the same in meaning, for notebooks 05 and 06.
-    headline, row_score, group_score : str
-        The headline score as prose names it.
-    """
+    """What is said about a task: the head and the sections of its `notes.md`."""
 
     title: str = ""
     description: str = ""
+    # subtitle of the task's report, and what its abstract asks
     aim: str = "Fine-tuning language models to turn text into structured entities"
     research_question: str = (
         "what fine-tuning a language model for this adds over rules and over prompting the same model"
     )
+    # what a model that was never trained on the task is told to do, where description and fields do not say it
     instruction: str = ""
-    examples: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()  # texts to try the task with
+    # for the test of robustness: what a text may say beside its values, and field → values that no train row has
     remarks: tuple[str, ...] = ("(sent from my phone)", "(see the message below)")
     others: dict[str, list[str]] = field(default_factory=dict)
+    # variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04
     variant_notes: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)
-    augmentation_note: str = ""
-    baseline_note: str = ""
-    scoring_note: str = ""
-    equivalence_note: str = ""
+    augmentation_note: str = ""  # what the task makes of its train rows, for notebook 02
+    baseline_note: str = ""  # what its own baselines are, for notebook 03
+    scoring_note: str = ""  # how scores are to be read, for notebook 05
+    equivalence_note: str = ""  # what counts as the same in meaning, for notebook 06
+    # the headline score as prose names it, what a row adds to it, and that of some rows
     headline: str = ""
     row_score: str = ""
     group_score: str = ""
@@ -73,28 +55,18 @@ class Words:
 
 @dataclass(frozen=True)
 class Public:
-    """The public data set of a task.
+    """The public data set of a task."""
 
-    Parameters
-    ----------
-    files : tuple of PublicFile
-        Files that `--data public` downloads; empty where there is no public data set.
-    hub : str
-        Data set of the hub that `--data public` reads instead where the setting `public_source` says so.
-    train : str
-        :func:`helpers.data.read.fingerprint` of its train rows, by which they are known in `--data DIR` too.
-    licence, citation : str
-        Shown whenever the public data is used.
-    published : list of dict
-        Published results on it: `system` plus metrics.
-    """
-
-    files: tuple[PublicFile, ...] = ()
-    hub: str = ""
-    train: str = ""
-    licence: str = ""
+    files: tuple[
+        PublicFile, ...
+    ] = ()  # that `--data public` downloads; empty where there is no public data set
+    hub: str = ""  # data set of the hub that is read instead where the setting `public_source` says so
+    train: str = (
+        ""  # :func:`helpers.data.read.fingerprint` of its train rows, by which `--data DIR` knows them
+    )
+    licence: str = ""  # shown whenever the public data is used, and so is the citation
     citation: str = ""
-    published: Sequence[dict[str, Any]] = ()
+    published: Sequence[dict[str, Any]] = ()  # results on it: `system` plus metrics
 
 
 def _nothing(*_: Any) -> Any:
@@ -237,15 +209,6 @@ class Task(ABC):
     def settings(self, profile: str) -> dict[str, Any]:
         """Every setting of the task with its default in that profile."""
         return settings_of(self._document, profile)
-
-    def asks(self, variant: str) -> bool:
-        """Whether a variant answers the task's questions one by one, and does not mark all values at once."""
-        return bool(self.chat.questions) and variant in self.variants.writers
-
-    @property
-    def traits(self) -> frozenset[str]:
-        """What sets tasks apart in the notebooks: a cell tagged `only-writes` is for tasks with the trait `writes`."""
-        return frozenset({"writes" if self.writes else "tags"})
 
     @abstractmethod
     def values(self, target: Any) -> Values:

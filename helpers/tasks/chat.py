@@ -18,7 +18,7 @@ STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class Pairs(list):
-    """Key–value pairs of a JSON object in order, so that a key given twice is seen."""
+    """Pairs of a JSON object in order, so that a key given twice is seen."""
 
 
 def read_object(raw: str) -> Pairs:
@@ -82,14 +82,12 @@ class Chat:
     task : Task
     document : dict
         `prompt`: what is asked, with `{text}` in the place of the text.
-    model : pydantic model, optional
-        Strict form of the answer.
     """
 
     questions: tuple[str, ...] = ()  # fields that are asked for one by one
 
-    def __init__(self, task: Any, document: dict[str, Any], model: type[BaseModel] | None = None):
-        self.task, self.model = task, model
+    def __init__(self, task: Any, document: dict[str, Any]):
+        self.task, self.model = task, output_model(task.kinds)
         self._prompt = document.get("prompt", "Extract entities from: {text} → ")
 
     def prompt(self, text: str) -> str:
@@ -119,13 +117,8 @@ class Chat:
         return self.task.canonical(checked.model_dump()), None
 
     def grammar(self, text: str, constraint: str, name: str = "") -> str:
-        """A llguidance grammar (Lark syntax) of an answer, for `constraint` in `schema`, `source`.
-
-        Parameters
-        ----------
-        name : str
-            Field that is asked for, where questions are asked.
-        """
+        """A llguidance grammar (Lark syntax) of an answer, for `constraint` in `schema`, `source`; where questions are asked
+        of the one about the field `name`."""
         return object_grammar(self.task.kinds, text, constraint)
 
     def failed_fields(self, record: dict[str, Any]) -> frozenset[str]:
@@ -154,8 +147,8 @@ class Interview(Chat):
         field), and `order` of the questions.
     """
 
-    def __init__(self, task: Any, document: dict[str, Any], model: type[BaseModel] | None = None):
-        super().__init__(task, document, model)
+    def __init__(self, task: Any, document: dict[str, Any]):
+        super().__init__(task, document)
         self.questions = tuple(document.get("order") or task.fields)
         self.system = document.get(
             "system", "A virtual assistant answers questions from a user based on the provided text."
@@ -204,14 +197,7 @@ class Interview(Chat):
             return None, "wrong type"
 
     def conversation(self, example: Example, order: Sequence[str] = ()) -> list[dict[str, str]]:
-        """The whole chat of a labelled example.
-
-        Parameters
-        ----------
-        example : Example
-        order : sequence of str
-            Fields in the order to ask for them; that of :attr:`questions` by default.
-        """
+        """The whole chat of a labelled example; `order` are the fields to ask for, :attr:`questions` by default."""
         turns = self.opening(example.text)
         for name in order or self.questions:
             turns += [

@@ -161,7 +161,7 @@ class JsonTask(Task):
         self._absent = [] if ask == "each" else None
         self.rows = JsonRows(self, document.get("rows", {}))
         chat = Interview if ask == "each" else Chat
-        self.chat = chat(self, document.get("chat", {}), output_model(self.kinds))
+        self.chat = chat(self, document.get("chat", {}))
         self._complete(hooks, rules=partial(variation.rules, self), values_of_spans=self._values_of_spans)
 
     def values(self, target: Target | None) -> Values:

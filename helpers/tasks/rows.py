@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from helpers.tasks.records import Example
+from helpers.tasks.text import normalise
 
 # share of the sample that each part gets
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
@@ -86,6 +87,8 @@ class Rows(ABC):
         control = sorted(char for char, kind in kinds.items() if kind == "Cc")
         if control:
             return f"text holds the control character U+{ord(control[0]):04X}"
+        if len(normalise(text)) > 2 * self.longest_text:  # one sign may stand for eighteen
+            return f"text is longer than {2 * self.longest_text} characters once its ligatures are spelt out"
         return None if self.reading(text) else "text is empty"
 
     @abstractmethod

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
 from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
-from helpers.tasks.chat import Chat, output_model
+from helpers.tasks.chat import Chat
 from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
@@ -124,9 +124,7 @@ class TagTask(Task):
         asked = (
             f"Entities ({', '.join(labels)}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
         )
-        self.chat = Chat(
-            self, {"prompt": asked}, output_model(kinds)
-        )  # of a prompted model: no variant writes
+        self.chat = Chat(self, {"prompt": asked})  # of a prompted model: no variant writes
         self._complete(
             hooks,
             rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),

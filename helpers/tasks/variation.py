@@ -49,11 +49,8 @@ class Piece:
         if kind and not isinstance(kind, Span) and not self.verbatim:
             # a change after which a date, a time or an amount would be read differently is left out
             fixed = isinstance(kind, (Date, Duration)) or not kind.quoted
-            return (
-                self
-                if fixed and kind.find(kind.text(value), text) != [(0, len(text))]
-                else replace(self, text=text)
-            )
+            other = fixed and kind.find(kind.text(value), text) != [(0, len(text))]
+            return self if other else replace(self, text=text)
         if self.field and kind.quoted:
             value = change(value)
         inner = self.inner
@@ -66,7 +63,7 @@ class Piece:
 def split_pieces(task: Any, example: Example) -> list[Piece] | None:
     """The example's text cut at its values, or None where a value that has a place cannot be found in the text."""
     spans = task.spans(example)
-    if any(spans[name] is None and kind.placed for name, kind in task.kinds.items()):
+    if _lost(task, spans):
         return None
     found, nested = [], []
     target = example.target if task.writes else task.values(example.target)
@@ -86,10 +83,8 @@ def split_pieces(task: Any, example: Example) -> list[Piece] | None:
         start, end, name, value = place
         if start < at:
             return None
-        pieces += [
-            Piece(example.text[at:start]),
-            Piece(example.text[start:end], name, value, inner.get(place)),
-        ]
+        own = Piece(example.text[start:end], name, value, inner.get(place))
+        pieces += [Piece(example.text[at:start]), own]
         at = end
     return pieces + [Piece(example.text[at:])]
 
@@ -119,9 +114,12 @@ def join_pieces(task: Any, pieces: Iterable[Piece], example: Example, origin: st
         else:
             target[name] = None if kind.placed else example.target[name]
     made = example.with_(text=text, target=task.canonical(target), origin=origin, extra={})
-    spans = task.spans(made)
-    lost = any(spans[name] is None and kind.placed for name, kind in task.kinds.items())
-    return None if lost else made
+    return None if _lost(task, task.spans(made)) else made
+
+
+def _lost(task: Any, spans: dict[str, Any]) -> bool:
+    """Whether a value that has a place in texts is not in this one."""
+    return any(spans[name] is None and kind.placed for name, kind in task.kinds.items())
 
 
 def _join_tokens(pieces: Sequence[Piece], example: Example, origin: str) -> Example | None:
@@ -296,13 +294,11 @@ def new_rows(train: Sequence[Example], count: int, make: Callable[[], Example | 
 # -- kinds of rows --------------------------------------------------------------------------------------------------------
 def rules(task: Any, text: str) -> dict[str, Any]:
     """What forms alone tell: the first date, time and duration, and the numbers and choices that are named."""
-    found = {name: [mention.text for mention in kind.mentions(text)[:1]] for name, kind in task.kinds.items()}
-    return task.canonical(
-        {
-            name: values if task.kinds[name].many else values[0] if values else None
-            for name, values in found.items()
-        }
-    )
+    found = {}
+    for name, kind in task.kinds.items():
+        said = [mention.text for mention in kind.mentions(text)[:1]]
+        found[name] = said if kind.many else said[0] if said else None
+    return task.canonical(found)
 
 
 def surface_formats(task: Any, example: Example) -> dict[str, str]:
@@ -323,7 +319,7 @@ def slices(task: Any, examples: Sequence[Example]) -> list[dict[str, str]]:
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
     values = [task.values(example.target) for example in examples]
     amounts = thirds([sum(map(len, given.values())) for given in values], ("few", "some", "many"))
-    found = []
+    table = []
     for example, length, given, amount in zip(examples, lengths, values, amounts):
         own = {"length": length, "values": amount}
         if not task.writes:
@@ -332,13 +328,11 @@ def slices(task: Any, examples: Sequence[Example]) -> list[dict[str, str]]:
             if isinstance(task.kinds.get(name.removesuffix(" format")), Date):
                 own[name] = style
         spans = task.spans(example)
-        starts = [
-            (spans[name][0], name) for name, kind in task.kinds.items() if spans[name] and not kind.nested
-        ]
+        starts = [(found[0], name) for name, found in spans.items() if found and not task.kinds[name].nested]
         own["order"] = f"{min(starts)[1]} first" if starts else "nothing found"
         own |= {name: how_many(given[name]) for name, kind in task.kinds.items() if kind.many}
-        found.append(own | ({"kind": example.extra["kind"]} if example.extra.get("kind") else {}))
-    return found
+        table.append(own | ({"kind": example.extra["kind"]} if example.extra.get("kind") else {}))
+    return table
 
 
 def how_many(values: Sequence[Any]) -> str:

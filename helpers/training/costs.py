@@ -27,16 +27,13 @@ def record_costs(run: Run, variant: str, **costs: float | None) -> None:
 def timed(run: Run, variant: str, what: str) -> Iterator[None]:
     """Record wall time and peak memory of a block as `<what>_seconds` and `<what>_peak_memory_mb` of a variant.
 
-    A block that raises leaves no record. On a GPU its peak comes along as `<what>_gpu_memory_mb`.
+    A block that raises leaves no record. On a GPU the peak is that of the GPU.
     """
     reset_peak_memory()
     started = time.perf_counter()
     yield
-    costs = {
-        f"{what}_seconds": round(time.perf_counter() - started, 2),
-        f"{what}_peak_memory_mb": peak_memory_mb(),
-    }
+    seconds, peak = round(time.perf_counter() - started, 2), peak_memory_mb()
     torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        costs[f"{what}_gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 1e6, 1)
-    record_costs(run, variant, **costs)
+    if run.profile == "gpu" and torch is not None and torch.cuda.is_available():
+        peak = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    record_costs(run, variant, **{f"{what}_seconds": seconds, f"{what}_peak_memory_mb": peak})

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from helpers.files import read_json, write_json
-from helpers.machine import seed_everything
+from helpers.machine import free_memory, seed_everything
 from helpers.models import processes
 from helpers.models.base import base_files
 from helpers.paths import ROOT
@@ -44,6 +44,7 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     )
     with timed(run, variant, "train"):
         result = trainer(run, variant, train, validation, folder)
+    free_memory()  # the next variant has a model of its own
     processes.wait()
     if processes.is_main():
         write_json(run.path("history", f"{variant}.json"), result.history)

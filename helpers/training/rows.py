@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from helpers.data.splits import masked
@@ -158,7 +159,7 @@ def encode_training(
         if layout.fine:
             fine = example.extra.get("fine_tags")
             aligned = align_fine(example.target.tags, fine) if fine is not None else [""] * len(words)
-            wanted = torch.tensor([numbers.get(tag, IGNORE) for tag in aligned])[:, None]
+            wanted = np.array([numbers.get(tag, IGNORE) for tag in aligned], dtype=int)[:, None]
         for window in windows:
             if own := window.words:
                 soft = teacher[index][own] if teacher else None

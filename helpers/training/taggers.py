@@ -262,8 +262,6 @@ def train_tagger(
     if not run.task.writes:
         names = model.layout.tags
         pmi = transition_pmi([[names.index(tag) for tag in row.target.tags] for row in gold], len(names))
-    if run.profile == "gpu":
-        model.base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     optimizer = torch.optim.AdamW(parameter_groups(model, own), fused=True)
     schedule = LambdaLR(optimizer, lambda step: steps[min(step, len(steps) - 1)].factor)
     arguments = common.common_arguments(run, variant, folder) | {

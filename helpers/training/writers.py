@@ -22,6 +22,7 @@ from helpers.models import processes
 from helpers.models.adapters import adapted_layers, add_lora, count_parameters
 from helpers.models.base import device_of, four_bit_config, four_bit_problem, load_base, load_tokenizer
 from helpers.models.int8 import packed_once, use_int8
+from helpers.models.memory import needs_checkpointing
 from helpers.run import Run
 from helpers.tasks import Example
 from helpers.training import common
@@ -152,7 +153,7 @@ def base_of(run: Run, variant: str) -> tuple[PreTrainedModel, dict[str, int], st
     if four_bit:
         from peft import prepare_model_for_kbit_training
 
-        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=run.profile == "gpu")
+        model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     if adapter:
         targets = adapted_layers(model, own["targets"])
         model = add_lora(model, own["rank"], own["alpha"], own["dropout"], targets, run.seed)
@@ -175,7 +176,9 @@ def by_length(rows: Dataset) -> Dataset:
     return rows.select(sorted(range(len(rows)), key=lengths.__getitem__))
 
 
-def training_arguments(run: Run, variant: str, folder: Path) -> TrainingArguments:
+def training_arguments(
+    run: Run, variant: str, folder: Path, checkpointing: bool = False
+) -> TrainingArguments:
     """The libraries' configuration of a variant: checkpoints and scores once an epoch."""
     own = variant_settings(run, variant)
     size, accumulation = processes.split_batch(own["batch_size"], own["accumulation"], processes.count())
@@ -189,7 +192,8 @@ def training_arguments(run: Run, variant: str, folder: Path) -> TrainingArgument
         "warmup_steps": own["warmup_steps"],
         "lr_scheduler_type": "cosine",
         "optim": "adamw_torch_fused",
-        "gradient_checkpointing": run.profile == "gpu",
+        "gradient_checkpointing": checkpointing,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
         "prediction_loss_only": True,
         "label_names": ["labels"],
         "eval_strategy": "epoch",
@@ -209,11 +213,13 @@ def make_trainer(
     """The trainer of a variant over a model of :func:`base_of`, ready to train or to go on."""
     datasets.disable_progress_bars()  # bars of rows that are mapped would hide the one of the training
     own = variant_settings(run, variant)
+    encoded = dataset_of(run, tokenizer, rows, own.get("questions", 0))
+    checkpointing = needs_checkpointing(run, variant, own["batch_size"] * max(encoded["length"][:]))
     trainer = (WriterSFTTrainer if run.task.variants.writers[variant].trl else WriterTrainer)(
         model=model,
-        args=training_arguments(run, variant, folder),
+        args=training_arguments(run, variant, folder, checkpointing),
         processing_class=tokenizer,
-        train_dataset=dataset_of(run, tokenizer, rows, own.get("questions", 0)),
+        train_dataset=encoded,
         eval_dataset=by_length(dataset_of(run, tokenizer, validation)),
         data_collator=Collator(tokenizer.pad_token_id),
         callbacks=[EarlyStoppingCallback(own["patience"])],

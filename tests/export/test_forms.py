@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
 from tiny_run import make_run, make_token_run, rows
 
@@ -18,12 +21,14 @@ from helpers.evaluation.systems import system_of
 from helpers.export import folders, gguf_file, onnx_graphs
 from helpers.export.latency import call_times, compression_table
 from helpers.export.model_folder import open_run
+from helpers.files import write_json
 from helpers.models.base import base_path, load_base, load_tokenizer
 from helpers.models.packaged import encoder_path
 from helpers.run import Run
 from helpers.serve.predictor import Predictor
 from helpers.tagging.features import fit_features
 from helpers.tagging.model import TokenTagger, TrainedTagger, layout_of, load_encoder, load_token_tokenizer
+from helpers.writing.chat import render
 from helpers.writing.generation import decode
 from helpers.writing.prompts import encode_prompt
 
@@ -77,7 +82,7 @@ def test_taggers_of_tokens_have_the_same_forms(token_run):
 
 def test_the_adapter_does_something_and_the_merge_keeps_it(run, exported):
     merged, base = folders.load_exported(run, "lora"), (load_base(run), load_tokenizer(run))
-    assert folders.logit_gap(run, "lora", merged, base, rows(run.task)[:2]) > 0.01
+    assert folders.logit_gap(run, merged, base, rows(run.task)[:2]) > 0.01
 
 
 def test_folders_load_with_nothing_else(exported, tmp_path):
@@ -153,6 +158,35 @@ def test_logits_and_predictions_are_the_same_for_other_batches_lengths_and_windo
     assert any(set(record["prediction"]) != {"O"} for record in before)
 
 
+def test_weights_have_seven_bits_where_eight_overflow(graph, monkeypatch):
+    def largest():
+        found = onnx.load(str(onnx_graphs.quantise(graph))).graph.initializer
+        weights = [onnx.numpy_helper.to_array(one) for one in found if one.data_type == onnx.TensorProto.INT8]
+        return max(int(np.abs(weight.astype(int)).max()) for weight in weights)
+
+    for flags, bits in (("sse4_2 avx2", 7), ("avx2 avx_vnni", 8)):
+        with monkeypatch.context() as pretended:
+            pretended.setattr(onnx_graphs.platform, "machine", lambda: "x86_64")
+            pretended.setattr(onnx_graphs.Path, "read_text", lambda path, flags=flags, **how: flags)
+            assert onnx_graphs.overflows() == (bits == 7)
+        monkeypatch.setattr(onnx_graphs, "overflows", lambda bits=bits: bits == 7)
+        assert 2 ** (bits - 2) <= largest() <= 2 ** (bits - 1)
+        monkeypatch.undo()
+
+
+def test_int8_is_compared_on_the_machine_that_serves(token_run):
+    folders.export(token_run, "full", ("onnx",))
+    kept = folders.export_folder(token_run, "full", "onnx", onnx_graphs.CHECK)
+    assert folders.load_onnx(token_run, "full")
+    content = load_file(kept)
+    for name in onnx_graphs.GRAPHS.values():
+        content[name] += 9.0
+    save_file(content, kept)  # as if this CPU computed otherwise than that of the export
+    with pytest.raises(UserError, match="--engine onnx, or export it here"):
+        folders.load_onnx(token_run, "full")
+    assert folders.load_onnx(token_run, "full", quantised=False)
+
+
 def test_int8_weights_are_a_quarter_and_what_they_would_spoil_stays(deep, graph):
     kept = onnx_graphs.kept_whole(onnx.load(str(graph)).graph)
     assert sum("feature" in name for name in kept) == 2 * len(deep[1].features.sizes)
@@ -207,6 +241,7 @@ def test_the_file_holds_the_model(run, exported):
     weight = model.model.layers[0].mlp.down_proj.weight.detach().numpy()
     assert np.abs(values - weight).max() <= np.abs(weight).max() / 100
     text = (exported["gguf"] / "Modelfile").read_text()
+    assert f'PARAMETER stop "{tokenizer.eos_token}"' in text
     assert "FROM ./model.gguf" in text and 'TEMPLATE """Extract entities from: {{ .Prompt }} → """' in text
 
 
@@ -223,23 +258,65 @@ def test_what_is_no_llama_is_refused_in_one_line(exported, tmp_path):
         gguf_file.write_gguf(Path(encoder), tmp_path, "")
 
 
+def texts():
+    """Twenty texts, some with signs that take several bytes."""
+    names, places = (
+        ("Ann", "Zoë", "Dr. O’Neil", "王伟", "Bo & Co"),
+        ("in room 4", "at Café Roma", "— online", "🎉 party"),
+    )
+    return [
+        f"Lunch with {name} {place} on 3/0{1 + at % 9}/2026 at {1 + at % 12}pm"
+        for at, (name, place) in enumerate(itertools.product(names, places))
+    ]
+
+
 def test_llama_cpp_writes_what_pytorch_writes(tmp_path):
-    """The base model, asked by llama.cpp itself (the package xllamacpp brings it ready to run)."""
+    """The base model, cut, asked by llama.cpp itself (the package xllamacpp brings it ready to run)."""
     xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp has no wheel for this platform")
-    base = Run(task="calendar", profile="cpu", out=str(tmp_path))
+    base = Run(task="calendar", profile="smoke", out=str(tmp_path))
     model, tokenizer = load_base(base), load_tokenizer(base)
     path = gguf_file.write_gguf(Path(base_path(base)), tmp_path, base["base_model"], "f32")
     given = xllamacpp.CommonParams()
     given.model.path, given.n_ctx, given.n_parallel = str(path), 512, 1
-    server = xllamacpp.Server(given)
-    text = base.task.chat.prompt("Lunch with Ann on 3/03/2026 at 1pm")
-    mine = decode(model, tokenizer, [encode_prompt(tokenizer, text)], max_new_tokens=100)[0]
-    for prompt in (encode_prompt(tokenizer, text), text):  # so llama.cpp reads a text as the tokenizer does
-        answer = server.handle_completions(
-            {"prompt": prompt, "max_tokens": 100, "temperature": 0, "logprobs": 1}
-        )
-        written = answer["choices"][0]["logprobs"]["content"]
-        assert [token["id"] for token in written if token["id"] != tokenizer.eos_token_id] == mine.tokens
-        assert [token["logprob"] for token in written][: len(mine.tokens)] == pytest.approx(
-            mine.log_probs, abs=1e-2
-        )
+    server, prompts = xllamacpp.Server(given), [base.task.chat.prompt(text) for text in texts()]
+    encoded = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    mine = decode(model, tokenizer, encoded, max_new_tokens=16)
+    for prompt, ids, expected in zip(prompts, encoded, mine, strict=True):
+        asked = {"max_tokens": 16, "temperature": 0, "logprobs": 1}
+        for read in (prompt, ids) if ids == encoded[0] else (prompt,):  # a text as the tokenizer reads it
+            answer = server.handle_completions({"prompt": read, **asked})
+            written = answer["choices"][0]["logprobs"]["content"]
+            found = [token["id"] for token in written if token["id"] != tokenizer.eos_token_id]
+            assert found == expected.tokens, prompt
+            assert [one["logprob"] for one in written][: len(found)] == pytest.approx(
+                expected.log_probs, abs=1e-2
+            )
+
+
+LLAMA_3 = (
+    "{{ bos_token }}{% for m in messages %}{{ '<|start|>' + m['role'] + '<|end|>\n\n' + m['content'] | trim + '<|im_end|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|start|>assistant<|end|>\n\n' }}{% endif %}"
+)
+
+
+@pytest.mark.parametrize("own", [None, LLAMA_3])
+def test_ollama_writes_a_chat_as_the_tokenizer_does(tmp_path, own):
+    base = Run(task="crime", profile="smoke", out=str(tmp_path))
+    tokenizer, task = load_tokenizer(base), base.task
+    tokenizer.chat_template = own or tokenizer.chat_template
+    tokenizer.save_pretrained(tmp_path / "source")
+    write_json(tmp_path / "source" / "config.json", {"model_type": "llama", "max_position_embeddings": 99})
+    text = gguf_file.modelfile(task, tmp_path / "source", 20)
+    lines = text.partition('"""')[2].rpartition('"""')
+    for line in ("temperature 0", "repeat_penalty 1", "num_ctx 99", "num_predict 20", 'stop "<|im_end|>"'):
+        assert f"PARAMETER {line}\n" in lines[2]
+    # what Go makes of the template: the pieces of its role for each message, then what is after the loop
+    loop, _, tail = lines[0].removeprefix("{{ range .Messages }}").rpartition("{{ end }}")
+    pieces = dict(re.findall(r'{{ if eq .Role "(\w+)" }}(.*?){{ end }}', loop, re.DOTALL))
+    messages = [
+        *task.chat.opening("Ann was robbed."),
+        {"role": "user", "content": task.chat.question("Victim_Name")},
+    ]
+    written = "".join(pieces[turn["role"]].replace("{{ .Content }}", turn["content"]) for turn in messages)
+    expected = render(tokenizer, messages, generation=True)
+    assert written + tail == expected

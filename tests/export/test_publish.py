@@ -100,6 +100,15 @@ def test_the_licence_is_that_of_the_base(run, monkeypatch):
         assert (data.license, data.base_model) == (licence, base)
 
 
+def test_a_folder_that_a_stranger_cannot_load_is_not_ready(run, tmp_path):
+    folder = publish.write_folder(run, "lora", "me/model", ())
+    assert publish.try_folder(folder, "text-generation", "Lunch") == []
+    shutil.copytree(folder, tmp_path / "other")
+    (tmp_path / "other" / "tokenizer.json").write_text("{}")
+    (problem,) = publish.try_folder(tmp_path / "other", "text-generation", "Lunch")
+    assert problem.startswith("pipeline cannot load it (")
+
+
 def test_nothing_is_sent_without_the_flag(run, monkeypatch, capsys):
     monkeypatch.setattr(publish, "push", lambda *args, **kwargs: pytest.fail("sent"))
     assert status(publish.main, ["--run", str(run.dir), "--variant", "tagger"]) == 0

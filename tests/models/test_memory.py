@@ -9,14 +9,28 @@ from helpers.errors import UserError
 from helpers.machine import Device
 from helpers.models import memory as memory_module
 from helpers.models.memory import holds_whole, needed_gb, variants_that_fit
+from helpers.models.packaged import PACKAGED
 from helpers.run import Run
 from helpers.tasks import load_task
 
 
 def test_needed_memory_by_hand():
-    # weights, gradients and two moments in fp32; 16 bits; 4 bits with their scales: and 3 GB beside them
+    # weights, gradients, two moments in fp32 and a copy in 16 bits; 16 bits; 4 bits with scales, embeddings and head in
+    # fp32: and 3 GB beside them
     needed = [needed_gb(1_000_000_000, kind) for kind in ("full", "adapter", "adapter in 4 bits")]
-    assert needed == pytest.approx([19.0, 5.0, 4.05])
+    assert needed == pytest.approx([21.0, 5.0, 4.25])
+
+
+def test_activations_are_computed_twice_only_where_they_do_not_fit(tmp_path, monkeypatch):
+    assert memory_module.activations_gb(32, 4096, 1000) == pytest.approx(34 * 32 * 4096 * 1000 / 1e9)
+    run = Run("calendar", profile="gpu", out=str(tmp_path), settings={"base_model": PACKAGED})
+    assert not memory_module.needs_checkpointing(run, "lora", 10**9), "there is no GPU here"
+    monkeypatch.setattr(memory_module, "device_of", lambda profile: Device("cuda", torch.float16, ""))
+    monkeypatch.setattr(memory_module, "gpu_gb", lambda: 15.8)
+    assert [memory_module.needs_checkpointing(run, "lora", tokens) for tokens in (8 * 300, 80 * 10_000)] == [
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(

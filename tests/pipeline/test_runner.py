@@ -22,7 +22,7 @@ from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.pipeline import execute, runner, stages
 from helpers.pipeline.execute import StageFailed
-from helpers.pipeline.progress import Progress, headings, one_line
+from helpers.pipeline.progress import Progress
 from helpers.report import pdf
 from helpers.run import Run
 from helpers.training.fit import fingerprint
@@ -325,6 +325,23 @@ def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypa
     assert not quick and runner.run_task(run, notebooks) == ALL
 
 
+def test_optional_stages_run_only_when_asked_for_and_are_forgotten_when_models_change(tmp_path):
+    plain, whole = stages.find_stages(), stages.find_stages(optional=True)
+    assert [stage.name for stage in whole if stage not in plain] == ["07_deploy"]
+    assert stages.pick_stage(whole, "7") == len(whole) - 2
+    run = Run(task="calendar", profile="smoke", out=str(tmp_path))
+    for stage in whole[-2:]:
+        for path in (stage.stamp(run), stage.output(run)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+    stages.forget_optional(run, whole)
+    assert all(stage.output(run).exists() for stage in whole[-2:])
+    stages.forget_optional(run, plain)
+    assert [stage.output(run).exists() for stage in whole[-2:]] == [False, True]
+    with pytest.raises(UserError):
+        stages.pick_stage(plain, "07")
+
+
 # -- which modules a stage can reach ----------------------------------------------------------------------------------
 def test_closure_follows_imports_tasks_and_files(tmp_path):
     package = tmp_path / "helpers"
@@ -413,34 +430,36 @@ def test_wrong_use_is_one_line_and_runs_nothing(
 def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
     seen = []
     monkeypatch.setattr(runner, "run_task", lambda run, *more: seen.append((run, more)))
-    monkeypatch.setattr(
-        runner,
-        "Run",
-        lambda *given: types.SimpleNamespace(
-            **dict(zip(("task", "profile", "data", "out", "settings", "seed"), given)),
-            report_dir=tmp_path / "report",
-        ),
-    )
-    monkeypatch.setattr(runner, "TASK_NAMES", ("calendar", "it_ner"))
     monkeypatch.setenv("STUDY_CWD", str(tmp_path))
     (tmp_path / "mine" / "calendar").mkdir(parents=True)
     (tmp_path / "mine" / "calendar" / "train.jsonl").touch()
-    assert runner.cli([]) == 0
-    options = ["--profile", "smoke", "--set", "a=1", "b=x=y", "--force", "--deploy", "--data", "mine"]
-    assert runner.cli([*options, "--variants", "lora,full"]) == 0
-    assert (
-        runner.cli(["all", "--out", "there", "--set", "a=1", "--set", "a=2", "--from", "02", "--seed", "7"])
-        == 0
+    given = [
+        "--profile",
+        "smoke",
+        "--set",
+        "few_shot=1",
+        "max_rows=5",
+        "--set",
+        "few_shot=2",
+        "--data",
+        "mine",
+    ]
+    assert runner.cli([*given, "--out", "there", "--variants", "lora,tagger", "--from", "2", "--deploy"]) == 0
+    assert runner.cli(["all", "--out", "there", "--seed", "7", "--force", "--to", "03"]) == 0
+    (smoke, more), *others = seen
+    assert (smoke.profile, smoke.data, smoke.root) == ("smoke", str(tmp_path / "mine"), tmp_path / "there")
+    assert (smoke["few_shot"], smoke["max_rows"], smoke["variants"]) == (2, 5, "lora,tagger")
+    assert more == (
+        None,
+        "2",
+        False,
+        {"few_shot": "2", "max_rows": "5", "variants": "lora,tagger"},
+        True,
+        None,
     )
-    (plain, plain_more), (smoke, smoke_more), (first, first_more), (second, _) = seen
-    assert (plain.task, plain.profile, plain.data, plain.out) == ("calendar", "cpu", "sample", None)
-    assert plain_more == (None, None, False, {}, False, None)
-    assert smoke.out is None and smoke.data == str(tmp_path / "mine")
-    assert smoke.settings == {"a": "1", "b": "x=y", "variants": "lora,full"}
-    assert smoke_more == (None, None, True, smoke.settings, True, None)
-    assert (first.task, second.task) == ("calendar", "it_ner") and first.out == str(tmp_path / "there")
-    assert first_more == (None, "02", False, {"a": "2"}, False, None) and first.seed == 7
-    assert capsys.readouterr().out.splitlines()[1].endswith("report/index.html")
+    assert [run.task.name for run, _ in others] == ["calendar", "crime", "it_ner"] and others[0][0].seed == 7
+    assert others[0][1] == (None, None, True, {}, False, "03")
+    assert capsys.readouterr().out.splitlines()[0].endswith("report/index.html")
 
 
 def test_a_folder_is_a_task_with_rows_of_its_own(tmp_path, notebooks, quick, monkeypatch, signals):
@@ -485,18 +504,6 @@ def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, mon
     assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("note: no PDF of calendar.html: no Chromium found")
-
-
-# -- what is shown ----------------------------------------------------------------------------------------------------
-def test_headings_and_one_line():
-    cells = [
-        {"cell_type": "code", "source": "# no"},
-        {"cell_type": "markdown", "source": ["text\n", "## One\n", "x"]},
-        {"cell_type": "code", "source": ""},
-        {"cell_type": "markdown", "source": "# Two"},
-    ]
-    assert headings(cells) == ["", "One", "One", "Two"]
-    assert one_line("\x1b[31ma\n  b\x1b[0m") == "a b" and len(one_line("x" * 999)) == 400
 
 
 def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():

@@ -273,16 +273,6 @@ def test_the_model_comes_as_it_was_pinned_and_alone_or_set_up_stops(clone, tmp_p
         assert status == 0 and out.startswith("ran") and not ours, err
 
 
-def test_going_back_to_an_older_lock_after_a_failure_installs(clone):
-    active, lock = {"CONDA_PREFIX": str(clone.environment)}, clone.locks[0]
-    clone.run(**active)
-    lock.write_text("one==2\n")
-    clone.run(**active, PIP_STATUS="1")  # may have replaced half of the packages
-    lock.write_text("one==1\n")
-    clone.run(**active)
-    assert clone.installed() == [*LOCKS, LOCKS[0], *LOCKS]
-
-
 def test_set_up_that_is_killed_starts_over(clone):
     active = {"CONDA_PREFIX": str(clone.environment)}
     process = clone.start(**active, PIP_SLEEP="30")
@@ -369,26 +359,6 @@ def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clon
         "ruff format",
     ]
     assert not clone.calls("apt")
-
-
-@pytest.mark.parametrize("works", [True, False])
-def test_root_gets_the_browser_from_the_system(clone, works):
-    tool(clone, "id", "echo 0")
-    tool(
-        clone,
-        "apt-get",
-        f'echo "apt $*" >>"{clone.log}"; case "$*" in *install*chromium) '
-        + (f'cp "{clone.bin}/id" "{clone.bin}/chromium";; esac' if works else "exit 1;; esac"),
-    )
-    status, _, err = clone.run(script="tests/run.sh", CONDA_PREFIX=str(clone.environment))
-    assert status == 0 and len(clone.calls("pytest")) == 1
-    assert len(clone.calls("apt")) == 2
-    assert ("skipped" in err) != works
-
-
-@pytest.mark.parametrize("name", ["run_all.sh", "tests/run.sh", ".ci/run"])
-def test_scripts_can_be_executed(name):
-    assert os.access(ROOT / name, os.X_OK)
 
 
 # -- the lists of packages --------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -13,6 +15,8 @@ from tiny_run import make_run, make_token_run
 from helpers import infer
 from helpers.command import status
 from helpers.errors import UserError
+from helpers.export.model_folder import open_run, pick_writer
+from helpers.files import read_json, write_json
 from helpers.serve.predictor import Predictor
 from helpers.tasks import load_task
 from helpers.tasks.text import normalise
@@ -38,6 +42,46 @@ def test_every_system_answers_with_fields_spans_and_confidence(folder, variant):
         assert all(value is None or 0 <= value <= 1 for value in answer["confidence"].values())
         assert set(answer["needs_review"]) <= set(predictor.task.fields)
     assert predictor.predict(texts) == [predictor.predict([text])[0] for text in texts]
+
+
+def test_threads_that_ask_at_once_wait_for_each_other(folder):
+    """As two visitors of the demo page, who share a predictor."""
+    predictor, inside, most = Predictor.open("calendar", folder, "rules"), [], []
+
+    class Watched(type(predictor.system)):
+        def predict(self, examples, *more):
+            inside.append(1)
+            time.sleep(0.02)
+            most.append(len(inside))
+            inside.pop()
+            return super().predict(examples, *more)
+
+    predictor.system.__class__ = Watched
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda at: predictor.predict([f"Lunch on {at}/03/2026"])[0], range(1, 7)))
+    assert [one["fields"]["date"] for one in answers] == [f"0{at}/03/2026" for at in range(1, 7)]
+    assert max(most) == 1
+
+
+@pytest.mark.parametrize("piece", ["\u1112\u1161", "“½ ", "e\u0301\u0327", "ab", "\u200e1/", "Ana and "])
+def test_time_grows_with_the_length_and_no_faster(folder, piece):
+    predictor = Predictor.open("calendar", folder, "rules")
+
+    def seconds(length):
+        text, spent = (piece * length)[:length], []
+        for _ in range(5):
+            began = time.perf_counter()
+            assert predictor.problem(text) is None
+            predictor.predict([text])
+            spent.append(time.perf_counter() - began)
+        return min(spent)
+
+    assert seconds(600) < 3 * seconds(300) + 0.02 and seconds(600) < 0.5
+
+
+def test_a_sign_that_stands_for_many_does_not_make_a_text_longer_than_allowed(folder):
+    predictor = Predictor.open("calendar", folder, "rules")
+    assert "ligatures" in predictor.problem("\ufdfa" * 600) and predictor.problem("ﬁle " * 100) is None
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +111,6 @@ def test_taggers_of_tokens_answer_in_the_same_form(token_folder, variant):
         assert all(0 <= value <= 1 for value in answers[0]["confidence"].values())
 
 
-def test_rows_of_tokens_are_labelled_token_by_token(token_folder):
-    task = Predictor.open("it_ner", token_folder, "rules").task
-    row = {"tokens": ["Docker", "fails", "on", "Debian", "12", "."], "ner_tags": ["O"] * 6}
-    assert task.rows.text_of(row) == "Docker fails on Debian 12 ." and task.rows.text_of({"text": "a"}) == "a"
-    for wrong in ({"tokens": "Docker"}, {}):
-        with pytest.raises(ValueError, match="tokens"):
-            task.rows.text_of(wrong)
-
-
 @given(st.text(max_size=60))
 def test_tokens_of_a_typed_text_stay_as_they_are(text):
     task = load_task("it_ner")
@@ -95,40 +130,42 @@ def test_versions_follow_the_weights(folder, tmp_path):
     shutil.copytree(folder, copy)
     assert Predictor.open("calendar", copy).version == Predictor.open("calendar", folder).version
     card = copy / "checkpoints" / "tagger" / "best" / "tagger.json"
-    card.write_text(card.read_text().replace('"multiple": 0.0', '"multiple": 0.5'))
+    write_json(card, read_json(card) | {"knowledge": {}})
     assert Predictor.open("calendar", copy).version != Predictor.open("calendar", folder).version
 
 
-def test_missing_and_damaged_folders_end_in_one_line(folder, tmp_path, capsys):
-    def line(*arguments):
-        assert status(infer.main, ["--text", "Lunch", *arguments]) == 2
-        printed = capsys.readouterr().err.strip().splitlines()
-        assert printed[-1].startswith("error: ")
-        return printed[-1]
+@pytest.mark.parametrize(
+    "file, damage",
+    [
+        ("model.safetensors", "nothing"),
+        ("config.json", "{"),
+        ("tagger.json", "[]"),
+        ("extras.safetensors", "nothing"),
+        ("model.safetensors", None),
+    ],
+)
+def test_a_damaged_folder_is_one_line(folder, tmp_path, capsys, file, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    path = copy / "checkpoints" / "tagger" / "best" / file
+    path.unlink() if damage is None else path.write_text(damage)
+    assert "cannot be loaded" in printed(capsys, 2, copy)
 
-    assert "no model folder" in line("--run", str(tmp_path / "none"))
-    assert "unknown variant" in line("--run", str(folder), "--variant", "taggr")
-    for number, (file, damage) in enumerate(
-        [
-            ("model.safetensors", b"nothing"),
-            ("config.json", b"{"),
-            ("tagger.json", b"[]"),
-            ("extras.safetensors", b"nothing"),
-            ("model.safetensors", None),
-        ]
-    ):
-        copy = tmp_path / f"copy{number}"
-        shutil.copytree(folder, copy)
-        path = copy / "checkpoints" / "tagger" / "best" / file
-        path.unlink() if damage is None else path.write_bytes(damage)
-        assert "cannot be loaded" in line("--run", str(copy))
+
+def printed(capsys, code, folder, *more):
+    """What the command says of a text: the last line of its errors, or its answer."""
+    assert status(infer.main, ["--text", "Lunch with Ann", "--run", str(folder), *more]) == code
+    shown = capsys.readouterr()
+    return shown.err.strip().splitlines()[-1] if code else shown.out
+
+
+def test_a_text_is_answered_as_json_alone_and_a_folder_that_is_none_named(folder, tmp_path, capsys):
+    answer = json.loads(printed(capsys, 0, folder))
+    assert set(answer) == {"fields", "spans", "confidence", "needs_review"}
+    assert "no model folder" in printed(capsys, 2, tmp_path / "none")
+    assert "unknown variant" in printed(capsys, 2, folder, "--variant", "taggr")
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
-    assert "no finished variant" in line("--run", str(tmp_path / "empty"))
-
-
-def test_one_text_is_printed_as_json_alone(folder, capsys):
-    assert status(infer.main, ["--run", str(folder), "--text", "Lunch with Ann"]) == 0
-    assert set(json.loads(capsys.readouterr().out)) == {"fields", "spans", "confidence", "needs_review"}
+    assert "no finished variant" in printed(capsys, 2, tmp_path / "empty")
 
 
 def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):
@@ -157,17 +194,13 @@ def test_another_engine_is_for_taggers_and_needs_an_export(folder, variant, engi
 
 
 def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_path):
-    from helpers.export.model_folder import open_run, pick_writer
-
-    assert (
-        pick_writer(open_run("calendar", folder)[0]) == "full_entity_loss"
-    )  # the tagger is best, and writes nothing
+    calendar, copy = open_run("calendar", folder)[0], tmp_path / "calendar"
+    assert pick_writer(calendar) == "full_entity_loss"  # the tagger is best, and writes nothing
     assert pick_writer(open_run("it_ner", token_folder)[0]) == "lora"
-    copy = tmp_path / "calendar"
     shutil.copytree(folder, copy)
-    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics = read_json(copy / "metrics.json")
     metrics["variants"]["full_entity_loss"]["exact_match"] = 0.9
-    (copy / "metrics.json").write_text(json.dumps({**metrics, "best": "lora"}))
-    assert (
-        pick_writer(open_run("calendar", copy)[0]) == "lora"
-    )  # chosen on validation, whatever the scored part says
+    write_json(
+        copy / "metrics.json", {**metrics, "best": "lora"}
+    )  # chosen on validation, whatever others score
+    assert pick_writer(open_run("calendar", copy)[0]) == "lora"

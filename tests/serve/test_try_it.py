@@ -23,6 +23,8 @@ def test_rules_answer_before_anything_is_trained(run):
     system, prediction, raw = try_it.extract(run, "Lunch with Ana on 12/03/2026 at 1:00 PM")
     assert system == "rules" and raw is None
     assert (prediction["date"], prediction["time"]) == ("12/03/2026", "1:00 PM")
+    with pytest.raises(UserError, match="type a sentence"):
+        try_it.extract(run, " \n ")
 
 
 class Stand(systems.System):
@@ -77,8 +79,3 @@ def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
     assert run.task.values(try_it.extract(run, text, "rules")[1])["OS"] == ("Debian", "Debian"), (
         "by the rules"
     )
-
-
-def test_nothing_typed_is_refused(run):
-    with pytest.raises(UserError, match="type a sentence"):
-        try_it.extract(run, " \n ")

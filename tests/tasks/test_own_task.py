@@ -4,62 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-import textwrap
 from pathlib import Path
 
 import llguidance
 import pytest
+from own_tasks import booking, write_rooms
 
 from helpers.errors import UserError
 from helpers.tasks import TASK_NAMES, load_task
 from helpers.tasks.base import settings_of
 
-SCHEMA = '''
-"""Bookings of rooms, from the line in which somebody asks for one."""
-
-from typing import Annotated, Literal
-
-from pydantic import BaseModel
-
-from helpers.tasks.fields import Date, Span, Time
-
-
-class Booking(BaseModel):
-    """What a caretaker needs to know."""
-
-    room: Annotated[str | None, Span()]
-    day: Annotated[str | None, Date()]
-    start: Annotated[str | None, Time()]
-    guests: Annotated[list[str] | None, Span()]
-    layout: Literal["rows", "circle"] | None = None
-'''
-ROOMS, PEOPLE = ["Birch Room", "Room 12B", "the attic", "Hall C"], ["Ann", "Bo Li", "Cy", "Dee", "Eli"]
-
-
-def booking(at: int) -> dict:
-    """A row; every value differs from row to row."""
-    room, guest, other = ROOMS[at % 4], PEOPLE[at % 5], PEOPLE[(at + 2) % 5]
-    day, hour = 1 + at % 28, 8 + at % 10
-    text = f"Please book {room} on {day} May 2027 at {hour}:30 for {guest} and {other}, chairs in a circle"
-    output = {
-        "room": room,
-        "day": f"{day:02}/05/2027",
-        "start": f"{(hour - 1) % 12 + 1}:30 {'PM' if hour >= 12 else 'AM'}",
-        "guests": [guest, other],
-        "layout": "circle",
-    }
-    return {"text": text, "output": output}
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The folder of the task."""
-    path = tmp_path / "rooms"
-    path.mkdir()
-    (path / "schema.py").write_text(textwrap.dedent(SCHEMA))
-    rows = "".join(json.dumps(booking(at)) + "\n" for at in range(60))
-    (path / "rows.jsonl").write_text(rows)
-    return path
+    return write_rooms(tmp_path / "rooms")
 
 
 def accepts(grammar: str, text: str) -> bool:
@@ -176,7 +135,7 @@ def test_a_tagging_task_is_its_labels(tmp_path):
     }
     example = task.rows.parse(row, 0)
     assert example.target.tags[-1] == "B-PLACE" and task.values(example.target)["DISH"] == ("Soup of leek",)
-    assert task.headline == "f1" and task.traits == {"tags"} and task.settings("smoke")["full.epochs"] == 1
+    assert task.headline == "f1" and not task.writes and task.settings("smoke")["full.epochs"] == 1
     with pytest.raises(ValueError, match="unknown label 'WINE': choose from DISH, PLACE"):
         task.rows.parse({"tokens": ["Port"], "ner_tags": ["B-WINE"]}, 0)
 

@@ -12,7 +12,7 @@ from tiny_encoder import TAGS, sentence, sentences
 
 from helpers.tasks import load_task
 from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
-from helpers.tasks.tag_task import TagTask, place_strings
+from helpers.tasks.tag_task import Dictionary, TagTask, place_strings
 from helpers.tasks.tokens import parse_markup, words_of_text
 
 TASK = load_task("it_ner")
@@ -74,6 +74,16 @@ def test_labels_and_rows_alone_are_a_task():
     assert task.rows.example("Soup, please.").target.tokens == ("Soup", ",", "please", ".")
     assert task.hooks.slices([example])[0]["DISH"] == "one"
     assert task.hooks.surface_formats(example) == {"first letter": "capital", "last sign": "word"}
+    other = task.rows.parse({"tokens": ["Stew", "!"], "ner_tags": ["B-DISH", "O"]}, 1)
+    made = task.hooks.synthesise([example, other], 2, random.Random(0))
+    assert {row.text for row in made} == {"Stew at Ann's", "Soup du jour !"} and made[0].origin == "synthetic"
+
+
+def test_a_dictionary_marks_the_longest_entries_that_are_mostly_entities():
+    train = ["new/B-OS mac/I-OS os/I-OS", "a mac/B-HARDWARE", "the os", "an os/B-OS", "os x"]
+    dictionary = Dictionary([sentence(words, at) for at, words in enumerate(train)])
+    assert dictionary.entries[("os",)] == ("OS", 1 / 4)
+    assert dictionary.spans("New Mac OS on my mac os".split()) == [(0, 3, "OS"), (5, 6, "HARDWARE")]
 
 
 def test_values_and_predictions_meet_on_the_tokens():

@@ -19,6 +19,7 @@ from helpers.errors import UserError
 from helpers.files import read_json
 from helpers.models import processes
 from helpers.pipeline import launch
+from helpers.pipeline.stages import task_lock
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.training.fit import fit
@@ -124,6 +125,13 @@ def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):
     )
     assert launch.main(["calendar", "--profile", "smoke", "--out", str(tmp_path)]) == 2
     assert "run notebook 02_augment" in capsys.readouterr().err
+
+
+def test_a_run_that_uses_the_artifacts_is_not_disturbed(tmp_path, capsys):
+    run = Run("calendar", profile="smoke", out=str(tmp_path))
+    with task_lock(run):
+        assert launch.main(["calendar", "--profile", "smoke", "--out", str(tmp_path)]) == 2
+    assert "is using" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name, kind", [("fsdp", DistributedType.FSDP), ("gpus", DistributedType.MULTI_GPU)])

@@ -1,0 +1,62 @@
+"""Many clients at once, requests that break off, a kill -TERM in the midst of it: every answer is the right one."""
+
+from __future__ import annotations
+
+import load
+import pandas as pd
+import pytest
+from echo import FIELDS
+
+SERVER = """
+import sys
+sys.path[:0] = ["tests", "."]
+from echo import Echo
+from helpers.serve import server as serve
+from helpers.serve.service import Limits, create_app, log_to
+listening = serve.bind("127.0.0.1", 0)
+listening.listen()
+log_to()
+print(f"at :{listening.getsockname()[1]}", flush=True)
+serve.server_of(create_app(Echo(seconds=0.02), Limits(cache=0)), 5, connections=20).run(sockets=[listening])
+"""
+
+
+def fields(action):
+    return dict.fromkeys(FIELDS) | {"action": action}
+
+
+@pytest.fixture(scope="module")
+def server():
+    with load.served(["-c", SERVER]) as found:
+        yield found
+
+
+EXPECTED = {f"text {at}": fields(f"text {at}") for at in range(20)}
+
+
+def test_many_clients_get_their_own_answers_while_others_break_off(server):
+    found = load.summary(load.press(server.port, EXPECTED, 8, 2, breaking=2), 2)
+    assert found["requests"] > 50 and found["errors"] == found["wrong_answers"] == 0
+
+
+def test_mixed_up_and_missing_answers_are_found(server):
+    swapped = {text: fields("text 0") for text in EXPECTED}
+    assert load.press(server.port, swapped, 2, 0.5)["wrong"].any()
+    assert set(load.press(server.port, {"": fields("")}, 1, 0.3)["error"]) == {"422"}
+    assert set(load.press(1, EXPECTED, 2, 0.2)["error"]) == {"ConnectionRefusedError"}
+    seen = pd.DataFrame({"ms": [100.0] * 94 + [500.0] * 6, "error": None, "wrong": False})
+    seen.loc[0, "error"], seen.loc[1, "wrong"] = "429", True
+    found = load.summary(seen, seconds=10)
+    assert (found["requests"], found["errors"], found["wrong_answers"]) == (100, 1, 1)
+    assert (found["p50_ms"], found["p95_ms"], found["throughput"]) == (100, 500, 10)
+
+
+def test_more_connections_than_allowed_are_sent_away(server):
+    seen = load.press(server.port, EXPECTED, 30, 1)
+    assert set(seen["error"].dropna()) <= {"503"} and seen["error"].isna().any()
+    assert not load.press(server.port, EXPECTED, 4, 0.5)["error"].notna().any()
+
+
+def test_a_stop_under_load_loses_no_accepted_request(server):  # the last one: the server is gone then
+    found = load.stopped_under_load(server, EXPECTED, 8)
+    assert found["status"] == 0 and found["given"] == found["got"] > 10 and found["errors"] == []
