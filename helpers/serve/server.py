@@ -35,16 +35,23 @@ def bind(host: str, port: int) -> socket.socket:
 def server_of(app: Any, grace: float, connections: int = 256) -> Any:
     """A uvicorn server; asked to stop it ends what has begun, on a second signal it leaves at once.
 
-    What comes beyond `connections` at a time is answered with 503.
+    What comes beyond `connections` at a time is answered with 503; one that sends no whole head of a request within `grace`
+    seconds is closed.
     """
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.loop.call_later(grace, lambda: self.cycle or transport.close())
 
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has ended:
             signal.signal(each, lambda *_: None)  # that was wanted, and the status is 0
-    quiet = {"log_config": None, "access_log": False, "server_header": False, "ws": "none"}
+    quiet = {"log_config": None, "access_log": False, "server_header": False}
     limits = {"timeout_graceful_shutdown": max(1, round(grace)), "limit_concurrency": connections}
-    return uvicorn.Server(uvicorn.Config(app, lifespan="on", **quiet, **limits))
+    return uvicorn.Server(uvicorn.Config(app, http=Protocol, ws="none", lifespan="on", **quiet, **limits))
 
 
 def main(

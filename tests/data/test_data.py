@@ -6,6 +6,7 @@ import hashlib
 import json
 import random
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -289,6 +290,12 @@ def test_a_damaged_cache_is_downloaded_again(server, tmp_path):
     load_source(run)
     (tmp_path / "cache" / "tiny" / "rows.jsonl").write_bytes(CONTENT[:50])
     assert len(load_source(run)["train"]) == 6 and len(requests) == 2
+
+
+def test_runs_that_download_at_once_all_get_the_file(server, tmp_path):
+    with ThreadPoolExecutor(6) as pool:
+        found = set(pool.map(lambda _: download(PublicTask.PUBLIC.files[0], tmp_path / "cache"), range(6)))
+    assert found == {CONTENT} and [path.name for path in (tmp_path / "cache").iterdir()] == ["rows.jsonl"]
 
 
 def test_changed_public_data_is_refused_and_not_cached(server, tmp_path):

@@ -19,7 +19,7 @@ from tiny_run import make_run, make_token_run, rows
 from helpers.errors import UserError
 from helpers.evaluation.systems import system_of
 from helpers.export import folders, gguf_file, onnx_graphs
-from helpers.export.latency import call_times, compression_table
+from helpers.export.latency import compression_table
 from helpers.export.model_folder import open_run
 from helpers.files import write_json
 from helpers.models.base import base_path, load_base, load_tokenizer
@@ -212,13 +212,6 @@ def test_compression_of_trained_variants(token_run):
     assert (table["ms"] > 0).all() and (exact["largest_difference"] < 1e-3).all()
     assert (exact["f1_change"] == 0).all() and (plain["speedup"] == 1).all()
     assert (table.xs("ONNX int8", level="form")["megabytes"] < exact["megabytes"]).all()
-
-
-def test_calls_take_turns_and_all_are_counted():
-    order = []
-    found = call_times({name: lambda name=name: order.append(name) for name in "ab"}, runs=6, rounds=3)
-    assert [len(times) for times in found.values()] == [6, 6]
-    assert "".join(order) == "aaabbb" * 3
 
 
 # -- GGUF -------------------------------------------------------------------------------------------------------------

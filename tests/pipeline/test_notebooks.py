@@ -111,8 +111,11 @@ def test_smoke_run_of_it_sentences_tags_every_token(it_ner_smoke_run: SmokeRun):
     forms = (run.artifacts / "tables" / "compression.csv").read_text(encoding="utf-8")
     assert all(form in forms for form in ("PyTorch fp32", "ONNX fp32", "ONNX int8"))
     report = (run.out / "report" / "it_ner.html").read_text(encoding="utf-8")
-    assert "Compression" in report and "Seen and never seen" in report
-    assert "Three decodings" not in report and "Where does it look?" not in report
+    assert "Compression" in report
+    assert "One prompt and its answer" not in report and "A model that writes its answer" not in report
+    copies = run.out / "report" / "notebooks" / "it_ner"
+    assert {path.name for path in copies.iterdir()} == {path.name for path in STAGES}
+    assert "One prompt and its answer" not in (copies / "03_baseline.ipynb").read_text(encoding="utf-8")
     assert "it_ner.html" in (run.out / "report" / "index.html").read_text(encoding="utf-8")
 
 

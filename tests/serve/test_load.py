@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import load
 import pandas as pd
 import pytest
@@ -17,7 +19,7 @@ listening = serve.bind("127.0.0.1", 0)
 listening.listen()
 log_to()
 print(f"at :{listening.getsockname()[1]}", flush=True)
-serve.server_of(create_app(Echo(seconds=0.02), Limits(cache=0)), 5, connections=20).run(sockets=[listening])
+serve.server_of(create_app(Echo(seconds=0.02), Limits(cache=0)), 2, connections=20).run(sockets=[listening])
 """
 
 
@@ -55,6 +57,13 @@ def test_more_connections_than_allowed_are_sent_away(server):
     seen = load.press(server.port, EXPECTED, 30, 1)
     assert set(seen["error"].dropna()) <= {"503"} and seen["error"].isna().any()
     assert not load.press(server.port, EXPECTED, 4, 0.5)["error"].notna().any()
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /extract HTTP/1.1\r\nhost: x\r\n"])
+def test_who_stays_silent_is_not_waited_for(server, sent):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(sent)
+        assert connection.recv(100) == b""
 
 
 def test_a_stop_under_load_loses_no_accepted_request(server):  # the last one: the server is gone then
