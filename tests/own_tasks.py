@@ -26,6 +26,23 @@ class Booking(BaseModel):
     layout: Literal["rows", "circle"] | None = None
 '''
 ROOMS, PEOPLE = ["Birch Room", "Room 12B", "the attic", "Hall C"], ["Ann", "Bo Li", "Cy", "Dee", "Eli"]
+ASKED = (
+    "Please book {room} on {when} for {people}",
+    "Choir practice: {when}, {people} sing, we take {room}",
+    "Could my neighbours {people} have {room}? They come {when}",
+    "{people} want to hold their workshop in {room}, starting {when}",
+    "The board meets in {room} on {when}. Present: {people}",
+    "Reserve {room} because {people} give a talk on {when}",
+    "Birthday party {when} with {people}, is {room} free then",
+    "Moving the yoga class of {people} to {room}, new date {when}",
+)
+ENDINGS = (
+    (", chairs in a circle", "circle"),
+    (", seats in rows and a projector, please", "rows"),
+    (", tea for twenty would be nice", None),
+    (". Somebody has to turn the heating on before", None),
+    (", as last year", None),
+)
 DISHES, PLACES = (
     ["leek soup", "apple pie", "fried rice", "stew"],
     ["Graz", "Old Mill", "Cork", "Lake House", "Bonn"],
@@ -33,16 +50,17 @@ DISHES, PLACES = (
 
 
 def booking(at: int) -> dict:
-    """A row; every value differs from row to row."""
+    """A row; every value differs from row to row, and the wording does."""
     room, guest, other = ROOMS[at % 4], PEOPLE[at % 5], PEOPLE[(at + 2) % 5]
     day, hour = 1 + at % 28, 8 + at % 10
-    text = f"Please book {room} on {day} May 2027 at {hour}:30 for {guest} and {other}, chairs in a circle"
+    (ending, layout), when = ENDINGS[at % 5], f"{day} May 2027 at {hour}:30"
+    text = ASKED[at % 8].format(room=room, when=when, people=f"{guest} and {other}") + ending
     output = {
         "room": room,
         "day": f"{day:02}/05/2027",
         "start": f"{(hour - 1) % 12 + 1}:30 {'PM' if hour >= 12 else 'AM'}",
         "guests": [guest, other],
-        "layout": "circle",
+        "layout": layout,
     }
     return {"text": text, "output": output}
 

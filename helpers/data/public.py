@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from helpers.data.folders import part_file, table_rows
 from helpers.errors import UserError
 from helpers.tasks.base import Task
 from helpers.tasks.records import PublicFile
@@ -68,26 +68,10 @@ def download_hub(name: str) -> Path:
 
 def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
     """Rows of the parts of a data set in a folder; classes that are kept as numbers become their names."""
-    from datasets import ClassLabel, load_dataset
-
-    def named(feature: Any, value: Any) -> Any:
-        inner = getattr(feature, "feature", None)
-        return [inner.int2str(item) for item in value] if isinstance(inner, ClassLabel) and value else value
-
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            found = load_dataset(str(folder), cache_dir=scratch)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0][:150]
-            raise UserError(f"{folder} holds no data set that can be read: {reason}") from None
-        rows = {
-            part: [
-                {key: named(found[part].features[key], value) for key, value in row.items()}
-                for row in found[part]
-            ]
-            for part in PARTS
-            if part in found
-        }
+    files = {part: file for part in PARTS if (file := part_file(folder, part))}
+    if not files:
+        raise UserError(f"{folder} holds no data set that can be read")
+    rows = {part: [record.row for record in table_rows(file)] for part, file in files.items()}
     if missing := [part for part in PARTS[:2] if not rows.get(part)]:
         raise UserError(f"the data set in {folder} has no {missing[0]} part")
     return rows

@@ -1,14 +1,18 @@
-"""Rows in: JSONL files line by line and the three data sources; bad rows are kept apart."""
+"""Rows in: files of any form that is read, and the three data sources; bad rows are kept apart."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.data.folders import part_file, shards_of, shown
+from helpers.data.formats import DoubledKey, records_of
+from helpers.data.marked import LEFT_OUT, label_names, own_rows
 from helpers.data.public import FILES, PARTS, cache_dir, public_parts
 from helpers.errors import UserError
 from helpers.files import digest, write_file
@@ -40,118 +44,65 @@ def fingerprint(rows: Iterable[dict[str, Any]]) -> str:
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
-def _no_constant(name: str) -> None:
-    raise ValueError(f"malformed JSON: {name} is not a JSON value")
+@dataclass
+class Scan:
+    """What a file holds: good rows, those set aside (`file`, `line`, `reason`, `row`), and what is wrong with the whole."""
+
+    examples: list[Example] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    faults: str = ""
+
+    def refuse_many(self) -> None:
+        """Note as a fault where too large a share of the rows is bad; a key that stands twice spoils its own row alone."""
+        bad = [one for one in self.rejected if not one.pop("doubled")]
+        count = len(self.examples) + len(bad)
+        if len(bad) > MAX_BAD_SHARE * count or not self.examples:
+            self.faults = (
+                f"{len(self.rejected)} of {count} rows of {self.rejected[0]['file']} cannot be used, more than "
+                f"{MAX_BAD_SHARE:.0%}: {grouped(self.rejected)}"
+            )
 
 
-def _decode(line: bytes) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not UTF-8: byte 0x{line[error.start]:02x} at position {error.start}") from None
-
-
-def _json_row(line: bytes) -> dict[str, Any]:
-    """The JSON object of a line."""
-    try:
-        row = json.loads(_decode(line), parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"malformed JSON: {error.msg} at column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("malformed JSON: nested too deeply") from None
-    if not isinstance(row, dict):
-        raise ValueError(f"not a JSON object but a {type(row).__name__}")
-    try:
-        json.dumps(row, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise ValueError("not UTF-8: half of a surrogate pair in an escape") from None
-    return row
-
-
-def _reason(error: ValueError, limit: int = 300) -> str:
-    """The message of an error without line breaks; pydantic's many-line report as `field: message`."""
-    if details := getattr(error, "errors", None):
-        parts = (f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in details())
-        return "; ".join(parts)[:limit]
-    return " ".join(str(error).split())[:limit] or type(error).__name__
-
-
-def _shown(path: Path) -> str:
-    """A path as it is shown: relative to the repository where it lies inside."""
-    absolute = path.resolve()
-    return (absolute.relative_to(ROOT) if absolute.is_relative_to(ROOT) else path).as_posix()
-
-
-def _content(path: Path) -> bytes:
-    """Bytes of a text file, without byte order mark."""
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{_shown(path)} is missing: put a JSONL file there or choose other --data") from None
-    except OSError as error:
-        raise UserError(f"{_shown(path)} cannot be read: {error.strerror or error}") from None
-    # UTF-16 and UTF-32 begin with these marks, or else every Latin letter brings zero bytes with it
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")) or content.count(b"\0") * 5 > len(content) > 0:
-        raise UserError(f"{_shown(path)} is not UTF-8 but looks like UTF-16 or UTF-32: save it as UTF-8")
-    content = content.removeprefix(b"\xef\xbb\xbf")
-    if not content.strip():
-        raise UserError(f"{_shown(path)} is empty: it needs one JSON object a line")
-    return content
-
-
-def _rows_of_content(path: Path, task: Task) -> Iterator[tuple[int, bytes, dict[str, Any] | ValueError]]:
-    """Line number (from 1), line, and the row in it or the reason why there is none."""
-    lines = _content(path).split(b"\n")
-    if path.suffix in task.rows.suffixes:  # rows may span lines, so that a bad line cannot be set aside alone
-        text = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                text.append(_decode(line))
-            except ValueError as error:
-                raise UserError(f"{_shown(path)}, line {number}: {error}: save it as UTF-8") from None
-        yield from (
-            (number, lines[number - 1], row) for number, row in task.hooks.rows_of_file(path.suffix, text)
-        )
-        return
-    for number, line in enumerate(map(bytes.strip, lines), start=1):
-        if line:
-            try:
-                yield number, line, _json_row(line)
-            except ValueError as error:
-                yield number, line, error
-
-
-def _scan(path: Path, task: Task) -> tuple[list[Example], list[dict[str, Any]], int]:
-    """Good rows, bad rows and the number of rows of a file."""
-    examples: list[Example] = []
-    rejected: list[dict[str, Any]] = []
-    index = -1
-    for index, (number, line, row) in enumerate(_rows_of_content(path, task)):
+def scan(path: Path, task: Task) -> Scan:
+    """Good rows and bad rows of a file; prints in one line what form it has where that is not the task's own."""
+    found, number = Scan(), 0
+    form, records = records_of(path, task)
+    records, done = own_rows(records, task, path)
+    for index, (number, text, row) in enumerate(records):
         try:
+            if row is LEFT_OUT:
+                continue
             if isinstance(row, ValueError):
                 raise row
             example = task.rows.parse(row, index)
             if not example.text.strip():
                 raise ValueError("empty text")
-            examples.append(example)
+            found.examples.append(example.with_(extra={**example.extra, "line": number}))
         except ValueError as error:
-            text = line.decode("utf-8", errors="backslashreplace")
-            rejected.append({"file": _shown(path), "line": number, "reason": _reason(error), "row": text})
-    if index < 0:
-        raise UserError(f"{_shown(path)} holds no row")
-    if not examples and all(bad["reason"].startswith("not UTF-8: byte") for bad in rejected):
-        raise UserError(f"{_shown(path)} is not UTF-8 text: save it as UTF-8")
-    return examples, rejected, index + 1
+            reason = " ".join(str(error).split())[:300]
+            bad = {"file": shown(path), "line": number, "reason": reason, "row": text}
+            found.rejected.append(bad | {"doubled": isinstance(error, DoubledKey)})
+    if not found.examples and all(bad["reason"].startswith("not UTF-8: byte") for bad in found.rejected):
+        why = "is not UTF-8 text: save it as UTF-8" if found.rejected else "holds no row"
+        raise UserError(f"{shown(path)} {why}")
+    if done or not form.startswith(("JSON lines", "lines of")):
+        print(f"note: {shown(path)}: {form}, {len(records)} rows" + f"; {done}" * bool(done))
+    found.refuse_many()
+    return found
 
 
-def _refuse_many(rejected: list[dict[str, Any]], count: int) -> None:
-    """Stop where too large a share of a file's rows is bad."""
-    if len(rejected) > MAX_BAD_SHARE * count:
-        first = rejected[0]
-        raise UserError(
-            f"{first['file']}, line {first['line']}: {first['reason']} ({len(rejected)} of {count} rows "
-            f"are bad, more than {MAX_BAD_SHARE:.0%}: mend the file)"
-        )
+def grouped(rejected: Sequence[dict[str, Any]], most: int = 6) -> str:
+    """What is wrong with rows, the commonest first, each with the lines where it stands."""
+    lines: dict[str, list[str]] = {}
+    for bad in rejected:
+        for reason in bad["reason"].split("; "):
+            lines.setdefault(reason, []).append(str(bad["line"]))
+    groups = sorted(lines.items(), key=lambda item: -len(item[1]))
+    said = [
+        f"{reason} (line{'s' * (len(where) > 1)} {', '.join(where[:5])}{f' and {len(where) - 5} more' * (len(where) > 5)})"
+        for reason, where in groups[:most]
+    ]
+    return "; ".join(said + [f"{len(groups) - most} other faults"] * (len(groups) > most))
 
 
 # -- sources ----------------------------------------------------------------------------------------------------------
@@ -196,8 +147,9 @@ def source_files(run: Run) -> dict[str, Path]:
     task = run.task
     if run.data == "sample":
         folder = run.own_folder or ROOT / "data" / task.name
-        if run.own_folder is None or (folder / task.rows.file).exists():
-            return {"all": folder / task.rows.file}
+        whole = folder / task.rows.file if run.own_folder is None else part_file(folder, "rows")
+        if whole:
+            return {"all": whole}
     elif run.data == "public":
         folder = fetch_public(task, run.settings.get("public_source", FILES))
     else:
@@ -208,10 +160,7 @@ def source_files(run: Run) -> dict[str, Path]:
             raise UserError(f"no data folder {run.data!r}: give sample, public or a folder that holds {both}")
         if not folder.is_dir():
             raise UserError(f"{given.as_posix()} has no folder {task.name!r}: put {both} there")
-    files = {}
-    for part in PARTS:
-        forms = [folder / f"{part}{suffix}" for suffix in (".jsonl", *task.rows.suffixes)]
-        files[part] = next((file for file in forms if file.exists()), forms[0])
+    files = {part: part_file(folder, part) or folder / f"{part}.jsonl" for part in PARTS}
     return {part: file for part, file in files.items() if part != "test" or file.exists()}
 
 
@@ -221,18 +170,35 @@ def load_source(run: Run) -> dict[str, list[Example]]:
     Returns
     -------
     dict of str to list of Example
-        `{"all": …}` for the sample, else `train`, `validation` and, where the data has one, `test`.
+        `{"all": …}` for the sample and where the setting `split` is `groups`, else `train`, `validation` and, where the data
+        has one, `test`.
 
     Raises
     ------
     UserError
-        If the data cannot be used; the message names file, line and reason.
+        If the data cannot be used: all that is wrong with the files, by kind, with the lines.
     """
-    scans = {part: _scan(path, run.task) for part, path in source_files(run).items()}
-    write_jsonl(run.path("rejected.jsonl"), [bad for _, rejected, _ in scans.values() for bad in rejected])
-    for _, rejected, count in scans.values():
-        _refuse_many(rejected, count)
-    return {part: examples for part, (examples, _, _) in scans.items()}
+    scans: dict[str, Scan] = {}
+    for part, path in source_files(run).items():
+        try:
+            scans[part] = scan(path, run.task)
+        except UserError as error:
+            scans[part] = Scan(faults=str(error))
+    rejected = [bad for one in scans.values() for bad in one.rejected]
+    write_jsonl(run.path("rejected.jsonl"), rejected)
+    if faults := [one.faults for one in scans.values() if one.faults]:
+        listed = f"; every row is listed in {shown(run.path('rejected.jsonl'))}" * bool(rejected)
+        raise UserError("; ".join(faults) + listed)
+    for one in scans.values():
+        if one.rejected:
+            print(
+                f"note: {one.rejected[0]['file']}: {len(one.rejected)} rows set aside: {grouped(one.rejected)}"
+            )
+    parts = {part: one.examples for part, one in scans.items()}
+    if run.settings.get("split") != "groups" or "all" in parts:
+        return parts
+    rows = [example for examples in parts.values() for example in examples]
+    return {"all": [example.with_(id=at) for at, example in enumerate(rows)]}
 
 
 def data_fingerprint(run: Run) -> str:
@@ -241,5 +207,6 @@ def data_fingerprint(run: Run) -> str:
         return digest("public", run.task.name)
     parts: list[str | bytes] = []
     for part, path in sorted(source_files(run).items()):
-        parts += [part, path.read_bytes() if path.exists() else b"missing"]
+        parts += [part, *label_names(path)]
+        parts += [one.read_bytes() if one.is_file() else b"missing" for one in shards_of(path)]
     return digest(*parts)

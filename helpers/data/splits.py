@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from helpers.data.read import PARTS, write_jsonl
 from helpers.errors import UserError
 from helpers.run import Run
+from helpers.tasks.base import Task
 from helpers.tasks.records import Example
 from helpers.tasks.rows import SHARES
 from helpers.tasks.text import normalise
@@ -130,36 +131,56 @@ def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
     return connected_components(links, directed=False)[1].tolist()
 
 
-# -- removal ----------------------------------------------------------------------------------------------------------
-_REMOVED = ["part", "id", "text", "because_of", "id_kept", "text_kept", "similarity", "kind"]
+# -- like rows ------------------------------------------------------------------------------------------------------
+def like_rows(rows: Sequence[Example], task: Task) -> pd.DataFrame:
+    """Pairs of rows in nearly the same words, as :func:`alike` finds them, by their labels too.
 
-
-def deduplicate(examples: list[Example], part: str = "all") -> tuple[list[Example], pd.DataFrame]:
-    """Leave out every row that repeats a row kept before it (exactly or nearly, with the same numbers).
-
-    A row in the same words with other numbers is another event and stays. The table names each row that was left out,
-    and which kept one it repeats.
+    Near rows with other labels (another name) are other events, siblings; these and copies with other labels are marked in
+    the column `conflict`.
     """
-    pairs = alike([example.text for example in examples])
-    gone: dict[int, tuple] = {}
-    for i, j, similarity, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
+    pairs = alike([row.text for row in rows])
+    values = [task.values(row.target) for row in rows]
+    other = [values[i] != values[j] for i, j in zip(pairs["left"], pairs["right"])]
+    pairs["conflict"] = np.array(other, dtype=bool) & (pairs["kind"] != "sibling")
+    pairs.loc[(pairs["kind"] == "near") & pairs["conflict"], "kind"] = "sibling"
+    return pairs
+
+
+def repeats(pairs: pd.DataFrame, parts: Sequence[str]) -> pd.DataFrame:
+    """Rows to leave out: those that repeat a row kept before them, and train rows that repeat one of an evaluation part.
+
+    The rows of evaluation parts stay. Columns `right` (the row that goes), `left` (that which stays), `similarity`, `kind`.
+    """
+    columns = ["right", "left", "similarity", "kind"]
+    part, gone = np.array(parts, dtype=object), {}
+    found = pairs.loc[pairs["kind"] != "sibling", columns]
+    one, other = part[found["left"]], part[found["right"]]
+    for j, i, *how in found[(one == other) & np.isin(one, ["all", "train"])].itertuples(index=False):
         if i not in gone and j not in gone:
-            one, other = examples[j], examples[i]
-            gone[j] = (part, one.id, one.text, part, other.id, other.text, similarity, kind)
-    kept = [example for at, example in enumerate(examples) if at not in gone]
-    return kept, pd.DataFrame(list(gone.values()), columns=_REMOVED)
+            gone[j] = (j, i, *how)
+    for j, i, *how in found[(one == "train") & (other != "train")].itertuples(index=False):
+        gone.setdefault(i, (i, j, *how))
+    return pd.DataFrame(gone.values(), columns=columns)
 
 
-def drop_leaks(parts: dict[str, list[Example]]) -> tuple[dict[str, list[Example]], pd.DataFrame]:
-    """Leave out train rows that repeat a validation or test row; the evaluation parts stay whole."""
-    train, gone = parts["train"], {}
-    for part in [name for name in parts if name != "train"]:
-        pairs = alike([example.text for example in train], [example.text for example in parts[part]])
-        for i, j, similarity, kind in pairs[pairs["kind"] != "sibling"].itertuples(index=False):
-            one, other = train[i], parts[part][j]
-            gone.setdefault(i, ("train", one.id, one.text, part, other.id, other.text, similarity, kind))
-    kept = [example for at, example in enumerate(train) if at not in gone]
-    return {**parts, "train": kept}, pd.DataFrame([gone[at] for at in sorted(gone)], columns=_REMOVED)
+def leakage_audit(pairs: pd.DataFrame, parts: Sequence[str | None]) -> pd.DataFrame:
+    """How many rows of one part have a like row in another; a row whose part is None was left out.
+
+    Returns
+    -------
+    DataFrame
+        One row for each pair of parts, indexed by its name; columns `exact`, `near`, `sibling`: rows of the second part
+        whose nearest kind of likeness to a row of the first part it is.
+    """
+    part, table = np.array(parts, dtype=object), {}
+    both = pd.concat([pairs, pairs.rename(columns={"left": "right", "right": "left"})])
+    for one, other in combinations([name for name in PARTS if name in set(parts)], 2):
+        across = (part[both["left"]] == one) & (part[both["right"]] == other)
+        closest = both[across].groupby("right")["kind"].min()  # exact < near < sibling, also by alphabet
+        table[f"{one} – {other}"] = {
+            kind: int((closest == kind).sum()) for kind in ("exact", "near", "sibling")
+        }
+    return pd.DataFrame.from_dict(table, orient="index")
 
 
 # -- splitting --------------------------------------------------------------------------------------------------------
@@ -190,44 +211,31 @@ def grouped_split(
     return {part: sorted(members, key=lambda example: example.id) for part, members in parts.items()}
 
 
-def plain_split(
-    examples: list[Example], rng: random.Random, shares: dict[str, float]
-) -> dict[str, list[Example]]:
-    """The plain split by the same shares that takes no notice of likeness: what the audit compares with."""
-    rows = list(examples)
-    rng.shuffle(rows)
-    ends = [round(len(rows) * share) for share in (shares["train"], shares["train"] + shares["validation"])]
-    return {"train": rows[: ends[0]], "validation": rows[ends[0] : ends[1]], "test": rows[ends[1] :]}
-
-
-def leakage_audit(parts: dict[str, list[Example]]) -> pd.DataFrame:
-    """How many rows of one part have a like row in another.
-
-    Returns
-    -------
-    DataFrame
-        One row for each pair of parts, indexed by its name; columns `exact`, `near`, `sibling`: rows of the second part
-        whose nearest kind of likeness to a row of the first part it is.
-    """
-    table = {}
-    for one, other in combinations([part for part in PARTS if part in parts], 2):
-        pairs = alike([example.text for example in parts[one]], [example.text for example in parts[other]])
-        closest = pairs.groupby("right")["kind"].min()  # exact < near < sibling, also by alphabet
-        table[f"{one} – {other}"] = {
-            kind: int((closest == kind).sum()) for kind in ("exact", "near", "sibling")
-        }
-    return pd.DataFrame.from_dict(table, orient="index")
+def plain_parts(count: int, rng: random.Random, shares: dict[str, float]) -> list[str]:
+    """The part of each row in a split by the same shares that takes no notice of likeness: what the audit compares with."""
+    order, parts = list(range(count)), ["test"] * count
+    rng.shuffle(order)
+    middle, end = (
+        round(count * share) for share in (shares["train"], shares["train"] + shares["validation"])
+    )
+    for place, at in enumerate(order[:end]):
+        parts[at] = "train" if place < middle else "validation"
+    return parts
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Parts of the data, what was left out on the way (:func:`deduplicate`, :func:`drop_leaks`), and the leakage audit.
+    """Parts of the data, what was noticed on the way, and the leakage audit.
 
-    The audit holds :func:`leakage_audit` of the parts before and after, one under the other in the level `when`.
+    The tables name rows and the one beside which each was noticed: `removed` those left out (:func:`repeats`), `conflicts`
+    those in nearly the same words whose labels differ, `siblings` those of another part in the same words. The audit holds
+    :func:`leakage_audit` of the parts before and after, in the level `when`.
     """
 
     parts: dict[str, list[Example]]
     removed: pd.DataFrame
+    conflicts: pd.DataFrame
+    siblings: pd.DataFrame
     audit: pd.DataFrame
 
 
@@ -250,24 +258,50 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     UserError
         If there are too few rows to split, or train has none left.
     """
-    limit = run.settings.get("max_rows") or None
-    if "all" in source:
-        rows = run.rng("max_rows").sample(source["all"], min(limit or len(source["all"]), len(source["all"])))
+    limit, whole = run.settings.get("max_rows") or None, source.get("all")
+    if whole:
+        rows = run.rng("max_rows").sample(whole, min(limit or len(whole), len(whole)))
         rows = sorted(rows, key=lambda example: example.id)
-        before = plain_split(rows, run.rng("plain split"), run.task.rows.shares)
-        rows, removed = deduplicate(rows)
-        parts = grouped_split(rows, run.rng("split"), run.task.rows.shares)
+        given = ["all"] * len(rows)
+        before = plain_parts(len(rows), run.rng("plain split"), run.task.rows.shares)
     else:
-        before = {part: list(source[part]) for part in PARTS if part in source}
-        before["train"] = before["train"][:limit]
-        train, repeats = deduplicate(before["train"], "train")
-        parts, leaks = drop_leaks({**before, "train": train})
-        removed = pd.DataFrame([*repeats.values, *leaks.values], columns=_REMOVED)
+        source = {
+            part: source[part][: limit if part == "train" else None] for part in PARTS if part in source
+        }
+        rows = [example for examples in source.values() for example in examples]
+        given = before = [part for part, examples in source.items() for _ in examples]
+    pairs = like_rows(rows, run.task)
+    gone = repeats(pairs, given)
+    kept = sorted(set(range(len(rows))) - set(gone["right"]))
+    if whole:
+        parts = grouped_split([rows[at] for at in kept], run.rng("split"), run.task.rows.shares)
+    else:
+        parts = {part: [rows[at] for at in kept if given[at] == part] for part in source}
         if not parts["train"]:
             raise UserError("every train row repeats an evaluation row: give train rows of their own")
-    audits = {"before": leakage_audit(before), "after": leakage_audit(parts)}
-    audit = pd.concat(audits, names=["when", "parts"])
-    return Splits(parts, removed, audit)
+    owner = {(part if not whole else "all", row.id): part for part, found in parts.items() for row in found}
+    after = [owner.get((part, row.id)) for part, row in zip(given, rows)]
+    audit = {"before": leakage_audit(pairs, before), "after": leakage_audit(pairs, after)}
+
+    table = pd.DataFrame({"part": given, "id": [row.id for row in rows], "text": [row.text for row in rows]})
+
+    def named(found: pd.DataFrame) -> pd.DataFrame:
+        """Rows `right` beside the rows `left`, once each."""
+        found = found.drop_duplicates("right").astype({"left": int, "right": int})
+        ones = table.iloc[found["right"]].reset_index(drop=True)
+        others = table.iloc[found["left"]].set_axis(["because_of", "id_kept", "text_kept"], axis=1)
+        how = found[["similarity", "kind"]].reset_index(drop=True)
+        return pd.concat([ones, others.reset_index(drop=True), how], axis=1)
+
+    part = table["part"].to_numpy()
+    across = part[pairs["left"]] != part[pairs["right"]]
+    return Splits(
+        parts,
+        named(gone),
+        named(pairs[pairs["conflict"]]),
+        named(pairs[across & (pairs["kind"] == "sibling")]),
+        pd.concat(audit, names=["when", "parts"]),
+    )
 
 
 def open_rows(source: dict[str, list[Example]], parts: dict[str, list[Example]]) -> list[Example]:

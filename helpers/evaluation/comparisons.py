@@ -45,7 +45,7 @@ def field_matrix(variants: Scores, names: Sequence[str] | None = None, column: s
         name: {field: cells[column] for field, cells in variants[name]["fields"].items()}
         for name in names or variants
     }
-    return pd.DataFrame(table, dtype=float).rename_axis("field")
+    return pd.DataFrame(table, dtype=float).rename_axis("field").rename_axis(columns="variant")
 
 
 def best_baseline(task: Task, variants: Scores) -> str:

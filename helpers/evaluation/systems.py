@@ -23,7 +23,6 @@ from helpers.machine import free_memory
 from helpers.run import Run
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
-from helpers.tasks.text import words
 
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
 KEPT = ("id", "prediction", "raw", "confidence")
@@ -320,19 +319,19 @@ def deployed(run: Run, there: Sequence[str]) -> tuple[str, str]:
     table = home_and_away(read_transfer(run))
     table = table[table.index.isin(there)]
     if not any(name in task.variants for name in table.index):
-        return best, f"{words(best)} is the best on validation; away from home nothing is measured."
+        return best, f"`{best}` is the best on validation; away from home nothing is measured."
     by_mean = table.sort_values("mean", ascending=False, kind="stable")
     name, scores = by_mean.index[0], by_mean.iloc[0]
     said = (
-        f"{words(name)} is the best over home ({scores['home']:.2f}) and away ({scores['away']:.2f}), "
+        f"`{name}` is the best over home ({scores['home']:.2f}) and away ({scores['away']:.2f}), "
         f"by the mean of {by_mean.columns.name}"
     )
     if name == best:
         return name, said + ", and on validation too."
     if best not in table.index:
-        return name, said + f"; {words(best)}, the best on validation, has not been measured away."
+        return name, said + f"; `{best}`, the best on validation, has not been measured away."
     other = table.loc[best]
     return (
         name,
-        said + f"; {words(best)}, the best on validation, has {other['home']:.2f} and {other['away']:.2f}.",
+        said + f"; `{best}`, the best on validation, has {other['home']:.2f} and {other['away']:.2f}.",
     )

@@ -68,7 +68,7 @@ logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start
 
 
 class LiveLog:
-    """File for what cells print, as they print it; its newest line is shown on the terminal too."""
+    """File for what cells print, as they print it; its newest line is shown on the terminal too, its notes stay there."""
 
     def __init__(self, file: TextIO, progress: Progress) -> None:
         self.file, self.progress = file, progress
@@ -76,6 +76,9 @@ class LiveLog:
     def write(self, text: str) -> None:
         """Take a piece of output."""
         self.file.write(text)
+        for line in text.splitlines():
+            if line.startswith("note: "):
+                self.progress.say(line)
         self.progress.note(text)
 
     def flush(self) -> None:
@@ -159,7 +162,7 @@ def execute(
         except PapermillExecutionError as error:
             file.write("\n" + plain("\n".join(error.traceback)) + "\n")
             kind = "" if error.ename == "UserError" else f"{error.ename}: "
-            message = one_line(kind + error.evalue)
+            message = one_line(kind + error.evalue, 2000)
             raise StageFailed(f"{notebook.stem}, cell [{error.exec_count}]: {message}") from None
         except DeadKernelError:
             reason = "the Python process died without a word; most likely the machine ran out of memory"

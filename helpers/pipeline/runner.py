@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.command import FAILED, REFUSED
+from helpers.data.folders import part_file
 from helpers.errors import UserError, one_of
 from helpers.manifest import write_manifest
 from helpers.paths import ROOT, input_folder
@@ -239,8 +240,8 @@ def data_source(given: str, task: Any) -> str:
         near = difflib.get_close_matches(given, SOURCES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise UserError(f"--data {given!r} is neither sample nor public nor a folder{hint}")
-    endings, name = (".jsonl", *task.rows.suffixes), task.name
-    if not any((folder / name / f"train{ending}").is_file() for ending in endings):
+    name = task.name
+    if part_file(folder / name, "train") is None:
         parts = f"{name}/validation.jsonl and perhaps {name}/test.jsonl"
         raise UserError(f"--data {given!r} has no {name}/train.jsonl: put one there, {parts}")
     return str(folder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -20,11 +21,20 @@ from markupsafe import Markup
 from helpers.errors import UserError
 from helpers.files import read_json, write_file, write_json
 from helpers.paths import ROOT
-from helpers.report.notebooks import TEMPLATES, Section, cite, read_section, traits_of, write_copies
+from helpers.report.notebooks import (
+    TEMPLATES,
+    Section,
+    cite,
+    markdown_html,
+    read_section,
+    traits_of,
+    write_copies,
+)
 from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES
 from helpers.tasks.text import words
+from helpers.views.findings import minus
 
 MAX_MEGABYTES, MAX_COPY_MEGABYTES = 4.0, 2.0
 
@@ -43,30 +53,35 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"words": words, "amount": _amount, "basename": os.path.basename}
+    environment.filters |= {"words": words, "minus": minus, "amount": _amount, "basename": os.path.basename}
     for name in ("style.css", "script.js"):
         environment.globals[name.partition(".")[0]] = Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     return environment
 
 
 # -- one task ---------------------------------------------------------------------------------------------------------
-def make_parts(sections: list[Section], scored: bool) -> list[dict[str, Any]]:
+def make_parts(sections: list[Section], study: Study) -> list[dict[str, Any]]:
     """What stands before the supplement, as `outline.yaml` has it: title and soup of each part, without empty ones.
 
-    What a part takes from its notebooks leaves a link behind. The first has the table of scores where there are any.
+    What a part takes from its notebooks leaves a link behind. The first has the table of scores where there are any;
+    Method says what each variant is, Data how a sample was made.
     """
     outline = yaml.safe_load((TEMPLATES / "outline.yaml").read_text(encoding="utf-8"))
     by_name, parts = {section.name: section for section in sections}, []
+    notes = study.task.words.variant_notes
+    methods = [f"### `{name}`: {notes[name][0]}\n{notes[name][3]}" for name in study.trained if name in notes]
+    prose = {"Method": "\n\n".join(methods), "Data": re.sub("^##", "###", study.card, flags=re.MULTILINE)}
     for entry in outline:
         chosen = [by_name[name] for name in entry["notebooks"] if name in by_name]
         soup = BeautifulSoup("", "html.parser")
         soup.extend([found for section in chosen if (found := section.conclusion())])
+        soup.append(BeautifulSoup(markdown_html(prose.get(entry["title"], "")), "html.parser"))
         for kind in ("figure", "table"):
             known = {name: tag for section in chosen for name, tag in section.named(kind).items()}
             for name in (name for name in entry[f"{kind}s"] if name in known):
                 link = f'<p class="moved"><a href="#{kind}-{name}">{known[name].figcaption.text}</a></p>'
                 soup.append(known[name].replace_with(BeautifulSoup(link, "html.parser")))
-        if soup.contents or scored and entry is outline[0]:
+        if soup.contents or study.deploy and entry is outline[0]:
             parts.append({"title": entry["title"], "soup": soup})
     return parts
 
@@ -74,7 +89,7 @@ def make_parts(sections: list[Section], scored: bool) -> list[dict[str, Any]]:
 def task_page(run: Run, study: Study, notebooks: list[Path]) -> str:
     """HTML of the document of one task from its executed notebooks."""
     sections = [read_section(path, traits_of(run.task)) for path in notebooks]
-    parts = make_parts(sections, bool(study.best))
+    parts = make_parts(sections, study)
     works = json.loads((TEMPLATES / "references.json").read_text(encoding="utf-8"))
     cited = cite([*(part["soup"] for part in parts), *(section.soup for section in sections)], works)
     manifest = {"settings": run.settings, **read_json(run.path("manifest.json"))}

@@ -1,9 +1,11 @@
-"""What the report says of one task in numbers: everything is read from its metrics, costs and manifest files."""
+"""What the report says of one task in numbers: all is read from the files of its run and from what `results/` holds."""
 
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,48 +15,62 @@ import pandas as pd
 from helpers.data.read import is_public
 from helpers.errors import UserError
 from helpers.evaluation.comparisons import best_baseline
+from helpers.evaluation.measured import BENCHMARK, SWEEPS, means
 from helpers.evaluation.systems import best_writer
-from helpers.files import read_json
+from helpers.files import digest, parse_json, read_json
+from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks import Task, load_task
+from helpers.tasks import TASK_NAMES, Task, load_task
+from helpers.views.findings import harder_slices
 
-UNTUNED = ("base_zero_shot", "base_few_shot")
+UNTUNED = ("base_zero_shot", "base_few_shot", "untuned")
 COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
 SOURCES = ("sample", "public")
+LEAST_VALUES = 10  # of a field whose F1 is worth a sentence
 Scores = dict[str, dict[str, Any]]
 
 
 @dataclass
 class Study:
-    """One task's results, ready for the templates.
+    """One task's results, ready for the templates; most fields are what :func:`evidence` keeps.
 
-    `variants` and `costs` are as in metrics.json and costs.json. `trained` are the fine-tuned variants that have scores,
-    in the task's order, `votes` the votes that have, with their members. `best` is the best on validation, `baseline` the
-    strongest without training, `untuned` the same base merely asked, `writer` the best trained variant that writes,
-    `marker` the best of the others where the task has both. Leads of the headline score, None where one side is missing:
-    `gain` (best over baseline), `writer_gain`, `tuning_gain` (writer over untuned), `marker_lead` (over writer). Without `test_part` the scored rows are the
-    validation part that also chose the variant. `drops`: perturbation → change of the headline. `published`: the
-    task's published results are on these rows.
+    `trained` are the fine-tuned variants that have scores, in the task's order, `votes` the votes that have, with their
+    members. `best` is the best on validation, `deploy` what is to be used, `baseline` the strongest without training,
+    `untuned` the same model before training and `tuned` the best that training alone makes of it, `writer` the best
+    variant that writes and `marker` the best that marks words, where the task has both. Leads of the headline score, None
+    where one side is missing: `gain` (deployed over baseline), `tuning_gain` (tuned over untuned), `marker_lead` (marker over writer).
     """
 
     task: Task
-    profile: str
-    source: str
-    rows: int | None
-    fingerprint: str
-    models: dict[str, Any]
-    variants: Scores
-    best: str | None
+    metrics: dict[str, Any]
     costs: Scores
     test_part: bool = True
     drops: dict[str, float] = field(default_factory=dict)
     published: bool = False
+    models: dict[str, Any] = field(default_factory=dict)
     command: str = ""
+    deploy: str | None = None
+    why: str = ""
+    away: dict[str, dict[str, float]] = field(default_factory=dict)
+    beside: list[dict[str, Any]] = field(default_factory=list)
+    hard: list[dict[str, Any]] | None = None
+    checks: dict[str, list[int | None]] = field(default_factory=dict)
+    code: str = ""
+    results: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        task, known = self.task, self.variants
-        self.name, self.title, self.description = task.name, task.words.title, task.words.description
-        self.aim, self.question, self.headline = task.words.aim, task.words.research_question, task.headline
+        task, data = self.task, self.metrics.get("data", {})
+        self.name, self.title, self.headline = task.name, task.words.title, task.headline
+        self.headline_name = task.words.headline
+        self.description = (
+            task.words.description or f"From each text {len(task.fields)} fields: {', '.join(task.fields)}."
+        )
+        self.profile, self.rows = self.metrics.get("profile", "cpu"), data.get("rows")
+        self.source, self.fingerprint = data.get("source", "sample"), data.get("fingerprint", "")
+        self.own, self.part = task.name not in TASK_NAMES, "test" if self.test_part else "validation"
+        self.variants, self.best = self.metrics.get("variants", {}), self.metrics.get("best")
+        known = self.variants
+        self.deploy = self.deploy if self.deploy in known else self.best
         self.trained = tuple(name for name in task.variants if name in known)
         self.votes = {vote: members for vote, members in task.variants.votes.items() if vote in known}
         try:
@@ -63,32 +79,67 @@ class Study:
             self.baseline = None
         writer = best_writer(task, known, self.best or "")
         self.writer = writer if writer in task.variants.writers else None
-        taggers = [name for name in self.trained if name not in task.variants.writers] if self.writer else []
-        self.untuned, self.marker = self._first(UNTUNED), self._first(taggers)
-        self.gain = self._lead(self.best, self.baseline) or 0.0
-        self.writer_gain = self._lead(self.writer, self.baseline)
-        self.tuning_gain = self._lead(self.writer, self.untuned)
-        self.marker_lead = self._lead(self.marker, self.writer)
+        helped = {name for name, one in task.variants.items() if getattr(one, "teacher", False)}
+        helped |= {
+            name.split(".")[0]
+            for name, on in task.settings(self.profile).items()
+            if name.endswith(".gazetteer") and on
+        }
+        taggers = [name for name in self.trained if name in task.variants.taggers]
+        self.untuned, self.marker = self._first(UNTUNED), self._first(taggers if self.writer else ())
+        self.tuned = self.writer or self._first(name for name in taggers if name not in helped)
+        self.gain, self.marker_lead = (
+            self.lead(self.deploy, self.baseline),
+            self.lead(self.marker, self.writer),
+        )
+        self.tuning_gain = self.lead(self.tuned, self.untuned)
+        self.mostly_tuning = (self.tuning_gain or 0) > (self.score(self.tuned) or 0) / 2
+        self.deployed_away = self.away.get(self.deploy or "")
+        self.card = "" if self.own or self.source != "sample" else data_card(self.name)
+        found = re.search(r"## How it was made\n(.+?)\n\n", self.card, re.DOTALL)
+        self.origin = found[1] if found else ""
 
     # -- who stands where ---------------------------------------------------------------------------------------------
-    def _first(self, names: Any) -> str | None:
-        """The variant with the highest headline score."""
-        scored = [name for name in names if self.variants.get(name, {}).get(self.headline) is not None]
-        return max(scored, key=lambda name: self.variants[name][self.headline], default=None)
+    def score(self, name: str | None) -> float | None:
+        """Headline score of a system, or None."""
+        return self.variants.get(name or "", {}).get(self.headline)
 
-    def _lead(self, one: str | None, other: str | None) -> float | None:
-        """Headline score of one variant minus that of another; None where one is missing."""
-        if not one or not other:
-            return None
-        return self.variants[one][self.headline] - self.variants[other][self.headline]
+    def _first(self, names: Iterable[str]) -> str | None:
+        scored = [name for name in names if self.score(name) is not None]
+        return max(scored, key=self.score, default=None)
+
+    def lead(self, one: str | None, other: str | None) -> float | None:
+        """Headline score of one system minus that of another; None where one is missing."""
+        scores = self.score(one), self.score(other)
+        return None if None in scores else scores[0] - scores[1]
+
+    def interval(self, name: str) -> tuple[float, float]:
+        """95 % interval of the headline score; the score alone where there is none."""
+        return tuple((self.variants[name].get("ci95") or {}).get(self.headline) or (self.score(name),) * 2)
+
+    def apart(self, one: str, other: str) -> bool:
+        """Whether the intervals of two systems do not overlap."""
+        (low, high), (other_low, other_high) = self.interval(one), self.interval(other)
+        return low > other_high or other_low > high
+
+    def _field_f1(self, name: str | None) -> dict[str, float]:
+        cells = (self.variants.get(name or "", {}).get("fields") or {}).items()
+        least = {key: one.get("support", LEAST_VALUES) for key, one in cells}
+        return {
+            key: one["f1"] for key, one in cells if one.get("f1") is not None and least[key] >= LEAST_VALUES
+        }
 
     @property
     def fields(self) -> list[tuple[str, float]]:
-        """The fields of the best variant with their F1, lowest first."""
-        cells = (self.variants.get(self.best or "", {}).get("fields") or {}).items()
-        return sorted(
-            ((name, one["f1"]) for name, one in cells if one.get("f1") is not None), key=lambda item: item[1]
-        )
+        """Fields of the system to deploy that have ten values or more, with their F1, lowest first."""
+        return sorted(self._field_f1(self.deploy).items(), key=lambda item: item[1])
+
+    @property
+    def roles(self) -> list[tuple[str, float, float]]:
+        """Fields where the writer has a higher F1 than the marker: name, F1 of both; the largest leads first."""
+        marker, writer = self._field_f1(self.marker), self._field_f1(self.writer)
+        found = [(key, writer[key], f1) for key, f1 in marker.items() if writer.get(key, 0.0) > f1]
+        return sorted(found, key=lambda item: item[2] - item[1])
 
     @property
     def largest_drop(self) -> tuple[str, float] | None:
@@ -96,17 +147,10 @@ class Study:
         worst = min(self.drops.items(), key=lambda item: item[1], default=None)
         return worst if worst and worst[1] < 0 else None
 
-    @property
-    def published_best(self) -> tuple[str, float] | None:
-        """Published system with the best headline score on this data, and that score."""
-        rows = self.task.public.published if self.published else ()
-        known = [(row["system"], row[self.headline]) for row in rows if row.get(self.headline) is not None]
-        return max(known, key=lambda item: item[1], default=None)
-
     # -- tables -------------------------------------------------------------------------------------------------------
     @property
     def default_names(self) -> list[str]:
-        """Baselines, then trained variants, each in its default decoding, then votes."""
+        """Every system in its default decoding: those without training, then trained ones, then votes."""
         last = [*self.trained, *self.votes]
         return [name for name in self.variants if "@" not in name and name not in last] + last
 
@@ -117,79 +161,145 @@ class Study:
         return [name for name in wanted if any(one.get(name) is not None for one in self.variants.values())]
 
     @property
-    def standings(self) -> list[dict[str, Any]]:
-        """Every system in its default decoding, best first: name, score, interval, and what kind of system it is."""
-        rows = []
-        for name in self.default_names:
-            score = self.variants[name].get(self.headline)
-            if score is not None:
-                low, high = (self.variants[name].get("ci95") or {}).get(self.headline) or (score, score)
-                kind = "trained" if name in self.trained else "vote" if name in self.votes else "baseline"
-                rows.append({"name": name, "score": score, "low": low, "high": high, "kind": kind})
-        return sorted(rows, key=lambda row: -row["score"])
+    def standings(self) -> list[tuple[str, str]]:
+        """Every system that has a score, best first: name, and what kind of system it is."""
+        kinds = dict.fromkeys(self.trained, "trained") | dict.fromkeys(self.votes, "vote")
+        scored = [name for name in self.default_names if self.score(name) is not None]
+        return [(name, kinds.get(name, "baseline")) for name in sorted(scored, key=self.score, reverse=True)]
 
-    def cost(self, name: str, what: str) -> float | None:
-        """One number of costs.json, or None."""
-        return self.costs.get(name, {}).get(what)
+    def cost(self, name: str | None, what: str) -> float | None:
+        """One number of costs.json, or None; `row_ms` are the milliseconds that answering one scored row took."""
+        costs = self.costs.get(name or "", {})
+        if what == "row_ms":
+            return (
+                1000 * costs["predict_seconds"] / self.rows
+                if costs.get("predict_seconds") and self.rows
+                else None
+            )
+        return costs.get(what)
 
     def trained_parameters(self, name: str) -> int | None:
         """Parameters that training changed, or None."""
-        counts = self.variants.get(name, {}).get("parameters") or {}
-        return counts.get("trainable") if isinstance(counts, dict) else counts
+        return (self.variants.get(name, {}).get("parameters") or {}).get("trainable")
 
     @property
     def base_size(self) -> int | None:
         """Parameters of the base model, or None."""
-        counts = [self.variants[name].get("parameters") for name in self.trained]
-        return next((one["total"] for one in counts if isinstance(one, dict) and one.get("total")), None)
+        counts = [(self.variants[name].get("parameters") or {}).get("total") for name in self.trained]
+        return next(filter(None, counts), None)
 
 
-def make_study(task: str | Task, metrics: dict[str, Any], costs: Scores, **more: Any) -> Study:
+def data_card(name: str) -> str:
+    """How a sample was made, and its limits, from its data card in Markdown."""
+    path = ROOT / "data" / name / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return "\n".join(re.findall(r"^## (?:How it was made|Limits)\n(?:(?!## ).*\n?)*", text, re.MULTILINE))
+
+
+def make_study(task: str | Path | Task, **kept: Any) -> Study:
     """The study of one task from what :func:`evidence` keeps."""
-    data, task = metrics.get("data", {}), load_task(task)
-    profile, fingerprint = metrics.get("profile", "cpu"), data.get("fingerprint") or ""
-    if isinstance(fingerprint, dict):  # of each part: that of the scored one
-        fingerprint = fingerprint.get("test") or fingerprint.get("validation") or ""
-    return Study(
-        task=task,
-        profile=profile,
-        source=str(data.get("source", "sample")),
-        rows=data.get("rows"),
-        fingerprint=fingerprint,
-        variants=metrics.get("variants", {}),
-        best=metrics.get("best"),
-        costs=costs,
-        **{"models": task.settings(profile), **more},
-    )
+    return Study(task=load_task(task), **kept)
+
+
+# -- what is kept -----------------------------------------------------------------------------------------------------
+def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
+    """Path under `results/` → hash of every file there that a task's report shows."""
+    files = sorted(folder.rglob("*.json"))
+    shown = [path for path in files if path == BENCHMARK or read_json(path).get("task") == task]
+    shown += [path.with_suffix(".jsonl") for path in shown if path.parent.name == SWEEPS.name]
+    return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in sorted(shown)}
+
+
+def sweeps_of(task: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
+    """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs."""
+    lines = []
+    for path in sorted(folder.glob("*.json")):
+        about = read_json(path)
+        if about.get("task") == task:
+            table = means(
+                [*map(parse_json, path.with_suffix(".jsonl").open(encoding="utf-8"))], about["headline"]
+            )
+            lines += [
+                {
+                    "system": name,
+                    "data": about["data"],
+                    "setting": setting,
+                    "score": row[about["headline"]],
+                    "runs": row["runs"],
+                }
+                for (setting, name), row in table.iterrows()
+            ]
+    return lines
+
+
+def _table(run: Run, name: str, **options: Any) -> pd.DataFrame:
+    """One of the run's tables; empty where it was not saved."""
+    path = run.dir / "tables" / f"{name}.csv"
+    full = path.exists() and path.read_text(encoding="utf-8").strip()
+    return pd.read_csv(path, **options) if full else pd.DataFrame()
 
 
 def evidence(run: Run) -> dict[str, Any]:
-    """What the numbers of a task's report are read from, to be kept beside it.
+    """What the numbers of a task's report are read from, to be kept beside it: the fields of :class:`Study`.
 
     Returns
     -------
     dict
         metrics and costs (the files), test_part (whether the scored rows are one), drops (perturbation → change of the
-        score), published (whether published results are on these rows), models (settings that name them), command.
+        score), published (whether published results are on these rows), models (settings that name them), command, beside
+        (sweeps and published results), hard (slices that are harder for certain; None where none was looked at), checks
+        (what was looked for → found, of how many), code and results (fingerprints).
     """
     metrics = {"profile": run.profile, "data": {"source": run.data}, **read_json(run.dir / "metrics.json")}
     source = metrics["data"].get("source")
     if source not in (None, *SOURCES):  # where a folder lay says nothing elsewhere
         metrics["data"] = {**metrics["data"], "source": Path(source).name}
-    splits, perturbed = run.dir / "splits", run.dir / "tables" / "robustness.csv"
-    drops = {}
-    if (
-        perturbed.exists() and perturbed.read_text(encoding="utf-8").strip()
-    ):  # empty where nothing could be perturbed
-        drops = pd.read_csv(perturbed, index_col=0)["difference"].dropna().to_dict()
+    splits, headline = run.dir / "splits", run.task.headline
+    published = bool(run.task.public.published) and is_public(run)
+    theirs = [
+        {
+            "system": one["system"],
+            "data": "public",
+            "setting": "published",
+            "score": f"{one[headline]:.3f}",
+            "runs": None,
+        }
+        for one in (run.task.public.published if published else ())
+        if one.get(headline) is not None
+    ]
+    perturbed, slices, checks = _table(run, "robustness", index_col=0), _table(run, "slices"), {}
+    variants = metrics.get("variants", {})
+    overall = variants.get(metrics.get("best"), {}).get(headline)
+    if (audit := _table(run, "leakage_audit")).size:
+        after = audit[audit.iloc[:, 0] == "after"][["exact", "near"]].to_numpy()
+        checks["rows of one part repeated in another"] = [int(after.sum()), None]
+    outputs = {
+        name: one.get("parse_errors") or {} for name, one in variants.items() if name in run.task.variants
+    }
+    if outputs:
+        invalid = sum(sum(one.values()) for one in outputs.values())
+        checks["answers of fine-tuned systems that are not valid"] = [invalid, None]
+    hard = None
+    if overall is not None and slices.size:
+        compared, harder = harder_slices(slices, overall)
+        hard = harder.to_dict("records")
+        checks["slices of the rows that are harder, corrected for their number"] = [len(hard), compared]
+    if perturbed.size:
+        harmful = int((perturbed["difference_high"] < 0).sum()) if "difference_high" in perturbed else 0
+        checks["changes of the input that cost more than chance would"] = [harmful, len(perturbed)]
     return {
         "metrics": metrics,
         "costs": read_json(run.dir / "costs.json"),
         "test_part": (splits / "test.jsonl").exists() or not splits.exists(),
-        "drops": drops,
-        "published": bool(run.task.public.published) and is_public(run),
+        "drops": perturbed["difference"].dropna().to_dict() if perturbed.size else {},
+        "published": published,
         "models": {name: run.settings.get(name) for name in ("base_model", "encoder_model")},
         "command": command(run),
+        "beside": [*sweeps_of(run.task.name), *theirs],
+        "hard": hard,
+        "checks": checks,
+        "code": read_json(run.dir / "manifest.json").get("code", {}).get("sha256", ""),
+        "results": results_of(run.task.name),
     }
 
 

@@ -36,6 +36,7 @@ MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32
 SMOOTHING = 0.5  # added to each count, so that what train never showed stays possible
 NO_PIECE = -30.0  # log-probability of an entity tag for a word that has no piece
+BLANK = -3.0  # and of one for a space, which is inside between words of an entity
 Scores = list[np.ndarray]
 
 
@@ -68,12 +69,13 @@ def predict_scores(
     """Log-probabilities (words, groups, tags) of each example; the model is left in evaluation mode.
 
     Long texts are read in windows and put together again: every word has the score of the window that owns it, and
-    a word without any piece is outside.
+    a word without any piece is outside, a space as its neighbours are.
     """
     model, scores, pad = tagger.model.eval(), [], tagger.tokenizer.pad_token_id or 0
     for example in examples:
-        words = words_of(run.task, example)[1]
+        text, words = words_of(run.task, example)
         scores.append(np.full((len(words), len(model.layout.groups), len(model.layout.tags)), NO_PIECE))
+        scores[-1][[text[slice(*word)].isspace() for word in words]] = BLANK
         scores[-1][..., model.layout.tags.index("O")] = 0.0
     encoded = encode_rows(run, tagger.tokenizer, tagger.features, examples)
     places = [(index, row) for index, rows in enumerate(encoded) for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,8 +49,6 @@ class Words:
     equivalence_note: str = ""  # what counts as the same in meaning, for notebook 06
     # the headline score as prose names it, what a row adds to it, and that of some rows
     headline: str = ""
-    row_score: str = ""
-    group_score: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,8 +111,8 @@ class Hooks:
         Row of a file → (text, output, what else to keep), and example → row, where a task's files have a form of their own.
     row_parts : callable
         What of a row of the files is compared to tell what the canonical form changed.
-    rows_of_file : callable
-        (suffix, lines) → (line, from 1; the row, or the reason why there is none), for the suffixes of other formats.
+    row_of_line : callable
+        Line of a file in the task's own form (`line_form` of its settings) → row.
     relabel : callable
         (tags, finer tags or None) → both in the task's labels.
     split_public, split_hub : callable
@@ -140,9 +138,7 @@ class Hooks:
     read_row: Callable[[dict[str, Any]], tuple[str, Any, dict[str, Any]]] | None = None
     write_row: Callable[[Example], dict[str, Any]] | None = None
     row_parts: Callable[[dict[str, Any]], dict[str, Any]] = dict
-    rows_of_file: Callable[[str, Sequence[str]], Iterator[tuple[int, dict[str, Any] | ValueError]]] | None = (
-        None
-    )
+    row_of_line: Callable[[str], dict[str, Any]] | None = None
     relabel: Callable[[Sequence[str], Sequence[str] | None], tuple] | None = None
     split_public: Callable[[dict[str, bytes]], dict[str, list[dict[str, Any]]]] = _nothing
     split_hub: Callable[[dict[str, list]], dict[str, list[dict[str, Any]]]] = _nothing
@@ -185,8 +181,7 @@ class Task(ABC):
         variants = {key: _variant(row) for key, row in document.get("variants", {}).items()}
         decodings = tuple(document.get("decodings", ("free", "source")))
         self.variants = Variants(variants, decodings, document.get("votes", {}))
-        score = HEADLINES[self.headline]
-        self.words = replace(words, headline=score, row_score=score, group_score=score)
+        self.words = replace(words, headline=HEADLINES[self.headline])
         public = document.get("public", {})
         self.public = Public(
             **{**public, "files": tuple(PublicFile(**one) for one in public.get("files", ()))}

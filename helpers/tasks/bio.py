@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,8 +25,11 @@ class TaggedTokens:
     tags: tuple[str, ...]
 
     def entities(self) -> list[tuple[str, str]]:
-        """(label, text) of each entity in reading order, tokens joined by spaces."""
-        return [(label, " ".join(self.tokens[start:end])) for start, end, label in spans_of(self.tags)]
+        """(label, text) of each entity in reading order, tokens joined by single spaces."""
+        return [
+            (label, " ".join(" ".join(self.tokens[start:end]).split()))
+            for start, end, label in spans_of(self.tags)
+        ]
 
 
 def label_of(tag: str) -> str:
@@ -33,17 +37,31 @@ def label_of(tag: str) -> str:
     return tag[2:]
 
 
+_IOB = {
+    "U": "B",
+    "S": "B",
+    "W": "B",
+    "L": "I",
+    "E": "I",
+    "M": "I",
+}  # what BILOU, IOBES, BMEWO say beyond B and I
+
+
 def check_syntax(tags: Iterable[str]) -> None:
-    """Refuse what is not `O`, `B-…` or `I-…`."""
-    wrong = next((tag for tag in tags if tag != "O" and not (tag[:2] in ("B-", "I-") and len(tag) > 2)), None)
+    """Refuse what is not `O`, `B-…` or `I-…`, or the same in BILOU, IOBES or BMEWO."""
+    wrong = next((tag for tag in tags if tag != "O" and not re.fullmatch(r"[BIELMSUW]-.+", tag)), None)
     if wrong is not None:
         raise ValueError(f"tag {wrong!r} is not O, B-LABEL or I-LABEL")
 
 
 def to_iob2(tags: Sequence[str]) -> tuple[str, ...]:
-    """Tags in which every entity begins with B: an I that continues nothing, as IOB1 writes it, becomes B."""
+    """Tags in which every entity begins with B: an I that continues nothing, as IOB1 writes it, becomes B.
+
+    The tags of other schemes for one-word entities become B, those for last words I.
+    """
     repaired: list[str] = []
     for tag in tags:
+        tag = _IOB.get(tag[:1], tag[:1]) + tag[1:]
         orphan = tag.startswith("I-") and (not repaired or label_of(repaired[-1]) != label_of(tag))
         repaired.append(f"B-{label_of(tag)}" if orphan else tag)
     return tuple(repaired)

@@ -8,7 +8,7 @@ from functools import partial
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, StrictStr, ValidationError, create_model
+from pydantic import BaseModel, StrictStr, create_model
 
 from helpers.tasks import variation
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
@@ -56,36 +56,22 @@ def _inner(annotation: Any) -> tuple[Any, bool]:
 
 
 # -- rows and what is wrong with them -------------------------------------------------------------------------------
-_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
-
-
-def type_name(value: Any) -> str:
-    """What a JSON value is called."""
-    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
-
-
 class JsonRows(Rows):
     """Rows of a text and its output."""
 
     def __init__(self, task: Task, document: dict[str, Any]):
         super().__init__(task, document)
+        output = (output_model(task.kinds), ...)
         self.model = create_model(
-            "Row",
-            __config__=STRICT,
-            **{self.text_key: (StrictStr, ...), "output": (output_model(task.kinds), ...)},
+            "Row", __config__=STRICT, **{self.text_key: (StrictStr, ...), "output": output}
         )
 
     def parse(self, row: dict[str, Any], index: int) -> Example:
         hooks = self.task.hooks
-        if not isinstance(row, dict):
-            raise ValueError(f"row should be an object, got {type_name(row)}")
-        if hooks.read_row:
+        if hooks.read_row and isinstance(row, dict):
             text, output, extra = hooks.read_row(row)
         else:
-            try:
-                checked = self.model.model_validate(row).model_dump()
-            except ValidationError as error:
-                raise ValueError(self._reason(error)) from None
+            checked = self.checked(row)
             text, output, extra = hooks.reading(checked[self.text_key]), checked["output"], {}
         if not text:
             raise ValueError(f"{self.text_key!r} is empty")
@@ -95,23 +81,14 @@ class JsonRows(Rows):
         own = self.task.hooks.write_row
         return own(example) if own else {self.text_key: example.text, "output": example.target}
 
-    def _reason(self, error: ValidationError) -> str:
-        """One line that names the first wrong key: missing, unknown, or of the wrong type."""
-        order = {"missing": 0, "extra_forbidden": 1}
-        first = min(error.errors(include_url=False), key=lambda item: order.get(item["type"], 2))
-        where = first["loc"]
-        if first["type"] == "missing":
-            return f"missing key {'.'.join(map(str, where))!r}"
-        if first["type"] == "extra_forbidden":
-            return f"unknown key {'.'.join(map(str, where))!r}"
-        if where in ((self.text_key,), ("output",)):
-            wanted = "an object" if where == ("output",) else "a string"
-        else:  # behind the field and the place in its list pydantic names the type that it tried
-            kind = self.task.kinds[where[1]]
-            where = where[: 3 if kind.many and len(where) > 2 else 2]
-            several = f"a list of {kind.wanted.removeprefix('a ')}s or null"
-            wanted = kind.wanted if len(where) > 2 else several if kind.many else f"{kind.wanted} or null"
-        return f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(first['input'])}"
+    def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+        if len(where) == 1:
+            return where, "an object" if where == ("output",) else "a string"
+        kind = self.task.kinds[where[1]]
+        if kind.many and len(where) > 2:
+            return where[:3], kind.wanted
+        several = f"a list of {kind.wanted.removeprefix('a ')}s"
+        return where[:2], f"{several if kind.many else kind.wanted} or null"
 
     def text_of(self, row: dict[str, Any]) -> str:
         """A text under `text`, or as the input files have it."""

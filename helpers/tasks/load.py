@@ -60,7 +60,11 @@ def load_task(task: str | Path | Task) -> Task:
 
 @lru_cache(maxsize=8)
 def _read(folder: Path, package: str) -> Task:
-    words = read_words(folder / "notes.md") if (folder / "notes.md").exists() else Words(title=folder.name)
+    words = (
+        read_words(folder / "notes.md")
+        if (folder / "notes.md").exists()
+        else Words(title=re.sub("[_-]+", " ", folder.name).capitalize())
+    )
     hooks = importlib.import_module(f"{package}.hooks").hooks if (folder / "hooks.py").exists() else None
     if (folder / "labels.txt").exists():
         labels = (folder / "labels.txt").read_text(encoding="utf-8").split()

@@ -6,11 +6,21 @@ import unicodedata
 from abc import ABC, abstractmethod
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
 # share of the sample that each part gets
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+
+
+_NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+
+
+def type_name(value: Any) -> str:
+    """What a JSON value is called."""
+    return "null" if value is None else _NAMES.get(type(value), type(value).__name__)
 
 
 class Rows(ABC):
@@ -19,20 +29,26 @@ class Rows(ABC):
     Attributes
     ----------
     file : str
-        File in `data/<task>/` that holds the sample, one JSON row a line or in one of the task's other formats.
-    suffixes : tuple of str
-        Endings of files in other formats than JSONL.
+        File in `data/<task>/` that holds the sample, in any form that :mod:`helpers.data.formats` reads.
+    line_form : str
+        Regular expression of how lines begin in a form of the task's own, read by its hook `row_of_line`.
+    headings : tuple of str
+        First words of what CoNLL files of the task hold beside sentences.
     shares : dict
         Share of the sample that each part gets; the first part takes what the others have no room for.
     text_key : str
         Key of the text in a row.
+    model : pydantic model
+        Strict form of a row.
     longest_text : int
         Characters of the longest text that the service takes.
     """
 
+    model: type[BaseModel]
+
     def __init__(self, task: Any, document: dict[str, Any]):
         self.task, self.file = task, document.get("file", "rows.jsonl")
-        self.suffixes = tuple(document.get("suffixes", ()))
+        self.line_form, self.headings = document.get("line_form", ""), tuple(document.get("headings", ()))
         self.shares = document.get("shares", SHARES)
         self.text_key = document.get("text_key", "text")
         self.longest_text = document.get("longest_text", 2000)
@@ -46,6 +62,32 @@ class Rows(ABC):
         ValueError
             With a one-line reason.
         """
+
+    def checked(self, row: Any) -> dict[str, Any]:
+        """The row in the form of `model`; ValueError with one line that names every wrong key."""
+        if not isinstance(row, dict):
+            raise ValueError(f"row should be an object, got {type_name(row)}")
+        try:
+            return self.model.model_validate(row).model_dump()
+        except ValidationError as error:
+            faults = error.errors(include_url=False)
+        found: dict[tuple[Any, ...], str] = {}
+        for fault in sorted(
+            faults, key=lambda item: {"missing": 0, "extra_forbidden": 1}.get(item["type"], 2)
+        ):
+            if fault["type"] in ("missing", "extra_forbidden"):
+                what = "missing" if fault["type"] == "missing" else "unknown"
+                where, said = fault["loc"], f"{what} key {'.'.join(map(str, fault['loc']))!r}"
+            else:
+                where, wanted = self.wanted(fault["loc"])
+                said = f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(fault['input'])}"
+            found.setdefault(where, said)
+        raise ValueError("; ".join(found.values()))
+
+    @abstractmethod
+    def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+        """The part of a place of `model` that is a place of the row (behind it pydantic names the type that it tried), and
+        what should stand there."""
 
     @abstractmethod
     def write(self, example: Example) -> dict[str, Any]:

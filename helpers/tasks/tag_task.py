@@ -7,50 +7,49 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from pydantic import StrictStr, create_model
+
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
 from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
-from helpers.tasks.chat import Chat
+from helpers.tasks.chat import STRICT, Chat
 from helpers.tasks.fields import Place, Span
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import rows_of_columns, words_of_text
-
-_KEYS = {"tokens", "ner_tags", "fine_tags", "kind"}
-
-
-def _strings(row: dict[str, Any], key: str) -> list[str]:
-    value = row[key]
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{key!r} should be a list of strings")
-    return value
+from helpers.tasks.tokens import words_of_text
 
 
 class TagRows(Rows):
     """Rows of tokens and their tags; a row may bring finer tags and say what kind of text it is."""
 
+    model = create_model(
+        "Row",
+        __config__=STRICT,
+        tokens=(list[StrictStr], ...),
+        ner_tags=(list[StrictStr], ...),
+        fine_tags=(list[StrictStr] | None, None),
+        kind=(StrictStr | None, None),
+    )
+
+    def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
+        return where[:1], "a string" if where[0] == "kind" else "a list of strings"
+
     def parse(self, row: dict[str, Any], index: int) -> Example:
-        if not isinstance(row, dict):
-            raise ValueError(f"row should be an object, got {type(row).__name__}")
-        for key in ("tokens", "ner_tags"):
-            if key not in row:
-                raise ValueError(f"missing key {key!r}")
-        if unknown := sorted(set(row) - _KEYS):
-            raise ValueError(f"unknown key {unknown[0]!r}")
-        tokens, tags = _strings(row, "tokens"), _strings(row, "ner_tags")
-        fine = _strings(row, "fine_tags") if row.get("fine_tags") is not None else None
+        checked = self.checked(row)
+        tokens, tags, fine = checked["tokens"], checked["ner_tags"], checked["fine_tags"]
         for name, given in (("ner_tags", tags), ("fine_tags", fine)):
             if given is not None and len(given) != len(tokens):
                 raise ValueError(f"{len(tokens)} tokens but {len(given)} {name}")
             check_syntax(given or ())
-        blank = next((token for token in tokens if not token or token.split() != [token]), None)
+        # a no-break space alone is a token, as files have it
+        blank = next((token for token in tokens if not token or token.split() not in ([], [token])), None)
         if blank is not None:
             raise ValueError(f"token {blank!r} is empty or holds a space")
         if self.task.hooks.relabel:
             tags, fine = self.task.hooks.relabel(tags, fine)
         if unknown := sorted({label_of(tag) for tag in tags} - {"", *self.task.fields}):
             raise ValueError(f"unknown label {unknown[0]!r}: choose from {', '.join(self.task.fields)}")
-        extra = {"row": row, "fine_tags": None if fine is None else to_iob2(fine), "kind": row.get("kind")}
+        extra = {"row": row, "fine_tags": None if fine is None else to_iob2(fine), "kind": checked["kind"]}
         return Example(
             index, normalise(" ".join(tokens)), TaggedTokens(tuple(tokens), to_iob2(tags)), extra=extra
         )
@@ -67,8 +66,9 @@ class TagRows(Rows):
         """A text under `text`, or the tokens of a row of the input files."""
         if isinstance(row.get("text"), str):
             return row["text"]
-        if "tokens" in row:
-            return " ".join(_strings(row, "tokens"))
+        tokens = row.get("tokens")
+        if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
+            return " ".join(tokens)
         raise ValueError("no text: expected a string under 'text' or a list of strings under 'tokens'")
 
     def reading(self, text: str) -> str:
@@ -96,15 +96,7 @@ class TagRows(Rows):
 class TagTask(Task):
     """Tokens → BIO tags: a target is a :class:`TaggedTokens`, a prediction in a file is its list of tags.
 
-    Parameters
-    ----------
-    labels : sequence of str
-    name : str
-    document : dict
-        What `settings.yaml` holds.
-    words : Words
-    hooks : callable, optional
-        Task → its hooks.
+    What it is made of beside its labels is that of a :class:`helpers.tasks.json_task.JsonTask`.
     """
 
     writes = False
@@ -128,7 +120,6 @@ class TagTask(Task):
         self._complete(
             hooks,
             rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
-            rows_of_file=lambda suffix, lines: rows_of_columns(lines),
         )
         self.hooks = replace(self.hooks, baselines={"dictionary": predict_dictionary, **self.hooks.baselines})
 
@@ -160,11 +151,11 @@ class TagTask(Task):
     def spans(self, example: Example) -> Spans:
         """Places of the entities in the text; None where normalising moved the borders of tokens."""
         words = [normalise(token) for token in example.target.tokens]
-        if " ".join(words) != example.text:
+        if " ".join(filter(None, words)) != example.text:
             return dict.fromkeys(self.fields)
         starts = [0]
         for word in words:
-            starts.append(starts[-1] + len(word) + 1)
+            starts.append(starts[-1] + len(word) + bool(word))
         found: Spans = {label: [] for label in self.fields}
         for start, end, label in spans_of(example.target.tags):
             found[label].append((starts[start], starts[end] - 1))

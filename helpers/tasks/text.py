@@ -21,8 +21,11 @@ ABBREVIATIONS = frozenset(
 
 
 def words(name: Any) -> str:
-    """An identifier as it is written for readers: `lora_structured_loss` → `LoRA structured loss`."""
-    return " ".join(SPELLING.get(word, word) for word in str(name).replace("_", " ").split(" "))
+    """A column as it is written for readers: `json_validity` → `JSON validity`, `exact_f1` → `value F1`."""
+    return " ".join(
+        SPELLING.get(word, word)
+        for word in str(name).replace("exact_f1", "value f1").replace("_", " ").split(" ")
+    )
 
 
 def normalise(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from helpers.tasks.bio import tags_of
 _OPENING, _CLOSING = "([{\"'“‘«", ".,;:!?…\"'”’»)]}"
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _CLITIC = re.compile(r"(?<=\w)(?:n['’]t|['’](?:s|m|re|ve|ll|d))$", re.IGNORECASE)
+_TAG = re.compile(r"O|[BIELMSUW]-\S+")
 _ENTITY = re.compile(r"\[([^\[\]]+)\]\(([^()\s]*)\)")
 
 
@@ -65,10 +67,37 @@ def words_of_text(text: str) -> list[str]:
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
-def rows_of_columns(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Sentences of a CoNLL file: one token a line, word and tag first, separated by tabs or spaces.
+def columns_of(lines: Iterable[str]) -> list[tuple[int, list[str]]]:
+    """Cells of each line of a CoNLL file, with its number from 1: between tabs, or else between spaces.
 
-    Blank lines and `-DOCSTART-` lines end a sentence; a token without a tag gets an empty one.
+    A no-break space is a token like others. Blank lines and `-DOCSTART-` lines, which end a sentence, have no cells.
+    """
+    found = []
+    for number, line in enumerate(lines, start=1):
+        line = line.rstrip(" \t\r\n")
+        cells = [cell.strip(" ") or " " for cell in line.split("\t")] if "\t" in line else line.split(" ")
+        cells = cells if "\t" in line else list(filter(None, cells))
+        found.append((number, [] if cells[:1] == ["-DOCSTART-"] else cells))
+    return found
+
+
+def tag_columns(columns: Sequence[tuple[int, Sequence[str]]]) -> list[int]:
+    """Columns of which nearly every cell is a tag; that of a line that lacks cells may be counted from its end."""
+    rows = [cells for _, cells in columns if cells]
+    width = max(Counter(map(len, rows)).items(), key=lambda pair: pair[::-1])[0] if rows else 0
+    rows = [cells for cells in rows if len(cells) == width]
+    found = [
+        at for at in range(1, width) if sum(bool(_TAG.fullmatch(row[at])) for row in rows) > 0.8 * len(rows)
+    ]
+    return [at - width if at == width - 1 else at for at in found]
+
+
+def rows_of_columns(
+    columns: Sequence[tuple[int, list[str]]], column: int = 1
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Sentences of a CoNLL file: the first cell is the word (the second, where the first only counts), one is the tag.
+
+    Comments ("# id 7") at the head of a sentence are left out; a token without a tag gets an empty one.
 
     Yields
     ------
@@ -77,17 +106,21 @@ def rows_of_columns(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]
     row : dict
         `tokens`, `ner_tags`.
     """
-    first, tokens, tags = 0, [], []
-    for number, line in enumerate([*lines, ""], start=1):
-        columns = line.rstrip("\r\n").split("\t") if "\t" in line else line.split()
-        word = columns[0].strip() if columns else ""
-        if word and word != "-DOCSTART-":
-            first = first or number
-            tokens.append(word)
-            tags.append(columns[1].strip() if len(columns) > 1 else "")
-        elif tokens:
-            yield first, {"tokens": tokens, "ner_tags": tags}
-            first, tokens, tags = 0, [], []
+    block: list[tuple[int, list[str]]] = []
+    for number, cells in [*columns, (0, [])]:
+        if cells and (block or not _is_comment(cells, column)):
+            block.append((number, cells))
+        elif block and not cells:
+            counted = [row[0] for _, row in block] == [str(at + 1) for at in range(len(block))]
+            word = int(counted and len(block) > 1 and min(len(row) for _, row in block) > 2)
+            tags = [row[column] if len(row) > max(1, column) else "" for _, row in block]
+            yield block[0][0], {"tokens": [row[word] for _, row in block], "ner_tags": tags}
+            block = []
+
+
+def _is_comment(cells: Sequence[str], column: int) -> bool:
+    tagged = len(cells) > max(1, column) and _TAG.fullmatch(cells[column])
+    return cells[0].startswith("#") and (" " in cells[0] or not tagged) and cells != ["#"]
 
 
 def parse_markup(line: str, labels: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def gold_rows(train: Sequence[Example]) -> list[Example]:
 
 # -- for writers ------------------------------------------------------------------------------------------------------
 def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) -> list[Encoded]:
-    """Training sequences of the rows; UserError if one is longer than `max_length`: nothing is cut silently.
+    """Training sequences of the rows, without those longer than `max_length`: a note says so, and nothing is cut.
 
     Of a dialogue the whole chat, or with `questions` above 0 a seeded part of so many; where a row occurs several times each
     copy asks others, until all have been asked.
@@ -81,12 +81,17 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
             )
             for row in rows
         ]
-    longest = max(range(len(encoded)), key=lambda index: len(encoded[index]))
-    if len(encoded[longest]) > run["max_length"]:
-        raise UserError(
-            f"row {rows[longest].id} has {len(encoded[longest])} tokens, more than max_length="
-            f"{run['max_length']}: raise it with --set max_length=…, or shorten the row"
+    limit = run["max_length"]
+    long = [(row, len(one)) for row, one in zip(rows, encoded) if len(one) > limit]
+    if long:
+        said = (
+            f"{len(long)} of {len(rows)} rows have more than max_length={limit} tokens (row {long[0][0].id} has {long[0][1]}): "
+            "raise it with --set max_length=…, or shorten them"
         )
+        if len(long) == len(rows):
+            raise UserError(said)
+        print(f"note: {said}; they are left out of training")
+        encoded = [one for one in encoded if len(one) <= limit]
     return encoded
 
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
+
+from helpers.tasks.text import words
 
 WIDTH = 6.2  # inches; 595 CSS pixels: type is still legible at the width of a phone
 DPI = 160
@@ -51,6 +56,11 @@ def style() -> None:
 style()
 
 
+def column_words(frame: pd.DataFrame) -> Callable[[Any], str]:
+    """How the columns of a table are written: systems (columns named `variant`) as in the code, others in words."""
+    return str if frame.columns.name == "variant" else words
+
+
 def png(figure: Figure) -> bytes:
     """The figure as a small PNG (256 colours: a third of the size, no visible loss); equal figures give equal bytes."""
     buffer = io.BytesIO()
@@ -75,16 +85,21 @@ def describe(figure: Figure) -> str:
     return "; ".join(filter(None, panels))
 
 
+def inline(text: str) -> str:
+    """A caption as HTML: escaped, names between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text, quote=False))
+
+
 def figure_html(figure: Figure, caption: str, name: str, image: bytes | None = None) -> str:
     """A `<figure>` with the image (drawn here unless given) inside; the report gives it its number."""
     encoded = base64.b64encode(image or png(figure)).decode("ascii")
-    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".")
+    alt = f"Chart. {describe(figure)}. {caption}".replace("..", ".").replace(". .", ".").replace("`", "")
     width, height = (figure.get_size_inches() * 96).round().astype(int)
     return (
         f'<figure class="study-figure" id="figure-{html.escape(name, quote=True)}">'
         f'<img src="data:image/png;base64,{encoded}" alt="{html.escape(alt, quote=True)}" width="{width}" '
         f'height="{height}" style="max-width:100%;height:auto">'
-        f"<figcaption>{html.escape(caption, quote=False)}</figcaption></figure>"
+        f"<figcaption>{inline(caption)}</figcaption></figure>"
     )
 
 

@@ -14,7 +14,6 @@ from scipy import stats
 from helpers.evaluation.confidence import coverage_at
 from helpers.tasks.base import HEADLINES
 from helpers.tasks.statistics import proportion_ci
-from helpers.tasks.text import words
 
 LEAST_ROWS, LEVEL = 20, 0.05  # rows of a slice that is worth a sentence; level of a test
 PLAIN, EXACT, SMALL = "PyTorch fp32", "ONNX fp32", "ONNX int8"  # forms of a tagger
@@ -42,9 +41,14 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
+def times(count: float) -> str:
+    """`1` → `once`, `3` → `3 times`."""
+    return {0: "never", 1: "once", 2: "twice"}.get(int(count), f"{count:,.0f} times")
+
+
 def name(variant: Any) -> str:
-    """A variant as prose writes it."""
-    return f"*{words(variant)}*"
+    """A system, field or slice as prose writes it: by its name in the code."""
+    return f"`{variant}`"
 
 
 def names(variants: Iterable[Any]) -> str:
@@ -68,7 +72,14 @@ def _templates() -> Any:
     folder = Path(__file__).parent
     options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": jinja2.StrictUndefined}
     environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), **options)
-    written = {"minus": minus, "percent": percent, "points": points, "p_value": p_value, "name": name}
+    written = {
+        "minus": minus,
+        "percent": percent,
+        "points": points,
+        "p_value": p_value,
+        "name": name,
+        "times": times,
+    }
     environment.filters |= {**written, "names": names, "count": "{:,.0f}".format}
     return environment.get_template("sentences.jinja").module
 
@@ -137,7 +148,8 @@ def field_extremes(table: pd.DataFrame) -> str:
 
 def paired_test(row: Mapping[str, Any], left: str, right: str) -> str:
     """One line of :func:`evaluation.comparisons.compare_variants` in words."""
-    return say("paired_test", dict(row), left, right, row["p_permutation"] >= LEVEL)
+    known = {what: value for what, value in dict(row).items() if not pd.isna(value)}
+    return say("paired_test", known, left, right, row["p_permutation"] >= LEVEL)
 
 
 def cheapest(costs: pd.DataFrame) -> str:
@@ -211,8 +223,8 @@ def invented(table: pd.DataFrame, values: int) -> str:
     return say("invented", len(table), values, extreme(fields), fields.max())
 
 
-def slices(table: pd.DataFrame, overall: float) -> str:
-    """Which slices are harder than all rows for certain, from :func:`helpers.evaluation.mistakes.slice_table`.
+def harder_slices(table: pd.DataFrame, overall: float) -> tuple[int, pd.DataFrame]:
+    """Slices that are harder than all rows for certain, lowest first, and how many were compared.
 
     Slices of at least 20 rows are held against the score of all rows (`overall`), unless their score has no spread, as
     where it is 0 by construction. The interval gives the standard error; Bonferroni's correction is for their number.
@@ -220,8 +232,13 @@ def slices(table: pd.DataFrame, overall: float) -> str:
     known = table[(table["n"] >= LEAST_ROWS) & (table["high"] > table["low"])].dropna(subset=["score"])
     error = (known["high"] - known["low"]) / (2 * stats.norm.ppf(0.975))
     p = 2 * stats.norm.cdf((known["score"] - overall) / error)
-    hard = known[p * len(known) < LEVEL].sort_values("score", kind="stable")
-    return say("slices", len(known), hard.to_dict("records"), overall, LEAST_ROWS)
+    return len(known), known[p * len(known) < LEVEL].sort_values("score", kind="stable")
+
+
+def slices(table: pd.DataFrame, overall: float) -> str:
+    """Whether a slice stands out, from :func:`helpers.evaluation.slices.slice_table`."""
+    compared, hard = harder_slices(table, overall)
+    return say("slices", compared, hard.to_dict("records"), overall, LEAST_ROWS)
 
 
 def seen(table: pd.DataFrame) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from helpers.tasks.text import words
-from helpers.views.display import GREY, MARKERS, PALETTE, WIDTH
+from helpers.views.display import GREY, MARKERS, PALETTE, WIDTH, column_words
 
 INK = "#333333"
 
@@ -65,7 +66,7 @@ def bars(
     frame = values.to_frame() if isinstance(values, pd.Series) else values
     several, share = frame.shape[1] > 1, _is_share(frame)
     figure, ax = _new(1.1 + len(frame) * (0.3 if stacked or not several else 0.14 + 0.17 * frame.shape[1]))
-    named = frame.rename(index=words, columns=words).astype(float)
+    named = frame.rename(columns=column_words(frame)).astype(float)
     named.plot.barh(ax=ax, stacked=stacked, width=0.8, color=PALETTE, legend=False, logx=log)
     if stacked:
         for number, part in enumerate(ax.containers):
@@ -89,29 +90,35 @@ def bars(
     return figure
 
 
-def intervals(frame: pd.DataFrame, xlabel: str, reference: Mapping[str, float] | None = None) -> Figure:
+def intervals(
+    frame: pd.DataFrame, xlabel: str, reference: Mapping[str, float] | None = None, best: str = ""
+) -> Figure:
     """A dot with its 95 % interval for every system, slice or perturbation, its score in numbers at the right edge.
 
     `frame` has the index name, or (group, name) for rows under headings, and the columns score, low, high, and n where it
-    is to be shown; undefined scores are left out. `reference`: name → score of a dashed line.
+    is to be shown; undefined scores are left out. `reference`: name → score of a dashed line; `best`: the row to stand out.
     """
     frame, reference = frame.dropna(subset=["score"]), reference or {}
     labels, at, group = [], [], None
     for key, row in frame.iterrows():
         if isinstance(key, tuple) and key[0] != group:
             group = key[0]
-            labels.append(words(group))
+            labels.append(str(group))
         at.append(len(labels))
-        name = words(key[-1] if isinstance(key, tuple) else key)
+        name = str(key[-1] if isinstance(key, tuple) else key)
         labels.append(f"{name} (n={row['n']:.0f})" if "n" in frame else name)
     figure, ax = _new(1.1 + 0.3 * len(labels) + 0.2 * bool(reference))
-    ax.hlines(at, frame["low"], frame["high"], color=PALETTE[0], linewidth=2.4, alpha=0.55)
-    ax.plot(frame["score"], at, "o", color=PALETTE[0], markersize=6)
+    winner = [key == best for key in frame.index]
+    ax.hlines(
+        at, frame["low"], frame["high"], color=PALETTE[0], linewidth=np.where(winner, 4.5, 2), alpha=0.55
+    )
+    ax.scatter(frame["score"], at, np.where(winner, 90, 32), color=PALETTE[0], zorder=3)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
     for place, tick in enumerate(ax.get_yticklabels()):
-        tick.set_fontweight("normal" if place in at else "bold")
+        chosen = place not in at or winner[at.index(place)]
+        tick.set_fontweight("bold" if chosen else "normal")
     edge = ax.secondary_yaxis("right")
     edge.set_yticks(at, [f"{score:.3f}" for score in frame["score"]])
     edge.tick_params(length=0, labelcolor=INK)
@@ -131,7 +138,7 @@ def intervals(frame: pd.DataFrame, xlabel: str, reference: Mapping[str, float] |
 def heatmap(frame: pd.DataFrame, label: str) -> Figure:
     """A coloured table of shares, for instance field × variant or label × label; `label` names the quantity."""
     figure, ax = _new(1.4 + 0.32 * len(frame))
-    named = frame.rename(index=words, columns=words).astype(float)
+    named = frame.rename(columns=column_words(frame)).astype(float)
     scale = {"vmin": 0, "vmax": 1, "cmap": "Blues", "cbar_kws": {"label": label}}
     sns.heatmap(named, annot=True, fmt=".2f", linewidths=0.6, ax=ax, annot_kws={"fontsize": 9}, **scale)
     turned = max(map(len, named.columns), default=0) * len(named.columns) > 70
@@ -147,14 +154,20 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
     `frame` has the index variant, or (variant, form), whose forms a line joins, and the columns `seconds`, `score` and
     megabytes; `xlabel` says what the time is and its unit.
     """
+    colours = dict(
+        zip(dict.fromkeys(frame.index.get_level_values(0)), itertools.cycle(PALETTE))
+    )  # of all, timed or not
     data = frame.dropna(subset=[seconds, score]).fillna({"megabytes": 0})
     style = "form" if data.index.nlevels > 1 else "variant"
-    variants, forms = (data.index.get_level_values(level).map(words) for level in (0, -1))
+    variants, forms = (data.index.get_level_values(level).map(str) for level in (0, -1))
     data = data.reset_index(drop=True).assign(variant=variants, form=forms)
     figure, ax = _new(3.8)
-    for number, (_, rows) in enumerate(data.groupby("variant", sort=False)):
-        ax.plot(rows[seconds], rows[score], color=PALETTE[number % len(PALETTE)], linewidth=1, zorder=1)
-    looks = {"palette": PALETTE[: variants.nunique()], "markers": list(MARKERS[: data[style].nunique()])}
+    for name, rows in data.groupby("variant", sort=False):
+        ax.plot(rows[seconds], rows[score], color=colours[name], linewidth=1, zorder=1)
+    looks = {
+        "palette": {name: colours[name] for name in variants},
+        "markers": list(MARKERS[: data[style].nunique()]),
+    }
     columns = {"x": seconds, "y": score, "hue": "variant", "style": style, "size": "megabytes"}
     sns.scatterplot(data, **columns, **looks, sizes=(40, 320), alpha=0.8, ax=ax)
     if data[seconds].min() > 0 and data[seconds].max() > 20 * data[seconds].min():
@@ -199,7 +212,7 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
         )
         points = {"color": colour, "marker": marker, "markersize": 4}
         for panel, column, look in (
-            ("loss", "loss", {"color": colour, "linewidth": 1.2, "label": words(variant)}),
+            ("loss", "loss", {"color": colour, "linewidth": 1.2, "label": variant}),
             ("loss", "val_loss", {**points, "linestyle": "--"}),
             ("lr", "lr", {"color": colour}),
             ("score", f"val_{score}", points),
@@ -228,7 +241,7 @@ def risk_coverage(curves: Mapping[str, pd.DataFrame]) -> Figure:
     figure, ax = _new(3.2)
     for number, (name, curve) in enumerate(curves.items()):
         line = ("-", "--", "-.", ":")[number % 4]
-        ax.plot(curve["coverage"], curve["risk"], label=words(name), color=PALETTE[number], linestyle=line)
+        ax.plot(curve["coverage"], curve["risk"], label=name, color=PALETTE[number], linestyle=line)
     ax.set(xlabel="coverage (share of answers kept, most confident first)", ylabel="risk (share wrong)")
     ax.set(xlim=(0, 1.01))
     ax.set_ylim(bottom=0)

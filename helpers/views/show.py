@@ -9,11 +9,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.tasks.text import words
-from helpers.views.display import figure_html, png
+from helpers.views.display import column_words, figure_html, inline, png
 
 MISSING = "–"
-SYSTEMS = ("variant", "comparison", "student", "teacher")  # columns whose entries are names of systems
 
 
 def _cell(value: Any) -> Any:
@@ -56,8 +54,6 @@ def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) ->
     """
     flat = _flat(frame)
     flat = flat.apply(lambda column: column.map(_cell) if column.dtype == object else column)
-    for column in (column for column in flat if column in SYSTEMS):
-        flat[column] = flat[column].map(words)
     numeric = [
         name for name in flat if pd.api.types.is_numeric_dtype(flat[name]) and flat[name].dtype != bool
     ]
@@ -65,11 +61,12 @@ def table_html(frame: pd.DataFrame, caption: str, name: str, digits: int = 3) ->
     styler.format(na_rep=MISSING, escape="html")
     for column in numeric:
         styler.format(_number_format(flat[column], digits), subset=[column], na_rep=MISSING)
-    styler.format_index(lambda column: html.escape(words(column)), axis=1)
+    written = column_words(frame)
+    styler.format_index(lambda column: html.escape(written(column)), axis=1)
     body = styler.to_html(exclude_styles=True)
     return (
         f'<figure class="study-table" id="table-{html.escape(name, quote=True)}">'
-        f"<figcaption>{html.escape(caption, quote=False)}</figcaption>{body}</figure>"
+        f"<figcaption>{inline(caption)}</figcaption>{body}</figure>"
     )
 
 

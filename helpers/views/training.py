@@ -27,12 +27,10 @@ def training_row_table(run: Run) -> pd.DataFrame:
 
 def variants_in_words(task: Task) -> str:
     """The task's variants as Markdown: a table of what sets them apart, and a paragraph on each."""
-    if not task.words.variant_notes:
-        return ""
     lines = ["| variant | trains | loss | tool |", "|---|---|---|---|"]
     lines += [f"| `{name}` | {' | '.join(notes[:3])} |" for name, notes in task.words.variant_notes.items()]
     for name, notes in task.words.variant_notes.items():
-        lines.append(f"\n### {name.replace('_', ' ')}\n{notes[3].strip()}")
+        lines.append(f"\n### `{name}`\n{notes[3].strip()}")
     return "\n".join(lines)
 
 

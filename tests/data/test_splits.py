@@ -17,10 +17,9 @@ from helpers.data.augment import augment_train, one_of_each, unsupported
 from helpers.data.read import load_source
 from helpers.data.splits import (
     alike,
-    deduplicate,
-    drop_leaks,
     grouped_split,
     leakage_audit,
+    like_rows,
     make_splits,
     masked,
     near_groups,
@@ -125,44 +124,71 @@ def test_bands_count_every_text_once_by_its_nearest_neighbour():
 
 
 # -- removal ----------------------------------------------------------------------------------------------------------
-def test_repeats_go_and_siblings_stay():
-    kept, removed = deduplicate(examples([TEXT, OTHER_DAY, TYPO, TEXT, *different(3)]))
-    assert texts(kept) == [TEXT, OTHER_DAY, *different(3)]
-    assert removed[["id", "id_kept", "kind"]].values.tolist() == [[2, 0, "near"], [3, 0, "exact"]]
+def left_out(tmp_path, **parts):
+    splits = make_splits(run_with(tmp_path), {part: examples(own) for part, own in parts.items()})
+    return splits, splits.removed[["part", "id", "because_of", "id_kept", "kind"]].values.tolist()
 
 
-def test_a_row_goes_only_for_a_row_that_stays():
+def test_repeats_go_and_siblings_stay(tmp_path):
+    plain = different(3)
+    splits, gone = left_out(tmp_path, train=[TEXT, OTHER_DAY, TYPO, TEXT, *plain], validation=different(1, 4))
+    assert texts(splits.parts["train"]) == [TEXT, OTHER_DAY, *plain]
+    assert gone == [["train", 2, "train", 0, "near"], ["train", 3, "train", 0, "exact"]]
+
+
+def test_a_row_goes_only_for_a_row_that_stays(tmp_path):
     one, two, three = ("a" * 40 + "b" * at for at in (0, 6, 12))  # neighbours are alike, the ends are not
     assert len(alike([one, two])) == len(alike([two, three])) == 1 and alike([one, three]).empty
-    kept, _ = deduplicate(examples([one, two, three]))
-    assert texts(kept) == [one, three]
+    splits, _ = left_out(tmp_path, train=[one, two, three], validation=different(1))
+    assert texts(splits.parts["train"]) == [one, three]
 
 
-def test_train_loses_repeats_of_evaluation_rows_and_evaluation_stays_whole():
+def test_train_loses_repeats_of_evaluation_rows_and_evaluation_stays_whole(tmp_path):
     plain = different(6)
-    parts = {
-        "train": examples([plain[0], TYPO, OTHER_DAY, plain[1]]),
-        "validation": examples([TEXT, TEXT, plain[2]]),
-        "test": examples([plain[1], plain[2]]),
+    splits, gone = left_out(
+        tmp_path,
+        train=[plain[0], TYPO, OTHER_DAY, plain[1]],
+        validation=[TEXT, TEXT, plain[2]],
+        test=[plain[1], plain[2]],
+    )
+    assert texts(splits.parts["train"]) == [plain[0], OTHER_DAY]
+    assert texts(splits.parts["validation"]) == [TEXT, TEXT, plain[2]]
+    assert texts(splits.parts["test"]) == [plain[1], plain[2]]
+    assert gone == [["train", 1, "validation", 0, "near"], ["train", 3, "test", 0, "exact"]]
+    assert splits.siblings[["id", "id_kept"]].values.tolist() == [[0, 2], [1, 2]]
+
+
+def test_like_rows_with_other_labels_are_other_events_and_stay(tmp_path):
+    ann, bob = (
+        row(at, TEXT.replace("Priyanka", name), people=[name]) for at, name in enumerate(("Ann", "Bob"))
+    )
+    again = row(2, ann.text, people=["Eve"])
+    source = {
+        "train": [ann, bob, again],
+        "validation": [row(0, TEXT.replace("Priyanka", "Cy"), people=["Cy"])],
     }
-    clean, removed = drop_leaks(parts)
-    assert texts(clean["train"]) == [plain[0], OTHER_DAY]
-    assert clean["validation"] == parts["validation"] and clean["test"] == parts["test"]
-    assert removed[["id", "because_of", "kind"]].values.tolist() == [
-        [1, "validation", "near"],
-        [3, "test", "exact"],
+    splits = make_splits(run_with(tmp_path), source)
+    assert [example.id for example in splits.parts["train"]] == [
+        0,
+        1,
+    ]  # the same text with two labels is kept once
+    assert splits.conflicts[["id", "id_kept", "kind"]].values.tolist()[:2] == [
+        [1, 0, "sibling"],
+        [2, 0, "exact"],
     ]
+    assert splits.audit.loc["after"].values.tolist() == [[0, 0, 1]]
 
 
-def test_audit_counts_rows_of_the_later_part_once_by_closest_kind():
-    parts = {
-        "train": examples([TEXT, TYPO, OTHER_DAY]),
-        "validation": examples([TEXT, TYPO + "!", *different(2)]),
-        "test": examples([TEXT.replace("5pm", "7pm")]),
-    }
-    audit = leakage_audit(parts)
-    assert audit.loc["train – validation"].tolist() == [1, 1, 0]
-    assert audit.loc["train – test"].tolist() == [0, 0, 1] == audit.loc["validation – test"].tolist()
+def test_audit_counts_rows_of_the_later_part_once_by_closest_kind(tmp_path):
+    splits, _ = left_out(
+        tmp_path,
+        train=[TEXT, OTHER_DAY, *different(1, 5)],
+        validation=[TEXT, TYPO + "!", *different(2)],
+        test=[TEXT.replace("5pm", "7pm")],
+    )
+    before = splits.audit.loc["before"]
+    assert before.loc["train – validation"].tolist() == [1, 1, 0]
+    assert before.loc["train – test"].tolist() == [0, 0, 1] == before.loc["validation – test"].tolist()
 
 
 # -- splitting --------------------------------------------------------------------------------------------------------
@@ -184,7 +210,8 @@ def test_split_is_70_15_15_whole_seeded_and_parts_no_family(seed):
     }
     assert sorted(example.id for members in parts.values() for example in members) == list(range(240))
     assert parts == grouped_split(rows, random.Random(seed)) != grouped_split(rows, random.Random(9))
-    assert leakage_audit(parts).to_numpy().sum() == 0
+    dealt = [next(part for part, members in parts.items() if example in members) for example in rows]
+    assert leakage_audit(like_rows(rows, Task()), dealt).to_numpy().sum() == 0
 
 
 def test_the_split_of_the_sample_stays_the_one_that_results_were_measured_on(tmp_path):

@@ -100,7 +100,7 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
     for name in ("lora", "tagger"):
         write_json(run.path("checkpoints", name, "finished.json"), {})
     write_json(run.path("metrics.json"), {"best": "lora"})
-    assert systems.deployed(run, ["lora", "tagger"])[1].startswith("LoRA is the best on validation; away")
+    assert systems.deployed(run, ["lora", "tagger"])[1].startswith("`lora` is the best on validation; away")
     content = {
         "profile": "smoke",
         "models": {},
@@ -117,7 +117,7 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
     )
     assert systems.choose(run) == "tagger" and systems.choose(run, "lora") == "lora"
     assert systems.deployed(run, ["lora", "tagger"])[1] == (
-        "tagger is the best over home (0.80) and away (0.70), by the mean of soft exact match; LoRA, the best on "
+        "`tagger` is the best over home (0.80) and away (0.70), by the mean of soft exact match; `lora`, the best on "
         "validation, has 0.90 and 0.30."
     )
     write_json(away.transfer_path(run, tmp_path), {**content, "profile": "cpu"})

@@ -30,8 +30,3 @@ def test_a_folder_becomes_a_report(write, models, tmp_path):
         assert [json.loads(one)["id"] for one in lines] == [json.loads(one)["id"] for one in scored], name
     report = (tmp_path / "out" / "report" / f"{folder.name}.html").read_text(encoding="utf-8")
     assert metrics["best"] in report and "it_ner" not in report and "calendar" not in report
-    seconds = {
-        name: stage["seconds"]
-        for name, stage in json.loads((artifacts / "manifest.json").read_text())["stages"].items()
-    }
-    print(seconds)

@@ -194,19 +194,6 @@ def test_words_of_one_piece_share_it_and_pieces_know_their_first_word(tokenizer)
     assert window.piece_words == [-1, 0, -1, -1, 2, -1]
 
 
-def test_windows_of_units_share_their_words_among_them(tokenizer):
-    read = words_of(CALENDAR, Example(0, " ".join(f"Zürich: {number}" for number in range(40)), None))
-    found = windows_of(tokenizer, [read[0]], [read[1]], 20)[0]
-    assert len(found) > 3 and max(map(len, found)) <= 20
-    assert [word for window in found for word in window.words] == list(range(len(read[1])))
-    for window in found:
-        for word, head in zip(window.words, window.heads):
-            piece = tokenizer.convert_ids_to_tokens(window.input_ids[head])
-            assert piece == read[0][slice(*read[1][word])].lower().replace("ü", "u")
-    inner = found[1]  # what it owns stands away from both its edges
-    assert inner.heads[0] > 1 and inner.heads[-1] < len(inner) - 2
-
-
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())
 def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled):
     batches = budget_batches(lengths, budget, random.Random(0) if shuffled else None)

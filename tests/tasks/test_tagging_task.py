@@ -13,7 +13,7 @@ from tiny_encoder import TAGS, sentence, sentences
 from helpers.tasks import load_task
 from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
 from helpers.tasks.tag_task import Dictionary, TagTask, place_strings
-from helpers.tasks.tokens import parse_markup, words_of_text
+from helpers.tasks.tokens import columns_of, parse_markup, rows_of_columns, words_of_text
 
 TASK = load_task("it_ner")
 LABELS, KINDS = TASK.fields, ("ticket", "bug")
@@ -23,6 +23,7 @@ LABELS, KINDS = TASK.fields, ("ticket", "bug")
 def test_iob1_is_repaired_and_neighbours_stay_apart():
     given_tags = ["I-OS", "I-OS", "O", "I-OS", "B-OS", "I-VERSION"]
     assert to_iob2(given_tags) == ("B-OS", "I-OS", "O", "B-OS", "B-OS", "B-VERSION")
+    assert to_iob2(["U-OS", "B-OS", "L-OS", "S-OS", "E-OS"]) == ("B-OS", "B-OS", "I-OS", "B-OS", "I-OS")
 
 
 @given(st.lists(st.sampled_from(TAGS), max_size=12))
@@ -45,7 +46,7 @@ def test_finer_tags_get_the_borders_of_ours():
         ({"tokens": ["a"]}, "missing key 'ner_tags'"),
         ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2 tokens but 1 ner_tags"),
         ({"tokens": ["a"], "ner_tags": ["B-CAT"]}, "unknown label 'CAT'"),
-        ({"tokens": ["a"], "ner_tags": ["S-OS"]}, "tag 'S-OS' is not"),
+        ({"tokens": ["a"], "ner_tags": ["X-OS"]}, "tag 'X-OS' is not"),
         ({"tokens": ["a"], "ner_tags": ["B-"]}, "tag 'B-' is not"),
         ({"tokens": ["a"], "ner_tags": [0]}, "'ner_tags' should be a list of strings"),
         ({"tokens": "a", "ner_tags": ["O"]}, "'tokens' should be a list of strings"),
@@ -185,11 +186,8 @@ def test_every_marked_entity_comes_back(pieces, glue):
 
 
 def test_conll_sentences_are_read_with_their_lines():
-    lines = ["-DOCSTART- -X- O", "", "a O", "b\tB-OS\tb\tO", "\t", "# O", "c"]
-    found = [
-        (line, row["tokens"], row["ner_tags"])
-        for line, row in TagTask(["OS"]).hooks.rows_of_file(".conll", lines)
-    ]
+    columns = columns_of(["-DOCSTART- -X- O", "", "a O", "b\tB-OS\tb\tO", "\t", "# O", "c"])
+    found = [(line, row["tokens"], row["ner_tags"]) for line, row in rows_of_columns(columns)]
     assert found == [(3, ["a", "b"], ["O", "B-OS"]), (6, ["#", "c"], ["O", ""])]
 
 

@@ -126,12 +126,14 @@ def test_same_seed_same_bytes(base, tmp_path, monkeypatch):
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
-def test_too_long_rows_are_named_not_cut(base, tmp_path):
+def test_too_long_rows_are_named_and_left_out_not_cut(base, tmp_path, capsys):
     run = make_run(base, tmp_path, "lora")
-    run.settings["max_length"] = 60
     rows = [*examples()[:2], examples()[2].with_(id=77, text="Lunch " * 100)]
-    with pytest.raises(UserError, match="row 77 has .* tokens, more than max_length=60.*--set max_length="):
-        encode_rows(run, load_tokenizer(run), rows)
+    run.settings["max_length"] = max(map(len, encode_rows(run, load_tokenizer(run), rows[:2])))
+    assert len(encode_rows(run, load_tokenizer(run), rows)) == 2
+    assert "1 of 3 rows have more than max_length=" in capsys.readouterr().out
+    with pytest.raises(UserError, match="1 of 1 rows .*row 77 has .*--set max_length="):
+        encode_rows(run, load_tokenizer(run), rows[2:])
 
 
 def answered(tokenizer, encoded) -> list[str]:

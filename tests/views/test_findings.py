@@ -51,6 +51,7 @@ def frame(columns: str, *rows, index=None, name=None) -> pd.DataFrame:
 SCORES = frame("exact_match low high", (0.8, 0.7, 0.9), (0.3, 0.2, 0.4), index=["my_lora", "rules"])
 TEST = {"p_permutation": 0.04, "p_mcnemar": 0.0001, "wins": 9, "losses": 2, "difference": 0.07, "low": 0.01}
 TEST |= {"high": 0.13, "cohens_h": -0.2, "effect": "small"}
+RATIO = {name: TEST[name] for name in ("p_permutation", "difference", "low", "high")} | {"p_mcnemar": NAN}
 FIELDS = frame("f1 support", (0.5, 10), (0.9, 20), (0.0, 0), (NAN, 4), index=["a", "b", "empty", "unknown"])
 COSTS = frame(
     "train_seconds megabytes trainable", (9.0, NAN, 100.0), (3.0, NAN, 2e3), index=["small", "quick"]
@@ -93,53 +94,62 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
     ("sentence", "said"),
     [
         (names([]), "none"),
-        (names(["my_lora", "b", "c"]), "*my LoRA*, *b* and *c*"),
+        (names(["my_lora", "b", "c"]), "`my_lora`, `b` and `c`"),
         (percent(NAN), "unknown"),
         (points(-0.03), "−3.0"),
         (points(-0.0001), "+0.0"),
         (p_value(0.0004), "p < 0.001"),
         # the choice
-        (choice(SCORES, "my_lora", False), "80.0 % exact match, 50.0 points before *rules*."),
-        (choice(SCORES.assign(exact_match=0.8), "rules", False), "level with *my LoRA*, so"),
+        (choice(SCORES, "my_lora", False), "80.0 % exact match, 50.0 points before `rules`."),
+        (choice(SCORES.assign(exact_match=0.8), "rules", False), "level with `my_lora`, so"),
         (choice(SCORES.head(1), "my_lora", True), "80.0 % exact match. **Mind:**"),
-        (headline(SCORES, "my_lora", "rules", 50), "On 50 rows *my LoRA* gets **80.0 %** of"),
+        (headline(SCORES, "my_lora", "rules", 50), "On 50 rows `my_lora` gets **80.0 %** of"),
         (headline(SCORES, "my_lora", "rules", 50), "(95 % interval 70.0 % to 90.0 %)"),
         (headline(SCORES, "my_lora", "rules", 50), "do not overlap"),
         (headline(SCORES.assign(high=0.9), "my_lora", "rules", 50), "two intervals overlap"),
-        (paired_test(TEST, "a", "b"), "9 times and worse 2 times: a difference of +7.0"),
-        (paired_test(TEST, "a", "b"), "chance would give (p = 0.04, paired permutation; p < 0.001"),
-        (paired_test(TEST, "a", "b"), "h is −0.20: a small effect"),
+        (paired_test(TEST, "a", "b"), "`a` scores +7.0 points against `b` (95 % interval +1.0 to +13.0)"),
+        (
+            paired_test(TEST, "a", "b"),
+            "chance would give (p = 0.04, paired permutation of the rows; p < 0.001, M",
+        ),
+        (paired_test(TEST, "a", "b"), "right 9 times where the other is wrong, and wrong twice where"),
+        (paired_test(TEST, "a", "b"), "h is −0.20, a small effect"),
         (paired_test({**TEST, "p_permutation": 0.2}, "a", "b"), "could well be chance"),
         (
-            paired_test({"p_permutation": 0.04, "difference": 0.07, "low": 0, "high": 1}, "a", "b"),
-            "permutation).",
+            paired_test({**TEST, "difference": 0.0, "wins": 0, "losses": 1}, "a", "b"),
+            "scores as `b` does (95",
         ),
+        (
+            paired_test({**TEST, "wins": 0, "losses": 1}, "a", "b"),
+            "is right never where the other is wrong, and wrong once",
+        ),
+        (paired_test(RATIO, "a", "b"), "(p = 0.04, paired permutation of the rows)."),
         # decoding, fields, costs, published results
         (truncation(TIMES, 200), "**3** outputs reached the limit of 200 tokens (a, free"),
         (truncation(TIMES.assign(truncated=0), 200), "No output reached the limit of 200 tokens."),
         (decoding_times(TIMES), "Rows decoded a second: free 10."),
         (decoding_times(TIMES.head(0)), "not measured"),
         (constraint_gain(BOTH, VALID), "from 85.0 % to 100.0 %"),
-        (constraint_gain(BOTH, VALID), "*a* changes most, by +20.0"),
+        (constraint_gain(BOTH, VALID), "`a` changes most, by +20.0"),
         (constraint_gain(LEVEL, VALID), "no variant changes."),
         (constraint_gain(BOTH[["free"]], VALID), "one way of decoding, *free*"),
         (field_extremes(FIELDS), "is **a** (F1 0.500, 10 values), the strongest **b**"),
         (field_extremes(FIELDS.head(1)), "All fields have the same F1, 0.500."),
         (field_extremes(FIELDS.tail(2)), "No field has a value"),
-        (cheapest(COSTS), "*quick* (3 s); fewest trained parameters: *small* (100)."),
-        (cheapest(COSTS.assign(train_seconds=3)), "*small* and *quick* (3 s)"),
+        (cheapest(COSTS), "`quick` (3 s); fewest trained parameters: `small` (100)."),
+        (cheapest(COSTS.assign(train_seconds=3)), "`small` and `quick` (3 s)"),
         (cheapest(COSTS * NAN), "No costs were recorded."),
         (published(PUBLISHED), "83.0 % (study); this run is −3.0 points from"),
         (published(PUBLISHED.iloc[[0, 2]]), "None of the published results gives exact match."),
         (published(PUBLISHED.iloc[[2, 1]]), "None of the published"),
         (published(None), "**Not shown:**"),
-        (learnt(LIKELY, "lora"), "2.000 to **0.100** (*LoRA*), perplexity from 7.40 to 1.10"),
-        (learnt(LIKELY, "vote"), "(*LoRA*)"),
+        (learnt(LIKELY, "lora"), "2.000 to **0.100** (`lora`), perplexity from 7.40 to 1.10"),
+        (learnt(LIKELY, "vote"), "(`lora`)"),
         # errors
         (label_suspicion(frame("issue suspect", (True, True), (False, False)), 30), "2 of 30 fields. C"),
         (label_suspicion(frame("issue suspect"), 30), "disagree on 0 of 30 fields."),
-        (error_classes(COUNTS), "Of **3** wrong fields most are of the class *missing* (2, 66.7 %)"),
-        (error_classes(COUNTS.assign(boundary=[2, 0])), "class *missing* and *boundary* (2, 50.0 %)"),
+        (error_classes(COUNTS), "Of **3** wrong fields most are of the class `missing` (2, 66.7 %)"),
+        (error_classes(COUNTS.assign(boundary=[2, 0])), "class `missing` and `boundary` (2, 50.0 %)"),
         (error_classes(COUNTS * 0), "There is no error to class."),
         (invented(PAIRS, 9), "**1** of 9 predicted values are neither"),
         (invented(PAIRS.head(0), 9), "None of the 9"),
@@ -160,8 +170,8 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("cause", True, 0, 0), "nobody had seen it"),
         (tell("cause", True, 2, 0), "another convention"),
         (fragility(DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
-        (fragility(DROPS), "below zero: *typos*."),
-        (fragility(DROPS.assign(difference=-0.2)), "*typos* and *upper case* cost most"),
+        (fragility(DROPS), "below zero: `typos`."),
+        (fragility(DROPS.assign(difference=-0.2)), "`typos` and `upper case` cost most"),
         (fragility(DROPS.assign(difference=0.0)), "None of the 2"),
         (fragility(DROPS.head(0)), "No perturbation"),
         (ceiling(pd.Series([1, 1, 1, 0])), "**75.0 %** of the rows right (95 % interval 30.1 %"),
@@ -185,13 +195,15 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (parity({"merged": PARITY}), "100.0 % of 8 rows as before; its logits differ by at most 1e-05"),
         (parity({"merged": PARITY, "onnx_int8": PARITY}, "F1"), "the F1 goes from 0.500 to 0.625"),
         (served("tagger", "ab", "F1", 0.5, "full"), "`ab`, F1 0.500 on the scored part. Exports"),
-        (served("full", "ab", "F1", NAN, "full"), "Served: *full*, version `ab`."),
+        (served("full", "ab", "F1", NAN, "full"), "Served: `full`, version `ab`."),
         # the data
         (
             tell("loaded", {"train": 1200, "test": 1}, 0),
             "**1,201** rows (train: 1,200, test: 1), rejected none.",
         ),
         (tell("loaded", {"all": 5}, 1), "rejected **1**."),
+        (tell("checked", 0), "found nothing."),
+        (tell("checked", 1), "found 1 thing to look at."),
         (tell("canonical", 0, 0, 9), "No value of the 9 rows"),
         (tell("canonical", 3, 2, 9), "**3** values in **2** of 9 rows"),
         (
@@ -240,8 +252,8 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
             tell("shots", 0, 0.0, None, 0.0, "F1"),
             "0.0 % of the untuned model's answers are valid, and its F1 is 0.0 %. Solved",
         ),
-        (tell("bar", ["rules"], 0.5, "F1"), "**50.0 %** F1, set by *rules*."),
-        (tell("bar", ["a", "b"], NAN, "F1"), "**unknown** F1, set by *a* and *b*."),
+        (tell("bar", ["rules"], 0.5, "F1"), "**50.0 %** F1, set by `rules`."),
+        (tell("bar", ["a", "b"], NAN, "F1"), "**unknown** F1, set by `a` and `b`."),
         (tell("systems_differ", "day", 0.25), "**day**: 25.0 points"),
         (tell("systems_differ", "day", 0.0), "No field tells"),
         (tell("row_or_field", 0.9, 0.4, 8), "all of its 8 fields are: 90.0 %"),
@@ -250,7 +262,7 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("grammar", [], 100), "is empty"),
         # training
         (tell("trained", FIT, "F1"), "1,200 of 5,000 parameters trained; loss 2.000 → 0.500; best"),
-        (tell("curves", "F1", ["a", "b"], 0.5), "*a* and *b* reach the highest validation score"),
+        (tell("curves", "F1", ["a", "b"], 0.5), "`a` and `b` reach the highest validation score"),
         (tell("curves", "F1", [], NAN), "none reach the highest validation score, unknown."),
         (tell("rows_learnt", [50, 50], 0), "All variants learn from 50 rows, none of them made."),
         (tell("rows_learnt", [50, 70], 20), "learn from 50 to 70 rows, of which at most 20 were made"),
@@ -264,10 +276,10 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("rounding", {"int8": 0.007}, "no kernel"), "do not work on this machine (no kernel)"),
         (tell("loss_parts", {"answer": 2.0, "JSON": 0.5}), "the part *JSON* has 25.0 % of it."),
         (tell("loss_parts", {"answer": 0.0, "JSON": 0.5}), "learnt already"),
-        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 is **50.0 %**, by *a* and *b*."),
-        (tell("quickest_trained", ["a"], 3.2, 0.1), "is *a* (3 s), 10.0 points below the best."),
-        (tell("quickest_trained", ["a", "b"], 3.2, 0.0), "are *a* and *b* (3 s), and no other"),
-        (tell("least_trained", ["a"], 0.01), "*a* changes the fewest weights: 1.0 %"),
+        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 is **50.0 %**, by `a` and `b`."),
+        (tell("quickest_trained", ["a"], 3.2, 0.1), "is `a` (3 s), 10.0 points below the best."),
+        (tell("quickest_trained", ["a", "b"], 3.2, 0.0), "are `a` and `b` (3 s), and no other"),
+        (tell("least_trained", ["a"], 0.01), "`a` changes the fewest weights: 1.0 %"),
     ],
 )
 def test_sentence(sentence, said):
@@ -296,6 +308,6 @@ def test_what_compression_gains_and_loses_is_told():
     text = compression(table, {"small": "full", "gone": "full"})
     assert "within 5.0e-06" in text and "2.5 to 4.0 times as fast" in text and "15 to 23 MB" in text
     assert "F1 by −1.0 to +0.0 points" in text and "adapter" not in text and "gone" not in text
-    assert "*small* is **2.0** times as fast as its teacher *full*, at −2.0 points" in text
+    assert "`small` is **2.0** times as fast as its teacher `full`, at −2.0 points" in text
     merged = compression(table.rename(index={"small": "lora"}, level="variant"), {})
-    assert "*lora* takes 10.0 ms, **0.50** times the 20.0 ms of *full*" in merged
+    assert "`lora` takes 10.0 ms, **0.50** times the 20.0 ms of `full`" in merged

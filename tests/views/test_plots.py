@@ -117,8 +117,10 @@ def test_the_first_row_is_on_top_and_stacks_end_at_their_totals():
 
 def test_intervals_stand_beside_references_and_under_headings_without_undefined_ones():
     ax = FIGURES["intervals"]().axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["rules", "LoRA"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["rules", "lora"]
     assert legend(ax) == ["published (0.800)"] and ax.get_ylim()[0] > ax.get_ylim()[1]
+    chosen = plots.intervals(SCORES, "exact match", best="lora").axes[0].get_yticklabels()
+    assert [label.get_fontweight() for label in chosen] == ["normal", "bold"]
     labels = FIGURES["intervals of slices"]().axes[0].get_yticklabels()
     assert [label.get_text() for label in labels] == ["length", "short (n=4)"]
     assert [label.get_fontweight() for label in labels] == ["bold", "normal"]
@@ -126,7 +128,7 @@ def test_intervals_stand_beside_references_and_under_headings_without_undefined_
 
 def test_a_trade_off_leaves_out_what_was_not_timed_and_numbers_its_log_axis():
     ax = FIGURES["trade_off"]().axes[0]
-    assert {"rules", "LoRA"} <= set(legend(ax)) and "vote" not in legend(ax) and ax.get_xscale() == "log"
+    assert {"rules", "lora"} <= set(legend(ax)) and "vote" not in legend(ax) and ax.get_xscale() == "log"
     ax.figure.canvas.draw()
     assert "10" in [label.get_text() for label in ax.get_xticklabels()]
     assert {"full", "small", "fp32", "int8"} <= set(legend(FIGURES["trade_off of forms"]().axes[0]))
@@ -162,11 +164,16 @@ def test_saved_keeps_what_it_displays(tmp_path, monkeypatch):
     saved(pd.DataFrame({"x": [1 / 3]}, index=pd.Index(["lora"], name="variant")), "A caption.", "scores", run)
     assert run.path("figures", "dates.png").read_bytes().startswith(b"\x89PNG")
     assert run.path("tables", "scores.csv").read_text() == f"variant,x\nlora,{1 / 3!r}\n", "without rounding"
-    assert "<figcaption>One caption." in shown[0] and "LoRA" in shown[1] and "0.333" in shown[1]
+    assert "<figcaption>One caption." in shown[0] and "lora" in shown[1] and "0.333" in shown[1]
 
 
 def test_words():
-    assert words("qlora_structured_f1 score") == "QLoRA structured F1 score"
+    assert words("json_validity") == "JSON validity" and words("exact_f1") == "value F1"
+    systems = pd.DataFrame({"base_few_shot": [0.5]}).rename_axis(columns="variant")
+    assert (
+        cells(systems)[0] == ["base_few_shot"]
+        and legend(plots.bars(systems.assign(a_b=1.0), "F1").axes[0])[1] == "a_b"
+    )
 
 
 def test_entity_text_marks_spans_and_overlaps_and_keeps_the_text():

@@ -36,8 +36,8 @@ def hooks(task: Task) -> Hooks:
         augmentation_tables=augment.augmentation_tables,
         surface_formats=surface_formats,
         relabel=sources.relabel,
-        rows_of_file=sources.rows_of_file,
-        split_public=sources.split_public,
+        row_of_line=sources.row_of_line,
+        split_public=lambda files: sources.split_public(task.rows.headings, files),
         split_hub=sources.split_hub,
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from helpers.errors import UserError
 from helpers.tasks.bio import label_of, to_iob2
-from helpers.tasks.tokens import parse_markup, rows_of_columns
+from helpers.tasks.tokens import columns_of, parse_markup, rows_of_columns
 
 KINDS = ("ticket", "forum", "bug")
 COARSE_LABEL = {
@@ -27,8 +27,6 @@ UNMAPPED = frozenset(
     "User_Interface_Element User_Name Value Variable_Name Website".split()
 )
 """Labels of the public annotation that none of ours stands for; their tokens are outside."""
-HEADINGS = frozenset({"Question_ID", "Question_URL", "Answer_to_Question_ID"})
-"""First tokens of the public file's lines about where a post comes from; they are no sentences."""
 
 
 def coarse_tags(fine_tags: Sequence[str]) -> tuple[str, ...]:
@@ -45,28 +43,9 @@ def relabel(tags: Sequence[str], fine: Sequence[str] | None) -> tuple[Sequence[s
     return tags, fine
 
 
-def rows_of_file(suffix: str, lines: Sequence[str]) -> Iterator[tuple[int, dict[str, Any] | ValueError]]:
-    """Rows of a file that is not JSONL: `.txt` holds the inline markup, `.conll` columns.
-
-    Yields
-    ------
-    line : int
-    row : dict, or the ValueError that says why there is none
-    """
-    if suffix == ".conll":
-        yield from _sentences(lines)
-        return
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                yield number, parse_markup(line.rstrip("\r\n"), LABELS, KINDS)
-            except ValueError as error:
-                yield number, error
-
-
-def _sentences(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of CoNLL columns that are sentences."""
-    return ((line, row) for line, row in rows_of_columns(lines) if row["tokens"][0] not in HEADINGS)
+def row_of_line(line: str) -> dict[str, Any]:
+    """The row of a line of the sample's markup."""
+    return parse_markup(line, LABELS, KINDS)
 
 
 def _in_our_labels(row: dict[str, Any]) -> dict[str, Any]:
@@ -74,11 +53,17 @@ def _in_our_labels(row: dict[str, Any]) -> dict[str, Any]:
     return {"tokens": row["tokens"], "ner_tags": list(coarse_tags(fine)), "fine_tags": fine}
 
 
-def split_public(files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
-    """The published split (train, dev as validation, test) in our labels, with the finer tags beside them."""
+def split_public(headings: Sequence[str], files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
+    """The published split (train, dev as validation, test) in our labels, with the finer tags beside them.
+
+    Lines about where a post comes from begin with one of the headings; they are no sentences.
+    """
     parts = {"train": "train.txt", "validation": "dev.txt", "test": "test.txt"}
-    lines = {part: files[name].decode("utf-8").splitlines() for part, name in parts.items()}
-    return {part: [_in_our_labels(row) for _, row in _sentences(own)] for part, own in lines.items()}
+    columns = {part: columns_of(files[name].decode("utf-8").splitlines()) for part, name in parts.items()}
+    return {
+        part: [_in_our_labels(row) for _, row in rows_of_columns(own) if row["tokens"][0] not in headings]
+        for part, own in columns.items()
+    }
 
 
 def split_hub(parts: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
