@@ -55,17 +55,23 @@ def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
     )
 
 
-def sweep_tables(run: Run, folder: Path = SWEEPS) -> dict[str, tuple[pd.DataFrame, str]]:
-    """Name → (table, caption) of the complete sweeps of the run's task and data source."""
+def complete_sweeps(task: str, folder: Path = SWEEPS) -> dict[Path, dict[str, Any]]:
+    """File → content of the sweeps of a task that have measured every setting, seed and fold."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         about = read_json(path)
-        if (about.get("task"), about.get("data")) == (run.task.name, data.data_name(run)):
+        if about.get("task") == task:
             sweep = about["sweep"]
             count = len(sweep["settings"]) * len(sweep["seeds"]) * max(1, sweep["folds"])
             if len({line["case"] for line in about["lines"]}) == count:
-                found[path.stem] = sweep_table(path)
+                found[path] = about
     return found
+
+
+def sweep_tables(run: Run, folder: Path = SWEEPS) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Name → (table, caption) of the complete sweeps of the run's task and data source."""
+    found, name = complete_sweeps(run.task.name, folder), data.data_name(run)
+    return {path.stem: sweep_table(path) for path, about in found.items() if about["data"] == name}
 
 
 def benchmark_table(path: Path = BENCHMARK) -> tuple[pd.DataFrame, str] | None:
