@@ -35,11 +35,6 @@ def unsupported(example: Example, task: Task) -> int:
     )
 
 
-def evaluation_texts(run: Run) -> list[str]:
-    """Texts of the validation part: only to keep augmented rows away from them. The test part shapes no training."""
-    return [example.text for example in run.load("validation")]
-
-
 class _Gate:
     """Lets a made row through once, and only if it is sound and unlike every evaluation text; counts the outcomes."""
 
@@ -123,7 +118,8 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     report : DataFrame
         Index origin; rows `made`, and of these `kept`, `duplicate`, `near evaluation`, `broken`.
     """
-    gate = _Gate(run.task, train, evaluation_texts(run))
+    validation = [example.text for example in run.load("validation")]  # the test part shapes no training
+    gate = _Gate(run.task, train, validation)
     variants = _variants(run, train, run.task.hooks.augmenters(train), gate) if run["augment_per_row"] else []
     synthetic = (
         run.task.hooks.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []

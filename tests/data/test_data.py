@@ -10,8 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tiny_task import TinyTask
 
 from helpers.data.public import download
@@ -167,22 +165,6 @@ def test_a_missing_file_and_a_folder_in_its_place(tmp_path, make):
     make(tmp_path)
     with pytest.raises(UserError, match=r"rows\.jsonl (is missing|cannot be read)"):
         read_rows(tmp_path / "rows.jsonl", TASK)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.one_of(st.binary(max_size=30), st.sampled_from([line("Tea"), *(bad for bad, _ in BAD.values())])),
-        max_size=3,
-    )
-)
-def test_good_rows_survive_any_other_bytes_between_them(tmp_path_factory, between):
-    between = [noise.replace(b"\n", b"?") for noise in between]
-    path = put(tmp_path_factory.mktemp("noise") / "rows.jsonl", [*many(40), *between, *many(40)])
-    examples, rejected = read_rows(path, TASK)
-    tea = sum(noise.strip() == line("Tea") for noise in between)
-    assert len(examples) == 80 + tea
-    assert len(rejected) == sum(bool(noise.strip()) for noise in between) - tea
 
 
 # -- sources ----------------------------------------------------------------------------------------------------------
