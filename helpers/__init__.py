@@ -8,4 +8,4 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 # What libraries tell each other: a kernel that could be fetched from the hub, names that PEFT and TRL still use.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
-warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing` is deprecated", FutureWarning)
+warnings.filterwarnings("ignore", r"`(is_)?gradient_checkpointing(_kwargs)?` is deprecated", FutureWarning)

@@ -99,9 +99,11 @@ class Run:
         one_of(self.profile, PROFILES, "profile")
         named = isinstance(self.task, Task) or self.task in TASK_NAMES
         self.own_folder = None if named else Path(self.task).expanduser().resolve()
-        self.task, self.data = load_task(self.task), input_folder(self.data)
+        named_task, self.task, self.data = self.task, load_task(self.task), input_folder(self.data)
         given = json.loads(self.settings) if isinstance(self.settings, str) else dict(self.settings)
         self.settings = merge_settings(self.task.settings(self.profile), given)
+        order = one_of(self.settings.get("date_order", "day"), ("day", "month"), "date order")
+        self.task = load_task(named_task, order) if order == "month" else self.task
         own = ROOT / "artifacts" / "smoke" if self.profile == "smoke" else ROOT
         self.root = Path(self.out).resolve() if self.out else own
         self.dir = self.root / "artifacts" / self.task.name

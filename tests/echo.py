@@ -34,6 +34,7 @@ class Echo:
                 "spans": {"action": [{"start": 0, "end": len(text), "text": text}]},
                 "confidence": dict.fromkeys(FIELDS, 0.5),
                 "needs_review": ["notes"],
+                "reasons": {},
             }
             for text in texts
         ]

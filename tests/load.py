@@ -143,7 +143,9 @@ def summary(seen: pd.DataFrame, seconds: float) -> dict[str, float]:
 
 def stopped_under_load(server: Served, expected: Mapping[str, Any], clients: int) -> dict[str, Any]:
     """What a kill -TERM does while clients ask: exit status, answers that were given and got, other errors."""
-    before = server.answered()
+    before = -1
+    while before != (before := server.answered()):  # requests that were broken off are still being answered
+        time.sleep(0.5)
     with ThreadPoolExecutor(1) as pool:
         pressing = pool.submit(press, server.port, expected, clients, 3.0)
         time.sleep(1.5)
@@ -182,7 +184,8 @@ def main(
         found = summary(press(server.port, expected, clients, seconds, 2), seconds)
         found |= {"memory_mb_before": memory, "memory_mb": server.memory_mb()}
         stop = stopped_under_load(server, expected, clients)
-    told = {"system": predictor.name, "engine": engine, "clients": clients, **found, "kill -TERM": stop}
+    told = {"system": predictor.name, "engine": engine, "clients": clients, **found}
+    told |= {f"kill -TERM: {name}": value for name, value in stop.items()}
     print(pd.Series(told).to_string())
 
 

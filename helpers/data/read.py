@@ -55,8 +55,8 @@ class Scan:
     def refuse_many(self) -> None:
         """Note as a fault where too large a share of the rows is bad; a key that stands twice spoils its own row alone."""
         bad = [one for one in self.rejected if not one.pop("doubled")]
-        count = len(self.examples) + len(bad)
-        if len(bad) > MAX_BAD_SHARE * count or not self.examples:
+        count = len(self.examples) + len(self.rejected)
+        if len(bad) > MAX_BAD_SHARE * (count - len(self.rejected) + len(bad)) or not self.examples:
             self.faults = (
                 f"{len(self.rejected)} of {count} rows of {self.rejected[0]['file']} cannot be used, more than "
                 f"{MAX_BAD_SHARE:.0%}: {grouped(self.rejected)}"

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, filterfalse
 
 import numpy as np
 import pandas as pd
@@ -242,7 +242,8 @@ class Splits:
 def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     """Parts for training and evaluation from a loaded source.
 
-    An unsplit source is cleared of repeats and split by wording, in the task's shares. Given parts keep their
+    An unsplit source is cleared of repeats and split by wording, in the task's shares; rows that its hook `test_only`
+    names come to the test part on top. Given parts keep their
     evaluation rows whole (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
 
     Parameters
@@ -258,7 +259,8 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     UserError
         If there are too few rows to split, or train has none left.
     """
-    limit, whole = run.settings.get("max_rows") or None, source.get("all")
+    limit, hooks = run.settings.get("max_rows") or None, run.task.hooks
+    whole = list(filterfalse(hooks.test_only, source.get("all", ())))
     if whole:
         rows = run.rng("max_rows").sample(whole, min(limit or len(whole), len(whole)))
         rows = sorted(rows, key=lambda example: example.id)
@@ -275,6 +277,7 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     kept = sorted(set(range(len(rows))) - set(gone["right"]))
     if whole:
         parts = grouped_split([rows[at] for at in kept], run.rng("split"), run.task.rows.shares)
+        parts["test"] += list(filter(hooks.test_only, source["all"]))[:limit]
     else:
         parts = {part: [rows[at] for at in kept if given[at] == part] for part in source}
         if not parts["train"]:

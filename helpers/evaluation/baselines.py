@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from helpers.data.read import read_jsonl
 from helpers.errors import UserError
 from helpers.run import Run
 from helpers.tasks import Example, Task
@@ -86,11 +89,23 @@ def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
 
 # -- functions that answer --------------------------------------------------------------------------------
 def predict_rules(run: Run, examples: Sequence[Example]) -> Records:
-    """The task's rules: they write no text and know no confidence."""
+    """The task's rules: they write no text and know no confidence.
+
+    What those that mark places make of them follows from the conventions of the run's train labels, unless the setting
+    `conventions` is off.
+    """
+    task, rules = run.task, run.task.hooks.rules
+    path = run.dir / "splits" / "train.jsonl"
+    if task.hooks.rule_spans and run.settings.get("conventions", True) and path.exists():
+        rules = partial(rules, conventions=_conventions(task, path, path.stat().st_mtime_ns))
     return [
-        {"id": row.id, "prediction": run.task.hooks.rules(row.text), "raw": None, "confidence": None}
-        for row in examples
+        {"id": row.id, "prediction": rules(row.text), "raw": None, "confidence": None} for row in examples
     ]
+
+
+@lru_cache(maxsize=4)
+def _conventions(task: Task, path: Path, changed: int) -> Any:
+    return task.hooks.learn_conventions(list(map(task.rows.from_json, read_jsonl(path))))
 
 
 def predict_majority(run: Run, examples: Sequence[Example]) -> Records:

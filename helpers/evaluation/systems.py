@@ -48,9 +48,8 @@ class System(ABC):
     name: str
     loaded: Any
 
-    @abstractmethod
     def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
-        """Answers in the order of the examples.
+        """Answers in the order of the examples; a value that is not canonical is not given.
 
         Parameters
         ----------
@@ -62,8 +61,15 @@ class System(ABC):
         Returns
         -------
         list of dict
-            `id`, `prediction` (None where nothing valid came out), `raw`, `confidence`.
+            `id`, `prediction` (None where nothing valid came out), `raw`, `confidence`, and `withheld` where values were
+            left out (:meth:`helpers.tasks.base.Task.given`).
         """
+        task, records = self.run.task, self._answers(examples, decoding, progress)
+        return [{**record, **task.given(record["prediction"])} for record in records]
+
+    @abstractmethod
+    def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
+        """The records as a system makes them."""
 
     def problem(self, text: str) -> str | None:
         """Why a text, as the task reads it, cannot be answered, or None."""
@@ -79,7 +85,7 @@ class System(ABC):
 class FunctionSystem(System):
     """Answers of a function of (run, examples), such as rules."""
 
-    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+    def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         return self.loaded(self.run, examples)
 
 
@@ -99,7 +105,7 @@ class WritingSystem(System):
         self.decoding = self.decoding or self.run.task.variants.decodings[-1]
         self.prompt = self.prompt or tuned
 
-    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+    def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         from helpers.writing.questions import predict_texts
 
         (model, tokenizer), way, run = self.loaded, decoding or self.decoding, self.run
@@ -131,7 +137,7 @@ class WritingSystem(System):
 class TaggingSystem(System):
     """A tagger, which reads long texts in windows."""
 
-    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+    def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         from helpers.tagging.predict import predict_with
 
         return predict_with(self.run, self.loaded, examples, self.name if progress else None)
@@ -143,7 +149,7 @@ class VotingSystem(System):
 
     weights: Weights | None = None
 
-    def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
+    def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         members = [member.predict(examples, progress=progress) for member in self.loaded]
         self.weights = self.weights or weights_of(self.run, self.name)
         return self.weights.vote(members)

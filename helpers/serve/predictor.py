@@ -87,7 +87,8 @@ class Predictor:
         -------
         list of dict
             `fields` (field → value, as the task has it), `spans` (field → list of start, end and text, in characters
-            of the text as given), `confidence` (field → 0 to 1, or None) and `needs_review` (fields).
+            of the text as given), `confidence` (field → 0 to 1, or None), `needs_review` (fields) and `reasons` (field →
+            why, where it is more than a low confidence: a value that is not given, with its span, or a doubt of the text).
         """
         examples = [self.task.rows.example(text, index) for index, text in enumerate(texts)]
         with self.lock:
@@ -101,10 +102,29 @@ class Predictor:
         if prediction is None:
             nothing = dict.fromkeys(names)
             spans: dict[str, Any] = {name: [] for name in names}
-            return {"fields": nothing, "spans": spans, "confidence": nothing, "needs_review": list(names)}
-        fields, spans = self.task.rows.answer(prediction), self._spans(text, example.text, prediction)
+            answer = {"fields": nothing, "spans": spans, "confidence": nothing}
+            return {**answer, "needs_review": list(names), "reasons": {}}
         confidence, review = self._confidence(record)
-        return {"fields": fields, "spans": spans, "confidence": confidence, "needs_review": review}
+        withheld = record.get("withheld", {})
+        reasons = self.task.doubts(example.text, prediction)
+        reasons |= {name: one["reason"] for name, one in withheld.items()}
+        return {
+            "fields": self.task.rows.answer(prediction),
+            "spans": self._spans(text, example.text, self._with_withheld(prediction, withheld)),
+            "confidence": confidence,
+            "needs_review": [name for name in names if name in review or name in reasons],
+            "reasons": reasons,
+        }
+
+    def _with_withheld(self, prediction: Any, withheld: dict[str, Any]) -> Any:
+        """The prediction with the values that are not given but keep their place."""
+        values = {
+            name: [*(prediction[name] or ()), *one["values"]]
+            if self.task.kinds[name].many
+            else one["values"][0]
+            for name, one in withheld.items()
+        }
+        return {**prediction, **values} if withheld else prediction
 
     def _spans(self, text: str, reading: str, prediction: Any) -> dict[str, list[dict[str, Any]]]:
         places = origins(text, reading)

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from cachetools import LRUCache
@@ -172,13 +172,14 @@ def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> Fa
     meters.waiting.set_function(lambda: batcher.waiting)
     cache: LRUCache = LRUCache(limits.cache)
     model = {"name": predictor.name, "version": predictor.version}
+    told = {"texts": limits.texts, "bytes": limits.bytes, "seconds": limits.seconds}
     described = Schema(
         task=task.name,
         title=task.words.title,
         description=task.words.description,
         fields=task.rows.schema(),
         verbatim=sorted(name for name in task.fields if task.kinds[name].verbatim),
-        limits={"characters": task.rows.longest_text, **asdict(limits)},
+        limits={"characters": task.rows.longest_text, **told},
         examples=list(task.words.examples),
         model=model,
     )

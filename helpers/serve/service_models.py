@@ -76,12 +76,13 @@ def answer_model(task: Task) -> type[BaseModel]:
     value = {name: list[str] if task.kinds[name].many else str for name in task.fields}
     spans = Field(description="Where the values stand; nothing where they do not.")
     confidence = Field(description="Probability of each value, null if unknown.")
-    review = Field(description="Fields less sure than the wanted precision asks for.")
+    review = Field(description="Fields that a person should look at.")
     result = create_model(
         "Result",
         fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
         spans=(dict[str, list[Span]], spans),
         confidence=(dict[str, float | None], confidence),
         needs_review=(list[str], review),
+        reasons=(dict[str, str], Field(description="Why, where it is more than a low confidence.")),
     )
     return create_model("Answer", results=list[result], model=Model, milliseconds=float)

@@ -31,11 +31,6 @@ class Words:
     title: str = ""
     description: str = ""
     # subtitle of the task's report, and what its abstract asks
-    aim: str = "Fine-tuning language models to turn text into structured entities"
-    research_question: str = (
-        "what fine-tuning a language model for this adds over rules and over prompting the same model"
-    )
-    # what a model that was never trained on the task is told to do, where description and fields do not say it
     instruction: str = ""
     examples: tuple[str, ...] = ()  # texts to try the task with
     # for the test of robustness: what a text may say beside its values, and field → values that no train row has
@@ -83,6 +78,8 @@ class Hooks:
     ----------
     rules : callable
         Text → prediction of the rule baseline.
+    rule_spans : callable
+        Text → field → places, of rules that mark and leave the values to `values_of_spans`; in the place of `rules`.
     baselines : dict
         Name → function of (run, examples) that predicts them, beside those of :mod:`helpers.evaluation.baselines`.
     augmenters : callable
@@ -117,11 +114,14 @@ class Hooks:
         (tags, finer tags or None) → both in the task's labels.
     split_public, split_hub : callable
         Downloaded files (name → content), or rows of the hub's parts → JSON rows of `train`, `validation`, `test`.
+    test_only : callable
+        Example of an unsplit sample → whether it is written as no train row may be, and so is of the test part.
     downloads : callable
         (prediction, text) → name → (media type, content, what to check): files that an answer can become.
     """
 
     rules: Callable[[str], Any] | None = None
+    rule_spans: Callable[[str], dict[str, list[Place]]] | None = None
     baselines: dict[str, Callable[..., list[dict[str, Any]]]] = field(default_factory=dict)
     augmenters: Callable[[list[Example]], dict[str, Change]] | None = None
     synthesise: Callable[[list[Example], int, random.Random], list[Example]] | None = None
@@ -142,6 +142,7 @@ class Hooks:
     relabel: Callable[[Sequence[str], Sequence[str] | None], tuple] | None = None
     split_public: Callable[[dict[str, bytes]], dict[str, list[dict[str, Any]]]] = _nothing
     split_hub: Callable[[dict[str, list]], dict[str, list[dict[str, Any]]]] = _nothing
+    test_only: Callable[[Example], bool] = lambda example: False
     downloads: Callable[[Any, str], dict[str, tuple[str, bytes, list[str]]]] = _nothing
 
 
@@ -216,6 +217,21 @@ class Task(ABC):
     @abstractmethod
     def bind(self, prediction: Any, example: Example) -> Any:
         """A prediction as its file holds it, in the form of a target, which may need the example's tokens."""
+
+    def given(self, prediction: Any) -> dict[str, Any]:
+        """What of a prediction may be given as an answer.
+
+        Returns
+        -------
+        dict
+            `prediction` without the values that their kind cannot read (a date that is no DD/MM/YYYY), and where there
+            are such `withheld`: field → these values and the reason.
+        """
+        return {"prediction": prediction}
+
+    def doubts(self, text: str, prediction: Any) -> dict[str, str]:
+        """Field → what the text leaves open about its value (morning or evening)."""
+        return {}
 
     @abstractmethod
     def spans(self, example: Example) -> Spans:

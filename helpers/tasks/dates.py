@@ -1,94 +1,113 @@
 """Dates, times of day and durations as people write them: finding, reading and writing them.
 
-One pattern finds candidates of each way of writing. Names of months are read by dateutil, those of other languages
-by dateparser; this layer holds what they misread: day before month, "half past three", "7 to 9pm".
+A pattern finds candidates of each writing, what stands around them decides. Names of months are dateutil's, or dateparser's
+for other languages; this layer holds what they misread: versions and prices like times, days without a year, "7 to 9pm".
 """
 
 from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
+import yaml
 from dateutil.parser import parserinfo
 
 from helpers.tasks.text import normalise
 
-_INFO = parserinfo(dayfirst=True)
+_INFO = parserinfo()
 MONTHS = [full for _, full in _INFO.MONTHS[:8]] + [names[-1] for names in _INFO.MONTHS[8:]]
 WEEKDAYS = [full for _, full in _INFO.WEEKDAYS]
+WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
+ORDINALS, HOURS, _MINUTES = WORDS["ordinals"], WORDS["hours"], WORDS["minutes"]
 
-_MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + "|sept"
-_WEEKDAY = rf"(?:(?P<weekday>{'|'.join(f'{name[:3]}(?:{name[3:]})?' for name in WEEKDAYS)}|tues|thurs?)\.?,?\s+(?:the\s+)?)?"
+
+def _any(name: str, ending: str = "") -> str:
+    return rf"\b(?:{'|'.join(WORDS[name])})\b{ending}"
+
+
+MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + "|sept"
+WEEKDAY = "(?:" + "|".join(f"{name[:3]}(?:{name[3:]})?" for name in WEEKDAYS) + "|tues|thurs?)"
+_ON = rf"(?:(?P<weekday>{WEEKDAY})\.?,?\s+(?:the\s+)?)?"
 _YEAR = r"(?P<year>\d{4}|'\d{2}|\d{2})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
-_DAY = r"(?P<day>\d{1,2})(?P<ordinal>st|nd|rd|th)?"
+_DAY = rf"(?P<day>\d{{1,2}}|{'|'.join(reversed(ORDINALS))})(?P<ordinal>st|nd|rd|th)?"
+_LAST = r"(?:\s?(?:-|–|/|&|to|and|until|till|through)\s?\d{1,2}(?:st|nd|rd|th)?)?"  # of a range of days
+_GAP = r"(?:\s*[-/,.]\s*|\s+|(?=\d))"
+_CLOCK = r"\d{1,2}(?:[:.h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\s?[ap]\.?m\.?)"
+_YEAR_LATER = rf"(?=,?\s+(?:at\s+)?{_CLOCK}(?:\s?[A-Z]{{2,5}}\b)?,?\s+\(?(?P<year>\d{{4}})\b)"
+_TO = r"(?:-|–|—|to|until|till|through)"
 DATE_PATTERNS = {
-    "YYYY-MM-DD": rf"{_WEEKDAY}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
-    "DD/MM/YYYY": rf"{_WEEKDAY}(?P<day>\d{{1,2}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?{_YEAR}",
-    "D Month YYYY": rf"{_WEEKDAY}{_DAY}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{_MONTH})\.?"
-    rf"(?:\s*[-/,.]\s*|\s+|(?=\d)){_YEAR}",
-    "Month D, YYYY": rf"{_WEEKDAY}(?P<month>{_MONTH})\.?(?:\s*[-/,.]\s*|\s+|(?=\d))(?:the\s+)?{_DAY}"
-    rf"(?:\s*[-/,.]\s*|\s+){_YEAR}",
+    "YYYY-MM-DD": rf"{_ON}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
+    "DD/MM/YYYY": rf"{_ON}(?P<day>\d{{1,2}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?{_YEAR}",
+    "D Month YYYY": rf"{_ON}{_DAY}{_LAST}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{MONTH})\b\.?{_GAP}{_YEAR}",
+    "Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?{_GAP}(?:the\s+)?{_DAY}{_LAST}(?:\s*[-/,.]\s*|\s+){_YEAR}",
+    "YYYY Month D": rf"(?P<year>\d{{4}}),?\s+(?P<month>{MONTH})\.?\s+{_DAY}",
+    "D Month – D Month YYYY": rf"{_ON}{_DAY}\s+(?P<month>{MONTH})\.?\s?{_TO}\s?\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{MONTH})\.?,?\s+{_YEAR}",
+    "Month D – Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}\s?{_TO}\s?(?:{MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}",
+    "D Month … YYYY": rf"{_ON}{_DAY}(?:\s+of)?\s+(?P<month>{MONTH})\b\.?{_YEAR_LATER}",
+    "Month D … YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}{_YEAR_LATER}",
 }
-_HOURS = dict(zip("one two three four five six seven eight nine ten eleven twelve".split(), range(1, 13)))
-_MINUTES = {"half": 30, "a quarter": 15, "quarter": 15, "five": 5, "ten": 10, "fifteen": 15, "twenty": 20}
-_MINUTES |= {"twenty-five": 25, "thirty": 30, "forty-five": 45, "forty five": 45}
-_HALF = (
-    r"\s?(?:(?P<half>[ap])(?:\.?\s?m\b\.?|\b)|(?P<part>in\sthe\s(?:morning|afternoon|evening)|at\snight)\b)"
-)
+_COUNTED = re.compile(rf"\s(?:{_any('counted')}|(?P<other>(?-i:[a-z]+[b-rt-z])s)\b)", re.IGNORECASE)
+_FOREIGN = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
+_PART = r"in\sthe\s(?:early\s)?(?:morning|afternoon|evening)|at\snight|(?:noon|midday|midnight)"
+_HALF = rf"(?:\s?(?P<half>[ap])\.?\s?m\b\.?|(?<=\d)(?P<letter>[ap])\b|\s(?P<part>{_PART})\b)"
 TIME_PATTERNS = {
-    "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?)?(?:ish)?{_HALF}",
-    "range": r"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?(?:-|–|to)\s?"
+    "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?|(?P<minute_0>[0-5]\d))?(?:ish)?{_HALF}",
+    "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"
     r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
-    "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|[hH](?P<minute_h>[0-5]\d)?)(?:\s?hrs?\b)?",
+    "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|h(?P<minute_h>[0-5]\d)?)(?:\s?hrs?\b)?",
     "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"
-    r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b)",
-    "in words": r"(?:(?P<past>half|a\squarter|quarter|five|ten|twenty|twenty-five|5|10|20|25)\s"
-    r"(?:(?P<way>past|to)\s)?)?"
-    rf"(?P<spoken>{'|'.join(_HOURS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?"
-    rf"(?:\so'?clock)?{_HALF}",
+    r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b"
+    r"|(?:(?<=\bat )|(?<=@ )|(?<=@))(?P<hour_1>1\d|2[0-3])(?P<minute_1>[0-5][05])\b)",
+    "in words": r"(?:(?P<past>half|a\squarter|quarter|five|ten|twenty|twenty-five|5|10|20|25)\s(?:(?P<way>past|to)\s)?)?"
+    rf"(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?(?:\so'?clock)?{_HALF}",
+    "o'clock": rf"(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])\so'?clock",
+    "past": rf"(?P<past>half|a\squarter|quarter|five|ten|twenty|5|10|20)\s(?P<way>past|to)\s(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])",
     "word": r"(?P<word>noon|midday|midnight)\b",
-    "24 h with dot": r"(?P<hour>[01]?\d|2[0-3])\.(?P<minute>[0-5]\d)(?!\s?(?:h|hrs?|hours?|km|kg|%)\b)",
+    "24 h with dot": r"(?P<hour>[01]?\d|2[0-3])\.(?P<minute>[0-5]\d)(?!\s?(?:[hmkgl]\b|hrs?|hours?|km|kg|mb|gb|[%€$£]|eur|usd|euros?|dollars?|pounds?)\b)",
 }
-_NUMBERS = _HOURS | {
-    "a": 1,
-    "an": 1,
-    "fifteen": 15,
-    "twenty": 20,
-    "thirty": 30,
-    "forty": 40,
-    "forty-five": 45,
-}
-_NUMBERS |= {"fifty": 50, "sixty": 60, "ninety": 90, "couple of": 2, "a couple of": 2, "a couple": 2}
-_NUMBERS |= {"a full": 1, "one full": 1, "a whole": 1, "one and a half": 1.5, "two and a half": 2.5}
-_NUMBERS |= {"half a": 0.5, "half an": 0.5, "half": 0.5, "a half": 0.5}
-_NUMBERS |= {"a quarter of an": 0.25, "quarter of an": 0.25}
+_NUMBERED = re.compile(
+    _any("numbered", r"\.?\s?#?$") + r"|[#€$£]\s?$|\b(?:usd|eur|gbp|chf)\s$", re.IGNORECASE
+)
+_EXPLICIT = re.compile(r":|[ap]\.?\s?m\b|clock|noon|midday|midnight|h\d", re.IGNORECASE)
+_PRICED = re.compile(_any("priced", r"\s$"), re.IGNORECASE)
+_NAMED = re.compile(rf"\b(?!(?i:{WEEKDAY}|{MONTH}|at|from|starts?|time|begins|ab|um)\b)[A-Z][\w+#.-]*\s$")
+_EVENING, _MORNING = (re.compile(_any(name), re.IGNORECASE) for name in ("evening", "morning"))
+_NUMBERS = WORDS["numbers"] | dict(zip(HOURS, range(1, 13)))
 _UNITS = {"h": 60, "m": 1, "d": 1440, "w": 10080}  # minutes, by the first letter of the unit
 _LONG_UNIT = "hours?|hrs?|minutes?|mins?|days?|weeks?"
 DURATION_PATTERNS = {
     "compound": r"(?P<hours>\d{1,2})\s?(?:h|hrs?|hours?)\.?,?\s?(?:and\s|&\s)?(?P<minutes>[0-5]?\d)\s?"
     r"(?:m|mins?|minutes?)?(?![\w:])\.?",
-    "digits": rf"(?P<number>\d{{1,3}}(?:[.,]\d{{1,2}})?)\s?-?\s?(?P<unit>{_LONG_UNIT}|h|m)(?![\w/])",
+    "digits": rf"(?P<number>\d{{1,3}}(?:[.,]\d{{1,2}})?)(?P<and> and a half)?\s?-?\s?(?P<unit>{_LONG_UNIT}|h|m)(?![\w/])",
     "fraction": r"(?P<whole>\d)?\s?(?P<glyph>½|1⁄2|1/2)\s?(?P<unit>hours?|hrs?|h)(?!\w)",
     "words": rf"(?P<words>{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})[\s-](?P<unit>{_LONG_UNIT})(?!\w)"
     r"(?P<more>\s+and\s+a\s+(?:half|quarter))?",
 }
-_COMPACT = {"compact": r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)"}
-_BARE = re.compile(r"(?<![\w:/.,-])(?P<hour>1[0-2]|0?[1-9])(?:[:.](?P<minute>[0-5]\d))?(?!\w|[:/.,-]\d)")
-_FOREIGN = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
+_BARE = re.compile(
+    r"(?<![\w:/.,-])(?P<hour>1[0-2]|0?[1-9])(?:[:.](?P<minute>[0-5]\d))?(?!\w|[:/.,-]\d)", re.IGNORECASE
+)
+_CUE = re.compile(r"(?:\b(?:at|from|by|around|about|between|starts?|starting)|@|~|¦,?)\s*$", re.IGNORECASE)
+_BARE_END = re.compile(
+    rf"(?:\s?{_TO}\s?\d{{1,2}}(?:[:.]\d\d)?(?![\w.:]))?(?=\s*(?:$|[¦,.;:()!?–—-]|(?:on|with|w/?|in|at|for|and|or|sharp"
+    rf"|today|tomorrow|this|next|every|each|via|{WEEKDAY})(?!\w)))",
+    re.IGNORECASE,
+)
+EITHER = re.compile(r"24 h (?:[1-9]|1[0-2]):|(?:o'clock|past) ")  # style and text of a time of either half
+BARE, GUESSED = "bare hour", "bare hour, morning or evening guessed"
 
 
-def _compiled(patterns: dict[str, str], before: str = "", after: str = "") -> dict[str, re.Pattern]:
+def _compiled(patterns: dict[str, str], before: str, after: str = "") -> dict[str, re.Pattern]:
     return {name: re.compile(before + pattern + after, re.IGNORECASE) for name, pattern in patterns.items()}
 
 
-_DATES, _WHOLE_DATES = _compiled(DATE_PATTERNS, r"(?<![\w/.-])", r"(?!\w|[-/]\d)"), _compiled(DATE_PATTERNS)
-_TIMES = _compiled(TIME_PATTERNS, r"(?<![\w:/,.-])", r"(?!\d|:\d)")
-_WHOLE_TIMES = _compiled(TIME_PATTERNS | _COMPACT)
-_DURATIONS, _WHOLE_DURATIONS = _compiled(DURATION_PATTERNS, r"(?<![\w.:/])"), _compiled(DURATION_PATTERNS)
+_DATES = _compiled(DATE_PATTERNS, r"(?<![\w/.-])", r"(?!\w(?<!T)|[-/]\d)")
+_TIMES = _compiled(TIME_PATTERNS, r"(?:(?<![\w:/,.-])|(?<=\d[T-])|(?<=\d\d\d\d,))", r"(?!\d|:\d)")
+_DURATIONS = _compiled(DURATION_PATTERNS, r"(?<![\w.:/])")
 
 
 class Mention(NamedTuple):
@@ -101,7 +120,6 @@ class Mention(NamedTuple):
     style: str  # name of the way of writing
 
 
-# -- canonical forms ------------------------------------------------------------------------------------------------
 def date_text(day: datetime.date) -> str:
     """`DD/MM/YYYY`."""
     return f"{day.day:02d}/{day.month:02d}/{day.year:04d}"
@@ -112,62 +130,75 @@ def time_text(hour: int, minute: int) -> str:
     return f"{(hour - 1) % 12 + 1}:{minute:02d} {'PM' if hour >= 12 else 'AM'}"
 
 
-def day_of(value: str) -> datetime.date | None:
-    """The day of a canonical date, None for anything else."""
+def _read_as(form: str, value: str) -> datetime.datetime | None:
     try:
-        return datetime.datetime.strptime(value, "%d/%m/%Y").date()
+        return datetime.datetime.strptime(value, form)
     except ValueError:
         return None
+
+
+def day_of(value: str) -> datetime.date | None:
+    """The day of a canonical date, None for anything else."""
+    return (moment := _read_as("%d/%m/%Y", value)) and moment.date()
 
 
 def clock_of(value: str) -> tuple[int, int] | None:
     """Hour (0–23) and minute of a canonical time, None for anything else."""
-    try:
-        moment = datetime.datetime.strptime(value, "%I:%M %p")
-    except ValueError:
-        return None
-    return moment.hour, moment.minute
+    return (moment := _read_as("%I:%M %p", value)) and (moment.hour, moment.minute)
 
 
-# -- reading --------------------------------------------------------------------------------------------------------
-def _date(match: re.Match) -> str | None:
-    month = match["month"]
-    month = int(month) if month.isdigit() else _INFO.month(month.lower())
-    day, year = int(match["day"]), int(match["year"].lstrip("'"))
-    if month > 12 >= day:  # 12/25/2023 can only be the American order
+def _date(match: re.Match, day_first: bool = True) -> str | None:
+    month, day, year = match["month"].lower(), match["day"].lower(), match["year"]
+    other = _COUNTED.match(match.string, match.end())
+    if len(year) == 2 and other and not (other["other"] and 23 <= int(year) <= 35):
+        return None  # "5 May 20 guests"
+    day = int(day) if day.isdigit() else ORDINALS.index(day) + 1
+    if month.isdigit() and not day_first and match.start("day") < match.start("year"):
+        day, month = int(month), str(day)
+    month = int(month) if month.isdigit() else _INFO.month(month)
+    if month > 12 >= day:  # 12/25/2023 can only be the other order
         day, month = month, day
+    number = int(year.lstrip("'"))
     try:
-        return date_text(datetime.date(year + 2000 * (year < 100), month, day))
+        return date_text(datetime.date(number + 2000 * (number < 100), month, day))
     except ValueError:
         return None
+
+
+def _groups(match: re.Match) -> dict[str, str]:
+    return {name: value.lower() for name, value in match.groupdict().items() if value is not None}
 
 
 def _time(match: re.Match) -> str | None:
-    groups = {name: value.lower() for name, value in match.groupdict().items() if value is not None}
+    groups = _groups(match)
     if "word" in groups:
         return time_text(0 if groups["word"] == "midnight" else 12, 0)
     if "spoken" in groups:
         hour, minute = _spoken(groups)
     else:
-        hour = int(groups.get("hour") or groups["hour_0"])
-        minute = int(groups.get("minute") or groups.get("minute_h") or groups.get("minute_0") or 0)
+        hour = int(next(groups[name] for name in ("hour", "hour_0", "hour_1") if name in groups))
+        named = (groups[name] for name in ("minute", "minute_h", "minute_0", "minute_1") if name in groups)
+        minute = int(next(named, 0))
     if minute < 0:
         return None
-    half = groups.get("half", groups.get("end_half", ""))[:1]
-    if "part" in groups:
-        early = "night" in groups["part"] and hour in (12, 1, 2, 3, 4)
-        half = "a" if "morning" in groups["part"] or early else "p"
+    half = (groups.get("half") or groups.get("letter") or groups.get("end_half", ""))[:1]
+    if part := groups.get("part"):
+        early = part == "midnight" or "night" in part and hour in (12, 1, 2, 3, 4)
+        half = "a" if "morning" in part or early else "p"
     if "end_half" in groups and "half" not in groups and hour % 12 > int(groups["end_hour"]) % 12:
         half = "a" if half == "p" else "p"  # "11-2pm" begins in the morning
     if half and hour <= 12:
-        hour = hour % 12 + 12 * (half == "p")
+        return time_text(hour % 12 + 12 * (half == "p"), minute)
+    plain = match.group()[0] != "0" and not re.search(r"h|\.", match.group(), re.IGNORECASE)
+    if "spoken" in groups or (hour < 12 and plain and (hour < 7 or _EVENING.search(match.string))):
+        hour = _guessed(hour, match.string)[0]
     return time_text(hour, minute)
 
 
 def _spoken(groups: dict[str, str]) -> tuple[int, int]:
     """Hour and minute of "half past three", "ten to four", "half six" (half past, as in Britain); -1 where it is none."""
     spoken = groups["spoken"]
-    hour = int(spoken) if spoken.isdigit() else _HOURS[spoken]
+    hour = int(spoken) if spoken.isdigit() else _NUMBERS[spoken]
     if "past" not in groups:
         return hour, _MINUTES[groups["more"]] if "more" in groups else 0
     past = groups["past"]
@@ -177,12 +208,22 @@ def _spoken(groups: dict[str, str]) -> tuple[int, int]:
     return ((hour - 2) % 12 + 1, 60 - minute) if groups.get("way") == "to" else (hour, minute)
 
 
+def _guessed(hour: int, text: str) -> tuple[int, bool]:
+    """The hour from 0 to 23 of one that does not say which half of the day it means, and whether the text tells.
+
+    Parts of the day and kinds of events tell; without them an hour from 7 to 11 is one of the morning.
+    """
+    evening, morning = bool(_EVENING.search(text)), bool(_MORNING.search(text))
+    late = evening if evening != morning else not 7 <= hour <= 11
+    return hour % 12 + 12 * late, evening != morning
+
+
 def _duration(match: re.Match) -> str:
-    groups = {name: value.lower() for name, value in match.groupdict().items() if value is not None}
+    groups = _groups(match)
     if "hours" in groups:
         return f"{60 * int(groups['hours']) + int(groups['minutes'])}"
     if "number" in groups:
-        amount = float(groups["number"].replace(",", "."))
+        amount = float(groups["number"].replace(",", ".")) + 0.5 * ("and" in groups)
     elif "glyph" in groups:
         amount = int(groups.get("whole", 0)) + 0.5
     else:
@@ -191,21 +232,19 @@ def _duration(match: re.Match) -> str:
     return f"{amount * _UNITS[groups['unit'][0]]:g}"
 
 
-def _read(text: str, patterns: dict[str, re.Pattern], read: Callable) -> str | None:
-    matches = (pattern.fullmatch(text) for pattern in patterns.values())
-    return next((value for match in matches if match and (value := read(match))), None)
-
-
 @lru_cache(maxsize=65536)
-def read_date(text: str) -> str | None:
-    """`DD/MM/YYYY` of a date with a year, day first; None for what is no such date."""
-    return _read(normalise(text), _WHOLE_DATES, _date)
+def read_date(text: str, day_first: bool = True) -> str | None:
+    """`DD/MM/YYYY` of a date with a year; None for what is no such date."""
+    text = normalise(text)
+    return next((m.value for m in find_dates(text, day_first) if m.text == text), None)
 
 
 @lru_cache(maxsize=65536)
 def read_time(text: str) -> str | None:
     """`H:MM AM/PM` of a time of day ("14:30", "9am", "08:00 AM", "14h30", "noon"); None for anything else."""
-    return _read(normalise(text), _WHOLE_TIMES, _time)
+    text = normalise(text)
+    compact = re.fullmatch(r"(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)", text)
+    return _time(compact) if compact else next((m.value for m in find_times(text) if m.text == text), None)
 
 
 @lru_cache(maxsize=65536)
@@ -213,21 +252,14 @@ def duration_minutes(text: str) -> float | None:
     """Minutes that a duration lasts ("1.5 hours", "half an hour", "1h 30m"), or None where it cannot be read."""
     text = re.sub(r"^(?:for|about|around|approx\.?|approximately|roughly|~)\s+", "", normalise(text).lower())
     text = re.sub(r"^(?:an )?(hour)(?: or so)?(?: and (?:a )?(half))?$", r"an \1 and a \2", text)
-    value = _read(text.rstrip(".").removesuffix(" and a "), _WHOLE_DURATIONS, _duration)
-    return None if value is None else float(value)
+    text = text.rstrip(".").removesuffix(" and a ")
+    matches = (pattern.fullmatch(text) for pattern in _DURATIONS.values())
+    return next((float(_duration(match)) for match in matches if match), None)
 
 
-def spell_minutes(minutes: float, in_minutes: bool = False) -> str:
-    """Minutes under an hour or where asked for, hours otherwise: "45 minutes", "1 hour", "1.5 hours"."""
-    hours = minutes >= 60 and minutes % 15 == 0 and not in_minutes
-    number, unit = (minutes / 60, "hour") if hours else (minutes, "minute")
-    return f"{number:g} {unit}{'' if number == 1 else 's'}"
-
-
-# -- finding --------------------------------------------------------------------------------------------------------
 def _mentions(
     text: str, patterns: dict[str, re.Pattern], read: Callable, taken: tuple[Mention, ...] = ()
-) -> tuple[Mention, ...]:
+) -> list[Mention]:
     """What the patterns match and can read; of two that overlap the longer ("6-8pm" before "8pm")."""
     matches = [(match, style) for style, pattern in patterns.items() for match in pattern.finditer(text)]
     found: list[Mention] = []
@@ -235,116 +267,82 @@ def _mentions(
         value = read(match)
         if value and all(match.end() <= m.start or match.start() >= m.end for m in (*found, *taken)):
             found.append(Mention(match.start(), match.end(), match.group(), value, style))
-    return tuple(sorted(found))
+    return sorted(found)
+
+
+def _ranged(text: str, found: list[Mention]) -> tuple[Mention, ...]:
+    """Two that a dash or "to" joins are one, whose value is that of the first."""
+    joined: list[Mention] = []
+    for one in found:
+        if joined and re.fullmatch(rf"\s*{_TO}\s*", text[joined[-1].end : one.start]):
+            first = joined.pop()
+            one = first._replace(end=one.end, text=text[first.start : one.end])
+        joined.append(one)
+    return tuple(joined)
 
 
 @lru_cache(maxsize=8192)
-def find_dates(text: str) -> tuple[Mention, ...]:
-    """Dates with a year in the text, left to right."""
-    return _mentions(text, _DATES, _date)
+def find_dates(text: str, day_first: bool = True) -> tuple[Mention, ...]:
+    """Dates with a year in the text, left to right; where there is none, one whose month is not English."""
+    found = _mentions(text, _DATES, lambda match: _date(match, day_first))
+    for match in () if found else _FOREIGN.finditer(text):
+        import dateparser
+
+        wanted = {"DATE_ORDER": "DMY", "REQUIRE_PARTS": ["day", "month", "year"]}
+        if read := dateparser.parse(match.group(), settings=wanted):
+            return (Mention(*match.span(), match.group(), date_text(read.date()), "foreign"),)
+    return _ranged(text, found)
+
+
+def date_order_evidence(texts: Iterable[str]) -> tuple[int, int]:
+    """How many numeric dates of the texts can only be day first, and how many only month first."""
+    found = [one for text in texts for one in _DATES["DD/MM/YYYY"].finditer(normalise(text))]
+    pairs = [(int(one["day"]), int(one["month"])) for one in found]
+    return sum(31 >= a > 12 >= b for a, b in pairs), sum(31 >= b > 12 >= a for a, b in pairs)
 
 
 @lru_cache(maxsize=8192)
 def find_times(text: str) -> tuple[Mention, ...]:
-    """Times of day in the text, left to right; "1h30" is left to the durations."""
-    found = _mentions(text, _TIMES, _time, find_dates(text))
-    return tuple(time for time in found if not re.match(r"0?[1-6]h", time.text, re.IGNORECASE))
+    """Times of day in the text, left to right.
+
+    "1h30" is left to the durations; a number after "room" is none, nor one with a dot that follows a name (a version) or
+    a word of money, as long as there is another.
+    """
+    dates = find_dates(text)
+    found = _mentions(text, _TIMES, _time, dates)
+    found = [m for m in found if not re.match("[1-6]h", m.text, re.IGNORECASE)]
+    found = [m for m in found if _EXPLICIT.search(m.text) or not _NUMBERED.search(text[: m.start])]
+    clear = [m for m in found if m.style != "24 h with dot"]
+    for one in found:
+        before = text[: one.start]
+        if one.style == "24 h with dot" and not _PRICED.search(before):
+            hour, minute = re.findall(r"\d+", one.text)[:2]
+            sure = not _NAMED.search(before) or (not clear and len(hour) == 2 and int(minute) % 5 == 0)
+            clear += [one] if sure else []
+    return _ranged(text, sorted(clear))
 
 
 @lru_cache(maxsize=8192)
 def find_durations(text: str) -> tuple[Mention, ...]:
     """Durations in the text, left to right; `value` holds minutes."""
-    return _mentions(text, _DURATIONS, _duration, find_dates(text) + find_times(text))
+    return tuple(_mentions(text, _DURATIONS, _duration, find_dates(text) + find_times(text)))
 
 
 def find_bare_times(text: str) -> tuple[Mention, ...]:
-    """Hours that do not say which half of the day they mean ("at 7", "5:30"); `value` is that of the morning."""
-    return _mentions(text, {"bare": _BARE}, _time, find_dates(text) + find_durations(text))
+    """Numbers that may be hours without a half of the day ("at 7", "5:30").
 
-
-def find_foreign_date(text: str) -> Mention | None:
-    """The first date whose month is not English, read by dateparser."""
-    import dateparser
-
-    for match in _FOREIGN.finditer(text):
-        settings = {"DATE_ORDER": "DMY", "REQUIRE_PARTS": ["day", "month", "year"]}
-        read = dateparser.parse(match.group(), settings=settings)
-        if read:
-            return Mention(*match.span(), match.group(), date_text(read.date()), "foreign")
-    return None
-
-
-# -- writing --------------------------------------------------------------------------------------------------------
-def _like_case(word: str, model: str) -> str:
-    if model.isupper() and len(model) > 1:
-        return word.upper()
-    return word.lower() if model.islower() else word.capitalize()
-
-
-def ordinal(day: int) -> str:
-    """`st`, `nd`, `rd` or `th`."""
-    return "th" if 10 <= day % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
-
-
-def render_date(date: datetime.date, like: str) -> str | None:
-    """The date written as the surface `like` is written, or None where `like` is no date."""
-    matches = (pattern.fullmatch(like) for pattern in _WHOLE_DATES.values())
-    match = next((match for match in matches if match and _date(match)), None)
-    if match is None:
-        return None
-    groups = {name: value for name, value in match.groupdict().items() if value}
-    numeric = groups["month"].isdigit()
-    day, month = date.day, date.month
-    if numeric and int(groups["month"]) > 12:  # American order stays so
-        day, month = month, day
-    numbers = [groups["day"], groups["month"]] if numeric else [groups["day"]]
-    padded = any(number.startswith("0") for number in numbers) or (
-        all(len(number) == 2 for number in numbers) and bool(re.search(r"\d\s?[-/.]", like))
-    )
-    width = 2 if padded else 1
-    new = {"day": f"{day:0{width}d}", "month": f"{month:0{width}d}", "year": f"{date.year:04d}"}
-    if not numeric:
-        short = len(groups["month"]) <= 4 and groups["month"].lower() not in ("may", "june", "july")
-        new["month"] = _like_case(MONTHS[date.month - 1][: 3 if short else None], groups["month"])
-    if len(groups["year"]) < 4:
-        new["year"] = "'" * groups["year"].startswith("'") + f"{date.year % 100:02d}"
-    if "ordinal" in groups:
-        new["ordinal"] = _like_case(ordinal(date.day), groups["ordinal"])
-    if "weekday" in groups:
-        long = groups["weekday"].lower().endswith("day")
-        new["weekday"] = _like_case(WEEKDAYS[date.weekday()][: None if long else 3], groups["weekday"])
-    return _fill(match, new)
-
-
-def render_time(hour: int, minute: int, like: str) -> str | None:
-    """The time of day written as the surface `like` is written, or None where that style cannot say it."""
-    matches = ((style, pattern.fullmatch(like)) for style, pattern in _WHOLE_TIMES.items())
-    style, match = next((pair for pair in matches if pair[1]), ("", None))
-    if match is None:
-        return None
-    groups = {name: value for name, value in match.groupdict().items() if value}
-    if style == "word":
-        return _like_case("noon", like) if (hour, minute) == (12, 0) else None
-    if style in ("range", "in words") or groups.keys() & {"part", "hour_0"} or "ish" in like:
-        return None
-    half = groups.get("half")
-    shown = (hour - 1) % 12 + 1 if half and style != "24 h with am/pm" else hour
-    padded = groups["hour"].startswith("0") or (not half and len(groups["hour"]) == 2)
-    new = {"hour": f"{shown:02d}" if padded else str(shown)}
-    minutes = groups.keys() & {"minute", "minute_h"}
-    if minute and not minutes:
-        return None
-    new |= dict.fromkeys(minutes, f"{minute:02d}")
-    if half:
-        letter = "p" if hour >= 12 else "a"
-        new["half"] = letter if half.islower() else letter.upper()
-    return _fill(match, new)
-
-
-def _fill(match: re.Match, new: dict[str, str]) -> str:
-    """The matched text with some groups replaced."""
-    text, parts, at = match.string, [], match.start()
-    for start, end, word in sorted((match.start(name), match.end(name), word) for name, word in new.items()):
-        parts += [text[at:start], word]
-        at = end
-    return "".join(parts) + text[at : match.end()]
+    `style` is :data:`BARE` where the words around say that it is an hour and the text which half it means,
+    :data:`GUESSED` where only the first is sure, "number" else.
+    """
+    blank, found = text, []
+    for one in find_dates(text) + find_durations(text):
+        blank = blank[: one.start] + "¦" * (one.end - one.start) + blank[one.end :]
+    for match in _BARE.finditer(blank):
+        hour, told = _guessed(int(match["hour"]), text)
+        end = _BARE_END.match(blank, match.end())
+        hourly = _CUE.search(blank[: match.start()]) and end
+        style = (BARE if told else GUESSED) if hourly else "number"
+        stop = end.end() if hourly else match.end()
+        value = time_text(hour, int(match["minute"] or 0))
+        found.append(Mention(match.start(), stop, text[match.start() : stop], value, style))
+    return tuple(found)

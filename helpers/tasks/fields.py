@@ -4,9 +4,6 @@ A task's schema is a pydantic model whose fields are annotated with a kind::
 
     class Booking(BaseModel):
         day: Annotated[str | None, Date()]
-        guests: Annotated[list[str] | None, Span()]
-
-Without one a string is a :class:`Span`, a `Literal` a :class:`Choice`; `list[...]` holds several values.
 """
 
 from __future__ import annotations
@@ -20,13 +17,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
-from helpers.tasks import dates
+from helpers.tasks import date_forms, dates
 from helpers.tasks.text import lark_literal, normalise, places
 
 Place = tuple[int, int]  # (start, end) in a text
-Spans = Callable[
-    [Sequence[str]], list[str]
-]  # texts → Lark terminals that match their pieces; none for empty texts
+Spans = Callable[[Sequence[str]], list[str]]  # texts → Lark terminals that match their pieces
 CHARACTERS = r'([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{4})+'  # of a JSON string
 _WORDS = r'\p{L}[^"\\\x00-\x1f\x7f]*'
 FIRST_DAY, LAST_DAY = datetime.date(2023, 1, 1), datetime.date(2028, 12, 31)
@@ -66,6 +61,7 @@ class Kind:
     quoted: ClassVar[bool] = True  # a JSON string
     item: ClassVar[Any] = StrictStr  # type of a value
     wanted: ClassVar[str] = "a string"
+    json_type: ClassVar[str] = "string"
 
     def canonical(self, value: Any) -> Any:
         """The one form in which a value is kept; None for an empty one."""
@@ -83,6 +79,18 @@ class Kind:
         """Where a value stands in a text, in whatever writing, the best places first."""
         return places(value, text) or places(value, text, ignore_case=True)
 
+    def said(self, text: str, place: Place) -> str:
+        """The value of a piece of a text."""
+        return text[slice(*place)]
+
+    def flaw(self, value: Any) -> str:
+        """Why a canonical value is no answer to give, empty where it is one."""
+        return ""
+
+    def doubt(self, value: Any, text: str) -> str:
+        """What a text leaves open about a value, empty where it says all."""
+        return ""
+
     def says_nothing(self, value: str) -> bool:
         """Whether a value only says that there is none ("not provided")."""
         return False
@@ -92,11 +100,7 @@ class Kind:
         return ()
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, Any] | None:
-        """Another value written like a surface, as (surface, value); None where values come from a pool alone."""
-        return None
-
-    def restyle(self, value: str, like: str) -> str | None:
-        """The value written as the surface `like` is, None where that cannot be."""
+        """Another value written alike, as (surface, value); None where values come from a pool alone."""
         return None
 
     def writings(self, text: str) -> list[str]:
@@ -113,7 +117,7 @@ class Kind:
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of a value."""
-        return {"type": "string"}
+        return {"type": self.json_type}
 
 
 @dataclass(frozen=True)
@@ -133,18 +137,12 @@ class Span(Kind):
         return spans(self.writings(text))
 
 
-def _forms(mentions: Sequence[dates.Mention]) -> list[str]:
-    """What is read in a text, with or without leading zeros."""
-    values = dict.fromkeys(mention.value for mention in mentions)
-    forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
-    return [f"/{form}/" for form in forms]
-
-
 @dataclass(frozen=True)
 class Date(Kind):
-    """A day, kept as `DD/MM/YYYY`; what cannot be read ("tomorrow") is kept as it is written."""
+    """A day, kept as `DD/MM/YYYY`; a label that cannot be read ("tomorrow") stays as written, an answer is not given."""
 
-    # a day or a month may lack its zero, as labels do before they are made canonical
+    day_first: bool = field(default=True, kw_only=True)  # whether 3/5/2027 is the third of May
+
     form: ClassVar[str] = (
         r"/((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))\/(19|20)[0-9]{2}/"
     )
@@ -152,12 +150,23 @@ class Date(Kind):
     piece: ClassVar[str] = r"/.*\p{L}.*/"
 
     def read(self, text: str) -> str | None:
-        """Canonical form, None for what cannot be read."""
-        return dates.read_date(text)
+        return dates.read_date(text, self.day_first)
+
+    def said(self, text: str, place: Place) -> str:
+        """A piece that cannot be read alone is read where it stands ("7" in "dinner at 7")."""
+        piece = text[slice(*place)]
+        around = (m.value for m in self.possible(text) if m.start < place[1] and place[0] < m.end)
+        return self.read(piece) or next(around, piece)
+
+    def possible(self, text: str) -> tuple[dates.Mention, ...]:
+        """What :meth:`mentions` gives, and behind it what the words around make one."""
+        return self.mentions(text)
+
+    def flaw(self, value: str) -> str:
+        return "" if dates.day_of(value) else f"“{value}” does not say day, month and year"
 
     def canonical(self, value: str) -> str | None:
-        value = normalise(value)
-        return self.read(value) or value or None
+        return self.read(value) or normalise(value) or None
 
     def equivalent(self, left: str, right: str) -> bool:
         return self.canonical(left) == self.canonical(right) or super().equivalent(left, right)
@@ -166,33 +175,29 @@ class Date(Kind):
         return [m[:2] for m in self.mentions(text) if m.value == value] or super().find(value, text)
 
     def mentions(self, text: str) -> tuple[dates.Mention, ...]:
-        return dates.find_dates(text)
+        return dates.find_dates(text, self.day_first)
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
         day = FIRST_DAY + datetime.timedelta(days=rng.randrange((LAST_DAY - FIRST_DAY).days + 1))
-        written = self.restyle(dates.date_text(day), surface)
+        written = date_forms.render_date(day, surface, self.day_first)
         return (written, dates.date_text(day)) if written else None
-
-    def restyle(self, value: str, like: str) -> str | None:
-        day = dates.day_of(value)
-        return self._sure(dates.render_date(day, like) if day else None, value)
-
-    def _sure(self, written: str | None, value: str) -> str | None:
-        """What was written, where it is read as one mention of that value."""
-        found = [(mention.text, mention.value) for mention in self.mentions(written or "")]
-        return written if found == [(written, value)] else None
 
     def free(self) -> list[str]:
         return [self.form, self.words]
 
     def held(self, text: str, spans: Spans) -> list[str]:
-        forms = _forms(self.mentions(text)) or [self.form]
-        return forms + [f"({terminal} & {self.piece})" for terminal in spans([text])]
+        values = dict.fromkeys(
+            re.sub("[AP]M", "[AP]M", m.value) if dates.EITHER.match(f"{m.style} {m.text}") else m.value
+            for m in self.mentions(text)
+        )
+        forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
+        read = [f"/{form}/" for form in forms] or [self.form]  # with or without leading zeros
+        return read + [f"({terminal} & {self.piece})" for terminal in spans([text])]
 
 
 @dataclass(frozen=True)
 class Time(Date):
-    """A time of day, kept as `H:MM AM/PM`; what cannot be read ("after lunch", "7") is kept as it is written."""
+    """A time of day, kept as `H:MM AM/PM`; a label that cannot be read ("after lunch", "7") stays as it is written."""
 
     form: ClassVar[str] = r"/(1[0-9]|2[0-3]|0?[1-9]):[0-5][0-9] [AP]M/"  # "16:55 AM" is read as 4:55 PM
     words: ClassVar[str] = rf"/{_WORDS}|[0-9]{{1,2}}([:.][0-9]{{2}})?/"
@@ -200,6 +205,19 @@ class Time(Date):
 
     def read(self, text: str) -> str | None:
         return dates.read_time(text)
+
+    def possible(self, text: str) -> tuple[dates.Mention, ...]:
+        return (*dates.find_times(text), *dates.find_bare_times(text))
+
+    def flaw(self, value: str) -> str:
+        return "" if dates.clock_of(value) else f"“{value}” is no time of day"
+
+    def doubt(self, value: str, text: str) -> str:
+        guessed = {m[:2] for m in dates.find_bare_times(text) if m.style == dates.GUESSED}
+        open_ = guessed.intersection(self.find(value, text)) and value not in [
+            m.value for m in self.mentions(text)
+        ]
+        return "the text does not say AM or PM" if open_ else ""
 
     def find(self, value: str, text: str) -> list[Place]:
         found, wanted = super().find(value, text), dates.clock_of(value)
@@ -212,16 +230,11 @@ class Time(Date):
         return dates.find_times(text)
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
-        hour, minute = rng.randint(7, 21), rng.choice((0, 0, 0, 15, 30, 30, 45, 5 * rng.randrange(12)))
-        for value in (dates.time_text(hour, minute), dates.time_text(hour, 0)):  # "9am" cannot say minutes
-            written = self.restyle(value, surface)
-            if written:
-                return written, value
+        hour, some = rng.randint(7, 21), rng.choice((0, 0, 0, 15, 30, 30, 45, 5 * rng.randrange(12)))
+        for minute in (some, 0):  # "9am" cannot say minutes
+            if written := date_forms.render_time(hour, minute, surface):
+                return written, dates.time_text(hour, minute)
         return None
-
-    def restyle(self, value: str, like: str) -> str | None:
-        clock = dates.clock_of(value)
-        return self._sure(dates.render_time(*clock, like) if clock else None, value)
 
 
 @dataclass(frozen=True)
@@ -245,25 +258,13 @@ class Duration(Kind):
         return dates.find_durations(text)
 
     def vary(self, surface: str, rng: random.Random) -> tuple[str, str] | None:
-        options = [
-            self.restyle(f"{minutes} m", surface) for minutes in (15, 20, 30, 45, 60, 60, 90, 120, 180)
-        ]
-        options = [written for written in options if written]
-        return (rng.choice(options),) * 2 if options else None
-
-    def restyle(self, value: str, like: str) -> str | None:
-        """The duration with the unit of `like` ("90 minutes" like "2 hours": "1.5 hours"), None without such a unit."""
-        match = re.fullmatch(r"\d+(?:\.\d+)?(\s?)(mins|[hm][a-z]*?)s?", like, re.IGNORECASE)
-        minutes = dates.duration_minutes(value)
-        if not match or minutes is None:
+        match = re.fullmatch(r"\d+(?:\.\d+)?(\s?)(mins|[hm][a-z]*?)s?", surface, re.IGNORECASE)
+        if not match:
             return None
         gap, unit = match.groups()
-        in_minutes = unit[0].lower() == "m"
-        number = minutes if in_minutes else minutes / 60
-        if minutes > 120 if in_minutes else number % 0.5 or number < 1:
-            return None
-        plural = number != 1 and unit.lower() in ("hour", "hr", "minute")
-        return f"{number:g}{gap}{unit}{'s' * plural}"
+        number = rng.choice((15, 20, 30, 45, 60, 90) if unit[0] in "mM" else (1, 1.5, 2, 2.5, 3, 4))
+        written = f"{number:g}{gap}{unit}{'s' * (number != 1 and unit.lower() in ('hour', 'hr', 'minute'))}"
+        return written, written
 
     def held(self, text: str, spans: Spans) -> list[str]:
         return [*spans(self.writings(text)), self.amount]
@@ -278,6 +279,9 @@ class Choice(Kind):
 
     item = property(lambda self: Literal[self.options])
     wanted = property(lambda self: f"one of {', '.join(self.options)}")
+
+    def flaw(self, value: str) -> str:
+        return "" if value in self.options else f"“{value}” is none of {', '.join(self.options)}"
 
     def canonical(self, value: str) -> str | None:
         """The option that is meant, whatever its case; another word as it is."""
@@ -298,6 +302,7 @@ class Number(Kind):
     quoted: ClassVar[bool] = False
     item: ClassVar[Any] = StrictInt | StrictFloat
     wanted: ClassVar[str] = "a number"
+    json_type: ClassVar[str] = "number"
     digits: ClassVar[re.Pattern] = re.compile(r"(?<![\w.,:/-])-?\d+(?:[.,]\d+)?(?!\w|[.,:/-]\d)")
 
     def canonical(self, value: Any) -> float | int | None:
@@ -321,9 +326,6 @@ class Number(Kind):
     def free(self) -> list[str]:
         return [r"/-?(0|[1-9][0-9]*)(\.[0-9]+)?/"]
 
-    def json_schema(self) -> dict[str, Any]:
-        return {"type": "number"}
-
 
 @dataclass(frozen=True)
 class Boolean(Kind):
@@ -333,6 +335,7 @@ class Boolean(Kind):
     quoted: ClassVar[bool] = False
     item: ClassVar[Any] = StrictBool
     wanted: ClassVar[str] = "true or false"
+    json_type: ClassVar[str] = "boolean"
 
     def canonical(self, value: Any) -> Any:
         return value
@@ -345,6 +348,3 @@ class Boolean(Kind):
 
     def free(self) -> list[str]:
         return ['"true"', '"false"']
-
-    def json_schema(self) -> dict[str, Any]:
-        return {"type": "boolean"}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from types import UnionType
+from itertools import chain
+from types import MappingProxyType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, StrictStr, create_model
@@ -134,12 +135,18 @@ class JsonTask(Task):
         hooks: Callable[[Task], Hooks] | None = None,
     ):
         document = document or {}
-        super().__init__(name, kinds_of(schema), document, words or Words(title=name))
+        kinds = kinds_of(schema)
+        if document.get("date_order") == "month":
+            kinds = {
+                key: replace(one, day_first=False) if isinstance(one, Date) else one
+                for key, one in kinds.items()
+            }
+        super().__init__(name, kinds, document, words or Words(title=name))
         self._absent = [] if ask == "each" else None
         self.rows = JsonRows(self, document.get("rows", {}))
         chat = Interview if ask == "each" else Chat
         self.chat = chat(self, document.get("chat", {}))
-        self._complete(hooks, rules=partial(variation.rules, self), values_of_spans=self._values_of_spans)
+        self._complete(hooks, rules=self._rules, values_of_spans=self._values_of_spans)
 
     def values(self, target: Target | None) -> Values:
         found = {}
@@ -167,6 +174,25 @@ class JsonTask(Task):
     def bind(self, prediction: Any, example: Example) -> Any:
         return prediction
 
+    def given(self, prediction: Target | None) -> dict[str, Any]:
+        kept, withheld = dict(prediction or {}), {}
+        for name, value in kept.items():
+            kind = self.kinds[name]
+            values = value if isinstance(value, list) else [] if value is None else [value]
+            flawed = [one for one in values if kind.flaw(one)]
+            if flawed:
+                sound = [one for one in values if one not in flawed]
+                kept[name] = (sound or self._absent) if kind.many else None
+                withheld[name] = {"values": list(map(kind.text, flawed)), "reason": kind.flaw(flawed[0])}
+        return {"prediction": kept if prediction else prediction} | (
+            {"withheld": withheld} if withheld else {}
+        )
+
+    def doubts(self, text: str, prediction: Target) -> dict[str, str]:
+        said = {name: value for name, value in prediction.items() if isinstance(value, str)}
+        pairs = ((name, self.kinds[name].doubt(value, text)) for name, value in said.items())
+        return {name: doubt for name, doubt in pairs if doubt}
+
     # -- places in the text -----------------------------------------------------------------------------------------
     def spans(self, example: Example) -> Spans:
         """Places of the values, one a value in their order; those of different fields do not overlap.
@@ -186,13 +212,17 @@ class JsonTask(Task):
 
         filled = [name for name in self.fields if wanted[name]]
         for name in sorted((name for name in filled if not self.kinds[name].nested), key=order):
-            kind, spans = self.kinds[name], []
+            kind, spans, kept = self.kinds[name], [], taken.copy()
+            places = {value: kind.find(value, text)[:: -1 if kind.last else 1] for value in set(wanted[name])}
             for value in wanted[name]:
-                options = [span for span in kind.find(value, text) if _free(span, taken + spans)]
-                after = [span for span in options if not spans or span[0] >= spans[-1][1]]
-                spans += [(after or options)[-1 if kind.last else 0]] if options else []
+                before = spans[-1][1] if spans else 0
+                after = (span for span in places[value] if span[0] >= before)  # rather after the value before
+                options = chain(after, places[value])
+                if span := next((span for span in options if _free(span, kept)), None):
+                    insort(kept, span)
+                    spans.append(span)
             found[name] = spans if len(spans) == len(wanted[name]) else None
-            taken += found[name] or []
+            taken = kept if found[name] else taken
         for name in filled:
             if self.kinds[name].nested:
                 spans = [self.kinds[name].find(value, text)[:1] for value in wanted[name]]
@@ -205,19 +235,30 @@ class JsonTask(Task):
         found: dict[str, list[Place]] = {}
         for name, values in self.values(prediction).items():
             spans = found[name] = list(sure.get(name) or ())
-            for value in values if not spans else ():
-                options = self.kinds[name].find(value, text)
-                spans += ([span for span in options if span not in spans] or options)[:1]
+            places = {} if spans else {value: self.kinds[name].find(value, text) for value in set(values)}
+            for value in values if places else ():
+                options, had = places[value], set(spans)
+                spans += [next((span for span in options if span not in had), options[0])] if options else []
         return found
+
+    def _rules(self, text: str, conventions: Any = MappingProxyType({})) -> Target:
+        """What the places that rules mark say, by the conventions of labels where these are given, or what forms tell."""
+        marks = self.hooks.rule_spans
+        return self.from_spans(text, marks(text), conventions) if marks else variation.rules(self, text)
 
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
         """What the marked pieces say, each read by its kind."""
-        pieces = {name: [text[slice(*span)] for span in sorted(found)] for name, found in spans.items()}
+        said = {
+            name: [self.kinds[name].said(text, span) for span in sorted(found)]
+            for name, found in spans.items()
+        }
         return {
             name: found if self.kinds[name].many else found[0] if found else None
-            for name, found in pieces.items()
+            for name, found in said.items()
         }
 
 
-def _free(span: Place, others: Sequence[Place]) -> bool:
-    return all(span[1] <= start or span[0] >= end for start, end in others)
+def _free(span: Place, taken: Sequence[Place]) -> bool:
+    """Whether a place overlaps none of some in order, which do not overlap each other."""
+    at = bisect_left(taken, span)
+    return (not at or taken[at - 1][1] <= span[0]) and (at == len(taken) or span[1] <= taken[at][0])

@@ -30,7 +30,7 @@ _TYPES = {"string": str, "integer": int, "number": float, "boolean": bool}
 _FORMATS = {"date": Date(), "time": Time(), "text": Text()}
 
 
-def load_task(task: str | Path | Task) -> Task:
+def load_task(task: str | Path | Task, date_order: str = "day") -> Task:
     """The task of a name, or of a folder.
 
     Parameters
@@ -39,6 +39,8 @@ def load_task(task: str | Path | Task) -> Task:
         One of :data:`TASK_NAMES`, or a folder with `schema.py` (a pydantic model, the last one in it), `schema.json` (a JSON
         Schema of an object) or `labels.txt` (a label a line). It may also hold `settings.yaml`, `notes.md` and `hooks.py`
         with a function `hooks(task)` that returns :class:`helpers.tasks.base.Hooks`.
+    date_order : str
+        What numeric dates begin with, `day` or `month`.
 
     Raises
     ------
@@ -48,18 +50,18 @@ def load_task(task: str | Path | Task) -> Task:
     if isinstance(task, Task):
         return task
     if str(task) in TASK_NAMES:
-        return _read(HERE / str(task), f"helpers.tasks.{task}")
+        return _read(HERE / str(task), f"helpers.tasks.{task}", date_order)
     folder = Path(task).expanduser()
     if not folder.is_dir():
         one_of(str(task), TASK_NAMES, "task")
-    own = _read(folder.resolve(), _package(folder.resolve()))
+    own = _read(folder.resolve(), _package(folder.resolve()), date_order)
     if not own.words.examples:
         own.words = replace(own.words, examples=tuple(_first_texts(own, folder)))
     return own
 
 
 @lru_cache(maxsize=8)
-def _read(folder: Path, package: str) -> Task:
+def _read(folder: Path, package: str, date_order: str) -> Task:
     words = (
         read_words(folder / "notes.md")
         if (folder / "notes.md").exists()
@@ -87,6 +89,7 @@ def _read(folder: Path, package: str) -> Task:
             f"{folder} holds no schema.py, schema.json or labels.txt: what should be found is not said"
         )
     try:
+        document = {**document, "date_order": date_order}
         return JsonTask(schema, document.get("ask", "all"), folder.name, document, words, hooks)
     except TypeError as error:
         raise UserError(f"{folder}: {error}") from None

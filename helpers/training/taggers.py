@@ -133,7 +133,7 @@ def plan_steps(run: Run, variant: str, phases: Sequence[Phase]) -> Iterator[Step
             rng = random.Random(f"{run.seed}:{variant}:{epoch}:dropout")
             seed: int | None = rng.randrange(2**31)
             for at, batch in enumerate(of_epoch, 1):
-                kept = [rng.random() >= own["withhold"] for _ in batch] if own["withhold"] else []
+                kept = [rng.random() >= own["hint_dropout"] for _ in batch] if own["hint_dropout"] else []
                 factor, ends = cosine_factor(done, steps, warmup), at == len(of_epoch)
                 windows = [given[index] for index in batch]
                 yield Step(windows, kept, factor, epoch + at / len(of_epoch), seed, ends, last)
@@ -243,7 +243,8 @@ def new_tagger(run: Run, variant: str, gold: Sequence[Example]) -> TrainedTagger
     layout = tagging.layout_of(task, features.sizes, finer)
     model, tokenizer = tagging.build_token_tagger(run, own, layout), tagging.load_token_tokenizer(run)
     nothing = np.zeros((len(layout.tags),) * 2)
-    return TrainedTagger(model, tokenizer, features, nothing, knowledge=task.hooks.learn_conventions(gold))
+    shown = gold if run.settings.get("conventions", True) else []
+    return TrainedTagger(model, tokenizer, features, nothing, task.hooks.learn_conventions(shown))
 
 
 def train_tagger(

@@ -157,7 +157,7 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
     colours = dict(
         zip(dict.fromkeys(frame.index.get_level_values(0)), itertools.cycle(PALETTE))
     )  # of all, timed or not
-    data = frame.dropna(subset=[seconds, score]).fillna({"megabytes": 0})
+    data = frame.dropna(subset=[seconds, score]).fillna({"megabytes": 0}).round({"megabytes": 0})
     style = "form" if data.index.nlevels > 1 else "variant"
     variants, forms = (data.index.get_level_values(level).map(str) for level in (0, -1))
     data = data.reset_index(drop=True).assign(variant=variants, form=forms)

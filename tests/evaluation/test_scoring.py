@@ -50,7 +50,7 @@ def run(tmp_path, monkeypatch):
     run.decoded, run.in_memory = [], []
 
     class Stand(systems.System):
-        def predict(self, examples, decoding="", progress=False):
+        def _answers(self, examples, decoding, progress):
             run.decoded.append((self.name, decoding))
             by_text = {one.text: record for one, record in zip(GOLD, run.answers[self.name])}
             return [{**by_text[one.text], "id": one.id} for one in examples]

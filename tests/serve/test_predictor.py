@@ -70,13 +70,13 @@ def test_time_grows_with_the_length_and_no_faster(folder, piece):
     def seconds(length):
         text, spent = (piece * length)[:length], []
         for _ in range(5):
-            began = time.perf_counter()
+            began = time.process_time()
             assert predictor.problem(text) is None
             predictor.predict([text])
-            spent.append(time.perf_counter() - began)
+            spent.append(time.process_time() - began)
         return min(spent)
 
-    assert seconds(600) < 3 * seconds(300) + 0.02 and seconds(600) < 0.5
+    assert seconds(600) < 3 * seconds(300) + 0.05 and seconds(600) < 0.5
 
 
 def test_a_sign_that_stands_for_many_does_not_make_a_text_longer_than_allowed(folder):
@@ -161,7 +161,7 @@ def printed(capsys, code, folder, *more):
 
 def test_a_text_is_answered_as_json_alone_and_a_folder_that_is_none_named(folder, tmp_path, capsys):
     answer = json.loads(printed(capsys, 0, folder))
-    assert set(answer) == {"fields", "spans", "confidence", "needs_review"}
+    assert set(answer) == {"fields", "spans", "confidence", "needs_review", "reasons"}
     assert "no model folder" in printed(capsys, 2, tmp_path / "none")
     assert "unknown variant" in printed(capsys, 2, folder, "--variant", "taggr")
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)

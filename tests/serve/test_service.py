@@ -174,7 +174,7 @@ def test_one_text_and_several_and_the_cache(served):
         ({"texts": ["a"] * 6}, 413, "6 texts"),
         ({"text": "x" * 20_000}, 413, "larger"),
         (b"", 422, "malformed"),
-        (b'{"text": "\\ud800"}', 422, "unicode"),
+        (b'{"text": "\\ud800"}', 422, "surrogate"),
         (b'{"\\ud800": "half a pair"}', 422, "unicode"),
         (b'{"text": "a", "text": "b"}', 422, "twice"),
         (b'{"text": ' + b"[" * 9_000, 400, "nested"),

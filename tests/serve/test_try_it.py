@@ -22,7 +22,7 @@ def run(tmp_path) -> Run:
 class Stand(systems.System):
     """Answers with what it was made with, if it is asked what was typed."""
 
-    def predict(self, examples, decoding="", progress=False):
+    def _answers(self, examples, decoding, progress):
         text, prediction = self.loaded
         assert [one.text for one in examples] == [text]
         return [{"prediction": prediction, "raw": "{"}]

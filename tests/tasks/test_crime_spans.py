@@ -63,6 +63,14 @@ def test_a_name_within_another_and_a_value_given_twice():
     assert pieces(inside, "Witness_Name") == ["Rita Moreau"]
 
 
+def test_an_age_stands_within_its_word():
+    text = TOLD.replace("Jonas Weil (34)", "Jonas Weil, a 34-year-old clerk")
+    row = example(text, TOLD_ANSWERS)
+    assert pieces(row, "Victim_Age") == ["34-year-old"]
+    found = values_of_spans(text, value_spans(row), learn_conventions([row]))
+    assert found["Victim_Age"] == ["34"]
+
+
 def test_a_type_with_a_value_that_is_not_in_the_report_is_unknown():
     row = example(HEADED, {**HEADED_ANSWERS, "Victim_AgeRange": ["Adult"], "Witness_Name": ["Rolf Unseen"]})
     spans = value_spans(row)

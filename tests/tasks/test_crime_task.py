@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import llguidance
 import pytest
 from crime_rows import HEADED, HEADED_ANSWERS, QUESTIONS, TASK, TOLD, conversation, example, headed, told
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.data.read import load_source
+from helpers.data.splits import make_splits
+from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.crime.report import is_headed, normalise_report, sections
 from helpers.tasks.crime.rules import extract
@@ -75,7 +80,11 @@ PLACE = '{"Location": ["12 Quay Lane, Port Arden"]}'
         ("What describes Location in", "What describes Weather in", "unknown type 'Weather'"),
         ("Officer_BadgeNumber", "Location", "turn 5 asks for Location a second time"),
         (conversation().split("\n")[-1], "", "turn 38, the answer to Suspect_Description, is missing"),
-        (f"Assistant: {PLACE}", f"Bot: {PLACE}", "turn 4, the answer to Location, should begin"),
+        (
+            f"Assistant: {PLACE}",
+            f"Bot: {PLACE}",
+            "turn 4, the answer to Location, is missing or does not begin",
+        ),
         (PLACE, PLACE[:-3], "turn 4, the answer to Location"),
         (PLACE, '{"Location": "12"}', "not a list"),
         (PLACE, '{"Location": [null]}', "wrong type"),
@@ -94,8 +103,8 @@ def test_a_row_that_does_not_parse_says_which_turn_is_wrong(old, new, reason):
     ("row", "reason"),
     [
         ([], "should be an object"),
-        ({}, "missing key 'conversation'"),
-        ({"conversation": 3}, "should be a string"),
+        ({}, "'conversation' is missing"),
+        ({"conversation": 3}, "no string"),
         ({"conversation": "x", "id": 1}, "unknown key 'id'"),
     ],
 )
@@ -271,6 +280,24 @@ def test_sections_are_found_by_their_headings():
     ]
 
 
+def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
+    row = parse(conversation(TOLD))
+    notice = TASK.rows.parse({"conversation": conversation(TOLD), "style": "blotter"}, 0)
+    assert TASK.rows.write(notice)["style"] == "blotter" and "style" not in TASK.rows.write(row)
+    assert [one["layout"] for one in TASK.hooks.slices([row, notice])] == ["narrative", "notice"]
+    run = Run("crime", out=str(tmp_path))
+    parts = make_splits(run, load_source(run)).parts
+    styles = {part: [row.extra.get("style") for row in rows] for part, rows in parts.items()}
+    assert Counter(styles["test"]) == {None: 50, "press release": 7, "blotter": 7, "log": 6}
+    assert set(styles["train"]) == set(styles["validation"]) == {None}
+
+
+def test_every_value_of_the_notices_stands_in_its_text(tmp_path):
+    run = Run("crime", out=str(tmp_path))
+    for row in filter(TASK.hooks.test_only, load_source(run)["all"]):
+        assert all(value in row.text for values in row.target.values() for value in values)
+
+
 def test_layout():
     assert is_headed(HEADED) and not is_headed(TOLD)
     assert [one["layout"] for one in TASK.hooks.slices([headed(), told()])] == ["headed", "narrative"]
@@ -282,6 +309,24 @@ def test_rules_read_the_headings():
     )
 
 
+def test_rules_read_what_is_told():
+    found = extract(TOLD.replace("half past ten", "10:30"))
+    wanted = {
+        "Officer_Name": ["Constable Ada Finch"],
+        "Officer_BadgeNumber": ["118"],
+        "Victim_Name": ["Jonas Weil"],
+    }
+    wanted |= {
+        "Victim_Age": ["34"],
+        "Crime_Date": ["3 May 2023"],
+        "Crime_Time": ["10:30"],
+        "Crime_Status": ["open"],
+    }
+    wanted |= {"Witness_Name": ["Rita Moreau"]}
+    assert {name: found[name] for name in wanted} == wanted
+    assert found["Crime_Summary"][0].startswith("On 3 May 2023")
+
+
 @pytest.mark.parametrize(
     ("section", "names", "ages", "groups", "roles"),
     [
@@ -289,14 +334,14 @@ def test_rules_read_the_headings():
             "Ada Holm, 34 years old, owner of the property.",
             ["Ada Holm"],
             ["34"],
-            ["Adult"],
+            [],
             {"Victim_Owner": ["Ada Holm"]},
         ),
         (
             "Bo and Cy Day, ages 29 and 33, homeowners.",
             ["Bo Day", "Cy Day"],
             ["29", "33"],
-            ["Young Adult", "Adult"],
+            [],
             {},
         ),
         (
@@ -317,7 +362,7 @@ def test_rules_read_the_headings():
             "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
             ["Ada Holm"],
             ["34"],
-            ["Adult"],
+            [],
             {"Victim_Email": ["ada@holm.example"]},
         ),
         ("Not provided", [], [], [], {}),
@@ -341,3 +386,17 @@ def test_equivalence_forgives_articles_and_stops_only():
     assert TASK.kinds["Evidence_Type"].equivalent("a torn glove", "Torn glove.")
     assert TASK.kinds["Witness_Name"].equivalent("Not provided", "None identified")
     assert not TASK.kinds["Victim_Name"].equivalent("Ada Holm", "Ada Holt")
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "flawed"),
+    [
+        ("Victim_Age", ["34", "thirty-eight", "Not provided"], ["clerk", "34 Mill Lane", "Adult"]),
+        ("Crime_Date", ["3 May 2023", "4 mei"], ["yesterday"]),
+        ("Crime_Time", ["10:30", "half past ten", "noon"], ["the evening"]),
+        ("Victim_Email", ["a@b.example"], ["Ines Calder"]),
+        ("Officer_BadgeNumber", ["W-31"], ["badge"]),
+    ],
+)
+def test_a_value_without_its_form_is_no_answer(name, sound, flawed):
+    assert not any(map(TASK.kinds[name].flaw, sound)) and all(map(TASK.kinds[name].flaw, flawed))

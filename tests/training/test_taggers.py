@@ -134,7 +134,7 @@ def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, f
 KILLED = {
     # with an average of the weights, dropout in the adapter, finer labels; and made rows first, some without hints
     "enhanced": (8, {"rank": 4, "alpha": 8, "lora_dropout": 0.1, "epochs": 6, "batch_pieces": 32}),
-    "tagger": (5, {"epochs": 4, "made_epochs": 2, "withhold": 0.3, "dropout": 0.1}),
+    "tagger": (5, {"epochs": 4, "made_epochs": 2, "hint_dropout": 0.3, "dropout": 0.1}),
 }
 
 
@@ -254,10 +254,10 @@ def test_made_rows_come_first_and_gold_rows_alone_after_them(
 
 
 def test_features_of_some_rows_are_withheld(encoder, tmp_path):
-    run = span_run(encoder, tmp_path, withhold=0.15, batch_pieces=1, epochs=1)
+    run = span_run(encoder, tmp_path, hint_dropout=0.15, batch_pieces=1, epochs=1)
     steps = list(plan_steps(run, "tagger", [([[0] * 3] * 400, 1)]))
     assert np.mean([step.kept for step in steps]) == pytest.approx(0.85, abs=0.06)
-    run = span_run(encoder, tmp_path, withhold=1.0, epochs=1)
+    run = span_run(encoder, tmp_path, hint_dropout=1.0, epochs=1)
     trainer = taggers.TaggerTrainer.__new__(taggers.TaggerTrainer)
     trainer.tagger = taggers.new_tagger(run, "tagger", events())
     rows = encode_training(run, trainer.tagger, events()[:2])

@@ -1,4 +1,5 @@
-"""What labellers make of a piece of the text, counted on train rows: "30m" kept or spelt out, "mtg" or "meeting"."""
+"""What labellers make of a piece of the text, counted on train rows: "30m" kept or spelt out, "mtg" or "meeting", "Book a
+call" or "call". Without habits a value is the piece as typed."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from helpers.tasks.base import Task
-from helpers.tasks.calendar.kinds import ABBREVIATED
-from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time, spell_minutes
+from helpers.tasks.calendar.kinds import ABBREVIATED, LEAD
+from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time
 from helpers.tasks.fields import Place
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
@@ -27,6 +28,13 @@ def duration_shape(span: str) -> str:
     if not re.match(r"\d+(?:\.\d+)?\s?[a-z]", span):
         return "words"
     return re.sub(r"\d+(?:\.\d+)?", lambda m: "1" if m.group() == "1" else "#", span)
+
+
+def spell_minutes(minutes: float, in_minutes: bool = False) -> str:
+    """Minutes under an hour or where asked for, hours otherwise: "45 minutes", "1 hour", "1.5 hours"."""
+    hours = minutes >= 60 and minutes % 15 == 0 and not in_minutes
+    number, unit = (minutes / 60, "hour") if hours else (minutes, "minute")
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
 
 
 def duration_forms(span: str) -> dict[str, str]:
@@ -49,8 +57,15 @@ def style_context(text: str) -> str:
     )
 
 
+def lead_before(text: str, at: int) -> str:
+    """The scheduling words that end right before a place ("Schedule a ", before the action)."""
+    starts = [0, *(match.end() for match in re.finditer(r"[\s,;:]+", text[:at]))]
+    leads = (text[start:at] for start in starts if at - start < 60)
+    return next((lead for lead in leads if (m := LEAD.match(f"{lead}x")) and m.end() == len(lead)), "")
+
+
 def learn_conventions(task: Task, train: Iterable[Example]) -> Habits:
-    """Count on labelled rows how durations, bare hours, abbreviations and capitals of spans end up in the values."""
+    """Count on labelled rows how leads, durations, bare hours, abbreviations and capitals end up in the values."""
     counts: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(Counter)))
     for example in train:
         spans, target, context = task.spans(example), example.target, style_context(example.text)
@@ -63,6 +78,11 @@ def learn_conventions(task: Task, train: Iterable[Example]) -> Habits:
             if not spans[name] or not target[name]:
                 continue
             place, value = example.text[slice(*spans[name][0])], target[name]
+            if name == "action":
+                inside = LEAD.match(place)
+                lead = inside.group() if inside else lead_before(example.text, spans[name][0][0])
+                if lead:
+                    seen("leads", lead.split()[0].lower(), "kept" if inside else "dropped")
             if name == "time":
                 if read_time(place) is None:
                     seen("halves", place.split(":")[0], value[-2:])
@@ -99,17 +119,14 @@ def _habit(
 
 
 def value_of(name: str, span: str, text: str, habits: Habits) -> str:
-    """The value that labellers would write for a span of the text; dates and times are read by their kinds."""
+    """The value that labellers would write for a span of the text."""
     span = normalise(span)
     if name == "time" and read_time(span) is None and re.fullmatch(r"\d{1,2}([:.]\d\d)?", span):
-        hour = int(re.match(r"\d+", span).group())
-        usual = "AM" if 7 <= hour <= 11 else "PM"
-        half = _habit(habits, "halves", text, str(hour), ("AM", "PM"), usual)
-        return f"{span} {half}"
+        half = _habit(habits, "halves", text, re.match(r"\d+", span).group(), ("AM", "PM"), "")
+        return f"{span} {half}" if half else span
     if name == "duration":
-        forms, shape = duration_forms(span), duration_shape(span)
-        usual = "spelt" if shape == "words" else "as is"
-        return forms[_habit(habits, "durations", text, shape, forms, usual)]
+        forms = duration_forms(span)
+        return forms[_habit(habits, "durations", text, duration_shape(span), forms)]
     if name not in ("action", "location", "recurrence", "notes", "attendees"):
         return span
     for word in dict.fromkeys(re.findall(r"\w+", span)):
@@ -124,11 +141,17 @@ def value_of(name: str, span: str, text: str, habits: Habits) -> str:
 def values_of_spans(
     task: Task, text: str, spans: dict[str, Sequence[Place]], habits: Habits
 ) -> dict[str, Any]:
-    """What labels would give for marked places."""
-    found = {
-        name: [value_of(name, text[slice(*span)], text, habits) for span in sorted(places)]
-        for name, places in spans.items()
-    }
+    """What labels would give for marked places; a date or a time that cannot be read alone is read where it stands."""
+    found: dict[str, list[str]] = {}
+    for name, places in spans.items():
+        found[name] = []
+        for start, end in sorted(places):
+            if name == "action" and (lead := lead_before(text, start)):
+                kept = _habit(habits, "leads", text, lead.split()[0].lower(), ("kept", "dropped")) == "kept"
+                start -= len(lead) * kept
+            value = value_of(name, text[start:end], text, habits)
+            as_typed = value == normalise(text[start:end])
+            found[name].append(task.kinds[name].said(text, (start, end)) if as_typed else value)
     return {
         name: values if task.kinds[name].many else values[0] if values else None
         for name, values in found.items()

@@ -10,17 +10,13 @@ from typing import Any
 
 from helpers.tasks import variation
 from helpers.tasks.base import Hooks, Task
-from helpers.tasks.calendar import augment, conventions
+from helpers.tasks.calendar import conventions, made, rules
 from helpers.tasks.calendar.file import calendar_file
-from helpers.tasks.calendar.rules import extract
 from helpers.tasks.records import Example
 
 
 def hooks(task: Task) -> Hooks:
     """Hooks of the task."""
-
-    def rules(text: str) -> dict[str, Any]:
-        return task.canonical(extract(text))
 
     def surface_formats(example: Example) -> dict[str, str]:
         joiner = re.search(r"\bw/|\bwith\b", example.text, re.IGNORECASE)
@@ -28,9 +24,8 @@ def hooks(task: Task) -> Hooks:
         return {**formats, "introduces people": joiner.group().lower() if joiner else "neither"}
 
     return Hooks(
-        rules=rules,
-        augmenters=partial(augment.augmenters, task),
-        synthesise=partial(augment.synthesise, task),
+        rule_spans=rules.find,
+        synthesise=partial(made.synthesise, task),
         surface_formats=surface_formats,
         learn_conventions=partial(conventions.learn_conventions, task),
         values_of_spans=partial(conventions.values_of_spans, task),

@@ -1,72 +1,113 @@
-"""Rule baseline: dates, times and durations by pattern, the words left over by the cues around them."""
+"""Rule baseline: where the eight fields of an event stand in its text.
+
+Dates, times, lengths and what repeats are read first and blotted out, then people and places by the words that
+introduce them, then what commas and dashes divide is sorted by its looks; the first that is left is the action.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
-from helpers.tasks.calendar.kinds import LISTS
+from helpers.tasks.calendar.kinds import LEAD, LISTS
 from helpers.tasks.dates import (
-    Mention,
-    duration_minutes,
+    BARE,
+    GUESSED,
+    MONTH,
+    WEEKDAY,
+    find_bare_times,
     find_dates,
     find_durations,
-    find_foreign_date,
     find_times,
-    spell_minutes,
 )
-from helpers.tasks.text import ABBREVIATIONS, normalise
+from helpers.tasks.fields import Place
 
-CUT = "¦"  # stands for a date, time or duration that has been read
+CUT = "¦"  # stands for what has been read, a letter for a letter
 PLATFORMS, VIRTUAL, GROUPS = (tuple(LISTS[name]) for name in ("platforms", "virtual", "groups"))
-_LEAD_IN = re.compile(
-    r"(?:[\s,;:–(-]|\b(?:scheduled|re-?scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about"
-    r"|starts?|starting|from|to|by|time|lasting|lasts?|which|and|will|should|be|take|expected|roughly"
-    r"|approx(?:imately)?|nearly"
-    rf"|just|only|the|a|an|quick|let's|reserve|block|off|out|keep|cap|make|it|plan\s+for)\b)*(?=\s*{CUT})",
+_TITLES = "|".join(LISTS["titles"])
+_TITLE = rf"(?:{_TITLES})\b[.·]?"
+_GROUP = "|".join(sorted(GROUPS, key=len, reverse=True))
+_PLATFORM = "|".join(sorted((*PLATFORMS, *VIRTUAL), key=len, reverse=True))
+_NAME = r"[^\W\d_a-z][\w'’-]*"
+_PLACE_NOUN = re.compile(rf"\b(?:{'|'.join(LISTS['place_words'])})s?\b", re.IGNORECASE)
+_JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+plus\s+")
+_STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
+_WORD_STOP = re.compile(
+    r"\s+(?:at|in|on|via|for|from(?=\s*$|\s+(?:the\s)?(?:(?-i:[A-Z])|\d))|about|to|over|re|abt|regarding|by|using|before|after|who|which|where|if|is|are|will|should"
+    r"|lasting|starting|starts?|planned|scheduled|w/|with|every|each|into|down|ok|so|online|joins?|around|bring|attending|coming|will)(?!\w)",
     re.IGNORECASE,
 )
-_NAME = r"(?:(?:Dr|Mr|Mrs|Ms|Prof)\.?\s)?[^\W\d_a-z][\w'’-]*(?:\s[^\W\d_a-z]\.)?"
-_GROUP = "|".join(sorted(GROUPS, key=len, reverse=True))
-_PLATFORM = "|".join(PLATFORMS)
-_PERSON = rf"(?:(?:the\s)?(?i:{_GROUP})\b|{_NAME}(?:\s(?!(?i:{_PLATFORM})\b){_NAME})?)"
-_JOIN = r"(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*&\s*|\s*\+\s*)"
-_PEOPLE = re.compile(
-    rf"(?:\b(?:[Ww]ith|[Ww]/|[Aa]ttendees:|[Ii]nvite)|w/)\s*(?P<people>{_PERSON}(?:{_JOIN}{_PERSON})*)"
+_COMPANY = re.compile(
+    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|attendees:|featuring|feat\.)|w/)\s*",
+    re.IGNORECASE,
+)
+_OF_NAME = re.compile(
+    rf"\b(?:(?P<led>for|by)|(?P<titled>of|to|from)"
+    rf"|(?i:meet|call|email|visit|see|seeing|phone|ring|text|drop off|pick up|shadow))\s+"
+    rf"(?P<who>(?:[a-z]+\s)?{_TITLE}\s{_NAME}(?:\s{_NAME})?|{_NAME}(?:\s{_NAME})?)(?!\w)"
 )
 _LISTED = re.compile(
-    rf"(?<![\w/])(?P<people>{_NAME}(?:{_JOIN}{_NAME})+)"
-    rf"(?=\s*(?:{CUT}|$|\.|\(|via\b|on\b|at\b|online\b|attending\b))"
+    rf"(?<![\w/])(?P<people>{_NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*){_NAME})+)"
+    rf"(?=\s*(?:[{CUT},;.|)]|$|[-–—]\s|via\b|on\b|at\b|online\b|for\b|attending\b))"
 )
-_PLACE = re.compile(
-    rf"(?<![\w-])(?:(?:hosted|held|live)\s+)?(?:(?:at|via|using|@)|(?:in|on)(?=\s+(?:the\b|[^a-z]|(?i:{_PLATFORM})))"
-    rf"|over(?=\s+(?i:{_PLATFORM})))\s+(?P<place>[^{CUT}]+?)"
-    rf"(?=\s*(?:{CUT}|$|,\s*{CUT}|[.](?:\s|$)|\bwith\b|\bw/|\("
-    r"|,?\s+(?:for|and|from|which|where|to|should|starting|lasting)\b))"
-)
-_PLACE_NOUN = re.compile(
-    r"\b(?:room|rm|hall|office|caf[eé]|coffee|cent(?:er|re)|park|street|st|avenue|ave|road|lane|lab|library|clinic"
-    r"|hotel|school|church|theat(?:er|re)|studio|floor|building|gym|pool|bar|pub|restaurant|house|garden|court|field"
-    r"|pitch|gate|dock|station|museum|gallery|lobby|basement|kitchen|garage|hq|lounge|boardroom|auditorium|hospital"
-    r"|ward|bistro|diner"
-    r"|campus|tower|wing|stadium|market|plaza|square|beach|farm|barn|workshop|canteen|cafeteria|terrace|rooftop)s?\b",
+_ARTICLE = re.compile(r"(?:the|our|my|an?|that|this)\s+", re.IGNORECASE)
+_PLACED = re.compile(
+    rf"(?<![\w-])(?:(?:at|inside|near)\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{_PLATFORM})\b)"
+    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{_PLATFORM})"
+    rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
 )
-_BREAK = re.compile(
-    r"\s*(?:[,;:|]\s|\s[-–—/]\s|(?<!\bDr)(?<!\bMr)(?<!\bMrs)(?<!\bMs)(?<!\bSt)(?<!Prof)\.\s(?=[A-Z]))\s*"
+_PLACE_END = re.compile(
+    r"\s+(?:for|from|to|with|w/|and(?=\s+[a-z])|which|where|should|starting|starts?|lasting|every|each|on|at|before|after"
+    r"|then|by|via|so|if)(?!\w)"
 )
-_HONORIFIC = re.compile(
-    r"^(?:Mr|Mrs|Ms|Miss|Dr|Prof|Professor|Sister|Brother|Father|Rev|Uncle|Aunt|Auntie|Coach)\b"
-)
-_REPEATED = re.compile(
-    r"\b(daily|weekly|bi-?weekly|fortnightly|monthly|every\s+(?:other\s+)?\w+)\b", re.IGNORECASE
-)
-_DROPPED = re.compile(
-    r"^(?:(?:put\s+(?:in|down)|pencil\s+in|book\s+me\s+in\s+for|add\s+(?:a\s+)?time\s+(?:for|to)|book\s+time\s+to)"
-    r"(?:\s+(?:time\s+for|an?|the))*\s+)(?=\w)",
+_DAYS = rf"(?:{WEEKDAY}|week|weekday|weekend|day|month|quarter|year|morning|afternoon|evening|night)s?"
+_OFTEN = re.compile(
+    rf"\b(?:(?:every|each)\s+(?:(?:other|second|third|two|three|first|last|\d+(?:st|nd|rd|th)?)\s+)?{_DAYS}\b"
+    rf"(?:(?:\s*,\s*|\s+and\s+|\s*&\s*|\s*/\s*){WEEKDAY}s?\b)*(?:\s+of\s+(?:the|each|every)\s+month)?"
+    rf"|(?:first|second|third|fourth|last|\d+(?:st|nd|rd|th))\s+(?:{WEEKDAY}\s+)?(?:of|in)\s+(?:the|each|every)\s+month"
+    rf"|{WEEKDAY}s(?:(?:\s*,\s*|\s+and\s+|\s*,?\s*&\s*){WEEKDAY}s)*\b(?<=days)|weekdays|weekends"
+    r"|(?:once|twice|three times)\s+(?:a|per)\s+(?:day|week|month|year)"
+    r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
     re.IGNORECASE,
 )
+_RELATIVE = re.compile(
+    rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
+    rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
+    rf"|{WEEKDAY}\b\.?(?=\s*(?:[,;{CUT}@–—-]|at\b|$))|(?<=on\s){WEEKDAY}\b|(?<=next\s){WEEKDAY}\b|(?<=this\s){WEEKDAY}\b)"
+    r"(?:\s+(?:morning|afternoon|evening|night)\b)?",
+    re.IGNORECASE,
+)
+_AROUND_TIME = re.compile(
+    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
+)
+_FILLER = re.compile(
+    r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
+    r"|to|by|time|time for|lasting|lasts?|which|and|will|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|max|figure|maybe|with|w/|down|beginning|due|w|into)"
+    r"(?=\W|$))+",
+    re.IGNORECASE,
+)
+_TRAILER = re.compile(
+    r"(?:[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in)\sthe\scalendar|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
+    r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using|pls|please"
+    r"|ok|confirmed|beginning))+$",
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"(?:(?:hey|hi|ok(?:ay)?|so|just|fyi|reminder|pls|please|kindly|can (?:you|u)|could (?:you|u)|would you|be so kind as to"
+    r"|note(?: that)?|a note that|i(?:'d| would) like to|i(?:'m| am)(?: having)?|i(?:'ve| have)(?: got)?(?: to)?|i need(?: to| 2)?"
+    r"|i(?:'ll| will| want to)|we(?:'re|'ve| are| have)(?: hosting| having)?|there(?:'s| is| are| will be)|let's(?: do| have)?"
+    r"|remind me (?:to|of|about)|don't forget(?: to)?|have(?= an? )|move)[\s,:]+)+(?:(?:an?|the|my|our)\s+)?",
+    re.IGNORECASE,
+)
+_REMARK = re.compile(
+    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang)\s)\S+\s\S",
+    re.IGNORECASE,
+)
+_NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
+_NOTE = re.compile(rf"^(?:{'|'.join(LISTS['note_words'])})\b", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
@@ -74,166 +115,225 @@ def first_names() -> frozenset[str]:
     """Given names that Faker knows in several locales, and short forms it lacks, lower case."""
     from faker.providers.person import de_DE, en_GB, en_IN, en_US, es_ES, fr_FR, it_IT
 
-    known = {
-        name
-        for part in (en_US, en_GB, en_IN, de_DE, es_ES, fr_FR, it_IT)
-        for name in part.Provider.first_names
-    }
+    locales = (en_US, en_GB, en_IN, de_DE, es_ES, fr_FR, it_IT)
+    known = {name for part in locales for name in part.Provider.first_names}
     return frozenset(name.lower() for name in known | set(LISTS["short_names"]))
 
 
-def _without(text: str, mentions: list[Mention]) -> str:
-    """The text with the mentions, and the words that lead up to them, cut out."""
-    for mention in sorted(mentions, key=lambda item: -item.start):
-        text = f"{text[: mention.start]} {CUT} {text[mention.end :]}"
-    previous = None
-    while previous != text:
-        previous = text
-        text = _LEAD_IN.sub(" ", text)
-        text = " ".join(re.sub(rf"{CUT}[\s{CUT}]*{CUT}", CUT, text).split())
-    return text
+def _blot(rest: str, start: int, end: int) -> str:
+    return rest[:start] + CUT * (end - start) + rest[end:]
 
 
-def _split_people(people: str) -> list[str]:
-    names = [re.sub(r"^the\s+", "", name.strip()) for name in re.split(_JOIN, people)]
-    return [name for name in names if name]
+def _tight(rest: str, start: int, end: int) -> Place:
+    """The place without blanks, marks and a leading article."""
+    while start < end and rest[start] in " ,;:.–—-|•":
+        start += 1
+    while end > start and rest[end - 1] in " ,;:–—-|•" + CUT:
+        end -= 1
+    if article := _ARTICLE.match(rest, start, end):
+        start = article.end()
+    return start, end
 
 
-def _trim_platform(people: str) -> str:
-    """ "Pam Teams" → "Pam": a platform written right after a name is the place."""
-    return re.sub(rf"\s+(?:{_PLATFORM})$", "", people, flags=re.IGNORECASE)
-
-
-def _duration(span: str, notelike: bool) -> str:
-    """Numbers in words become digits; "30mins" gets its space; in note-like rows labels spell "1hr" out."""
-    minutes = duration_minutes(span)
-    if minutes is None:
-        return span
-    if not span[0].isdigit() or "-" in span or (notelike and not re.search(r"\d\s", span)):
-        return spell_minutes(minutes)
-    return re.sub(r"^(\d+)(mins)$", r"\1 \2", span)
-
-
-def _take(pattern: re.Pattern, text: str, group: str) -> tuple[str | None, str]:
-    """The group of the last match, and the text with the whole match cut out."""
-    matches = list(pattern.finditer(text))
-    if not matches:
-        return None, text
-    match = matches[-1]
-    return match[group], " ".join(f"{text[: match.start()]} {CUT} {text[match.end(group) :]}".split())
-
-
-def _place_of(segment: str) -> str | None:
-    """The segment as a place: a platform, a virtual place, a few words with "room" or the like, a capitalised name."""
-    plain = segment.strip(" .,;|–-()")
-    if re.fullmatch(rf"(?:{_PLATFORM}|{'|'.join(VIRTUAL)})", plain, re.IGNORECASE):
-        return plain
-    if _PLACE_NOUN.search(plain) and len(plain.split()) <= 5:
-        return plain
-    return plain if re.fullmatch(r"[A-Z0-9][\w'&.-]*(?:\s[A-Z0-9&][\w'&.-]*)*", plain) else None
-
-
-def _is_people(chunk: str) -> bool:
-    """Whether every part of an "A, B and C" list looks like a name: capitalised, with a known given name or title."""
-    parts = _split_people(chunk)
-    return bool(parts) and all(
-        re.fullmatch(rf"{_NAME}(?:\s{_NAME}){{0,2}}", part)
-        and (part.split()[0].lower() in first_names() or _HONORIFIC.match(part))
-        for part in parts
+def _looks_like_people(piece: str, first: bool = False) -> bool:
+    """A title, a known given name, or (but for what comes first) a group stands in it, and no place."""
+    words = piece.split()
+    if not words or len(words) > 6 or _PLACE_NOUN.search(words[-1]) or re.search(r"\d{2}", piece):
+        return False
+    named = words[0].lower().removesuffix("'s") in first_names() and piece[0].isupper()
+    group = not first and re.search(
+        rf"(?:^|\s)(?:{_GROUP}|\w+(?:men|women|ers|ors|ists|ants|ents|mates|friends|staff))$", piece, re.I
+    )
+    return bool(re.match(_TITLE, piece) or re.search(rf"\s{_TITLE}\s[A-Z]", piece) or group) or (
+        named and all(word[0].isupper() or word in ("de", "van", "von", "from", "of") for word in words)
     )
 
 
-def _sort_chunks(action: str, found: dict[str, Any]) -> str:
-    """Sort what commas, dashes and stops divide into people and place by its looks; the first other is the action."""
-    left = []
-    for chunk in filter(None, _BREAK.split(action)):
-        if _is_people(chunk):
-            found["attendees"] = (found["attendees"] or []) + _split_people(chunk)
-        elif not found["location"] and (
-            (left and _PLACE_NOUN.search(chunk)) or re.fullmatch(_PLATFORM, chunk, re.IGNORECASE)
+def _parts(rest: str, start: int, end: int) -> Iterator[Place]:
+    """What "and", commas and the like divide."""
+    at = start
+    for join in [*_JOIN.finditer(rest, start, end), None]:
+        stop = join.start() if join else end
+        place = _tight(rest, at, stop)
+        if place[0] < place[1]:
+            yield place
+        at = join.end() if join else end
+
+
+def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
+    """People from a place on: all that comes before a stop, and after a comma what looks like people."""
+    found: list[Place] = []
+    while start < len(rest):
+        stop = _STOP.search(rest, start).start()
+        word = _WORD_STOP.search(rest, start, stop)
+        end = word.start() if word else stop
+        parts = list(_parts(rest, start, end))
+        if found and not all(_looks_like_people(rest[a:b]) or _bare_name(rest[a:b], 1) for a, b in parts):
+            break
+        for a, b in parts:
+            platform = re.search(rf"\s+(?:{_PLATFORM})$", rest[a:b], re.IGNORECASE)
+            b = a + platform.start() if platform else b
+            words = rest[a:b].split(" ")
+            if len(words) > 1 and words[0].lower() in first_names() and _PLACE_NOUN.search(rest[a:b]):
+                b = a + len(words[0])  # "Sara Workshop Room"
+            found.append((a, b))
+        if word or not parts or rest[stop : stop + 1] != ",":
+            break
+        start = stop + 1
+    return [place for place in found if place[0] < place[1]], found[-1][1] if found else start
+
+
+def _bare_name(piece: str, words: int = 2) -> bool:
+    """Up to so many capitalised words, none of which is a place or a platform."""
+    return (
+        bool(re.fullmatch(rf"{_NAME}(?:\s{_NAME})?", piece))
+        and piece.count(" ") < words
+        and not (_PLACE_NOUN.search(piece) or re.fullmatch(_PLATFORM, piece, re.IGNORECASE))
+    )
+
+
+def _looks_like_place(piece: str) -> bool:
+    plain = piece.strip(" .")
+    if re.fullmatch(_PLATFORM + r"(?: huddle| call)?", plain, re.IGNORECASE):
+        return True
+    words = plain.split()
+    address = re.match(r"\d+\w?\s[A-Z]|.*[a-zé]\s\d+\w?$", plain) and plain[0].upper() == plain[0]
+    return bool(words) and len(words) <= 7 and bool(
+        (_PLACE_NOUN.search(plain) and not re.match(r"[a-z]+(?:ing|ed)\b", plain)) or address or re.search(r"(?<!let)'s$", plain)
+    )  # fmt: skip
+
+
+def _place_after(rest: str, start: int) -> Place:
+    """The place from here on, with the floors, rooms and streets that follow after commas."""
+    stop = _STOP.search(rest, start).start()
+    word = _PLACE_END.search(rest, start, stop)
+    end = word.start() if word else stop
+    while not word and rest[end : end + 2] == ", ":
+        more = _STOP.search(rest, end + 2).start()
+        chunk = rest[end + 2 : more].strip()
+        wing = chunk[:1].isupper() and _PLACE_NOUN.search(chunk.split()[-1])
+        if not (
+            wing or re.match(r"(?:\d|floor|room|rm|building|suite|gate|hall)\b|\d+\w*\s|.*#\d", chunk, re.I)
         ):
-            found["location"] = chunk
-        else:
-            left.append(chunk)
-    return left[0] if left else ""
+            break
+        end = more
+    trailer = _TRAILER.search(rest, start, end)
+    return _tight(rest, start, trailer.start() if trailer else end)
 
 
-def extract(text: str) -> dict[str, Any]:
-    """Read the eight fields of an event text by rules.
+def _segments(rest: str) -> list[Place]:
+    """What is left between cuts, commas, dashes and stops, without the words that led up to what was cut."""
+    found, at = [], 0
+    while at < len(rest):
+        stop = _STOP.search(rest, at)
+        start, end = at, stop.start()
+        if start and (filler := _FILLER.match(rest, start, end)):
+            start = filler.end()
+        if trailer := _TRAILER.search(rest, start, end):
+            end = trailer.start()
+        if re.search(r"\w", rest[start:end]):
+            found.append(_tight(rest, start, end) if found else (start, end))
+        at = max(stop.end(), at + 1)
+    return [place for place in found if place[0] < place[1]]
 
-    Parameters
-    ----------
-    text : str
-        Event text.
 
-    Returns
-    -------
-    dict
-        The eight fields, `None` where nothing was found.
-    """
-    text = normalise(text)
-    found: dict[str, Any] = dict.fromkeys(
-        ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
-    )
-    dates, times, durations = (
-        list(find_dates(text))[:1],
-        list(find_times(text))[:1],
-        list(find_durations(text))[:1],
-    )
-    if not dates and (foreign := find_foreign_date(text)):
-        dates = [foreign]
-    found["date"] = dates[0].value if dates else None
-    found["time"] = times[0].value if times else None
-    style = (dates[0].style if dates else "", times[0].style if times else "")
-    notelike = style[0] == "Month D, YYYY" and "w/" in text
-    found["duration"] = _duration(durations[0].text, notelike) if durations else None
-    rest = _without(text, dates + times + durations)
-
-    people, rest = _take(_PEOPLE, rest, "people")
-    if people is None:
-        people, rest = _take(_LISTED, rest, "people")
-    if people:
-        kept = _trim_platform(people)
-        rest = f"{rest} {CUT} {people[len(kept) :]}" if kept != people else rest
-        found["attendees"] = _split_people(kept)
-
-    segments = [segment.strip(" ,;.–-()") for segment in rest.split(CUT)]
-    segments = [segment for segment in segments if segment]
-    action = _DROPPED.sub("", segments[0]) if segments else ""
-    tail = f" {CUT} ".join(segments[1:])
-    if people:  # "dinner with clients ... with Henry": the first company is no part of the action
-        action = re.split(r"\s+with\s+", action)[0]
-    keeps_platform = style[0] == "Month D, YYYY" and durations and not people
-    place, action_left = _take(_PLACE, action, "place")
-    bare = re.search(rf"\s+({_PLATFORM})$", action, re.IGNORECASE)
-    if bare and not keeps_platform:
-        found["location"], action = bare[1], re.sub(r"\s+(?:on|via|over|using)$", "", action[: bare.start()])
-    elif place and not (keeps_platform and place.lower() in PLATFORMS):
-        found["location"], action = place, action_left.split(CUT)[0].strip(" ,")
-    if not found["location"]:
-        found["location"] = _take(_PLACE, tail, "place")[0] or next(
-            filter(None, map(_place_of, _BREAK.split(tail.replace(CUT, ",")))), None
+def find(text: str) -> dict[str, list[Place]]:
+    """Field → where its values stand in a normalised text."""
+    found: dict[str, list[Place]] = {
+        name: []
+        for name in ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
+    }
+    rest = re.sub(rf"\b({_TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
+    bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
+    read = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": find_durations(text)}
+    for name, mentions in read.items():
+        found[name] = [one[:2] for one in mentions[:1]]
+        for one in mentions:
+            rest = _blot(rest, *one[:2])
+    for around in _AROUND_TIME.finditer(rest):
+        rest = _blot(rest, *around.span())
+    often = [one for one in _OFTEN.finditer(rest)]
+    found["recurrence"] = [one.span() for one in often[:1]]
+    for one in often:
+        inside = re.fullmatch(r"\w+ly|annual", one.group(), re.IGNORECASE) and re.match(
+            r"\s\w", rest[one.end() :]
         )
+        rest = rest if inside else _blot(rest, *one.span())
+    for one in _RELATIVE.finditer(rest):
+        rest = _blot(rest, *one.span())
+
+    for company in [*_COMPANY.finditer(rest)]:
+        people, end = _people_after(rest, company.end())
+        if people:  # of "dinner with clients … with Henry" the last
+            found["attendees"], rest = people, _blot(rest, company.start(), end)
+    for one in _OF_NAME.finditer(rest):
+        titled = re.search(rf"\b{_TITLE}\s", one["who"])
+        who = one["who"].split()
+        known = titled or (who[0].lower() in first_names() and (len(who) > 1 or not one["titled"]))
+        if known and not _PLACE_NOUN.search(rest[one.start("who") : one.end() + 12].split(",")[0]):
+            found["attendees"] = sorted([one.span("who"), *found["attendees"]])
+            rest = _blot(rest, one.start() if one["led"] or one["titled"] else one.start("who"), one.end())
+    for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):
+        people = list(_parts(rest, *one.span()))
+        if any(rest[a:b].lower() in first_names() for a, b in people):
+            found["attendees"], rest = people, _blot(rest, *one.span())
+    start = -1
+    for one in _PLACED.finditer(rest):
+        place = _place_after(rest, one.end())
+        if place[0] < place[1] and not (found["location"] and one.start() < found["location"][0][1]):
+            found["location"], start = [place], one.start()
     if found["location"]:
-        found["location"] = re.sub(r"^(?:the|that|a|an)\s+", "", found["location"].strip(" ,.;"))
-        if found["location"].split()[-1].lower() in ABBREVIATIONS and f"{found['location']}." in text:
-            found["location"] += "."
-    if _BREAK.search(action) or (not people and len(segments) > 1):
-        action = _sort_chunks(" ; ".join([action, *segments[1:]]), found) or action
-    words = action.split()
-    if (
-        not found["attendees"]
-        and len(words) > 1
-        and words[-1][0].isupper()
-        and words[-1].lower() in first_names()
-    ):
-        found["attendees"], action = [words[-1]], " ".join(words[:-1])
-    action = re.sub(r"\bsess\.?(?=\s|$)", "session", action)
-    if style in (("D Month YYYY", "12 h"), ("Month D, YYYY", "12 h")):
-        action = re.sub(r"\bmtg\b", "meeting", action)
-    action = action.strip(" ,;:–-(")
-    found["action"] = action if re.search(r"\w", action) else None
-    repeated = _REPEATED.search(action)
-    if repeated:
-        found["recurrence"] = repeated[1] if style == ("D Month YYYY", "12 h") else repeated[1].lower()
+        rest = _blot(rest, start, found["location"][0][1])
+
+    left: list[Place] = []
+    segments = _segments(rest)
+    for at, place in enumerate(segments):
+        piece, people = text[slice(*place)], list(_parts(rest, *place))
+        first = not left and at + 1 < len(segments)
+        bare = all(_bare_name(text[a:b]) for a, b in people)
+        several = len(people) > 1 and "&" not in piece and all(" " not in text[a:b] for a, b in people)
+        if _NOTE.match(piece) and left:
+            left.append(place)
+        elif _NUMBER_OF.match(piece):
+            continue
+        elif 2 * sum(_looks_like_people(text[a:b], first) for a, b in people) >= len(people) and (
+            left or first
+        ):
+            found["attendees"] = sorted([*found["attendees"], *people])
+        elif (
+            not found["location"]
+            and _looks_like_place(piece)
+            and (left or (first and piece.istitle() and " " in piece))
+        ):
+            found["location"] = [place]
+        elif left and bare and (several or not found["attendees"] and " " not in piece):
+            found["attendees"] = sorted([*found["attendees"], *people])
+        elif left and bare and not found["location"]:
+            found["location"] = [place]
+        else:
+            left.append(place)
+    if left:
+        start, end = _action(text, *left[0])
+        platform = re.search(rf"\s+({_PLATFORM})$", text[start:end], re.IGNORECASE)
+        if platform and not found["location"]:
+            found["location"], end = [(start + platform.start(1), end)], start + platform.start()
+        words = text[start:end].rsplit(" ", 1)
+        if (
+            len(words) == 2
+            and not found["attendees"]
+            and words[1].lower() in first_names()
+            and words[1].istitle()
+        ):
+            found["attendees"], end = [(end - len(words[1]), end)], start + len(words[0])
+        found["action"] = [(start, end)]
+        found["notes"] = [place for place in left[1:] if _REMARK.match(text[slice(*place)])][:1]
     return found
+
+
+def _action(text: str, start: int, end: int) -> Place:
+    """The action without what asks for its scheduling."""
+    for pattern in (_OPENING, LEAD, _ARTICLE):
+        match = pattern.match(text[start:end])
+        if match and match.end() < end - start:
+            start += match.end()
+    return start, end

@@ -36,6 +36,7 @@ def hooks(task: Task) -> Hooks:
         write_row=lambda example: conversation.write_row(task.chat, example),
         row_parts=conversation.row_parts,
         split_public=split_public,
+        test_only=lambda example: "style" in example.extra,
     )
 
 
@@ -49,8 +50,8 @@ def split_public(files: dict[str, bytes]) -> dict[str, list[dict[str, Any]]]:
     return {"train": rows[25:], "validation": rows[:25], "test": test}
 
 
-def _layout(report: str) -> str:
-    return "headed" if is_headed(report) else "narrative"
+def _layout(example: Example) -> str:
+    return "notice" if "style" in example.extra else "headed" if is_headed(example.text) else "narrative"
 
 
 def surface_formats(example: Example) -> dict[str, str]:
@@ -60,7 +61,7 @@ def surface_formats(example: Example) -> dict[str, str]:
     nothing = [part.content for part in parts if part.content and means_nothing(part.content)]
     bold = bool(parts) and parts[0].lines.startswith("**")
     return {
-        "layout": _layout(text),
+        "layout": _layout(example),
         "headings": "bold" if bold else "plain" if parts else "none",
         "date format": days[0].style if days else "other",
         "time format": times[0].style if times else "none",
@@ -69,17 +70,18 @@ def surface_formats(example: Example) -> dict[str, str]:
 
 
 def slices(examples: Sequence[Example]) -> list[dict[str, str]]:
-    """Layout, length and victims of each report."""
+    """Layout, length and victims of each report, and the style of a notice."""
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
     found = []
     for example, length in zip(examples, lengths):
         business = any(example.target[role] for role in ("Victim_Owner", "Victim_Manager", "Victim_CEO"))
         found.append(
             {
-                "layout": _layout(example.text),
+                "layout": _layout(example),
                 "length": length,
                 "victims": how_many(example.target["Victim_Name"]),
                 "victim": "business" if business else "other",
+                "style": example.extra.get("style", "report"),
             }
         )
     return found

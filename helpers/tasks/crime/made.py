@@ -8,20 +8,16 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
-import yaml
 from faker import Faker
 
-from helpers.tasks import dates
-from helpers.tasks.crime.report import SECTIONS, is_headed, means_nothing, normalise_report
+from helpers.tasks import date_forms
+from helpers.tasks.crime.report import SECTIONS, WORDS, is_headed, means_nothing, normalise_report
 from helpers.tasks.crime.schema import FIELDS
-from helpers.tasks.crime.spans import learn_conventions
+from helpers.tasks.crime.spans import learn_conventions, stands_at
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise, places
 
-WORDS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("reports.yaml").read_text(encoding="utf-8"))
 FACTS: dict[str, str] = WORDS["facts"]
 NAMES = ("first_name", "last_name", "city", "street_name", "company", "domain_word")
 DRAWS = 20  # a locale and kind of name: enough for some hundred reports, read in a moment
@@ -48,7 +44,7 @@ def names() -> dict[str, list[str]]:
 
 
 def _with_article(noun: str) -> str:
-    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    return f"{'an' if re.match('[aeiou8]|1[18]-', noun) else 'a'} {noun}"
 
 
 def _capital(text: str) -> str:
@@ -124,7 +120,12 @@ class _Report(Composer):
         )
         self.day = datetime.date(2016, 1, 1) + datetime.timedelta(days=rng.randrange(3600))
         self.date_like, self.time_like = rng.choice(WORDS["dates"]), rng.choice(WORDS["times"])
-        rank, officer, age = self.new("rank"), self.new("person"), rng.randint(18, 88)
+        rank, officer, victim = (
+            self.new("rank"),
+            self.new("person"),
+            self.new("firm" if business else "person"),
+        )
+        age = rng.randint(18, 88)
         thing, other = rng.sample(crime["things"], 2)
         persons = ("partner", "owner", "manager", "ceo", "witness", "bystander")
         self.slots = {
@@ -136,10 +137,17 @@ class _Report(Composer):
             "officer": f"{rank} {officer}",
             "officer_again": rng.choice(("The officer", f"{rank} {officer.split()[-1]}")),
             "badge": str(rng.randrange(100, 99999)),
-            "victim": self.new("firm" if business else "person"),
+            "victim": victim,
+            "victim_short": "Somebody from there"
+            if business
+            else f"{rng.choice(('Mr', 'Ms', 'Mrs.'))} {victim.split()[-1]}",
             "age": str(age),
             "partner_age": str(max(18, age - 3)),
-            **{name: self.new(name) for name in ("place", "status", "group", "email", "spot", "premises")},
+            "weekday": f"{self.day:%A}",
+            **{
+                name: self.new(name)
+                for name in ("place", "status", "group", "email", "spot", "premises", "other_officer")
+            },
             **{name: self.new("person") for name in persons},
             **{name: self.new("look") for name in ("suspect", "accomplice")},
             **{name: self.new("nothing") for name in ("no_ceo", "no_witness", "no_suspect")},
@@ -158,13 +166,21 @@ class _Report(Composer):
         return super().new({"other_place": "street_name"}.get(slot, slot))
 
     def _date(self, later: int) -> str:
-        """A day in this report's style."""
-        return dates.render_date(self.day + datetime.timedelta(days=later), self.date_like)
+        """A day in this report's style, which may leave out the year."""
+        day = self.day + datetime.timedelta(days=later)
+        written = date_forms.render_date(day, self.date_like.lstrip("~")) or day.isoformat()
+        return re.sub(r",? \d{4}$", "", written) if self.date_like[0] == "~" else written
 
     def _time(self) -> str:
         """A time of day in this report's style."""
-        minutes = self.rng.randrange(0, 60, self.rng.choice((1, 5, 15)))
-        return dates.render_time(self.rng.randrange(24), minutes, self.time_like)
+        hour, minute = self.rng.randrange(24), self.rng.randrange(0, 60, self.rng.choice((1, 5, 15)))
+        if self.time_like == "in words":
+            quarter = minute // 15
+            return WORDS["quarters"][quarter].format(WORDS["hours"][(hour + quarter // 3) % 12])
+        # a style without minutes can only say the full hour
+        like = self.time_like
+        written = (date_forms.render_time(hour, m, like) for m in (minute, 0))
+        return next(filter(None, written), f"{hour:02d}:{minute:02d}")
 
     def _items(self) -> str:
         """One to four items in a row, joined as people do or, under a heading, at times one a line."""
@@ -209,8 +225,9 @@ class _Report(Composer):
         return "\n".join(lines)
 
     def told(self) -> str:
-        """The report in running text: its facts in sentences of a changing order, a few to a paragraph."""
-        rng, words = self.rng, WORDS["told"]
+        """The report in running text: its facts in sentences of its genre in a changing order, a few to a paragraph."""
+        rng = self.rng
+        words = WORDS["told"] | rng.choice(list(WORDS["genres"].values()))
         kinds = [self.victims, "evidence", "officer"]
         if self.victims == "business":
             kinds += rng.sample(("owner", "manager", "ceo"), rng.randint(1, 2))
@@ -244,7 +261,7 @@ def synthesise(train: Sequence[Example], count: int, rng: random.Random) -> list
     """Invented crime reports, every second one without headings; ids go on after those of train.
 
     Labels are what a report states, by the conventions of train: evidence with or without its article, and the group of
-    an age where train gives it though no report states it.
+    an age where train gives it though no report states it. A told report is at times in small letters or capitals alone.
     """
     conventions, articles, made = learn_conventions(train), keeps_articles(train), []
     first = 1 + max((example.id for example in train), default=-1)
@@ -260,6 +277,14 @@ def synthesise(train: Sequence[Example], count: int, rng: random.Random) -> list
         if groups:
             target["Victim_AgeRange"] = groups
         told = not is_headed(text) and any(map(means_nothing, values))
-        if not told and all(places(value, text) for value in values):
-            made.append(Example(first + len(made), text, target, "synthetic"))
+        stands = all(
+            stands_at(name, value, text)
+            for name, found in target.items()
+            for value in found
+            if value not in groups
+        )
+        if stands and not told:
+            case = str if headed or groups else rng.choices((str, str.upper, str.lower), (14, 1, 1))[0]
+            target = {name: list(map(case, found)) for name, found in target.items()}
+            made.append(Example(first + len(made), case(text), target, "synthetic"))
     return made

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from helpers.tasks.text import normalise
 
-SECTIONS: dict[str, dict] = yaml.safe_load(
-    Path(__file__).with_name("sections.yaml").read_text(encoding="utf-8")
+SECTIONS: dict[str, dict]
+WORDS: dict[str, Any]
+SECTIONS, WORDS = (
+    yaml.safe_load(Path(__file__).with_name(f"{name}.yaml").read_text(encoding="utf-8"))
+    for name in ("sections", "reports")
 )
 NOTHING_THERE = ("Not provided", "None identified", "N/A")
 """What headed reports write where there is nothing to report, and what labels then give as the value."""

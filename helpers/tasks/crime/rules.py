@@ -1,31 +1,19 @@
-"""Rules baseline: what the headings of a report say, read with patterns written from train rows.
-
-In a report without headings the patterns look through the whole text, which finds little: that is the point of a
-baseline.
-"""
+"""Rules baseline: what the headings of a report say, read with patterns written from train rows; without headings, what is told."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
 
 from helpers.tasks.crime.report import means_nothing, sections
 from helpers.tasks.crime.schema import FIELDS, Target
-from helpers.tasks.dates import Mention, find_dates, find_times
+from helpers.tasks.crime.told import BADGE, EMAIL, GROUP, NAME, ROLES, first, told
+from helpers.tasks.crime.told import found as told_by
+from helpers.tasks.dates import find_dates, find_times
 
-EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 YOUNG = 30  # train labels call the victims of up to this age young adults
-_BADGE = re.compile(
-    r"(?:badge|shoulder|warrant|collar|number|no\.?|id)\b[^\d\n]{0,15}?#?\s?((?:[A-Z]{1,2}-?)?\d[\w-]*)",
-    re.IGNORECASE,
-)
 _AGES = re.compile(
     r"\b(?:aged?s?:?\s+|both (?:aged )?)?(\d{1,3})(?: and (\d{1,3}))?(?= years?\b|[,;.)\n]|$| respectively)"
-)
-_OFFICER = re.compile(
-    r"\b(?:Officer|Sergeant|Detective|Inspector|Constable|Deputy|Lieutenant|Trooper|PC|DC|DS|Sgt\.)"
-    r"(?: [A-Z][\w.'-]+){1,3}"
 )
 _BULLET = re.compile(r"^[-•*] ", re.MULTILINE)
 # "Tech Haven, LLC" stays whole
@@ -36,10 +24,6 @@ _KEYED = re.compile(
     r"\**\s?[:–]\**\s*(.+)$"
 )
 _KEYS = {"business": "Name", "businessname": "Name", "company": "Name", "agerange": "AgeRange", "ceo": "CEO"}
-_TOLD = {
-    "Victim_Owner": re.compile(r"[Oo]wned by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)"),
-    "Victim_Manager": re.compile(r"[Mm]anaged by ((?:Mr\. |Mrs\. |Ms\. )?[^,;.(]+)"),
-}
 _OWNS = re.compile(r"(?<!home)owners? of the", re.IGNORECASE)
 
 
@@ -72,13 +56,16 @@ def _victims(content: str) -> dict[str, list[str]]:
     keyed, first = _keyed_and_first(content)
     if first and not means_nothing(first):
         whole = re.sub(r"^The victim is (?:the )?", "", first)
-        whole = re.split(r" \(|,? (?:an? .+ )?(?:owned|managed) by", whole)[0]
+        whole = re.split(r" \(|,? (?:an? .+ )?(?:owned|managed) by|\. (?=[A-Z])| is an? ", whole)[0]
         found["Victim_Name"] = _person_names(whole.strip(' "-'))
+        # further persons, each with an age or a line
+        more = re.findall(rf"(?:; |\n(?:- )?|\. )({NAME})(?:, | \()(?=\d|an? |student|adult)", content)
+        found["Victim_Name"] += [name for name in more if name not in found["Victim_Name"]]
     for name in ("Victim_Name", "Victim_Owner", "Victim_Manager", "Victim_CEO", "Victim_Email"):
         # a person's form has roles that do not apply to a person
         found[name] += [value for value in keyed[name] if not (keyed["Victim_Age"] and means_nothing(value))]
-    for name, pattern in _TOLD.items():
-        found[name] += [match.strip() for match in pattern.findall(content)]
+    for name, pattern in ROLES.items():
+        found[name] = found[name] or told_by(pattern, content)[:1]
     if re.search(r"\bCEO\b(?!:)", content) and not found["Victim_CEO"]:
         found["Victim_CEO"] = [*found["Victim_Owner"]]
     if _OWNS.search(content):
@@ -86,16 +73,14 @@ def _victims(content: str) -> dict[str, list[str]]:
     found["Victim_Email"] = found["Victim_Email"] or EMAIL.findall(content)
     ages = keyed["Victim_Age"] or [age for match in _AGES.findall(content) for age in match if age]
     found["Victim_Age"] = [age for age in ages if age.isdecimal()]
-    found["Victim_AgeRange"] = [
-        "Young Adult" if int(age) <= YOUNG else "Adult" for age in found["Victim_Age"]
-    ]
+    found["Victim_AgeRange"] = GROUP.findall(content)[:1]
     return found
 
 
 def _officer(content: str) -> dict[str, list[str]]:
     """The name and the badge number of an officer section."""
     name = re.split(r",| \(|;|\n| - | – ", content)[0].strip()
-    badge = _BADGE.search(content)
+    badge = BADGE.search(content)
     return {
         "Officer_Name": [name] if name and not means_nothing(name) else [],
         "Officer_BadgeNumber": [badge[1]] if badge else [],
@@ -110,8 +95,9 @@ def _items(content: str) -> list[str]:
 
 
 def _witnesses(content: str) -> list[str]:
-    """The names that lines of a witness section begin with."""
-    lines = [re.sub(r"^[-•*] |(?:Witness_)?Name: ", "", line) for line in content.split("\n")]
+    """The names that lines and pieces of a witness section begin with."""
+    pieces = re.split(rf"\n|; |(?:, | and )(?={NAME}(?:$|,| \(| and|;))", content)
+    lines = [re.sub(r"^[-•*] |(?:Witness_)?Name: ", "", line) for line in pieces]
     lines = [line.removeprefix("- ").strip() for line in lines if "Description:" not in line]
     return [re.split(r",| \(| [-–] |;", line)[0].strip(" .-") for line in lines]
 
@@ -120,12 +106,10 @@ def _suspects(content: str) -> list[str]:
     """The descriptions of a suspects section, a line each."""
     content = re.sub(r"Suspect_Description: |Description: ", "", _BULLET.sub("", content))
     told = re.sub(r"^(?:The )?[Ss]uspect (?:is )?described as an? ", "", content, flags=re.MULTILINE)
-    return [line.strip(" .") for line in told.split("\n")]
-
-
-def _first(mentions: Sequence[Mention]) -> list[str]:
-    """The first date or time as it is written, without the stop of its sentence ("8:20 PM.", unlike "8:20 p.m.")."""
-    return [one.text.rstrip(".") if one.text.count(".") == 1 else one.text for one in mentions[:1]]
+    return [
+        line.strip(" .;")
+        for line in re.split(r"\n|; |\.? ?(?:Suspect )?\(?\b[1-9][).:] |\((?=[1-9]\))", told)
+    ]
 
 
 def extract(report: str) -> Target:
@@ -134,15 +118,9 @@ def extract(report: str) -> Target:
     for section in sections(report):
         by_name.setdefault(section.name, section.content.strip())
     if not by_name:
-        return {name: [] for name in FIELDS} | {
-            "Crime_Date": _first(find_dates(report)),
-            "Crime_Time": _first(find_times(report)),
-            "Officer_Name": _OFFICER.findall(report)[:1],
-            "Officer_BadgeNumber": _BADGE.findall(report)[:1],
-            "Victim_Email": EMAIL.findall(report),
-        }
+        return told(report)
     when = "\n".join(by_name.get(name, "") for name in ("when", "date", "time"))
-    found = {"Crime_Date": _first(find_dates(when)), "Crime_Time": _first(find_times(when))}
+    found = {"Crime_Date": first(find_dates(when)), "Crime_Time": first(find_times(when))}
     for section, name in (
         ("type", "Crime_Type"),
         ("location", "Location"),
@@ -151,6 +129,7 @@ def extract(report: str) -> Target:
     ):
         content = by_name.get(section, "")
         found[name] = [] if means_nothing(content) else [content]
+    found["Crime_Summary"] = found["Crime_Summary"] or [by_name.get("circumstances", "")]
     for section, name, read in (
         ("suspects", "Suspect_Description", _suspects),
         ("witnesses", "Witness_Name", _witnesses),

@@ -12,6 +12,8 @@ from helpers.tasks.crime.report import NOTHING_THERE, means_nothing
 from helpers.tasks.fields import Span, Spans
 from helpers.tasks.text import lark_literal
 
+_UNITS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"
+_IN_WORDS = rf"(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:[- ](?:{_UNITS}))?|(?:thir|four|fif|six|seven|eigh|nine)teen|{_UNITS}"
 _TWO_NAMES = re.compile(r"\b([A-Z][\w.]*) and ([A-Z][\w.]*(?: [A-Z][\w.'-]*)*) ([A-Z][\w'-]+)")
 
 
@@ -41,6 +43,24 @@ class Stated(Span):
 
 
 @dataclass(frozen=True)
+class Formed(Stated):
+    """Words of the report of which some form is wanted; others are labelled where they stand, but no answer to give.
+
+    Parameters
+    ----------
+    form : str
+        Regular expression that is found in a sound value.
+    """
+
+    form: str = r"\d"
+
+    def flaw(self, value: str) -> str:
+        """Why a value is no answer, empty where it is one."""
+        sound = means_nothing(value) or re.search(self.form, value, re.IGNORECASE)
+        return "" if sound else f"“{value}” does not have the form that is wanted"
+
+
+@dataclass(frozen=True)
 class Person(Stated):
     """A name; "John and Mary Smith" is labelled "John Smith" and "Mary Smith"."""
 
@@ -50,8 +70,10 @@ class Person(Stated):
 
 
 @dataclass(frozen=True)
-class Age(Stated):
+class Age(Formed):
     """An age; that of a "thirty-eight-year-old" is a part of a word."""
+
+    verbatim: ClassVar[bool] = False
 
     def phrases(self, text: str) -> list[str]:
         return list(dict.fromkeys(re.findall(r"[\w-]+(?=-years?-old)", text)))
@@ -79,19 +101,19 @@ class Report(BaseModel):
     """Absent types have an empty list."""
 
     Location: Values
-    Officer_BadgeNumber: Values
+    Officer_BadgeNumber: Annotated[list[str], Formed()]
     Officer_Name: Values
     Victim_Name: Annotated[list[str], Person()]
-    Victim_Age: Annotated[list[str], Age()]
+    Victim_Age: Annotated[list[str], Age(form=rf"^(?:\d{{1,3}}|{_IN_WORDS})$")]
     Victim_AgeRange: Annotated[list[str], Group()]
     Victim_Owner: Annotated[list[str], Person()]
     Victim_Manager: Values
     Victim_CEO: Values
-    Victim_Email: Values
-    Crime_Time: Values
+    Victim_Email: Annotated[list[str], Formed(form=r"\S@\S")]
+    Crime_Time: Annotated[list[str], Formed(form=rf"\d|noon|midday|midnight|\b(?:{_IN_WORDS})\b")]
     Crime_Type: Values
     Crime_Summary: Values
-    Crime_Date: Values
+    Crime_Date: Annotated[list[str], Formed()]
     Crime_Status: Values
     Evidence_Type: Values
     Witness_Name: Annotated[list[str], Told()]

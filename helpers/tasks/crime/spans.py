@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.tasks.crime.report import SECTIONS, means_nothing, sections
-from helpers.tasks.crime.rules import EMAIL
 from helpers.tasks.crime.schema import FIELDS, Target
+from helpers.tasks.crime.told import EMAIL
 from helpers.tasks.records import Example
 from helpers.tasks.text import places, word_spans
 
@@ -69,6 +69,11 @@ def _nearest(options: Sequence[Span], homes: Sequence[Span], taken: Sequence[Spa
     return next(at_home, free[0] if free else None)
 
 
+def stands_at(name: str, value: str, text: str) -> list[Span]:
+    """Where a value stands as whole words; an age also within "34-year-old", which is one word."""
+    return places(value, text) or (places(f"{value}-year-old", text) if name == "Victim_Age" else [])
+
+
 def value_spans(example: Example) -> dict[str, list[Span] | None]:
     """Type → places of its values in reading order; None where one of them does not stand in the report.
 
@@ -81,7 +86,7 @@ def value_spans(example: Example) -> dict[str, list[Span] | None]:
         homes = [(part.start, part.end) for part in parts if name in SECTIONS[part.name].get("types", ())]
         # a part comes after its whole
         values = sorted(dict.fromkeys(example.target[name]), key=len, reverse=True)
-        options = [places(value, example.text) for value in values]
+        options = [stands_at(name, value, example.text) for value in values]
         spans: list[Span] = []
         for one in options:
             place = _nearest(one, homes, spans)
@@ -160,7 +165,7 @@ def _fitted(name: str, text: str, span: Span, conventions: Conventions) -> str:
         end -= 1
     if text[end : end + 1] == "." and conventions.keeps_stop(name, text[start:end]):
         end += 1
-    return text[start:end]
+    return re.sub("-years?-old$", "", text[start:end]) if name == "Victim_Age" else text[start:end]
 
 
 def values_of_spans(text: str, spans: dict[str, list[Span]], conventions: Conventions) -> Target:

@@ -6,10 +6,10 @@ import datetime
 import random
 import re
 
-from helpers.tasks import dates
+from helpers.tasks import date_forms, dates
 from helpers.tasks.base import Change
-from helpers.tasks.crime.made import FACTS, WORDS, Composer, paragraphs
-from helpers.tasks.crime.report import SECTIONS, Section, means_nothing, normalise_report, sections
+from helpers.tasks.crime.made import FACTS, Composer, paragraphs
+from helpers.tasks.crime.report import SECTIONS, WORDS, means_nothing, normalise_report, sections
 from helpers.tasks.crime.rules import YOUNG
 from helpers.tasks.records import Example
 from helpers.tasks.text import places, typo
@@ -64,12 +64,12 @@ class _Exchange:
         # a value may be a part of what is found in the text: that has its weekday, or the stop of its sentence
         for written in [*target["Crime_Date"], *(one.text for one in dates.find_dates(example.text))]:
             day = dates.day_of(dates.read_date(written) or "")
-            self._set(written, day and dates.render_date(day + datetime.timedelta(days=days), written))
+            self._set(written, day and date_forms.render_date(day + datetime.timedelta(days=days), written))
         for written in [*target["Crime_Time"], *(one.text for one in dates.find_times(example.text))]:
             clock = dates.clock_of(dates.read_time(written) or "")
             if clock:
                 hour, minute = divmod((60 * clock[0] + clock[1] + minutes) % (24 * 60), 60)
-                self._set(written, dates.render_time(hour, minute, written))
+                self._set(written, date_forms.render_time(hour, minute, written))
 
     def _set(self, old: str, new: str | None) -> None:
         if len(old) > 1 and new:
@@ -78,7 +78,7 @@ class _Exchange:
     def _person(self, value: str) -> None:
         """Word by word, so that a surname alone or a couple's shared surname follows; rank and title stay."""
         words = [word for word in value.split() if word[0].isupper() and word[-1] != "."]
-        words = [word for word in words if word not in WORDS["titles"]][-2:]
+        words = [word for word in words if word not in WORDS["titles"] + WORDS["ranks"]][-2:]
         for word, kind in zip(reversed(words), ("last_name", "first_name")):
             self._set(word, self.compose.new(kind))
 
@@ -117,57 +117,26 @@ def swap(example: Example, rng: random.Random) -> Example | None:
 
 
 # -- layouts ----------------------------------------------------------------------------------------------------------
-def _laid_out(example: Example, parts: list[Section], lines: list[str]) -> str:
-    """The report with these sections in place of its own; what stands above the first heading stays."""
-    before = example.text[: example.text.index(parts[0].lines)]
-    return normalise_report(before + "\n".join(text.rstrip("\n") for text in lines))
-
-
 def _if_told(example: Example, target: dict[str, list[str]], text: str) -> Example | None:
     """The changed example, if every wanted value that stood in the report stands in the new text as well."""
     values = [value for values in target.values() for value in values if places(value, example.text)]
     return example.with_(text=text, target=target) if all(places(value, text) for value in values) else None
 
 
-def reorder(example: Example, rng: random.Random) -> Example | None:
-    """The sections in another order, the signature still last; None for a report that is not under headings."""
-    parts = sections(example.text)
-    if len(parts) < LEAST_SECTIONS:
-        return None
-    order = sorted(parts, key=lambda part: (part.name == "signature", rng.random()))
-    return example.with_(text=_laid_out(example, parts, [part.lines for part in order]))
-
-
-def drop(example: Example, rng: random.Random) -> Example | None:
-    """One to three sections left out; a type whose section is gone has no value any more.
-
-    None where one of its values is also told somewhere else: whether it then still counts would be arguable.
-    """
-    parts = sections(example.text)
-    if len(parts) < LEAST_SECTIONS:
-        return None
-    gone = [part for part in rng.sample(parts, rng.randint(1, 3)) if SECTIONS[part.name].get("droppable")]
-    text = _laid_out(example, parts, [part.lines for part in parts if part not in gone])
-    emptied = [name for part in gone for name in SECTIONS[part.name].get("types", ())]
-    real = _real_values(example)
-    if not gone or any(places(value, text) for name in emptied for value in real[name]):
-        return None
-    return _if_told(example, {**example.target, **{name: [] for name in emptied}}, text)
-
-
-def rename(example: Example, rng: random.Random) -> Example | None:
-    """Other words for some headings, in bold or plain."""
+def relay(example: Example, rng: random.Random) -> Example | None:
+    """The sections in another order, the signature still last, some under other words, in bold or plain."""
     parts = sections(example.text)
     if len(parts) < LEAST_SECTIONS:
         return None
     layout, lines = rng.choice(("**{}:** {}", "{}: {}")), []
-    for part in parts:
+    for part in sorted(parts, key=lambda part: (part.name == "signature", rng.random())):
         others = SECTIONS[part.name].get("headings", [part.heading])[1:] or [part.heading]
         heading = rng.choice(others) if rng.random() < 0.6 else part.heading
-        own_line, newline, below = part.lines.partition("\n")
+        own_line, newline, below = part.lines.rstrip("\n").partition("\n")
         first = "" if own_line.endswith((":", "**")) else part.content.split("\n")[0]
         lines.append(layout.format(heading, first) + newline + below)
-    return _if_told(example, example.target, _laid_out(example, parts, lines))
+    before = example.text[: example.text.index(parts[0].lines)]
+    return _if_told(example, example.target, normalise_report(before + "\n".join(lines)))
 
 
 def bare(example: Example, rng: random.Random) -> Example | None:
@@ -242,8 +211,7 @@ def slips(example: Example, rng: random.Random) -> Example | None:
 
 
 PERTURBATIONS: dict[str, Change] = {
-    "reordered headings": reorder,
-    "other headings": rename,
+    "other headings": relay,
     "missing headings": bare,
     "typos": slips,
 }
@@ -261,5 +229,5 @@ def _about_others(change: Change) -> Change:
 
 AUGMENTERS: dict[str, Change] = {
     "swap": swap,
-    **{change.__name__: _about_others(change) for change in (reorder, drop, rename, retell)},
+    **{change.__name__: _about_others(change) for change in (relay, retell)},
 }

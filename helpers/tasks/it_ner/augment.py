@@ -26,6 +26,7 @@ LEAST_SHARE = 0.6
 SHORTEST, LONGEST = 5, 40  # tokens of a sentence that is labelled weakly
 RARE = 0.5  # a label is rare where it has less than this share of the mean number of entities a label
 _MARKUP = re.compile(r"[`*|<>{}\\=_#]|::|https?:|\.\. ")
+Tables = dict[str, tuple[pd.DataFrame, str]]
 
 
 # -- resampling -------------------------------------------------------------------------------------------------------
@@ -34,19 +35,14 @@ def label_counts(examples: Iterable[Example]) -> Counter[str]:
     return Counter(label for example in examples for _, _, label in spans_of(example.target.tags))
 
 
-def rare_labels(train: Sequence[Example]) -> frozenset[str]:
-    """Labels with less than half of the mean number of entities a label."""
-    counts = label_counts(train)
-    return frozenset(label for label in LABELS if counts[label] < RARE * counts.total() / len(LABELS))
-
-
 def oversample(train: Sequence[Example], settings: dict[str, Any], rng: random.Random) -> list[Example]:
     """Copies of sentences with entities, `origin` "oversampled".
 
-    Settings: each such sentence is to count `oversample` times on average (1 or more), one with a rare label
-    (:func:`rare_labels`) `rare_boost` times more.
+    Settings: each such sentence is to count `oversample` times on average (1 or more), one with a rare label (less than
+    half of the mean number of entities a label) `rare_boost` times more.
     """
-    rare, copies = rare_labels(train), []
+    counts, copies = label_counts(train), []
+    rare = {label for label in LABELS if counts[label] < RARE * counts.total() / len(LABELS)}
     for example in train:
         labels = {label_of(tag) for tag in example.target.tags} - {""}
         wanted = (settings["oversample"] - 1) * bool(labels) + settings["rare_boost"] * bool(labels & rare)
@@ -64,19 +60,8 @@ def _sentences(text: str) -> list[str]:
 
 
 def unlabelled_sentences(source: str) -> list[str]:
-    """Sentences to label weakly, each once, in a fixed order.
-
-    Parameters
-    ----------
-    source : str
-        A text file with one sentence a line, or `packages`: the descriptions of the Python packages that are
-        installed, text about software that every environment of this project has.
-
-    Raises
-    ------
-    UserError
-        If there is no such file.
-    """
+    """Sentences to label weakly, each once, in a fixed order: lines of a text file, or of `packages` the descriptions
+    of the Python packages that are installed, text about software that every environment of this project has."""
     if source != PACKAGES:
         try:
             lines = Path(source).expanduser().read_text(encoding="utf-8").splitlines()
@@ -106,10 +91,8 @@ def weak_rows(train: Sequence[Example], settings: dict[str, Any], rng: random.Ra
     first, rows = 1 + max(example.id for example in train), []
     for sentence in sentences:
         tokens = tuple(words_of_text(sentence))
-        if not SHORTEST <= len(tokens) <= LONGEST:
-            continue
-        tags = dictionary.tags(tokens, LEAST_SHARE)
-        if set(tags) != {"O"}:
+        tags = dictionary.tags(tokens, LEAST_SHARE) if SHORTEST <= len(tokens) <= LONGEST else ()
+        if set(tags) - {"O"}:
             target = TaggedTokens(tokens, tags)
             rows.append(Example(first + len(rows), normalise(" ".join(tokens)), target, "weak"))
         if len(rows) == wanted:
@@ -121,10 +104,7 @@ def weak_rows(train: Sequence[Example], settings: dict[str, Any], rng: random.Ra
 def weak_quality(train: Sequence[Example], labelled: Sequence[Example]) -> pd.DataFrame:
     """How good the weak labels are, measured on rows whose labels are known and that the dictionary has not seen.
 
-    Returns
-    -------
-    DataFrame
-        Index label and `all`; columns predicted, right, gold (counts of entities), precision, recall.
+    Index label and `all`; columns predicted, right, gold (counts of entities), precision, recall.
     """
     dictionary, lines = Dictionary(train), []
     for example in labelled:
@@ -138,14 +118,7 @@ def weak_quality(train: Sequence[Example], labelled: Sequence[Example]) -> pd.Da
 
 
 def relabelling_table(examples: Sequence[Example]) -> pd.DataFrame:
-    """Finer labels and what became of them.
-
-    Returns
-    -------
-    DataFrame
-        Index finer label, most frequent first; columns label (ours, or `outside`) and entities. Empty where the rows
-        have no finer tags.
-    """
+    """Index finer label, most frequent first; columns label (ours, or `outside`) and entities; empty without such tags."""
     counts = Counter(
         fine for example in examples for _, _, fine in spans_of(example.extra.get("fine_tags") or ())
     )
@@ -155,14 +128,7 @@ def relabelling_table(examples: Sequence[Example]) -> pd.DataFrame:
 
 
 def resampling_table(train: Sequence[Example], rows: Sequence[Example]) -> pd.DataFrame:
-    """Entities of each label, sentences with and without entities, before and after.
-
-    Returns
-    -------
-    DataFrame
-        Index the labels, `sentences with entities`, `sentences without`; columns before, after and, for each origin of
-        `rows` beside gold, the number that it brought.
-    """
+    """Entities of each label, `sentences with entities` and `sentences without`: columns before, after, and origins."""
     groups = {"before": train, "after": rows}
     for origin in sorted({row.origin for row in rows} - {"gold"}):
         groups[origin] = [row for row in rows if row.origin == origin]
@@ -176,21 +142,17 @@ def resampling_table(train: Sequence[Example], rows: Sequence[Example]) -> pd.Da
 
 def augmentation_tables(
     train: Sequence[Example], rows: Sequence[Example], validation: Sequence[Example]
-) -> dict[str, tuple[pd.DataFrame, str]]:
+) -> Tables:
     """Name → (table, caption) for notebook 02; the finer labels only where the rows have such."""
+    relabelled = "Finer labels of the source in train, and which of our labels they became."
+    resampled = (
+        "Entities and sentences before and after, and what each way brought: copies of sentences with entities, and "
+        "weakly labelled ones."
+    )
+    weak = "How good the weak labels are: the same labelling on validation rows, against their labels."
     tables = {
-        "relabelling": (
-            relabelling_table(train),
-            "Finer labels of the source in train, and which of our labels they became.",
-        ),
-        "resampling": (
-            resampling_table(train, rows),
-            "Entities and sentences before and after, and what each way "
-            "brought: copies of sentences with entities, and weakly labelled ones.",
-        ),
-        "weak_labels": (
-            weak_quality(train, validation),
-            "How good the weak labels are: the same labelling on validation rows, against their labels.",
-        ),
+        "relabelling": (relabelling_table(train), relabelled),
+        "resampling": (resampling_table(train, rows), resampled),
+        "weak_labels": (weak_quality(train, validation), weak),
     }
     return {name: table for name, table in tables.items() if len(table[0])}
