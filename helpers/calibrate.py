@@ -6,114 +6,42 @@ texts to be a little harder). Run as: python -m helpers.calibrate --task calenda
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import typer
 from pydantic import TypeAdapter
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 
 from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError
+from helpers.evaluation.away import HOME, read_transfer
 from helpers.evaluation.confidence import (
+    FieldCalibration,
     confidence_frame,
     coverage_at,
     expected_calibration_error,
-    reliability_table,
+    fit_curve,
+    held_out,
     risk_coverage,
 )
 from helpers.evaluation.systems import read_predictions
 from helpers.files import digest, read_json, write_json
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
 
 FILE = "calibration.json"
 PRECISION = 0.95
-FOLDS = 5
 NEVER = 2.0  # a threshold that no confidence reaches: the field is always to be reviewed
 METHODS = ("none", "temperature", "isotonic")
-SURE = 1 - 1e-6  # no stated confidence counts as surer: its log-odds would be infinite
-GRID = 1 / (1 + np.exp(-np.linspace(-14, 14, 113)))  # even in log-odds
-
-
-@dataclass(frozen=True)
-class FieldCalibration:
-    """How the confidence in one field is to be read: a rising curve of straight pieces.
-
-    Parameters
-    ----------
-    method : str
-        How the curve was fitted: `none` (as stated), `constant`, `temperature` (the log-odds scaled and shifted) or
-        `isotonic`.
-    x, y : tuple of float
-        Corners of the curve: stated and calibrated confidence.
-    threshold : float
-        Least calibrated confidence at which the wanted precision is reached.
-    """
-
-    method: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    threshold: float = 0.0
-
-    def __call__(self, stated: Sequence[float] | float) -> np.ndarray:
-        """Calibrated confidence of stated ones."""
-        return np.interp(np.atleast_1d(stated), self.x, self.y)
-
-    @property
-    def high(self) -> float:
-        """The surest that an answer can be."""
-        return self.y[-1]
-
-
 Calibrations = dict[str, FieldCalibration]
 CALIBRATIONS = TypeAdapter(Calibrations)  # to JSON and back
 
 
-def _log_odds(share: np.ndarray) -> np.ndarray:
-    inside = np.clip(share, 1 - SURE, SURE)
-    return np.log(inside / (1 - inside))
-
-
-# -- fitting ----------------------------------------------------------------------------------------------------------
-def fit_curve(stated: Sequence[float], right: Sequence[bool], method: str) -> FieldCalibration:
-    """Fit one method; a field that is always right (or wrong) is told by the number of its rows alone.
-
-    No answer is surer than the number of rows can show: after n right answers the next is right with
-    (n + 1) / (n + 2), Laplace's rule of succession.
-    """
-    stated, truth = np.asarray(stated, dtype=float), np.asarray(right, dtype=bool)
-    count, hits = len(truth), int(truth.sum())
-    low, high = 1 / (count + 2), (count + 1) / (count + 2)
-    x = y = np.array([0.0, low, high, 1.0])
-    if hits in (0, count):
-        method, x, y = "constant", np.zeros(1), np.array([hits / count])
-    elif method == "temperature":
-        fitted = LogisticRegression(C=10.0).fit(_log_odds(stated)[:, None], truth)
-        x, y = GRID, fitted.predict_proba(_log_odds(GRID)[:, None])[:, 1]
-    elif method == "isotonic":
-        rising = IsotonicRegression(out_of_bounds="clip").fit(stated, truth)
-        x, y = rising.X_thresholds_, rising.y_thresholds_
-    return FieldCalibration(method, tuple(map(float, x)), tuple(map(float, np.clip(y, low, high))))
-
-
-def held_out(stated: np.ndarray, right: np.ndarray, method: str, seed: int) -> np.ndarray:
-    """Calibrated confidence of each row by a curve that was fitted without it."""
-    places = np.random.default_rng(seed).permutation(len(stated)) % FOLDS
-    found = np.empty(len(stated))
-    for fold in range(FOLDS):
-        inside = places == fold
-        if inside.any():
-            rest = inside if inside.all() else ~inside
-            found[inside] = fit_curve(stated[rest], right[rest], method)(stated[inside])
-    return found
-
-
+# -- fitting ----------------------------------------------------------------------------------------------
 def fit_field(
     stated: Sequence[float], right: Sequence[bool], precision: float, seed: int = 0
 ) -> FieldCalibration:
@@ -130,25 +58,49 @@ def fit_field(
     return replace(curve, threshold=threshold)
 
 
-def stated_frame(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """Stated confidence and truth of every field of every row with a prediction; 1 where a system states none."""
-    frame = confidence_frame(task, gold, records, unstated=1.0)
-    return frame[["id", "field", "confidence", "right"]]
+def stated_rows(run: Run, variant: str) -> pd.DataFrame:
+    """Stated confidence and truth of every field of every row with a prediction, 1 where a system states none.
+
+    Columns field, confidence, right, where: `home` for the validation part, else the batch that the system was not
+    trained on (:mod:`helpers.evaluation.transfer`), or the other source; kind: `home`, `batch` or `source`.
+    """
+    gold, records = run.load("validation"), read_predictions(run, variant, part="validation")
+    frame = confidence_frame(run.task, gold, records, unstated=1.0)
+    columns = ["field", "confidence", "right", "where", "kind"]
+    home = frame.assign(where=HOME, kind=HOME)[columns].values.tolist()
+    away = [
+        (name, float(stated), at < hits, place, line["group"])
+        for line in read_transfer(run).get("lines", ())
+        if line["variant"] == variant
+        for place, found in line["sets"].items()
+        if place != HOME
+        for name, counts in found["confidence"].items()
+        for stated, (hits, count) in counts.items()
+        for at in range(count)
+    ]
+    return pd.DataFrame(home + away, columns=columns)
 
 
-# -- files ------------------------------------------------------------------------------------------------------------
+# -- files ------------------------------------------------------------------------------------------------
 def _mark(run: Run, variant: str) -> str:
-    """Fingerprint of the predictions that a calibration was fitted on; empty where they are gone."""
+    """Fingerprint of what a calibration was fitted on; empty where the predictions are gone."""
     path = run.dir / "validation_predictions" / f"{variant}.jsonl"
-    return digest(path.read_bytes()) if path.exists() else ""
+    away = [line for line in read_transfer(run).get("lines", ()) if line["variant"] == variant]
+    return digest(path.read_bytes(), json.dumps(away)) if path.exists() else ""
 
 
-def _stated(run: Run, variant: str) -> pd.DataFrame:
-    return stated_frame(run.task, run.load("validation"), read_predictions(run, variant, part="validation"))
+def fit_fields(rows: pd.DataFrame, precision: float, seed: int) -> Calibrations:
+    """:func:`fit_field` for every field of :func:`stated_rows`, on home and on batches away from it."""
+    known = rows[rows["kind"] != "source"]
+    return {
+        name: fit_field(group["confidence"], group["right"].astype(bool), precision, seed)
+        for name, group in known.groupby("field", sort=False)
+    }
 
 
 def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool = True) -> Calibrations:
-    """Calibrations of a variant from its predictions on the validation part, kept in `calibration.json` of the run.
+    """Calibrations of a variant from its predictions on the validation part, and away from home where that was measured;
+    kept in `calibration.json` of the run.
 
     Raises
     ------
@@ -157,18 +109,15 @@ def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool =
     """
     if not 0 < precision < 1:
         raise UserError(f"precision {precision} is no share: choose one between 0 and 1, such as {PRECISION}")
-    frame = _stated(run, variant)
-    found = {
-        name: fit_field(group["confidence"], group["right"].astype(bool), precision, run.seed)
-        for name, group in frame.groupby("field", sort=False)
-    }
+    rows = stated_rows(run, variant)
+    found = fit_fields(rows, precision, run.seed)
     if save:
         before = read_json(run.path(FILE))
         variants = before.get("variants", {}) if before.get("precision") == precision else {}
         fields = CALIBRATIONS.dump_python(found, mode="json")
         variants[variant] = {"predictions": _mark(run, variant), "fields": fields}
-        rows = int(frame["id"].nunique())
-        write_json(run.path(FILE), {"precision": precision, "rows": rows, "variants": variants})
+        count = len(run.load("validation"))
+        write_json(run.path(FILE), {"precision": precision, "rows": count, "variants": variants})
     return found
 
 
@@ -186,9 +135,9 @@ def load_calibrations(run: Run, variant: str) -> Calibrations:
         return {}
 
 
-# -- what it changes --------------------------------------------------------------------------------------------------
-def calibration_table(frame: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> pd.DataFrame:
-    """What calibration changes, measured on rows held out from it; last line all fields together.
+# -- what it changes --------------------------------------------------------------------------------------
+def calibration_table(rows: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> pd.DataFrame:
+    """What calibration changes at home, measured on rows held out from it; last line all fields together.
 
     Returns
     -------
@@ -196,27 +145,47 @@ def calibration_table(frame: pd.DataFrame, precision: float = PRECISION, seed: i
         Index field; columns method, n, accuracy, ece_stated, ece_calibrated, brier_stated, brier_calibrated, threshold
         (NaN where no confidence is enough), kept (share of answers above the threshold) and precision among them.
     """
-    lines, everything = {}, []
-    for name, group in frame.groupby("field", sort=False):
-        stated, truth = group["confidence"].to_numpy(float), group["right"].to_numpy(bool)
-        one = fit_field(stated, truth, precision, seed)
-        sure = held_out(stated, truth, one.method, seed)
-        kept = sure >= one.threshold
-        everything.append(pd.DataFrame({"stated": stated, "calibrated": sure, "right": truth, "kept": kept}))
-        threshold = np.nan if one.threshold == NEVER else one.threshold
-        lines[name] = {"method": one.method, **_line(everything[-1], threshold)}
-    lines["all fields"] = {"method": "", **_line(pd.concat(everything), np.nan)}
+    judged, limits = [], {}
+    for name, group in rows[rows["kind"] == HOME].groupby("field", sort=False):
+        truth = group["right"].to_numpy(bool)
+        limits[name] = one = fit_field(group["confidence"], truth, precision, seed)
+        sure = held_out(group["confidence"].to_numpy(float), truth, one.method, seed)
+        judged.append(group.assign(right=truth, calibrated=sure, kept=sure >= one.threshold))
+    lines = {}
+    for name, group in (*zip(limits, judged), ("all fields", pd.concat(judged))):
+        line = {"method": limits[name].method if name in limits else "", "n": len(group)}
+        line["accuracy"] = group["right"].mean()
+        for label, column in (("stated", "confidence"), ("calibrated", "calibrated")):
+            line[f"ece_{label}"] = expected_calibration_error(group[column], group["right"])
+            line[f"brier_{label}"] = float(np.mean((group[column] - group["right"]) ** 2))
+        known = name in limits and limits[name].threshold != NEVER
+        line["threshold"] = limits[name].threshold if known else np.nan
+        lines[name] = line | {"kept": group["kept"].mean(), "precision": group["right"][group["kept"]].mean()}
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("field")
 
 
-def _line(rows: pd.DataFrame, threshold: float) -> dict[str, Any]:
-    """Numbers of one line of :func:`calibration_table`."""
-    found: dict[str, Any] = {"n": len(rows), "accuracy": rows["right"].mean()}
-    for column in ("stated", "calibrated"):
-        found[f"ece_{column}"] = expected_calibration_error(reliability_table(rows[column], rows["right"]))
-        found[f"brier_{column}"] = float(np.mean((rows[column] - rows["right"]) ** 2))
-    kept = rows[rows["kept"]]
-    return found | {"threshold": threshold, "kept": len(kept) / len(rows), "precision": kept["right"].mean()}
+def selective_table(rows: pd.DataFrame, precision: float = PRECISION, seed: int = 0) -> pd.DataFrame:
+    """What the thresholds for a precision keep at home and away, when fitted at home alone and on batches away too.
+
+    A batch is judged by thresholds that were fitted without it. Index (fitted on, where); columns n, accuracy (of all
+    answers), kept (share of answers above the threshold) and precision among them.
+    """
+    lines, fitted = {}, {}
+    batches = set(rows["where"][rows["kind"] == "batch"])
+    for kinds, place in itertools.product(((HOME,), (HOME, "batch")), rows["where"].unique()):
+        left_out = place if place in batches and len(kinds) > 1 else ""
+        if (kinds, left_out) not in fitted:
+            known = rows[rows["kind"].isin(kinds) & (rows["where"] != left_out)]
+            fitted[kinds, left_out] = fit_fields(known, precision, seed)
+        curves, group = fitted[kinds, left_out], rows[rows["where"] == place]
+        kept = [
+            name in curves and float(curves[name](stated)[0]) >= curves[name].threshold
+            for name, stated in zip(group["field"], group["confidence"])
+        ]
+        right = group["right"].astype(float)
+        lines[" and ".join(kinds), place] = (len(group), right.mean(), np.mean(kept), right[kept].mean())
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["n", "accuracy", "kept", "precision"])
+    return table.set_axis(pd.MultiIndex.from_tuples(table.index, names=["fitted on", "where"]))
 
 
 def main(
@@ -225,12 +194,14 @@ def main(
     variant: SystemName = "",
     precision: Annotated[float, typer.Option(help="Share of right values that is wanted.")] = PRECISION,
 ) -> None:
-    """Fit the calibration of a variant and show what it changes."""
+    """Fit the calibration of a variant and show what it changes, at home and away."""
     from helpers.export.model_folder import open_run
 
     opened, name = open_run(task, run, variant)
     calibrate(opened, name, precision)
-    print(calibration_table(_stated(opened, name), precision, opened.seed).round(3).to_string())
+    rows = stated_rows(opened, name)
+    print(calibration_table(rows, precision, opened.seed).round(3).to_string(), end="\n\n")
+    print(selective_table(rows, precision, opened.seed).round(3).to_string())
 
 
 if __name__ == "__main__":

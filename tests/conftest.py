@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import http.server
 import os
+import random
 import subprocess
 import sys
 import threading
@@ -120,3 +121,32 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path,
     yield folder, requests
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def fits(monkeypatch: pytest.MonkeyPatch):
+    """Cases are fitted and predicted without a model; `done` lists (variant, seed, rows) of what was fitted."""
+    from helpers.evaluation import cases, systems
+
+    done: list[tuple[str, int, int]] = []
+
+    def fit(run, variant, train, validation):
+        if len(done) == getattr(fit, "dies_at", None):
+            raise KeyboardInterrupt
+        done.append((variant, run.seed, len(train)))
+
+    class Stand(systems.System):
+        def _answers(self, examples, decoding, progress):
+            chance = random.Random(f"{self.run.seed} {self.name} {len(examples)}")
+            return [
+                {"id": row.id, "prediction": row.target if chance.random() < 0.6 else None, "raw": "{"}
+                for row in examples
+            ]
+
+        def release(self):
+            """Nothing is held; to look for garbage takes longer than the rest."""
+
+    monkeypatch.setattr(cases, "fit", fit)
+    monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, None))
+    fit.done = done
+    return fit

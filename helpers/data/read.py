@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,6 +131,12 @@ def is_public(run: Run) -> bool:
     except (OSError, ValueError):
         return False
     return fingerprint(rows) == run.task.public.train
+
+
+def data_name(run: Run) -> str:
+    """`sample`, `public` (also where a folder holds the public rows), or the name of the folder."""
+    own = run.data if run.data == "sample" else re.sub(r"[^\w.-]+", "-", Path(run.data).name) or "data"
+    return "public" if is_public(run) else own
 
 
 def source_files(run: Run) -> dict[str, Path]:

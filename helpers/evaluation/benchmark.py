@@ -20,13 +20,15 @@ from typing import Annotated, Any
 import torch
 import typer
 from tqdm import tqdm
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
+from trl import SFTConfig, SFTTrainer
 
 from helpers import files
 from helpers.data import read as data
 from helpers.data.splits import make_splits
 from helpers.errors import UserError, one_of
-from helpers.evaluation import systems, trainers
-from helpers.evaluation.measured import BENCHMARK, Line, benchmark_table, data_name
+from helpers.evaluation import systems
+from helpers.evaluation.measured import BENCHMARK, Line, benchmark_table
 from helpers.export.model_folder import open_run
 from helpers.export.onnx_graphs import OnnxTagger, quantise, write_graph
 from helpers.machine import hardware
@@ -36,14 +38,14 @@ from helpers.models.base import load_base, load_tokenizer, public_name
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks.records import Example
+from helpers.training import writers
 from helpers.training.taggers import new_tagger
-from helpers.writing.grammar import GrammarMask
 from helpers.writing.prompts import Prompt, tuned, untuned
 from helpers.writing.questions import answer_together, predict_texts
 
-EASY = 48
-"""Tokens that a model may write which was never trained to stop."""
-Rates = dict[str, list[float]]
+EASY = 48  # tokens that a model may write which was never trained to stop
+SIZE = 2048  # of the square matrices whose product shows what the cores can do
+Ways = dict[str, Callable[[], float]]  # name → what gives the rate of a turn
 
 
 # -- ways that take turns ---------------------------------------------------------------------------------
@@ -52,40 +54,29 @@ class Bench:
     """What is measured, and how long."""
 
     run: Run  # its data and settings; where it writes
-    trained: Run | None = (
-        None  # a finished run whose adapter decodes; without one the untuned base model does
-    )
+    trained: Run | None = None  # a finished run whose adapter decodes, else the untuned base model does
     repeats: int = 3  # turns of each way
     seconds: float = 20.0  # least time of a turn
     texts: int = 64  # that are decoded together
 
-    def in_turns(self, part: str, ways: dict[str, Callable[[], float]]) -> Rates:
-        """Way → its rates, what it gets done in a second, turn by turn."""
-        rates: Rates = {name: [] for name in ways}
+    def lines(self, part: str, unit: str, ways: Ways, pairs: Sequence[tuple[str, str]]) -> list[Line]:
+        """Let ways take turns; a line for each pair: median rates; smallest, median and largest ratio of a round."""
+        rates: dict[str, list[float]] = {name: [] for name in ways}
         for name, way in tqdm([*ways.items()] * self.repeats, desc=part, unit="turn"):
             rates[name].append(way())
-        return rates
+        found = []
+        for ours, theirs in pairs:
+            ratios = [one / other for one, other in zip(rates[ours], rates[theirs], strict=True)]
+            names = {"part": part, "ours": ours, "against": theirs, "unit": unit}
+            medians = [statistics.median(each) for each in (rates[ours], rates[theirs], ratios)]
+            shown = dict(zip(("rate", "other_rate", "ratio"), medians))
+            found.append(names | shown | {"low": min(ratios), "high": max(ratios)})
+        return found
 
 
 def rows_of(run: Run) -> dict[str, list[Example]]:
     """Parts of the data of a run."""
     return make_splits(run, data.load_source(run)).parts
-
-
-def pair(part: str, rates: Rates, ours: str, theirs: str, unit: str) -> Line:
-    """Two ways side by side: median rates; smallest, median and largest ratio of the turns of a round."""
-    ratios = [one / other for one, other in zip(rates[ours], rates[theirs], strict=True)]
-    return {
-        "part": part,
-        "ours": ours,
-        "against": theirs,
-        "unit": unit,
-        "rate": statistics.median(rates[ours]),
-        "other_rate": statistics.median(rates[theirs]),
-        "low": min(ratios),
-        "ratio": statistics.median(ratios),
-        "high": max(ratios),
-    }
 
 
 def rate_of(work: Callable[[], int], seconds: float) -> float:
@@ -97,15 +88,83 @@ def rate_of(work: Callable[[], int], seconds: float) -> float:
     return done / spent
 
 
+def peak() -> float:
+    """Floating-point operations a second of the best of five fp32 products of large matrices."""
+    left, right, spent = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE), []
+    for _ in range(5):
+        started = time.perf_counter()
+        left @ right
+        spent.append(time.perf_counter() - started)
+    return 2 * SIZE**3 / min(spent)
+
+
 # -- training ---------------------------------------------------------------------------------------------
+class Clock(TrainerCallback):
+    """Ends a training when its time is over and knows its rate in tokens that are no padding."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.first, self.rate = seconds, (0.0, 0), 0.0
+
+    def on_step_end(self, args, state, control, **kwargs):
+        now, tokens = time.perf_counter(), state.num_input_tokens_seen
+        if state.global_step == 1:  # asks for memory, and does not count
+            self.first = now, tokens
+            return
+        spent = now - self.first[0]
+        self.rate = (tokens - self.first[1]) / spent
+        control.should_training_stop = spent >= self.seconds
+
+
 def training(bench: Bench) -> list[Line]:
-    """Tokens a second, without padding, of one LoRA training by several trainers."""
-    ways = trainers.ways_to_train(bench.run, rows_of(bench.run)["train"], bench.seconds)
-    rates = bench.in_turns("training", ways)
-    return [
-        *(pair("training", rates, trainers.OURS, other, "tokens/s") for other in trainers.OTHERS),
-        pair("training", rates, trainers.INT8, trainers.OURS, "tokens/s"),
-    ]
+    """Tokens a second, without padding, of one LoRA training: our trainer, its base in int8, and TRL's as it comes."""
+    run, train = bench.run, rows_of(bench.run)["train"]
+    variant = next(name for name, writer in run.task.variants.writers.items() if writer.adapter)
+    tokenizer = load_tokenizer(run)
+    endless = {
+        "max_steps": 10**6,
+        "eval_strategy": "no",
+        "save_strategy": "no",
+        "include_num_input_tokens_seen": "non_padding",
+    }
+
+    def of_bits(bits: int) -> Run:
+        own = {"rank": 16, "alpha": 32, "targets": "all", "bits": bits}
+        settings = run.settings | {f"{variant}.{name}": value for name, value in own.items()}
+        return Run(run.task, run.profile, run.data, str(run.root), settings, run.seed)
+
+    def ours(bits: int) -> Trainer:
+        of = of_bits(bits)
+        model = writers.base_of(of, variant)[0]
+        trainer = writers.make_trainer(of, variant, model, tokenizer, train, train[:1], run.dir)
+        trainer.remove_callback(EarlyStoppingCallback)
+        for name, value in endless.items():
+            setattr(trainer.args, name, value)
+        return trainer
+
+    def trl() -> Trainer:
+        # learns completions alone, as it does where prompt and completion come as texts
+        of = of_bits(32)
+        rows = writers.dataset_of(of, tokenizer, train)
+        answers = rows.map(
+            lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
+            remove_columns=[name for name in rows.column_names if name != "input_ids"],
+        )
+        more = {**endless, "use_cpu": True, "bf16": False, "report_to": [], "disable_tqdm": True}
+        args = SFTConfig(str(run.dir / "trainer"), completion_only_loss=True, seed=run.seed, **more)
+        model = writers.base_of(of, variant)[0]
+        return SFTTrainer(model=model, train_dataset=answers, processing_class=tokenizer, args=args)
+
+    def rate(make: Callable[[], Trainer]) -> float:
+        trainer, clock = make(), Clock(bench.seconds)
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(clock)
+        trainer.train()
+        return clock.rate
+
+    plain, int8, theirs = "our trainer", "our trainer, base in int8", "SFTTrainer as it comes"
+    makers = {plain: partial(ours, 32), theirs: trl, int8: partial(ours, 8)}
+    ways = {name: partial(rate, make) for name, make in makers.items()}
+    return bench.lines("training", "tokens/s", ways, [(plain, theirs), (int8, plain)])
 
 
 # -- decoding ---------------------------------------------------------------------------------------------
@@ -121,58 +180,36 @@ def writer(run: Run, trained: Run | None) -> tuple[Callable[[bool], Any], Callab
     return lambda whole: load_finetuned(trained, folder, whole=whole), tuned, run["max_new_tokens"]
 
 
-def one_call(model, tokenizer, prompt: Prompt, limit: int, grammar: str | None) -> str:
-    """The answer of one `generate` of transformers, held to a grammar by a logits processor."""
-    ids, ends = torch.tensor([prompt.text + prompt.questions[0]]), [tokenizer.eos_token_id, *prompt.stop]
-    mask, finished = GrammarMask(tokenizer, [grammar], len(tokenizer)) if grammar else None, False
-
-    def held(given: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        nonlocal finished
-        if given.shape[1] > ids.shape[1]:
-            finished = mask.accept(0, int(given[0, -1]))
-        chosen = ends[:1] if finished else mask.choose(scores, [0]).tolist()
-        return torch.full_like(scores, float("-inf")).index_fill_(1, torch.tensor(chosen), 0.0)
-
-    found = model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=False,
-        max_new_tokens=limit,
-        eos_token_id=ends,
-        pad_token_id=tokenizer.pad_token_id,
-        logits_processor=[held] if mask else [],
-    )
-    return tokenizer.decode(found[0, ids.shape[1] :], skip_special_tokens=True)
-
-
 def decoding(bench: Bench) -> list[Line]:
-    """Events a second that are decoded together, against one call each of the same model in fp32.
-
-    An untuned model is not held to a grammar: it would fill the room that a grammar gives to the last token.
-    """
-    run, task, lines = bench.run, bench.run.task, []
+    """Events a second that are decoded together, against one `generate` call each of the same model in fp32."""
+    run = bench.run
     load, prompt, limit = writer(run, bench.trained)
     fast, whole, tokenizer = load(False), load(True), load_tokenizer(run)
     texts = [row.text for row in rows_of(run)["validation"]][: bench.texts]
 
-    def together(way: str) -> int:
-        predict_texts(fast, tokenizer, task, texts, way, limit, len(texts), prompt)
+    def together() -> int:
+        predict_texts(fast, tokenizer, run.task, texts, "free", limit, len(texts), prompt)
         return len(texts)
 
-    def each(way: str, queue: Iterator[str]) -> int:
-        text = next(queue)
-        grammar = None if way == "free" else task.chat.grammar(text, way)
-        one_call(whole, tokenizer, prompt(tokenizer, task, text), limit, grammar)
+    def each(queue: Iterator[str]) -> int:
+        asked = prompt(tokenizer, run.task, next(queue))
+        ids = torch.tensor([asked.text + asked.questions[0]])
+        whole.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            max_new_tokens=limit,
+            eos_token_id=[tokenizer.eos_token_id, *asked.stop],
+            pad_token_id=tokenizer.pad_token_id,
+        )
         return 1
 
-    for way in task.variants.decodings if prompt is tuned else ("free",):
-        ours, theirs = f"{len(texts)} together, {way}", f"one generate call each, {way}"
-        ways = {
-            ours: partial(rate_of, partial(together, way), bench.seconds),
-            theirs: partial(rate_of, partial(each, way, itertools.cycle(texts)), bench.seconds),
-        }
-        lines.append(pair("decoding", bench.in_turns(f"decoding, {way}", ways), ours, theirs, "texts/s"))
-    return lines
+    ours, theirs = f"{len(texts)} together", "one generate call each"
+    ways = {
+        ours: partial(rate_of, together, bench.seconds),
+        theirs: partial(rate_of, partial(each, itertools.cycle(texts)), bench.seconds),
+    }
+    return bench.lines("decoding", "texts/s", ways, [(ours, theirs)])
 
 
 def reading(bench: Bench) -> list[Line]:
@@ -196,7 +233,7 @@ def reading(bench: Bench) -> list[Line]:
         name: partial(rate_of, partial(read, itertools.cycle(prompts), together), bench.seconds)
         for name, together in names.items()
     }
-    return [pair("reading", bench.in_turns("reading", ways), *names, "reports/s")]
+    return bench.lines("reading", "reports/s", ways, [tuple(names)])
 
 
 # -- serving ----------------------------------------------------------------------------------------------
@@ -229,8 +266,7 @@ def serving(bench: Bench) -> list[Line]:
             for form, model in forms.items()
         }
         first, *others = ways
-        rates = bench.in_turns(f"serving, {count}", ways)
-        lines += [pair("serving", rates, other, first, "texts/s") for other in others]
+        lines += bench.lines("serving", "texts/s", ways, [(other, first) for other in others])
     return lines
 
 
@@ -241,29 +277,23 @@ PARTS: dict[str, Callable[[Bench], list[Line]]] = {
 
 
 def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
-    """Lines of some parts, or of all, with what they were measured on.
-
-    Raises
-    ------
-    UserError
-        For an unknown part, or a task whose models write nothing.
-    """
+    """Lines of some parts, or of all, with what they were measured on; a UserError for what cannot be measured."""
     run = bench.run
     if not run.task.variants.writers:
         raise UserError(f"{run.task.name} has no model that writes: notebook 05 measures its taggers")
     chosen = [one_of(name, list(PARTS), "part") for name in only] or list(PARTS)
-    before = trainers.peak()
+    before = peak()
     lines = [line for name in chosen for line in PARTS[name](bench)]
     return {
         "lines": lines,
         "manifest": {
             "task": run.task.name,
-            "data": data_name(run),
+            "data": data.data_name(run),
             "model": public_name(run),
             "decoded by": "a finished adapter" if bench.trained else "the untuned base",
             "repeats": bench.repeats,
             "seconds": bench.seconds,
-            "gemm_gflops": round(max(before, trainers.peak()) / 1e9, 1),
+            "gemm_gflops": round(max(before, peak()) / 1e9, 1),
             "code": code_fingerprint(),
             "hardware": hardware(),
             "environment": environment_fingerprint(),

@@ -15,9 +15,9 @@ from helpers.evaluation.systems import best_of
 from helpers.evaluation.vote import Records
 from helpers.files import read_json
 from helpers.run import Run
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.records import Example
-from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import compare
 
 Scores = dict[str, dict[str, Any]]  # system → its scores, as metrics.json holds them
@@ -31,17 +31,11 @@ COSTS = {
 
 
 # -- scores -----------------------------------------------------------------------------------------------
-def score_frame(variants: Scores, names: Sequence[str], metric: str) -> pd.DataFrame:
-    """One metric with its 95 % interval: index variant, columns score, low, high."""
-    lines = {name: (variants[name][metric], *variants[name]["ci95"][metric]) for name in names}
-    table = pd.DataFrame.from_dict(lines, orient="index", columns=["score", "low", "high"])
-    return table.rename_axis("variant")
-
-
 def comparison_table(task: Task, variants: Scores, names: Sequence[str]) -> pd.DataFrame:
     """All scores by variant, the task's headline first with its interval as `low` and `high`."""
-    first = score_frame(variants, names, task.headline).rename(columns={"score": task.headline})
-    others = metrics_of(task).score_table({name: variants[name] for name in names})
+    lines = {name: (variants[name][task.headline], *variants[name]["ci95"][task.headline]) for name in names}
+    first = pd.DataFrame.from_dict(lines, orient="index", columns=[task.headline, "low", "high"])
+    others = metrics.score_table(task, {name: variants[name] for name in names})
     return first.join(others.drop(columns=task.headline)).rename_axis("variant")
 
 
@@ -65,7 +59,6 @@ def best_baseline(task: Task, variants: Scores) -> str:
     return best_of(task, variants, names)
 
 
-# -- decodings --------------------------------------------------------------------------------------------
 # -- pairs, votes, costs ----------------------------------------------------------------------------------
 def compare_variants(
     run: Run, gold: Sequence[Example], predictions: dict[str, Records], pairs: Sequence[tuple[str, str]]
@@ -101,6 +94,6 @@ def published_table(run: Run, variants: Scores, best: str) -> pd.DataFrame | Non
     before = variants.get("base_zero_shot", {}).get("loss")
     ours = {"system": f"this run: {best}", **variants[best], "loss_before": before}
     lines = pd.DataFrame([ours, *run.task.public.published]).set_index("system")
-    scores = [*metrics_of(run.task).SCORES, "token_accuracy", "loss_before", "loss"]
+    scores = [*metrics.scores_of(run.task), "token_accuracy", "loss_before", "loss"]
     reported = [name for name in scores if name in lines and lines[name].iloc[1:].notna().any()]
     return lines[reported]

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.isotonic import IsotonicRegression
+from sklearn.linear_model import LogisticRegression
 
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.metrics import align
 from helpers.tasks.records import Example
-from helpers.tasks.scores import metrics_of
-from helpers.tasks.statistics import proportion_ci
+
+FOLDS = 5
+SURE = 1 - 1e-6  # no stated confidence counts as surer: its log-odds would be infinite
+GRID = 1 / (1 + np.exp(-np.linspace(-14, 14, 113)))  # even in log-odds
 
 
 def confidence_frame(
@@ -31,7 +37,7 @@ def confidence_frame(
     stated = [
         {**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned
     ]
-    results = metrics_of(task).field_results(task, gold, aligned)
+    results = metrics.field_results(task, gold, aligned)
     confidence = [one[name] for one in stated for name in task.fields]
     results["confidence"] = pd.Series(confidence, dtype=float, index=results.index)
     kept = results[results["valid"].astype(bool) & results["confidence"].notna()]
@@ -46,39 +52,14 @@ def _answers(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame
     return frame
 
 
-# -- calibration ------------------------------------------------------------------------------------------
-def reliability_table(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> pd.DataFrame:
-    """Accuracy within equally wide bins of confidence; empty bins are left out.
+def expected_calibration_error(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
+    """Mean gap of confidence and accuracy over equally wide bins of confidence, by size (Guo et al. 2017).
 
     Bins are open at their lower end (a confidence of 0 falls in the first).
-
-    Returns
-    -------
-    DataFrame
-        One line a bin: lower, upper (its edges), confidence (mean), accuracy, count, low, high (Wilson 95 % of the
-        accuracy).
     """
     answers = _answers(confidence, right)
-    place = np.clip(np.ceil(answers["confidence"] * bins).astype(int) - 1, 0, bins - 1)
-    lines = [
-        (
-            number / bins,
-            (number + 1) / bins,
-            group["confidence"].mean(),
-            group["right"].mean(),
-            len(group),
-            *proportion_ci(group["right"].sum(), len(group)),
-        )
-        for number, group in answers.groupby(place)
-    ]
-    return pd.DataFrame(lines, columns=["lower", "upper", "confidence", "accuracy", "count", "low", "high"])
-
-
-def expected_calibration_error(table: pd.DataFrame) -> float:
-    """Mean gap of confidence and accuracy over the bins of :func:`reliability_table`, by size (Guo et al. 2017)."""
-    if table.empty:
-        return math.nan
-    return float(np.average((table["confidence"] - table["accuracy"]).abs(), weights=table["count"]))
+    place = np.ceil(answers["confidence"] * bins).clip(lower=1)
+    return float(answers.groupby(place).sum().diff(axis=1)["right"].abs().sum() / max(1, len(answers)))
 
 
 # -- selective answers ------------------------------------------------------------------------------------
@@ -116,3 +97,73 @@ def coverage_at(curve: pd.DataFrame, risk: float) -> dict[str, float]:
     if safe.empty:
         return {"coverage": 0.0, "risk": 0.0, "threshold": math.nan}
     return safe[["coverage", "risk", "threshold"]].iloc[-1].astype(float).to_dict()
+
+
+# -- from stated confidence to the share of right answers -----------------------------------------------------
+@dataclass(frozen=True)
+class FieldCalibration:
+    """How the confidence in one field is to be read: a rising curve of straight pieces.
+
+    Parameters
+    ----------
+    method : str
+        How the curve was fitted: `none` (as stated), `constant`, `temperature` (the log-odds scaled and shifted) or
+        `isotonic`.
+    x, y : tuple of float
+        Corners of the curve: stated and calibrated confidence.
+    threshold : float
+        Least calibrated confidence at which the wanted precision is reached.
+    """
+
+    method: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    threshold: float = 0.0
+
+    def __call__(self, stated: Sequence[float] | float) -> np.ndarray:
+        """Calibrated confidence of stated ones."""
+        return np.interp(np.atleast_1d(stated), self.x, self.y)
+
+    @property
+    def high(self) -> float:
+        """The surest that an answer can be."""
+        return self.y[-1]
+
+
+def log_odds(share: Any) -> Any:
+    """log(p / (1 - p)) of shares, those of 0 and 1 kept finite."""
+    inside = np.clip(share, 1 - SURE, SURE)
+    return np.log(inside / (1 - inside))
+
+
+def fit_curve(stated: Sequence[float], right: Sequence[bool], method: str) -> FieldCalibration:
+    """Fit one method; a field that is always right (or wrong) is told by the number of its rows alone.
+
+    No answer is surer than the number of rows can show: after n right answers the next is right with
+    (n + 1) / (n + 2), Laplace's rule of succession.
+    """
+    stated, truth = np.asarray(stated, dtype=float), np.asarray(right, dtype=bool)
+    count, hits = len(truth), int(truth.sum())
+    low, high = 1 / (count + 2), (count + 1) / (count + 2)
+    x = y = np.array([0.0, low, high, 1.0])
+    if hits in (0, count):
+        method, x, y = "constant", np.zeros(1), np.array([hits / count])
+    elif method == "temperature":
+        fitted = LogisticRegression(C=10.0).fit(log_odds(stated)[:, None], truth)
+        x, y = GRID, fitted.predict_proba(log_odds(GRID)[:, None])[:, 1]
+    elif method == "isotonic":
+        rising = IsotonicRegression(out_of_bounds="clip").fit(stated, truth)
+        x, y = rising.X_thresholds_, rising.y_thresholds_
+    return FieldCalibration(method, tuple(map(float, x)), tuple(map(float, np.clip(y, low, high))))
+
+
+def held_out(stated: np.ndarray, right: np.ndarray, method: str, seed: int) -> np.ndarray:
+    """Calibrated confidence of each row by a curve that was fitted without it, in :data:`FOLDS` folds."""
+    places = np.random.default_rng(seed).permutation(len(stated)) % FOLDS
+    found = np.empty(len(stated))
+    for fold in range(FOLDS):
+        inside = places == fold
+        if inside.any():
+            rest = inside if inside.all() else ~inside
+            found[inside] = fit_curve(stated[rest], right[rest], method)(stated[inside])
+    return found

@@ -25,24 +25,20 @@ from helpers.tasks.text import is_word_span, normalise
 Records = Sequence[dict[str, Any]]
 
 
-def confident_learning(agrees: Sequence[bool], confidence: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Label quality (probability of the label) and label issues of one field.
-
-    Issues are the disagreements that cleanlab holds for errors of the label: the model is as sure there as it usually
-    is where it agrees. None where all rows agree or none does.
-    """
+def label_issues(agrees: Sequence[bool], confidence: Sequence[float]) -> np.ndarray:
+    """The disagreements that cleanlab holds for errors of the label: the model is as sure there as it usually is where it
+    agrees. None where all rows of the field agree or none does."""
     from cleanlab.filter import find_label_issues  # takes seconds to import
 
     labels, sure = np.asarray(agrees, dtype=int), np.clip(np.asarray(confidence, dtype=float), 0.0, 1.0)
-    quality = np.where(labels == 1, sure, 1 - sure)
     if len(set(labels)) < 2:
-        return quality, np.zeros(len(labels), dtype=bool)
+        return np.zeros(len(labels), dtype=bool)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cleanlab warns where it finds no issue at all
         issue = find_label_issues(
             labels, np.column_stack([1 - sure, sure]), filter_by="confident_learning", n_jobs=1
         )
-    return quality, np.asarray(issue, dtype=bool) & (labels == 0)
+    return np.asarray(issue, dtype=bool) & (labels == 0)
 
 
 def suspected_labels(
@@ -60,15 +56,14 @@ def suspected_labels(
     Returns
     -------
     DataFrame
-        Columns id, field, label, predicted (tuples), confidence, quality (0 to 1), issue (bool), not_in_text (the label
-        of a verbatim field is no piece of the text, the prediction is), witnesses (systems that found the model's value
-        too), suspect (an issue with at least one of the two).
+        Columns id, field, label, predicted (tuples), confidence, quality (probability of the label), issue (bool),
+        not_in_text (the label of a verbatim field is no piece of the text, the prediction is), witnesses (systems that
+        found the model's value too), suspect (an issue with at least one of the two).
     """
     frame = confidence_frame(task, gold, records).rename(columns={"gold": "label"})
-    frame["quality"], frame["issue"] = 0.0, False
+    frame["quality"], frame["issue"] = 1 - frame["confidence"].clip(0, 1), False
     for _, group in frame.groupby("field", sort=False):
-        quality, issue = confident_learning(group["right"], group["confidence"])
-        frame.loc[group.index, "quality"], frame.loc[group.index, "issue"] = quality, issue
+        frame.loc[group.index, "issue"] = label_issues(group["right"], group["confidence"])
     table = frame[~frame["right"].astype(bool)].drop(columns="right")
     table = table.sort_values(["quality", "id", "field"]).reset_index(drop=True)
     texts = {row.id: normalise(row.text) for row in gold}
@@ -90,12 +85,5 @@ def suspected_labels(
     table["witnesses"] = [
         sum(one[line.id][line.field] == line.predicted != () for one in found) for line in lines
     ]
-    support = table["not_in_text"].astype(bool) | (table["witnesses"] > 0)
-    table["suspect"] = table["issue"].astype(bool) & support
+    table["suspect"] = table["issue"] & (table["not_in_text"].astype(bool) | (table["witnesses"] > 0))
     return table
-
-
-def suspects(table: pd.DataFrame) -> set[tuple[int, str]]:
-    """The (id, field) pairs of :func:`suspected_labels` that :func:`helpers.evaluation.mistakes.classify_errors` takes."""
-    chosen = table[table["suspect"]]
-    return set(zip(chosen["id"], chosen["field"]))

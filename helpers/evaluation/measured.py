@@ -2,88 +2,76 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from helpers.data import read as data
+from helpers.evaluation.away import HOME, read_transfer, transfer_table
 from helpers.evaluation.comparisons import published_table
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import Run
 
 SWEEPS, BENCHMARK = ROOT / "results" / "sweeps", ROOT / "results" / "benchmark.json"
+SCORED = "scored"  # the set of a sweep beside `home`; without a test part home is what is scored
 SCORES = ("exact_match", "field_accuracy", "exact_f1", "f1", "json_validity")
 Line = dict[str, Any]
 
 
-def data_name(run: Run) -> str:
-    """`sample`, `public` (also where a folder holds the public rows), or the name of the folder."""
-    own = run.data if run.data == "sample" else re.sub(r"[^\w.-]+", "-", Path(run.data).name) or "data"
-    return "public" if data.is_public(run) else own
-
-
-def _scores_of(line: Line, headline: str) -> dict[str, float | None]:
-    """The scores of a line under the names of :func:`means`."""
-    scored = list(line["scores"]["scored"].values())
-    chosen = list(line["scores"].get("validation", {}).values())
-    free = scored[0] if len(scored) > 1 else {}
-    return {
-        headline: scored[-1][headline],
-        f"{headline} free": free.get(headline),
-        f"{headline} validation": chosen[-1][headline] if chosen else None,
-        **{name: scored[-1].get(name) for name in SCORES if name != headline},
-        "json_validity free": free.get("json_validity"),
-    }
-
-
-def _spread(values: pd.Series) -> str | None:
+def _spread(values: pd.Series) -> str:
     """Mean ± standard deviation (n − 1); the value alone where there is one."""
-    known = values.dropna().astype(float)
-    text = f"{known.mean():.3f}" if len(known) else None
-    return f"{text} ± {known.std():.3f}" if len(known) > 1 else text
+    text = f"{values.mean():.3f}"
+    return f"{text} ± {values.std():.3f}" if len(values) > 1 else text
 
 
-def means(lines: list[Line], headline: str) -> pd.DataFrame:
-    """Mean ± standard deviation over seeds and folds, a line for each setting and system of a sweep.
+def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
+    """Mean ± standard deviation over the seeds and folds of a sweep, with a caption.
 
     Returns
     -------
     DataFrame
-        Index (settings, variant); columns runs, scores on the scored rows in the default decoding (the
-        headline also in free decoding and on validation), and the means of rows and seconds.
+        Index (settings, variant); columns runs, scores on the scored rows and the headline on validation, and the
+        mean of the seconds of training.
     """
-    frame = pd.DataFrame([line | _scores_of(line, headline) for line in lines])
-    groups = frame.groupby(["settings", "variant"], sort=False)
-    scores = groups[list(_scores_of(lines[0], headline))].agg(_spread)
-    costs = groups[["train_rows", "train_seconds", "predict_seconds"]].agg(lambda of: of.astype(float).mean())
-    return pd.concat([groups.size().rename("runs"), scores, costs], axis=1).dropna(axis=1, how="all")
-
-
-def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
-    """The table of a complete sweep from its `.jsonl`, with a caption from the manifest beside it."""
-    about = read_json(path.with_suffix(".json"))
-    sweep, parts = about["sweep"], (f"{count} {part}" for part, count in about["rows"].items())
+    about = read_json(path)
+    sweep, headline, lines = about["sweep"], about["headline"], []
+    for line in about["lines"]:
+        scored = line["sets"].get(SCORED, line["sets"][HOME])
+        known = {name: scored[name] for name in (headline, *SCORES) if name in scored}
+        chosen = {f"{headline} validation": line["sets"][HOME][headline]}
+        lines.append({"settings": line["group"], "variant": line["variant"], **known, **chosen})
+        lines[-1]["train_seconds"] = line["train_seconds"]
+    groups = pd.DataFrame(lines).groupby(["settings", "variant"], sort=False)
+    names = [name for name in lines[0] if name not in ("settings", "variant", "train_seconds")]
+    seconds = groups["train_seconds"].agg(lambda each: each.astype(float).mean())
+    table = pd.concat([groups.size().rename("runs"), groups[names].agg(_spread), seconds], axis=1)
     over = f"seeds {', '.join(map(str, sweep['seeds']))}"
     over += f" and {sweep['folds']} folds of the train part" * bool(sweep["folds"])
-    mixed = f"; {len(about['code'])} versions of the code" * (len(about["code"]) > 1)
-    return means(data.read_jsonl(path), about["headline"]), (
-        f"{path.stem.replace('_', ' ')}: mean ± standard deviation over {over} ({', '.join(parts)} rows; "
-        f"{sweep['profile']} profile; {about['hardware']['cpu']}{mixed})."
+    return table, (
+        f"{path.stem.replace('_', ' ')}: mean ± standard deviation over {over} ({sweep['profile']} profile; "
+        f"{about['hardware']['cpu']})."
     )
+
+
+def complete_sweeps(task: str, folder: Path = SWEEPS) -> dict[Path, dict[str, Any]]:
+    """File → content of the sweeps of a task that have measured every setting, seed and fold."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        about = read_json(path)
+        if about.get("task") == task:
+            sweep = about["sweep"]
+            count = len(sweep["settings"]) * len(sweep["seeds"]) * max(1, sweep["folds"])
+            if len({line["case"] for line in about["lines"]}) == count:
+                found[path] = about
+    return found
 
 
 def sweep_tables(run: Run, folder: Path = SWEEPS) -> dict[str, tuple[pd.DataFrame, str]]:
     """Name → (table, caption) of the complete sweeps of the run's task and data source."""
-    wanted = (run.task.name, data_name(run))
-    found = [
-        path
-        for path in sorted(folder.glob("*.json"))
-        if (read_json(path).get("task"), read_json(path).get("data")) == wanted
-    ]
-    return {path.stem: sweep_table(path.with_suffix(".jsonl")) for path in found}
+    found, name = complete_sweeps(run.task.name, folder), data.data_name(run)
+    return {path.stem: sweep_table(path) for path, about in found.items() if about["data"] == name}
 
 
 def benchmark_table(path: Path = BENCHMARK) -> tuple[pd.DataFrame, str] | None:
@@ -109,6 +97,12 @@ def elsewhere(run: Run, scores: dict[str, Line], best: str) -> dict[str, tuple[p
         if beside is None
         else {"published": (beside, "This run beside published results on the same data.")}
     )
+    away = read_transfer(run)
+    if away:
+        found["transfer"] = (
+            transfer_table(away),
+            "Home and away side by side: a line a test, a column a system.",
+        )
     found |= {f"sweep_{name}": one for name, one in sweep_tables(run).items()}
     speed = benchmark_table()
     return found | ({"benchmark": speed} if speed else {})

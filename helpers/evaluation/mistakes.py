@@ -5,41 +5,27 @@ The entities of a tagging task are values too: a label is a field, the words tha
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from helpers.tasks.base import Task, Values
-from helpers.tasks.metrics import align, comparable, exact_match, field_results
+from helpers.tasks.metrics import align, comparable, exact_match, field_results, soft_right
 from helpers.tasks.records import Example
 from helpers.tasks.statistics import score_ci
 from helpers.tasks.text import normalise, places
 
-PARSE, SUSPECT, WRONG_FIELD = "parse", "suspected label error", "wrong field"
+PARSE, WRONG_FIELD = "parse", "wrong field"
 NORMALISATION, MISSING, INVENTED = "normalisation", "missing", "invented"
 NOTHING, BOUNDARY, OTHER = "word for nothing", "boundary", "other value"
-ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, NOTHING, WRONG_FIELD, OTHER, SUSPECT)
+ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, NOTHING, WRONG_FIELD, OTHER)
 OUTSIDE = "O"
 Records = Sequence[dict[str, Any]]
-Suspects = Collection[tuple[int, str]]
 
 
 # -- one error --------------------------------------------------------------------------------------------
-def same_values(task: Task, name: str, gold: Sequence[str], predicted: Sequence[str]) -> bool:
-    """Whether two lists of values of a field mean the same: each value pairs off with an equivalent, in any order."""
-    left = list(gold)
-    for value in predicted:
-        match = next(
-            (other for other in left if other == value or task.kinds[name].equivalent(other, value)), None
-        )
-        if match is None:
-            return False
-        left.remove(match)
-    return not left
-
-
 def _words(value: str) -> list[str]:
     """Lower-case words without the punctuation at their ends."""
     return [word for word in (part.strip(".,;:!?()[]\"'").casefold() for part in value.split()) if word]
@@ -59,22 +45,20 @@ def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
     return task.kinds[name].verbatim and bool(set(left) & set(right))
 
 
-def error_class(
-    task: Task, name: str, gold: Values, predicted: Values, valid: bool = True, suspect: bool = False
-) -> str | None:
+def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: bool = True) -> str | None:
     """Class of what field `name` of one row got wrong; the first that applies, None where the field is right.
 
     Parameters
     ----------
     gold, predicted : dict of str to tuple of str
         All fields of the row, as :func:`helpers.tasks.metrics.comparable` gives them.
-    valid, suspect : bool
-        Whether something valid came out of the model; whether the label is under suspicion.
+    valid : bool
+        Whether something valid came out of the model.
 
     Returns
     -------
     str or None
-        `parse`: no valid output. `suspected label error`: the label is doubtful. `normalisation`: means the same,
+        `parse`: no valid output. `normalisation`: means the same,
         written or ordered otherwise. `word for nothing`: a value that says "none" against no value. `wrong field`: a
         value that the label has in another field, or the wanted value landed in one. `missing`: nothing, or too few
         values. `invented`: something, or too many values. `boundary`: the right place with words too many or too few.
@@ -85,14 +69,12 @@ def error_class(
         return PARSE
     if wanted == found:
         return None
-    if suspect:
-        return SUSPECT
-    if same_values(task, name, wanted, found):
+    if soft_right(task.kinds[name], wanted, found):
         return NORMALISATION
     told = [
         [value for value in values if not task.kinds[name].says_nothing(value)] for values in (wanted, found)
     ]
-    if same_values(task, name, *told):
+    if soft_right(task.kinds[name], *told):
         return NOTHING
     lacking = [value for value in wanted if value not in found]
     extra = [value for value in found if value not in wanted]
@@ -113,10 +95,8 @@ def error_class(
 
 
 # -- all of them ------------------------------------------------------------------------------------------
-def classify_errors(
-    task: Task, gold: Sequence[Example], records: Records, suspects: Suspects = frozenset()
-) -> pd.DataFrame:
-    """Every wrong field of every row with its class; `suspects` are the (id, field) of labels under suspicion.
+def classify_errors(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
+    """Every wrong field of every row with its class.
 
     Returns
     -------
@@ -129,8 +109,7 @@ def classify_errors(
         wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
         failed = task.chat.failed_fields(record)
         for name in task.fields:
-            suspect = (example.id, name) in suspects
-            kind = error_class(task, name, wanted, found, name not in failed, suspect)
+            kind = error_class(task, name, wanted, found, name not in failed)
             if kind:
                 lines.append((example.id, name, kind, wanted[name], found[name], example.text))
     return pd.DataFrame(lines, columns=["id", "field", "kind", "gold", "predicted", "text"])
@@ -205,7 +184,7 @@ def _meant(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFram
     """Lines of :func:`helpers.tasks.metrics.field_results` with `means`: right in meaning, in any order."""
     results = field_results(task, gold, records)
     results["means"] = [
-        line.valid and same_values(task, line.field, line.gold, line.predicted)
+        line.valid and soft_right(task.kinds[line.field], line.gold, line.predicted)
         for line in results.itertuples()
     ]
     return results

@@ -13,13 +13,13 @@ from tqdm import tqdm
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.evaluation import baselines, systems
-from helpers.evaluation.vote import Records, count_votes
+from helpers.evaluation.vote import Records, vote_costs
 from helpers.files import read_json, write_json
 from helpers.run import Run
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.metrics import align
 from helpers.tasks.records import Example
-from helpers.tasks.scores import metrics_of
 from helpers.training.costs import record_costs, timed
 
 DECIMALS = 6
@@ -86,6 +86,7 @@ def decode(run: Run, name: str) -> list[dict[str, Any]]:
     one_part = not run.path("splits", "test.jsonl").exists()
     parts = {part: run.load(part) for part in (("scored",) if one_part else ("scored", "validation"))}
     system = systems.load(run, systems.RULES if vote else name)  # outside the clock: loading is not decoding
+    weights = systems.weights_of(run, name) if vote else None
     for way in ways_of(task, name):
         for part, gold in parts.items():
             if part == "validation" and way != ways_of(task, name)[-1]:
@@ -96,7 +97,10 @@ def decode(run: Run, name: str) -> list[dict[str, Any]]:
                     system.predict(gold) if one == systems.RULES else systems.read_predictions(run, one, part)
                     for one in task.variants.votes[name]
                 ]
-                records = count_votes(run, name, members)
+                records = weights.vote(members, one_part or part == "validation")
+                spent = time.perf_counter() - started
+                costs = vote_costs(read_json(run.path("costs.json")), task.variants.votes[name], spent)
+                record_costs(run, name, **costs)
             else:
                 with timed(run, file, "predict" if part == "scored" else "predict_validation"):
                     records = system.predict(gold, way, progress=True)
@@ -130,13 +134,14 @@ def decode_all(run: Run) -> pd.DataFrame:
 
 def validation_table(run: Run) -> pd.DataFrame:
     """Scores of trained variants and votes on the validation part, which decides between them."""
-    gold, metrics = run.load("validation"), metrics_of(run.task)
+    gold = run.load("validation")
     return metrics.score_table(
+        run.task,
         {
             name: metrics.score(run.task, gold, systems.read_predictions(run, name, "validation"))
             for name in systems.candidates(run)
-        }
-    ).rename_axis("variant")
+        },
+    )
 
 
 # -- scores -----------------------------------------------------------------------------------------------
@@ -164,7 +169,6 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
 def scores_of(run: Run, gold: Sequence[Example], records: Records) -> dict[str, Any]:
     """Scores of one system with their 95 % intervals and the number of rows."""
-    metrics = metrics_of(run.task)
     return {
         **metrics.score(run.task, gold, records),
         "ci95": metrics.intervals(run.task, gold, records, run.seed),
@@ -198,11 +202,6 @@ def parameters_of(run: Run, name: str) -> dict[str, int | None]:
     done = read_json(run.path("checkpoints") / name / "finished.json")
     counts = done.get("result", {}).get("parameters", {})
     return {what: counts.get(what) for what in ("total", "trainable")}
-
-
-def default_names(names: Iterable[str]) -> list[str]:
-    """Baselines, trained variants in their default decoding, and votes."""
-    return [name for name in names if "@" not in name]
 
 
 def untrained_names(task: Task, names: Iterable[str]) -> list[str]:

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.metrics import comparable
 from helpers.tasks.records import Example
-from helpers.tasks.scores import metrics_of
 from helpers.tasks.statistics import difference_ci, paired_permutation_test, proportion_ci, ratio, score_ci
 
 Records = Sequence[dict[str, Any]]
@@ -30,9 +30,8 @@ def row_parts(task: Task, gold: Sequence[Example], records: Records) -> pd.DataF
     Records of other rows do no harm.
     """
     by_id = {record["id"]: record for record in records}
-    scores = metrics_of(task)
-    sums = scores.row_sums(task, gold, [by_id[example.id] for example in gold])
-    return sums[list(scores.SCORES[task.headline])].set_axis(["top", "bottom"], axis=1)
+    sums = metrics.row_sums(task, gold, [by_id[example.id] for example in gold])
+    return sums[list(metrics.scores_of(task)[task.headline])].set_axis(["top", "bottom"], axis=1)
 
 
 def _score(parts: pd.DataFrame) -> float:
@@ -94,7 +93,7 @@ def seen_table(
         return KNOWN[2] if stands else KNOWN[3]
 
     counts = {kind: [0, 0] for kind in KNOWN}
-    for line in metrics_of(task).field_results(task, gold, records).itertuples():
+    for line in metrics.field_results(task, gold, records).itertuples():
         for value, wanted in Counter(line.gold).items():
             count = counts[known(line.field, value)]
             count[0] += wanted

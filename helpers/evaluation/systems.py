@@ -16,7 +16,8 @@ from typing import Any
 from helpers.data.read import read_jsonl, write_jsonl
 from helpers.errors import UserError, one_of
 from helpers.evaluation import baselines
-from helpers.evaluation.vote import RULES, Records, majority, vote_names
+from helpers.evaluation.away import home_and_away, read_transfer
+from helpers.evaluation.vote import RULES, Records, Weights, vote_names
 from helpers.files import read_json
 from helpers.machine import free_memory
 from helpers.run import Run
@@ -125,7 +126,8 @@ class WritingSystem(System):
     def problem(self, text: str) -> str | None:
         model, tokenizer = self.loaded
         limit = int(getattr(model.config, "max_position_embeddings", 0) or 10**9)
-        needed = tokens_needed(self.run, self.prompt(tokenizer, self.run.task, text))
+        prompt = self.prompt(tokenizer, self.run.task, text)
+        needed = len(prompt.text) + max(map(len, prompt.questions)) + int(self.run["max_new_tokens"])
         if needed <= limit:
             return None
         return f"text takes {needed} tokens of {self.name}, which has room for {limit}"
@@ -143,11 +145,14 @@ class TaggingSystem(System):
 
 @dataclass
 class VotingSystem(System):
-    """What most of its members say, each asked in its default way."""
+    """What its members say, each asked in its default way, weighed by what they got right on validation."""
+
+    weights: Weights | None = None
 
     def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         members = [member.predict(examples, progress=progress) for member in self.loaded]
-        return majority(self.run.task, members)
+        self.weights = self.weights or weights_of(self.run, self.name)
+        return self.weights.vote(members)
 
     def problem(self, text: str) -> str | None:
         return next(filter(None, (member.problem(text) for member in self.loaded)), None)
@@ -156,11 +161,6 @@ class VotingSystem(System):
         for member in self.loaded:
             member.release()
         super().release()
-
-
-def tokens_needed(run: Run, prompt: Any) -> int:
-    """Tokens that a prompt takes together with the answer to its longest question."""
-    return len(prompt.text) + max(map(len, prompt.questions)) + int(run["max_new_tokens"])
 
 
 # -- loading ----------------------------------------------------------------------------------------------
@@ -245,6 +245,19 @@ def read_predictions(run: Run, name: str, part: str = "scored") -> Records:
     return read_jsonl(path)
 
 
+def weights_of(run: Run, vote: str) -> Weights:
+    """Weights of the members of a vote by their predictions on the validation part; equal ones where these are gone."""
+    names, part = run.task.variants.votes[vote], "validation"
+    if not all(name == RULES or predictions_path(run, name, part).exists() for name in names):
+        return Weights(run.task, [], [[] for _ in names], run.seed)
+    gold = run.load(part)
+    members = [
+        load(run, name).predict(gold) if name == RULES else read_predictions(run, name, part)
+        for name in names
+    ]
+    return Weights(run.task, gold, members, run.seed)
+
+
 # -- which there are, and which is taken ------------------------------------------------------------------
 def trained(run: Run) -> list[str]:
     """Variants of the task that stage 04 has finished, in the task's order."""
@@ -286,7 +299,7 @@ def best_writer(task: Task, scores: Mapping[str, Mapping[str, Any]], best: str) 
 
 
 def choose(run: Run, name: str | None = None, rules: bool = False) -> str:
-    """The system to use of a run: the one asked for, else the best on validation, else the first trained one.
+    """The system to use of a run: the one asked for, else the one that is :func:`deployed`.
 
     Where it is not there, or nothing is trained and `rules` is false, that is a UserError.
     """
@@ -298,5 +311,33 @@ def choose(run: Run, name: str | None = None, rules: bool = False) -> str:
             f"{run.dir} holds no finished variant: train one with ./run_all.sh {run.task.name}, or give "
             "another folder with --run"
         )
-    best = read_json(run.dir / "metrics.json").get("best")
-    return best if best in there else there[0]
+    return deployed(run, there)[0]
+
+
+def deployed(run: Run, there: Sequence[str]) -> tuple[str, str]:
+    """Which of some systems is to be used, and why in a sentence.
+
+    Where :mod:`helpers.evaluation.transfer` has measured trained ones at home and away it is the best mean of both, else
+    the best on validation, or while nothing is scored the first.
+    """
+    task, best = run.task, read_json(run.dir / "metrics.json").get("best")
+    best = best if best in there else there[0]
+    table = home_and_away(read_transfer(run))
+    table = table[table.index.isin(there)]
+    if not any(name in task.variants for name in table.index):
+        return best, f"`{best}` is the best on validation; away from home nothing is measured."
+    by_mean = table.sort_values("mean", ascending=False, kind="stable")
+    name, scores = by_mean.index[0], by_mean.iloc[0]
+    said = (
+        f"`{name}` is the best over home ({scores['home']:.2f}) and away ({scores['away']:.2f}), "
+        f"by the mean of {by_mean.columns.name}"
+    )
+    if name == best:
+        return name, said + ", and on validation too."
+    if best not in table.index:
+        return name, said + f"; `{best}`, the best on validation, has not been measured away."
+    other = table.loc[best]
+    return (
+        name,
+        said + f"; `{best}`, the best on validation, has {other['home']:.2f} and {other['away']:.2f}.",
+    )

@@ -1,30 +1,29 @@
-"""Votes: systems that train nothing and let the majority of other systems decide each field.
+"""Votes: systems that train nothing and decide each field by what other systems say and how sure they may be.
 
-Members that err in different ways seldom err alike, so a value that most of them found is more often right than the
-value of any one. Values are compared as the task views them (:meth:`helpers.tasks.base.Task.values`).
+Members that err in different ways seldom err alike, so a value that several of them found is more often right than the
+value of any one. What a member's confidence in a field is worth is learnt where the answers are known
+(:class:`Weights`). Values are compared as the task views them (:meth:`helpers.tasks.base.Task.values`).
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from helpers.files import read_json
-from helpers.run import Run
+from helpers.evaluation.confidence import FieldCalibration, confidence_frame, fit_curve, held_out, log_odds
 from helpers.tasks.base import Task
-from helpers.training.costs import record_costs
+from helpers.tasks.records import Example
 
 RULES = "rules"  # the one member that is not trained
-KINDS = ("unanimous", "majority", "split")
-ALL_FIELDS = "all fields"
+WRONG = 9  # values on which errors are thought to fall alike
+UNKNOWN = 0.8  # trust in a member of whom nothing is known
 SUMS = ["train_seconds", "predict_seconds", "size_mb"]
 PEAKS = ["train_peak_memory_mb", "predict_peak_memory_mb"]
 Records = list[dict[str, Any]]
-Value = tuple[str, ...] | None
 
 
 def vote_names(task: Task, trained: Iterable[str]) -> list[str]:
@@ -34,51 +33,10 @@ def vote_names(task: Task, trained: Iterable[str]) -> list[str]:
 
 
 # -- the vote ---------------------------------------------------------------------------------------------
-def _rows(members: Sequence[Records]) -> Iterator[tuple[dict[str, Any], ...]]:
-    """The members' records row by row."""
-    if len({tuple(record["id"] for record in records) for records in members}) != 1:
-        raise ValueError("a vote needs members that have predicted the same rows")
-    return zip(*members, strict=True)
-
-
-def _values(task: Task, predictions: Sequence[Any]) -> dict[str, list[Value]]:
-    """Field → value of each member, None for a member without a prediction."""
-    views = [None if one is None else task.values(one) for one in predictions]
-    return {
-        name: [None if view is None else tuple(view.get(name, ())) for view in views] for name in task.fields
-    }
-
-
-def _elect(given: Sequence[Value]) -> Value:
-    """The value of more than half of the members that have one; without a majority that of the first of them."""
-    cast = [value for value in given if value is not None]
-    value, votes = Counter(cast).most_common(1)[0]
-    return value if 2 * votes > len(cast) else cast[0]
-
-
-def majority(task: Task, members: Sequence[Records]) -> Records:
-    """For each row and field the value that more than half of the members give.
-
-    Members without a valid prediction for a row have no vote there. Where no value has a majority, that of the first
-    member with a prediction stands, so the order of the members matters: the best comes first.
-
-    Parameters
-    ----------
-    members : sequence of list of dict
-        The prediction records of each member, all for the same rows in the same order; else a ValueError.
-
-    Returns
-    -------
-    list of dict
-        Records of `id`, `prediction` (None where no member has one), `raw` and `error` (None) and `confidence`: for
-        each field the mean over all members of their confidence in the elected value. It is 0 for a member that gave
-        another value or none, and 1 for one that gave it and states no confidence.
-    """
-    return [_decide(task, records) for records in _rows(members)]
-
-
-def _decide(task: Task, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The vote on one row."""
+def _decide(
+    task: Task, records: Sequence[dict[str, Any]], trust: Sequence[Mapping[str, float]]
+) -> dict[str, Any]:
+    """The vote on one row; `trust` is the probability of each member's value, field by field."""
     decided = {"id": records[0]["id"], "prediction": None, "raw": None, "error": None, "confidence": None}
     predictions = [
         None if one["prediction"] is None else task.canonical(one["prediction"]) for one in records
@@ -86,16 +44,88 @@ def _decide(task: Task, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     if all(one is None for one in predictions):
         return decided
     prediction, confidence = {}, {}
-    for name, given in _values(task, predictions).items():
-        elected = _elect(given)
+    views = [None if one is None else task.values(one) for one in predictions]
+    for name in task.fields:
+        weights: dict[tuple[str, ...], float] = {}
+        given = [None if view is None else tuple(view.get(name, ())) for view in views]
+        for value, sure in zip(given, trust):
+            if value is not None:
+                weights[value] = weights.get(value, 0.0) + log_odds(sure[name]) + math.log(WRONG)
+        elected = max(weights, key=weights.get)  # of equal ones that of the first member
         prediction[name] = predictions[given.index(elected)][name]
-        stated = [(one.get("confidence") or {}).get(name) for one in records]
-        agreed = [1.0 if sure is None else sure for sure, value in zip(stated, given) if value == elected]
-        confidence[name] = round(sum(agreed) / len(records), 6)
+        unsaid = WRONG + 1 - len(weights)
+        total = np.logaddexp.reduce([*weights.values(), math.log(unsaid)])
+        confidence[name] = round(float(np.exp(weights[elected] - total)), 6)
     return {**decided, "prediction": task.canonical(prediction), "confidence": confidence}
 
 
-# -- how the members agree --------------------------------------------------------------------------------
+class Weights:
+    """How far each member is to be trusted in each field, learnt on rows whose answers are known.
+
+    A member's stated confidence p (1 where it states none) is calibrated to the share of right answers; its value gets
+    log(p / (1 - p)) + log(:data:`WRONG`), which weighs members whose errors are independent and fall on so many values
+    alike (Nitzan and Paroush 1982; Dawid and Skene 1979). Without known rows all members count the same.
+
+    Parameters
+    ----------
+    gold : sequence of Example
+        The known rows.
+    members : sequence of list of dict
+        Prediction records of each member on them.
+    """
+
+    def __init__(self, task: Task, gold: Sequence[Example], members: Sequence[Records], seed: int):
+        self.task = task
+        self.curves: list[dict[str, FieldCalibration]] = []
+        self.known: list[dict[tuple[int, str], float]] = []  # by curves that were fitted without the row
+        for records in members:
+            curves, known = {}, {}
+            frame = (
+                confidence_frame(task, gold, records, unstated=1.0) if gold else pd.DataFrame({"field": []})
+            )
+            for name, rows in frame.groupby("field"):
+                stated, right = rows["confidence"].to_numpy(float), rows["right"].to_numpy(bool)
+                curves[name] = fit_curve(stated, right, "temperature")
+                sure = held_out(stated, right, "temperature", seed)
+                known |= {(row, name): float(one) for row, one in zip(rows["id"], sure)}
+            self.curves.append(curves)
+            self.known.append(known)
+
+    def vote(self, members: Sequence[Records], known: bool = False) -> Records:
+        """For each row and field the value with most weight.
+
+        Parameters
+        ----------
+        members : sequence of list of dict
+            The prediction records of each member, all for the same rows in the same order; else a ValueError.
+        known : bool
+            Whether these are the rows that the weights were learnt on: each is then weighed by what the others show.
+
+        Returns
+        -------
+        list of dict
+            Records of `id`, `prediction` (None where no member has one), `raw` and `error` (None) and `confidence`:
+            the probability of each elected value under the assumptions above.
+        """
+        if len({tuple(record["id"] for record in records) for records in members}) != 1:
+            raise ValueError("a vote needs members that have predicted the same rows")
+        found = []
+        for records in zip(*members, strict=True):
+            trust = [self._trust(at, record, known) for at, record in enumerate(records)]
+            found.append(_decide(self.task, records, trust))
+        return found
+
+    def _trust(self, member: int, record: dict[str, Any], known: bool) -> dict[str, float]:
+        stated, found = record.get("confidence") or {}, {}
+        for name in self.task.fields:
+            curve = self.curves[member].get(name)
+            sure = stated.get(name)
+            found[name] = float(curve(1.0 if sure is None else sure)[0]) if curve else UNKNOWN
+            if known:
+                found[name] = self.known[member].get((record["id"], name), found[name])
+        return found
+
+
 # -- what a vote costs ------------------------------------------------------------------------------------
 def vote_costs(
     costs: Mapping[str, Mapping[str, Any]], members: Sequence[str], seconds: float
@@ -110,12 +140,3 @@ def vote_costs(
     total["predict_seconds"] += seconds
     complete = known.drop(index=RULES, errors="ignore").notna().all()
     return {what: round(float(value), 4) if complete[what] else None for what, value in total.items()}
-
-
-def count_votes(run: Run, vote: str, members: Sequence[Records]) -> Records:
-    """Predictions of a vote from those that its members have made, in their order; costs.json learns what it costs."""
-    started = time.perf_counter()
-    records = majority(run.task, members)
-    seconds, costs = time.perf_counter() - started, read_json(run.path("costs.json"))
-    record_costs(run, vote, **vote_costs(costs, run.task.variants.votes[vote], seconds))
-    return records

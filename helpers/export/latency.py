@@ -15,8 +15,8 @@ from tqdm import tqdm
 from helpers.evaluation.systems import system_of
 from helpers.export import folders, onnx_graphs
 from helpers.run import Run
+from helpers.tasks.metrics import score
 from helpers.tasks.records import Example
-from helpers.tasks.token_metrics import entity_f1, predicted_tags
 from helpers.views.findings import EXACT, PLAIN, SMALL
 
 LENGTH, THREADS, ROUNDS = 128, 2, 10
@@ -82,7 +82,6 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
                 opened[variant, form] = tagger
                 calls[variant, form] = lambda model=tagger.model, inputs=inputs: model(*inputs)
         spent = call_times(calls, run["latency_runs"])
-        gold = [example.target.tags for example in examples]
         for (variant, form), tagger in tqdm(opened.items(), desc="F1 of each form", unit="form"):
             records = system_of(run, variant, tagger).predict(examples)
             folder, pattern = WEIGHTS[form]
@@ -90,7 +89,7 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
             lines[variant, form] = {
                 "megabytes": sum(path.stat().st_size for path in files) / 1e6,
                 **dict(zip(("ms_p5", "ms", "ms_p95"), np.percentile(spent[variant, form], [5, 50, 95]))),
-                "f1": entity_f1(gold, predicted_tags(run.task, examples, records)),
+                "f1": score(run.task, examples, records)["f1"],
                 "largest_difference": folders.logit_gap(
                     run, opened[variant, PLAIN], tagger, examples[: folders.GAP_ROWS]
                 ),

@@ -19,7 +19,6 @@ from bs4 import BeautifulSoup
 from markupsafe import Markup
 
 from helpers.errors import UserError
-from helpers.evaluation.display import words
 from helpers.files import read_json, write_file, write_json
 from helpers.paths import ROOT
 from helpers.report.notebooks import (
@@ -34,6 +33,7 @@ from helpers.report.notebooks import (
 from helpers.report.study import Study, command, evidence, make_study, read_run
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES
+from helpers.tasks.text import words
 from helpers.views.findings import minus
 
 MAX_MEGABYTES, MAX_COPY_MEGABYTES = 4.0, 2.0

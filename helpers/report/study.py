@@ -14,10 +14,11 @@ import pandas as pd
 
 from helpers.data.read import is_public
 from helpers.errors import UserError
+from helpers.evaluation.away import home_and_away, read_transfer
 from helpers.evaluation.comparisons import best_baseline
-from helpers.evaluation.measured import BENCHMARK, SWEEPS, means
-from helpers.evaluation.systems import best_writer
-from helpers.files import digest, parse_json, read_json
+from helpers.evaluation.measured import BENCHMARK, SWEEPS, complete_sweeps, sweep_table
+from helpers.evaluation.systems import best_writer, deployed
+from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, Task, load_task
@@ -206,29 +207,23 @@ def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
     """Path under `results/` → hash of every file there that a task's report shows."""
     files = sorted(folder.rglob("*.json"))
     shown = [path for path in files if path == BENCHMARK or read_json(path).get("task") == task]
-    shown += [path.with_suffix(".jsonl") for path in shown if path.parent.name == SWEEPS.name]
     return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in sorted(shown)}
 
 
 def sweeps_of(task: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
     """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs."""
     lines = []
-    for path in sorted(folder.glob("*.json")):
-        about = read_json(path)
-        if about.get("task") == task:
-            table = means(
-                [*map(parse_json, path.with_suffix(".jsonl").open(encoding="utf-8"))], about["headline"]
-            )
-            lines += [
-                {
-                    "system": name,
-                    "data": about["data"],
-                    "setting": setting,
-                    "score": row[about["headline"]],
-                    "runs": row["runs"],
-                }
-                for (setting, name), row in table.iterrows()
-            ]
+    for path, about in complete_sweeps(task, folder).items():
+        lines += [
+            {
+                "system": name,
+                "data": about["data"],
+                "setting": setting,
+                "score": row[about["headline"]],
+                "runs": row["runs"],
+            }
+            for (setting, name), row in sweep_table(path)[0].iterrows()
+        ]
     return lines
 
 
@@ -287,6 +282,9 @@ def evidence(run: Run) -> dict[str, Any]:
     if perturbed.size:
         harmful = int((perturbed["difference_high"] < 0).sum()) if "difference_high" in perturbed else 0
         checks["changes of the input that cost more than chance would"] = [harmful, len(perturbed)]
+    away, (deploy, why) = home_and_away(read_transfer(run)), (None, "")
+    if len(away) and variants:
+        deploy, why = deployed(run, [name for name in variants if "@" not in name])
     return {
         "metrics": metrics,
         "costs": read_json(run.dir / "costs.json"),
@@ -298,6 +296,9 @@ def evidence(run: Run) -> dict[str, Any]:
         "beside": [*sweeps_of(run.task.name), *theirs],
         "hard": hard,
         "checks": checks,
+        "away": away[["home", "away"]].to_dict("index"),
+        "deploy": deploy,
+        "why": why.replace("`", ""),
         "code": read_json(run.dir / "manifest.json").get("code", {}).get("sha256", ""),
         "results": results_of(run.task.name),
     }

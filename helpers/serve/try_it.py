@@ -7,9 +7,10 @@ from typing import Any
 
 from helpers.errors import UserError
 from helpers.evaluation import systems
-from helpers.evaluation.display import entity_text, words
 from helpers.run import Run
 from helpers.tasks.records import Example
+from helpers.tasks.text import words
+from helpers.views.display import entity_text
 from helpers.views.rows import entity_spans
 
 

@@ -1,7 +1,9 @@
 """Scores of predictions against gold labels: pure functions on a task, its examples and prediction records.
 
-Every headline score is a ratio of two per-row sums (hits over rows, twice the hits over predicted plus gold values, …).
-:func:`row_results` gives those columns, so that one bootstrap over rows serves exact match and micro F1 alike.
+Tasks differ in one step, what the units of a field are: of answers that are written its values, as normalised text; of tags the
+entities of a label, first and last token both (as seqeval counts in its strict IOB2 mode; a test holds both against each
+other). Every score is a ratio of two sums over rows (hits over rows, twice the hits over predicted plus gold units, …),
+so that one bootstrap over rows serves exact match and micro F1 alike.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ from rapidfuzz import fuzz, process
 from scipy.optimize import linear_sum_assignment
 
 from helpers.tasks.base import Task, Values
+from helpers.tasks.bio import spans_of
+from helpers.tasks.fields import Kind
 from helpers.tasks.records import Example
 from helpers.tasks.statistics import ratio, score_ci
 from helpers.tasks.text import normalise
 
-# score name -> (numerator, denominator) columns of row_results
-SCORES: dict[str, tuple[str, str]] = {
+Records = Iterable[dict[str, Any]]
+# score name → (numerator, denominator) columns of row_sums: of answers that are written, and of tags
+WRITTEN = {
     "exact_match": ("exact", "rows"),
     "field_accuracy": ("right", "fields"),
     "exact_f1": ("twice_hits", "values"),
@@ -33,10 +38,25 @@ SCORES: dict[str, tuple[str, str]] = {
     "token_f1": ("token_f1", "token_pairs"),
     "presence_f1": ("twice_present", "present"),
     "empty_accuracy": ("right_empty", "empty"),
-    "json_validity": ("valid_fields", "fields"),
+    "json_validity": ("valid", "fields"),
     "complete_fields": ("complete", "rows"),
 }
+TAGGED = {
+    "f1": ("twice_hits", "values"),
+    "precision": ("hits", "predicted_values"),
+    "recall": ("hits", "gold_values"),
+    "accuracy": ("right_tokens", "tokens"),
+    "exact_match": ("exact", "rows"),
+    "field_accuracy": ("right", "fields"),
+}
+# headline → the score in its place that forgives spelling
+SOFT_HEADLINE = {"exact_match": "soft_exact_match", "exact_f1": "soft_f1", "f1": "soft_f1"}
 FUZZY = 85  # least rapidfuzz ratio (0-100) of two values that count as alike
+
+
+def scores_of(task: Task) -> dict[str, tuple[str, str]]:
+    """Names of a task's scores and the columns of :func:`row_sums` that they are ratios of."""
+    return WRITTEN if task.writes else TAGGED
 
 
 def comparable(task: Task, target: Any) -> Values:
@@ -45,8 +65,8 @@ def comparable(task: Task, target: Any) -> Values:
     return {name: tuple(normalise(str(value)) for value in values.get(name, ())) for name in task.fields}
 
 
-def align(gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Prediction records in the order of the gold rows."""
+def align(gold: Sequence[Example], records: Records) -> list[dict[str, Any]]:
+    """Prediction records in the order of the gold rows; ValueError where they do not belong together."""
     by_id: dict[int, dict[str, Any]] = {}
     for record in records:
         if record["id"] in by_id:
@@ -62,11 +82,7 @@ def align(gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> list[di
     return [by_id[example.id] for example in gold]
 
 
-def tokens(values: Iterable[str]) -> Counter[str]:
-    """Bag of lower-case words of the values; punctuation is left out, as in the SQuAD evaluation."""
-    return Counter(word for value in values for word in re.findall(r"\w+", value.casefold()))
-
-
+# -- one field of one row -----------------------------------------------------------------------------------
 def token_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
     """Word-overlap F1 of one field of one row (Rajpurkar et al. 2016), articles kept; NaN where both are empty.
 
@@ -74,9 +90,11 @@ def token_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
     """
     if not gold and not predicted:
         return math.nan
-    left, right = tokens(gold) or Counter(gold), tokens(predicted) or Counter(predicted)
-    shared = sum((left & right).values())
-    return 2 * shared / (left.total() + right.total())
+    left, right = (
+        Counter(word for value in values for word in re.findall(r"\w+", value.casefold())) or Counter(values)
+        for values in (gold, predicted)
+    )
+    return 2 * (left & right).total() / (left.total() + right.total())
 
 
 def fuzzy_hits(gold: Sequence[str], predicted: Sequence[str]) -> int:
@@ -88,88 +106,104 @@ def fuzzy_hits(gold: Sequence[str], predicted: Sequence[str]) -> int:
     return int(alike[linear_sum_assignment(alike, maximize=True)].sum())
 
 
-def field_results(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+def soft_hits(kind: Kind, gold: Sequence[str], predicted: Sequence[str]) -> int:
+    """Pairs of a gold and a predicted value that mean the same (:meth:`Kind.equivalent`), each used once.
+
+    Case, punctuation, a leading article, the spelling of a date, time or duration, and the order do not count.
+    """
+    left = list(gold)
+    for value in predicted:
+        match = next((other for other in left if other == value or kind.equivalent(other, value)), None)
+        if match is not None:
+            left.remove(match)
+    return len(gold) - len(left)
+
+
+def soft_right(kind: Kind, gold: Sequence[str], predicted: Sequence[str]) -> bool:
+    """Whether two lists of values of a field mean the same."""
+    return len(gold) == len(predicted) == soft_hits(kind, gold, predicted)
+
+
+def _units(task: Task, example: Example, target: Any) -> dict[str, list[tuple[Any, str]]]:
+    """Field → its units and their words."""
+    if task.writes:
+        return {name: [(one, one) for one in values] for name, values in comparable(task, target).items()}
+    found: dict[str, list[tuple[Any, str]]] = {name: [] for name in task.fields}
+    for start, end, label in spans_of(target.tags) if target else ():
+        found[label].append(((start, end), normalise(" ".join(example.target.tokens[start:end]))))
+    return found
+
+
+def field_results(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
     """One line for every row and field: what was wanted, what came, and the counts behind the scores.
 
-    `right` asks for the same values in the same order (the order in which people are named is part of the label);
-    `hits` counts values as sets, which is what precision, recall and F1 are made from. A row whose prediction is None
-    is wrong in every field, also in those that are empty in the label, and predicts no value; where fields are answered
-    one by one, the same holds for a field without a valid answer.
+    `right` asks for the same units in the same order (the order in which people are named is part of the label); `hits`
+    counts them as sets. A written answer that is not valid is wrong in every field, also in those that are empty in the
+    label, and predicts no value; where fields are answered one by one, the same holds for a field without a valid
+    answer. Tokens without valid tags are outside.
 
     Returns
     -------
     DataFrame
-        Columns id, field, gold and predicted (tuples of normalised text), valid, right (bool), hits, fuzzy_hits,
-        gold_values, predicted_values (counts of distinct values), token_f1 (NaN where both sides are empty).
+        Columns id, field, gold and predicted (tuples of normalised text), valid, right (bool), hits, gold_values,
+        predicted_values (counts of distinct units); of written answers fuzzy_hits and token_f1 (NaN where both sides
+        are empty), of tags right_tokens and tokens (those of the row, in the line of its first label).
     """
     lines = []
     for example, record in zip(gold, align(gold, records)):
-        failed = task.chat.failed_fields(record)
-        wanted, found = comparable(task, example.target), comparable(task, record["prediction"])
+        failed, found = task.chat.failed_fields(record), task.bind(record["prediction"], example)
+        both = _units(task, example, example.target), _units(task, example, found)
         for name in task.fields:
-            left, right, valid = wanted[name], found[name], name not in failed
-            lines.append(
-                (
-                    example.id,
-                    name,
-                    left,
-                    right,
-                    valid,
-                    valid and left == right,
-                    len(set(left) & set(right)),
-                    fuzzy_hits(left, right),
-                    len(set(left)),
-                    len(set(right)),
-                    token_f1(left, right),
-                )
+            (left, wanted), (right, given) = (
+                ([one for one, _ in units[name]], tuple(words for _, words in units[name])) for units in both
             )
-    return pd.DataFrame(
-        lines,
-        columns=[
-            "id",
-            "field",
-            "gold",
-            "predicted",
-            "valid",
-            "right",
-            "hits",
-            "fuzzy_hits",
-            "gold_values",
-            "predicted_values",
-            "token_f1",
-        ],
-    )
+            valid = name not in failed
+            line = {
+                "id": example.id,
+                "field": name,
+                "gold": wanted,
+                "predicted": given,
+                "valid": valid,
+                "right": (valid or not task.writes) and left == right,
+                "hits": len(set(left) & set(right)),
+                "gold_values": len(set(left)),
+                "predicted_values": len(set(right)),
+            }
+            if task.writes:
+                line |= {"fuzzy_hits": fuzzy_hits(left, right), "token_f1": token_f1(left, right)}
+            else:
+                tags = example.target.tags if name == task.fields[0] else ()
+                got = found.tags if found else ("O",) * len(tags)
+                line |= {"right_tokens": sum(map(str.__eq__, tags, got)), "tokens": len(tags)}
+            lines.append(line)
+    return pd.DataFrame(lines)
 
 
+# -- sums and their ratios ----------------------------------------------------------------------------------
 def _counted(results: pd.DataFrame) -> pd.DataFrame:
     """Numbers of every (row, field) line from which sums make the scores."""
     has_gold, has_predicted = results["gold_values"] > 0, results["predicted_values"] > 0
-    return pd.DataFrame(
-        {
-            "id": results["id"],
-            "field": results["field"],
-            "right": results["right"].astype(float),
-            "fields": 1.0,
-            "hits": results["hits"],
-            "gold_values": results["gold_values"],
-            "predicted_values": results["predicted_values"],
-            "empty": (~has_gold).astype(float),
-            "right_empty": (results["right"] & ~has_gold).astype(float),
-            "twice_hits": 2.0 * results["hits"],
-            "twice_fuzzy": 2.0 * results["fuzzy_hits"],
-            "values": results["gold_values"] + results["predicted_values"],
-            "token_f1": results["token_f1"].fillna(0.0),
-            "token_pairs": (has_gold | has_predicted).astype(float),
-            "twice_present": 2.0 * (has_gold & has_predicted),
-            "present": has_gold.astype(float) + has_predicted,
-            "unfilled": (has_gold & ~has_predicted).astype(float),
-            "valid_fields": results["valid"].astype(float),
-        }
+    counted = results.drop(columns=["gold", "predicted"]).assign(
+        right=results["right"].astype(float),
+        valid=results["valid"].astype(float),
+        fields=1.0,
+        empty=(~has_gold).astype(float),
+        right_empty=(results["right"] & ~has_gold).astype(float),
+        twice_hits=2.0 * results["hits"],
+        values=results["gold_values"] + results["predicted_values"],
+        token_pairs=(has_gold | has_predicted).astype(float),
+        twice_present=2.0 * (has_gold & has_predicted),
+        present=has_gold.astype(float) + has_predicted,
+        unfilled=(has_gold & ~has_predicted).astype(float),
     )
+    if "fuzzy_hits" in results:
+        counted["twice_fuzzy"] = 2.0 * results["fuzzy_hits"]
+        counted["token_f1"] = results["token_f1"].fillna(0.0)
+    return counted
 
 
 def row_results(results: pd.DataFrame) -> pd.DataFrame:
-    """Per-row sums of :func:`field_results`, in its row order, index `id`, with the columns that :data:`SCORES` names.
+    """Per-row sums of :func:`field_results`, in its row order, index `id`, with the columns that :func:`scores_of` names.
 
     `exact` and `complete` are 0 or 1: a row is complete when every field that the label fills is filled by a valid
     prediction, with whatever value.
@@ -177,69 +211,51 @@ def row_results(results: pd.DataFrame) -> pd.DataFrame:
     rows = _counted(results).drop(columns="field").groupby("id", sort=False).sum()
     rows["rows"] = 1.0
     rows["exact"] = (rows["right"] == rows["fields"]).astype(float)
-    rows["complete"] = ((rows["unfilled"] == 0) & (rows["valid_fields"] > 0)).astype(float)
+    rows["complete"] = ((rows["unfilled"] == 0) & (rows["valid"] > 0)).astype(float)
     return rows
 
 
-def row_sums(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """The columns of every row that :data:`SCORES` names, as :func:`row_results` gives them."""
+def row_sums(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
+    """:func:`row_results` of prediction records."""
     return row_results(field_results(task, gold, records))
 
 
-def exact_match(task: Task, gold: Sequence[Example], records: Iterable[dict[str, Any]]) -> np.ndarray:
-    """Whether each row is right in all fields, order of list values included.
-
-    Returns
-    -------
-    ndarray of bool, shape (rows,)
-    """
-    matches = [
-        not task.chat.failed_fields(record)
-        and comparable(task, example.target) == comparable(task, record["prediction"])
-        for example, record in zip(gold, align(gold, records))
-    ]
-    return np.array(matches, dtype=bool)
+def exact_match(task: Task, gold: Sequence[Example], records: Records) -> np.ndarray:
+    """Whether each row is right in all fields, ndarray of bool, shape (rows,)."""
+    return row_sums(task, gold, records)["exact"].to_numpy(bool)
 
 
-def field_table(results: pd.DataFrame) -> pd.DataFrame:
+def field_table(task: Task, results: pd.DataFrame) -> pd.DataFrame:
     """Scores of each field, from :func:`field_results`.
 
     Returns
     -------
     DataFrame
         Index field; columns accuracy (share of rows right, empty on both sides counts), precision, recall and f1 over
-        the set of values, token_f1 (mean over rows where either side has a value), presence_f1 (is the field filled),
-        support (distinct gold values). NaN where there is nothing to divide by.
+        the set of units, support (distinct gold units); of written answers also token_f1 (mean over rows where either
+        side has a value) and presence_f1 (is the field filled). NaN where there is nothing to divide by; of a label
+        with entities on one side only the scores are 0.
     """
     sums = _counted(results).drop(columns="id").groupby("field", sort=False).sum()
-    return pd.DataFrame(
-        {
-            "accuracy": ratio(sums["right"], sums["fields"]),
-            "precision": ratio(sums["hits"], sums["predicted_values"]),
-            "recall": ratio(sums["hits"], sums["gold_values"]),
-            "f1": ratio(sums["twice_hits"], sums["values"]),
-            "token_f1": ratio(sums["token_f1"], sums["token_pairs"]),
-            "presence_f1": ratio(sums["twice_present"], sums["present"]),
-            "support": sums["gold_values"].astype(int),
-        },
-        index=sums.index,
+    table = {
+        "accuracy": ratio(sums["right"], sums["fields"]),
+        "precision": ratio(sums["hits"], sums["predicted_values"]),
+        "recall": ratio(sums["hits"], sums["gold_values"]),
+        "f1": ratio(sums["twice_hits"], sums["values"]),
+        "support": sums["gold_values"].astype(int),
+    }
+    if task.writes:
+        table["token_f1"] = ratio(sums["token_f1"], sums["token_pairs"])
+        table["presence_f1"] = ratio(sums["twice_present"], sums["present"])
+        return pd.DataFrame(table, index=sums.index)
+    found = pd.DataFrame(table, index=sums.index)
+    return found.where(found.notna() | (sums["values"] == 0).to_numpy()[:, None], 0.0).astype(
+        {"support": int}
     )
 
 
-def parse_errors(task: Task, records: Iterable[dict[str, Any]]) -> dict[str, int]:
-    """Kinds of failure among outputs (or answers) that are not valid, and how often each came, most frequent first."""
-    kinds = Counter(kind for record in records for kind in task.chat.error_kinds(record))
-    return dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0])))
-
-
-def response_length(records: Iterable[dict[str, Any]]) -> float | None:
-    """Mean length of the model's text in characters; None where no record holds text (rules write none)."""
-    lengths = [len(record["raw"]) for record in records if record.get("raw")]
-    return float(np.mean(lengths)) if lengths else None
-
-
 def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """All scores of one variant, ready for metrics.json but for rounding.
+    """All scores of one system, ready for metrics.json but for rounding.
 
     Parameters
     ----------
@@ -252,8 +268,10 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
     Returns
     -------
     dict
-        The names in :data:`SCORES` (shares in 0..1), `response_length` (characters or None), `fields` (field to the
-        columns of :func:`field_table`) and `parse_errors` (kind to count).
+        The names of :func:`scores_of` (shares in 0..1, NaN where there is nothing to divide by) and `fields` (field to the
+        columns of :func:`field_table`); of written answers `response_length` (mean characters, None where no record
+        holds text) and `parse_errors` (kind to count, most frequent first), of tags `invalid` (rows without a valid
+        prediction).
 
     Raises
     ------
@@ -263,35 +281,79 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
     if not gold:
         raise ValueError("no rows to score")
     results = field_results(task, gold, records)
-    rows = row_results(results)
+    sums = row_results(results).sum()
     scores: dict[str, Any] = {
-        name: float(ratio(rows[top].sum(), rows[bottom].sum())) for name, (top, bottom) in SCORES.items()
+        name: float(ratio(sums[top], sums[bottom])) for name, (top, bottom) in scores_of(task).items()
     }
-    scores["response_length"] = response_length(records)
-    scores["fields"] = field_table(results).to_dict(orient="index")
-    scores["parse_errors"] = parse_errors(task, records)
-    return scores
+    scores["fields"] = field_table(task, results).to_dict(orient="index")
+    if not task.writes:
+        if sums["values"]:
+            scores |= {name: float(np.nan_to_num(scores[name])) for name in ("precision", "recall")}
+        return scores | {"invalid": sum(record["prediction"] is None for record in records)}
+    lengths = [len(record["raw"]) for record in records if record.get("raw")]
+    kinds = Counter(kind for record in records for kind in task.chat.error_kinds(record))
+    return scores | {
+        "response_length": float(np.mean(lengths)) if lengths else None,
+        "parse_errors": dict(sorted(kinds.items(), key=lambda item: (-item[1], item[0]))),
+    }
 
 
 def intervals(
-    task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]], seed: int, resamples: int = 2000
+    task: Task, gold: Sequence[Example], records: Records, seed: int, resamples: int = 2000
 ) -> dict[str, list[float]]:
-    """Bootstrap 95 % intervals over rows of every score in :data:`SCORES`.
-
-    Returns
-    -------
-    dict of str to [low, high]
-    """
+    """Bootstrap 95 % intervals over rows of every score of :func:`scores_of`: name → [low, high]."""
     rows = row_sums(task, gold, records)
     return {
         name: list(score_ci(rows[top], rows[bottom], seed=seed, resamples=resamples))
-        for name, (top, bottom) in SCORES.items()
+        for name, (top, bottom) in scores_of(task).items()
     }
 
 
-def score_table(scores: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Headline scores of several variants side by side: index variant, the columns of :data:`SCORES`."""
-    columns = [*SCORES, "response_length"]
-    return pd.DataFrame(
-        {name: {column: one.get(column) for column in columns} for name, one in scores.items()}, dtype=float
-    ).T[columns]
+def score_table(task: Task, scores: dict[str, dict[str, Any]]) -> pd.DataFrame:
+    """Scores of several systems side by side: index variant, the columns of :func:`scores_of`, and response_length."""
+    columns = [*scores_of(task), *["response_length"] * task.writes]
+    cells = {name: {column: one.get(column) for column in columns} for name, one in scores.items()}
+    return pd.DataFrame(cells, dtype=float).T[columns].rename_axis("variant")
+
+
+# -- other ways to count ------------------------------------------------------------------------------------
+def soft_scores(task: Task, results: pd.DataFrame) -> dict[str, float]:
+    """Scores that forgive spelling, from :func:`field_results`; entities of tags count as strings.
+
+    `soft_exact_match` is the share of rows all of whose fields are right in meaning, `soft_f1` the F1 over values that are.
+    """
+    pairs = [(task.kinds[line.field], line.gold, line.predicted) for line in results.itertuples()]
+    right = results["valid"] & np.array([soft_right(*pair) for pair in pairs])
+    hits, values = (
+        sum(soft_hits(*pair) for pair in pairs),
+        sum(len(gold) + len(found) for _, gold, found in pairs),
+    )
+    by_row = right.groupby(results["id"]).all()
+    return {"soft_exact_match": float(by_row.mean()), "soft_f1": float(ratio(2 * hits, values))}
+
+
+def unseen_f1(task: Task, train: Iterable[Example], results: pd.DataFrame) -> float:
+    """F1 over values that no train row has in their field, case aside; NaN where there are none."""
+    seen = {
+        (name, value.lower())
+        for row in train
+        for name, values in comparable(task, row.target).items()
+        for value in values
+    }
+    hits = total = 0
+    for line in results.itertuples():
+        new = [
+            Counter(value for value in values if (line.field, value.lower()) not in seen)
+            for values in (line.gold, line.predicted)
+        ]
+        hits, total = hits + (new[0] & new[1]).total(), total + new[0].total() + new[1].total()
+    return float(ratio(2 * hits, total))
+
+
+def entity_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """Micro F1 over entities of tags alone: what training and decoding ask for many times."""
+    right = total = 0
+    for wanted, found in zip(gold, predicted):
+        one, other = set(spans_of(wanted)), set(spans_of(found))
+        right, total = right + 2 * len(one & other), total + len(one) + len(other)
+    return float(ratio(right, total)) if total else 0.0

@@ -6,16 +6,26 @@ import json
 import random
 import unicodedata
 from functools import lru_cache
+from typing import Any
 
 STRAIGHT = str.maketrans(
     {"‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‟": '"'}
 )
+SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1": "F1"}
 OPENING, CLOSING = "([{", ")]}"
 JOINING_PREFIX, JOINING_SUFFIX = "#@$€£", "+#%"
 ABBREVIATIONS = frozenset(
     "co inc ltd corp llc jr sr dr mr mrs ms prof st ave blvd rd no nr rm bldg dept conf sess mtg mgr asst hon gov fl "
     "sq ctr univ intl approx incl min mins hr hrs vs etc".split()
 )
+
+
+def words(name: Any) -> str:
+    """A column as it is written for readers: `json_validity` → `JSON validity`, `exact_f1` → `value F1`."""
+    return " ".join(
+        SPELLING.get(word, word)
+        for word in str(name).replace("exact_f1", "value f1").replace("_", " ").split(" ")
+    )
 
 
 def normalise(text: str) -> str:

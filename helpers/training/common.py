@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from helpers.errors import UserError, one_of
 from helpers.models.base import device_of
 from helpers.run import Run
-from helpers.tasks.metrics import SCORES, row_sums
+from helpers.tasks.metrics import WRITTEN, row_sums
 from helpers.tasks.records import Example
 from helpers.training.rows import variant_settings
 from helpers.writing.questions import predict_texts
@@ -51,7 +51,7 @@ class FitResult:
 def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> dict[str, float]:
     """Exact match, field accuracy and F1 over values of prediction records, as the training history holds them."""
     sums = row_sums(task, rows, [{**record, "id": row.id} for row, record in zip(rows, records)]).sum()
-    parts = {name: SCORES[name] for name in EXACT_SCORES}
+    parts = {name: WRITTEN[name] for name in EXACT_SCORES}
     return {
         f"val_{name}": float(sums[above] / sums[below]) if sums[below] else 1.0
         for name, (above, below) in parts.items()

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
-from helpers.evaluation.display import GREY, MARKERS, PALETTE, WIDTH, column_words, words
+from helpers.tasks.text import words
+from helpers.views.display import GREY, MARKERS, PALETTE, WIDTH, column_words
 
 INK = "#333333"
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.evaluation.display import entity_text
 from helpers.tasks.base import Task
 from helpers.tasks.metrics import comparable
 from helpers.tasks.records import Example
 from helpers.tasks.text import places
+from helpers.views.display import entity_text
 
 
 # -- values in their text ---------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from helpers.evaluation.display import column_words, figure_html, inline, png
+from helpers.views.display import column_words, figure_html, inline, png
 
 MISSING = "–"
 

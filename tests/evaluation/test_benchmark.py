@@ -8,12 +8,10 @@ from tiny_model import save_tiny_base
 from transformers import AutoTokenizer, BertConfig, BertModel
 
 from helpers.errors import UserError
-from helpers.evaluation import benchmark, measured, trainers
+from helpers.evaluation import benchmark, measured
 from helpers.files import write_json
-from helpers.models.base import load_base, load_tokenizer
 from helpers.models.packaged import packaged_encoder
 from helpers.run import Run
-from helpers.writing.prompts import tuned
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +32,14 @@ def models(tmp_path_factory):
     return {"base_model": str(save_tiny_base(folder / "base")), "encoder_model": str(folder / "encoder")}
 
 
-def test_a_ratio_is_that_of_turns_that_followed_each_other():
-    line = benchmark.pair("part", {"a": [4.0, 9.0, 6.0], "b": [2.0, 3.0, 6.0]}, "a", "b", "texts/s")
+def test_ways_take_turns_and_a_ratio_is_that_of_turns_that_followed_each_other(tmp_path):
+    seen, rates = [], {"a": iter([4.0, 9.0, 6.0]), "b": iter([2.0, 3.0, 6.0])}
+    bench = benchmark.Bench(Run("calendar", profile="smoke", out=str(tmp_path)), repeats=3)
+    ways = {name: lambda name=name: seen.append(name) or next(rates[name]) for name in "ab"}
+    (line,) = bench.lines("part", "texts/s", ways, [("a", "b")])
+    assert "".join(seen) == "ababab"
     assert (line["low"], line["ratio"], line["high"]) == (1.0, 2.0, 3.0)
     assert (line["rate"], line["other_rate"]) == (6.0, 3.0)
-
-
-def test_ways_take_turns(tmp_path):
-    seen = []
-    bench = benchmark.Bench(Run("calendar", profile="smoke", out=str(tmp_path)), repeats=3)
-    rates = bench.in_turns("part", {name: lambda name=name: seen.append(name) or len(seen) for name in "ab"})
-    assert "".join(seen) == "ababab" and rates == {"a": [1, 3, 5], "b": [2, 4, 6]}
 
 
 def test_the_first_piece_of_work_does_not_count(monkeypatch):
@@ -55,26 +50,14 @@ def test_the_first_piece_of_work_does_not_count(monkeypatch):
     assert len(done) == 3
 
 
-def test_one_call_is_held_to_its_grammar(models, tmp_path):
-    run = Run("calendar", profile="cpu", out=str(tmp_path), settings=models)
-    model, tokenizer = load_base(run), load_tokenizer(run)
-    text = "Lunch with Ann on 3 May 2026"
-    for way in ("schema", "source"):
-        asked = tuned(tokenizer, run.task, text)
-        answer = benchmark.one_call(model, tokenizer, asked, 12, run.task.chat.grammar(text, way))
-        assert answer.startswith('{"action": ')
-    closed = benchmark.one_call(model, tokenizer, asked, 30, 'start: "{}"')
-    assert closed == "{}"  # nothing comes behind the end of the grammar
-
-
 def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monkeypatch):
-    for place, name in ((trainers, "SIZE"), (benchmark, "EASY")):
-        monkeypatch.setattr(place, name, getattr(place, name) // 8)
+    for name in ("SIZE", "EASY"):
+        monkeypatch.setattr(benchmark, name, getattr(benchmark, name) // 8)
     settings = {**models, "max_rows": 24}
     run = Run("calendar", profile="cpu", out=str(tmp_path), settings=settings)
     content = benchmark.measure(benchmark.Bench(run, repeats=2, seconds=0.0, texts=3))
     lines = content["lines"]
-    assert [line["part"] for line in lines] == ["training"] * 3 + ["decoding"] + ["reading"] + ["serving"] * 4
+    assert [line["part"] for line in lines] == ["training"] * 2 + ["decoding"] + ["reading"] + ["serving"] * 4
     for line in lines:
         assert 0 < line["low"] <= line["ratio"] <= line["high"] and line["rate"] > 0 < line["other_rate"]
     assert content["manifest"]["gemm_gflops"] > 0 and content["manifest"]["decoded by"] == "the untuned base"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 
-import numpy as np
 import pytest
 from crime_rows import TASK as CRIME
 from crime_rows import told
@@ -20,9 +19,9 @@ from helpers.views import findings
 IT = load_task("it_ner")
 
 
-def kinds(gold, predicted, suspects=frozenset()):
+def kinds(gold, predicted):
     """Field → class of one row's errors."""
-    errors = mistakes.classify_errors(TASK, [gold], [predicted], suspects)
+    errors = mistakes.classify_errors(TASK, [gold], [predicted])
     return dict(zip(errors["field"], errors["kind"]))
 
 
@@ -61,12 +60,7 @@ def test_days_sharing_a_word_are_no_boundary_error():
 
 
 def test_an_unparsable_output_is_a_parse_error_of_every_field():
-    assert kinds(row(0, name="call"), failed(0, "x"), {(0, "name")}) == dict.fromkeys(TASK.fields, "parse")
-
-
-def test_suspects_take_their_errors_but_right_fields_stay_right():
-    gold, predicted = row(0, name="call", day="monday"), record(0, name="team call", day="monday")
-    assert kinds(gold, predicted, {(0, "name"), (0, "day")}) == {"name": "suspected label error"}
+    assert kinds(row(0, name="call"), failed(0, "x")) == dict.fromkeys(TASK.fields, "parse")
 
 
 GOLD = [
@@ -136,12 +130,6 @@ def test_meaning_aware_match_forgives_form_alone():
     assert line["low"] <= 0.5 <= line["high"]
 
 
-def test_equivalent_values_pair_off_one_to_one():
-    assert mistakes.same_values(TASK, "day", ["mon", "tue"], ["Tuesday", "Monday"])
-    assert not mistakes.same_values(TASK, "day", ["mon", "tue"], ["monday", "mon"])
-    assert not mistakes.same_values(TASK, "day", ["mon"], [])
-
-
 # -- label errors -----------------------------------------------------------------------------------------------------
 def noisy_rows(count=200, wrong=(7, 31, 90)):
     """Rows a model gets right but for some it is unsure of, and `wrong` labels it is sure about."""
@@ -171,26 +159,24 @@ def test_confident_disagreements_are_label_issues_and_unsure_ones_are_not():
 
 
 def test_fields_that_never_or_always_agree_raise_no_issue():
-    quality, issue = label_errors.confident_learning([True, True], [0.9, 0.2])
-    assert quality.tolist() == [0.9, 0.2] and not issue.any()
-    quality, issue = label_errors.confident_learning([False, False], [0.9, 0.2])
-    assert np.allclose(quality, [0.1, 0.8]) and not issue.any()
+    for agrees in ([True, True], [False, False]):
+        assert not label_errors.label_issues(agrees, [0.9, 0.2]).any()
 
 
 def test_an_issue_needs_support_from_elsewhere_to_become_a_suspect():
     gold, records, wrong = noisy_rows()
     gold[31] = row(31, text="call bad", name="bad")  # this label does stand in the text
     table = label_errors.suspected_labels(TASK, gold, records, {})
-    assert label_errors.suspects(table) == {(7, "name"), (90, "name")}
+    assert set(table["id"][table["suspect"]]) == {7, 90}
     table = label_errors.suspected_labels(
         TASK, gold, records, {"rules": [record(one.id, name="call") for one in gold]}
     )
-    assert label_errors.suspects(table) == {(number, "name") for number in wrong}
+    assert set(table["id"][table["suspect"]]) == wrong
 
 
 def test_records_without_confidence_give_no_issues():
     table = label_errors.suspected_labels(TASK, GOLD, RECORDS, {"rules": RECORDS})
-    assert table.empty and "suspect" in table and label_errors.suspects(table) == set()
+    assert table.empty and "suspect" in table
 
 
 # -- the most that can be reached -------------------------------------------------------------------------------------

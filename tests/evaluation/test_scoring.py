@@ -10,7 +10,7 @@ from tiny_task import TASK, failed, record, row
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
 from helpers.evaluation import comparisons, scoring, systems
-from helpers.evaluation.vote import majority
+from helpers.evaluation.vote import Weights
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.records import Tagger, Writer
@@ -118,7 +118,7 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     content = scoring.write_metrics(run, scores, "vote")
     assert content["best"] == "vote" == systems.choose(run)
     assert content["variants"]["vote"]["exact_match"] == 1.0
-    assert set(content["variants"]["vote"]["ci95"]) == set(metrics.SCORES)
+    assert set(content["variants"]["vote"]["ci95"]) == set(metrics.WRITTEN)
     assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
     assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
     assert "vote" in findings.choice(table, "vote", False)
@@ -181,7 +181,7 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
     assert set(content["data"]) == {"source", "fingerprint", "rows"} and content["data"]["rows"] == 4
     large = content["variants"]["large@free"]
     assert large["exact_match"] == 0.75 and large["exact_f1"] == 0.875
-    assert set(large["ci95"]) == set(metrics.SCORES) and large["parameters"] == {"total": 7, "trainable": 1}
+    assert set(large["ci95"]) == set(metrics.WRITTEN) and large["parameters"] == {"total": 7, "trainable": 1}
     assert content["variants"]["rules"]["parameters"] == {"total": None, "trainable": None}
     assert content == scoring.read_metrics(run)
     run.path("checkpoints", "small", "finished.json").write_text('{"result": {}}')
@@ -199,4 +199,4 @@ def test_tables_of_the_stage(run):
     assert comparisons.field_matrix(scores, ["large"]).loc["name", "large"] == 0.75
     assert scores["base_zero_shot"]["parse_errors"] == {"not json": 4}
     members = [predictions[name] for name in run.task.variants.votes["vote"]]
-    assert majority(run.task, members)[0]["prediction"]["name"] == NAMES[0]
+    assert Weights(run.task, [], [[]] * len(members), 0).vote(members)[0]["prediction"]["name"] == NAMES[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_run import make_run
 
@@ -10,12 +11,12 @@ from helpers.calibrate import (
     NEVER,
     calibrate,
     calibration_table,
-    fit_curve,
     fit_field,
-    held_out,
     load_calibrations,
+    selective_table,
 )
 from helpers.errors import UserError
+from helpers.evaluation.confidence import fit_curve, held_out
 from helpers.evaluation.systems import write_predictions
 from helpers.export.model_folder import open_run
 from helpers.serve.predictor import Predictor
@@ -101,13 +102,25 @@ def test_calibrations_are_kept_and_used(tmp_path):
 
 
 def test_the_table_counts_what_passes():
-    import pandas as pd
-
     stated, right, _ = too_sure(400)
-    frame = pd.DataFrame({"id": range(400), "field": "a", "confidence": stated, "right": right})
+    frame = pd.DataFrame({"field": "a", "confidence": stated, "right": right, "kind": "home"})
     table = calibration_table(pd.concat([frame, frame.assign(field="b", right=True)]), 0.9)
     assert list(table.index) == ["a", "b", "all fields"] and table["n"].tolist() == [400, 400, 800]
     assert table.loc["a", "brier_calibrated"] < table.loc["a", "brier_stated"]
     assert table.loc["b", ["accuracy", "kept", "precision"]].tolist() == [1, 1, 1]
     passed = 400 * (table.loc["a", "kept"] + 1)
     assert table.loc["all fields", "kept"] == pytest.approx(passed / 800)
+
+
+def test_rows_from_away_make_confidence_modest_there():
+    rng, stated = np.random.default_rng(1), np.full(300, 0.98)
+    home = pd.DataFrame({"field": "a", "confidence": stated, "right": True, "where": "home", "kind": "home"})
+    away = [
+        home.assign(confidence=shown, right=rng.uniform(size=300) < shown - 0.3, where=place, kind="batch")
+        for place, shown in (("farm", np.linspace(0.5, 1, 300)), ("clinic", np.linspace(0.6, 1, 300)))
+    ]
+    elsewhere = away[0].assign(where="public", kind="source")
+    table = selective_table(pd.concat([home, *away, elsewhere]), 0.9)
+    assert table.loc[("home", "farm"), "kept"] > table.loc[("home and batch", "farm"), "kept"]
+    assert table.loc[("home", "farm"), "accuracy"] == table.loc[("home and batch", "farm"), "accuracy"]
+    assert table.loc[("home", "public"), "precision"] < 0.6

@@ -14,7 +14,6 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers.errors import UserError
-from helpers.evaluation.display import figure_html
 from helpers.paths import ROOT
 from helpers.report import pdf
 from helpers.report.notebooks import (
@@ -30,6 +29,7 @@ from helpers.report.study import Study, command, evidence, make_study, read_run,
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.views import plots
+from helpers.views.display import figure_html
 from helpers.views.show import table_html
 
 CHROMIUM_OPTIONS = [
@@ -477,21 +477,21 @@ def test_tables_of_other_runs_and_of_home_and_away_are_shown_where_measured(fini
     assert "home → away" in index and "0.88 → 0.50" in index
 
 
-def test_sweeps_are_read_whatever_their_data(tmp_path, finished):
+def test_sweeps_are_read_whatever_their_data(tmp_path):
     lines = [
-        {"settings": "no hints", "variant": "tagger", "seed": seed, "train_rows": 9, "train_seconds": 1.0,
-         "predict_seconds": 0.1, "scores": {"scored": {"source": {"exact_match": 0.5 + seed / 10}}}}
+        {"case": str(seed), "group": "no hints", "variant": "tagger", "train_seconds": 1.0,
+         "sets": {"home": {"exact_match": 0.4}, "scored": {"exact_match": 0.5 + seed / 10}}}
         for seed in (0, 1)
     ]  # fmt: skip
-    about = {"task": "calendar", "data": "public", "headline": "exact_match"}
+    sweep = {"settings": {"no hints": {}}, "seeds": [0, 1], "folds": 0, "profile": "cpu"}
+    about = {"task": "calendar", "data": "public", "headline": "exact_match", "sweep": sweep, "lines": lines}
     folder = tmp_path / "sweeps"
     folder.mkdir()
-    (folder / "hints.json").write_text(json.dumps(about))
-    (folder / "hints.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    (folder / "other.json").write_text(json.dumps(about | {"task": "crime"}))
+    for name, more in {"hints": {}, "half": {"lines": lines[:1]}, "other": {"task": "crime"}}.items():
+        (folder / f"{name}.json").write_text(json.dumps({**about, **more, "hardware": {"cpu": "a chip"}}))
     line = {"system": "tagger", "data": "public", "setting": "no hints", "score": "0.550 ± 0.071", "runs": 2}
     assert sweeps_of("calendar", folder) == [line]
-    assert list(results_of("calendar", tmp_path)) == ["sweeps/hints.json", "sweeps/hints.jsonl"]
+    assert list(results_of("calendar", tmp_path)) == ["sweeps/half.json", "sweeps/hints.json"]
 
 
 def test_a_task_of_ones_own_is_called_by_its_folder(tmp_path):

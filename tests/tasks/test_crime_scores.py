@@ -92,7 +92,7 @@ def test_truncation_is_counted_and_named():
 
 def test_published_results_stand_beside_f1(monkeypatch):
     monkeypatch.setattr("helpers.data.read.is_public", lambda run: True)
-    ours = {name: 0.9 for name in metrics.SCORES} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
+    ours = {name: 0.9 for name in metrics.WRITTEN} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
     run = type("R", (), {"task": TASK})
     table = comparisons.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
     assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [

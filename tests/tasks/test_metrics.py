@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
-from helpers.tasks import metrics
+from helpers.tasks import load_task, metrics
 
 GOLD = [
     row(0, name="budget talk", day="monday", people=["Ann", "Bo"]),
@@ -44,7 +44,7 @@ def test_score_of_a_worked_example():
 
 
 def test_field_table_of_a_worked_example():
-    table = metrics.field_table(metrics.field_results(TASK, GOLD, RECORDS))
+    table = metrics.field_table(TASK, metrics.field_results(TASK, GOLD, RECORDS))
     assert list(table.index) == list(TASK.fields)
     day = table.loc["day"]
     assert (day["precision"], day["recall"], day["f1"], day["support"]) == (2 / 3, 1.0, 0.8, 2)
@@ -54,7 +54,7 @@ def test_field_table_of_a_worked_example():
 
 
 def test_a_field_that_never_occurs_has_no_f1_but_an_accuracy():
-    table = metrics.field_table(metrics.field_results(TASK, [row(0, name="a")], [record(0, name="a")]))
+    table = metrics.field_table(TASK, metrics.field_results(TASK, [row(0, name="a")], [record(0, name="a")]))
     assert math.isnan(table.loc["people", "f1"]) and math.isnan(table.loc["people", "presence_f1"])
     assert table.loc["people", "accuracy"] == 1.0
 
@@ -111,22 +111,74 @@ TARGETS = st.fixed_dictionaries(
 def test_scores_stay_in_range_and_perfect_predictions_score_one(pairs):
     gold = [row(number, **target) for number, (target, _) in enumerate(pairs)]
     scores = metrics.score(TASK, gold, [record(number, **other) for number, (_, other) in enumerate(pairs)])
-    assert all(math.isnan(scores[name]) or 0 <= scores[name] <= 1 for name in metrics.SCORES)
+    assert all(math.isnan(scores[name]) or 0 <= scores[name] <= 1 for name in metrics.WRITTEN)
     assert scores["exact_match"] <= scores["field_accuracy"] + 1e-12
     perfect = metrics.score(
         TASK, gold, [record(number, **target) for number, (target, _) in enumerate(pairs)]
     )
-    assert all(math.isnan(perfect[name]) or perfect[name] == 1 for name in metrics.SCORES)
+    assert all(math.isnan(perfect[name]) or perfect[name] == 1 for name in metrics.WRITTEN)
 
 
 def test_intervals_hold_the_scores():
     gold = [row(number, name="a" if number % 3 else "b") for number in range(30)]
     records = [record(number, name="a") for number in range(30)]
     scores, bounds = metrics.score(TASK, gold, records), metrics.intervals(TASK, gold, records, seed=1)
-    assert set(bounds) == set(metrics.SCORES)
+    assert set(bounds) == set(metrics.WRITTEN)
     for name, (low, high) in bounds.items():
         assert low <= scores[name] <= high
     assert bounds["exact_match"][0] < scores["exact_match"] < bounds["exact_match"][1]
     assert bounds["json_validity"] == pytest.approx(
         [30 / (30 + 1.959964**2), 1.0], abs=1e-5
     )  # Wilson at 30 of 30
+
+
+def test_soft_scores_of_a_worked_example():
+    gold = [
+        row(0, name="the Budget talk", day="monday", people=["Ann", "Bo"]),
+        row(1, name="lunch", day="tue", people=["Cy", "Dee"]),
+        row(2),
+    ]
+    records = [
+        record(0, "budget talk.", "Mon", ["Bo", "ann"]),  # article, case, mark, spelling, order
+        record(1, "team lunch", "tuesday", ["Cy"]),
+        failed(2, "{"),
+    ]
+    results = metrics.field_results(TASK, gold, records)
+    soft = metrics.soft_scores(TASK, results)
+    assert soft["soft_exact_match"] == pytest.approx(1 / 3)
+    assert not metrics.exact_match(TASK, gold, records).any()
+    # pairs 4 + (0 + 1 + 1) of 4 + 4 gold and 4 + 3 predicted values
+    assert soft["soft_f1"] == pytest.approx(2 * 6 / 15)
+
+
+@pytest.mark.parametrize(
+    ("field", "gold", "predicted", "right"),
+    [
+        ("duration", "1hr", "1 hour", True),
+        ("duration", "90 minutes", "1.5 hours", True),
+        ("duration", "2 hours", "1 hour", False),
+        ("location", "The Crow's Nest", "crow's nest", True),
+        ("location", "Room 4", "Room 5", False),
+        ("date", "01/02/2027", "1 February 2027", True),
+        ("action", "swim lesson", "swim", False),
+    ],
+)
+def test_what_is_right_in_meaning(field, gold, predicted, right):
+    assert metrics.soft_right(load_task("calendar").kinds[field], (gold,), (predicted,)) == right
+
+
+def test_lists_are_right_in_meaning_where_each_value_has_its_own_partner():
+    day = TASK.kinds["day"]
+    assert metrics.soft_right(day, ["mon", "tue"], ["Tuesday", "Monday"])
+    assert not metrics.soft_right(day, ["mon", "tue"], ["monday", "mon"])
+    assert not metrics.soft_right(day, ["mon"], [])
+
+
+def test_f1_of_values_that_train_has_not():
+    train = [row(9, name="Swim", people=["Ann"])]
+    results = metrics.field_results(
+        TASK, [row(0, name="swim", people=["Bo", "Cy"])], [record(0, "swim", people=["Bo", "Ann"])]
+    )
+    # of the unseen Bo and Cy one is found; Ann and swim are known
+    assert metrics.unseen_f1(TASK, train, results) == pytest.approx(2 / 3)
+    assert math.isnan(metrics.unseen_f1(TASK, train, results[results["field"] == "name"]))

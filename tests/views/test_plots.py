@@ -14,9 +14,10 @@ from matplotlib import pyplot
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from helpers.evaluation.display import DPI, PALETTE, WIDTH, describe, entity_text, figure_html, png, words
 from helpers.run import Run
+from helpers.tasks.text import words
 from helpers.views import plots
+from helpers.views.display import DPI, PALETTE, WIDTH, describe, entity_text, figure_html, png
 from helpers.views.show import saved, table_html
 
 SCORES = pd.DataFrame(

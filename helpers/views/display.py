@@ -14,13 +14,14 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from PIL import Image
 
+from helpers.tasks.text import words
+
 WIDTH = 6.2  # inches; 595 CSS pixels: type is still legible at the width of a phone
 DPI = 160
 _BLIND_SAFE = sns.color_palette("colorblind")  # ten colours told apart with every common colour vision
 PALETTE = [_BLIND_SAFE[at] for at in (0, 1, 2, 4, 3, 9, 5, 7, 8, 6)]  # the two oranges not next to each other
 MARKERS = "osD^vPX*<>"
 GREY = "#5f6670"
-SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1": "F1"}
 
 
 def style() -> None:
@@ -53,14 +54,6 @@ def style() -> None:
 
 
 style()
-
-
-def words(name: Any) -> str:
-    """A column as it is written for readers: `json_validity` → `JSON validity`, `exact_f1` → `value F1`."""
-    return " ".join(
-        SPELLING.get(word, word)
-        for word in str(name).replace("exact_f1", "value f1").replace("_", " ").split(" ")
-    )
 
 
 def column_words(frame: pd.DataFrame) -> Callable[[Any], str]:
