@@ -8,6 +8,7 @@ answer's grammar forces behind it.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ def decode(
     stop: Collection[int] = (),
     batch_size: int = 64,
     progress: str | None = None,
+    one_object: bool = False,
 ) -> list[Generation]:
     """Greedy answers to the same questions about each of some texts, each as if it were the only one.
 
@@ -75,6 +77,8 @@ def decode(
         Answers that are written at the same time at most; at least those about one text.
     progress : str, optional
         Label of a progress bar.
+    one_object : bool
+        Whether an answer ends with its first whole JSON object: a model that was never trained to stop talks on.
     """
     count, ends = len(questions), {tokenizer.eos_token_id, *stop}
     results = [Generation() for _ in range(len(texts) * count)]
@@ -84,7 +88,7 @@ def decode(
     for rows in _batches(model, texts, questions, max_new_tokens, batch_size):
         places = [row * count + question for row in rows for question in range(count)]
         given, held = [texts[row] for row in rows], grammars and [grammars[place] for place in places]
-        found = _decode_batch(model, tokenizer, given, questions, max_new_tokens, held, ends)
+        found = _decode_batch(model, tokenizer, given, questions, max_new_tokens, held, ends, one_object)
         for place, result in zip(places, found):
             results[place] = result
         bar.update(len(rows))
@@ -122,6 +126,7 @@ def _decode_batch(
     max_new_tokens: int,
     grammars: Sequence[str] | None,
     ends: Collection[int],
+    one_object: bool,
 ) -> list[Generation]:
     """Answers of one batch; see :func:`decode`."""
     results = [Generation() for _ in range(len(texts) * len(questions))]
@@ -138,6 +143,7 @@ def _decode_batch(
         room = None if mask else max_new_tokens - len(result.tokens)
         result.tokens += new[:room]
         result.log_probs += ([log_prob] * len(chosen) + [0.0] * (len(new) - len(chosen)))[:room]
+        done = done or one_object and _ends_object(tokenizer, result.tokens)
         result.truncated = result.truncated or len(result.tokens) >= max_new_tokens and not done
         return None if done or result.truncated and not mask else new
 
@@ -167,6 +173,18 @@ def _decode_batch(
     for result in results:
         result.text = tokenizer.decode(result.tokens, skip_special_tokens=True)
     return results
+
+
+def _ends_object(tokenizer, tokens: Sequence[int]) -> bool:
+    """Whether the first JSON object that some tokens write is whole."""
+    if not tokens or "}" not in tokenizer.decode(tokens[-1:]):
+        return False
+    text = tokenizer.decode(tokens, skip_special_tokens=True)
+    try:
+        json.JSONDecoder().raw_decode(text, text.index("{"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Reading:

@@ -20,12 +20,13 @@ def answer_together(
     max_new_tokens: int = 200,
     batch_size: int = 64,
     progress: str | None = None,
+    one_object: bool = False,
 ) -> Answers:
     """All answers about some texts: each text is read once, and no question sees another one or its answer."""
     if not prompts:
         return []
     texts, questions, stop = [prompt.text for prompt in prompts], prompts[0].questions, prompts[0].stop
-    options = (max_new_tokens, grammars, stop, batch_size, progress)
+    options = (max_new_tokens, grammars, stop, batch_size, progress, one_object)
     found = decode(model, tokenizer, texts, questions, *options)
     return [found[at : at + len(questions)] for at in range(0, len(found), len(questions))]
 
@@ -56,7 +57,7 @@ def predict_texts(
     prompt : callable
         (tokenizer, task, text) → what the model is asked; by default what it was trained on.
     read : callable
-        What the model wrote → the answer in it.
+        What the model wrote → the JSON object in it, behind which it need not go on; by default all is the answer.
     progress : str, optional
         Label of a progress bar.
     """
@@ -66,7 +67,8 @@ def predict_texts(
     elif constraint != "free":
         grammars = [task.chat.grammar(text, constraint) for text in texts]
     prompts = [prompt(tokenizer, task, text) for text in texts]
-    found = answer_together(model, tokenizer, prompts, grammars, max_new_tokens, batch_size, progress)
+    options = (max_new_tokens, batch_size, progress, read is not str)
+    found = answer_together(model, tokenizer, prompts, grammars, *options)
     return [_record(tokenizer, task, answers, read) for answers in found]
 
 

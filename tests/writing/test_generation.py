@@ -10,7 +10,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from random_model import varied_model
 from tiny_model import save_tiny_base
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+from transformers.modeling_outputs import CausalLMOutput
 
 from helpers.tasks import load_task
 from helpers.writing import generation
@@ -219,3 +220,25 @@ def test_field_confidence_is_the_product_of_its_tokens(tokenizer):
     assert field_confidence(sure, tokenizer, ("who", "where")) == {"who": 1.0, "where": 1.0}
     confidence = field_confidence(unsure, tokenizer, ("who", "where"))
     assert confidence["who"] < confidence["where"] < 1.0
+
+
+class Scripted(torch.nn.Module):
+    """Writes the same tokens behind every text of one token."""
+
+    def __init__(self, tokens, vocabulary):
+        super().__init__()
+        self.next = torch.nn.functional.one_hot(torch.tensor(tokens), vocabulary).float()
+        self.config, self.device = LlamaConfig(), torch.device("cpu")
+
+    def forward(self, position_ids, logits_to_keep, **_):
+        return CausalLMOutput(logits=self.next[position_ids][:, -logits_to_keep:])
+
+
+@pytest.mark.parametrize("one_object", [True, False])
+def test_a_model_that_talks_on_is_heard_to_the_end_of_its_first_object(tokenizer, one_object):
+    written = 'Well }: {"a": {"b": "}"}} and so on'
+    tokens = [*tokenizer(written, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
+    model = Scripted(tokens, len(tokenizer))
+    (found,) = decode(model, tokenizer, [[5]], max_new_tokens=len(tokens), one_object=one_object)
+    assert found.text.startswith(written[:24]) and ("and so on" in found.text) is not one_object
+    assert not found.truncated
