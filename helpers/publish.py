@@ -24,7 +24,7 @@ from helpers.calibrate import FILE as CALIBRATION
 from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError
 from helpers.export.folders import PARITY, export, export_folder
-from helpers.export.model_folder import open_run, version_of
+from helpers.export.model_folder import open_trained, version_of
 from helpers.files import read_json
 from helpers.models.base import public_name
 from helpers.run import Run
@@ -200,7 +200,7 @@ def main(
     public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
 ) -> None:
     """Write the folder for the hub, load it as a stranger would, and send it if --push is given."""
-    opened, name = open_run(task, run or None, variant or None)
+    opened, name = open_trained(task, run or None, variant or None)
     if send and repo.count("/") != 1:
         raise UserError("--push needs --repo NAME/MODEL")
     folder = write_folder(opened, name, repo or f"NAME/{task}-{name.replace('_', '-')}")

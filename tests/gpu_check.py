@@ -1,4 +1,4 @@
-"""What a GPU makes of the gpu profile, in at most 8 minutes and without a network: one JSON object for the README.
+"""What a GPU makes of the gpu profile, in at most 8 minutes and without a network: one JSON object of figures.
 
 Run as: python -m tests.gpu_check --out gpu.json          (--tiny tries the script itself, on a CPU)
 

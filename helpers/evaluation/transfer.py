@@ -1,6 +1,6 @@
 """How systems do away from home: on another source, on what is held out whole (a layout, a half, a topic), on a file.
 
-Run as: python -m helpers.evaluation.transfer calendar --public ../shared/data --file my-events.jsonl
+Run as: python -m helpers.evaluation.transfer calendar --public my-public-data --file my-events.jsonl
 
 Home are the rows that a run trains on and chooses by. Its test part is left alone: what is measured here chooses which
 variant is deployed (:func:`helpers.evaluation.systems.deployed`).

@@ -27,7 +27,7 @@ from helpers.errors import UserError, one_of
 from helpers.evaluation.slices import group_score
 from helpers.evaluation.systems import system_of
 from helpers.export import gguf_file, onnx_graphs
-from helpers.export.model_folder import open_run
+from helpers.export.model_folder import open_trained
 from helpers.files import read_json, write_json
 from helpers.models.adapters import load_finetuned
 from helpers.models.base import load_tokenizer
@@ -203,7 +203,7 @@ def main(
     rows: Annotated[int, typer.Option(min=0, help="Rows parity is measured on (0: all scored ones).")] = 0,
 ) -> None:
     """Export a trained variant and check that nothing was lost."""
-    opened, name = open_run(task, run or None, variant or None)
+    opened, name = open_trained(task, run or None, variant or None)
     chosen = [one_of(each, FORMS, "form") for each in form or FORMS]
     for made, folder in export(opened, name, chosen).items():
         print(f"{made}: {folder}")

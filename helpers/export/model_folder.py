@@ -46,6 +46,12 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     return run, choose(run, variant)
 
 
+def open_trained(task: str, folder: str | Path | None, variant: str | None) -> tuple[Run, str]:
+    """A finished run and the variant to hand on: where a vote or rules did best, the best that writes."""
+    run, name = open_run(task, folder, variant)
+    return run, name if variant or name in trained(run) else pick_writer(run)
+
+
 def pick_writer(run: Run) -> str:
     """The variant to export: the best of the run, or the best that writes where that is a vote or a tagger beside writers."""
     if not (there := trained(run)):

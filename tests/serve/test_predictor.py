@@ -15,7 +15,7 @@ from tiny_run import make_run, make_token_run
 from helpers import infer
 from helpers.command import status
 from helpers.errors import UserError
-from helpers.export.model_folder import open_run, pick_writer
+from helpers.export.model_folder import open_run, open_trained, pick_writer
 from helpers.files import read_json, write_json
 from helpers.serve.predictor import Predictor
 from helpers.tasks import load_task
@@ -204,3 +204,6 @@ def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_
         copy / "metrics.json", {**metrics, "best": "lora"}
     )  # chosen on validation, whatever others score
     assert pick_writer(open_run("calendar", copy)[0]) == "lora"
+    write_json(copy / "metrics.json", {**metrics, "best": "vote"})
+    assert open_trained("calendar", copy, None)[1] == "full_entity_loss"
+    assert open_trained("calendar", copy, "tagger")[1] == "tagger"
