@@ -63,7 +63,8 @@ def kind_of(run: Run, variant: str) -> str:
 # -- the card ---------------------------------------------------------------------------------------------------------
 def base_of(run: Run, variant: str) -> str:
     """Name of the model that a variant was trained from, without folders of this machine."""
-    name = str(run["encoder_model"]) if variant in run.task.variants.taggers else public_name(run)
+    encoder = run.settings.get(f"{variant}.student_model") or run["encoder_model"]
+    name = str(encoder) if variant in run.task.variants.taggers else public_name(run)
     return Path(name).name if Path(name).is_absolute() else name
 
 
@@ -203,7 +204,7 @@ def main(
     opened, name = open_trained(task, run or None, variant or None)
     if send and repo.count("/") != 1:
         raise UserError("--push needs --repo NAME/MODEL")
-    folder = write_folder(opened, name, repo or f"NAME/{task}-{name.replace('_', '-')}")
+    folder = write_folder(opened, name, repo or f"NAME/{opened.task.name}-{name.replace('_', '-')}")
     text = next(iter(opened.task.words.examples), "a text")
     problems = check_folder(folder) + try_folder(folder, kind_of(opened, name), text)
     for problem in problems:

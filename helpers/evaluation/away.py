@@ -62,8 +62,9 @@ def home_and_away(content: dict[str, Any]) -> pd.DataFrame:
         a case being the mean of its sets) and mean of both; the columns' name is that of the score.
     """
     columns = pd.Index(["home", "away", "mean"], name=words(content.get("soft", "")))
+    nothing = pd.DataFrame(columns=columns, dtype=float)
     if not content:
-        return pd.DataFrame(columns=columns, dtype=float)
+        return nothing
     frame = pd.DataFrame(
         [
             (line["variant"], line["case"], name, found[content["soft"]])
@@ -74,6 +75,8 @@ def home_and_away(content: dict[str, Any]) -> pd.DataFrame:
     )
     wide = frame.pivot(index="variant", columns=["case", "set"], values="score").dropna()
     away = wide.drop(columns=[one for one in wide.columns if one[1] == HOME])
+    if away.empty or (HOME, HOME) not in wide:  # one of the two is not measured
+        return nothing
     means = away.T.groupby(level="case").mean().mean()
     home = wide[HOME, HOME]
     return pd.DataFrame({"home": home, "away": means, "mean": (home + means) / 2}).set_axis(columns, axis=1)

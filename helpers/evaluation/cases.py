@@ -163,7 +163,9 @@ def measure(
     run, started, only = cases[0].run, time.monotonic(), set(only) or {case.name for case in cases}
     asked = [systems.RULES, *variants, *vote_names(run.task, variants)]
     jobs = [(case, system) for case in cases if case.name in only for system in asked]
-    lines = {(line["case"], line["variant"]): line for line in files.read_json(results).get("lines", [])}
+    before, now = files.read_json(results), about(run)
+    same = all(before.get(name) == now[name] for name in ("task", "data", "profile", "seed", "models"))
+    lines = {(line["case"], line["variant"]): line for line in before.get("lines", []) if same}
     work.mkdir(parents=True, exist_ok=True)
     with (work / "log.txt").open("a", encoding="utf-8", buffering=1) as log:
         try:
@@ -194,7 +196,7 @@ def measure(
             }
             order = dict.fromkeys([*(one.name for one in cases), *(name for name, _ in lines)])
             ordered = [line for name in order for line in lines.values() if line["case"] == name]
-            files.write_json(results, {**about(run), **more, "lines": ordered})
+            files.write_json(results, {**now, **more, "lines": ordered})
             if case.group != "source" and system == asked[-1]:  # nothing else will be asked of these models
                 shutil.rmtree(inner.dir / "checkpoints", ignore_errors=True)
     return True

@@ -21,7 +21,6 @@ PARSE, WRONG_FIELD = "parse", "wrong field"
 NORMALISATION, MISSING, INVENTED = "normalisation", "missing", "invented"
 NOTHING, BOUNDARY, OTHER = "word for nothing", "boundary", "other value"
 ERROR_CLASSES = (PARSE, MISSING, INVENTED, BOUNDARY, NORMALISATION, NOTHING, WRONG_FIELD, OTHER)
-OUTSIDE = "O"
 Records = Sequence[dict[str, Any]]
 
 
@@ -156,7 +155,6 @@ def values_not_in_text(task: Task, gold: Sequence[Example], records: Records) ->
     return pd.DataFrame(lines, columns=["id", "field", "value"])
 
 
-# -- patterns ---------------------------------------------------------------------------------------------
 # -- the most that can be reached -------------------------------------------------------------------------
 def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) -> np.ndarray | None:
     """Whether an oracle that is told the pieces of the text, and writes as train usually does, is right.

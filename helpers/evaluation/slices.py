@@ -19,7 +19,6 @@ from helpers.tasks.records import Example
 from helpers.tasks.statistics import difference_ci, paired_permutation_test, proportion_ci, ratio, score_ci
 
 Records = Sequence[dict[str, Any]]
-ROWS = 120  # rows that stage 06 perturbs at most: each perturbation decodes them anew
 KNOWN = ("seen with this label", "seen with another label", "seen unlabelled", "never seen")
 
 

@@ -131,15 +131,19 @@ def helper_closure(sources: Iterable[str], task: Path, root: Path = ROOT) -> lis
         if name.split(".")[0] != "helpers" or path in found or not path.is_file():
             continue
         own = [path, *(task.glob("*.py") if name == "helpers.tasks" else ())]
-        found |= {*own, *(one for folder in {one.parent for one in own} for one in _beside(folder))}
+        folders = {one.parent for one in own} | (
+            {task} if name == "helpers.tasks" and task.is_dir() else set()
+        )
+        found |= {*own, *(one for folder in folders for one in _beside(folder))}
         waiting.append(name.rpartition(".")[0])  # importing a module runs its package first
         waiting += [one for module in own for one in _imported(module.read_text(encoding="utf-8"))]
     return sorted(found)
 
 
 def _beside(folder: Path) -> list[Path]:
-    """The files of a folder that are neither modules nor rows, and those of its folders that are no packages."""
-    folders = [one for one in folder.iterdir() if one.is_dir() and one.name != "__pycache__"]
+    """The files of a folder that are neither modules nor rows; of a package also those of its folders that are none."""
+    package = (folder / "__init__.py").exists()
+    folders = [one for one in folder.iterdir() if package and one.is_dir() and one.name != "__pycache__"]
     inside = [path for one in folders if not (one / "__init__.py").exists() for path in one.rglob("*")]
     return [
         path

@@ -73,7 +73,7 @@ class Schema(BaseModel):
 
 def answer_model(task: Task) -> type[BaseModel]:
     """Results in the order of the texts, each with the fields of the task."""
-    value = {name: list[str] if task.kinds[name].many else str for name in task.fields}
+    value = {name: list[kind.item] if kind.many else kind.item for name, kind in task.kinds.items()}
     spans = Field(description="Where the values stand; nothing where they do not.")
     confidence = Field(description="Probability of each value, null if unknown.")
     review = Field(description="Fields that a person should look at.")

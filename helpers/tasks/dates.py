@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -292,13 +292,6 @@ def find_dates(text: str, day_first: bool = True) -> tuple[Mention, ...]:
         if read := dateparser.parse(match.group(), settings=wanted):
             return (Mention(*match.span(), match.group(), date_text(read.date()), "foreign"),)
     return _ranged(text, found)
-
-
-def date_order_evidence(texts: Iterable[str]) -> tuple[int, int]:
-    """How many numeric dates of the texts can only be day first, and how many only month first."""
-    found = [one for text in texts for one in _DATES["DD/MM/YYYY"].finditer(normalise(text))]
-    pairs = [(int(one["day"]), int(one["month"])) for one in found]
-    return sum(31 >= a > 12 >= b for a, b in pairs), sum(31 >= b > 12 >= a for a, b in pairs)
 
 
 @lru_cache(maxsize=8192)

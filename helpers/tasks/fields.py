@@ -166,7 +166,10 @@ class Date(Kind):
         return "" if dates.day_of(value) else f"“{value}” does not say day, month and year"
 
     def canonical(self, value: str) -> str | None:
-        return self.read(value) or normalise(value) or None
+        value = normalise(value)
+        if re.fullmatch(r"\d\d/\d\d/\d{4}", value) and dates.day_of(value):
+            return value  # as it is kept, whatever numeric dates of the texts begin with
+        return self.read(value) or value or None
 
     def equivalent(self, left: str, right: str) -> bool:
         return self.canonical(left) == self.canonical(right) or super().equivalent(left, right)

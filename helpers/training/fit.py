@@ -95,7 +95,9 @@ def _learnt(run: Run, variant: str, example: Example) -> list:
 
 
 def training_code(run: Run) -> list[Path]:
-    """The modules that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
+    """Modules and word lists that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
     rooms = ("models", "training", "writing", "tagging", "tasks", f"tasks/{run.task.name}")
     folders = [ROOT / "helpers" / room for room in rooms] + ([run.own_folder] if run.own_folder else [])
-    return [path for folder in folders for path in sorted(folder.glob("*.py"))]
+    kinds = (".py", ".yaml", ".json", ".txt")
+    found = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in kinds]
+    return [path for path in found if path.name != "settings.yaml"]  # what counts of it is in the settings

@@ -94,7 +94,7 @@ def say(sentence: str, *values: Any) -> str:
 
 # -- stage 05 ---------------------------------------------------------------------------------------------------------
 def decoding_times(times: pd.DataFrame) -> str:
-    """What the constraints cost the variants that know them all, from :func:`evaluation.variants.decode_all`."""
+    """What the constraints cost the variants that know them all, from :func:`helpers.evaluation.scoring.decode_all`."""
     times = times[times["part"] == "scored"]
     ways = times.groupby("variant")["decoding"].transform("nunique")
     rates = times[ways == ways.max()].groupby("decoding", sort=False)[["rows", "seconds"]].sum()
@@ -102,12 +102,12 @@ def decoding_times(times: pd.DataFrame) -> str:
 
 
 def truncation(times: pd.DataFrame, limit: int) -> str:
-    """How many outputs reached `max_new_tokens`, from :func:`evaluation.variants.decode_all`."""
+    """How many outputs reached `max_new_tokens`, from :func:`helpers.evaluation.scoring.decode_all`."""
     return say("truncation", list(times[times["truncated"] > 0].itertuples()), limit)
 
 
 def choice(table: pd.DataFrame, best: str, same_rows: bool, metric: str = "exact_match") -> str:
-    """Which variant was chosen and by how much, from :func:`evaluation.variants.validation_table`."""
+    """Which variant was chosen and by how much, from :func:`helpers.evaluation.scoring.validation_table`."""
     score, others = table.loc[best, metric], table[metric].drop(best)
     return say("choice", best, score, HEADLINES[metric], extreme(others), score - others.max(), same_rows)
 
@@ -121,7 +121,7 @@ def headline(table: pd.DataFrame, best: str, baseline: str, rows: int, metric: s
 
 
 def learnt(table: pd.DataFrame, best: str) -> str:
-    """What training did to the probability of the right answers, from :func:`helpers.evaluation.likelihood.measure`."""
+    """What training did to the probability of the right answers, from :func:`helpers.evaluation.scoring.answer_likelihood`."""
     after = table.loc[best] if best in table.index else table.iloc[1:].sort_values("loss").iloc[0]
     return say("learnt", table.iloc[0].to_dict(), after.to_dict(), after.name)
 
@@ -211,7 +211,7 @@ def label_suspicion(table: pd.DataFrame, values: int) -> str:
 
 
 def error_classes(counts: pd.DataFrame) -> str:
-    """Largest class and field, from :func:`helpers.evaluation.mistakes.error_counts`."""
+    """Largest class and field of a table of counts, fields by error classes."""
     kinds, fields = counts.sum(), counts.sum(axis=1)
     tops = (part for sums in (kinds, fields) for part in (extreme(sums), sums.max()))
     return say("error_classes", int(counts.to_numpy().sum()), *tops)
@@ -265,7 +265,7 @@ def ceiling(right: Any) -> str:
 
 
 def fragility(table: pd.DataFrame) -> str:
-    """Most harmful perturbation, from :func:`helpers.evaluation.robustness.robustness_table`."""
+    """Most harmful perturbation, from :func:`helpers.evaluation.slices.robustness_table`."""
     if table.empty:
         return say("fragility", 0, None, None, None)
     worst = extreme(table["difference"], highest=False)

@@ -379,6 +379,12 @@ def test_closure_follows_imports_tasks_and_files(tmp_path):
     assert names("import numpy", "x = 1", "not python") == set()
     assert names("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
     assert names("%load_ext x\n!ls\nimport helpers.a") == set(reached)
+    own = tmp_path / "own"  # a task of one's own may have no module at all
+    (own / "raw").mkdir(parents=True)
+    for path in ("schema.json", "rows.jsonl", "raw/old.txt"):
+        (own / path).write_text("")
+    found = stages.helper_closure(["from helpers.tasks import base"], own, tmp_path)
+    assert [path.name for path in found if path.is_relative_to(own)] == ["schema.json"]
 
 
 # -- command line -----------------------------------------------------------------------------------------------------

@@ -193,6 +193,12 @@ def test_mentions_keep_date_time_and_duration_apart():
     assert find_times("Call 5th May 16:00")[0].text == "16:00" and not find_dates("Call 5th May 16:00")
 
 
+def test_a_date_stays_what_it_is_whatever_comes_first_in_texts():
+    kind = Date(day_first=False)
+    assert [kind.canonical(value) for value in ("3/5/2027", "2027-03-05", "05/03/2027")] == ["05/03/2027"] * 3
+    assert Date().canonical("3/5/2027") == "03/05/2027" and kind.canonical("3.14") == "3.14"
+
+
 @pytest.mark.parametrize(
     "kind, value, text, found",
     [

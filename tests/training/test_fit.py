@@ -216,3 +216,10 @@ def test_a_released_system_leaves_no_model_in_memory(fitted):
     model = weakref.ref(system.loaded[0])
     system.release()
     assert model() is None
+
+
+def test_word_lists_shape_a_model_and_settings_count_by_their_values(tmp_path):
+    names = {
+        path.name for path in fit_module.training_code(Run("calendar", profile="smoke", out=str(tmp_path)))
+    }
+    assert {"dates.yaml", "lists.yaml", "fields.py"} <= names and "settings.yaml" not in names
