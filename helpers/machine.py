@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import os
 import platform
@@ -101,11 +102,17 @@ def hardware() -> dict[str, Any]:
 
 
 def free_memory() -> None:
-    """Give back what models that nobody holds any more have taken, of the GPU too."""
+    """Give back what models that nobody holds any more have taken, of the GPU too.
+
+    Trainers refer to themselves in circles, and the C library keeps freed blocks for itself: what is loaded next would
+    come on top of a model that is long gone.
+    """
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone has it
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def reset_peak_memory() -> None:

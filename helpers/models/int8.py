@@ -226,11 +226,8 @@ Int8Lora = _int8_lora(lora.Linear)
 
 
 def _packed(layer: nn.Module) -> Packed:
-    """The int8 weight of a layer; that of a 4-bit layer is made anew for each step."""
-    if kept := layer.__dict__.get("packed_once"):
-        return kept
-    base = getattr(layer, "base_layer", layer)
-    return base.packed if isinstance(base, Int8Linear) else Packed(_float_weight(base), layer.outliers)
+    """The int8 weight of a layer: that of its base, which never changes, or with the adapter in it."""
+    return layer.__dict__.get("packed_once") or getattr(layer, "base_layer", layer).packed
 
 
 def _float_weight(layer: nn.Module) -> torch.Tensor:
@@ -262,6 +259,10 @@ def use_int8(model: nn.Module) -> nn.Module:
                     child.__class__ = _int8_lora(type(child))
                 if type(base) is nn.Linear:
                     child.base_layer = Int8Linear(base, child.outliers, last)
+                elif not isinstance(
+                    base, Int8Linear
+                ):  # 4 bits are stored; to unpack them anew doubles a step
+                    base.packed = Packed(_float_weight(base), child.outliers)
             elif (
                 type(child) is nn.Linear
                 and not child.weight.requires_grad

@@ -18,6 +18,7 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traini
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
+from helpers.machine import free_memory
 from helpers.models import processes
 from helpers.models.adapters import adapted_layers, add_lora, count_parameters
 from helpers.models.base import device_of, four_bit_config, four_bit_problem, load_base, load_tokenizer
@@ -98,6 +99,7 @@ class WriterMixin(common.StudyMixin):
 
     def evaluation_loop(self, *args: Any, **kwargs: Any):
         # added here rather than in `evaluate`, so that early stopping sees the score as well
+        free_memory()  # decoding wants other blocks than a training step
         with packed_once(self.model):
             output = super().evaluation_loop(*args, **kwargs)
             loss, run = output.metrics["eval_loss"], self.study.run

@@ -24,7 +24,7 @@ from helpers.writing.grammar import GrammarMask
 
 STEP_TOKENS = 32
 """Tokens of a step that take about as long as one, for which all weights have to be read as well."""
-CACHE_BYTES = 2 * 2**30
+CACHE_BYTES = 2**30
 """Keys and values that the answers of a batch may come to."""
 Tokens = Sequence[int]
 TEXT, HOLE = 0, -1  # owners of tokens that every question sees, and of padding
