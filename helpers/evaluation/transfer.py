@@ -48,9 +48,9 @@ def topics(texts: Sequence[str], count: int = TOPICS) -> list[str]:
 
 
 def batches(run: Run, rows: Sequence[Example]) -> dict[str, Sets]:
-    """Grouping (:attr:`Task.batches`) → its values → rows of each; `half` is what `halves.txt` beside a sample says."""
+    """Grouping (:attr:`Rows.batches`) → its values → rows of each; `half` is what `halves.txt` beside a sample says."""
     told = run.task.hooks.slices(rows)
-    columns = {name: [own.get(name) for own in told] for name in run.task.batches}
+    columns = {name: [own.get(name) for own in told] for name in run.task.rows.batches}
     if "half" in columns:
         file = next(iter(data.source_files(run).values())).with_name("halves.txt")
         halves = file.read_text(encoding="utf-8").split() if run.data == "sample" else []

@@ -157,9 +157,6 @@ class Task(ABC):
     headline : str
         The score that chooses between checkpoints and variants, one of :data:`HEADLINES`. With `exact_match` a row is
         right or wrong as a whole, else each of its values counts.
-    batches : tuple of str
-        What tells by whom and about what a row was written: a slice of the task, `half` or `topic`. Each value is held
-        out in turn to see how systems do away from home (:mod:`helpers.evaluation.transfer`).
     variants : Variants
     words : Words
     public : Public
@@ -178,7 +175,6 @@ class Task(ABC):
     def __init__(self, name: str, kinds: dict[str, Kind], document: dict[str, Any], words: Words):
         self.name, self.kinds, self._document = name, kinds, document
         self.headline = document.get("headline", "exact_match")
-        self.batches = tuple(document.get("batches", ("topic",)))
         variants = {key: _variant(row) for key, row in document.get("variants", {}).items()}
         decodings = tuple(document.get("decodings", ("free", "source")))
         self.variants = Variants(variants, decodings, document.get("votes", {}))

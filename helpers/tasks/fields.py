@@ -167,9 +167,8 @@ class Date(Kind):
 
     def canonical(self, value: str) -> str | None:
         value = normalise(value)
-        if re.fullmatch(r"\d\d/\d\d/\d{4}", value) and dates.day_of(value):
-            return value  # as it is kept, whatever numeric dates of the texts begin with
-        return self.read(value) or value or None
+        kept = re.fullmatch(r"\d\d/\d\d/\d{4}", value) and dates.day_of(value)
+        return value if kept else self.read(value) or value or None
 
     def equivalent(self, left: str, right: str) -> bool:
         return self.canonical(left) == self.canonical(right) or super().equivalent(left, right)

@@ -36,6 +36,9 @@ class Rows(ABC):
         First words of what CoNLL files of the task hold beside sentences.
     shares : dict
         Share of the sample that each part gets; the first part takes what the others have no room for.
+    batches : tuple of str
+        What tells by whom and about what a row was written: a slice of the task, `half` or `topic`. Each value is held
+        out in turn to see how systems do away from home (:mod:`helpers.evaluation.transfer`).
     text_key : str
         Key of the text in a row.
     model : pydantic model
@@ -50,6 +53,7 @@ class Rows(ABC):
         self.task, self.file = task, document.get("file", "rows.jsonl")
         self.line_form, self.headings = document.get("line_form", ""), tuple(document.get("headings", ()))
         self.shares = document.get("shares", SHARES)
+        self.batches = tuple(document.get("batches", ("topic",)))
         self.text_key = document.get("text_key", "text")
         self.longest_text = document.get("longest_text", 2000)
 

@@ -99,5 +99,5 @@ def training_code(run: Run) -> list[Path]:
     rooms = ("models", "training", "writing", "tagging", "tasks", f"tasks/{run.task.name}")
     folders = [ROOT / "helpers" / room for room in rooms] + ([run.own_folder] if run.own_folder else [])
     kinds = (".py", ".yaml", ".json", ".txt")
-    found = [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in kinds]
+    found = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in kinds]
     return [path for path in found if path.name != "settings.yaml"]  # what counts of it is in the settings

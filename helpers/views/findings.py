@@ -11,7 +11,9 @@ import jinja2
 import pandas as pd
 from scipy import stats
 
+from helpers.evaluation import systems
 from helpers.evaluation.confidence import coverage_at
+from helpers.run import Run
 from helpers.tasks.base import HEADLINES
 from helpers.tasks.statistics import proportion_ci
 
@@ -300,6 +302,11 @@ def parity(found: Mapping[str, Mapping[str, float]], score: str = "exact match")
 def served(variant: str, version: str, metric: str, score: float, writer: str) -> str:
     """What a run serves, and which variant its exports for language-model runtimes are made of."""
     return say("served", variant, version, metric, None if pd.isna(score) else score, writer)
+
+
+def deployment(run: Run) -> str:
+    """Which system of a run is to be used, and why (:func:`helpers.evaluation.systems.deployed`)."""
+    return systems.deployed(run, systems.finished(run))[1]
 
 
 def tell(sentence: str, *values: Any) -> str:
