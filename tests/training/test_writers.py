@@ -308,7 +308,7 @@ def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, 
     assert not (here.fp16 or here.bf16 or here.gradient_checkpointing) and here.use_cpu
     monkeypatch.setattr(common, "device_of", lambda profile: Device("cuda", torch.float16, ""))
     run = make_run(base, tmp_path, variant, profile="gpu")
-    there = writers.training_arguments(run, variant, tmp_path)
+    there = writers.training_arguments(run, variant, tmp_path, True)
     assert there.fp16 and not there.bf16 and there.gradient_checkpointing and not there.use_cpu
 
 
