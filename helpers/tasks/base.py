@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 from helpers.tasks import variation
-from helpers.tasks.fields import Kind, Place
+from helpers.tasks.kind import Kind, Place
 from helpers.tasks.records import Change, Example, PublicFile, Tagger, Variants, Writer
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
 
-from helpers.tasks.fields import Kind
 from helpers.tasks.grammar import answer_grammar, object_grammar
+from helpers.tasks.kind import Kind
 from helpers.tasks.records import Example
 
 STRICT = ConfigDict(extra="forbid", strict=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from helpers.tasks.fields import Kind
+from helpers.tasks.kind import Kind
 from helpers.tasks.text import word_units
 
 WAYS = ("schema", "source")

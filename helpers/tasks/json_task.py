@@ -14,7 +14,8 @@ from pydantic import BaseModel, StrictStr, create_model
 from helpers.tasks import variation
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
 from helpers.tasks.chat import STRICT, Chat, Interview, output_model
-from helpers.tasks.fields import Boolean, Choice, Date, Kind, Number, Place, Span
+from helpers.tasks.fields import Boolean, Choice, Date, Number, Span
+from helpers.tasks.kind import Kind, Place
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rapidfuzz import fuzz, process
 from scipy.optimize import linear_sum_assignment
 
-from helpers.tasks.fields import Kind
+from helpers.tasks.kind import Kind
 
 FUZZY = 85  # least rapidfuzz ratio (0-100) of two values that count as alike
 

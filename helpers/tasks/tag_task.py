@@ -12,7 +12,8 @@ from pydantic import StrictStr, create_model
 from helpers.tasks.base import Hooks, Spans, Task, Values, Words
 from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
 from helpers.tasks.chat import STRICT, Chat
-from helpers.tasks.fields import Place, Span
+from helpers.tasks.fields import Span
+from helpers.tasks.kind import Place
 from helpers.tasks.records import Example
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from helpers.tasks.bio import TaggedTokens, tags_of
-from helpers.tasks.fields import Date, Duration, Kind, Span
+from helpers.tasks.fields import Date, Duration, Span
+from helpers.tasks.kind import Kind
 from helpers.tasks.records import Change, Example
 from helpers.tasks.text import is_word_span, normalise, typo
 

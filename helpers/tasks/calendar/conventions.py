@@ -11,7 +11,7 @@ from typing import Any
 from helpers.tasks.base import Task
 from helpers.tasks.calendar.kinds import ABBREVIATED, LEAD
 from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time
-from helpers.tasks.fields import Place
+from helpers.tasks.kind import Place
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
