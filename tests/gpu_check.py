@@ -198,7 +198,7 @@ def check_variant(
         "share_of_matrix_product": round(operations / peak, 4),
         "peak_memory_mb": read_json(run.path("costs.json"))[variant]["train_peak_memory_mb"],
         "answers": len(answers),
-        "answer_seconds": round(seconds, 2),
+        "answer_seconds": round(seconds, 4),
         "note": result.note,
     }
 

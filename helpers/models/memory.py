@@ -46,8 +46,11 @@ def without_weights(run: Run):
     """The run's base model from its configuration alone, without memory for its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    config = AutoConfig.from_pretrained(
+        base_path(run)
+    )  # here, since a packaged model is converted with weights
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(base_path(run)))
+        return AutoModelForCausalLM.from_config(config)
 
 
 def base_parameters(run: Run) -> int:
