@@ -103,13 +103,6 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     Every made row differs from every train row, is in other words than every evaluation text (see
     :func:`helpers.data.splits.alike`; siblings count too), and its text holds something of every span value.
 
-    Parameters
-    ----------
-    run : Run
-        Settings `augment_per_row` (variants an original) and `synthetic` (rows made of invented values); its seed.
-    train : list of Example
-        The train part; 02 must have written the evaluation parts.
-
     Returns
     -------
     rows : list of Example

@@ -52,20 +52,13 @@ class Scan:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     faults: str = ""
 
-    def refuse_many(self) -> None:
-        """Note as a fault where too large a share of the rows is bad; a key that stands twice spoils its own row alone."""
-        bad = [one for one in self.rejected if not one.pop("doubled")]
-        count = len(self.examples) + len(self.rejected)
-        if len(bad) > MAX_BAD_SHARE * (count - len(self.rejected) + len(bad)) or not self.examples:
-            self.faults = (
-                f"{len(self.rejected)} of {count} rows of {self.rejected[0]['file']} cannot be used, more than "
-                f"{MAX_BAD_SHARE:.0%}: {grouped(self.rejected)}"
-            )
-
 
 def scan(path: Path, task: Task) -> Scan:
-    """Good rows and bad rows of a file; prints in one line what form it has where that is not the task's own."""
-    found, number = Scan(), 0
+    """Good rows and bad rows of a file; prints in one line what form it has where that is not the task's own.
+
+    Too large a share of bad rows is a fault of the file; a key that stands twice spoils its own row alone.
+    """
+    found, doubled = Scan(), 0
     form, records = records_of(path, task)
     records, done = own_rows(records, task, path)
     for index, (number, text, row) in enumerate(records):
@@ -80,14 +73,19 @@ def scan(path: Path, task: Task) -> Scan:
             found.examples.append(example.with_(extra={**example.extra, "line": number}))
         except ValueError as error:
             reason = " ".join(str(error).split())[:300]
-            bad = {"file": shown(path), "line": number, "reason": reason, "row": text}
-            found.rejected.append(bad | {"doubled": isinstance(error, DoubledKey)})
+            found.rejected.append({"file": shown(path), "line": number, "reason": reason, "row": text})
+            doubled += isinstance(error, DoubledKey)
     if not found.examples and all(bad["reason"].startswith("not UTF-8: byte") for bad in found.rejected):
         why = "is not UTF-8 text: save it as UTF-8" if found.rejected else "holds no row"
         raise UserError(f"{shown(path)} {why}")
     if done or not form.startswith(("JSON lines", "lines of")):
         print(f"note: {shown(path)}: {form}, {len(records)} rows" + f"; {done}" * bool(done))
-    found.refuse_many()
+    good, bad = len(found.examples), len(found.rejected)
+    if not good or bad - doubled > MAX_BAD_SHARE * (good + bad - doubled):
+        found.faults = (
+            f"{bad} of {good + bad} rows of {shown(path)} cannot be used, more than {MAX_BAD_SHARE:.0%}: "
+            f"{grouped(found.rejected)}"
+        )
     return found
 
 
@@ -98,10 +96,10 @@ def grouped(rejected: Sequence[dict[str, Any]], most: int = 6) -> str:
         for reason in bad["reason"].split("; "):
             lines.setdefault(reason, []).append(str(bad["line"]))
     groups = sorted(lines.items(), key=lambda item: -len(item[1]))
-    said = [
-        f"{reason} (line{'s' * (len(where) > 1)} {', '.join(where[:5])}{f' and {len(where) - 5} more' * (len(where) > 5)})"
-        for reason, where in groups[:most]
-    ]
+    said = []
+    for reason, where in groups[:most]:
+        more = f" and {len(where) - 5} more" * (len(where) > 5)
+        said.append(f"{reason} (line{'s' * (len(where) > 1)} {', '.join(where[:5])}{more})")
     return "; ".join(said + [f"{len(groups) - most} other faults"] * (len(groups) > most))
 
 
@@ -167,11 +165,8 @@ def source_files(run: Run) -> dict[str, Path]:
 def load_source(run: Run) -> dict[str, list[Example]]:
     """Validated examples of the run's data source; the bad rows go to `artifacts/<task>/rejected.jsonl`.
 
-    Returns
-    -------
-    dict of str to list of Example
-        `{"all": …}` for the sample and where the setting `split` is `groups`, else `train`, `validation` and, where the data
-        has one, `test`.
+    The parts are `{"all": …}` for the sample and where the setting `split` is `groups`, else `train`, `validation` and, where
+    the data has one, `test`.
 
     Raises
     ------
@@ -189,11 +184,8 @@ def load_source(run: Run) -> dict[str, list[Example]]:
     if faults := [one.faults for one in scans.values() if one.faults]:
         listed = f"; every row is listed in {shown(run.path('rejected.jsonl'))}" * bool(rejected)
         raise UserError("; ".join(faults) + listed)
-    for one in scans.values():
-        if one.rejected:
-            print(
-                f"note: {one.rejected[0]['file']}: {len(one.rejected)} rows set aside: {grouped(one.rejected)}"
-            )
+    for one in (one.rejected for one in scans.values() if one.rejected):
+        print(f"note: {one[0]['file']}: {len(one)} rows set aside: {grouped(one)}")
     parts = {part: one.examples for part, one in scans.items()}
     if run.settings.get("split") != "groups" or "all" in parts:
         return parts
