@@ -14,10 +14,8 @@ from helpers.tasks.records import PublicFile
 
 PUBLIC_URL = "https://raw.githubusercontent.com"
 TIMEOUT_SECONDS = 60
-FILES, HUB = (
-    "files",
-    "hub",
-)  # the setting `public_source`: the pinned files, or the task's data set of the hub
+# the setting `public_source`: the pinned files, or the task's data set of the hub
+FILES, HUB = "files", "hub"
 PARTS = ("train", "validation", "test")
 HUB_FILES = ["*.parquet", "README.md"]  # weights, pictures and scripts of a data set are of no use here
 
@@ -80,8 +78,7 @@ def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
 def public_parts(task: Task, source: str = FILES) -> tuple[dict[str, list[dict[str, Any]]], str]:
     """Public rows of a task by part, and where they come from, as a reader is told.
 
-    `source` is `files` (the task's public files), `hub` (the task's data set there), or a folder with a copy of the
-    latter.
+    `source` is `files` (the task's public files), `hub` (its data set there), or a folder with a copy of the latter.
     """
     if not task.public.files:
         raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")
