@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from helpers.tasks.base import Task
-from helpers.tasks.calendar.kinds import ABBREVIATED, LEAD
+from helpers.tasks.calendar.schema import ABBREVIATED, LEAD
 from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time
 from helpers.tasks.kind import Place
 from helpers.tasks.records import Example

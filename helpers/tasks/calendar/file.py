@@ -7,7 +7,7 @@ import re
 from datetime import datetime, time, timedelta, timezone
 from typing import Any
 
-from helpers.tasks.calendar.kinds import Frequency
+from helpers.tasks.calendar.schema import Frequency
 from helpers.tasks.dates import WEEKDAYS, clock_of, day_of, duration_minutes
 
 DAYS = [day.lower() for day in WEEKDAYS]

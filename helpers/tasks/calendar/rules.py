@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from helpers.tasks.calendar.kinds import LEAD, LISTS
-from helpers.tasks.calendar.schema import Event
+from helpers.tasks.calendar.schema import LEAD, LISTS, Event
 from helpers.tasks.dates import (
     BARE,
     GUESSED,
