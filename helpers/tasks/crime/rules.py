@@ -11,21 +11,6 @@ from helpers.tasks.crime.report import WORDS, means_nothing, sections
 from helpers.tasks.crime.schema import FIELDS, Target
 from helpers.tasks.dates import Mention, find_dates, find_times
 
-YOUNG = 30  # train labels call the victims of up to this age young adults
-_AGES = re.compile(
-    r"\b(?:aged?s?:?\s+|both (?:aged )?)?(\d{1,3})(?: and (\d{1,3}))?(?= years?\b|[,;.)\n]|$| respectively)"
-)
-_BULLET = re.compile(r"^[-•*] ", re.MULTILINE)
-# "Tech Haven, LLC" stays whole
-_COMMA = re.compile(r"[;,]\s+(?!LLC|Inc)")
-# lines of a form: "Owner: Ines Calder", "- **Age:** 34"
-_KEYED = re.compile(
-    r"^(?:- )?\**(?:Victim[_ ])?(Name|Business(?: Name)?|Company|Age ?Range|Age|Owner|Manager|CEO|E-?mail)"
-    r"\**\s?[:–]\**\s*(.+)$"
-)
-_KEYS = {"business": "Name", "businessname": "Name", "company": "Name", "agerange": "AgeRange", "ceo": "CEO"}
-_OWNS = re.compile(r"(?<!home)owners? of the", re.IGNORECASE)
-
 # -- a report without headings ---------------------------------------------------------------------------------------------
 EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _NUMBER = r"\b[^\d\n]{0,15}?#?\s?((?:[A-Z]{1,2}-?)?\d[\w-]*)"
@@ -38,7 +23,6 @@ GROUP = re.compile(
 )
 _WORD = r"(?:[A-Z]|d')[\w'-]+"
 NAME = rf"{_WORD}(?: (?:[A-Z]\.|de|del|van|von|der|da|dos|bin|al|el|la|le|{_WORD}))? {_WORD}(?: {_WORD})?"
-_NAME = re.compile(NAME)
 _RANK = "|".join(map(re.escape, sorted(WORDS["ranks"], key=len, reverse=True)))
 _OFFICER = re.compile(
     rf"\b(?:(?:[A-Z][\w'-]+\.?[ -])?(?:{_RANK})\b\.? )+(?:\d+ )?(?:[A-Z]\. )?{_WORD}(?: {_WORD}){{0,2}}"
@@ -179,6 +163,22 @@ def told(text: str) -> Target:
 
 
 # -- a report under headings -----------------------------------------------------------------------------------------------
+YOUNG = 30  # train labels call the victims of up to this age young adults
+_AGES = re.compile(
+    r"\b(?:aged?s?:?\s+|both (?:aged )?)?(\d{1,3})(?: and (\d{1,3}))?(?= years?\b|[,;.)\n]|$| respectively)"
+)
+_BULLET = re.compile(r"^[-•*] ", re.MULTILINE)
+# "Tech Haven, LLC" stays whole
+_COMMA = re.compile(r"[;,]\s+(?!LLC|Inc)")
+# lines of a form: "Owner: Ines Calder", "- **Age:** 34"
+_KEYED = re.compile(
+    r"^(?:- )?\**(?:Victim[_ ])?(Name|Business(?: Name)?|Company|Age ?Range|Age|Owner|Manager|CEO|E-?mail)"
+    r"\**\s?[:–]\**\s*(.+)$"
+)
+_KEYS = {"business": "Name", "businessname": "Name", "company": "Name", "agerange": "AgeRange", "ceo": "CEO"}
+_OWNS = re.compile(r"(?<!home)owners? of the", re.IGNORECASE)
+
+
 def _person_names(text: str) -> list[str]:
     """`John and Mary Smith` → both full names; `Mr. and Mrs. Thompson` likewise; other names as they are."""
     pair = re.fullmatch(r"(\S+) and (\S+) (.+)", text)
