@@ -24,9 +24,14 @@ _HEADED_LINE = re.compile(
     r"(?:\*\*)?(?P<heading>[A-Z][^:*\n]{1,60}?)(?::\*\*|\*\*:|:)(?:\s+|$)(?P<content>.*)"
 )
 _LEAST_HEADINGS = 4
+# a negation, and what was not told or found: labels word it in ever new ways
 _NOTHING = re.compile(
-    r"(?:not (?:provided|applicable|available|identified|known|stated)|none(?: \w+)?|n/?a|unknown"
-    r"|no (?:information|witness(?:es)?|suspects?)(?: \w+)?|-|–)\.?",
+    r"(?:n/?a|unknown|-|–"
+    r"|not (?:yet |been )*(?:provided|given|stated|described|recorded|reported|disclosed|named|identified|known|seen|found"
+    r"|collected|recovered|available|applicable)"
+    r"|(?:none|nothing|nobody|no one)(?: [\w']+){0,4}"
+    r"|no (?:\w+ ){0,2}(?:descriptions?|details?|information|evidence|witness(?:es)?|suspects?)(?: [\w']+){0,4})"
+    r"(?: (?:yet|so far|at (?:this|the) (?:time|moment)))?\.?",
     re.IGNORECASE,
 )
 

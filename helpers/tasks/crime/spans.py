@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.tasks.crime.report import SECTIONS, means_nothing, sections
+from helpers.tasks.crime.rules import EMAIL
 from helpers.tasks.crime.schema import FIELDS, Target
-from helpers.tasks.crime.told import EMAIL
 from helpers.tasks.records import Example
 from helpers.tasks.text import places, word_spans
 
@@ -24,23 +24,15 @@ _ANY = ""
 
 @dataclass(frozen=True)
 class Conventions:
-    """What train labels make of a place in a report; all keys are text, so that JSON holds it as it is.
+    """What train labels make of a place in a report; all keys are text, so that JSON holds it as it is."""
 
-    Parameters
-    ----------
-    stops : dict
-        Type → first word of a value, or "" for any → whether such values keep the full stop of their sentence.
-    groups : dict
-        Decade of an age → the group that labels give to such ages though no report states it ("" for none).
-    nothing : dict
-        Type → words for "nothing there" (with `, suspects described` where they are) → the values that labels give there.
-    emails : bool
-        Whether labels give every e-mail address of a report: then its form says more than any tag.
-    """
-
+    # type → first word of a value, or "" for any → whether such values keep the full stop of their sentence
     stops: dict[str, dict[str, bool]] = field(default_factory=dict)
+    # decade of an age → the group that labels give to such ages though no report states it ("" for none)
     groups: dict[str, str] = field(default_factory=dict)
+    # type → words for "nothing there" (with `, suspects described` where they are) → the values that labels give there
     nothing: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    # whether labels give every e-mail address of a report: then its form says more than any tag
     emails: bool = False
 
     def keeps_stop(self, name: str, value: str) -> bool:
