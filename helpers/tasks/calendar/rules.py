@@ -7,10 +7,27 @@ introduce them, then what commas and dashes divide is sorted by its looks; the f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import lru_cache
 
-from helpers.tasks.calendar.schema import LEAD, LISTS, Event
+from helpers.tasks.calendar.asking import asked, coming, framed
+from helpers.tasks.calendar.people import (
+    FAMILY as _FAMILY,
+)
+from helpers.tasks.calendar.people import (
+    LIKELY,
+    MAYBE,
+    NAME,
+    PRONOUN,
+    SURE,
+    TITLE,
+    TITLES,
+    certainty,
+    given_names,
+    parts,
+    people,
+    tight,
+)
+from helpers.tasks.calendar.places import CUT, PLATFORM, STREET, looks_like_place, numbered, place_noun
+from helpers.tasks.calendar.schema import LISTS, Event
 from helpers.tasks.dates import (
     BARE,
     GUESSED,
@@ -23,15 +40,6 @@ from helpers.tasks.dates import (
 )
 from helpers.tasks.kind import Place
 
-CUT = "¦"  # stands for what has been read, a letter for a letter
-PLATFORMS, VIRTUAL, GROUPS = (tuple(LISTS[name]) for name in ("platforms", "virtual", "groups"))
-_TITLES = "|".join(LISTS["titles"])
-_TITLE = rf"(?:{_TITLES})\b[.·]?"
-_GROUP = "|".join(sorted(GROUPS, key=len, reverse=True))
-_PLATFORM = "|".join(sorted((*PLATFORMS, *VIRTUAL), key=len, reverse=True))
-_NAME = r"[^\W\d_a-z][\w'’-]*"
-_PLACE_NOUN = re.compile(rf"\b(?:{'|'.join(LISTS['place_words'])})s?\b", re.IGNORECASE)
-_JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+plus\s+")
 _STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
 _WORD_STOP = re.compile(
     r"\s+(?:at|in|on|via|for|from(?=\s*$|\s+(?:the\s)?(?:(?-i:[A-Z])|\d))|about|to|over|re|abt|regarding|by|using|before|after|who|which|where|if|is|are|will|should"
@@ -39,28 +47,29 @@ _WORD_STOP = re.compile(
     re.IGNORECASE,
 )
 _COMPANY = re.compile(
-    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|attendees:|featuring|feat\.)|w/)\s*",
+    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|featuring|feat\.|panel\sis|speakers?(?=\s(?-i:[A-Z]))|candidate(?=\s(?-i:[A-Z]))"
+    r"|(?:attend(?:ees|ing)|guests?|present|panel|speakers?|participants|invited|who):)|w/)\s*",
     re.IGNORECASE,
 )
 _OF_NAME = re.compile(
     rf"\b(?:(?P<led>for|by)|(?P<titled>of|to|from)"
     rf"|(?i:meet|call|email|visit|see|seeing|phone|ring|text|drop off|pick up|shadow))\s+"
-    rf"(?P<who>(?:[a-z]+\s)?{_TITLE}\s{_NAME}(?:\s{_NAME})?|{_NAME}(?:\s{_NAME})?)(?!\w)"
+    rf"(?P<who>(?:[a-z]+\s)?{TITLE}\s{NAME}(?:\s{NAME})?|{NAME}(?:\s{NAME})?)(?!\w)"
 )
 _LISTED = re.compile(
-    rf"(?<![\w/])(?P<people>{_NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*){_NAME})+)"
+    rf"(?<=[\w'] )(?P<people>(?:{TITLE}\s)?{NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*)(?:{TITLE}\s)?{NAME})+)"
     rf"(?=\s*(?:[{CUT},;.|)]|$|[-–—]\s|via\b|on\b|at\b|online\b|for\b|attending\b))"
 )
-_ARTICLE = re.compile(r"(?:the|our|my|an?|that|this)\s+", re.IGNORECASE)
 _PLACED = re.compile(
-    rf"(?<![\w-])(?:(?:at|inside|near)\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{_PLATFORM})\b)"
-    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{_PLATFORM})"
+    rf"(?<![\w-])(?:(?:at|inside|near)\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM})\b)"
+    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
     rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
 )
 _PLACE_END = re.compile(
-    r"\s+(?:for|from|to|with|w/|and(?=\s+[a-z])|which|where|should|starting|starts?|lasting|every|each|on|at|before|after"
-    r"|then|by|via|so|if)(?!\w)"
+    r"\s+(?:for|from|to|with|w/|and(?=\s+[a-z])|which|where|should|starting|starts?|lasting|every|each|at|before|after"
+    rf"|on(?!\s[^,{CUT}]*\b{STREET})|then|by|via|so|if|all(?=\sday|\safternoon|\smorning))(?!\w)",
+    re.IGNORECASE,
 )
 _DAYS = rf"(?:{WEEKDAY}|week|weekday|weekend|day|month|quarter|year|morning|afternoon|evening|night)s?"
 _OFTEN = re.compile(
@@ -86,7 +95,7 @@ _AROUND_TIME = re.compile(
 _FILLER = re.compile(
     r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
     r"|to|by|time|time for|lasting|lasts?|which|and|will|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
-    r"|(?-i:it)|is|are|in|of|via|until|till|say|max|figure|maybe|with|w/|down|beginning|due|w|into)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|max|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|at most|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
     r"(?=\W|$))+",
     re.IGNORECASE,
 )
@@ -96,69 +105,32 @@ _TRAILER = re.compile(
     r"|ok|confirmed|beginning))+$",
     re.IGNORECASE,
 )
-_OPENING = re.compile(
-    r"(?:(?:hey|hi|ok(?:ay)?|so|just|fyi|reminder|pls|please|kindly|can (?:you|u)|could (?:you|u)|would you|be so kind as to"
-    r"|note(?: that)?|a note that|i(?:'d| would) like to|i(?:'m| am)(?: having)?|i(?:'ve| have)(?: got)?(?: to)?|i need(?: to| 2)?"
-    r"|i(?:'ll| will| want to)|we(?:'re|'ve| are| have)(?: hosting| having)?|there(?:'s| is| are| will be)|let's(?: do| have)?"
-    r"|remind me (?:to|of|about)|don't forget(?: to)?|have(?= an? )|move)[\s,:]+)+(?:(?:an?|the|my|our)\s+)?",
+_EMOJI = re.compile(
+    r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
+)
+_CLAUSE = re.compile(rf"[^{CUT},;|:.–—]*$")
+_HEAD = re.compile(rf"[\w{CUT}][,;–—]\s(?P<head>\w[\w'’]*(?:\s[\w'’]+){{0,2}})\s$")
+_CUT_SLASH = re.compile(rf"{CUT}\s/\s|\s/\s{CUT}")  # slashes divide the fields
+_SLASHED = re.compile(r"\s/\s")
+_FOR = re.compile(
+    r"\s(?P<cue>for|between|vs|versus|against|of|to|from)\.?\s+(?P<who>(?:(?!\s(?:for|between|vs|of|to|from)\s).)+)$",
     re.IGNORECASE,
 )
+_ENDS_IN_NAME = re.compile(rf"(?<=[a-z])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
 _REMARK = re.compile(
     r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang)\s)\S+\s\S",
     re.IGNORECASE,
 )
 _NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
-_NOTE = re.compile(rf"^(?:{'|'.join(LISTS['note_words'])})\b", re.IGNORECASE)
-
-
-@lru_cache(maxsize=1)
-def first_names() -> frozenset[str]:
-    """Given names that Faker knows in several locales, and short forms it lacks, lower case."""
-    from faker.providers.person import de_DE, en_GB, en_IN, en_US, es_ES, fr_FR, it_IT
-
-    locales = (en_US, en_GB, en_IN, de_DE, es_ES, fr_FR, it_IT)
-    known = {name for part in locales for name in part.Provider.first_names}
-    return frozenset(name.lower() for name in known | set(LISTS["short_names"]))
+_NOTE = re.compile(
+    rf"^(?:{'|'.join(LISTS['note_words'])})\b"
+    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
+    re.IGNORECASE,
+)
 
 
 def _blot(rest: str, start: int, end: int) -> str:
     return rest[:start] + CUT * (end - start) + rest[end:]
-
-
-def _tight(rest: str, start: int, end: int) -> Place:
-    """The place without blanks, marks and a leading article."""
-    while start < end and rest[start] in " ,;:.–—-|•":
-        start += 1
-    while end > start and rest[end - 1] in " ,;:–—-|•" + CUT:
-        end -= 1
-    if article := _ARTICLE.match(rest, start, end):
-        start = article.end()
-    return start, end
-
-
-def _looks_like_people(piece: str, first: bool = False) -> bool:
-    """A title, a known given name, or (but for what comes first) a group stands in it, and no place."""
-    words = piece.split()
-    if not words or len(words) > 6 or _PLACE_NOUN.search(words[-1]) or re.search(r"\d{2}", piece):
-        return False
-    named = words[0].lower().removesuffix("'s") in first_names() and piece[0].isupper()
-    group = not first and re.search(
-        rf"(?:^|\s)(?:{_GROUP}|\w+(?:men|women|ers|ors|ists|ants|ents|mates|friends|staff))$", piece, re.I
-    )
-    return bool(re.match(_TITLE, piece) or re.search(rf"\s{_TITLE}\s[A-Z]", piece) or group) or (
-        named and all(word[0].isupper() or word in ("de", "van", "von", "from", "of") for word in words)
-    )
-
-
-def _parts(rest: str, start: int, end: int) -> Iterator[Place]:
-    """What "and", commas and the like divide."""
-    at = start
-    for join in [*_JOIN.finditer(rest, start, end), None]:
-        stop = join.start() if join else end
-        place = _tight(rest, at, stop)
-        if place[0] < place[1]:
-            yield place
-        at = join.end() if join else end
 
 
 def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
@@ -168,35 +140,27 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
         stop = _STOP.search(rest, start).start()
         word = _WORD_STOP.search(rest, start, stop)
         end = word.start() if word else stop
-        parts = list(_parts(rest, start, end))
-        if found and not all(_looks_like_people(rest[a:b]) or _bare_name(rest[a:b], 1) for a, b in parts):
+        divided = list(parts(rest, start, end))
+        if found and not all(_of_a_list(rest[a:b]) for a, b in divided):
             break
-        for a, b in parts:
-            platform = re.search(rf"\s+(?:{_PLATFORM})$", rest[a:b], re.IGNORECASE)
+        for a, b in divided:
+            platform = re.search(rf"\s+(?:{PLATFORM})$", rest[a:b], re.IGNORECASE)
             b = a + platform.start() if platform else b
             words = rest[a:b].split(" ")
-            if len(words) > 1 and words[0].lower() in first_names() and _PLACE_NOUN.search(rest[a:b]):
+            if len(words) > 1 and words[0].lower() in given_names() and place_noun(rest[a:b]):
                 b = a + len(words[0])  # "Sara Workshop Room"
-            found.append((a, b))
-        if word or not parts or rest[stop : stop + 1] != ",":
+            if not PRONOUN.fullmatch(rest[a:b]):
+                found.append((a, b))
+        if word or not divided or rest[stop : stop + 1] != ",":
             break
         start = stop + 1
     return [place for place in found if place[0] < place[1]], found[-1][1] if found else start
 
 
-def _bare_name(piece: str, words: int = 2) -> bool:
-    """Up to so many capitalised words, none of which is a place or a platform."""
-    named = re.fullmatch(rf"{_NAME}(?:\s{_NAME})?", piece) and piece.count(" ") < words
-    return bool(named) and not (_PLACE_NOUN.search(piece) or re.fullmatch(_PLATFORM, piece, re.IGNORECASE))
-
-
-def _looks_like_place(piece: str) -> bool:
-    plain = piece.strip(" .")
-    if re.fullmatch(_PLATFORM + r"(?: huddle| call)?", plain, re.IGNORECASE):
-        return True
-    words, noun = plain.split(), _PLACE_NOUN.search(plain) and not re.match(r"[a-z]+(?:ing|ed)\b", plain)
-    address = re.match(r"\d+\w?\s[A-Z]|.*[a-zé]\s\d+\w?$", plain) and plain[0].upper() == plain[0]
-    return 0 < len(words) <= 7 and bool(noun or address or re.search(r"(?<!let)'s$", plain))
+def _of_a_list(piece: str) -> bool:
+    """Whether what follows a person after a comma is one more: sure, or a single name."""
+    sure = certainty(piece)
+    return sure >= LIKELY or (sure == MAYBE and " " not in piece)
 
 
 def _place_after(rest: str, start: int) -> Place:
@@ -207,42 +171,80 @@ def _place_after(rest: str, start: int) -> Place:
     while not word and rest[end : end + 2] == ", ":
         more = _STOP.search(rest, end + 2).start()
         chunk = rest[end + 2 : more].strip()
-        wing = chunk[:1].isupper() and _PLACE_NOUN.search(chunk.split()[-1])
+        wing = chunk[:1].isupper() and place_noun(chunk.split()[-1])
         if not (
             wing or re.match(r"(?:\d|floor|room|rm|building|suite|gate|hall)\b|\d+\w*\s|.*#\d", chunk, re.I)
         ):
             break
         end = more
     trailer = _TRAILER.search(rest, start, end)
-    return _tight(rest, start, trailer.start() if trailer else end)
+    return tight(rest, start, trailer.start() if trailer else end)
 
 
 def _segments(rest: str) -> list[Place]:
-    """What is left between cuts, commas, dashes and stops, without the words that led up to what was cut."""
+    """What is left between cuts, commas, dashes and stops, without what frames it or led up to what was cut."""
     found, at = [], 0
     while at < len(rest):
         stop = _STOP.search(rest, at)
         start, end = at, stop.start()
         if start and (filler := _FILLER.match(rest, start, end)):
             start = filler.end()
-        if trailer := _TRAILER.search(rest, start, end):
+        asks = found and _NOTE.match(rest[start:end])  # "cameras on please"
+        if not asks and (trailer := _TRAILER.search(rest, start, end)):
             end = trailer.start()
+        past = framed(rest, start, end)
+        start = start if found and past < end else past
         if re.search(r"\w", rest[start:end]):
-            found.append(_tight(rest, start, end) if found else (start, end))
+            found.append(tight(rest, start, end))
         at = max(stop.end(), at + 1)
     return [place for place in found if place[0] < place[1]]
 
 
-def find(text: str) -> dict[str, list[Place]]:
-    """Field → where its values stand in a normalised text."""
-    found: dict[str, list[Place]] = {name: [] for name in Event.model_fields}
-    rest = re.sub(rf"\b({_TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
+def _peopled(rest: str, segments: list[Place]) -> list[bool]:
+    """Which segments name people: those that do so by themselves, and what stands in one list with them."""
+    divided = [[rest[slice(*place)] for place in parts(rest, *segment)] for segment in segments]
+    sure = [[certainty(piece) for piece in pieces] for pieces in divided]
+    least = [SURE] + [LIKELY] * len(segments)
+    found = [
+        bool(own)
+        and 2 * sum(one >= enough for one in own) >= len(own)
+        and not looks_like_place(" ".join(pieces))
+        for own, pieces, enough in zip(sure, divided, least)
+    ]
+    joined = [
+        bool(re.fullmatch(r"\s*,\s*(?:and\s|&\s)?(?:the\s|our\s|my\s)?", rest[a[1] : b[0]]))
+        for a, b in zip(segments, segments[1:])
+    ]
+    maybe = [
+        at > 0
+        and all(one >= MAYBE for one in own)
+        and not looks_like_place(" ".join(pieces))
+        and "&" not in rest[slice(*segments[at])]
+        for at, (own, pieces) in enumerate(zip(sure, divided))
+    ]
+    single = [
+        possible and all(" " not in piece for piece in pieces) for possible, pieces in zip(maybe, divided)
+    ]
+    found = [sure or (alone and len(pieces) > 1) for sure, alone, pieces in zip(found, single, divided)]
+    for steps in (range(1, len(segments)), range(len(segments) - 2, 0, -1)):
+        for at in steps:
+            before = joined[at - 1] and (found[at - 1] or (single[at] and single[at - 1]))
+            after = at < len(joined) and joined[at] and (found[at + 1] or (single[at] and single[at + 1]))
+            found[at] = found[at] or (maybe[at] and (before or after))
+    return found
+
+
+def _read(text: str, found: dict[str, list[Place]]) -> str:
+    """The text with dates, times, lengths and what repeats blotted out, which are noted in `found`."""
+    rest = re.sub(rf"\b({TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
+    rest = _EMOJI.sub(lambda m: CUT * len(m.group()), rest)
     bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
     read = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": find_durations(text)}
     for name, mentions in read.items():
         found[name] = [one[:2] for one in mentions[:1]]
         for one in mentions:
-            rest = _blot(rest, *one[:2])
+            if one is mentions[0] or not _NOTE.match(_CLAUSE.search(rest, 0, one[0]).group().lstrip()):
+                rest = _blot(rest, *one[:2])
     for around in _AROUND_TIME.finditer(rest):
         rest = _blot(rest, *around.span())
     often = list(_OFTEN.finditer(rest))
@@ -252,70 +254,111 @@ def find(text: str) -> dict[str, list[Place]]:
         rest = rest if inside else _blot(rest, *one.span())
     for one in _RELATIVE.finditer(rest):
         rest = _blot(rest, *one.span())
+    return _SLASHED.sub(lambda m: m.group().replace("/", "|"), rest) if _CUT_SLASH.search(rest) else rest
 
+
+def _people(rest: str, found: dict[str, list[Place]]) -> str:
+    """The text without the people whom its words introduce, who are noted in `found`."""
+    for who, span in [*asked(rest), *coming(rest)]:
+        if CUT not in rest[slice(*span)]:
+            found["attendees"] = sorted([*found["attendees"], *who])
+            rest = _blot(rest, *span)
+    companies = []
     for company in [*_COMPANY.finditer(rest)]:
-        people, end = _people_after(rest, company.end())
-        if people:  # of "dinner with clients … with Henry" the last
-            found["attendees"], rest = people, _blot(rest, company.start(), end)
+        people_, end = _people_after(rest, company.end())
+        if people_:  # of "dinner with clients … with Henry" the last
+            companies, rest = people_, _blot(rest, company.start(), end)
+    found["attendees"] = sorted([*found["attendees"], *companies])
     for one in _OF_NAME.finditer(rest):
-        titled = re.search(rf"\b{_TITLE}\s", one["who"])
+        titled = re.search(rf"\b{TITLE}\s", one["who"])
         who = one["who"].split()
-        known = titled or (who[0].lower() in first_names() and (len(who) > 1 or not one["titled"]))
-        if known and not _PLACE_NOUN.search(rest[one.start("who") : one.end() + 12].split(",")[0]):
+        known = titled or (who[0].lower() in given_names() and (len(who) > 1 or not one["titled"]))
+        if known and not place_noun(rest[one.start("who") : one.end() + 12].split(",")[0]):
             found["attendees"] = sorted([one.span("who"), *found["attendees"]])
             rest = _blot(rest, one.start() if one["led"] or one["titled"] else one.start("who"), one.end())
     for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):
-        people = list(_parts(rest, *one.span()))
-        if any(rest[a:b].lower() in first_names() for a, b in people):
-            found["attendees"], rest = people, _blot(rest, *one.span())
+        who = list(parts(rest, *one.span()))
+        if certainty(rest[slice(*who[0])]) == SURE:
+            found["attendees"], rest = who, _blot(rest, *one.span())
+    return rest
+
+
+def find(text: str) -> dict[str, list[Place]]:
+    """Field → where its values stand in a normalised text."""
+    found: dict[str, list[Place]] = {name: [] for name in Event.model_fields}
+    rest = _people(_read(text, found), found)
     start = -1
     for one in _PLACED.finditer(rest):
         place = _place_after(rest, one.end())
+        head = _HEAD.search(rest, 0, one.start())  # "dojo on Castle St" after a comma
+        if head and place[0] < place[1] and one.group()[:2] in ("in", "on"):
+            named = place_noun(head["head"].split()[-1]) or (
+                one.group()[:2] == "on" and head["head"].istitle()
+            )
+            place = (head.start("head"), place[1]) if named else place
         if place[0] < place[1] and not (found["location"] and one.start() < found["location"][0][1]):
-            found["location"], start = [place], one.start()
+            found["location"], start = [place], min(place[0], one.start())
     if found["location"]:
         rest = _blot(rest, start, found["location"][0][1])
 
     left: list[Place] = []
     segments = _segments(rest)
-    for at, place in enumerate(segments):
-        piece, people = text[slice(*place)], list(_parts(rest, *place))
-        first = not left and at + 1 < len(segments)
-        peopled = 2 * sum(_looks_like_people(text[a:b], first) for a, b in people) >= len(people)
-        bare = all(_bare_name(text[a:b]) for a, b in people)
-        titled = first and piece.istitle() and " " in piece
-        several = len(people) > 1 and "&" not in piece and all(" " not in text[a:b] for a, b in people)
+    for at, (place, peopled) in enumerate(zip(segments, _peopled(rest, segments))):
+        piece, first = text[slice(*place)], not left and at + 1 < len(segments)
+        where = found["location"]
+        titled = (
+            first
+            and piece[0].isupper()
+            and all(
+                w[0].isupper() or w[0].isdigit() or w in ("of", "the", "and", "&", "de")
+                for w in piece.split()
+            )
+            and " " in piece
+        )
         if _NOTE.match(piece) and left:
             left.append(place)
         elif _NUMBER_OF.match(piece):
             continue
         elif (left or first) and peopled:
-            found["attendees"] = sorted([*found["attendees"], *people])
-        elif not found["location"] and (left or titled) and _looks_like_place(piece):
+            found["attendees"] = sorted([*found["attendees"], *parts(rest, *place)])
+        elif not where and (left or titled) and looks_like_place(piece, strict=not left):
             found["location"] = [place]
-        elif left and bare and (several or not found["attendees"] and " " not in piece):
-            found["attendees"] = sorted([*found["attendees"], *people])
-        elif left and bare and not found["location"]:
+        elif (
+            where
+            and text[where[0][1] : place[0]] == ", "
+            and piece[0].isupper()
+            and (looks_like_place(piece) or certainty(piece) == MAYBE)
+        ):
+            found["location"] = [(where[0][0], place[1])]
+        elif left and certainty(piece) == MAYBE and not where and (" " in piece or found["attendees"]):
             found["location"] = [place]
+        elif left and certainty(piece) == MAYBE and not found["attendees"] and " " not in piece:
+            found["attendees"] = [place]
         else:
             left.append(place)
     if left:
-        start, end = _action(text, *left[0])
-        platform = re.search(rf"\s+({_PLATFORM})$", text[start:end], re.IGNORECASE)
-        if platform and not found["location"]:
-            found["location"], end = [(start + platform.start(1), end)], start + platform.start()
-        what, _, who = text[start:end].rpartition(" ")
-        if what and not found["attendees"] and who.lower() in first_names() and who.istitle():
-            found["attendees"], end = [(end - len(who), end)], start + len(what)
-        found["action"] = [(start, end)]
+        found["action"] = [_action(text, *left[0], found)]
         found["notes"] = [place for place in left[1:] if _REMARK.match(text[slice(*place)])][:1]
     return found
 
 
-def _action(text: str, start: int, end: int) -> Place:
-    """The action without what asks for its scheduling."""
-    for pattern in (_OPENING, LEAD, _ARTICLE):
-        match = pattern.match(text[start:end])
-        if match and match.end() < end - start:
-            start += match.end()
+def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> Place:
+    """The action without people and places at its end, which are noted in `found`."""
+    piece = text[start:end]
+    platform = re.search(rf"\s+({PLATFORM})$", piece, re.IGNORECASE)
+    room = numbered(piece)
+    if not found["location"] and (platform or room):
+        at = platform.start(1) if platform else room.start("numbered")
+        if piece[:at].strip():
+            found["location"], end = [(start + at, end)], start + len(piece[:at].rstrip())
+    if who := _FOR.search(text, start, end):
+        least = {"of": SURE, "to": LIKELY, "from": LIKELY}.get(who["cue"], LIKELY)
+        own = people(text, *who.span("who"), least)
+        if own or (least == LIKELY and _FAMILY.fullmatch(who["who"])):
+            found["attendees"] = sorted([*found["attendees"], *(own or parts(text, *who.span("who")))])
+            end = who.start()
+    elif not found["attendees"] and (named := _ENDS_IN_NAME.search(text, start, end)):
+        known = named["first"].lower() in given_names() and not place_noun(named["who"])
+        if known:
+            found["attendees"], end = [named.span("who")], named.start()
     return start, end

@@ -1,0 +1,56 @@
+"""Places in the text of an event: rooms, addresses, venues and platforms, by their nouns, numbers and capitals."""
+
+from __future__ import annotations
+
+import re
+
+from helpers.tasks.calendar.schema import LISTS
+
+CUT = "¦"  # stands for what has been read, a letter for a letter
+PLATFORM = "|".join((*sorted((*LISTS["platforms"], *LISTS["virtual"]), key=len, reverse=True), "(?-i:Meet)"))
+_ONLINE = re.compile(rf"(?:{PLATFORM})(?:\s(?:huddle|call|video|chat|channel|link|meeting))?", re.IGNORECASE)
+_NOUNS = "|".join(LISTS["place_words"])
+_NOUN = re.compile(rf"\b(?:{_NOUNS})s?\b", re.IGNORECASE)
+_NUMBERED = re.compile(
+    rf"(?:.*\s)?(?P<numbered>(?i:{_NOUNS}|{'|'.join(LISTS['numbered_places'])})\.?\s(?:\d[\w.-]*|[A-Z]\d*))(?:\s[a-z]+)?"
+)
+_ADDRESS = re.compile(r"(?:(?i:number|no\.?|unit|flat)\s)?\d+\w?\s[A-Z]|.*[a-zé]\s\d+\w?$")
+_FOREIGN = re.compile(
+    r"(?i:(?:osteria|trattoria|ristorante|casa|villa|sal[aóo]n?|salle|salon|atelier|teatro|teatre|gelateria|galleria|bodega|taberna"
+    r"|chez|le|la|les|il|el|das|der|die|zum|zur|haus|hotel|café|brasserie|piazza|plaza|via|rue|corso|calle|st)\s.+"
+    r"|.+\s(?:del|della|di|du|des|d'\w+|am|im|zum)\b.*|\S+(?:stra(?:ß|ss)e|platz|saal|haus|zimmer|strasse|gasse|weg)\b.*)"
+)
+_NO_PLACE = re.compile(r"[a-z]+(?:ing|ed)\b")
+STREET = r"(?:street|st|road|rd|lane|avenue|ave|square|way|drive|hill|row|close|terrace|quay)\b"
+
+
+def online(piece: str) -> bool:
+    """A platform or a way to meet from afar."""
+    return bool(_ONLINE.fullmatch(piece.strip(" .")))
+
+
+def place_noun(piece: str) -> bool:
+    """Whether a word for rooms, buildings or grounds stands in the piece."""
+    return bool(_NOUN.search(piece))
+
+
+def numbered(piece: str) -> re.Match | None:
+    """The room, gate or court with its number that ends a piece."""
+    return _NUMBERED.fullmatch(piece)
+
+
+def looks_like_place(piece: str, strict: bool = False) -> bool:
+    """A platform, a noun for places (`strict`: at its end), a number or a street in it, a possessive at its end, or foreign
+    words of venues."""
+    plain = piece.strip(" .")
+    words = plain.split()
+    if online(plain):
+        return True
+    if not 0 < len(words) <= 7:
+        return False
+    noun = place_noun(words[-1] if strict else plain) and not _NO_PLACE.match(plain)
+    address = _ADDRESS.match(plain) or numbered(plain)
+    capitals = plain[0].isupper() and words[-1][0].isupper()
+    return bool(
+        noun or address or re.search(r"(?<!let)'s$", plain) or (capitals and _FOREIGN.fullmatch(plain))
+    )
