@@ -13,9 +13,9 @@ from helpers.tasks.kind import Place
 _ARTICLE = r"(?:(?:an?|the|my|our|some|next)\s+)"
 _WORDS = r"""(?:hey|hi|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly
 |(?:can|could|would|will|may|might|shall)\s(?:you|u|we|i|someone|somebody|anyone)(?:\s(?:mind|get\syou\sto))?
-|be\sso\skind\sas\sto|(?:a\s)?note(?:\sthat)?|remind\sme\s(?:to|of|about)|don't\sforget(?:\sto)?|make\ssure\sto
+|be\sso\skind(?:\sas)?(?:\sto)?|(?:a\s)?note(?:\sthat)?|remind\sme\s(?:to|of|about)|don't\sforget(?:\sto)?|make\ssure\sto
 |(?:i|we)(?:'(?:d|ll|m|re|ve)|\s(?:am|are|have|need|want|will|would|must|should|got))(?:\s(?:like|got|need|want|going|gonna|hosting|having|be|to|2))*
-|(?:i|we)(?=\s[a-z]+\s(?:the|an?|my|our)\s)
+|(?:i|we)(?=\s[a-z]+\s(?:the|an?|my|our)\s|\s*$)
 |need(?=\s(?:to|2|the|an?)\b|\s*$)(?:\s(?:to|2))?|gotta|gonna(?:\sneed)?|got\sto|have\sto|going\sto
 |there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|(?:a\s)?reminder\s(?:to|for|of|about)|move|new\sslot(?:\s(?:for|4))?
 |(?:have|do|get|put|stick|pop|jot|slot|squeeze|set)(?:\s(?:in|down|aside|out))?(?=\s(?:an?|the|my|our|some)\s|\s*$)|have(?=\scoffee|\slunch|\sdinner)
@@ -34,11 +34,14 @@ _BID = re.compile(
 )
 _COMES = re.compile(
     r"(?:(?:\s(?:is|are|will\sbe)|'s|'re)\s(?:coming|joining|attending|there|in|invited|leading|presenting|speaking)"
-    r"|\s(?:joins?|comes?)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
+    r"|\s(?:joins?|comes?|attending|coming)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
     r"|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
     r"|\sif\s(?:he|she|they)(?:'\w+)?\s\w+)(?!\w)"
     rf"(?:\s(?:along|too|as\swell|me|us))*(?:\s(?:for|to(?:\shelp(?:\s(?:me|us))?)?))?(?:\s{_ARTICLE.rstrip('+')})?",
     re.IGNORECASE,
+)
+_BOOKISH = re.compile(
+    r"(?:book|plan)\s(?:club|fair|launch|signing|group|swap|sale|tour|talk|reading)\b", re.IGNORECASE
 )
 _HARD = re.compile(rf"[{CUT};:|()!?–—]|\.\s|\s-\s")
 
@@ -48,9 +51,10 @@ def framed(text: str, start: int, end: int) -> int:
     at, before = start, -1
     while at < end and at != before:
         before = at
-        for pattern in (_FRAME, LEAD):
-            match = pattern.match(text[at:end])
-            at += match.end() if match else 0
+        match = _FRAME.match(text[at:end])
+        at += match.end() if match else 0
+        lead = LEAD.match(text[at:end])
+        at += lead.end() if lead and not _BOOKISH.match(text, at) else 0
     return at
 
 
@@ -59,9 +63,10 @@ def asked(rest: str) -> Iterator[tuple[list[Place], Place]]:
     for plea in [*_PLEA.finditer(rest), *_BID.finditer(rest)]:
         who = people(rest, *plea.span("who"), least=0)
         sure = [certainty(rest[slice(*place)]) for place in who]
-        if re.search(r"\s(?:with|w/|at)\s", plea["who"]):
+        if re.search(r"(?:^|\s)(?:with|w/|at)\s", plea["who"]):
             continue
-        if plea.re is _BID or SURE in sure or min(sure, default=0) >= LIKELY:
+        several = len(sure) > 1 and min(sure) >= MAYBE
+        if plea.re is _BID or SURE in sure or min(sure, default=0) >= LIKELY or several:
             yield who, plea.span()
 
 
@@ -78,5 +83,7 @@ def coming(rest: str) -> Iterator[tuple[list[Place], Place]]:
             if certainty(piece) < MAYBE:
                 break
             found.insert(0, place)
+        while found and found[0][0] > start and certainty(rest[slice(*found[0])]) == MAYBE:
+            del found[0]  # "at the Crown & Anchor, Ann is coming"
         if any(certainty(rest[slice(*place)]) >= LIKELY for place in found):
             yield found, (found[0][0], says.end())

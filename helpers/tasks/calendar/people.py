@@ -36,7 +36,7 @@ _NAMED = re.compile(
     rf"(?:baby\s|little\s|big\s|young\s|Big\s|Little\s)?(?P<first>{NAME})(?:\s{_PARTICLE}(?:[A-Z]\.|{NAME})){{0,3}}"
 )
 _GROUP = re.compile(
-    rf"(?:(?!(?:for|with|between|vs|versus|to|by|at|in|on|and|from|of)\s)[\w'’&-]+\s){{0,4}}"
+    rf"(?:(?!(?:for|with|between|vs|versus|to|by|at|in|on|and|from|of|the|an?)\s)[\w'’&-]+\s){{0,4}}"
     rf"(?:{_any('groups')}|(?!(?:{_any('things')})s\b)\w*"
     rf"(?:men|women|people|[^\W\d_]ers|[cst]ors|ists|ants|ients|dents|ians|ees|mates|friends|staff))"
     rf"(?:\s(?:from|of)\s.+)?",
@@ -46,7 +46,7 @@ _ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{_ROLE_WORD})\s{_FULL}")
 _FEW = re.compile(r"(?:two|three|four|five|six)\s(?:[a-z]+\s){0,2}[a-z]+s", re.IGNORECASE)
 FAMILY = re.compile(r"(?:the\s)?[^\W\d_a-z]\w+s(?:es)?\b")
 PRONOUN = re.compile(
-    r"(?:i|me|myself|you|he|she|it|we|us|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
+    r"(?:i|me|myself|you|he|she|(?-i:[Ii]t)|we|(?-i:[Uu]s)|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
     re.IGNORECASE,
 )
 _JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+plus\s+|\s+n\s+")
@@ -129,3 +129,10 @@ def people(rest: str, start: int, end: int, least: int = LIKELY) -> list[Place]:
     """The people of a list, pronouns left out, or none where one is less sure than asked."""
     found = [place for place in parts(rest, start, end) if not PRONOUN.fullmatch(rest[slice(*place)])]
     return found if all(certainty(rest[slice(*place)]) >= least for place in found) else []
+
+
+def usual_name(piece: str) -> bool:
+    """A title, kin, or a known given name with a known surname."""
+    words = piece.lower().split()
+    known = words[0] in given_names() and words[-1] in surnames()
+    return known or bool(_TITLED.fullmatch(piece) or _KIN.fullmatch(piece))

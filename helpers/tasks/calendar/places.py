@@ -48,9 +48,14 @@ def looks_like_place(piece: str, strict: bool = False) -> bool:
         return True
     if not 0 < len(words) <= 7:
         return False
-    noun = place_noun(words[-1] if strict else plain) and not _NO_PLACE.match(plain)
+    named = (
+        len(words) > 1
+        and place_noun(words[0])
+        and (words[1] == "of" or words[1][0].isupper() and len(words) == 2)
+    )
+    noun = named or (place_noun(words[-1] if strict else plain) and not _NO_PLACE.match(plain))
     address = _ADDRESS.match(plain) or numbered(plain)
-    capitals = plain[0].isupper() and words[-1][0].isupper()
+    capitals = plain[0].isupper() and any(map(str.isupper, words[-1]))
     return bool(
         noun or address or re.search(r"(?<!let)'s$", plain) or (capitals and _FOREIGN.fullmatch(plain))
     )

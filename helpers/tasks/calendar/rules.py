@@ -19,25 +19,24 @@ from helpers.tasks.calendar.people import (
     PRONOUN,
     SURE,
     TITLE,
-    TITLES,
     certainty,
     given_names,
     parts,
     people,
     tight,
+    usual_name,
 )
-from helpers.tasks.calendar.places import CUT, PLATFORM, STREET, looks_like_place, numbered, place_noun
-from helpers.tasks.calendar.schema import LISTS, Event
-from helpers.tasks.dates import (
-    BARE,
-    GUESSED,
-    MONTH,
-    WEEKDAY,
-    find_bare_times,
-    find_dates,
-    find_durations,
-    find_times,
+from helpers.tasks.calendar.places import (
+    CUT,
+    PLATFORM,
+    STREET,
+    looks_like_place,
+    numbered,
+    online,
+    place_noun,
 )
+from helpers.tasks.calendar.schema import Event
+from helpers.tasks.calendar.when import NOTE, blot, read
 from helpers.tasks.kind import Place
 
 _STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
@@ -53,15 +52,19 @@ _COMPANY = re.compile(
 )
 _OF_NAME = re.compile(
     rf"\b(?:(?P<led>for|by)|(?P<titled>of|to|from)"
-    rf"|(?i:meet|call|email|visit|see|seeing|phone|ring|text|drop off|pick up|shadow))\s+"
+    r"|(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit)(?:t?ing)?|drop off|pick up))\s+"
     rf"(?P<who>(?:[a-z]+\s)?{TITLE}\s{NAME}(?:\s{NAME})?|{NAME}(?:\s{NAME})?)(?!\w)"
 )
+_VERB = re.compile(
+    rf"(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit)(?:t?ing)?|drop\soff|pick\sup)\s"
+    rf"(?P<who>.+?)(?=\s(?:at|in|on|from|for|outside|about)\s|\s?[{CUT},;.]|$)"
+)
 _LISTED = re.compile(
-    rf"(?<=[\w'] )(?P<people>(?:{TITLE}\s)?{NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*)(?:{TITLE}\s)?{NAME})+)"
+    rf"(?<=[\w'{CUT}–—-] )(?P<people>(?:{TITLE}\s)?{NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*)(?:{TITLE}\s)?{NAME})+)"
     rf"(?=\s*(?:[{CUT},;.|)]|$|[-–—]\s|via\b|on\b|at\b|online\b|for\b|attending\b))"
 )
 _PLACED = re.compile(
-    rf"(?<![\w-])(?:(?:at|inside|near)\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM})\b)"
+    rf"(?<![\w-])(?:(?:at|inside|near|outside(?=\s(?:the\s|\d|(?-i:[A-Z]))))\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM})\b)"
     rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
     rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
@@ -71,47 +74,21 @@ _PLACE_END = re.compile(
     rf"|on(?!\s[^,{CUT}]*\b{STREET})|then|by|via|so|if|all(?=\sday|\safternoon|\smorning))(?!\w)",
     re.IGNORECASE,
 )
-_DAYS = rf"(?:{WEEKDAY}|week|weekday|weekend|day|month|quarter|year|morning|afternoon|evening|night)s?"
-_OFTEN = re.compile(
-    rf"\b(?:(?:every|each)\s+(?:(?:other|second|third|two|three|first|last|\d+(?:st|nd|rd|th)?)\s+)?{_DAYS}\b"
-    rf"(?:(?:\s*,\s*|\s+and\s+|\s*&\s*|\s*/\s*){WEEKDAY}s?\b)*(?:\s+of\s+(?:the|each|every)\s+month)?"
-    rf"|(?:first|second|third|fourth|last|\d+(?:st|nd|rd|th))\s+(?:{WEEKDAY}\s+)?(?:of|in)\s+(?:the|each|every)\s+month"
-    rf"|{WEEKDAY}s(?:(?:\s*,\s*|\s+and\s+|\s*,?\s*&\s*){WEEKDAY}s)*\b(?<=days)|weekdays|weekends"
-    r"|(?:once|twice|three times)\s+(?:a|per)\s+(?:day|week|month|year)"
-    r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
-    re.IGNORECASE,
-)
-_OFTEN_INSIDE = re.compile(r"(?:\w+ly|annual)\s\w", re.IGNORECASE)
-_RELATIVE = re.compile(
-    rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
-    rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
-    rf"|{WEEKDAY}\b\.?(?=\s*(?:[,;{CUT}@–—-]|at\b|$))|(?<=on\s){WEEKDAY}\b|(?<=next\s){WEEKDAY}\b|(?<=this\s){WEEKDAY}\b)"
-    r"(?:\s+(?:morning|afternoon|evening|night)\b)?",
-    re.IGNORECASE,
-)
-_AROUND_TIME = re.compile(
-    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
-)
 _FILLER = re.compile(
     r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
-    r"|to|by|time|time for|lasting|lasts?|which|and|will|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
-    r"|(?-i:it)|is|are|in|of|via|until|till|say|max|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|at most|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
+    r"|to|by|time|time for|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|at most|(?:his|her|my|our|your|their|local) time|thr(?:u|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
     r"(?=\W|$))+",
     re.IGNORECASE,
 )
 _TRAILER = re.compile(
-    r"(?:[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in)\sthe\scalendar|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
+    r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in)\sthe\scalendar|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
     r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using|pls|please"
     r"|ok|confirmed|beginning))+$",
     re.IGNORECASE,
 )
-_EMOJI = re.compile(
-    r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
-)
-_CLAUSE = re.compile(rf"[^{CUT},;|:.–—]*$")
+_VENUE = re.compile(rf"{NAME} & {NAME}")  # "Plough & Quill"
 _HEAD = re.compile(rf"[\w{CUT}][,;–—]\s(?P<head>\w[\w'’]*(?:\s[\w'’]+){{0,2}})\s$")
-_CUT_SLASH = re.compile(rf"{CUT}\s/\s|\s/\s{CUT}")  # slashes divide the fields
-_SLASHED = re.compile(r"\s/\s")
 _FOR = re.compile(
     r"\s(?P<cue>for|between|vs|versus|against|of|to|from)\.?\s+(?P<who>(?:(?!\s(?:for|between|vs|of|to|from)\s).)+)$",
     re.IGNORECASE,
@@ -122,15 +99,6 @@ _REMARK = re.compile(
     re.IGNORECASE,
 )
 _NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
-_NOTE = re.compile(
-    rf"^(?:{'|'.join(LISTS['note_words'])})\b"
-    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
-    re.IGNORECASE,
-)
-
-
-def _blot(rest: str, start: int, end: int) -> str:
-    return rest[:start] + CUT * (end - start) + rest[end:]
 
 
 def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
@@ -147,7 +115,7 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
             platform = re.search(rf"\s+(?:{PLATFORM})$", rest[a:b], re.IGNORECASE)
             b = a + platform.start() if platform else b
             words = rest[a:b].split(" ")
-            if len(words) > 1 and words[0].lower() in given_names() and place_noun(rest[a:b]):
+            if len(words) > 1 and words[0].lower() in given_names() and place_noun(words[-1]):
                 b = a + len(words[0])  # "Sara Workshop Room"
             if not PRONOUN.fullmatch(rest[a:b]):
                 found.append((a, b))
@@ -189,12 +157,12 @@ def _segments(rest: str) -> list[Place]:
         start, end = at, stop.start()
         if start and (filler := _FILLER.match(rest, start, end)):
             start = filler.end()
-        asks = found and _NOTE.match(rest[start:end])  # "cameras on please"
+        asks = found and NOTE.match(rest[start:end])  # "cameras on please"
         if not asks and (trailer := _TRAILER.search(rest, start, end)):
             end = trailer.start()
         past = framed(rest, start, end)
         start = start if found and past < end else past
-        if re.search(r"\w", rest[start:end]):
+        if re.search(r"\w", rest[start:end]) and not PRONOUN.fullmatch(rest[start:end]):
             found.append(tight(rest, start, end))
         at = max(stop.end(), at + 1)
     return [place for place in found if place[0] < place[1]]
@@ -212,7 +180,7 @@ def _peopled(rest: str, segments: list[Place]) -> list[bool]:
         for own, pieces, enough in zip(sure, divided, least)
     ]
     joined = [
-        bool(re.fullmatch(r"\s*,\s*(?:and\s|&\s)?(?:the\s|our\s|my\s)?", rest[a[1] : b[0]]))
+        bool(re.fullmatch(r"\s*[,;]\s*(?:and\s|&\s)?(?:the\s|our\s|my\s)?", rest[a[1] : b[0]]))
         for a, b in zip(segments, segments[1:])
     ]
     maybe = [
@@ -234,59 +202,43 @@ def _peopled(rest: str, segments: list[Place]) -> list[bool]:
     return found
 
 
-def _read(text: str, found: dict[str, list[Place]]) -> str:
-    """The text with dates, times, lengths and what repeats blotted out, which are noted in `found`."""
-    rest = re.sub(rf"\b({TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
-    rest = _EMOJI.sub(lambda m: CUT * len(m.group()), rest)
-    bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
-    read = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": find_durations(text)}
-    for name, mentions in read.items():
-        found[name] = [one[:2] for one in mentions[:1]]
-        for one in mentions:
-            if one is mentions[0] or not _NOTE.match(_CLAUSE.search(rest, 0, one[0]).group().lstrip()):
-                rest = _blot(rest, *one[:2])
-    for around in _AROUND_TIME.finditer(rest):
-        rest = _blot(rest, *around.span())
-    often = list(_OFTEN.finditer(rest))
-    found["recurrence"] = [one.span() for one in often[:1]]
-    for one in often:
-        inside = _OFTEN_INSIDE.match(rest, one.start())  # "weekly sync"
-        rest = rest if inside else _blot(rest, *one.span())
-    for one in _RELATIVE.finditer(rest):
-        rest = _blot(rest, *one.span())
-    return _SLASHED.sub(lambda m: m.group().replace("/", "|"), rest) if _CUT_SLASH.search(rest) else rest
-
-
 def _people(rest: str, found: dict[str, list[Place]]) -> str:
     """The text without the people whom its words introduce, who are noted in `found`."""
     for who, span in [*asked(rest), *coming(rest)]:
         if CUT not in rest[slice(*span)]:
             found["attendees"] = sorted([*found["attendees"], *who])
-            rest = _blot(rest, *span)
+            rest = blot(rest, *span)
     companies = []
     for company in [*_COMPANY.finditer(rest)]:
         people_, end = _people_after(rest, company.end())
         if people_:  # of "dinner with clients … with Henry" the last
-            companies, rest = people_, _blot(rest, company.start(), end)
+            companies, rest = people_, blot(rest, company.start(), end)
     found["attendees"] = sorted([*found["attendees"], *companies])
+    for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):
+        who = list(parts(rest, *one.span()))
+        sure = [certainty(rest[a:b]) for a, b in who]
+        led = (
+            certainty(rest[rest[: one.start() - 1].rfind(" ") + 1 : who[0][1]]) == SURE
+        )  # "Aunt Rosemary" of a list
+        if not led and (sure[0] == SURE or (SURE in sure and "/" in one.group())):
+            found["attendees"], rest = who, blot(rest, *one.span())
+    verb = _VERB.match(rest, framed(rest, 0, len(rest)))
+    if verb and (who := people(rest, *verb.span("who"))):
+        found["attendees"], rest = sorted([*found["attendees"], *who]), blot(rest, *verb.span("who"))
     for one in _OF_NAME.finditer(rest):
         titled = re.search(rf"\b{TITLE}\s", one["who"])
         who = one["who"].split()
         known = titled or (who[0].lower() in given_names() and (len(who) > 1 or not one["titled"]))
         if known and not place_noun(rest[one.start("who") : one.end() + 12].split(",")[0]):
             found["attendees"] = sorted([one.span("who"), *found["attendees"]])
-            rest = _blot(rest, one.start() if one["led"] or one["titled"] else one.start("who"), one.end())
-    for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):
-        who = list(parts(rest, *one.span()))
-        if certainty(rest[slice(*who[0])]) == SURE:
-            found["attendees"], rest = who, _blot(rest, *one.span())
+            rest = blot(rest, one.start() if one["led"] or one["titled"] else one.start("who"), one.end())
     return rest
 
 
 def find(text: str) -> dict[str, list[Place]]:
     """Field → where its values stand in a normalised text."""
     found: dict[str, list[Place]] = {name: [] for name in Event.model_fields}
-    rest = _people(_read(text, found), found)
+    rest = _people(read(text, found), found)
     start = -1
     for one in _PLACED.finditer(rest):
         place = _place_after(rest, one.end())
@@ -299,47 +251,70 @@ def find(text: str) -> dict[str, list[Place]]:
         if place[0] < place[1] and not (found["location"] and one.start() < found["location"][0][1]):
             found["location"], start = [place], min(place[0], one.start())
     if found["location"]:
-        rest = _blot(rest, start, found["location"][0][1])
+        rest = blot(rest, start, found["location"][0][1])
 
     left: list[Place] = []
+    introduced = bool(found["attendees"])
     segments = _segments(rest)
     for at, (place, peopled) in enumerate(zip(segments, _peopled(rest, segments))):
         piece, first = text[slice(*place)], not left and at + 1 < len(segments)
-        where = found["location"]
-        titled = (
-            first
+        where, sure = found["location"], certainty(piece)
+        follows = text[where[0][1] : place[0]] if where else ""
+        # beside people named by "with", two capitalised words by themselves are a venue unless they are a usual name
+        alone = rest[: place[0]].rstrip(" ,").endswith(CUT)
+        venue = (
+            introduced
+            and alone
+            and not where
+            and piece.count(" ") == 1
             and piece[0].isupper()
-            and all(
-                w[0].isupper() or w[0].isdigit() or w in ("of", "the", "and", "&", "de")
-                for w in piece.split()
-            )
-            and " " in piece
+            and not usual_name(piece)
         )
-        if _NOTE.match(piece) and left:
+        if left and NOTE.match(piece):
             left.append(place)
         elif _NUMBER_OF.match(piece):
             continue
-        elif (left or first) and peopled:
-            found["attendees"] = sorted([*found["attendees"], *parts(rest, *place)])
-        elif not where and (left or titled) and looks_like_place(piece, strict=not left):
-            found["location"] = [place]
-        elif (
-            where
-            and text[where[0][1] : place[0]] == ", "
-            and piece[0].isupper()
-            and (looks_like_place(piece) or certainty(piece) == MAYBE)
+        elif follows == ", The " or (
+            follows == ", " and piece[0].isupper() and looks_like_place(piece) and sure < SURE
         ):
             found["location"] = [(where[0][0], place[1])]
-        elif left and certainty(piece) == MAYBE and not where and (" " in piece or found["attendees"]):
+        elif (left or first) and peopled and not venue:
+            found["attendees"] = sorted([*found["attendees"], *people(rest, *place, least=0)])
+        elif (
+            not where
+            and (left or (first and _named_place(piece)))
+            and looks_like_place(piece, strict=not left)
+            or left
+            and not where
+            and (sure == MAYBE and (" " in piece or found["attendees"]) or venue or _VENUE.fullmatch(piece))
+        ):
             found["location"] = [place]
-        elif left and certainty(piece) == MAYBE and not found["attendees"] and " " not in piece:
+        elif left and not found["attendees"] and sure == MAYBE:
             found["attendees"] = [place]
         else:
             left.append(place)
     if left:
         found["action"] = [_action(text, *left[0], found)]
-        found["notes"] = [place for place in left[1:] if _REMARK.match(text[slice(*place)])][:1]
+        found["notes"] = [
+            place
+            for place in left[1:]
+            if NOTE.match(text[slice(*place)]) or _REMARK.match(text[slice(*place)])
+        ][:1]
     return found
+
+
+def _named_place(piece: str) -> bool:
+    """Whether a piece that comes before all else is written as a place is, not as an event: a platform, capitals all
+    through, an address, or somebody's."""
+    capitals = all(
+        word[0].isupper() or word[0].isdigit() or word in ("of", "the", "and", "&", "de")
+        for word in piece.split()
+    )
+    return (
+        online(piece)
+        or (" " in piece and capitals and not piece.isupper())
+        or bool(re.fullmatch(r"[A-Z]\w*'s \w+", piece))
+    )
 
 
 def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> Place:
@@ -361,4 +336,4 @@ def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> P
         known = named["first"].lower() in given_names() and not place_noun(named["who"])
         if known:
             found["attendees"], end = [named.span("who")], named.start()
-    return start, end
+    return start, end - 2 * text[start:end].endswith("'s")  # "sectional's on"
