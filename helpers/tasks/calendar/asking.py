@@ -17,14 +17,14 @@ _WORDS = r"""(?:hey|hi|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls
 |(?:i|we)(?:'(?:d|ll|m|re|ve)|\s(?:am|are|have|need|want|will|would|must|should|got))(?:\s(?:like|got|need|want|going|gonna|hosting|having|be|to|2))*
 |(?:i|we)(?=\s[a-z]+\s(?:the|an?|my|our)\s|\s*$)
 |need(?=\s(?:to|2|the|an?)\b|\s*$)(?:\s(?:to|2))?|gotta|gonna(?:\sneed)?|got\sto|have\sto|going\sto
-|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|(?:a\s)?reminder\s(?:to|for|of|about)|move|new\sslot(?:\s(?:for|4))?
+|promised(?:\sto)?|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|(?:a\s)?reminder\s(?:to|for|of|about)|move|new\sslot(?:\s(?:for|4))?
 |(?:have|do|get|put|stick|pop|jot|slot|squeeze|set)(?:\s(?:in|down|aside|out))?(?=\s(?:an?|the|my|our|some)\s|\s*$)|have(?=\scoffee|\slunch|\sdinner)
 |(?:adding|stick|pop|jot\sdown|set\saside)(?=\s\w)
 |(?:add|book|reserve|schedule|block|plan|arrange|hold|find|keep|pencil\sin|set\saside|want|would|could|can)(?=\s*$))"""
 _FRAME = re.compile(rf"(?:{_WORDS}(?![\w'])[\s,:!.]*)+{_ARTICLE}?".replace("\n", ""), re.IGNORECASE)
 _PLEA = re.compile(
-    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|suit|see|seeing|meeting)\s"
-    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along))?\s(?:to\scome\sto|for|that)\s+{_ARTICLE}?(?=\S)",
+    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|suit|see|seeing|meeting|taking)\s"
+    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along))?\s(?:to\scome\sto|for|that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
     re.IGNORECASE,
 )
 _BID = re.compile(
@@ -34,8 +34,8 @@ _BID = re.compile(
 )
 _COMES = re.compile(
     r"(?:(?:\s(?:is|are|will\sbe)|'s|'re)\s(?:coming|joining|attending|there|in|invited|leading|presenting|speaking)"
-    r"|\s(?:joins?|comes?|attending|coming)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
-    r"|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
+    r"|\s(?:joins?|comes?|attending|coming|to\sbe\sthere)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
+    r"|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
     r"|\sif\s(?:he|she|they)(?:'\w+)?\s\w+)(?!\w)"
     rf"(?:\s(?:along|too|as\swell|me|us))*(?:\s(?:for|to(?:\shelp(?:\s(?:me|us))?)?))?(?:\s{_ARTICLE.rstrip('+')})?",
     re.IGNORECASE,

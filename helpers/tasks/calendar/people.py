@@ -19,7 +19,7 @@ def _any(name: str) -> str:
     return "|".join(sorted(LISTS[name], key=len, reverse=True))
 
 
-TITLES = _any("titles")
+TITLES = f"{_any('titles')}|{_any('titles').upper()}"
 TITLE = rf"(?:{TITLES})\b[.·]?"
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'’-]*"
 _PARTICLE = r"(?:(?:de|da|do|dos|del|della|di|van|von|der|den|la|el|al|bin|ibn|ter|zu|y)\s)*"

@@ -7,7 +7,7 @@ import re
 from helpers.tasks.calendar.schema import LISTS
 
 CUT = "¦"  # stands for what has been read, a letter for a letter
-PLATFORM = "|".join((*sorted((*LISTS["platforms"], *LISTS["virtual"]), key=len, reverse=True), "(?-i:Meet)"))
+PLATFORM = "|".join(sorted((*LISTS["platforms"], *LISTS["virtual"]), key=len, reverse=True))
 _ONLINE = re.compile(rf"(?:{PLATFORM})(?:\s(?:huddle|call|video|chat|channel|link|meeting))?", re.IGNORECASE)
 _NOUNS = "|".join(LISTS["place_words"])
 _NOUN = re.compile(rf"\b(?:{_NOUNS})s?\b", re.IGNORECASE)

@@ -56,16 +56,20 @@ _OF_NAME = re.compile(
     rf"(?P<who>(?:[a-z]+\s)?{TITLE}\s{NAME}(?:\s{NAME})?|{NAME}(?:\s{NAME})?)(?!\w)"
 )
 _VERB = re.compile(
-    rf"(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit)(?:t?ing)?|drop\soff|pick\sup)\s"
+    rf"(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit|collect|fetch)(?:t?ing)?|drop\soff|pick\sup)\s"
     rf"(?P<who>.+?)(?=\s(?:at|in|on|from|for|outside|about)\s|\s?[{CUT},;.]|$)"
+)
+_ABOUT = re.compile(
+    rf"(?:(?<![\w,] )\b(?P<what>mtg|meeting|call|chat|talk)|\b(?:{PLATFORM}))\s{CUT}[{CUT}\s]*(?P<re>re|abt|about|regarding)\b:?\s",
+    re.IGNORECASE,
 )
 _LISTED = re.compile(
     rf"(?<=[\w'{CUT}–—-] )(?P<people>(?:{TITLE}\s)?{NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*)(?:{TITLE}\s)?{NAME})+)"
     rf"(?=\s*(?:[{CUT},;.|)]|$|[-–—]\s|via\b|on\b|at\b|online\b|for\b|attending\b))"
 )
 _PLACED = re.compile(
-    rf"(?<![\w-])(?:(?:at|inside|near|outside(?=\s(?:the\s|\d|(?-i:[A-Z]))))\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM})\b)"
-    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
+    rf"(?<![\w-])(?:(?:at|inside|near|outside(?=\s(?:the\s|\d|(?-i:[A-Z]))))\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM}|(?-i:Meet|[A-Z][a-z]+[A-Z]\w+))\b)"
+    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end)|\w+\s(?:calendar|diary))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
     rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
 )
@@ -77,12 +81,12 @@ _PLACE_END = re.compile(
 _FILLER = re.compile(
     r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
     r"|to|by|time|time for|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
-    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|at most|(?:his|her|my|our|your|their|local) time|thr(?:u|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|(?:the )?(?:first|next) one|at most|(?:his|her|my|our|your|their|local) time|thr(?:u|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
     r"(?=\W|$))+",
     re.IGNORECASE,
 )
 _TRAILER = re.compile(
-    r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in)\sthe\scalendar|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
+    r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in|to)\s(?:the|my|our|your)\s(?:calendar|diary)|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
     r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using|pls|please"
     r"|ok|confirmed|beginning))+$",
     re.IGNORECASE,
@@ -92,6 +96,9 @@ _HEAD = re.compile(rf"[\w{CUT}][,;–—]\s(?P<head>\w[\w'’]*(?:\s[\w'’]+){{
 _FOR = re.compile(
     r"\s(?P<cue>for|between|vs|versus|against|of|to|from)\.?\s+(?P<who>(?:(?!\s(?:for|between|vs|of|to|from)\s).)+)$",
     re.IGNORECASE,
+)
+_ENDS_IN_PLACE = re.compile(
+    rf"(?:(?:\s(?:to|for)|(?i:visit))\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
 )
 _ENDS_IN_NAME = re.compile(rf"(?<=[a-z])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
 _REMARK = re.compile(
@@ -109,7 +116,8 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
         word = _WORD_STOP.search(rest, start, stop)
         end = word.start() if word else stop
         divided = list(parts(rest, start, end))
-        if found and not all(_of_a_list(rest[a:b]) for a, b in divided):
+        more = [_of_a_list(rest[a:b]) or rest[a - 4 : a].lower() in ("the ", "our ") for a, b in divided]
+        if found and divided and not (all(more) and _of_a_list(rest[slice(*divided[0])])):
             break
         for a, b in divided:
             platform = re.search(rf"\s+(?:{PLATFORM})$", rest[a:b], re.IGNORECASE)
@@ -128,7 +136,7 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
 def _of_a_list(piece: str) -> bool:
     """Whether what follows a person after a comma is one more: sure, or a single name."""
     sure = certainty(piece)
-    return sure >= LIKELY or (sure == MAYBE and " " not in piece)
+    return not looks_like_place(piece) and (sure >= LIKELY or (sure == MAYBE and " " not in piece))
 
 
 def _place_after(rest: str, start: int) -> Place:
@@ -170,7 +178,7 @@ def _segments(rest: str) -> list[Place]:
 
 def _peopled(rest: str, segments: list[Place]) -> list[bool]:
     """Which segments name people: those that do so by themselves, and what stands in one list with them."""
-    divided = [[rest[slice(*place)] for place in parts(rest, *segment)] for segment in segments]
+    divided = [[rest[slice(*place)] for place in people(rest, *segment, least=0)] for segment in segments]
     sure = [[certainty(piece) for piece in pieces] for pieces in divided]
     least = [SURE] + [LIKELY] * len(segments)
     found = [
@@ -199,6 +207,16 @@ def _peopled(rest: str, segments: list[Place]) -> list[bool]:
             before = joined[at - 1] and (found[at - 1] or (single[at] and single[at - 1]))
             after = at < len(joined) and joined[at] and (found[at + 1] or (single[at] and single[at + 1]))
             found[at] = found[at] or (maybe[at] and (before or after))
+    named = next(
+        (at for at in range(1, len(found)) if not (found[at] and joined[at - 1])), len(found)
+    )  # "Lan, Bo: rowing"
+    if (
+        1 < named < len(found)
+        and sure[0]
+        and min(sure[0]) >= MAYBE
+        and rest[segments[named - 1][1] :].lstrip()[:1] in ":–—-"
+    ):
+        found[0] = True
     return found
 
 
@@ -225,6 +243,8 @@ def _people(rest: str, found: dict[str, list[Place]]) -> str:
     verb = _VERB.match(rest, framed(rest, 0, len(rest)))
     if verb and (who := people(rest, *verb.span("who"))):
         found["attendees"], rest = sorted([*found["attendees"], *who]), blot(rest, *verb.span("who"))
+    if about := _ABOUT.search(rest):  # "mtg w/ Ann re: the budget" is about the budget
+        rest = blot(rest, about.start() if about["what"] else about.start("re"), about.end())
     for one in _OF_NAME.finditer(rest):
         titled = re.search(rf"\b{TITLE}\s", one["who"])
         who = one["who"].split()
@@ -242,6 +262,8 @@ def find(text: str) -> dict[str, list[Place]]:
     start = -1
     for one in _PLACED.finditer(rest):
         place = _place_after(rest, one.end())
+        if one.group().lower().startswith("from") and certainty(rest[slice(*place)]) >= LIKELY:
+            continue
         head = _HEAD.search(rest, 0, one.start())  # "dojo on Castle St" after a comma
         if head and place[0] < place[1] and one.group()[:2] in ("in", "on"):
             named = place_noun(head["head"].split()[-1]) or (
@@ -320,12 +342,15 @@ def _named_place(piece: str) -> bool:
 def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> Place:
     """The action without people and places at its end, which are noted in `found`."""
     piece = text[start:end]
+    hall = _ENDS_IN_PLACE.search(piece)
+    hall = hall if hall and place_noun(hall[hall.lastgroup].split()[-1]) else None
     platform = re.search(rf"\s+({PLATFORM})$", piece, re.IGNORECASE)
     room = numbered(piece)
-    if not found["location"] and (platform or room):
-        at = platform.start(1) if platform else room.start("numbered")
-        if piece[:at].strip():
-            found["location"], end = [(start + at, end)], start + len(piece[:at].rstrip())
+    if not found["location"] and (platform or room or hall):
+        at = platform.start(1) if platform else room.start("numbered") if room else hall.start(hall.lastgroup)
+        before = re.sub(r"(?:\s(?:to|for))?\s(?:the|my|our)\s*$", "", piece[:at]).rstrip()
+        if before:
+            found["location"], end = [(start + at, end)], start + len(before)
     if who := _FOR.search(text, start, end):
         least = {"of": SURE, "to": LIKELY, "from": LIKELY}.get(who["cue"], LIKELY)
         own = people(text, *who.span("who"), least)

@@ -38,14 +38,14 @@ _RELATIVE = re.compile(
     re.IGNORECASE,
 )
 _AROUND_TIME = re.compile(
-    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
+    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|MSK|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
 )
 _EMOJI = re.compile(
     r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
 )
 _CLAUSE = re.compile(rf"[^{CUT},;|:.–—]*$")
-_CUT_SLASH = re.compile(rf"{CUT}\s/\s|\s/\s{CUT}")  # slashes divide the fields
-_SLASHED = re.compile(r"\s/\s")
+_CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fields
+_SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
     rf"^(?:{'|'.join(LISTS['note_words'])})\b"
     r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
