@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from helpers.tasks.text import words
-from helpers.views.display import GREY, MARKERS, PALETTE, WIDTH, column_words
+from helpers.views.show import GREY, MARKERS, PALETTE, WIDTH, column_words
 
 INK = "#333333"
 
