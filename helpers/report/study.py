@@ -21,12 +21,13 @@ from helpers.evaluation.systems import best_writer, deployed
 from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES, Task, load_task
+from helpers.tasks import TASK_NAMES, Task
 from helpers.views.findings import harder_slices
 
 UNTUNED = ("base_zero_shot", "base_few_shot", "untuned")
 COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
 SOURCES = ("sample", "public")
+BESIDE = ("system", "data", "setting", "score", "runs")  # columns of the table of other runs
 LEAST_VALUES = 10  # of a field whose F1 is worth a sentence
 Scores = dict[str, dict[str, Any]]
 
@@ -197,11 +198,6 @@ def data_card(name: str) -> str:
     return "\n".join(re.findall(r"^## (?:How it was made|Limits)\n(?:(?!## ).*\n?)*", text, re.MULTILINE))
 
 
-def make_study(task: str | Path | Task, **kept: Any) -> Study:
-    """The study of one task from what :func:`evidence` keeps."""
-    return Study(task=load_task(task), **kept)
-
-
 # -- what is kept -----------------------------------------------------------------------------------------------------
 def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
     """Path under `results/` → hash of every file there that a task's report shows."""
@@ -212,19 +208,11 @@ def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
 
 def sweeps_of(task: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
     """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs."""
-    lines = []
-    for path, about in complete_sweeps(task, folder).items():
-        lines += [
-            {
-                "system": name,
-                "data": about["data"],
-                "setting": setting,
-                "score": row[about["headline"]],
-                "runs": row["runs"],
-            }
-            for (setting, name), row in sweep_table(path)[0].iterrows()
-        ]
-    return lines
+    return [
+        dict(zip(BESIDE, (name, about["data"], setting, row[about["headline"]], row["runs"])))
+        for path, about in complete_sweeps(task, folder).items()
+        for (setting, name), row in sweep_table(path)[0].iterrows()
+    ]
 
 
 def _table(run: Run, name: str, **options: Any) -> pd.DataFrame:
@@ -252,13 +240,7 @@ def evidence(run: Run) -> dict[str, Any]:
     splits, headline = run.dir / "splits", run.task.headline
     published = bool(run.task.public.published) and is_public(run)
     theirs = [
-        {
-            "system": one["system"],
-            "data": "public",
-            "setting": "published",
-            "score": f"{one[headline]:.3f}",
-            "runs": None,
-        }
+        dict(zip(BESIDE, (one["system"], "public", "published", f"{one[headline]:.3f}", None)))
         for one in (run.task.public.published if published else ())
         if one.get(headline) is not None
     ]
