@@ -7,25 +7,20 @@ import hmac
 import json
 import logging
 import re
-import sys
 import time
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import prometheus_client
 from cachetools import LRUCache
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
+from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
@@ -35,18 +30,7 @@ from helpers.serve.service_models import Extract, Health, Problem, Schema, answe
 
 SIZES, SECONDS = (1, 2, 4, 8, 16, 32, 64), (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-PROBLEMS = {
-    400: "body cannot be read",
-    401: "token is missing or wrong",
-    408: "the body did not come in time",
-    413: "too many texts or bytes",
-    415: "body is no JSON, or packed",
-    422: "text or type is wrong",
-    429: "too many texts are waiting",
-    500: "the model failed",
-    503: "the service is stopping, or has too many connections",
-    504: "no answer in time",
-}
+PROBLEMS = (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
 
 
 @dataclass(frozen=True)
@@ -70,16 +54,13 @@ class JsonLines(logging.Formatter):
         """The line of a record; of an error its kind and place, not its message, which may hold a text."""
         line = {"time": round(record.created, 3), "level": record.levelname.lower()}
         line |= {"event": record.getMessage(), **getattr(record, "facts", {})}
-        if record.exc_info and record.exc_info[0]:
-            line["error"], trace = record.exc_info[0].__name__, record.exc_info[2]
-            while trace and trace.tb_next:
-                trace = trace.tb_next
-            if trace:
-                line["at"] = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
+        if record.exc_info:
+            line["error"], place = record.exc_info[0].__name__, traceback.extract_tb(record.exc_info[2])[-1]
+            line["at"] = f"{Path(place.filename).name}:{place.lineno}"
         return json.dumps(line, ensure_ascii=False)
 
 
-def log_to(stream: Any = sys.stderr) -> None:
+def log_to(stream: Any) -> None:
     """Write the service's log to a stream."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
@@ -92,7 +73,7 @@ class Meters:
     """Prometheus metrics of one service."""
 
     def __init__(self) -> None:
-        self.registry = own = CollectorRegistry()
+        self.registry = own = prometheus_client.CollectorRegistry()
         self.requests = Counter("extract_requests", "Requests by outcome", ["status"], registry=own)
         self.seconds = Histogram("extract_seconds", "Seconds a request", buckets=SECONDS, registry=own)
         self.texts = Counter("extract_texts", "Texts answered", registry=own)
@@ -208,14 +189,9 @@ def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> Fa
         return [known[text] for text in texts]
 
     body = {"required": True, "content": {"application/json": {"schema": Extract.model_json_schema()}}}
-    responses = {code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()}
+    about = {"responses": dict.fromkeys(PROBLEMS, {"model": Problem}), "openapi_extra": {"requestBody": body}}
 
-    @app.post(
-        "/extract",
-        response_model=answer_model(task),
-        responses=responses,
-        openapi_extra={"requestBody": body},
-    )
+    @app.post("/extract", response_model=answer_model(task), **about)
     async def extract(request: Request) -> Any:
         """Find the values of the task's fields in one text or several."""
         started = time.perf_counter()
@@ -247,7 +223,8 @@ def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> Fa
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Any:
         """Prometheus metrics."""
-        return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
+        now = prometheus_client.generate_latest(meters.registry)
+        return Response(now, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     return app
 
