@@ -64,9 +64,8 @@ class Study:
         task, data = self.task, self.metrics.get("data", {})
         self.name, self.title, self.headline = task.name, task.words.title, task.headline
         self.headline_name = task.words.headline
-        self.description = (
-            task.words.description or f"From each text {len(task.fields)} fields: {', '.join(task.fields)}."
-        )
+        fields = f"From each text {len(task.fields)} fields: {', '.join(task.fields)}."
+        self.description = task.words.description or fields
         self.profile, self.rows = self.metrics.get("profile", "cpu"), data.get("rows")
         self.source, self.fingerprint = data.get("source", "sample"), data.get("fingerprint", "")
         self.own, self.part = task.name not in TASK_NAMES, "test" if self.test_part else "validation"
@@ -82,18 +81,13 @@ class Study:
         writer = best_writer(task, known, self.best or "")
         self.writer = writer if writer in task.variants.writers else None
         helped = {name for name, one in task.variants.items() if getattr(one, "teacher", False)}
-        helped |= {
-            name.split(".")[0]
-            for name, on in task.settings(self.profile).items()
-            if name.endswith(".gazetteer") and on
-        }
+        settings = task.settings(self.profile).items()
+        helped |= {name.split(".")[0] for name, on in settings if name.endswith(".gazetteer") and on}
         taggers = [name for name in self.trained if name in task.variants.taggers]
         self.untuned, self.marker = self._first(UNTUNED), self._first(taggers if self.writer else ())
         self.tuned = self.writer or self._first(name for name in taggers if name not in helped)
-        self.gain, self.marker_lead = (
-            self.lead(self.deploy, self.baseline),
-            self.lead(self.marker, self.writer),
-        )
+        self.gain = self.lead(self.deploy, self.baseline)
+        self.marker_lead = self.lead(self.marker, self.writer)
         self.tuning_gain = self.lead(self.tuned, self.untuned)
         self.mostly_tuning = (self.tuning_gain or 0) > (self.score(self.tuned) or 0) / 2
         self.deployed_away = self.away.get(self.deploy or "")
@@ -125,10 +119,10 @@ class Study:
         return low > other_high or other_low > high
 
     def _field_f1(self, name: str | None) -> dict[str, float]:
-        cells = (self.variants.get(name or "", {}).get("fields") or {}).items()
-        least = {key: one.get("support", LEAST_VALUES) for key, one in cells}
+        cells = self.variants.get(name or "", {}).get("fields") or {}
+        known = {key: one for key, one in cells.items() if one.get("f1") is not None}
         return {
-            key: one["f1"] for key, one in cells if one.get("f1") is not None and least[key] >= LEAST_VALUES
+            key: one["f1"] for key, one in known.items() if one.get("support", LEAST_VALUES) >= LEAST_VALUES
         }
 
     @property
@@ -172,13 +166,10 @@ class Study:
     def cost(self, name: str | None, what: str) -> float | None:
         """One number of costs.json, or None; `row_ms` are the milliseconds that answering one scored row took."""
         costs = self.costs.get(name or "", {})
-        if what == "row_ms":
-            return (
-                1000 * costs["predict_seconds"] / self.rows
-                if costs.get("predict_seconds") and self.rows
-                else None
-            )
-        return costs.get(what)
+        if what != "row_ms":
+            return costs.get(what)
+        seconds = costs.get("predict_seconds")
+        return 1000 * seconds / self.rows if seconds and self.rows else None
 
     def trained_parameters(self, name: str) -> int | None:
         """Parameters that training changed, or None."""
@@ -250,11 +241,10 @@ def evidence(run: Run) -> dict[str, Any]:
     if (audit := _table(run, "leakage_audit")).size:
         after = audit[audit.iloc[:, 0] == "after"][["exact", "near"]].to_numpy()
         checks["rows of one part repeated in another"] = [int(after.sum()), None]
-    outputs = {
-        name: one.get("parse_errors") or {} for name, one in variants.items() if name in run.task.variants
-    }
-    if outputs:
-        invalid = sum(sum(one.values()) for one in outputs.values())
+    if outputs := [
+        one.get("parse_errors") or {} for name, one in variants.items() if name in run.task.variants
+    ]:
+        invalid = sum(sum(one.values()) for one in outputs)
         checks["answers of fine-tuned systems that are not valid"] = [invalid, None]
     hard = None
     if overall is not None and slices.size:
@@ -262,8 +252,8 @@ def evidence(run: Run) -> dict[str, Any]:
         hard = harder.to_dict("records")
         checks["slices of the rows that are harder, corrected for their number"] = [len(hard), compared]
     if perturbed.size:
-        harmful = int((perturbed["difference_high"] < 0).sum()) if "difference_high" in perturbed else 0
-        checks["changes of the input that cost more than chance would"] = [harmful, len(perturbed)]
+        harmful = (perturbed["difference_high"] < 0).sum()
+        checks["changes of the input that cost more than chance would"] = [int(harmful), len(perturbed)]
     away, (deploy, why) = home_and_away(read_transfer(run)), (None, "")
     if len(away) and variants:
         deploy, why = deployed(run, [name for name in variants if "@" not in name])

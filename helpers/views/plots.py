@@ -46,9 +46,7 @@ def _is_share(values: Any) -> bool:
 
 
 def _number(value: float, share: bool) -> str:
-    """A value as it is written beside its mark; nothing where it is undefined."""
-    if np.isnan(value):
-        return ""
+    """A value as it is written beside its mark."""
     if share:
         return f"{value:.3f}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
@@ -72,13 +70,11 @@ def bars(
         for number, part in enumerate(ax.containers):
             for bar in part:
                 bar.set(hatch="//" if number >= len(PALETTE) else None, edgecolor="white")
-        ax.bar_label(
-            ax.containers[-1], [_number(total, share) for total in named.sum(axis=1)], padding=3, fontsize=9
-        )
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    else:
-        for part, column in zip(ax.containers, named):
-            ax.bar_label(part, [_number(value, share) for value in named[column]], padding=3, fontsize=9)
+    for part in (
+        ax.containers[-1:] if stacked else ax.containers
+    ):  # the last part of a stack ends at the total
+        ax.bar_label(part, fmt=lambda value: _number(value, share), padding=3, fontsize=9)
     if log:
         _readable_log(ax.xaxis)
     ax.invert_yaxis()
@@ -109,10 +105,9 @@ def intervals(
         labels.append(f"{name} (n={row['n']:.0f})" if "n" in frame else name)
     figure, ax = _new(1.1 + 0.3 * len(labels) + 0.2 * bool(reference))
     winner = [key == best for key in frame.index]
-    ax.hlines(
-        at, frame["low"], frame["high"], color=PALETTE[0], linewidth=np.where(winner, 4.5, 2), alpha=0.55
-    )
-    ax.scatter(frame["score"], at, np.where(winner, 90, 32), color=PALETTE[0], zorder=3)
+    widths, sizes = np.where(winner, 4.5, 2), np.where(winner, 90, 32)
+    ax.hlines(at, frame["low"], frame["high"], color=PALETTE[0], linewidth=widths, alpha=0.55)
+    ax.scatter(frame["score"], at, sizes, color=PALETTE[0], zorder=3)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
@@ -154,9 +149,8 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
     `frame` has the index variant, or (variant, form), whose forms a line joins, and the columns `seconds`, `score` and
     megabytes; `xlabel` says what the time is and its unit.
     """
-    colours = dict(
-        zip(dict.fromkeys(frame.index.get_level_values(0)), itertools.cycle(PALETTE))
-    )  # of all, timed or not
+    named = dict.fromkeys(frame.index.get_level_values(0))
+    colours = dict(zip(named, itertools.cycle(PALETTE)))  # of all, timed or not
     data = frame.dropna(subset=[seconds, score]).fillna({"megabytes": 0}).round({"megabytes": 0})
     style = "form" if data.index.nlevels > 1 else "variant"
     variants, forms = (data.index.get_level_values(level).map(str) for level in (0, -1))
@@ -164,10 +158,8 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
     figure, ax = _new(3.8)
     for name, rows in data.groupby("variant", sort=False):
         ax.plot(rows[seconds], rows[score], color=colours[name], linewidth=1, zorder=1)
-    looks = {
-        "palette": {name: colours[name] for name in variants},
-        "markers": list(MARKERS[: data[style].nunique()]),
-    }
+    shapes = list(MARKERS[: data[style].nunique()])
+    looks = {"palette": {name: colours[name] for name in variants}, "markers": shapes}
     columns = {"x": seconds, "y": score, "hue": "variant", "style": style, "size": "megabytes"}
     sns.scatterplot(data, **columns, **looks, sizes=(40, 320), alpha=0.8, ax=ax)
     if data[seconds].min() > 0 and data[seconds].max() > 20 * data[seconds].min():
@@ -205,12 +197,8 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     panels = figure.subplot_mosaic([["loss", "loss"], ["lr", "score"]])
     for number, (variant, records) in enumerate(history.items()):
-        table, colour, marker = (
-            pd.DataFrame(list(records)),
-            PALETTE[number % len(PALETTE)],
-            MARKERS[number % 10],
-        )
-        points = {"color": colour, "marker": marker, "markersize": 4}
+        table, colour = pd.DataFrame(list(records)), PALETTE[number % len(PALETTE)]
+        points = {"color": colour, "marker": MARKERS[number % 10], "markersize": 4}
         for panel, column, look in (
             ("loss", "loss", {"color": colour, "linewidth": 1.2, "label": variant}),
             ("loss", "val_loss", {**points, "linestyle": "--"}),
@@ -221,9 +209,8 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
                 line = table[["step", column]].dropna()
                 panels[panel].plot(line["step"], line[column], **look)
     panels["loss"].set(xlabel="step", ylabel="loss (nats per token)")
-    panels["loss"].set_title(
-        "solid: training, dashed: validation", fontsize=9, fontweight="normal", loc="right"
-    )
+    key = "solid: training, dashed: validation"
+    panels["loss"].set_title(key, fontsize=9, fontweight="normal", loc="right")
     if panels["loss"].lines:
         panels["loss"].legend(ncols=min(4, len(history)), loc="best")
         if min(np.min(line.get_ydata()) for line in panels["loss"].lines) > 0:
