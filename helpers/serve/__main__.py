@@ -74,8 +74,9 @@ def main(
     with bind(host, port) as listening:
         import torch
 
+        from helpers.serve.batching import Limits
         from helpers.serve.predictor import Predictor
-        from helpers.serve.service import Limits, create_app, log_to
+        from helpers.serve.service import create_app, log_to
 
         address, found = listening.getsockname()[:2]
         if not token and not ipaddress.ip_address(address).is_loopback:

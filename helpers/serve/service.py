@@ -12,7 +12,6 @@ import traceback
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +24,12 @@ from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 
 from helpers.files import parse_json
-from helpers.serve.batching import LOG, Batcher, NoAnswer
+from helpers.serve.batching import LIMITS, LOG, Batcher, Limits, NoAnswer
 from helpers.serve.service_models import Extract, Health, Problem, Schema, answer_model
 
 SIZES, SECONDS = (1, 2, 4, 8, 16, 32, 64), (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 PROBLEMS = (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the service takes at most."""
-
-    texts: int = 64  # of one request
-    bytes: int = 1_000_000  # of its body
-    batch: int = 16  # texts in one pass through the model
-    wait: float = 0.004  # seconds that a text waits for others to share its pass
-    queue: int = 256  # texts that may wait
-    seconds: float = 10.0  # until a request is given up, its body or its answer
-    cache: int = 1024  # texts whose answers are kept; 0 for none
 
 
 # -- logs and metrics -------------------------------------------------------------------------------------------------
@@ -137,19 +123,18 @@ def printable(line: str) -> str:
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
-def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> FastAPI:
+def create_app(predictor: Any, limits: Limits = LIMITS, token: str = "") -> FastAPI:
     """The service of one predictor (see :class:`helpers.serve.predictor.Predictor`).
 
     With a `token` only requests with the header `Authorization: Bearer TOKEN` are answered.
     """
     task, meters = predictor.task, Meters()
-    sizes = (limits.batch, limits.wait, limits.queue, limits.seconds)
 
     def on_batch(size: int, seconds: float) -> None:
         meters.batch.observe(size)
         meters.model.observe(seconds)
 
-    batcher = Batcher(predictor.predict, predictor.problem, *sizes, on_batch)
+    batcher = Batcher(predictor.predict, predictor.problem, limits, on_batch)
     meters.waiting.set_function(lambda: batcher.waiting)
     cache: LRUCache = LRUCache(limits.cache)
     model = {"name": predictor.name, "version": predictor.version}

@@ -14,7 +14,8 @@ import sys
 sys.path[:0] = ["tests", "."]
 from echo import Echo
 from helpers.serve import __main__ as serve
-from helpers.serve.service import Limits, create_app, log_to
+from helpers.serve.batching import Limits
+from helpers.serve.service import create_app, log_to
 listening = serve.bind("127.0.0.1", 0)
 listening.listen()
 log_to(sys.stderr)

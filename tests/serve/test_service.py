@@ -21,8 +21,8 @@ from starlette.testclient import TestClient
 
 from helpers.command import status
 from helpers.serve import __main__ as serve
-from helpers.serve.batching import Batcher, NoAnswer
-from helpers.serve.service import LOG, Limits, create_app, log_to
+from helpers.serve.batching import LOG, Batcher, Limits, NoAnswer
+from helpers.serve.service import create_app, log_to
 
 FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
 JSON_TYPE = {"content-type": "application/json"}
@@ -49,7 +49,7 @@ def found(client, **body):
 @asynccontextmanager
 async def batching(predictor, **options):
     """A batcher of a predictor that works inside the block."""
-    batcher = Batcher(predictor.predict, predictor.problem, **options)
+    batcher = Batcher(predictor.predict, predictor.problem, Limits(**options))
     batcher.start()
     yield batcher
     await batcher.close()
@@ -64,7 +64,7 @@ def anyio_backend():
 @pytest.mark.anyio
 async def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
     predictor = Echo(seconds=0.01)
-    async with batching(predictor, max_batch=8, wait=0.05, capacity=100) as batcher:
+    async with batching(predictor, batch=8, wait=0.05, queue=100) as batcher:
         given = await asyncio.gather(*(batcher.answer([f"t{at}", f"u{at}"]) for at in range(20)))
     assert list(map(actions, given)) == [[f"t{at}", f"u{at}"] for at in range(20)]
     sizes = list(map(len, predictor.batches))
@@ -74,7 +74,7 @@ async def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
 @pytest.mark.anyio
 async def test_clients_that_ask_again_stay_together_and_a_lone_one_does_not_wait():
     predictor = Echo(seconds=0.2)
-    async with batching(predictor, max_batch=8, wait=0.02) as batcher:
+    async with batching(predictor, batch=8, wait=0.02) as batcher:
 
         async def client(at):
             for turn in range(3):
@@ -92,7 +92,7 @@ async def test_clients_that_ask_again_stay_together_and_a_lone_one_does_not_wait
 async def test_a_full_queue_refuses_at_once_and_late_requests_are_never_computed():
     predictor = Echo()
     predictor.gate.clear()
-    async with batching(predictor, max_batch=1, wait=0, capacity=3, timeout=0.3) as batcher:
+    async with batching(predictor, batch=1, wait=0, queue=3, seconds=0.3) as batcher:
         first = asyncio.create_task(batcher.answer(["in the model"]))
         await asyncio.sleep(0.05)
         waiting = asyncio.create_task(batcher.answer(["a", "b"]))
@@ -110,7 +110,7 @@ async def test_a_full_queue_refuses_at_once_and_late_requests_are_never_computed
 
 @pytest.mark.anyio
 async def test_a_text_that_is_refused_or_breaks_the_model_costs_the_others_nothing():
-    async with batching(Echo(), max_batch=8, wait=0.05) as batcher:
+    async with batching(Echo(), batch=8, wait=0.05) as batcher:
         asked = (batcher.answer([text]) for text in ("a", "boom", "much too long", "b"))
         good, bad, refused, other = await asyncio.gather(*asked, return_exceptions=True)
     assert actions([*good, *other]) == ["a", "b"] and isinstance(bad, RuntimeError) and refused.status == 422
@@ -118,7 +118,7 @@ async def test_a_text_that_is_refused_or_breaks_the_model_costs_the_others_nothi
 
 @pytest.mark.anyio
 async def test_closing_answers_what_waits_and_refuses_what_comes():
-    async with batching(Echo(seconds=0.02), max_batch=1, wait=0) as batcher:
+    async with batching(Echo(seconds=0.02), batch=1, wait=0) as batcher:
         tasks = [asyncio.create_task(batcher.answer([f"t{at}"])) for at in range(5)]
         await asyncio.sleep(0.01)
     assert list(map(actions, await asyncio.gather(*tasks))) == [[f"t{at}"] for at in range(5)]
