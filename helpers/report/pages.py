@@ -91,19 +91,9 @@ def task_page(run: Run, study: Study, notebooks: list[Path]) -> str:
     works = json.loads((TEMPLATES / "references.json").read_text(encoding="utf-8"))
     cited = cite([*(part["soup"] for part in parts), *(section.soup for section in sections)], works)
     manifest = {"settings": run.settings, **read_json(run.path("manifest.json"))}
-    return (
-        templates()
-        .get_template("task.html")
-        .render(
-            study=study,
-            parts=parts,
-            sections=sections,
-            references=cited,
-            seed=run.seed,
-            command=command(run),
-            manifest=yaml.safe_dump(manifest, sort_keys=False),
-        )
-    )
+    kept = {"study": study, "parts": parts, "sections": sections, "references": cited}
+    more = {"seed": run.seed, "command": command(run), "manifest": yaml.safe_dump(manifest, sort_keys=False)}
+    return templates().get_template("task.html").render(**kept, **more)
 
 
 # -- all tasks --------------------------------------------------------------------------------------------------------

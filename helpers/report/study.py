@@ -241,10 +241,8 @@ def evidence(run: Run) -> dict[str, Any]:
     if (audit := _table(run, "leakage_audit")).size:
         after = audit[audit.iloc[:, 0] == "after"][["exact", "near"]].to_numpy()
         checks["rows of one part repeated in another"] = [int(after.sum()), None]
-    if outputs := [
-        one.get("parse_errors") or {} for name, one in variants.items() if name in run.task.variants
-    ]:
-        invalid = sum(sum(one.values()) for one in outputs)
+    if tuned := [one for name, one in variants.items() if name in run.task.variants]:
+        invalid = sum(sum((one.get("parse_errors") or {}).values()) for one in tuned)
         checks["answers of fine-tuned systems that are not valid"] = [invalid, None]
     hard = None
     if overall is not None and slices.size:

@@ -134,16 +134,13 @@ class Batcher:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
-            patience = (
-                max(self.limits.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass))
-                if self.limits.wait
-                else 0.0
-            )
+            wait = self.limits.wait
+            patience = max(wait, min(LONGEST_WAIT, PATIENCE * self._last_pass)) if wait else 0.0
             until = time.monotonic() + patience
             while len(self._queue) < self.limits.batch and not self._stopping:
                 self._arrived.clear()
                 try:
-                    left = min(self.limits.wait, until - time.monotonic())
+                    left = min(wait, until - time.monotonic())
                     await asyncio.wait_for(self._arrived.wait(), left)
                 except asyncio.TimeoutError:
                     break

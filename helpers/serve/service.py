@@ -20,16 +20,96 @@ from cachetools import LRUCache
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, create_model, model_validator
 from starlette.requests import ClientDisconnect
 
 from helpers.files import parse_json
 from helpers.serve.batching import LIMITS, LOG, Batcher, Limits, NoAnswer
-from helpers.serve.service_models import Extract, Health, Problem, Schema, answer_model
+from helpers.tasks.base import Task
 
 SIZES, SECONDS = (1, 2, 4, 8, 16, 32, 64), (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 PROBLEMS = (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
+
+
+# -- what it takes and gives, as its OpenAPI description shows it -------------------------------------------------------
+class Extract(BaseModel):
+    """One text, or several."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"text": "Lunch with Ana on 3 May 2026 at noon"}],
+            "oneOf": [{"required": ["text"]}, {"required": ["texts"]}],
+        },
+    )
+    text: StrictStr = Field(default=None, description="One text.")
+    texts: list[StrictStr] = Field(default=None, description="Several texts.", min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Extract:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give either text or texts")
+        return self
+
+
+class Span(BaseModel):
+    """A piece of the text as it was sent, in characters (Unicode code points), `end` not included."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Model(BaseModel):
+    """Which model has answered."""
+
+    name: str
+    version: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the service can answer."""
+
+    status: str
+    model: Model
+    waiting: int
+
+
+class Schema(BaseModel):
+    """What the service looks for, and its limits."""
+
+    task: str
+    title: str
+    description: str
+    fields: dict[str, Any] = Field(description="JSON Schema of `fields` in a result.")
+    verbatim: list[str] = Field(description="Fields whose values are pieces of the text.")
+    limits: dict[str, float]
+    examples: list[str]
+    model: Model
+
+
+def answer_model(task: Task) -> type[BaseModel]:
+    """Results in the order of the texts, each with the fields of the task."""
+    value = {name: list[kind.item] if kind.many else kind.item for name, kind in task.kinds.items()}
+    spans = Field(description="Where the values stand; nothing where they do not.")
+    confidence = Field(description="Probability of each value, null if unknown.")
+    review = Field(description="Fields that a person should look at.")
+    result = create_model(
+        "Result",
+        fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
+        spans=(dict[str, list[Span]], spans),
+        confidence=(dict[str, float | None], confidence),
+        needs_review=(list[str], review),
+        reasons=(dict[str, str], Field(description="Why, where it is more than a low confidence.")),
+    )
+    return create_model("Answer", results=list[result], model=Model, milliseconds=float)
 
 
 # -- logs and metrics -------------------------------------------------------------------------------------------------
