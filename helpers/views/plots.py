@@ -46,7 +46,9 @@ def _is_share(values: Any) -> bool:
 
 
 def _number(value: float, share: bool) -> str:
-    """A value as it is written beside its mark."""
+    """A value as it is written beside its mark; nothing where it is undefined."""
+    if np.isnan(value):
+        return ""
     if share:
         return f"{value:.3f}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.3g}"
@@ -70,11 +72,13 @@ def bars(
         for number, part in enumerate(ax.containers):
             for bar in part:
                 bar.set(hatch="//" if number >= len(PALETTE) else None, edgecolor="white")
+        ax.bar_label(
+            ax.containers[-1], [_number(total, share) for total in named.sum(axis=1)], padding=3, fontsize=9
+        )
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for part in (
-        ax.containers[-1:] if stacked else ax.containers
-    ):  # the last part of a stack ends at the total
-        ax.bar_label(part, fmt=lambda value: _number(value, share), padding=3, fontsize=9)
+    else:
+        for part, column in zip(ax.containers, named):
+            ax.bar_label(part, [_number(value, share) for value in named[column]], padding=3, fontsize=9)
     if log:
         _readable_log(ax.xaxis)
     ax.invert_yaxis()
