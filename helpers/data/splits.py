@@ -46,8 +46,14 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
     """Pairs of texts whose wording is nearly the same.
 
     Likeness is rapidfuzz's normalised Indel similarity, 100 · (1 − d / (m + n)) with d insertions and deletions
-    between texts of m and n characters, on :func:`masked` texts. Without `right` each unordered pair of `left` is compared
-    once.
+    between texts of m and n characters, on :func:`masked` texts.
+
+    Parameters
+    ----------
+    left, right : sequence of str
+        Texts to compare; without `right` each unordered pair of `left` is compared once.
+    threshold : float
+        Smallest similarity that is returned, above 0 and at most 100.
 
     Returns
     -------
@@ -56,23 +62,51 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
         same numbers: the same event written twice) or `sibling` (other numbers: another event in the same words).
         Ordered by `right`, then `left`.
     """
-    others = left if right is None else right
-    ones, twos, found = list(map(masked, left)), list(map(masked, others)), []
-    for start in range(0, len(ones), _BLOCK):
-        block = ones[start : start + _BLOCK]
-        scores = process.cdist(
-            block, twos, scorer=fuzz.ratio, dtype=np.float32, score_cutoff=threshold, workers=-1
+    ones, others = _Wordings(left), _Wordings(left if right is None else right)
+    share = threshold / (
+        200 - threshold
+    )  # no text shorter than this share of the other can reach the threshold
+    found = [pd.DataFrame({"left": [], "right": [], "similarity": []}, dtype=int)]
+    for start in range(0, len(ones.order), _BLOCK):
+        rows = ones.order[start : start + _BLOCK]
+        shortest, longest = ones.sizes[rows[0]], ones.sizes[rows[-1]]
+        low, high = np.searchsorted(
+            others.sizes[others.order], [share * shortest - 1e-6, longest / share + 1e-6]
         )
-        for i, j in np.argwhere(scores).tolist():
-            at = start + i
-            if right is not None or at < j:
-                same = numbers(left[at]) == numbers(others[j])
-                kind = "near" if same else "sibling"
-                kind = "exact" if normalise(left[at]) == normalise(others[j]) else kind
-                found.append((at, j, float(scores[i, j]), kind))
-    frame = pd.DataFrame(found, columns=["left", "right", "similarity", "kind"])
-    frame = frame.astype({"left": int, "right": int, "similarity": float, "kind": object})
-    return frame.sort_values(["right", "left"], ignore_index=True)
+        columns = others.order[start if right is None else low : high]
+        scores = process.cdist(
+            ones.masked[rows],
+            others.masked[columns],
+            scorer=fuzz.ratio,
+            dtype=np.float32,
+            score_cutoff=threshold,
+            workers=-1,
+        )
+        i, j = np.nonzero(scores)
+        found.append(
+            pd.DataFrame({"left": rows[i], "right": columns[j], "similarity": scores[i, j].astype(float)})
+        )
+    frame = pd.concat(found)
+    if right is None:
+        frame[["left", "right"]] = np.sort(frame[["left", "right"]], axis=1)
+        frame = frame[frame["left"] < frame["right"]].drop_duplicates(["left", "right"])
+    frame = frame.sort_values(["right", "left"], ignore_index=True)
+    same_text = ones.normal[frame["left"]] == others.normal[frame["right"]]
+    same_numbers = ones.numbers[frame["left"]] == others.numbers[frame["right"]]
+    return frame.assign(
+        kind=np.select([same_text, same_numbers], ["exact", "near"], "sibling").astype(object)
+    )
+
+
+class _Wordings:
+    """Texts in the forms in which they are compared, and their order by length."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.normal = np.array([normalise(text) for text in texts], dtype=object)
+        self.numbers = np.array([" ".join(numbers(text)) for text in texts], dtype=object)
+        self.masked = np.array([masked(text) for text in texts], dtype=object)
+        self.sizes = np.array([len(text) for text in self.masked], dtype=int)
+        self.order = np.argsort(self.sizes, kind="stable")
 
 
 def similarity_bands(texts: Sequence[str]) -> pd.Series:

@@ -77,19 +77,17 @@ def surface_formats(example: Example) -> dict[str, str]:
 def slices(examples: Sequence[Example]) -> list[dict[str, str]]:
     """Layout, length and victims of each report, and the style of a notice."""
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
-    found = []
-    for example, length in zip(examples, lengths):
-        business = any(example.target[role] for role in ("Victim_Owner", "Victim_Manager", "Victim_CEO"))
-        found.append(
-            {
-                "layout": _layout(example),
-                "length": length,
-                "victims": how_many(example.target["Victim_Name"]),
-                "victim": "business" if business else "other",
-                "style": example.extra.get("style", "report"),
-            }
-        )
-    return found
+    roles = ("Victim_Owner", "Victim_Manager", "Victim_CEO")
+    return [
+        {
+            "layout": _layout(example),
+            "length": length,
+            "victims": how_many(example.target["Victim_Name"]),
+            "victim": "business" if any(example.target[role] for role in roles) else "other",
+            "style": example.extra.get("style", "report"),
+        }
+        for example, length in zip(examples, lengths)
+    ]
 
 
 # -- the flat form of rows: system line, report, and a chat of questions and answers, a line each ------------------------

@@ -48,23 +48,13 @@ def means_nothing(value: str) -> bool:
 
 
 class Section(NamedTuple):
-    """A heading of a report with what stands under it.
+    """A heading of a report with what stands under it, as written."""
 
-    Parameters
-    ----------
-    name : str
-        Its key in `sections.yaml`.
-    heading, content, lines : str
-        As written; `lines` is the whole section.
-    start, end : int
-        Where the content stands in the report, with the marks between heading and content.
-    """
-
-    name: str
+    name: str  # its key in `sections.yaml`
     heading: str
     content: str
-    lines: str
-    start: int
+    lines: str  # the whole section
+    start: int  # where the content stands in the report, with the marks between heading and content
     end: int
 
 
