@@ -57,21 +57,23 @@ def blot(rest: str, start: int, end: int) -> str:
     return rest[:start] + CUT * (end - start) + rest[end:]
 
 
+def _remarked(rest: str, start: int) -> bool:
+    """Whether a length is part of a remark: "no coffee for two days before"."""
+    clause = _CLAUSE.search(rest, 0, start)
+    return clause.start() > 0 and bool(NOTE.match(clause.group().strip())) and " " in clause.group().strip()
+
+
 def read(text: str, found: dict[str, list[Place]]) -> str:
     """The text with dates, times, lengths and what repeats blotted out, which are noted in `found`."""
     rest = re.sub(rf"\b({TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
     rest = _EMOJI.sub(lambda m: CUT * len(m.group()), rest)
     bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
-    spoken = {
-        "date": find_dates(text),
-        "time": find_times(text) or bare[:1],
-        "duration": find_durations(text),
-    }
+    lengths = [one for one in find_durations(text) if not _remarked(rest, one.start)]
+    spoken = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": lengths}
     for name, mentions in spoken.items():
         found[name] = [one[:2] for one in mentions[:1]]
         for one in mentions:
-            if one is mentions[0] or not NOTE.match(_CLAUSE.search(rest, 0, one[0]).group().lstrip()):
-                rest = blot(rest, *one[:2])
+            rest = blot(rest, *one[:2])
     for around in _AROUND_TIME.finditer(rest):
         rest = blot(rest, *around.span())
     often = list(_OFTEN.finditer(rest))
