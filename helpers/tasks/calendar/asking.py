@@ -6,25 +6,25 @@ import re
 from collections.abc import Iterator
 
 from helpers.tasks.calendar.people import LIKELY, MAYBE, PRONOUN, SURE, certainty, parts, people
-from helpers.tasks.calendar.places import CUT
+from helpers.tasks.calendar.pieces import CUT
 from helpers.tasks.calendar.schema import LEAD
 from helpers.tasks.kind import Place
 
 _ARTICLE = r"(?:(?:an?|the|my|our|some|next)\s+)"
-_WORDS = r"""(?:hey|hi|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly
+_WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|hey|hi|hiya|yo|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly
 |(?:can|could|would|will|may|might|shall)\s(?:you|u|we|i|someone|somebody|anyone)(?:\s(?:mind|get\syou\sto))?
 |be\sso\skind(?:\sas)?(?:\sto)?|(?:a\s)?note(?:\sthat)?|remind\sme\s(?:to|of|about)|don't\sforget(?:\sto)?|make\ssure\sto
 |(?:i|we)(?:'(?:d|ll|m|re|ve)|\s(?:am|are|have|need|want|will|would|must|should|got))(?:\s(?:like|got|need|want|going|gonna|hosting|having|be|to|2))*
 |(?:i|we)(?=\s[a-z]+\s(?:the|an?|my|our)\s|\s*$)
 |need(?=\s(?:to|2|the|an?)\b|\s*$)(?:\s(?:to|2))?|gotta|gonna(?:\sneed)?|got\sto|have\sto|going\sto
-|promised(?:\sto)?|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|(?:a\s)?reminder\s(?:to|for|of|about)|move|new\sslot(?:\s(?:for|4))?
-|(?:have|do|get|put|stick|pop|jot|slot|squeeze|set)(?:\s(?:in|down|aside|out))?(?=\s(?:an?|the|my|our|some)\s|\s*$)|have(?=\scoffee|\slunch|\sdinner)
+|promised(?:\sto)?|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|move|new\sslot(?:\s(?:for|4))?
+|(?:have|do|put|stick|pop|jot|slot|squeeze|set)(?:\s(?:in|down|aside|out))?(?=\s(?:an?|the|my|our|some)\s|\s*$)|have(?=\scoffee|\slunch|\sdinner)
 |(?:adding|stick|pop|jot\sdown|set\saside)(?=\s\w)
 |(?:add|book|reserve|schedule|block|plan|arrange|hold|find|keep|pencil\sin|set\saside|want|would|could|can)(?=\s*$))"""
 _FRAME = re.compile(rf"(?:{_WORDS}(?![\w'])[\s,:!.]*)+{_ARTICLE}?".replace("\n", ""), re.IGNORECASE)
 _PLEA = re.compile(
-    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|suit|see|seeing|meeting|taking)\s"
-    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along))?\s(?:to\scome\sto|for|that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
+    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|let|suit|see|seeing|meeting|taking)\s"
+    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along))?\s(?:to\scome\sto|for|(?:know\s)?that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
     re.IGNORECASE,
 )
 _BID = re.compile(
@@ -35,7 +35,7 @@ _BID = re.compile(
 _COMES = re.compile(
     r"(?:(?:\s(?:is|are|will\sbe)|'s|'re)\s(?:coming|joining|attending|there|in|invited|leading|presenting|speaking)"
     r"|\s(?:joins?|comes?|attending|coming|to\sbe\sthere)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
-    r"|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
+    r"|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
     r"|\sif\s(?:he|she|they)(?:'\w+)?\s\w+)(?!\w)"
     rf"(?:\s(?:along|too|as\swell|me|us))*(?:\s(?:for|to(?:\shelp(?:\s(?:me|us))?)?))?(?:\s{_ARTICLE.rstrip('+')})?",
     re.IGNORECASE,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
+from helpers.tasks.calendar.pieces import tight
 from helpers.tasks.calendar.places import PLATFORM, place_noun
 from helpers.tasks.calendar.schema import LISTS
 from helpers.tasks.kind import Place
@@ -24,19 +25,19 @@ TITLE = rf"(?:{TITLES})\b[.·]?"
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'’-]*"
 _PARTICLE = r"(?:(?:de|da|do|dos|del|della|di|van|von|der|den|la|el|al|bin|ibn|ter|zu|y)\s)*"
 _FULL = rf"{NAME}(?:\s{_PARTICLE}(?:[A-Z]\.|{NAME})){{0,3}}"
-_ROLE_WORD = rf"(?!(?:{_any('things')})s?\b)[a-z-]+(?:er|or|ist|ant|ian|ar)|{_any('groups')}|{_any('kin')}"
+_ROLE_WORD = rf"(?!(?:{_any('things')})s?\b)[a-z-]+(?:er|or|ist|ant|ian|ar)|{_any('groups')}|{_any('kin')}|{_any('titles').lower()}"
 _SMALL = (
     rf"(?:(?:the|my|our|his|her|their|little|big|old|young|new|baby|just|only|also|both|all|{_ROLE_WORD})\s)"
 )
 _TITLED = re.compile(
     rf"{_SMALL}{{0,3}}(?:{TITLE}\s)+(?:(?:and|&)\s(?:{TITLE}\s)+)?{_PARTICLE}{_FULL}(?:\s(?:from|of)\s.+)?"
 )
-_KIN = re.compile(rf"{_SMALL}{{0,2}}(?i:{_any('kin')})(?:\s{_FULL})?")
+_KIN = re.compile(rf"{_SMALL}{{0,2}}(?i:(?:{_any('kin')})s?)(?:\s{_FULL})?")
 _NAMED = re.compile(
     rf"(?:baby\s|little\s|big\s|young\s|Big\s|Little\s)?(?P<first>{NAME})(?:\s{_PARTICLE}(?:[A-Z]\.|{NAME})){{0,3}}"
 )
 _GROUP = re.compile(
-    rf"(?:(?!(?:for|with|between|vs|versus|to|by|at|in|on|and|from|of|the|an?)\s)[\w'’&-]+\s){{0,4}}"
+    rf"(?:all\sthe\s)?(?:(?!(?:for|with|between|vs|versus|to|by|at|in|on|and|from|of|the|an?)\s)[\w'’&-]+\s){{0,4}}"
     rf"(?:{_any('groups')}|(?!(?:{_any('things')})s\b)\w*"
     rf"(?:men|women|people|[^\W\d_]ers|[cst]ors|ists|ants|ients|dents|ians|ees|mates|friends|staff))"
     rf"(?:\s(?:from|of)\s.+)?",
@@ -49,10 +50,8 @@ PRONOUN = re.compile(
     r"(?:i|me|myself|you|he|she|(?-i:[Ii]t)|we|(?-i:[Uu]s)|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
     re.IGNORECASE,
 )
-_JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+plus\s+|\s+n\s+")
+_JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+(?:plus|then|n)\s+")
 _COUPLE = re.compile(rf"{TITLE}\s*$")  # "Mr. & Mrs. Lemaire" are one
-_MARKS = " ,;:–—-|•¦"
-_ARTICLE = re.compile(r"(?:the|our|my|an?|that|this|just|only|also)\s+", re.IGNORECASE)
 
 
 @lru_cache(maxsize=1)
@@ -78,17 +77,6 @@ def _of_faker(*lists: str) -> frozenset[str]:
             known = getattr(provider, name, ())
             found.update(known if isinstance(known, (tuple, list, dict)) else ())
     return frozenset(name.lower() for name in found)
-
-
-def tight(rest: str, start: int, end: int) -> Place:
-    """The place without blanks, marks and a leading article."""
-    while start < end and rest[start] in _MARKS + ".":
-        start += 1
-    while end > start and rest[end - 1] in _MARKS:
-        end -= 1
-    if article := _ARTICLE.match(rest, start, end):
-        start = article.end()
-    return start, end
 
 
 def parts(rest: str, start: int, end: int) -> Iterator[Place]:

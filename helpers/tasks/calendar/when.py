@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from helpers.tasks.calendar.people import TITLES
-from helpers.tasks.calendar.places import CUT
+from helpers.tasks.calendar.pieces import CUT, blot
 from helpers.tasks.calendar.schema import LISTS
 from helpers.tasks.dates import (
     BARE,
@@ -29,7 +29,9 @@ _OFTEN = re.compile(
     r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
     re.IGNORECASE,
 )
-_OFTEN_INSIDE = re.compile(r"(?:\w+ly|annual)\s\w", re.IGNORECASE)
+_OFTEN_INSIDE = re.compile(
+    r"(?:\w+ly|annual)\s(?!(?:from|at|on|in|for|with|starting|beginning|until|till|via)\b)\w", re.IGNORECASE
+)
 _RELATIVE = re.compile(
     rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
     rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
@@ -48,13 +50,9 @@ _CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fie
 _SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
     rf"^(?:{'|'.join(LISTS['note_words'])})\b"
-    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
+    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|allowed|essential|optional|compulsory|welcome|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
     re.IGNORECASE,
 )
-
-
-def blot(rest: str, start: int, end: int) -> str:
-    return rest[:start] + CUT * (end - start) + rest[end:]
 
 
 def _remarked(rest: str, start: int) -> bool:
