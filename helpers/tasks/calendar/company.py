@@ -91,7 +91,9 @@ def introduced(rest: str, found: dict[str, list[Place]]) -> str:
     for company in [*_COMPANY.finditer(rest)]:
         people_, end = _people_after(rest, company.end())
         if people_:  # of "dinner with clients … with Henry" the last
-            companies = [place for place in companies if certainty(whole[slice(*place)]) == SURE] + people_
+            companies = [
+                (a, b) for a, b in companies if certainty(whole[a:b]) >= LIKELY and not whole[a:b].islower()
+            ] + people_
             rest = blot(rest, company.start(), end)
     found["attendees"] = sorted([*found["attendees"], *companies])
     for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):

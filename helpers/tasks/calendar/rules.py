@@ -107,7 +107,8 @@ def _peopled(rest: str, segments: list[Place]) -> list[bool]:
             if beside and maybe[at] and joined[min(at, at + other)]:
                 found[at] = strong[at] = True
     run = next((at for at in range(1, len(found)) if not (found[at] and joined[at - 1])), len(found))
-    colon = rest[segments[run - 1][1] :].lstrip()[:1] in tuple(":–—-")
+    after = segments[run][0] if run < len(segments) else len(rest)
+    colon = bool(re.fullmatch(r"\s*[:–—-]\s*", rest[segments[run - 1][1] : after]))
     if run > 1 and colon and maybe[0]:
         found[0] = True  # "Lan, Bo: rowing"
     elif found[0]:  # but not "Tea, 3 May"
@@ -136,7 +137,7 @@ def find(text: str) -> dict[str, list[Place]]:
         rest = blot(rest, start, found["location"][0][1])
 
     left: list[Place] = []
-    named = bool(found["attendees"])
+    company = bool(found["attendees"])
     segments = _segments(rest)
     for at, (place, peopled) in enumerate(zip(segments, _peopled(rest, segments))):
         piece, first = text[slice(*place)], not left and at + 1 < len(segments)
@@ -145,7 +146,7 @@ def find(text: str) -> dict[str, list[Place]]:
         # beside people named by "with", two capitalised words by themselves are a venue unless they are a usual name
         alone = rest[: place[0]].rstrip(" ,").endswith(CUT)
         venue = (
-            introduced
+            company
             and alone
             and not where
             and piece.count(" ") == 1
