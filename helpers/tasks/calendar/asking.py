@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from helpers.tasks.calendar.people import LIKELY, MAYBE, PRONOUN, SURE, certainty, parts, people
+from helpers.tasks.calendar.people import FAMILY, LIKELY, MAYBE, PRONOUN, SURE, certainty, parts, people
 from helpers.tasks.calendar.pieces import CUT
 from helpers.tasks.calendar.schema import LEAD
 from helpers.tasks.kind import Place
@@ -23,8 +23,8 @@ _WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|hey|hi|hiya|yo|hello|ok(?:
 |(?:add|book|reserve|schedule|block|plan|arrange|hold|find|keep|pencil\sin|set\saside|want|would|could|can)(?=\s*$))"""
 _FRAME = re.compile(rf"(?:{_WORDS}(?![\w'])[\s,:!.]*)+{_ARTICLE}?".replace("\n", ""), re.IGNORECASE)
 _PLEA = re.compile(
-    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|let|suit|see|seeing|meeting|taking)\s"
-    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along))?\s(?:to\scome\sto|for|(?:know\s)?that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
+    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|let|suit|see|seeing|having|meeting|taking)\s"
+    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along|over|round))?\s(?:to\scome\sto|for|(?:know\s)?that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
     re.IGNORECASE,
 )
 _BID = re.compile(
@@ -35,7 +35,7 @@ _BID = re.compile(
 _COMES = re.compile(
     r"(?:(?:\s(?:is|are|will\sbe)|'s|'re)\s(?:coming|joining|attending|there|in|invited|leading|presenting|speaking)"
     r"|\s(?:joins?|comes?|attending|coming|to\sbe\sthere)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
-    r"|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
+    r"|\sand\s(?:I|me)\s(?:are|will|have)(?:\smeeting)?|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
     r"|\sif\s(?:he|she|they)(?:'\w+)?\s\w+)(?!\w)"
     rf"(?:\s(?:along|too|as\swell|me|us))*(?:\s(?:for|to(?:\shelp(?:\s(?:me|us))?)?))?(?:\s{_ARTICLE.rstrip('+')})?",
     re.IGNORECASE,
@@ -65,7 +65,12 @@ def asked(rest: str) -> Iterator[tuple[list[Place], Place]]:
         sure = [certainty(rest[slice(*place)]) for place in who]
         if re.search(r"(?:^|\s)(?:with|w/|at)\s", plea["who"]):
             continue
-        several = len(sure) > 1 and min(sure) >= MAYBE
+        several = (
+            FAMILY.fullmatch(plea["who"])
+            and plea["who"].startswith("the ")
+            or len(sure) > 1
+            and min(sure) >= MAYBE
+        )
         if plea.re is _BID or SURE in sure or min(sure, default=0) >= LIKELY or several:
             yield who, plea.span()
 

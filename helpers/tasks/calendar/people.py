@@ -45,6 +45,8 @@ _GROUP = re.compile(
 )
 _ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{_ROLE_WORD})\s{_FULL}")
 _FEW = re.compile(r"(?:two|three|four|five|six)\s(?:[a-z]+\s){0,2}[a-z]+s", re.IGNORECASE)
+_YEAR = re.compile(r"(?:Year|Class|Grade|Form|Group)\s\d+\w?")
+_THESE = re.compile(r"[a-z-]+s\s(?=[^\W\d_a-z])")
 FAMILY = re.compile(r"(?:the\s)?[^\W\d_a-z]\w+s(?:es)?\b")
 PRONOUN = re.compile(
     r"(?:i|me|myself|you|he|she|(?-i:[Ii]t)|we|(?-i:[Uu]s)|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
@@ -87,6 +89,8 @@ def parts(rest: str, start: int, end: int) -> Iterator[Place]:
         if join and "," not in join.group() and _COUPLE.search(rest, at, stop):
             continue
         place = tight(rest, at, stop)
+        if join and at == start and (role := _THESE.match(rest, *place)):  # "bridesmaids Ann, Bo"
+            place = role.end(), place[1]
         if place[0] < place[1]:
             yield place
         at = join.end() if join else end
@@ -97,6 +101,8 @@ def certainty(piece: str) -> int:
     surname, by capitals alone, or (0) not at all."""
     piece = piece.strip(" .?!")
     words = piece.split()
+    if _YEAR.fullmatch(piece):
+        return LIKELY
     if not words or len(words) > 6 or PRONOUN.match(piece) or re.search(r"\d", piece):
         return 0
     if _TITLED.fullmatch(piece) or _KIN.fullmatch(piece):

@@ -11,7 +11,7 @@ STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—
 FILLER = re.compile(
     r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
     r"|to|by|time|time for|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
-    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|(?:the )?(?:first|next) one|at most|(?:his|her|my|our|your|their|local) time|thr(?:u|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|between|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|(?:the )?(?:first|next) one|at most|(?:his|her|my|our|your|their|local) time|thr(?:u|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
     r"(?=\W|$))+",
     re.IGNORECASE,
 )

@@ -47,8 +47,8 @@ _ENDS_IN_PLACE = re.compile(
     rf"(?:(?:\s(?:to|for)|(?i:visit))\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
 )
 _ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
-_REMARK = re.compile(
-    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang)\s)\S+\s\S",
+_REST = re.compile(
+    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang|no)\s)\w+(?:\s\S+){1,3}",
     re.IGNORECASE,
 )
 _NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
@@ -154,7 +154,9 @@ def find(text: str) -> dict[str, list[Place]]:
             and not usual_name(piece)
         )
         named_the = rest[place[0] - 4 : place[0]] == "The "
-        if left and NOTE.match(piece):
+        if left and text[left[-1][1] : place[0]] == " (" and sure < LIKELY:  # "Blood test (fasting)"
+            left[-1] = (left[-1][0], place[1] + 1)
+        elif left and NOTE.match(piece):
             left.append(place)
         elif _NUMBER_OF.match(piece):
             continue
@@ -185,11 +187,11 @@ def find(text: str) -> dict[str, list[Place]]:
             left.append(place)
     if left:
         found["action"] = [_action(text, *left[0], found)]
-        found["notes"] = [
-            place
-            for place in left[1:]
-            if NOTE.match(text[slice(*place)]) or _REMARK.match(text[slice(*place)])
-        ][:1]
+        notes = [place for place in left[1:] if NOTE.match(text[slice(*place)])]
+        rests = [place for place in left[1:] if place not in notes and _REST.fullmatch(text[slice(*place)])]
+        if rests and not found["location"]:  # more events have a place than a remark
+            found["location"] = rests[:1]
+        found["notes"] = notes[:1]
     return found
 
 
