@@ -190,8 +190,8 @@ def find(text: str) -> dict[str, list[Place]]:
         notes = [place for place in left[1:] if NOTE.match(text[slice(*place)])]
         rests = [place for place in left[1:] if place not in notes and _REST.fullmatch(text[slice(*place)])]
         if rests and not found["location"]:  # more events have a place than a remark
-            found["location"] = rests[:1]
-        found["notes"] = notes[:1]
+            found["location"], rests = rests[:1], rests[1:]
+        found["notes"] = (notes or rests)[:1]
     return found
 
 
