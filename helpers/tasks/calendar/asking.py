@@ -88,7 +88,11 @@ def coming(rest: str) -> Iterator[tuple[list[Place], Place]]:
             if certainty(piece) < MAYBE:
                 break
             found.insert(0, place)
-        while found and found[0][0] > start and certainty(rest[slice(*found[0])]) == MAYBE:
+        while (
+            found
+            and rest[start : found[0][0]].rstrip()[-1:] not in ("", ",")
+            and certainty(rest[slice(*found[0])]) == MAYBE
+        ):
             del found[0]  # "at the Crown & Anchor, Ann is coming"
         if any(certainty(rest[slice(*place)]) >= LIKELY for place in found):
             yield found, (found[0][0], says.end())

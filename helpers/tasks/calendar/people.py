@@ -20,7 +20,7 @@ def _any(name: str) -> str:
     return "|".join(sorted(LISTS[name], key=len, reverse=True))
 
 
-TITLES = f"{_any('titles')}|{_any('titles').upper()}"
+TITLES = f"{_any('titles')}|(?!HR\\b)(?:{_any('titles').upper()})"
 TITLE = rf"(?:{TITLES})\b[.·]?"
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'’-]*"
 _PARTICLE = r"(?:(?:de|da|do|dos|del|della|di|van|von|der|den|la|el|al|bin|ibn|ter|zu|y)\s)*"
@@ -46,7 +46,7 @@ _GROUP = re.compile(
 _ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{_ROLE_WORD})\s{_FULL}")
 _FEW = re.compile(r"(?:two|three|four|five|six)\s(?:[a-z]+\s){0,2}[a-z]+s", re.IGNORECASE)
 _YEAR = re.compile(r"(?:Year|Class|Grade|Form|Group)\s\d+\w?")
-_THESE = re.compile(r"[a-z-]+s\s(?=[^\W\d_a-z])")
+_THESE = re.compile(r"[a-z-]+(?:ers|ors|ists|ants|ents|maids|mates|sses)\s(?=[^\W\d_a-z])")
 FAMILY = re.compile(r"(?:the\s)?[^\W\d_a-z]\w+s(?:es)?\b")
 PRONOUN = re.compile(
     r"(?:i|me|myself|you|he|she|(?-i:[Ii]t)|we|(?-i:[Uu]s)|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
@@ -89,8 +89,8 @@ def parts(rest: str, start: int, end: int) -> Iterator[Place]:
         if join and "," not in join.group() and _COUPLE.search(rest, at, stop):
             continue
         place = tight(rest, at, stop)
-        if join and at == start and (role := _THESE.match(rest, *place)):  # "bridesmaids Ann, Bo"
-            place = role.end(), place[1]
+        role = at == start and _THESE.match(rest, *place)
+        place = (role.end(), place[1]) if role else place  # "bridesmaids Ann, Bo"
         if place[0] < place[1]:
             yield place
         at = join.end() if join else end

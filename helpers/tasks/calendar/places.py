@@ -15,7 +15,9 @@ _NOUN = re.compile(rf"\b(?:{_NOUNS})s?\b", re.IGNORECASE)
 _NUMBERED = re.compile(
     rf"(?:.*\s)?(?P<numbered>(?i:{_NOUNS}|{'|'.join(LISTS['numbered_places'])})\.?\s(?:\d[\w.-]*|[A-Z]\d*))(?:\s[a-z]+)?"
 )
-_ADDRESS = re.compile(r"(?:(?i:number|no\.?|unit|flat)\s)?\d+\w?\s[A-Z]|[A-Z].*[a-zé]\s\d+\w?$")
+_ADDRESS = re.compile(
+    r"(?:(?i:number|no\.?|unit|flat)\s)?\d+\w?\s[A-Z]|(?!Year|Class|Grade|Form|Group)[A-Z].*[a-zé]\s\d+\w?$"
+)
 _FOREIGN = re.compile(
     r"(?i:(?:osteria|aula|sala|trattoria|ristorante|casa|villa|sal[aóo]n?|salle|salon|atelier|teatro|teatre|gelateria|galleria|bodega|taberna"
     r"|chez|le|la|les|il|el|das|der|die|zum|zur|haus|hotel|café|brasserie|piazza|plaza|via|rue|corso|calle|st)\s.+"
@@ -31,7 +33,8 @@ _PLACE_END = re.compile(
 )
 PLACED = re.compile(
     rf"(?<![\w-])(?:(?:at|inside|near|outside(?=\s(?:the\s|\d|(?-i:[A-Z]))))\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM}|(?-i:Meet|[A-Z][a-z]+[A-Z]\w+))\b)"
-    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end)|\w+\s(?:calendar|diary))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
+    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!(?:English|French|German|Spanish|Italian|Latin|Greek|Welsh|Dutch|Polish|Chinese|Japanese)\b|the\s(?:morning|afternoon|evening|week|end)|\w+\s(?:calendar|diary))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
+    rf"|by\s+(?=the\s(?:[a-z]+\s){{0,2}}(?:{_NOUNS})\b)"
     rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
 )

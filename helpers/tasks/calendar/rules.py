@@ -44,11 +44,11 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 _ENDS_IN_PLACE = re.compile(
-    rf"(?:(?:\s(?:to|for)|(?i:visit))\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
+    rf"(?:\s(?:to|for)\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
 )
 _ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
 _REST = re.compile(
-    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang|no)\s)\w+(?:\s\S+){1,3}",
+    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang|no|knowing|until|till|all|just|not|won't|maybe|hopefully)\s)\w+(?:\s\S+){1,3}",
     re.IGNORECASE,
 )
 _NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
@@ -189,7 +189,11 @@ def find(text: str) -> dict[str, list[Place]]:
         found["action"] = [_action(text, *left[0], found)]
         notes = [place for place in left[1:] if NOTE.match(text[slice(*place)])]
         rests = [place for place in left[1:] if place not in notes and _REST.fullmatch(text[slice(*place)])]
-        if rests and not found["location"]:  # more events have a place than a remark
+        if (
+            rests
+            and not found["location"]
+            and not rest[: rests[0][0]].endswith((" for ", " for the ", " for a "))
+        ):  # more events have a place than a remark
             found["location"], rests = rests[:1], rests[1:]
         found["notes"] = (notes or rests)[:1]
     return found
