@@ -25,9 +25,9 @@ TITLE = rf"(?:{TITLES})\b[.·]?"
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'’-]*"
 _PARTICLE = r"(?:(?:de|da|do|dos|del|della|di|van|von|der|den|la|el|al|bin|ibn|ter|zu|y)\s)*"
 _FULL = rf"{NAME}(?:\s{_PARTICLE}(?:[A-Z]\.|{NAME})){{0,3}}"
-_ROLE_WORD = rf"(?!(?:{_any('things')})s?\b)[a-z-]+(?:er|or|ist|ant|ian|ar)|{_any('groups')}|{_any('kin')}|{_any('titles').lower()}"
+ROLE_WORD = rf"(?!(?:{_any('things')})s?\b)[a-z-]+(?:er|or|ist|ant|ian|ar)|{_any('groups')}|{_any('kin')}|{_any('titles').lower()}"
 _SMALL = (
-    rf"(?:(?:the|my|our|his|her|their|little|big|old|young|new|baby|just|only|also|both|all|{_ROLE_WORD})\s)"
+    rf"(?:(?:the|my|our|his|her|their|little|big|old|young|new|baby|just|only|also|both|all|{ROLE_WORD})\s)"
 )
 _TITLED = re.compile(
     rf"{_SMALL}{{0,3}}(?:{TITLE}\s)+(?:(?:and|&)\s(?:{TITLE}\s)+)?{_PARTICLE}{_FULL}(?:\s(?:from|of)\s.+)?"
@@ -43,7 +43,7 @@ _GROUP = re.compile(
     rf"(?:\s(?:from|of)\s.+)?",
     re.IGNORECASE,
 )
-_ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{_ROLE_WORD})\s{_FULL}")
+_ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{ROLE_WORD})\s{_FULL}")
 _FEW = re.compile(r"(?:two|three|four|five|six)\s(?:[a-z]+\s){0,2}[a-z]+s", re.IGNORECASE)
 _YEAR = re.compile(r"(?:Year|Class|Grade|Form|Group)\s\d+\w?")
 _THESE = re.compile(r"[a-z-]+(?:ers|ors|ists|ants|ents|maids|mates|sses)\s(?=[^\W\d_a-z])")

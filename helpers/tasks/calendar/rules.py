@@ -1,7 +1,8 @@
 """Rule baseline: where the eight fields of an event stand in its text.
 
-Dates, times, lengths and what repeats are read first and blotted out, then people and places by the words that
-introduce them, then what commas and dashes divide is sorted by its looks; the first that is left is the action.
+Dates, times, lengths and what repeats are read first and blotted out (`when`), then people whom words introduce
+(`company`, `asking`) and places after their prepositions (`places`). What commas, dashes and cuts leave is sorted by clues:
+titles, kin and given names, lists, nouns of places, numbers, capitals, imperatives. The first that is left is the action.
 """
 
 from __future__ import annotations
@@ -44,14 +45,17 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 _ENDS_IN_PLACE = re.compile(
-    rf"(?:\s(?:to|for)\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
+    r"(?:\s(?:to|for)\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)"
+    rf"|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
 )
 _ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
 _REST = re.compile(
     r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang|no|knowing|until|till|all|just|not|won't|maybe|hopefully)\s)\w+(?:\s\S+){1,3}",
     re.IGNORECASE,
 )
-_NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
+_NOTHING = re.compile(
+    r"\d+\s\w+s$|\d+$|no\s(?:location|place|venue|attendees|guests)(?:\syet)?$"
+)  # "30 visitors", "no location"
 
 
 def _segments(rest: str) -> list[Place]:
@@ -154,12 +158,12 @@ def find(text: str) -> dict[str, list[Place]]:
             and not usual_name(piece)
         )
         named_the = rest[place[0] - 4 : place[0]] == "The "
+        if _NOTHING.match(piece):
+            continue
         if left and text[left[-1][1] : place[0]] == " (" and sure < LIKELY:  # "Blood test (fasting)"
             left[-1] = (left[-1][0], place[1] + 1)
         elif left and NOTE.match(piece):
             left.append(place)
-        elif _NUMBER_OF.match(piece):
-            continue
         elif follows == ", The " or (
             follows == ", " and piece[0].isupper() and looks_like_place(piece) and sure < SURE
         ):
