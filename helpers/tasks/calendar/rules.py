@@ -50,7 +50,8 @@ _ENDS_IN_PLACE = re.compile(
 )
 _ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
 _REST = re.compile(
-    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang|no|knowing|until|till|all|just|not|won't|maybe|hopefully)\s)\w+(?:\s\S+){1,3}",
+    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve"
+    r"|hang|no|knowing|until|till|all|just|not|won't|maybe|hopefully)\s)\w+(?:\s\S+){1,3}",
     re.IGNORECASE,
 )
 _NOTHING = re.compile(

@@ -53,7 +53,9 @@ _CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fie
 _SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
     rf"^(?:{'|'.join(LISTS['note_words'])})\b"
-    r"|.*\s(?:must|has to|have to|needs? to)\s|.*\S\s(?:please|pls|attached|required|issued|included|provided|allowed|essential|optional|compulsory|welcome|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
+    r"|.*\s(?:must|has to|have to|needs? to)\s"
+    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|allowed"
+    r"|essential|optional|compulsory|welcome|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
     re.IGNORECASE,
 )
 
