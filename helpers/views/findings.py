@@ -174,7 +174,7 @@ def cheapest(costs: pd.DataFrame) -> str:
 
 
 def published(table: pd.DataFrame | None, metric: str = "exact_match") -> str:
-    """Where the run stands among published results, from :func:`evaluation.comparisons.published_table`."""
+    """Where the run stands among published results, from :func:`helpers.evaluation.measured.published_table`."""
     if table is None:
         return say("published", False, None, None, None, None)
     scores = table[metric] if metric in table else pd.Series([None], dtype=float)
