@@ -107,8 +107,14 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     assert content["variants"]["vote"]["exact_match"] == 1.0
     assert set(content["variants"]["vote"]["ci95"]) == set(metrics.WRITTEN)
     assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
-    assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
     assert "vote" in findings.choice(table, "vote", False)
+    assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
+    table = comparisons.comparison_table(run.task, scores, ["rules", "large"])
+    assert table.loc["rules", "exact_match"] == 0.75 and (table["low"] <= table["exact_match"]).all()
+    pair = comparisons.compare_variants(run, GOLD, predictions, [("vote", "large")]).iloc[0]
+    assert (pair["wins"], pair["losses"], pair["difference"]) == (1, 0, 0.25)
+    assert comparisons.field_matrix(scores).loc["name", "large"] == 0.75
+    assert scores["base_zero_shot"]["parse_errors"] == {"not json": 4}
 
 
 def test_a_vote_asks_its_members_about_changed_rows_and_says_what_is_in_its_file(run):
@@ -170,15 +176,3 @@ def test_metrics_file_is_complete_and_the_same_every_time(run):
     assert content == scoring.read_metrics(run)
     run.path("checkpoints", "small", "finished.json").write_text('{"result": {}}')
     assert scoring.parameters_of(run, "vote") == {"total": None, "trainable": None}
-
-
-def test_tables_of_the_stage(run):
-    scoring.decode_all(run)
-    scores = scoring.score_all(run, GOLD, scoring.load_predictions(run))
-    table = comparisons.comparison_table(run.task, scores, ["rules", "large"])
-    assert table.loc["rules", "exact_match"] == 0.75 and (table["low"] <= table["exact_match"]).all()
-    predictions = scoring.load_predictions(run)
-    pair = comparisons.compare_variants(run, GOLD, predictions, [("vote", "large")]).iloc[0]
-    assert (pair["wins"], pair["losses"], pair["difference"]) == (1, 0, 0.25)
-    assert comparisons.field_matrix(scores, ["large"]).loc["name", "large"] == 0.75
-    assert scores["base_zero_shot"]["parse_errors"] == {"not json": 4}
