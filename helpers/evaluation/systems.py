@@ -194,7 +194,7 @@ def _load_base(run: Run, name: str) -> System:
 # -- files of predictions ---------------------------------------------------------------------------------
 def predictions_path(run: Run, name: str, part: str = "scored") -> Path:
     """File of one system's predictions on a part, `scored` or `validation`."""
-    return run.path(FOLDERS[part], f"{name}.jsonl")
+    return run.dir / FOLDERS[part] / f"{name}.jsonl"
 
 
 def kept(records: Records) -> Records:
