@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiny_task import GOLD, RECORDS, TASK, TinyTask, failed, record, row
 
 from helpers.evaluation import label_errors, mistakes
-from helpers.views import findings
+from helpers.views.findings import tell
 
 
 def kinds(gold, predicted):
@@ -171,5 +171,5 @@ def test_the_oracle_writes_what_the_majority_of_train_would_write():
     train = [row(at, f"call for {at}hr", name="call", day=f"{at} hours") for at in range(2, 9)]
     right = mistakes.oracle_match(DURATIONS, train, gold)
     assert right.tolist() == [True, False]
-    text = findings.ceiling(right)
+    text = tell("ceiling", right)
     assert "**50.0 %**" in text and "9.5 % to 90.5 %" in text

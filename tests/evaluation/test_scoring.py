@@ -14,7 +14,7 @@ from helpers.files import write_json
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.records import Tagger, Writer
-from helpers.views import findings
+from helpers.views.findings import tell
 
 NAMES = ("budget talk", "lunch", "swim", "call")
 GOLD = [row(number, name, name=name, day="monday") for number, name in enumerate(NAMES)]
@@ -107,7 +107,7 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     assert content["variants"]["vote"]["exact_match"] == 1.0
     assert set(content["variants"]["vote"]["ci95"]) == set(metrics.WRITTEN)
     assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
-    assert "vote" in findings.choice(table, "vote", False)
+    assert "vote" in tell("choice", table, "vote", False)
     assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
     table = comparisons.comparison_table(run.task, scores, ["rules", "large"])
     assert table.loc["rules", "exact_match"] == 0.75 and (table["low"] <= table["exact_match"]).all()

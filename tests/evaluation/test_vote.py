@@ -10,7 +10,7 @@ from tiny_task import TASK, failed, record, row
 from helpers.evaluation import vote
 from helpers.files import write_json
 from helpers.report.pages import build
-from helpers.report.study import evidence, make_study
+from helpers.report.study import Study, evidence
 from helpers.run import Run
 from helpers.tasks import load_task
 
@@ -90,7 +90,7 @@ def test_report_tells_of_a_vote_that_is_best(tmp_path):
     write_json(run.path("costs.json"), {"vote": {"train_seconds": 12.0, "size_mb": 9.0}})
     cells = [nbformat.v4.new_markdown_cell("# 5 · Evaluation")]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), run.path("notebooks", "05_evaluate.ipynb"))
-    study = make_study("calendar", **evidence(run))
+    study = Study(run.task, **evidence(run))
     assert study.default_names[0] == "rules" == study.baseline and study.default_names[-1] == "vote"
     text = " ".join(BeautifulSoup(build(run).read_text(encoding="utf-8"), "html.parser").text.split())
     assert "(the vote of " in text and all(name in text for name in members)
