@@ -126,7 +126,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path,
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch):
     """Cases are fitted and predicted without a model; `done` lists (variant, seed, rows) of what was fitted."""
-    from helpers.evaluation import cases, systems
+    from helpers.evaluation import sweep, systems
 
     done: list[tuple[str, int, int]] = []
 
@@ -146,7 +146,7 @@ def fits(monkeypatch: pytest.MonkeyPatch):
         def release(self):
             """Nothing is held; to look for garbage takes longer than the rest."""
 
-    monkeypatch.setattr(cases, "fit", fit)
+    monkeypatch.setattr(sweep, "fit", fit)
     monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, None))
     fit.done = done
     return fit
