@@ -19,9 +19,8 @@ from helpers import files, machine
 from helpers import run as run_module
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
-from helpers.manifest import code_fingerprint, write_manifest
+from helpers.manifest import code_fingerprint, record_costs, timed, write_manifest
 from helpers.run import Run
-from helpers.training.costs import record_costs, timed
 
 
 @pytest.fixture

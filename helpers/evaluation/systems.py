@@ -106,7 +106,7 @@ class WritingSystem(System):
         self.prompt = self.prompt or tuned
 
     def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
-        from helpers.writing.questions import predict_texts
+        from helpers.writing.prompts import predict_texts
 
         (model, tokenizer), way, run = self.loaded, decoding or self.decoding, self.run
         records = predict_texts(

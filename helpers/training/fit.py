@@ -13,14 +13,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from helpers.files import read_json, write_json
-from helpers.machine import free_memory, seed_everything
-from helpers.models import processes
-from helpers.models.base import base_files
+from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
+from helpers.manifest import timed
+from helpers.models.base import base_files, device_of
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import Example
 from helpers.training.common import FitResult
-from helpers.training.costs import timed
 from helpers.training.distil import fit_distilled
 from helpers.training.rows import variant_settings
 from helpers.training.taggers import fit_tagger
@@ -29,11 +28,11 @@ from helpers.training.writers import fit_writer
 
 def fit(run: Run, variant: str, train: list[Example], validation: list[Example]) -> FitResult:
     """Train one of `run.task.variants`, or load it where it is finished already with the same inputs."""
-    folder = run.path("checkpoints", variant, "x").parent
+    folder, device = run.path("checkpoints", variant, "x").parent, device_of(run.profile).device
     key, done = fingerprint(run, variant, train, validation), folder / "finished.json"
-    if processes.is_main():
+    if is_main_process():
         _clear_folder(folder, key)
-    processes.wait()
+    wait_for_processes(device)
     saved = read_json(done)
     if saved.get("key") == key:
         return FitResult(**saved["result"])
@@ -45,8 +44,8 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     with timed(run, variant, "train"):
         result = trainer(run, variant, train, validation, folder)
     free_memory()  # the next variant has a model of its own
-    processes.wait()
-    if processes.is_main():
+    wait_for_processes(device)
+    if is_main_process():
         write_json(run.path("history", f"{variant}.json"), result.history)
         write_json(done, {"key": key, "result": asdict(result)})
     return result

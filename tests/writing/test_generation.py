@@ -17,8 +17,7 @@ from helpers.tasks import load_task
 from helpers.writing import generation
 from helpers.writing.generation import Generation, decode, field_confidence, token_pieces
 from helpers.writing.grammar import GrammarMask
-from helpers.writing.prompts import encode_prompt
-from helpers.writing.questions import predict_texts
+from helpers.writing.prompts import encode_prompt, predict_texts
 
 TASK = load_task("calendar")
 TEXTS = [

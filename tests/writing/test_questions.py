@@ -8,8 +8,7 @@ from random_model import varied_model
 from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
-from helpers.writing.prompts import tuned
-from helpers.writing.questions import answer_together, predict_texts
+from helpers.writing.prompts import answer_together, predict_texts, tuned
 
 
 @pytest.fixture(scope="module")
