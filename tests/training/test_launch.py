@@ -89,18 +89,6 @@ def test_rows_are_dealt_out_so_that_a_step_sees_the_same_rows():
         split_batch(1, 2, 4)
 
 
-def test_order_of_rows_depends_on_seed_and_epoch_alone():
-    import torch
-
-    sampler = LengthSampler(4, list(range(40)), 42)
-    first = list(sampler)
-    torch.rand(3)
-    assert list(sampler) == first and sorted(first) == list(range(40))
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-    assert list(LengthSampler(4, list(range(40)), 43)) != first
-
-
 def test_rows_of_like_length_share_a_batch_and_batches_come_in_any_order():
     rows = list(LengthSampler(4, list(range(162)), 42))
     batches = [rows[at : at + 4] for at in range(0, len(rows), 4)]

@@ -21,7 +21,6 @@ from helpers.training.losses import (
     field_penalty,
     format_penalty,
     number_answers,
-    structured_loss,
 )
 from helpers.writing.encode import IGNORE, PROMPT, STRUCTURE, encode_example, json_value_spans
 
@@ -106,14 +105,6 @@ def test_penalties_by_hand():
     assert field_penalty(t, 2).item() == pytest.approx(1 - (0.8 * 0.4 + 0.6) / 2, rel=1e-5)
     # tops: 0.8 right, 0.5 wrong, 0.6 right
     assert confidence_penalty(t).item() == pytest.approx((0.2**2 + 0.5**2 + 0.4**2) / 3, rel=1e-5)
-
-
-def test_structured_loss_adds_the_weighted_penalties():
-    t = targets()
-    output = Targets(t.logits[1:], t.tokens[1:], t.fields[1:], t.rows[1:])
-    ce = sum(-math.log(p) for p in (0.8, 0.4, 0.6, 0.8)) / 4
-    expected = ce + 0.2 * format_penalty(t) + 0.1 * field_penalty(t, 2) + 0.05 * confidence_penalty(t)
-    assert structured_loss(output, 2).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_values_of_different_rows_are_not_multiplied_together():

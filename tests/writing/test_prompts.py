@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from crime_rows import TASK as CRIME
 from crime_rows import headed, told
-from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import CUT, packaged_folder
@@ -48,15 +47,6 @@ def test_a_model_without_template_goes_on_with_solved_examples(tokenizer):
     tokenizer.chat_template = None
     assert prompts.shown(tokenizer, CALENDAR, "Lunch", [SHOT]) == (
         f"{CALENDAR.chat.prompt(SHOT.text)}{CALENDAR.chat.completion(SHOT.target)}\n\n{CALENDAR.chat.prompt('Lunch')}"
-    )
-
-
-def test_a_task_without_words_of_its_own_is_described_by_its_fields():
-    words = prompts.instruction(TINY)
-    assert (
-        "name, day, people" in words
-        and "people: a list of strings" in words
-        and TINY.words.description in words
     )
 
 

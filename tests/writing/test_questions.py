@@ -53,7 +53,3 @@ def test_grammar_makes_every_answer_valid_and_part_of_the_report(model, tokenize
     allowed = TOLD + " Not provided None identified N/A Adult Young Adult"
     assert values and all(value in allowed for value in values)
     assert set(record["confidence"]) <= set(TASK.fields)
-
-
-def test_an_empty_list_of_texts_has_no_predictions(model, tokenizer):
-    assert predict_texts(model, tokenizer, TASK, []) == []
