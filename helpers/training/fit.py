@@ -5,14 +5,13 @@ Every trainer leaves its best checkpoint, its history and a `finished.json`, and
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.files import read_json, write_json
+from helpers.files import digest, file_digest, read_json, write_json
 from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
 from helpers.manifest import timed
 from helpers.models.base import base_files, device_of
@@ -37,10 +36,9 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     if saved.get("key") == key:
         return FitResult(**saved["result"])
     seed_everything(run.seed)
-    kind = run.task.variants[variant]
-    trainer = (
-        fit_writer if variant in run.task.variants.writers else fit_distilled if kind.teacher else fit_tagger
-    )
+    kind, trainer = run.task.variants[variant], fit_writer
+    if variant in run.task.variants.taggers:
+        trainer = fit_distilled if kind.teacher else fit_tagger
     with timed(run, variant, "train"):
         result = trainer(run, variant, train, validation, folder)
     free_memory()  # the next variant has a model of its own
@@ -72,15 +70,12 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
     rows = [_learnt(run, variant, example) for example in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
     own = variant_settings(run, variant)
-    teachers = [
-        read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
-        for name in own.get("teacher", "").split(",")
-    ]  # a student is trained anew after its teacher
-    files = [
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))
-    ]
+    # a student is trained anew after its teacher
+    known = [run.dir / "checkpoints" / name.strip() for name in own.get("teacher", "").split(",")]
+    teachers = [read_json(folder / "finished.json").get("key") for folder in known]
+    files = [file_digest(path) for path in (*training_code(run), *base_files(run))]
     parts = [variant, run.profile, run.seed, own, shared, rows, teachers, files]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return digest(json.dumps(parts, sort_keys=True, default=str))
 
 
 def _learnt(run: Run, variant: str, example: Example) -> list:
