@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_model import save_tiny_base
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.errors import UserError
@@ -17,11 +16,6 @@ from helpers.models.int8 import Int8Linear
 from helpers.run import Run
 
 IDS = torch.tensor([[1, 300, 301, 302]])
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 def make_run(base: Path | str, out: Path, **settings: object) -> Run:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import ROOT
 from own_tasks import booking, write_rooms
-from tiny_encoder import save_tiny_encoder, sentences
+from tiny_encoder import sentences
 from tiny_encoder import tiny_run as tiny_token_run
 from tiny_model import save_tiny_base
 from tiny_run import rows as events
@@ -49,11 +49,6 @@ def run_cells(run: Run, rows: list, check: dict[str, Any]) -> dict[str, Any]:
             if text in source:
                 function(variables)
     return variables
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("method") / "encoder")
 
 
 def the_tagger_is_that_of_the_run(found: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_encoder import TAGS, save_tiny_encoder, sentences, tiny_run
+from tiny_encoder import TAGS, sentences, tiny_run
 
 from helpers.run import Run
 from helpers.tagging.encode import BEGIN, OUTSIDE, collate_windows
@@ -36,11 +36,6 @@ from helpers.training.taggers import new_tagger
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
 NOTHING = np.zeros((len(TAGS), len(TAGS)))
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 def span_tagger(encoder, out, **own):

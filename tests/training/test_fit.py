@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from crime_rows import example as crime_example
 from few_rows import examples, make_run
-from tiny_model import save_tiny_base
 
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
@@ -21,11 +19,6 @@ from helpers.training import fit as fit_module
 from helpers.training.common import FitResult, exact_scores
 from helpers.training.fit import fit
 from helpers.training.rows import encode_rows, training_rows
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

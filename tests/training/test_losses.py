@@ -10,8 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_model import save_tiny_base
-from transformers import AutoTokenizer
 
 from helpers.training.losses import (
     Targets,
@@ -25,11 +23,6 @@ from helpers.training.losses import (
 from helpers.writing.encode import IGNORE, PROMPT, STRUCTURE, encode_example, json_value_spans
 
 FIELDS = ("who", "where", "when")
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
 
 
 json_scalars = st.one_of(st.none(), st.text(max_size=12), st.lists(st.text(max_size=8), max_size=3))

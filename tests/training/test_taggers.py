@@ -11,7 +11,7 @@ import pytest
 import torch
 from few_rows import checkpoint_of, dies_at, losses_of
 from few_rows import examples as events
-from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
+from tiny_encoder import TAGS, sentence, sentences, tiny_run
 
 from helpers.errors import UserError
 from helpers.evaluation import systems
@@ -40,11 +40,6 @@ from helpers.training.taggers import Learner, plan_steps, tagging_loss
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
 FINER = {"OS": "Operating_System", "ERROR": "Error_Name", "HARDWARE": "Device", "VERSION": "Version"}
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 def fine_sentences():

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from few_rows import best_of, checkpoint_of, dies_at, examples, losses_of, make_run, weights_of
 from safetensors.torch import load_file
-from tiny_model import save_tiny_base
 from transformers import AutoModelForCausalLM
 
 from helpers.errors import UserError
@@ -26,11 +24,6 @@ from helpers.writing.encode import PROMPT
 
 WRITERS = tuple(load_task("calendar").variants.writers)
 SCORES = ("val_exact_match", "val_field_accuracy", "val_exact_f1")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 import torch
 from crime_rows import QUESTIONS, TASK, headed, told
 from random_model import varied_model
-from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
 from helpers.errors import UserError
@@ -24,16 +23,6 @@ LLAMA = (
 NO_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA
 )
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(base):
-    return AutoTokenizer.from_pretrained(base)
 
 
 @pytest.fixture(scope="module")

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import pytest
 from crime_rows import TASK, headed, told
-from tiny_model import save_tiny_base
 
 from helpers.data.read import write_jsonl
 from helpers.evaluation import systems
 from helpers.evaluation.scoring import answer_likelihood
 from helpers.run import Run
 from helpers.training.fit import fit
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture()

@@ -8,8 +8,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from random_model import varied_model
-from tiny_model import save_tiny_base
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+from transformers import AutoModelForCausalLM, LlamaConfig
 from transformers.modeling_outputs import CausalLMOutput
 
 from helpers.tasks import load_task
@@ -24,11 +23,6 @@ TEXTS = [
     "Lunch with Ana and Leo at the Café on 3rd May 2026 at noon for 1 hour",
 ]
 QUESTIONS = ["\nWho?", "\nWhere is it, and until when?", "\nWhy"]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,10 @@
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
-from helpers.models.packaged import CUT, packaged_folder
 from helpers.writing.grammar import GrammarMask
 
 GRAMMAR = 'start: "[" (/[0-9]/ | "null") "]"'
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return AutoTokenizer.from_pretrained(packaged_folder(CUT))
 
 
 def full_mask_choice(mask, logits, rows):

@@ -5,15 +5,8 @@ from __future__ import annotations
 import pytest
 from crime_rows import HEADED, QUESTIONS, TASK, TOLD
 from random_model import varied_model
-from tiny_model import save_tiny_base
-from transformers import AutoTokenizer
 
 from helpers.writing.prompts import answer_together, predict_texts, tuned
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
 
 
 @pytest.fixture(scope="module")
