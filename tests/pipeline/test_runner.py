@@ -182,7 +182,7 @@ def test_a_changed_helper_runs_the_stages_that_can_reach_it(tmp_path, notebooks,
         notebooks / "03_third.ipynb", "%matplotlib inline\nimport helpers.two as other, helpers.served"
     )
     keys = stages.stage_keys
-    monkeypatch.setattr(runner, "stage_keys", lambda run, each: keys(run, each, tmp_path))
+    monkeypatch.setattr(stages, "stage_keys", lambda run, each: keys(run, each, tmp_path))
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
     run = make_run(tmp_path)
     assert runner.run_task(run, notebooks) == ALL
@@ -288,7 +288,7 @@ def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
 def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypatch):
     run = make_run(tmp_path)
     monkeypatch.setattr(stages, "LOCK_SECONDS", 0.5)
-    with runner.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
+    with stages.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
         runner.run_task(run, notebooks)
     assert not quick and runner.run_task(run, notebooks) == ALL
 
