@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -22,7 +21,6 @@ from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.pipeline import execute, runner, stages
 from helpers.pipeline.execute import StageFailed
-from helpers.pipeline.progress import Progress
 from helpers.run import Run
 from helpers.training.fit import fingerprint
 
@@ -198,20 +196,6 @@ def test_a_changed_helper_runs_the_stages_that_can_reach_it(tmp_path, notebooks,
     assert runner.run_task(run, notebooks) == ["03_third"]
 
 
-def test_new_results_concern_the_stage_that_shows_them(tmp_path):
-    for name, text in {"__init__": "", "measured": 'FILE = ROOT / "results"', "report/pages": ""}.items():
-        (tmp_path / "helpers" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "helpers" / f"{name}.py").write_text(text)
-    write_notebook(tmp_path / "nb" / "04_train.ipynb", "import helpers.run")
-    write_notebook(tmp_path / "nb" / "05_evaluate.ipynb", "from helpers import measured")
-    run, all_stages = make_run(tmp_path), stages.find_stages(tmp_path / "nb")
-    before = stages.stage_keys(run, all_stages, tmp_path)
-    (tmp_path / "results" / "sweeps").mkdir(parents=True)
-    (tmp_path / "results" / "sweeps" / "seeds.jsonl").write_text("{}")
-    after = stages.stage_keys(run, all_stages, tmp_path)
-    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
-
-
 @pytest.mark.parametrize("name, word", [("calendar", "_prompt"), ("crime", "_question")])
 def test_words_that_shape_prompts_are_part_of_the_key_of_a_training(tmp_path, monkeypatch, name, word):
     run = Run(name, profile="smoke", out=str(tmp_path))
@@ -313,40 +297,29 @@ def test_optional_stages_run_only_when_asked_for_and_are_forgotten_when_models_c
 # -- which modules a stage can reach ----------------------------------------------------------------------------------
 def test_closure_follows_imports_tasks_and_files(tmp_path):
     package = tmp_path / "helpers"
-    reached = {
-        "__init__.py": "",
+    names = "__init__ c page.css template/page.html tasks/base tasks/mine/__init__ tasks/mine/task deep/__init__ deep/d"
+    names = [name if "." in name else f"{name}.py" for name in names.split()]
+    reached = dict.fromkeys([*names, "tasks/mine/notes.md"], "") | {
         "a.py": "def f():\n    from helpers.b import x",
         "b.py": "from helpers import c\nfrom helpers.tasks import base, g",
-        "c.py": "",
-        "page.css": "",
-        "template/page.html": "",
         "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
-        "tasks/base.py": "",
-        "tasks/mine/notes.md": "",
-        "tasks/mine/__init__.py": "",
-        "tasks/mine/task.py": "",
         "tasks/mine/rules.py": "import helpers.deep.d",
-        "deep/__init__.py": "",
-        "deep/d.py": "",
     }
-    others = {
-        "tasks/yours/words.md": "",
-        "tasks/mine/rows.jsonl": "",
-        "lonely.py": "",
-        "tasks/yours/__init__.py": "",
-        "tasks/yours/task.py": "",
-    }
+    others = (
+        "tasks/yours/words.md tasks/mine/rows.jsonl lonely.py tasks/yours/__init__.py tasks/yours/task.py"
+    )
+    others = dict.fromkeys(others.split(), "")
     for path, text in (reached | others).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text)
 
-    def names(*sources: str) -> set[str]:
+    def closure(*sources: str) -> set[str]:
         found = stages.helper_closure(sources, package / "tasks" / "mine", tmp_path)
         return {path.relative_to(package).as_posix() for path in found}
 
-    assert names("import numpy", "x = 1", "not python") == set()
-    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
-    assert names("%load_ext x\n!ls\nimport helpers.a") == set(reached)
+    assert closure("import numpy", "x = 1", "not python") == set()
+    assert closure("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
+    assert closure("%load_ext x\n!ls\nimport helpers.a") == set(reached)
     own = tmp_path / "own"  # a task of one's own may have no module at all
     (own / "raw").mkdir(parents=True)
     for path in ("schema.json", "rows.jsonl", "raw/old.txt"):
@@ -452,23 +425,6 @@ def test_a_folder_is_a_task_with_rows_of_its_own(tmp_path, notebooks, quick, mon
     assert {part: len(rows) for part, rows in load_source(run).items()} == {"train": 1, "validation": 1}
     (folder / "rows.jsonl").write_text(2 * (row + "\n"))
     assert {part: len(rows) for part, rows in load_source(run).items()} == {"all": 2}
-
-
-def test_progress_elsewhere_is_a_line_now_and_then(monkeypatch):
-    monkeypatch.setattr("helpers.pipeline.progress.PLAIN_SECONDS", -1)
-    stream = io.StringIO()
-    progress = Progress(2, stream)
-    progress.start("01_first", 4)
-    progress.cell(1, "Lengths")
-    progress.note("50%|#####|\r60%|######|\n")
-    progress.end("01_first done")
-    progress.close()
-    assert stream.getvalue().splitlines() == [
-        "[1/2] 01_first ...",
-        "      cell 2/4: Lengths",
-        "      cell 2/4: Lengths | 60%|######|",
-        "[1/2] 01_first done",
-    ]
 
 
 # -- with kernels -----------------------------------------------------------------------------------------------------

