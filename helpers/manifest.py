@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.data.read import data_fingerprint
-from helpers.files import digest, read_json, write_json
+from helpers.files import digest, file_digest, read_json, write_json
 from helpers.machine import hardware, is_main_process, peak_memory_mb, reset_peak_memory
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -58,6 +58,13 @@ def code_fingerprint(root: Path = ROOT) -> str:
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         parts += [path.relative_to(root).as_posix(), notebook_source(path)]
     return digest(*parts)
+
+
+def settings_files(run: Run) -> str:
+    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
+    named = [Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value]
+    inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
+    return digest(*map(file_digest, inside))
 
 
 def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from helpers.errors import UserError
 from helpers.machine import Device, pick_device, process_count, shards_model
-from helpers.models.packaged import HUB, LAYERS, PACKAGED, encoder_path, model_folder, packaged_folder
+from helpers.models.packaged import HUB, LAYERS, model_folder, packaged_folder
 from helpers.run import Run
 
 # Attention over a long text gives most tokens a probability below 1e-38, and CPUs multiply such numbers up to a hundred
@@ -81,19 +81,6 @@ def base_path(run: Run) -> str:
 def public_name(run: Run) -> str:
     """The base model as others know it: the hub's name where it is the packaged copy of a hub model."""
     return HUB if run["base_model"] in LAYERS else run["base_model"]
-
-
-def base_files(run: Run) -> list[Path]:
-    """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
-    packaged = run.settings.get("base_model", PACKAGED) in LAYERS  # those have a checksum
-    names = [encoder_path(run)] if packaged else [base_path(run), encoder_path(run)]
-    return [
-        path
-        for folder in map(Path, names)
-        if folder.is_dir()
-        for path in sorted(folder.iterdir())
-        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")
-    ]
 
 
 def explain_load_error(name: str, error: Exception, setting: str = "base_model") -> UserError:

@@ -24,7 +24,7 @@ from pathlib import Path
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.files import digest, file_digest, read_json, write_json
-from helpers.manifest import LOCK_FILE, notebook_source
+from helpers.manifest import LOCK_FILE, notebook_source, settings_files
 from helpers.paths import ROOT
 from helpers.run import Run
 
@@ -149,13 +149,6 @@ def _beside(folder: Path) -> list[Path]:
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
-def settings_files(run: Run) -> str:
-    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
-    named = [Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value]
-    inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
-    return digest(*map(file_digest, inside))
-
-
 def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
     """For each stage the digests of all that decides what it leaves, by name, so that a change can be told.
 

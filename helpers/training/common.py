@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -167,8 +166,12 @@ def train(trainer: Trainer, parameters: dict[str, int], note: str = "") -> FitRe
     Checkpoints stay until :func:`clear_checkpoints`, so that a kill in between costs nothing.
     """
     study, last = trainer.study, last_checkpoint(Path(trainer.args.output_dir))
-    if last and _out_of_patience(last):  # the Trainer would go on for another epoch
-        trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+    state = TrainerState.load_from_json(str(last / "trainer_state.json")) if last else TrainerState()
+    control = state.stateful_callbacks.get("TrainerControl", {"args": {}})
+    if control["args"].get(
+        "should_training_stop"
+    ):  # out of patience: the Trainer would go on for another epoch
+        trainer.state = state
         trainer._load_best_model()
     else:
         trainer.train(resume_from_checkpoint=last and str(last))
@@ -177,11 +180,6 @@ def train(trainer: Trainer, parameters: dict[str, int], note: str = "") -> FitRe
     headline = f"val_{study.run.task.headline}"
     best = next((r[headline] for r in history if r["step"] == best_step and headline in r), 0.0)
     return FitResult(study.variant, history, parameters, best, best_step, note)
-
-
-def _out_of_patience(checkpoint: Path) -> bool:
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    return state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from helpers.files import digest, file_digest, read_json, write_json
 from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
-from helpers.manifest import timed
-from helpers.models.base import base_files, device_of
+from helpers.manifest import settings_files, timed
+from helpers.models.base import device_of
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import Example
@@ -73,7 +73,7 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
     # a student is trained anew after its teacher
     known = [run.dir / "checkpoints" / name.strip() for name in own.get("teacher", "").split(",")]
     teachers = [read_json(folder / "finished.json").get("key") for folder in known]
-    files = [file_digest(path) for path in (*training_code(run), *base_files(run))]
+    files = [settings_files(run), *map(file_digest, training_code(run))]
     parts = [variant, run.profile, run.seed, own, shared, rows, teachers, files]
     return digest(json.dumps(parts, sort_keys=True, default=str))
 

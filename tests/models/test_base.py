@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from helpers.errors import UserError
 from helpers.models import adapters
 from helpers.models.adapters import adapted_layers, add_lora, load_finetuned, load_untuned
-from helpers.models.base import base_files, base_path, four_bit_config, load_base, load_tokenizer
+from helpers.models.base import base_path, four_bit_config, load_base, load_tokenizer
 from helpers.models.int8 import Int8Linear
 from helpers.run import Run
 
@@ -43,16 +43,6 @@ def test_unreachable_hub_model_names_the_way_out(tmp_path, monkeypatch):
         said = "'someone/some-model' could not be loaded.*--profile cpu.*base_model=FOLDER"
         with pytest.raises(UserError, match=said):
             load(make_run("someone/some-model", tmp_path))
-
-
-def test_another_model_changes_what_training_depends_on(base, tmp_path):
-    names = {path.name for path in base_files(make_run(base, tmp_path)) if path.parent == base}
-    assert names == {"model.safetensors", "config.json", "tokenizer.json"}
-    assert not [
-        path
-        for path in base_files(Run("calendar", profile="smoke", out=str(tmp_path)))
-        if "SmolLM2" in str(path)
-    ], "the packaged model is known by its checksum"
 
 
 def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
