@@ -62,7 +62,9 @@ def code_fingerprint(root: Path = ROOT) -> str:
 
 def settings_files(run: Run) -> str:
     """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
-    named = [Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value]
+    named = [
+        ROOT / Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value
+    ]
     inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
     return digest(*map(file_digest, inside))
 

@@ -13,7 +13,7 @@ from tiny_task import TinyTask
 from helpers import files, machine
 from helpers import run as run_module
 from helpers.errors import UserError
-from helpers.manifest import code_fingerprint, record_costs, timed, write_manifest
+from helpers.manifest import record_costs, timed, write_manifest
 from helpers.run import Run
 
 
@@ -97,26 +97,6 @@ def test_read_json_refuses_a_damaged_file(tmp_path, content):
     with pytest.raises(UserError, match=r"half\.json .*: delete it"):
         files.read_json(path)
     assert files.read_json(tmp_path / "none.json") == {}
-
-
-def notebook(path: Path, source: str, outputs: list, cell_id: str) -> None:
-    cell = {"cell_type": "code", "source": source, "outputs": outputs, "metadata": {}, "id": cell_id}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"cells": [cell]}))
-
-
-def test_code_fingerprint_sees_source_and_not_outputs(tmp_path):
-    (tmp_path / "helpers").mkdir()
-    (tmp_path / "helpers" / "a.py").write_text("x = 1\n")
-    path = tmp_path / "notebooks" / "01_a.ipynb"
-    notebook(path, "x", [], "one")
-    first = code_fingerprint(tmp_path)
-    notebook(path, "x", [{"output_type": "stream"}], "two")
-    assert code_fingerprint(tmp_path) == first
-    notebook(path, "y", [], "one")
-    second = code_fingerprint(tmp_path)
-    (tmp_path / "helpers" / "a.py").write_text("x = 2\n")
-    assert len({first, second, code_fingerprint(tmp_path)}) == 3
 
 
 def test_manifest_merges_stages_and_names_all_that_matters(run):

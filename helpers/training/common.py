@@ -167,10 +167,8 @@ def train(trainer: Trainer, parameters: dict[str, int], note: str = "") -> FitRe
     """
     study, last = trainer.study, last_checkpoint(Path(trainer.args.output_dir))
     state = TrainerState.load_from_json(str(last / "trainer_state.json")) if last else TrainerState()
-    control = state.stateful_callbacks.get("TrainerControl", {"args": {}})
-    if control["args"].get(
-        "should_training_stop"
-    ):  # out of patience: the Trainer would go on for another epoch
+    control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+    if control.get("should_training_stop"):  # out of patience: the Trainer would go on for another epoch
         trainer.state = state
         trainer._load_best_model()
     else:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import TAGS, sentence
+from tiny_encoder import TAGS
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import packaged_encoder
@@ -31,8 +31,6 @@ from helpers.tagging.features import (
     UNLABELLED,
     UNLABELLED_RARE,
     casing,
-    count_words,
-    fit_features,
     gazetteer_value,
     shape,
 )
@@ -98,17 +96,6 @@ def test_the_gazetteer_feature_says_label_and_share():
         FIRST_LABEL + 3 * 2 + share for share in range(3)
     ]
     assert gazetteer_value([0, 1, 0, 0, 0, 2]) == FIRST_LABEL + 3 * 4 + 1
-
-
-def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
-    marked = ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")
-    examples = [sentence(words) for words in marked]
-    rows = [example.target for example in examples]
-    features, known = fit_features(TASK, examples, gazetteer=True), count_words(rows, LABELS)
-    software = FIRST_LABEL + 3 * 3 + 2
-    assert values(features, ["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
-    for example, found in ((examples[0], [[software], [UNKNOWN]]), (examples[2], [[UNKNOWN]])):
-        assert features.values(TASK, example, words_of(TASK, example)[1], known) == found
 
 
 # -- spans and tags ---------------------------------------------------------------------------------------------------

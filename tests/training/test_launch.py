@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.training.fit import fit
 from helpers.training.rows import training_rows
-from helpers.training.writers import LengthSampler, split_batch
+from helpers.training.writers import split_batch
 
 SETTINGS = {
     "max_new_tokens": 8,
@@ -87,17 +86,6 @@ def test_rows_are_dealt_out_so_that_a_step_sees_the_same_rows():
     assert split_batch(8, 1, 1) == (8, 1)
     with pytest.raises(UserError, match="4 processes cannot share batch_size=1 × accumulation=2"):
         split_batch(1, 2, 4)
-
-
-def test_rows_of_like_length_share_a_batch_and_batches_come_in_any_order():
-    rows = list(LengthSampler(4, list(range(162)), 42))
-    batches = [rows[at : at + 4] for at in range(0, len(rows), 4)]
-    assert len(batches[-1]) == 2 and sorted(rows) == list(range(162))
-    assert max(max(batch) - min(batch) for batch in batches) < 40
-    steps = [max(one) - max(other) for one, other in itertools.pairwise(batches[:-1])]
-    assert 8 < sum(step > 0 for step in steps) < 30, (
-        "falling lengths would end every epoch on the shortest rows"
-    )
 
 
 def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):

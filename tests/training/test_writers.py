@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import shutil
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from few_rows import best_of, checkpoint_of, dies_at, examples, losses_of, make_run, weights_of
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from helpers.errors import UserError
 from helpers.machine import Device
@@ -50,6 +51,7 @@ def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, 
     assert evaluated[1]["val_loss"] < evaluated[0]["val_loss"]
     whole = result.parameters["trainable"] == result.parameters["total"]
     assert result.parameters["trainable"] > 0 and whole == (variant == "full_entity_loss")
+    assert not [one for one in gc.get_objects() if isinstance(one, LlamaForCausalLM)], "the next has room"
 
 
 @pytest.mark.parametrize("variant", ["full_entity_loss", "lora"])
@@ -89,21 +91,6 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
     answers = {sum(kind != PROMPT for kind in row["field_ids"]) for row in data}
     assert len(answers) > 1, "else a mean of means would be the same"
     assert found[1] == pytest.approx(found[0], rel=1e-5) == found[2]
-
-
-@pytest.mark.parametrize("learn_prompt", [False, True])
-def test_the_prompt_is_learnt_where_the_setting_says_so(base, tmp_path, monkeypatch, scores, learn_prompt):
-    seen, original = [], writers.next_token_targets
-
-    def watched(*arguments):
-        targets = original(*arguments)
-        seen.append(bool((targets.fields == PROMPT).any()))
-        return targets
-
-    monkeypatch.setattr(writers, "next_token_targets", watched)
-    run = make_run(base, tmp_path, "full_entity_loss", epochs=1, learn_prompt=learn_prompt)
-    fit(run, "full_entity_loss", examples(), examples()[:2])
-    assert seen and set(seen) == {learn_prompt}
 
 
 def test_the_adapter_of_a_four_bit_base_is_trained_in_fp32(base, tmp_path, scores):
@@ -278,7 +265,10 @@ def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp
 
 
 @pytest.mark.parametrize("variant", WRITERS)
-def test_with_layers_that_are_computed_again_every_adapter_learns(base, tmp_path, scores, variant):
+def test_with_layers_that_are_computed_again_every_adapter_learns(
+    base, tmp_path, monkeypatch, scores, variant
+):
+    monkeypatch.setattr(writers, "needs_checkpointing", lambda *given: True)
     run = make_run(base, tmp_path, variant, profile="gpu", epochs=1, learning_rate=1e-2, warmup_steps=0)
     fit(run, variant, examples(), examples()[:2])
     before = load_file(base / "model.safetensors")

@@ -60,13 +60,6 @@ def test_questions_say_what_form_their_answers_have(tokenizer, shots):
     assert (headed().text in text) == bool(shots)
 
 
-def test_template_options_keep_a_model_from_thinking_aloud(tokenizer):
-    tokenizer.chat_template += (
-        "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
-    )
-    assert tokenizer.decode(prompts.untuned(tokenizer, CALENDAR, "Lunch").text).endswith("<think></think>")
-
-
 @pytest.mark.parametrize(
     ("raw", "found"),
     [
