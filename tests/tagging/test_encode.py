@@ -47,7 +47,6 @@ from helpers.tasks.bio import TaggedTokens, to_iob2
 from helpers.tasks.text import word_units
 
 TASK = load_task("it_ner")
-LABELS = TASK.fields
 
 
 def plain(tokens):
@@ -99,7 +98,6 @@ def test_the_gazetteer_feature_says_label_and_share():
 
 
 # -- spans and tags ---------------------------------------------------------------------------------------------------
-CALENDAR = load_task("calendar")
 TEXT = "Weekly sync with Dr. Ana Lima (Room 2) on 3 May 2026 at 9am"
 UNSURE = np.log(np.full((40, 3), 1 / 3))
 
