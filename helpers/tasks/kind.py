@@ -74,6 +74,10 @@ class Kind:
         """The value of a piece of a text."""
         return text[slice(*place)]
 
+    def written(self, value: Any, text: str) -> Any:
+        """What a writer learns to answer: the value, or the piece of the text that is read as it."""
+        return value
+
     def flaw(self, value: Any) -> str:
         """Why a canonical value is no answer to give, empty where it is one."""
         return ""
