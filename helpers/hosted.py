@@ -52,15 +52,12 @@ def missing_packages(
     lines = [line.rstrip(" \\") for line in lock.splitlines() if re.match(r"\w", line)]
     wanted = {need.name.lower().replace("_", "-"): need for need in map(Requirement, needs)}
     there = {name: installed(name) for name in wanted if name not in KEPT}
-    wrong = {
-        name for name, version in there.items() if version is None or version not in wanted[name].specifier
-    }
+    wrong = {name for name, version in there.items() if not version or version not in wanted[name].specifier}
     wrong |= TOGETHER & set(wanted) if wrong & TOGETHER else set()
-    found = [
-        [line for line in lines if line.startswith(f"{name}==")] or [str(wanted[name])]
-        for name in sorted(wrong)
-    ]
-    return [line for each in found for line in each]
+    found = []
+    for name in sorted(wrong):
+        found += [line for line in lines if line.startswith(f"{name}==")] or [str(wanted[name])]
+    return found
 
 
 def pip(*arguments: str) -> subprocess.CompletedProcess:
@@ -126,14 +123,9 @@ def ready(stage: str, task: str, profile: str, data: str, out: str | None, setti
         print(f"input with rows for {task}: write {folder.name!r} as data to use it")
     for folder in input_models():
         print(f'input with a model: {folder}; settings=\'{{"model": "{folder}"}}\' uses it')
-    if int(stage) > 1:
-        run_stages_before(stage, task, profile, data, out, settings, seed)
-
-
-def run_stages_before(
-    stage: str, task: str, profile: str, data: str, out: str | None, settings: str, seed: int
-) -> None:
-    """Run all stages before a notebook that are not up to date: here each notebook has a machine of its own."""
+    if int(stage) == 1:
+        return
+    # here each notebook has a machine of its own: all stages before it run first, unless they are up to date
     command = [sys.executable, "-m", f"{__package__}.pipeline.runner", task, "--profile", profile]
     command += ["--data", data, "--seed", str(seed), "--to", f"{int(stage) - 1:02d}"]
     command += ["--out", out] if out else []

@@ -80,11 +80,8 @@ def model_card(run: Run, variant: str, repo: str) -> str:
         for name, label in SCORES.items()
         if scores.get(name) is not None
     }
-    fields = {
-        name: cells["f1"]
-        for name, cells in (scores.get("fields") or {}).items()
-        if cells.get("f1") is not None
-    }
+    fields = {name: one["f1"] for name, one in (scores.get("fields") or {}).items()}
+    fields = {name: f1 for name, f1 in fields.items() if f1 is not None}
     text, note = next(iter(task.words.examples), ""), task.words.variant_notes.get(variant)
     turns = []
     if chat.questions:
@@ -98,9 +95,7 @@ def model_card(run: Run, variant: str, repo: str) -> str:
         "base": base_of(run, variant),
         "note": note[3] if note else "",
         "parameters": scores.get("parameters") or {},
-        "settings": {
-            name.removeprefix(prefix): run[name] for name in run.settings if name.startswith(prefix)
-        },
+        "settings": {name[len(prefix) :]: run[name] for name in run.settings if name.startswith(prefix)},
         "precision": calibration.get("precision") if variant in calibration.get("variants", {}) else None,
     }
     known = {"run": run, "task": task, "variant": variant, "data": data, "results": results, "fields": fields}
@@ -153,11 +148,8 @@ def files_of(folder: Path) -> list[Path]:
 
 def check_folder(folder: Path) -> list[str]:
     """What is wrong with a folder that is to be sent; an empty list if nothing is."""
-    found = []
-    if not (folder / "config.json").exists() or not list(folder.glob("*.safetensors")):
-        found.append("config.json or the weights are missing")
-    if not (folder / "README.md").exists():
-        found.append("the card is missing")
+    needed = ("config.json", "model*.safetensors", "README.md")
+    found = [f"{pattern} is missing" for pattern in needed if not list(folder.glob(pattern))]
     for path in files_of(folder):
         name = path.relative_to(folder)
         if path.suffix not in ALLOWED and path.name not in NAMED:
@@ -178,10 +170,6 @@ def try_folder(folder: Path, kind: str, text: str) -> list[str]:
 
 def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
     """Send a checked folder to the hub, where it replaces what was there; returns its address."""
-    if repo.count("/") != 1:
-        raise UserError(f"--push needs --repo NAME/MODEL, not {repo!r}")
-    if problems := check_folder(folder):
-        raise UserError(f"{folder} is not sent: {'; '.join(problems)}")
     api, message = api or HfApi(), f"Model {version_of(files_of(folder))}"
     try:
         address = api.create_repo(repo, private=private, exist_ok=True)
@@ -211,9 +199,9 @@ def main(
         print(f"problem: {problem}")
     size = sum(path.stat().st_size for path in files_of(folder)) / 1e6
     print(f"{folder}: {len(files_of(folder))} files, {size:.1f} MB, {'not ready' if problems else 'ready'}")
-    if problems and send:
-        raise UserError(f"{folder} is not sent")
     if send:
+        if problems:
+            raise UserError(f"{folder} is not sent")
         print(push(folder, repo, private=not public))
 
 

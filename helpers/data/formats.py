@@ -132,19 +132,25 @@ def json_value(text: str, start: int = 0) -> tuple[Any, int]:
 
 
 def _lines(text: str, task: Task) -> Iterator[Record]:
-    """A JSON value a line."""
+    """A row a line: a JSON value, or what the task's own form of lines gives."""
+    read = task.hooks.row_of_line if _is_own(text, task) else _json_line
     for number, line in enumerate((line.strip(" \t\r\v\f") for line in text.split("\n")), start=1):
         if line:
             try:
                 if wrong := _no_utf8(line):
                     raise ValueError(wrong)
-                row, end = json_value(line)
-                if end < len(line):
-                    raise ValueError(f"malformed JSON: Extra data at column {end + 1}")
+                row = read(line)
             except ValueError as error:
                 row = error
             as_is = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
             yield Record(number, as_is, row)
+
+
+def _json_line(line: str) -> Any:
+    row, end = json_value(line)
+    if end < len(line):
+        raise ValueError(f"malformed JSON: Extra data at column {end + 1}")
+    return row
 
 
 def _spread(text: str, task: Task) -> Iterator[Record]:
@@ -178,8 +184,17 @@ def _is_spread(text: str, task: Task) -> bool:
 
 
 def _is_lines(text: str, task: Task) -> bool:
-    lines = [line.strip() for line in text.split("\n") if line.strip()]
-    return 2 * sum(line.startswith('{"') and line.endswith("}") for line in lines) > len(lines)
+    return _most(text, r'\s*\{".*\}\s*')
+
+
+def _is_own(text: str, task: Task) -> bool:
+    return bool(task.rows.line_form) and _most(text, f"{task.rows.line_form}.*")
+
+
+def _most(text: str, form: str) -> bool:
+    """Whether most lines that are not blank have a form."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    return 2 * sum(bool(re.fullmatch(form, line, re.DOTALL)) for line in lines) > len(lines)
 
 
 # -- tables and columns -----------------------------------------------------------------------------------------------
@@ -273,27 +288,10 @@ def _columns(text: str, task: Task) -> Iterator[Record]:
     return _sentences(columns_of(text.split("\n")), task)
 
 
-def _is_own(text: str, task: Task) -> bool:
-    lines = [line for line in text.split("\n") if line.strip()]
-    form = task.rows.line_form
-    return bool(form) and 2 * sum(bool(re.match(form, line)) for line in lines) > len(lines)
-
-
-def _own(text: str, task: Task) -> Iterator[Record]:
-    """A row a line in a form of the task's own."""
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            try:
-                row: Any = task.hooks.row_of_line(line.rstrip("\r"))
-            except ValueError as error:
-                row = error
-            yield Record(number, line.rstrip("\r"), row)
-
-
 FORMS: tuple[tuple[str, Callable[..., bool], Callable[..., Iterator[Record]]], ...] = (
     ("JSON over several lines", _is_spread, _spread),
     ("JSON lines", _is_lines, _lines),
-    ("lines of the task's own form", _is_own, _own),
+    ("lines of the task's own form", _is_own, _lines),
     ("table with headings", lambda text, task: bool(_header(text, task)[1]), _table),
     ("CoNLL columns", lambda text, task: not task.writes, _columns),
     ("JSON lines", lambda text, task: True, _lines),

@@ -49,13 +49,14 @@ def own_rows(records: list[Record], task: Task, path: Path) -> tuple[list[Record
         records = [record._replace(row=_try(_tagged, record.row, task, names)) for record in records]
         return records, "" if task.writes else _conversion(records)
     unit = _unit(marked, records, path)
-    rows = []
-    for record, one in zip(records, marked):
-        if isinstance(one, Marked):
-            one = LEFT_OUT if one.left_out else _try(_row, one, task, _UNITS[unit])
-            rows.append(record._replace(row=one))
-        else:
-            rows.append(record._replace(row=one or record.row))
+
+    def row(one: Marked) -> Any:
+        return LEFT_OUT if one.left_out else _row(one, task, _UNITS[unit])
+
+    rows = [
+        record._replace(row=_try(row, one) if isinstance(one, Marked) else one or record.row)
+        for record, one in zip(records, marked)
+    ]
     left_out = Counter(one.left_out for one in found if one.left_out)
     said = [f"{found[0].tool} export, {len(found) - left_out.total()} texts, offsets in {unit}"]
     return rows, "; ".join(said + [f"{count} left out ({why})" for why, count in left_out.items()])
@@ -79,9 +80,8 @@ def _marked(row: Any) -> Marked | None:
     data, annotations = row.get("data"), row.get("annotations", row.get("completions"))
     left_out = row.get("answer", "accept")
     if isinstance(data, dict) and isinstance(annotations, list):
-        text = data.get(
-            "text", max((one for one in data.values() if isinstance(one, str)), key=len, default="")
-        )
+        longest = max((one for one in data.values() if isinstance(one, str)), key=len, default="")
+        text = data.get("text", longest)
         done = [one for one in annotations if isinstance(one, dict) and not one.get("was_cancelled")]
         results = done[-1].get("result") if done else None
         values = [one.get("value") for one in results or () if isinstance(one, dict)]
@@ -175,10 +175,8 @@ def _row(one: Marked, task: Task, units: Units) -> dict[str, Any]:
         found: dict[str, Any] = {name: [] for name in task.fields}
         for low, high, label in places:
             found.setdefault(label, []).append(text[low:high])
-        output = {
-            name: values if name in task.kinds and task.kinds[name].many else "; ".join(values) or None
-            for name, values in found.items()
-        }
+        many = {name for name, kind in task.kinds.items() if kind.many}
+        output = {name: own if name in many else "; ".join(own) or None for name, own in found.items()}
         return {task.rows.text_key: text, "output": output}
     words = tokenise(text, [edge for low, high, _ in places for edge in (low, high)])
     spans, taken = [], 0

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.data.folders import part_file, shards_of, shown
+from helpers.data.folders import part_file, shards_of, shown, table_rows
 from helpers.data.formats import DoubledKey, records_of
 from helpers.data.marked import LEFT_OUT, label_names, own_rows
-from helpers.data.public import FILES, PARTS, cache_dir, public_parts
 from helpers.errors import UserError
 from helpers.files import digest, write_file
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.records import Example, PublicFile
 
 MAX_BAD_SHARE = 0.05
+PUBLIC_URL = "https://raw.githubusercontent.com"
+TIMEOUT_SECONDS = 60
+# the setting `public_source`: the pinned files, or the task's data set of the hub
+FILES, HUB = "files", "hub"
+PARTS = ("train", "validation", "test")
+HUB_FILES = ["*.parquet", "README.md"]  # weights, pictures and scripts of a data set are of no use here
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -52,20 +59,13 @@ class Scan:
     rejected: list[dict[str, Any]] = field(default_factory=list)
     faults: str = ""
 
-    def refuse_many(self) -> None:
-        """Note as a fault where too large a share of the rows is bad; a key that stands twice spoils its own row alone."""
-        bad = [one for one in self.rejected if not one.pop("doubled")]
-        count = len(self.examples) + len(self.rejected)
-        if len(bad) > MAX_BAD_SHARE * (count - len(self.rejected) + len(bad)) or not self.examples:
-            self.faults = (
-                f"{len(self.rejected)} of {count} rows of {self.rejected[0]['file']} cannot be used, more than "
-                f"{MAX_BAD_SHARE:.0%}: {grouped(self.rejected)}"
-            )
-
 
 def scan(path: Path, task: Task) -> Scan:
-    """Good rows and bad rows of a file; prints in one line what form it has where that is not the task's own."""
-    found, number = Scan(), 0
+    """Good rows and bad rows of a file; prints in one line what form it has where that is not the task's own.
+
+    Too large a share of bad rows is a fault of the file; a key that stands twice spoils its own row alone.
+    """
+    found, doubled = Scan(), 0
     form, records = records_of(path, task)
     records, done = own_rows(records, task, path)
     for index, (number, text, row) in enumerate(records):
@@ -80,14 +80,19 @@ def scan(path: Path, task: Task) -> Scan:
             found.examples.append(example.with_(extra={**example.extra, "line": number}))
         except ValueError as error:
             reason = " ".join(str(error).split())[:300]
-            bad = {"file": shown(path), "line": number, "reason": reason, "row": text}
-            found.rejected.append(bad | {"doubled": isinstance(error, DoubledKey)})
+            found.rejected.append({"file": shown(path), "line": number, "reason": reason, "row": text})
+            doubled += isinstance(error, DoubledKey)
     if not found.examples and all(bad["reason"].startswith("not UTF-8: byte") for bad in found.rejected):
         why = "is not UTF-8 text: save it as UTF-8" if found.rejected else "holds no row"
         raise UserError(f"{shown(path)} {why}")
     if done or not form.startswith(("JSON lines", "lines of")):
         print(f"note: {shown(path)}: {form}, {len(records)} rows" + f"; {done}" * bool(done))
-    found.refuse_many()
+    good, bad = len(found.examples), len(found.rejected)
+    if not good or bad - doubled > MAX_BAD_SHARE * (good + bad - doubled):
+        found.faults = (
+            f"{bad} of {good + bad} rows of {shown(path)} cannot be used, more than {MAX_BAD_SHARE:.0%}: "
+            f"{grouped(found.rejected)}"
+        )
     return found
 
 
@@ -98,23 +103,90 @@ def grouped(rejected: Sequence[dict[str, Any]], most: int = 6) -> str:
         for reason in bad["reason"].split("; "):
             lines.setdefault(reason, []).append(str(bad["line"]))
     groups = sorted(lines.items(), key=lambda item: -len(item[1]))
-    said = [
-        f"{reason} (line{'s' * (len(where) > 1)} {', '.join(where[:5])}{f' and {len(where) - 5} more' * (len(where) > 5)})"
-        for reason, where in groups[:most]
-    ]
+    said = []
+    for reason, where in groups[:most]:
+        more = f" and {len(where) - 5} more" * (len(where) > 5)
+        said.append(f"{reason} (line{'s' * (len(where) > 1)} {', '.join(where[:5])}{more})")
     return "; ".join(said + [f"{len(groups) - most} other faults"] * (len(groups) > most))
 
 
-# -- sources ----------------------------------------------------------------------------------------------------------
+# -- public data ------------------------------------------------------------------------------------------------------
+def cache_dir() -> Path:
+    """Where downloads are kept: `$STUDY_CACHE`, else `~/.cache/entity-extraction-study`."""
+    return Path(os.environ.get("STUDY_CACHE") or "~/.cache/entity-extraction-study").expanduser()
+
+
+def download(file: PublicFile, folder: Path) -> bytes:
+    """Content of a pinned public file, from the cache or else from the network.
+
+    The base address is `$STUDY_PUBLIC_URL` where set; `owner/repository/commit/path` is appended to it.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel(logging.ERROR)
+    url = f"{os.environ.get('STUDY_PUBLIC_URL', PUBLIC_URL).rstrip('/')}/{file.path}"
+    load = pooch.HTTPDownloader(progressbar=True, timeout=TIMEOUT_SECONDS)
+    try:
+        return Path(
+            pooch.retrieve(url, f"sha256:{file.sha256}", file.name, folder, downloader=load)
+        ).read_bytes()
+    except (OSError, ValueError) as error:
+        if "does not match the known hash" in str(error):
+            raise UserError(
+                f"{url} is not the pinned file of {file.size} bytes (SHA-256 differs): it was cut off or changed on "
+                "the way; try again"
+            ) from None
+        reason = f"cannot download {url} ({error})"
+        raise UserError(f"{reason}: go online or use --data sample or --data DIR") from None
+
+
+def download_hub(name: str) -> Path:
+    """Folder with the latest parquet files of a hub data set, from the hub's own cache where they have not changed."""
+    from huggingface_hub import snapshot_download
+
+    address = os.environ.get("HF_ENDPOINT")
+    try:
+        return Path(snapshot_download(name, repo_type="dataset", allow_patterns=HUB_FILES, endpoint=address))
+    except Exception as error:  # the hub's client raises those of whichever HTTP library it uses
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise UserError(
+            f"cannot download data set {name} from the hub ({reason}): go online, or give a folder with its "
+            "parquet files with --set public_source=FOLDER"
+        ) from None
+
+
+def read_parts(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the parts of a data set in a folder; classes that are kept as numbers become their names."""
+    files = {part: file for part in PARTS if (file := part_file(folder, part))}
+    if not files:
+        raise UserError(f"{folder} holds no data set that can be read")
+    rows = {part: [record.row for record in table_rows(file)] for part, file in files.items()}
+    if missing := [part for part in PARTS[:2] if not rows.get(part)]:
+        raise UserError(f"the data set in {folder} has no {missing[0]} part")
+    return rows
+
+
 def fetch_public(task: Task, source: str = FILES) -> Path:
     """Folder with the parts of the task's public data, in the form of `--data DIR` for one task.
 
-    Prints source, licence and citation. `source` is as in :func:`helpers.data.public.public_parts`.
+    `source` is `files` (the task's public files), `hub` (its data set there), or a folder with a copy of the latter. Prints
+    where the rows come from, licence and citation.
     """
-    parts, origin = public_parts(task, source)
+    public, folder = task.public, cache_dir() / (task.name if source == FILES else f"{task.name}-hub")
+    if not public.files:
+        raise UserError(f"there is no public data for task {task.name!r}: use --data sample or --data DIR")
+    if source == FILES:
+        parts = task.hooks.split_public({file.name: download(file, folder) for file in public.files})
+        origin = ", ".join(file.path for file in public.files)
+    else:
+        place = download_hub(public.hub) if source == HUB else Path(source).expanduser()
+        if not place.is_dir():
+            copy = f"a folder with a copy of {public.hub}"
+            raise UserError(f"no folder {source!r}: public_source is files, {HUB}, or {copy}")
+        parts = task.hooks.split_hub(read_parts(place))
+        origin = f"{public.hub} of the hub, commit {place.name}" if source == HUB else place.as_posix()
     print(f"Public data: {origin}")
-    print(f"Licence: {task.public.licence}. Citation: {task.public.citation}")
-    folder = cache_dir() / (task.name if source == FILES else f"{task.name}-hub")
+    print(f"Licence: {public.licence}. Citation: {public.citation}")
     for part in PARTS:
         (folder / f"{part}.jsonl").unlink(missing_ok=True)
     for part, rows in parts.items():
@@ -122,6 +194,7 @@ def fetch_public(task: Task, source: str = FILES) -> Path:
     return folder
 
 
+# -- sources ----------------------------------------------------------------------------------------------------------
 def is_public(run: Run) -> bool:
     """Whether the run trains on the task's public rows, be it as `--data public` or from a folder that holds them."""
     if run.data in ("sample", "public"):
@@ -167,11 +240,8 @@ def source_files(run: Run) -> dict[str, Path]:
 def load_source(run: Run) -> dict[str, list[Example]]:
     """Validated examples of the run's data source; the bad rows go to `artifacts/<task>/rejected.jsonl`.
 
-    Returns
-    -------
-    dict of str to list of Example
-        `{"all": …}` for the sample and where the setting `split` is `groups`, else `train`, `validation` and, where the data
-        has one, `test`.
+    The parts are `{"all": …}` for the sample and where the setting `split` is `groups`, else `train`, `validation` and, where
+    the data has one, `test`.
 
     Raises
     ------
@@ -189,11 +259,8 @@ def load_source(run: Run) -> dict[str, list[Example]]:
     if faults := [one.faults for one in scans.values() if one.faults]:
         listed = f"; every row is listed in {shown(run.path('rejected.jsonl'))}" * bool(rejected)
         raise UserError("; ".join(faults) + listed)
-    for one in scans.values():
-        if one.rejected:
-            print(
-                f"note: {one.rejected[0]['file']}: {len(one.rejected)} rows set aside: {grouped(one.rejected)}"
-            )
+    for one in (one.rejected for one in scans.values() if one.rejected):
+        print(f"note: {one[0]['file']}: {len(one)} rows set aside: {grouped(one)}")
     parts = {part: one.examples for part, one in scans.items()}
     if run.settings.get("split") != "groups" or "all" in parts:
         return parts

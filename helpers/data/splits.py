@@ -46,14 +46,8 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
     """Pairs of texts whose wording is nearly the same.
 
     Likeness is rapidfuzz's normalised Indel similarity, 100 · (1 − d / (m + n)) with d insertions and deletions
-    between texts of m and n characters, on :func:`masked` texts.
-
-    Parameters
-    ----------
-    left, right : sequence of str
-        Texts to compare; without `right` each unordered pair of `left` is compared once.
-    threshold : float
-        Smallest similarity that is returned, above 0 and at most 100.
+    between texts of m and n characters, on :func:`masked` texts. Without `right` each unordered pair of `left` is compared
+    once.
 
     Returns
     -------
@@ -62,64 +56,36 @@ def alike(left: Sequence[str], right: Sequence[str] | None = None, threshold: fl
         same numbers: the same event written twice) or `sibling` (other numbers: another event in the same words).
         Ordered by `right`, then `left`.
     """
-    ones, others = _Wordings(left), _Wordings(left if right is None else right)
-    share = threshold / (
-        200 - threshold
-    )  # no text shorter than this share of the other can reach the threshold
-    found = [pd.DataFrame({"left": [], "right": [], "similarity": []}, dtype=int)]
-    for start in range(0, len(ones.order), _BLOCK):
-        rows = ones.order[start : start + _BLOCK]
-        shortest, longest = ones.sizes[rows[0]], ones.sizes[rows[-1]]
-        low, high = np.searchsorted(
-            others.sizes[others.order], [share * shortest - 1e-6, longest / share + 1e-6]
-        )
-        columns = others.order[start if right is None else low : high]
+    others = left if right is None else right
+    ones, twos, found = list(map(masked, left)), list(map(masked, others)), []
+    for start in range(0, len(ones), _BLOCK):
+        block = ones[start : start + _BLOCK]
         scores = process.cdist(
-            ones.masked[rows],
-            others.masked[columns],
-            scorer=fuzz.ratio,
-            dtype=np.float32,
-            score_cutoff=threshold,
-            workers=-1,
+            block, twos, scorer=fuzz.ratio, dtype=np.float32, score_cutoff=threshold, workers=-1
         )
-        i, j = np.nonzero(scores)
-        found.append(
-            pd.DataFrame({"left": rows[i], "right": columns[j], "similarity": scores[i, j].astype(float)})
-        )
-    frame = pd.concat(found)
-    if right is None:
-        frame[["left", "right"]] = np.sort(frame[["left", "right"]], axis=1)
-        frame = frame[frame["left"] < frame["right"]].drop_duplicates(["left", "right"])
-    frame = frame.sort_values(["right", "left"], ignore_index=True)
-    same_text = ones.normal[frame["left"]] == others.normal[frame["right"]]
-    same_numbers = ones.numbers[frame["left"]] == others.numbers[frame["right"]]
-    return frame.assign(
-        kind=np.select([same_text, same_numbers], ["exact", "near"], "sibling").astype(object)
-    )
+        for i, j in np.argwhere(scores).tolist():
+            at = start + i
+            if right is not None or at < j:
+                same = numbers(left[at]) == numbers(others[j])
+                kind = "near" if same else "sibling"
+                kind = "exact" if normalise(left[at]) == normalise(others[j]) else kind
+                found.append((at, j, float(scores[i, j]), kind))
+    frame = pd.DataFrame(found, columns=["left", "right", "similarity", "kind"])
+    frame = frame.astype({"left": int, "right": int, "similarity": float, "kind": object})
+    return frame.sort_values(["right", "left"], ignore_index=True)
 
 
-class _Wordings:
-    """Texts in the forms in which they are compared, and their order by length."""
+def similarity_bands(texts: Sequence[str]) -> pd.Series:
+    """Number of texts by the similarity to their nearest neighbour, in bands "85–90" of 5, none left out.
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        self.normal = np.array([normalise(text) for text in texts], dtype=object)
-        self.numbers = np.array([" ".join(numbers(text)) for text in texts], dtype=object)
-        self.masked = np.array([masked(text) for text in texts], dtype=object)
-        self.sizes = np.array([len(text) for text in self.masked], dtype=int)
-        self.order = np.argsort(self.sizes, kind="stable")
-
-
-def similarity_bands(texts: Sequence[str], width: int = 5, limit: int = 2000) -> pd.Series:
-    """Number of texts by the similarity to their nearest neighbour, in bands "85–90" of `width`, none left out.
-
-    Of longer lists only the first `limit` texts are looked at.
+    Of longer lists only the first 2,000 texts are looked at.
     """
-    wording = [masked(text) for text in texts[:limit]]
+    wording = list(map(masked, texts[:2000]))
     scores = process.cdist(wording, wording, scorer=fuzz.ratio, dtype=np.float32, workers=-1)
     np.fill_diagonal(scores, 0)
-    low = (scores.max(axis=1, initial=0) // width * width).clip(max=100 - width).astype(int)
-    bands = range(low.min(), 100, width) if len(low) else ()
-    return pd.Series({f"{band}–{band + width}": int((low == band).sum()) for band in bands}, dtype=int)
+    low = (scores.max(axis=1, initial=0) // 5 * 5).clip(max=95).astype(int)
+    bands = range(low.min(), 100, 5) if len(low) else ()
+    return pd.Series({f"{band}–{band + 5}": int((low == band).sum()) for band in bands}, dtype=int)
 
 
 def near_groups(texts: Sequence[str], threshold: float = NEAR) -> list[int]:
@@ -151,26 +117,22 @@ def repeats(pairs: pd.DataFrame, parts: Sequence[str]) -> pd.DataFrame:
 
     The rows of evaluation parts stay. Columns `right` (the row that goes), `left` (that which stays), `similarity`, `kind`.
     """
-    columns = ["right", "left", "similarity", "kind"]
-    part, gone = np.array(parts, dtype=object), {}
-    found = pairs.loc[pairs["kind"] != "sibling", columns]
-    one, other = part[found["left"]], part[found["right"]]
-    for j, i, *how in found[(one == other) & np.isin(one, ["all", "train"])].itertuples(index=False):
-        if i not in gone and j not in gone:
-            gone[j] = (j, i, *how)
-    for j, i, *how in found[(one == "train") & (other != "train")].itertuples(index=False):
-        gone.setdefault(i, (i, j, *how))
+    columns, gone = ["right", "left", "similarity", "kind"], {}
+    # pairs are ordered by `right`, so that train has lost its own repeats before evaluation rows come up
+    for j, i, *how in pairs.loc[pairs["kind"] != "sibling", columns].itertuples(index=False):
+        if parts[i] == parts[j] and parts[i] in ("all", "train"):
+            if i not in gone and j not in gone:
+                gone[j] = (j, i, *how)
+        elif parts[i] == "train":
+            gone.setdefault(i, (i, j, *how))
     return pd.DataFrame(gone.values(), columns=columns)
 
 
 def leakage_audit(pairs: pd.DataFrame, parts: Sequence[str | None]) -> pd.DataFrame:
     """How many rows of one part have a like row in another; a row whose part is None was left out.
 
-    Returns
-    -------
-    DataFrame
-        One row for each pair of parts, indexed by its name; columns `exact`, `near`, `sibling`: rows of the second part
-        whose nearest kind of likeness to a row of the first part it is.
+    One line for each pair of parts, indexed by its name; columns `exact`, `near`, `sibling`: rows of the second part whose
+    nearest kind of likeness to a row of the first part it is.
     """
     part, table = np.array(parts, dtype=object), {}
     both = pd.concat([pairs, pairs.rename(columns={"left": "right", "right": "left"})])
@@ -213,14 +175,11 @@ def grouped_split(
 
 def plain_parts(count: int, rng: random.Random, shares: dict[str, float]) -> list[str]:
     """The part of each row in a split by the same shares that takes no notice of likeness: what the audit compares with."""
-    order, parts = list(range(count)), ["test"] * count
+    order, train = list(range(count)), round(count * shares["train"])
     rng.shuffle(order)
-    middle, end = (
-        round(count * share) for share in (shares["train"], shares["train"] + shares["validation"])
-    )
-    for place, at in enumerate(order[:end]):
-        parts[at] = "train" if place < middle else "validation"
-    return parts
+    end = round(count * (shares["train"] + shares["validation"]))
+    parts = ["train"] * train + ["validation"] * (end - train) + ["test"] * (count - end)
+    return [part for _, part in sorted(zip(order, parts))]
 
 
 @dataclass(frozen=True)
@@ -243,16 +202,8 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
     """Parts for training and evaluation from a loaded source.
 
     An unsplit source is cleared of repeats and split by wording, in the task's shares; rows that its hook `test_only`
-    names come to the test part on top. Given parts keep their
-    evaluation rows whole (scores stay comparable); train loses its own repeats and the repeats of evaluation rows.
-
-    Parameters
-    ----------
-    run : Run
-        Gives the seed and, where its setting `max_rows` is not 0, the number of rows to work with (of given parts
-        only train is cut).
-    source : dict of str to list of Example
-        What :func:`helpers.data.read.load_source` returned.
+    names come to the test part on top. Given parts keep their evaluation rows whole (scores stay comparable); train loses
+    its own repeats and the repeats of evaluation rows. The setting `max_rows` limits the rows, of given parts those of train.
 
     Raises
     ------
@@ -271,9 +222,8 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
         given = ["all"] * len(rows)
         before = plain_parts(len(rows), run.rng("plain split"), run.task.rows.shares)
     else:
-        source = {
-            part: source[part][: limit if part == "train" else None] for part in PARTS if part in source
-        }
+        source = {part: source[part] for part in PARTS if part in source}
+        source["train"] = source["train"][:limit]
         rows = [example for examples in source.values() for example in examples]
         given = before = [part for part, examples in source.items() for _ in examples]
     pairs = like_rows(rows, run.task)
@@ -286,22 +236,19 @@ def make_splits(run: Run, source: dict[str, list[Example]]) -> Splits:
         parts = {part: [rows[at] for at in kept if given[at] == part] for part in source}
         if not parts["train"]:
             raise UserError("every train row repeats an evaluation row: give train rows of their own")
-    owner = {(part if not whole else "all", row.id): part for part, found in parts.items() for row in found}
-    after = [owner.get((part, row.id)) for part, row in zip(given, rows)]
+    owner = {id(row): part for part, found in parts.items() for row in found}
+    after = [owner.get(id(row)) for row in rows]
     audit = {"before": leakage_audit(pairs, before), "after": leakage_audit(pairs, after)}
-
-    table = pd.DataFrame({"part": given, "id": [row.id for row in rows], "text": [row.text for row in rows]})
+    about = [(part, row.id, row.text) for part, row in zip(given, rows)]
 
     def named(found: pd.DataFrame) -> pd.DataFrame:
         """Rows `right` beside the rows `left`, once each."""
-        found = found.drop_duplicates("right").astype({"left": int, "right": int})
-        ones = table.iloc[found["right"]].reset_index(drop=True)
-        others = table.iloc[found["left"]].set_axis(["because_of", "id_kept", "text_kept"], axis=1)
-        how = found[["similarity", "kind"]].reset_index(drop=True)
-        return pd.concat([ones, others.reset_index(drop=True), how], axis=1)
+        once = found.drop_duplicates("right")[["right", "left", "similarity", "kind"]].itertuples(index=False)
+        lines = [(*about[j], *about[i], *how) for j, i, *how in once]
+        names = "part id text because_of id_kept text_kept similarity kind"
+        return pd.DataFrame(lines, columns=names.split())
 
-    part = table["part"].to_numpy()
-    across = part[pairs["left"]] != part[pairs["right"]]
+    across = np.array([given[i] != given[j] for i, j in zip(pairs["left"], pairs["right"])], dtype=bool)
     return Splits(
         parts,
         named(gone),

@@ -25,7 +25,7 @@ import typer
 from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError, one_of
 from helpers.evaluation.slices import group_score
-from helpers.evaluation.systems import system_of
+from helpers.evaluation.systems import system_of, trained
 from helpers.export import gguf_file, onnx_graphs
 from helpers.export.model_folder import open_trained
 from helpers.files import read_json, write_json
@@ -57,10 +57,9 @@ def new_folder(run: Run, variant: str, form: str) -> Path:
 
 def checkpoint(run: Run, variant: str) -> Path:
     """Folder of the best checkpoint of a variant."""
-    best = run.dir / "checkpoints" / variant / "best"
-    if not (best.parent / "finished.json").exists():
+    if variant not in trained(run):
         raise UserError(f"{variant!r} cannot be exported: it is none of the trained variants of {run.dir}")
-    return best
+    return run.dir / "checkpoints" / variant / "best"
 
 
 def load_whole(run: Run, variant: str, merge: bool = True) -> Any:
@@ -97,9 +96,8 @@ def export_model(run: Run, variant: str) -> Path:
         save_tagger(trained, folder)
         return folder
     model, tokenizer = trained
-    if getattr(model, "generation_config", None) is not None:  # so that pipeline() decodes as the study does
-        model.generation_config.do_sample = False
-        model.generation_config.max_new_tokens = int(run["max_new_tokens"])
+    model.generation_config.do_sample = False  # so that pipeline() decodes as the study does
+    model.generation_config.max_new_tokens = int(run["max_new_tokens"])
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)
     return folder
@@ -177,9 +175,7 @@ def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, f
     examples, whole = run.load("scored")[: rows or None], load_exported(run, variant)
     pairs = {"merged": (load_whole(run, variant, merge=False), whole)}
     if (export_folder(run, variant, "onnx") / onnx_graphs.QUANTISED).exists():
-        pairs |= {
-            name: (whole, load_onnx(run, variant, name == "onnx_int8")) for name in ("onnx", "onnx_int8")
-        }
+        pairs |= {name: (whole, load_onnx(run, variant, name == "onnx_int8")) for name in onnx_graphs.GRAPHS}
     found: dict[str, dict[str, float]] = {}
     for name, pair in pairs.items():
         before, after = (system_of(run, variant, form).predict(examples) for form in pair)

@@ -17,11 +17,6 @@ from helpers.writing.chat import end_of_turn, render
 
 FILE = "model.gguf"
 PRE_TOKENIZERS = {"smollm": "smollm", "llama-3": "llama-bpe"}  # part of a model's name → how words are cut
-KINDS = {
-    "f32": (gguf.GGMLQuantizationType.F32, gguf.LlamaFileType.ALL_F32),
-    "f16": (gguf.GGMLQuantizationType.F16, gguf.LlamaFileType.MOSTLY_F16),
-    "q8_0": (gguf.GGMLQuantizationType.Q8_0, gguf.LlamaFileType.MOSTLY_Q8_0),
-}
 
 
 # -- the model --------------------------------------------------------------------------------------------------------
@@ -34,7 +29,7 @@ def interleave(weight: np.ndarray, heads: int) -> np.ndarray:
     return halves.swapaxes(1, 2).reshape(weight.shape)
 
 
-def write_gguf(source: Path, folder: Path, name: str, kind: str = "q8_0") -> Path:
+def write_gguf(source: Path, folder: Path, name: str, whole: bool = False) -> Path:
     """Write `model.gguf`; returns the file.
 
     Parameters
@@ -43,8 +38,8 @@ def write_gguf(source: Path, folder: Path, name: str, kind: str = "q8_0") -> Pat
         Folder of a causal model of the Llama kind with unquantised weights, and of its tokenizer.
     name : str
         What the file says of itself.
-    kind : str
-        `f32`, `f16` or `q8_0` (blocks of 32 weights with 8 bits each): the form of the matrices.
+    whole : bool
+        Whether the matrices keep 32 bits; by default they are `q8_0`, blocks of 32 weights with 8 bits each.
 
     Raises
     ------
@@ -54,7 +49,6 @@ def write_gguf(source: Path, folder: Path, name: str, kind: str = "q8_0") -> Pat
     config = AutoConfig.from_pretrained(source)
     if config.model_type != "llama":
         raise UserError(f"GGUF export knows models of the Llama kind, not {config.model_type!r}")
-    form, file_type = KINDS[kind]
     folder.mkdir(parents=True, exist_ok=True)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
@@ -72,7 +66,7 @@ def write_gguf(source: Path, folder: Path, name: str, kind: str = "q8_0") -> Pat
     writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     writer.add_vocab_size(config.vocab_size)
-    writer.add_file_type(file_type)
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32 if whole else gguf.LlamaFileType.MOSTLY_Q8_0)
     add_tokenizer(writer, source, name, config.vocab_size)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     for path in sorted(source.glob("*.safetensors")):
@@ -84,8 +78,8 @@ def write_gguf(source: Path, folder: Path, name: str, kind: str = "q8_0") -> Pat
                 array = weights.get_tensor(label).float().numpy()
                 if turned := re.search("[qk]_proj", label):
                     array = interleave(array, heads[turned[0]])
-                fits = array.ndim == 2 and array.shape[-1] % 32 == 0
-                wanted = form if fits else gguf.GGMLQuantizationType.F32
+                small = not whole and array.ndim == 2 and array.shape[-1] % 32 == 0
+                wanted = gguf.GGMLQuantizationType.Q8_0 if small else gguf.GGMLQuantizationType.F32
                 packed = gguf.quants.quantize(np.ascontiguousarray(array), wanted)
                 writer.add_tensor(target, packed, raw_dtype=wanted)
     writer.write_header_to_file()

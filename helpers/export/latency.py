@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -20,28 +20,12 @@ from helpers.tasks.records import Example
 from helpers.views.findings import EXACT, PLAIN, SMALL
 
 LENGTH, THREADS, ROUNDS = 128, 2, 10
-WEIGHTS = {  # folder and files of each form
-    PLAIN: ("model", "*.safetensors"),
-    EXACT: ("onnx", f"{onnx_graphs.FILE}*"),
-    SMALL: ("onnx", f"{onnx_graphs.QUANTISED}*"),
-}
 
 
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """PyTorch, and the sessions that are opened, on that many threads inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def call_times(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = ROUNDS) -> dict[Any, np.ndarray]:
+def call_times(calls: dict[Any, Callable[[], Any]], runs: int) -> dict[Any, np.ndarray]:
     """Milliseconds of some calls, in rounds in which each gets its turn after one call that is not counted."""
     spent: dict[Any, list[float]] = {name: [] for name in calls}
-    for share in np.array_split(np.arange(runs), min(rounds, runs)):
+    for share in np.array_split(np.arange(runs), min(ROUNDS, runs)):
         for name, call in calls.items():
             call()
             for _ in share:
@@ -49,14 +33,6 @@ def call_times(calls: dict[Any, Callable[[], Any]], runs: int, rounds: int = ROU
                 call()
                 spent[name].append(1000 * (time.perf_counter() - started))
     return {name: np.array(times) for name, times in spent.items()}
-
-
-def forms_of(run: Run, variant: str) -> dict[str, Any]:
-    """Form → a trained tagger in it, exported anew."""
-    folders.export(run, variant, ("onnx",))
-    plain = folders.load_exported(run, variant)
-    plain.model.cpu()
-    return {PLAIN: plain, **{form: folders.load_onnx(run, variant, form == SMALL) for form in (EXACT, SMALL)}}
 
 
 def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Example]) -> pd.DataFrame:
@@ -71,28 +47,32 @@ def compression_table(run: Run, variants: Sequence[str], examples: Sequence[Exam
         Index (variant, form); columns megabytes (all files of the weights), ms, ms_p5, ms_p95, speedup (over PyTorch
         fp32 of the same variant), f1, f1_change (against the same), largest_difference (of logits from PyTorch's).
     """
-    with torch_threads(THREADS), torch.inference_mode():
+    with ExitStack() as after, torch.inference_mode():
+        after.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(THREADS)  # of the sessions that are opened, too
         opened, calls, lines = {}, {}, {}
         for variant in tqdm(variants, desc="export to ONNX", unit="variant"):
-            forms = forms_of(run, variant)
-            plain = forms[PLAIN].model
+            folders.export(run, variant, ("onnx",))
+            forms = {PLAIN: folders.load_exported(run, variant)}
+            forms |= {form: folders.load_onnx(run, variant, form == SMALL) for form in (EXACT, SMALL)}
+            plain = forms[PLAIN].model.cpu()
             pieces = min(LENGTH, plain.base.config.max_position_embeddings)
             inputs = onnx_graphs.example_inputs(plain, 1, pieces).values()
             for form, tagger in forms.items():
                 opened[variant, form] = tagger
                 calls[variant, form] = lambda model=tagger.model, inputs=inputs: model(*inputs)
+        few = examples[: folders.GAP_ROWS]
         spent = call_times(calls, run["latency_runs"])
         for (variant, form), tagger in tqdm(opened.items(), desc="F1 of each form", unit="form"):
             records = system_of(run, variant, tagger).predict(examples)
-            folder, pattern = WEIGHTS[form]
-            files = folders.export_folder(run, variant, folder).glob(pattern)
+            weights = {PLAIN: "model/*.safetensors", EXACT: f"onnx/{onnx_graphs.FILE}*"}
+            pattern = weights.get(form, f"onnx/{onnx_graphs.QUANTISED}*")
+            files = folders.export_folder(run, variant).glob(pattern)
             lines[variant, form] = {
                 "megabytes": sum(path.stat().st_size for path in files) / 1e6,
                 **dict(zip(("ms_p5", "ms", "ms_p95"), np.percentile(spent[variant, form], [5, 50, 95]))),
                 "f1": score(run.task, examples, records)["f1"],
-                "largest_difference": folders.logit_gap(
-                    run, opened[variant, PLAIN], tagger, examples[: folders.GAP_ROWS]
-                ),
+                "largest_difference": folders.logit_gap(run, opened[variant, PLAIN], tagger, few),
             }
     table = pd.DataFrame.from_dict(lines, orient="index").rename_axis(["variant", "form"])
     first = table.xs(PLAIN, level="form").reindex(table.index.get_level_values("variant"))

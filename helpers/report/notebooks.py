@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from bs4 import BeautifulSoup, Tag
 from nbconvert.exporters import TemplateExporter
 from nbconvert.filters import strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbconvert.preprocessors import Preprocessor, TagRemovePreprocessor
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
@@ -81,46 +79,23 @@ def markdown_html(text: str) -> str:
     return MarkdownWithMath(_Renderer(escape=False, exclude_anchor_links=True)).render(text)
 
 
-def code_html(source: str) -> str:
-    """Code as a folded block."""
-    lines = len(source.splitlines())
-    coloured = highlight(source, PythonLexer(), HtmlFormatter(nowrap=True, classprefix="c-"))
-    return (
-        f'<details class="code"><summary>Code <span>{lines} line{"s" if lines != 1 else ""}</span></summary>'
-        f'<pre tabindex="0"><code>{coloured}</code></pre></details>'
-    )
+def coloured_code(source: str) -> str:
+    """Python with a class for each kind of token."""
+    return highlight(source, PythonLexer(), HtmlFormatter(nowrap=True, classprefix="c-"))
 
 
-def printed_html(text: str) -> str:
+def printed(text: str) -> str:
     """Printed text without terminal colours and lines that were written over, long ones cut."""
     lines = [line.rstrip().split("\r")[-1] for line in strip_ansi(text).strip("\n").split("\n")]
     if len(lines) > MAX_OUTPUT_LINES:
         lines[MAX_OUTPUT_LINES:] = [f"… {len(lines) - MAX_OUTPUT_LINES} more lines in the notebook"]
-    shown = html.escape("\n".join(lines))
-    return f'<pre class="output" tabindex="0">{shown}</pre>' if shown.strip() else ""
-
-
-class _Join(Preprocessor):
-    """Neighbouring code cells with no output between them become one; the text of widgets goes."""
-
-    def preprocess(self, notebook: Any, resources: Any) -> tuple[Any, Any]:
-        cells: list[Any] = []
-        for cell in notebook.cells:
-            cell.source = cell.source.strip("\n")
-            if cell.cell_type == "code":
-                cell.outputs = [output for output in cell.outputs if _shows(output)]
-                if cells and cells[-1].cell_type == "code" and not cells[-1].outputs:
-                    cell.source = f"{cells.pop().source}\n\n{cell.source}"
-            if cell.source.strip():
-                cells.append(cell)
-        notebook.cells = cells
-        return notebook, resources
+    return "\n".join(lines)
 
 
 def _shows(output: Any) -> bool:
     """Whether an output says something to a reader: no standard error, widget or bare name of an object."""
     if output.output_type == "stream":
-        return output.name == "stdout" and bool(printed_html(output.text))
+        return output.name == "stdout" and bool(printed(output.text).strip())
     data = output.get("data", {})
     bare = set(data) == {"text/plain"} and data["text/plain"].startswith(("<Figure", "<Axes", "<IPython"))
     return not bare and "application/vnd.jupyter.widget-view+json" not in data
@@ -137,46 +112,52 @@ def traits_of(task: Task) -> frozenset[str]:
     return frozenset(name for name, one in has.items() if one)
 
 
-def cells_html(notebook: Any, traits: Collection[str] | None = None) -> str:
-    """All cells of one notebook.
+def kept_cells(notebook: Any, traits: Collection[str]) -> list[Any]:
+    """Cells of a notebook that say something to a reader, with the outputs that do.
 
-    Left out is what serves the machinery, and cells tagged `only-…` for tasks with a trait
-    (:func:`traits_of`) that is not among those given.
+    Left out is what serves the machinery, and cells tagged `only-…` for tasks with a trait (:func:`traits_of`) that is not
+    among those given.
     """
-    tags = {
-        tag for cell in notebook.cells for tag in cell.metadata.get("tags", ()) if tag.startswith("only-")
-    }
-    others = set() if traits is None else tags - {f"only-{trait}" for trait in traits}
+    kept, of_task = [], {f"only-{trait}" for trait in traits}
+    for cell in notebook.cells:
+        tags = set(cell.metadata.get("tags", ()))
+        if tags & MACHINERY or {tag for tag in tags if tag.startswith("only-")} - of_task:
+            continue
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if _shows(output)]
+        kept.append(cell)
+    return kept
+
+
+def cells_html(notebook: Any, traits: Collection[str]) -> str:
+    """:func:`kept_cells` of a notebook; neighbouring code cells with no output between them become one."""
+    cells: list[Any] = []
+    for cell in kept_cells(notebook, traits):
+        cell.source = cell.source.strip("\n")
+        if cell.cell_type == "code" and cells and cells[-1].cell_type == "code" and not cells[-1].outputs:
+            cell.source = f"{cells.pop().source}\n\n{cell.source}"
+        if cell.source.strip():
+            cells.append(cell)
+    notebook.cells = cells
     exporter = TemplateExporter(
         template_file=str(TEMPLATES / "notebook.html.j2"),
-        filters={"markdown": markdown_html, "code": code_html, "printed": printed_html},
+        filters={"markdown": markdown_html, "coloured": coloured_code, "printed": printed},
     )
-    exporter.register_preprocessor(TagRemovePreprocessor(remove_cell_tags=MACHINERY | others), enabled=True)
-    exporter.register_preprocessor(_Join(), enabled=True)
     return exporter.from_notebook_node(notebook)[0]
 
 
 # -- copies to read ----------------------------------------------------------------------------------------------------
 def reading_copy(path: Path, traits: Collection[str]) -> Any:
-    """An executed notebook as a site shows it: figures as images, no machinery, no cells or metadata of other runs.
-
-    Cells tagged `only-…` for other traits go, as in :func:`cells_html`. What the execution notes in metadata goes too.
-    """
+    """An executed notebook as a site shows it: :func:`kept_cells`, figures as images, no metadata of the execution."""
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {
-        key: notebook.metadata[key] for key in ("kernelspec", "language_info") if key in notebook.metadata
-    }
-    kept = []
+    about = ("kernelspec", "language_info")
+    notebook.metadata = {key: notebook.metadata[key] for key in about if key in notebook.metadata}
+    notebook.cells = kept_cells(notebook, traits)
     for cell in notebook.cells:
-        tags = set(cell.metadata.get("tags", ()))
-        if tags & MACHINERY or {tag.removeprefix("only-") for tag in tags if "only-" in tag} - set(traits):
-            continue
-        cell.metadata = {"tags": sorted(tags)} if tags else {}
+        tags = sorted(cell.metadata.get("tags", ()))
+        cell.metadata = {"tags": tags} if tags else {}
         if cell.cell_type == "code":
-            shown = [output for output in cell.outputs if _shows(output)]
-            cell.outputs = [part for output in shown for part in _as_images(output)]
-        kept.append(cell)
-    notebook.cells = kept
+            cell.outputs = [part for output in cell.outputs for part in _as_images(output)]
     return notebook
 
 
@@ -242,24 +223,13 @@ def fit_tables(soup: BeautifulSoup) -> None:
             table["class"] = "wide"
         caption = table.find_parent("figure") and table.find_parent("figure").find("figcaption")
         name = caption.get_text(strip=True)[:80] if caption else "table"
-        table.wrap(
-            soup.new_tag(
-                "div", attrs={"class": "scroll", "tabindex": "0", "role": "region", "aria-label": name}
-            )
-        )
+        box = {"class": "scroll", "tabindex": "0", "role": "region", "aria-label": name}
+        table.wrap(soup.new_tag("div", attrs=box))
 
 
-def read_section(path: Path, traits: Collection[str] | None = None) -> Section:
-    """One executed notebook as a section; ValueError if the file is no notebook."""
-    try:
-        notebook = nbformat.read(path, as_version=4)
-    except (
-        json.JSONDecodeError,
-        nbformat.reader.NotJSONError,
-        nbformat.ValidationError,
-        AttributeError,
-    ) as error:
-        raise ValueError(f"{path} is not a notebook: {error}") from None
+def read_section(path: Path, traits: Collection[str]) -> Section:
+    """One executed notebook as a section."""
+    notebook = nbformat.read(path, as_version=4)
     soup = BeautifulSoup(cells_html(notebook, traits), "html.parser")
     clean(soup)
     fit_tables(soup)

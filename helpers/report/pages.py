@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +30,11 @@ from helpers.report.notebooks import (
     traits_of,
     write_copies,
 )
-from helpers.report.study import Study, command, evidence, make_study, read_run
+from helpers.report.study import Study, command, evidence, read_run
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES
+from helpers.tasks import TASK_NAMES, load_task
 from helpers.tasks.text import words
 from helpers.views.findings import minus
-
-MAX_MEGABYTES, MAX_COPY_MEGABYTES = 4.0, 2.0
 
 
 def _amount(value: float) -> str:
@@ -44,8 +42,8 @@ def _amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-@lru_cache(maxsize=1)
-def _templates() -> jinja2.Environment:
+@cache
+def templates() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -93,11 +91,9 @@ def task_page(run: Run, study: Study, notebooks: list[Path]) -> str:
     works = json.loads((TEMPLATES / "references.json").read_text(encoding="utf-8"))
     cited = cite([*(part["soup"] for part in parts), *(section.soup for section in sections)], works)
     manifest = {"settings": run.settings, **read_json(run.path("manifest.json"))}
-    page = _templates().get_template("task.html")
     kept = {"study": study, "parts": parts, "sections": sections, "references": cited}
-    return page.render(
-        **kept, seed=run.seed, command=command(run), manifest=yaml.safe_dump(manifest, sort_keys=False)
-    )
+    more = {"seed": run.seed, "command": command(run), "manifest": yaml.safe_dump(manifest, sort_keys=False)}
+    return templates().get_template("task.html").render(**kept, **more)
 
 
 # -- all tasks --------------------------------------------------------------------------------------------------------
@@ -107,10 +103,10 @@ def index_page(run: Run) -> str:
     tasks = {name: name for name in TASK_NAMES} | {run.task.name: run.task}
     for name, task in tasks.items():
         kept = read_json(run.report_dir / f"{name}.json")
-        study = make_study(task, **kept) if kept and (run.report_dir / f"{name}.html").exists() else None
-        if study and study.best in study.variants:
-            studies.append(study)
-    return _templates().get_template("index.html").render(studies=studies, command=command(run))
+        if kept and (run.report_dir / f"{name}.html").exists():
+            studies.append(Study(load_task(task), **kept))
+    studies = [study for study in studies if study.best in study.variants]
+    return templates().get_template("index.html").render(studies=studies, command=command(run))
 
 
 def build(run: Run) -> Path:
@@ -122,22 +118,13 @@ def build(run: Run) -> Path:
     notebooks = sorted((run.dir / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
-    kept = evidence(run)
-    try:
-        page = task_page(run, make_study(run.task, **kept), notebooks)
-    except ValueError as error:
-        raise UserError(f"{error}; run ./run_all.sh {name} --force") from None
-    path = run.report_dir / f"{name}.html"
+    kept, path = evidence(run), run.report_dir / f"{name}.html"
+    page = task_page(run, Study(run.task, **kept), notebooks)
     write_json(run.report_dir / f"{name}.json", kept)
     write_file(path, page)
     write_file(run.report_dir / "index.html", index_page(run))
-    copies = write_copies(notebooks, run.report_dir / "notebooks" / name, traits_of(run.task))
-    megabytes = path.stat().st_size / 1e6
-    print(f"{path}: {megabytes:.2f} MB, {len(notebooks)} notebooks")
-    sizes = {path: MAX_MEGABYTES} | dict.fromkeys(copies, MAX_COPY_MEGABYTES)
-    for written, most in sizes.items():
-        if written.stat().st_size / 1e6 > most:
-            print(f"{written.name} is over {most:g} MB: leave out large outputs in the notebooks")
+    write_copies(notebooks, run.report_dir / "notebooks" / name, traits_of(run.task))
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {len(notebooks)} notebooks")
     return path
 
 

@@ -1,14 +1,10 @@
-"""The report as PDF, printed by a headless Chromium where one is installed.
-
-Run as: python -m helpers.report.pdf report/calendar.html
-"""
+"""The report as PDF, printed by a headless Chromium where one is installed."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -20,7 +16,6 @@ OPTIONS = (
     "--headless --disable-gpu --no-first-run --disable-background-networking --disable-sync "
     "--disable-component-update --no-pdf-header-footer"
 ).split()
-TIMEOUT_SECONDS = 180
 
 
 def find_browser() -> str | None:
@@ -43,9 +38,8 @@ def print_pdf(page: Path) -> Path:
         own = [f"--user-data-dir={folder}/profile", f"--print-to-pdf={new}", *["--no-sandbox"] * root]
         call = [browser, *OPTIONS, *own, page.resolve().as_uri()]
         try:
-            done = subprocess.run(call, capture_output=True, timeout=TIMEOUT_SECONDS, check=False)
-            said = done.stderr.decode(errors="replace").strip().splitlines()
-            reason = said[-1] if said else f"exit status {done.returncode}"
+            done = subprocess.run(call, capture_output=True, timeout=180, check=False)
+            reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
         if not new.is_file() or not new.read_bytes().startswith(b"%PDF"):
@@ -58,11 +52,3 @@ def up_to_date(page: Path) -> bool:
     """Whether the PDF beside a page is newer than the page."""
     pdf = page.with_suffix(".pdf")
     return pdf.exists() and pdf.stat().st_mtime >= page.stat().st_mtime
-
-
-if __name__ == "__main__":
-    try:
-        for name in sys.argv[1:]:
-            print(print_pdf(Path(name)))
-    except UserError as error:
-        sys.exit(f"error: {error}")

@@ -21,12 +21,13 @@ from helpers.evaluation.systems import best_writer, deployed
 from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES, Task, load_task
+from helpers.tasks import TASK_NAMES, Task
 from helpers.views.findings import harder_slices
 
 UNTUNED = ("base_zero_shot", "base_few_shot", "untuned")
 COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
 SOURCES = ("sample", "public")
+BESIDE = ("system", "data", "setting", "score", "runs")  # columns of the table of other runs
 LEAST_VALUES = 10  # of a field whose F1 is worth a sentence
 Scores = dict[str, dict[str, Any]]
 
@@ -63,9 +64,8 @@ class Study:
         task, data = self.task, self.metrics.get("data", {})
         self.name, self.title, self.headline = task.name, task.words.title, task.headline
         self.headline_name = task.words.headline
-        self.description = (
-            task.words.description or f"From each text {len(task.fields)} fields: {', '.join(task.fields)}."
-        )
+        fields = f"From each text {len(task.fields)} fields: {', '.join(task.fields)}."
+        self.description = task.words.description or fields
         self.profile, self.rows = self.metrics.get("profile", "cpu"), data.get("rows")
         self.source, self.fingerprint = data.get("source", "sample"), data.get("fingerprint", "")
         self.own, self.part = task.name not in TASK_NAMES, "test" if self.test_part else "validation"
@@ -81,18 +81,13 @@ class Study:
         writer = best_writer(task, known, self.best or "")
         self.writer = writer if writer in task.variants.writers else None
         helped = {name for name, one in task.variants.items() if getattr(one, "teacher", False)}
-        helped |= {
-            name.split(".")[0]
-            for name, on in task.settings(self.profile).items()
-            if name.endswith(".gazetteer") and on
-        }
+        settings = task.settings(self.profile).items()
+        helped |= {name.split(".")[0] for name, on in settings if name.endswith(".gazetteer") and on}
         taggers = [name for name in self.trained if name in task.variants.taggers]
         self.untuned, self.marker = self._first(UNTUNED), self._first(taggers if self.writer else ())
         self.tuned = self.writer or self._first(name for name in taggers if name not in helped)
-        self.gain, self.marker_lead = (
-            self.lead(self.deploy, self.baseline),
-            self.lead(self.marker, self.writer),
-        )
+        self.gain = self.lead(self.deploy, self.baseline)
+        self.marker_lead = self.lead(self.marker, self.writer)
         self.tuning_gain = self.lead(self.tuned, self.untuned)
         self.mostly_tuning = (self.tuning_gain or 0) > (self.score(self.tuned) or 0) / 2
         self.deployed_away = self.away.get(self.deploy or "")
@@ -124,10 +119,10 @@ class Study:
         return low > other_high or other_low > high
 
     def _field_f1(self, name: str | None) -> dict[str, float]:
-        cells = (self.variants.get(name or "", {}).get("fields") or {}).items()
-        least = {key: one.get("support", LEAST_VALUES) for key, one in cells}
+        cells = self.variants.get(name or "", {}).get("fields") or {}
+        known = {key: one for key, one in cells.items() if one.get("f1") is not None}
         return {
-            key: one["f1"] for key, one in cells if one.get("f1") is not None and least[key] >= LEAST_VALUES
+            key: one["f1"] for key, one in known.items() if one.get("support", LEAST_VALUES) >= LEAST_VALUES
         }
 
     @property
@@ -171,13 +166,10 @@ class Study:
     def cost(self, name: str | None, what: str) -> float | None:
         """One number of costs.json, or None; `row_ms` are the milliseconds that answering one scored row took."""
         costs = self.costs.get(name or "", {})
-        if what == "row_ms":
-            return (
-                1000 * costs["predict_seconds"] / self.rows
-                if costs.get("predict_seconds") and self.rows
-                else None
-            )
-        return costs.get(what)
+        if what != "row_ms":
+            return costs.get(what)
+        seconds = costs.get("predict_seconds")
+        return 1000 * seconds / self.rows if seconds and self.rows else None
 
     def trained_parameters(self, name: str) -> int | None:
         """Parameters that training changed, or None."""
@@ -197,11 +189,6 @@ def data_card(name: str) -> str:
     return "\n".join(re.findall(r"^## (?:How it was made|Limits)\n(?:(?!## ).*\n?)*", text, re.MULTILINE))
 
 
-def make_study(task: str | Path | Task, **kept: Any) -> Study:
-    """The study of one task from what :func:`evidence` keeps."""
-    return Study(task=load_task(task), **kept)
-
-
 # -- what is kept -----------------------------------------------------------------------------------------------------
 def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
     """Path under `results/` → hash of every file there that a task's report shows."""
@@ -212,19 +199,11 @@ def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
 
 def sweeps_of(task: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
     """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs."""
-    lines = []
-    for path, about in complete_sweeps(task, folder).items():
-        lines += [
-            {
-                "system": name,
-                "data": about["data"],
-                "setting": setting,
-                "score": row[about["headline"]],
-                "runs": row["runs"],
-            }
-            for (setting, name), row in sweep_table(path)[0].iterrows()
-        ]
-    return lines
+    return [
+        dict(zip(BESIDE, (name, about["data"], setting, row[about["headline"]], row["runs"])))
+        for path, about in complete_sweeps(task, folder).items()
+        for (setting, name), row in sweep_table(path)[0].iterrows()
+    ]
 
 
 def _table(run: Run, name: str, **options: Any) -> pd.DataFrame:
@@ -252,13 +231,7 @@ def evidence(run: Run) -> dict[str, Any]:
     splits, headline = run.dir / "splits", run.task.headline
     published = bool(run.task.public.published) and is_public(run)
     theirs = [
-        {
-            "system": one["system"],
-            "data": "public",
-            "setting": "published",
-            "score": f"{one[headline]:.3f}",
-            "runs": None,
-        }
+        dict(zip(BESIDE, (one["system"], "public", "published", f"{one[headline]:.3f}", None)))
         for one in (run.task.public.published if published else ())
         if one.get(headline) is not None
     ]
@@ -268,11 +241,8 @@ def evidence(run: Run) -> dict[str, Any]:
     if (audit := _table(run, "leakage_audit")).size:
         after = audit[audit.iloc[:, 0] == "after"][["exact", "near"]].to_numpy()
         checks["rows of one part repeated in another"] = [int(after.sum()), None]
-    outputs = {
-        name: one.get("parse_errors") or {} for name, one in variants.items() if name in run.task.variants
-    }
-    if outputs:
-        invalid = sum(sum(one.values()) for one in outputs.values())
+    if tuned := [one for name, one in variants.items() if name in run.task.variants]:
+        invalid = sum(sum((one.get("parse_errors") or {}).values()) for one in tuned)
         checks["answers of fine-tuned systems that are not valid"] = [invalid, None]
     hard = None
     if overall is not None and slices.size:
@@ -280,8 +250,8 @@ def evidence(run: Run) -> dict[str, Any]:
         hard = harder.to_dict("records")
         checks["slices of the rows that are harder, corrected for their number"] = [len(hard), compared]
     if perturbed.size:
-        harmful = int((perturbed["difference_high"] < 0).sum()) if "difference_high" in perturbed else 0
-        checks["changes of the input that cost more than chance would"] = [harmful, len(perturbed)]
+        harmful = (perturbed["difference_high"] < 0).sum()
+        checks["changes of the input that cost more than chance would"] = [int(harmful), len(perturbed)]
     away, (deploy, why) = home_and_away(read_transfer(run)), (None, "")
     if len(away) and variants:
         deploy, why = deployed(run, [name for name in variants if "@" not in name])

@@ -26,24 +26,38 @@ class NoAnswer(Exception):
         self.status, self.retry_after = status, retry_after
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What the service takes at most."""
+
+    texts: int = 64  # of one request
+    bytes: int = 1_000_000  # of its body
+    batch: int = 16  # texts in one pass through the model
+    wait: float = 0.004  # seconds that a text waits for others to share its pass
+    queue: int = 256  # texts that may wait
+    seconds: float = 10.0  # until a request is given up, its body or its answer
+    cache: int = 1024  # texts whose answers are kept; 0 for none
+
+
+LIMITS = Limits()
+
+
 @dataclass
 class Batcher:
     """Collects texts into batches for a thread that checks and predicts them.
 
-    While one batch is computed the next one gathers. It goes as soon as it is full or no text has come for `wait`
-    seconds, and no later than a tenth of the last pass after its beginning: batches grow with the load, clients that
-    ask again at the same time stay together, and a lone request hardly waits. Beyond `capacity` waiting texts a
-    request is refused, after `timeout` seconds it is given up, and what has not been begun by then is dropped.
+    While one batch is computed the next one gathers. It goes as soon as it is full or no text has come for
+    `limits.wait` seconds, and no later than a tenth of the last pass after its beginning: batches grow with the load,
+    clients that ask again at the same time stay together, and a lone request hardly waits. Beyond `limits.queue`
+    waiting texts a request is refused, after `limits.seconds` it is given up, and what has not been begun by then is
+    dropped.
     `problem` says why a text cannot be answered; it runs in the model's thread, since tokenizers take time and are not
     made for two threads. `on_batch` is told the size and the seconds of each batch.
     """
 
     predict: Callable[[Sequence[str]], Sequence[Answer]]
     problem: Callable[[str], str | None] = lambda text: None
-    max_batch: int = 16
-    wait: float = 0.004
-    capacity: int = 256
-    timeout: float = 10.0
+    limits: Limits = LIMITS
     on_batch: Callable[[int, float], None] = lambda size, seconds: None
     seconds_a_text: float = 0.01
     _queue: deque[tuple[str, asyncio.Future]] = field(default_factory=deque)
@@ -70,16 +84,16 @@ class Batcher:
         """Answers of some texts, all or none of them taken in; NoAnswer, or what the model raised for one of them."""
         if self._stopping:
             raise NoAnswer("the service is stopping", 503, 5)
-        if len(self._queue) + len(texts) > self.capacity:
+        if len(self._queue) + len(texts) > self.limits.queue:
             seconds = max(1, math.ceil(len(self._queue) * self.seconds_a_text))
             raise NoAnswer(f"too many texts are waiting: try again in {seconds} s", 429, seconds)
         futures = [asyncio.get_running_loop().create_future() for _ in texts]
         self._queue.extend(zip(texts, futures))
         self._arrived.set()
         try:
-            return await asyncio.wait_for(asyncio.gather(*futures), self.timeout)
+            return await asyncio.wait_for(asyncio.gather(*futures), self.limits.seconds)
         except asyncio.TimeoutError:
-            raise NoAnswer(f"no answer within {self.timeout:g} s", 504) from None
+            raise NoAnswer(f"no answer within {self.limits.seconds:g} s", 504) from None
         finally:
             for future in futures:  # those of a request that has failed or gone are not computed any more
                 future.cancel()
@@ -120,16 +134,17 @@ class Batcher:
             if not self._queue:
                 self._arrived.clear()
                 await self._arrived.wait()
-            patience = max(self.wait, min(LONGEST_WAIT, PATIENCE * self._last_pass)) if self.wait else 0.0
+            wait = self.limits.wait
+            patience = max(wait, min(LONGEST_WAIT, PATIENCE * self._last_pass)) if wait else 0.0
             until = time.monotonic() + patience
-            while len(self._queue) < self.max_batch and not self._stopping:
+            while len(self._queue) < self.limits.batch and not self._stopping:
                 self._arrived.clear()
                 try:
-                    left = min(self.wait, until - time.monotonic())
+                    left = min(wait, until - time.monotonic())
                     await asyncio.wait_for(self._arrived.wait(), left)
                 except asyncio.TimeoutError:
                     break
-            while self._queue and len(batch) < self.max_batch:
+            while self._queue and len(batch) < self.limits.batch:
                 text, future = self._queue.popleft()
                 if not future.done():
                     batch.append((text, future))

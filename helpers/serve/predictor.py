@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rapidfuzz.distance import Levenshtein
+
 from helpers.calibrate import CALIBRATIONS, PRECISION, load_calibrations
-from helpers.data.source import origins, to_original
 from helpers.errors import UserError, one_of
 from helpers.evaluation import systems
 from helpers.export.folders import load_onnx
 from helpers.export.model_folder import ENGINES, model_files, open_run, version_of
 from helpers.run import Run
+from helpers.tasks.kind import Place
 from helpers.tasks.records import Example
 
 Answer = dict[str, Any]
@@ -146,3 +148,31 @@ class Predictor:
             if value is None or value < round(threshold, 6):
                 review.append(name)
         return confidence, review
+
+
+# -- a text as its user wrote it, and as it is read ----------------------------------------------------------------------
+def origins(text: str, reading: str) -> list[Place]:
+    """For each character of the text as the model reads it, the (start, end) of its origin in the user's text.
+
+    Signs that normalising changed side by side are taken one by one where their number stayed, else as one piece
+    without the white space around it.
+    """
+    found: list[Place] = []
+    low = 0  # end of the last sign that is the same in both
+    for block in Levenshtein.opcodes(text, reading).as_matching_blocks():
+        changed = block.b - len(found)
+        if changed == block.a - low:
+            found += [(low + at, low + at + 1) for at in range(changed)]
+        else:
+            piece = text[low : block.a]
+            start = low + len(piece) - len(piece.lstrip() or piece)
+            found += [(start, start + len(piece.strip() or piece))] * changed
+        found += [(block.a + at, block.a + at + 1) for at in range(block.size)]
+        low = block.a + block.size
+    return found
+
+
+def to_original(span: Place, places: list[Place]) -> Place:
+    """A span of the normalised text as a span of the original, from :func:`origins`."""
+    start, end = span
+    return (places[start][0], places[end - 1][1]) if end > start else (places[start][0],) * 2

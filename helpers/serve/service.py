@@ -7,59 +7,109 @@ import hmac
 import json
 import logging
 import re
-import sys
 import time
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import prometheus_client
 from cachetools import LRUCache
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    generate_latest,
-)
-from pydantic import ValidationError
+from prometheus_client import Counter, Gauge, Histogram
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, create_model, model_validator
 from starlette.requests import ClientDisconnect
 
 from helpers.files import parse_json
-from helpers.serve.batching import LOG, Batcher, NoAnswer
-from helpers.serve.service_models import Extract, Health, Problem, Schema, answer_model
+from helpers.serve.batching import LIMITS, LOG, Batcher, Limits, NoAnswer
+from helpers.tasks.base import Task
 
 SIZES, SECONDS = (1, 2, 4, 8, 16, 32, 64), (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-PROBLEMS = {
-    400: "body cannot be read",
-    401: "token is missing or wrong",
-    408: "the body did not come in time",
-    413: "too many texts or bytes",
-    415: "body is no JSON, or packed",
-    422: "text or type is wrong",
-    429: "too many texts are waiting",
-    500: "the model failed",
-    503: "the service is stopping, or has too many connections",
-    504: "no answer in time",
-}
+PROBLEMS = (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the service takes at most."""
+# -- what it takes and gives, as its OpenAPI description shows it -------------------------------------------------------
+class Extract(BaseModel):
+    """One text, or several."""
 
-    texts: int = 64  # of one request
-    bytes: int = 1_000_000  # of its body
-    batch: int = 16  # texts in one pass through the model
-    wait: float = 0.004  # seconds that a text waits for others to share its pass
-    queue: int = 256  # texts that may wait
-    seconds: float = 10.0  # until a request is given up, its body or its answer
-    cache: int = 1024  # texts whose answers are kept; 0 for none
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"text": "Lunch with Ana on 3 May 2026 at noon"}],
+            "oneOf": [{"required": ["text"]}, {"required": ["texts"]}],
+        },
+    )
+    text: StrictStr = Field(default=None, description="One text.")
+    texts: list[StrictStr] = Field(default=None, description="Several texts.", min_length=1)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Extract:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give either text or texts")
+        return self
+
+
+class Span(BaseModel):
+    """A piece of the text as it was sent, in characters (Unicode code points), `end` not included."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Model(BaseModel):
+    """Which model has answered."""
+
+    name: str
+    version: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """Whether the service can answer."""
+
+    status: str
+    model: Model
+    waiting: int
+
+
+class Schema(BaseModel):
+    """What the service looks for, and its limits."""
+
+    task: str
+    title: str
+    description: str
+    fields: dict[str, Any] = Field(description="JSON Schema of `fields` in a result.")
+    verbatim: list[str] = Field(description="Fields whose values are pieces of the text.")
+    limits: dict[str, float]
+    examples: list[str]
+    model: Model
+
+
+def answer_model(task: Task) -> type[BaseModel]:
+    """Results in the order of the texts, each with the fields of the task."""
+    value = {name: list[kind.item] if kind.many else kind.item for name, kind in task.kinds.items()}
+    spans = Field(description="Where the values stand; nothing where they do not.")
+    confidence = Field(description="Probability of each value, null if unknown.")
+    review = Field(description="Fields that a person should look at.")
+    result = create_model(
+        "Result",
+        fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
+        spans=(dict[str, list[Span]], spans),
+        confidence=(dict[str, float | None], confidence),
+        needs_review=(list[str], review),
+        reasons=(dict[str, str], Field(description="Why, where it is more than a low confidence.")),
+    )
+    return create_model("Answer", results=list[result], model=Model, milliseconds=float)
 
 
 # -- logs and metrics -------------------------------------------------------------------------------------------------
@@ -70,16 +120,13 @@ class JsonLines(logging.Formatter):
         """The line of a record; of an error its kind and place, not its message, which may hold a text."""
         line = {"time": round(record.created, 3), "level": record.levelname.lower()}
         line |= {"event": record.getMessage(), **getattr(record, "facts", {})}
-        if record.exc_info and record.exc_info[0]:
-            line["error"], trace = record.exc_info[0].__name__, record.exc_info[2]
-            while trace and trace.tb_next:
-                trace = trace.tb_next
-            if trace:
-                line["at"] = f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"
+        if record.exc_info:
+            line["error"], place = record.exc_info[0].__name__, traceback.extract_tb(record.exc_info[2])[-1]
+            line["at"] = f"{Path(place.filename).name}:{place.lineno}"
         return json.dumps(line, ensure_ascii=False)
 
 
-def log_to(stream: Any = sys.stderr) -> None:
+def log_to(stream: Any) -> None:
     """Write the service's log to a stream."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
@@ -92,7 +139,7 @@ class Meters:
     """Prometheus metrics of one service."""
 
     def __init__(self) -> None:
-        self.registry = own = CollectorRegistry()
+        self.registry = own = prometheus_client.CollectorRegistry()
         self.requests = Counter("extract_requests", "Requests by outcome", ["status"], registry=own)
         self.seconds = Histogram("extract_seconds", "Seconds a request", buckets=SECONDS, registry=own)
         self.texts = Counter("extract_texts", "Texts answered", registry=own)
@@ -156,19 +203,18 @@ def printable(line: str) -> str:
 
 
 # -- the service ------------------------------------------------------------------------------------------------------
-def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> FastAPI:
+def create_app(predictor: Any, limits: Limits = LIMITS, token: str = "") -> FastAPI:
     """The service of one predictor (see :class:`helpers.serve.predictor.Predictor`).
 
     With a `token` only requests with the header `Authorization: Bearer TOKEN` are answered.
     """
     task, meters = predictor.task, Meters()
-    sizes = (limits.batch, limits.wait, limits.queue, limits.seconds)
 
     def on_batch(size: int, seconds: float) -> None:
         meters.batch.observe(size)
         meters.model.observe(seconds)
 
-    batcher = Batcher(predictor.predict, predictor.problem, *sizes, on_batch)
+    batcher = Batcher(predictor.predict, predictor.problem, limits, on_batch)
     meters.waiting.set_function(lambda: batcher.waiting)
     cache: LRUCache = LRUCache(limits.cache)
     model = {"name": predictor.name, "version": predictor.version}
@@ -208,14 +254,9 @@ def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> Fa
         return [known[text] for text in texts]
 
     body = {"required": True, "content": {"application/json": {"schema": Extract.model_json_schema()}}}
-    responses = {code: {"model": Problem, "description": text} for code, text in PROBLEMS.items()}
+    about = {"responses": dict.fromkeys(PROBLEMS, {"model": Problem}), "openapi_extra": {"requestBody": body}}
 
-    @app.post(
-        "/extract",
-        response_model=answer_model(task),
-        responses=responses,
-        openapi_extra={"requestBody": body},
-    )
+    @app.post("/extract", response_model=answer_model(task), **about)
     async def extract(request: Request) -> Any:
         """Find the values of the task's fields in one text or several."""
         started = time.perf_counter()
@@ -247,7 +288,8 @@ def create_app(predictor: Any, limits: Limits = Limits(), token: str = "") -> Fa
     @app.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def metrics() -> Any:
         """Prometheus metrics."""
-        return Response(generate_latest(meters.registry), media_type=CONTENT_TYPE_LATEST)
+        now = prometheus_client.generate_latest(meters.registry)
+        return Response(now, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     return app
 

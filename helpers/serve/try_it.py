@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 from typing import Any
 
+import pandas as pd
+
 from helpers.errors import UserError
 from helpers.evaluation import systems
 from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.tasks.text import words
-from helpers.views.display import entity_text
-from helpers.views.rows import entity_spans
+from helpers.views.rows import coloured
 
 
 def extract(run: Run, text: str, name: str | None = None) -> tuple[str, Any, str | None]:
@@ -30,15 +31,7 @@ def extract(run: Run, text: str, name: str | None = None) -> tuple[str, Any, str
 
 
 def try_it(run: Run, text: str | None = None, system: str | None = None, row: Example | None = None) -> None:
-    """Display a text with what a system finds in it.
-
-    Parameters
-    ----------
-    text, system
-        As in :func:`extract`.
-    row : Example, optional
-        What is shown without a text: the first validation row by default.
-    """
+    """Display a text with what a system finds in it, as in :func:`extract`; by default the text of a validation row."""
     from IPython.display import HTML, display
 
     text = run.task.rows.reading(text) if text else (row or run.load("validation")[0]).text
@@ -47,15 +40,12 @@ def try_it(run: Run, text: str | None = None, system: str | None = None, row: Ex
 
 def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | None) -> str:
     """The text with its fields coloured, and under it the values found."""
-    task = run.task
     head = f"<p>Found by <b>{html.escape(words(system))}</b>:</p>"
     if prediction is None:
         return f"{head}<p>Nothing valid came out. It wrote:</p><pre>{html.escape(str(raw))}</pre>"
-    row = task.rows.example(text)
-    marked = entity_text(row.text, entity_spans(task, row, prediction), task.fields)
-    rows = ""
-    for name, values in task.values(prediction).items():
-        if values:
-            value = html.escape("; ".join(map(str, values)))
-            rows += f'<tr><th scope="row">{html.escape(name)}</th><td>{value}</td></tr>'
-    return f"{head}{marked}<table><tbody>{rows}</tbody></table>"
+    found = {
+        name: "; ".join(map(str, values)) for name, values in run.task.values(prediction).items() if values
+    }
+    table = pd.Series(found, dtype=object).to_frame().style.hide(axis="columns").format(escape="html")
+    marked = coloured(run.task, run.task.rows.example(text), prediction)
+    return head + marked + table.to_html(exclude_styles=True)

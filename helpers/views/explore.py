@@ -34,21 +34,14 @@ def canonical_changes(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     rows = []
     for example in (example for example in examples if "row" in example.extra):
         raw_rows = (example.extra["row"], task.rows.write(example))
-        given, canonical = (_dotted(task.hooks.row_parts(row)) for row in raw_rows)
+        parts = [pd.json_normalize(task.hooks.row_parts(row)) for row in raw_rows]
+        given, canonical = (part.to_dict("records")[0] for part in parts)
         rows += [
             (example.id, key, _visible(value), _visible(canonical[key]))
             for key, value in given.items()
             if key in canonical and canonical[key] != value
         ]
     return pd.DataFrame(rows, columns=["id", "key", "as_given", "canonical"])
-
-
-def _dotted(value: Any, name: str = "") -> dict[str, Any]:
-    """A JSON object as one level of dotted keys."""
-    if not isinstance(value, dict):
-        return {name: value}
-    below = [_dotted(part, f"{name}.{inner}".strip(".")) for inner, part in value.items()]
-    return {key: item for level in below for key, item in level.items()}
 
 
 # -- lengths ----------------------------------------------------------------------------------------------------------
@@ -113,30 +106,21 @@ def value_frame(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["id", "field", "value", "text"], dtype=object)
 
 
-def top_values(values: pd.DataFrame, name: str, count: int = 10) -> pd.Series:
-    """The commonest values of a field (lower-cased) and how often each occurs; ties by name."""
-    counts = values.loc[values["field"] == name, "value"].str.lower().value_counts().sort_index()
-    return counts.sort_values(ascending=False, kind="stable").head(count).rename("rows").rename_axis(name)
-
-
 def value_summary(values: pd.DataFrame, task: Task) -> pd.DataFrame:
     """How varied the values of :func:`value_frame` are, without letter case.
 
-    Index field; `values`, `unique` ones and their `share_unique`, the `commonest` and its `count`.
+    Index field; `values`, `unique` ones and their `share_unique`, the `commonest` (of several the first by name) and its
+    `count`.
     """
-    top = {name: top_values(values, name, 1) for name in task.fields}
-    table = (
-        values["value"]
-        .str.lower()
-        .groupby(values["field"])
-        .agg(["size", "nunique"])
-        .reindex(list(task.fields))
-    )
-    table = table.fillna(0).astype(int).set_axis(["values", "unique"], axis=1).rename_axis("field")
+    lowered = values.assign(value=values["value"].str.lower())
+    counts = lowered.groupby(["field", "value"]).size().rename("count").reset_index()
+    fields = counts.groupby("field")["count"]
+    table = fields.agg(values="sum", unique="size").reindex(list(task.fields)).fillna(0).astype(int)
     table["share_unique"] = table["unique"] / table["values"].where(table["values"] > 0)
-    table["commonest"] = [next(iter(top[name].index), None) for name in table.index]
-    table["count"] = [top[name].sum() for name in table.index]
-    return table
+    top = counts.sort_values("count", ascending=False, kind="stable").drop_duplicates("field")
+    table["commonest"] = top.set_index("field")["value"]
+    table["count"] = fields.max().reindex(table.index).fillna(0).astype(int)
+    return table.rename_axis("field")
 
 
 def surface_formats(examples: Sequence[Example], task: Task) -> pd.DataFrame:
@@ -147,20 +131,18 @@ def surface_formats(examples: Sequence[Example], task: Task) -> pd.DataFrame:
     return frame.sort_values(["kind", "rows", "format"], ascending=[True, False, True], ignore_index=True)
 
 
-def _how_literal(value: str, text: str) -> str:
-    if places(value, text):
-        return "verbatim"
-    return "other_case" if places(value, text, ignore_case=True) else "not_in_text"
-
-
 def with_literalness(values: pd.DataFrame) -> pd.DataFrame:
     """The values of :func:`value_frame` with a column `how` they stand in their text.
 
     That is `verbatim` (a whole-word piece of it), `other_case` (so but for letter case) or `not_in_text`.
     """
-    return values.assign(
-        how=[_how_literal(value, text) for value, text in zip(values["value"], values["text"])]
-    )
+
+    def literal(value: str, text: str) -> str:
+        if places(value, text):
+            return "verbatim"
+        return "other_case" if places(value, text, ignore_case=True) else "not_in_text"
+
+    return values.assign(how=[literal(*pair) for pair in zip(values["value"], values["text"])])
 
 
 # -- repeats and conflicts --------------------------------------------------------------------------------------------

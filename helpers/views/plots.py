@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from helpers.tasks.text import words
-from helpers.views.display import GREY, MARKERS, PALETTE, WIDTH, column_words
+from helpers.views.show import GREY, MARKERS, PALETTE, WIDTH, column_words
 
 INK = "#333333"
 
@@ -109,10 +109,9 @@ def intervals(
         labels.append(f"{name} (n={row['n']:.0f})" if "n" in frame else name)
     figure, ax = _new(1.1 + 0.3 * len(labels) + 0.2 * bool(reference))
     winner = [key == best for key in frame.index]
-    ax.hlines(
-        at, frame["low"], frame["high"], color=PALETTE[0], linewidth=np.where(winner, 4.5, 2), alpha=0.55
-    )
-    ax.scatter(frame["score"], at, np.where(winner, 90, 32), color=PALETTE[0], zorder=3)
+    widths, sizes = np.where(winner, 4.5, 2), np.where(winner, 90, 32)
+    ax.hlines(at, frame["low"], frame["high"], color=PALETTE[0], linewidth=widths, alpha=0.55)
+    ax.scatter(frame["score"], at, sizes, color=PALETTE[0], zorder=3)
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
@@ -154,9 +153,8 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
     `frame` has the index variant, or (variant, form), whose forms a line joins, and the columns `seconds`, `score` and
     megabytes; `xlabel` says what the time is and its unit.
     """
-    colours = dict(
-        zip(dict.fromkeys(frame.index.get_level_values(0)), itertools.cycle(PALETTE))
-    )  # of all, timed or not
+    named = dict.fromkeys(frame.index.get_level_values(0))
+    colours = dict(zip(named, itertools.cycle(PALETTE)))  # of all, timed or not
     data = frame.dropna(subset=[seconds, score]).fillna({"megabytes": 0}).round({"megabytes": 0})
     style = "form" if data.index.nlevels > 1 else "variant"
     variants, forms = (data.index.get_level_values(level).map(str) for level in (0, -1))
@@ -164,10 +162,8 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
     figure, ax = _new(3.8)
     for name, rows in data.groupby("variant", sort=False):
         ax.plot(rows[seconds], rows[score], color=colours[name], linewidth=1, zorder=1)
-    looks = {
-        "palette": {name: colours[name] for name in variants},
-        "markers": list(MARKERS[: data[style].nunique()]),
-    }
+    shapes = list(MARKERS[: data[style].nunique()])
+    looks = {"palette": {name: colours[name] for name in variants}, "markers": shapes}
     columns = {"x": seconds, "y": score, "hue": "variant", "style": style, "size": "megabytes"}
     sns.scatterplot(data, **columns, **looks, sizes=(40, 320), alpha=0.8, ax=ax)
     if data[seconds].min() > 0 and data[seconds].max() > 20 * data[seconds].min():
@@ -205,12 +201,8 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
     figure = Figure(figsize=(WIDTH, 5.4), layout="constrained")
     panels = figure.subplot_mosaic([["loss", "loss"], ["lr", "score"]])
     for number, (variant, records) in enumerate(history.items()):
-        table, colour, marker = (
-            pd.DataFrame(list(records)),
-            PALETTE[number % len(PALETTE)],
-            MARKERS[number % 10],
-        )
-        points = {"color": colour, "marker": marker, "markersize": 4}
+        table, colour = pd.DataFrame(list(records)), PALETTE[number % len(PALETTE)]
+        points = {"color": colour, "marker": MARKERS[number % 10], "markersize": 4}
         for panel, column, look in (
             ("loss", "loss", {"color": colour, "linewidth": 1.2, "label": variant}),
             ("loss", "val_loss", {**points, "linestyle": "--"}),
@@ -221,9 +213,8 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
                 line = table[["step", column]].dropna()
                 panels[panel].plot(line["step"], line[column], **look)
     panels["loss"].set(xlabel="step", ylabel="loss (nats per token)")
-    panels["loss"].set_title(
-        "solid: training, dashed: validation", fontsize=9, fontweight="normal", loc="right"
-    )
+    key = "solid: training, dashed: validation"
+    panels["loss"].set_title(key, fontsize=9, fontweight="normal", loc="right")
     if panels["loss"].lines:
         panels["loss"].legend(ncols=min(4, len(history)), loc="best")
         if min(np.min(line.get_ydata()) for line in panels["loss"].lines) > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,42 @@ from helpers.tasks.base import Task
 from helpers.tasks.metrics import comparable
 from helpers.tasks.records import Example
 from helpers.tasks.text import places
-from helpers.views.display import entity_text
+from helpers.views.show import PALETTE
 
 
 # -- values in their text ---------------------------------------------------------------------------------------------
+def entity_text(text: str, spans: Sequence[tuple[int, int, str]], fields: Sequence[str] = ()) -> str:
+    """HTML of a text with its entities coloured and labelled, and a legend; overlapping spans are shown as such.
+
+    `spans` are (start, end, field) in characters, the end exclusive; what lies outside the text is cut. `fields` fix which
+    field has which colour, by default the order of appearance does.
+    """
+    spans = [(max(0, start), min(len(text), end), name) for start, end, name in spans]
+    spans = sorted((span for span in spans if span[0] < span[1]), key=lambda span: (span[0], -span[1]))
+    order = list(dict.fromkeys([*fields, *(name for _, _, name in spans)]))
+
+    def mark(name: str, shown: str, title: str = "") -> str:
+        rgb = ",".join(str(round(255 * part)) for part in PALETTE[order.index(name) % len(PALETTE)])
+        look = f"background:rgba({rgb},.25);border-bottom:2px solid rgb({rgb});color:inherit;padding:0 .15em"
+        return f'<mark style="{look}"{title}>{shown}</mark>'
+
+    edges = sorted({0, len(text), *(edge for span in spans for edge in span[:2])})
+    pieces = []
+    for start, end in zip(edges, edges[1:]):
+        over = {name: right for left, right, name in spans if left <= start and end <= right}
+        names, piece = list(over), html.escape(text[start:end])
+        if ends := "+".join(name for name in names if over[name] == end):
+            piece += f'<small style="opacity:.75;font-size:.7em"> {html.escape(ends)}</small>'
+        title = f' title="{html.escape(", ".join(names))}"'
+        pieces.append(mark(names[0], piece, title) if names else piece)
+    used = [name for name in order if any(name == other for _, _, other in spans)]
+    legend = " ".join(mark(name, html.escape(name)) for name in used)
+    return (
+        f'<div class="entity-text"><p style="line-height:2;white-space:pre-wrap">{"".join(pieces)}</p>'
+        f'<p style="font-size:.85em">{legend or "no entity"}</p></div>'
+    )
+
+
 def entity_spans(task: Task, example: Example, target: Any) -> list[tuple[int, int, str]]:
     """Places (start, end, field) of the values of a label or prediction that stand in the row's text.
 

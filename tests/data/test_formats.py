@@ -30,18 +30,20 @@ SENTENCES = [
 ] + [("Pass me the rake", [(3, 4, "TOOL")]), ("[ { nothing here", []), ("# stays a token", [])]
 
 
+SCHEMES = {
+    "IOB2": "BBII",
+    "IOB1": "IIII",
+    "BILOU": "UBLI",
+    "IOBES": "SBEI",
+}  # of one word; the first, last, inner
+
+
 def tags_of(text: str, spans, scheme: str = "IOB2") -> list[str]:
-    tags = ["O"] * len(text.split())
-    for start, end, label in spans:
-        for at in range(start, end):
-            first, last = at == start, at == end - 1
-            prefix = {
-                "IOB2": "B" if first else "I",
-                "IOB1": "I",
-                "BILOU": "U" if first and last else "B" if first else "L" if last else "I",
-                "IOBES": "S" if first and last else "B" if first else "E" if last else "I",
-            }[scheme]
-            tags[at] = f"{prefix}-{label}"
+    tags, (alone, head, end, inner) = ["O"] * len(text.split()), SCHEMES[scheme]
+    for start, stop, label in spans:
+        size = stop - start
+        prefixes = alone if size == 1 else [head, *[inner] * (size - 2), end]
+        tags[start:stop] = [f"{prefix}-{label}" for prefix in prefixes]
     return tags
 
 
@@ -92,8 +94,8 @@ def studio(text, spans):
     return {"id": 1, "data": {"text": text}, "annotations": [{"result": results, "was_cancelled": False}]}
 
 
-def objects(spans) -> list[dict]:
-    return [{"start": low, "end": high, "label": label} for low, high, label in spans]
+def objects(text, spans, names=("start", "end", "label")) -> list[dict]:
+    return [dict(zip(names, span)) for span in characters(text, spans)]
 
 
 FORMS = {
@@ -124,30 +126,18 @@ FORMS = {
     "TSV of words": table("\t"),
     "Doccano": jsonl({"id": 3, "text": t, "label": characters(t, s), "Comments": []} for t, s in SENTENCES),
     "Doccano, objects": jsonl(
-        {
-            "text": t,
-            "entities": [
-                {"id": 1, "start_offset": a, "end_offset": b, "label": name}
-                for a, b, name in characters(t, s)
-            ],
-        }
-        for t, s in SENTENCES
+        {"text": t, "entities": objects(t, s, ("start_offset", "end_offset", "label"))} for t, s in SENTENCES
     ),
     "Label Studio": json.dumps([studio(*one) for one in SENTENCES]).encode(),
     "Label Studio, short": json.dumps(
         [
-            {
-                "id": 1,
-                "text": t,
-                "label": [{"start": a, "end": b, "labels": [name]} for a, b, name in characters(t, s)],
-            }
+            {"text": t, "label": [one | {"labels": [one.pop("label")]} for one in objects(t, s)]}
             for t, s in SENTENCES
         ],
         indent=1,
     ).encode(),
     "Prodigy": jsonl(
-        {"text": t, "_input_hash": 7, "spans": objects(characters(t, s)), "answer": "accept"}
-        for t, s in SENTENCES
+        {"text": t, "_input_hash": 7, "spans": objects(t, s), "answer": "accept"} for t, s in SENTENCES
     ),
 }
 
@@ -205,10 +195,10 @@ def test_where_neither_unit_fits_both_readings_are_shown(tmp_path):
         {"text": text, "label": [[a + 2, b + 2, n] for a, b, n in characters(text, spans)]}
         for text, spans in EMOJI
     ]
-    with pytest.raises(
-        UserError,
-        match=r"line 1: \[29, 42, 'TOOL'\] is 'dge trimmer i' counted in characters and 'edge trimmer' counted in UTF-16 units; 61 and 61 spans",
-    ):
+    both = (
+        r"'dge trimmer i' counted in characters and 'edge trimmer' counted in UTF-16 units; 61 and 61 spans"
+    )
+    with pytest.raises(UserError, match=rf"line 1: \[29, 42, 'TOOL'\] is {both}"):
         read(tmp_path / "train.jsonl", jsonl(rows))
 
 
@@ -236,11 +226,8 @@ def test_spans_of_a_json_task_are_values(tmp_path):
     text = "Lunch with Ann at Hut 4"
     row = {"text": text, "label": [[0, 5, "action"], [11, 14, "attendees"], [18, 23, "location"]]}
     (example,) = read(tmp_path / "train.jsonl", jsonl([row]), CALENDAR).examples
-    assert {name: value for name, value in example.target.items() if value} == {
-        "action": "Lunch",
-        "attendees": ["Ann"],
-        "location": "Hut 4",
-    }
+    found = {name: value for name, value in example.target.items() if value}
+    assert found == {"action": "Lunch", "attendees": ["Ann"], "location": "Hut 4"}
 
 
 # -- tags by number ---------------------------------------------------------------------------------------------------
@@ -282,9 +269,8 @@ def test_a_folder_of_datasets_is_read_with_its_names(tmp_path, form):
     else:
         (tmp_path / "data").mkdir()
         for at in range(2):
-            data.shard(2, at, contiguous=True).to_parquet(
-                str(tmp_path / "data" / f"train-0000{at}-of-00002.parquet")
-            )
+            shard = tmp_path / "data" / f"train-0000{at}-of-00002.parquet"
+            data.shard(2, at, contiguous=True).to_parquet(shard)
     assert rows_of(scan(part_file(tmp_path, "train"), TASK)) == WANTED
 
 
@@ -321,14 +307,19 @@ def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, content, reason):
     assert "\n" not in str(caught.value) and "train.json" in str(caught.value)
 
 
+def run_on(tmp_path, **files: bytes) -> Run:
+    folder = tmp_path / "in" / "sheds"
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name.replace("_", ".")).write_bytes(content)
+    return Run(TASK, "smoke", str(tmp_path / "in"), str(tmp_path / "out"))
+
+
 def test_all_faults_of_all_files_are_said_at_once_by_kind(tmp_path):
     rows = [{**row, "ner_tags": row["ner_tags"][:-1]} if at % 3 else row for at, row in enumerate(ROWS)]
     rows[0] = {"tokens": ["a"], "ner_tags": ["B-HUT"]}
-    folder = tmp_path / "in" / "sheds"
-    folder.mkdir(parents=True)
-    (folder / "train.jsonl").write_bytes(jsonl(rows[:10]))
     with pytest.raises(UserError) as caught:
-        load_source(Run(TASK, data=str(tmp_path / "in"), out=str(tmp_path / "out"), profile="smoke"))
+        load_source(run_on(tmp_path, train_jsonl=jsonl(rows[:10])))
     said = str(caught.value)
     assert "7 of 10 rows" in said and "(lines 2, 3, 5, 6, 8 and 1 more)" in said
     assert "unknown label 'HUT': choose from TOOL, PLACE (line 1)" in said
@@ -339,19 +330,11 @@ def test_a_row_with_a_key_twice_is_set_aside_and_stops_nothing(tmp_path, capsys)
     lines = jsonl(ROWS).split(b"\n")
     for at in (2, 5, 9):
         lines[at] = lines[at].replace(b'"ner_tags"', b'"tokens": [], "ner_tags"', 1)
-    folder = tmp_path / "in" / "sheds"
-    folder.mkdir(parents=True)
-    (folder / "train.jsonl").write_bytes(b"\n".join(lines))
-    (folder / "dev.conll").write_bytes(columns())
-    parts = load_source(Run(TASK, data=str(tmp_path / "in"), out=str(tmp_path / "out"), profile="smoke"))
-    assert {part: len(rows) for part, rows in parts.items()} == {
-        "train": len(ROWS) - 3,
-        "validation": len(ROWS),
-    }
-    assert (
-        "3 rows set aside: key 'tokens' stands twice in one object (lines 3, 6, 10)"
-        in capsys.readouterr().out
-    )
+    parts = load_source(run_on(tmp_path, train_jsonl=b"\n".join(lines), dev_conll=columns()))
+    sizes = {part: len(rows) for part, rows in parts.items()}
+    assert sizes == {"train": len(ROWS) - 3, "validation": len(ROWS)}
+    said = capsys.readouterr().out
+    assert "3 rows set aside: key 'tokens' stands twice in one object (lines 3, 6, 10)" in said
 
 
 # -- any bytes --------------------------------------------------------------------------------------------------------
@@ -362,44 +345,19 @@ EVENTS = [
     }
     for at in range(30)
 ]
+EVENT_TABLE = [
+    ",".join(["event_text", *CALENDAR.fields]),
+    *(f"{row['event_text']},{row['output']['action']},,,Mara,,,," for row in EVENTS),
+]
 EVENT_FORMS = {
     "events": jsonl(EVENTS),
     "event array": json.dumps(EVENTS, indent=1).encode(),
-    "event table": "\n".join(
-        [
-            "event_text," + ",".join(CALENDAR.fields),
-            *(f"{r['event_text']},{r['output']['action']},,,Mara,,,," for r in EVENTS),
-        ]
-    ).encode(),
+    "event table": "\n".join(EVENT_TABLE).encode(),
 }
-PIECES = [
-    b"\n",
-    b"\r\n",
-    b"\t",
-    b" ",
-    b"\xff",
-    b"\0",
-    b'"',
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b",",
-    b"B-TOOL",
-    b"X-TOOL",
-    b"O",
-    b"#",
-]
+PIECES = [b"\n", b"\r\n", b"\xff", b"\0", b"NaN", b"9" * 5000, b"\\ud800", b'"tokens": [],']
 PIECES += [
-    "\xa0".encode(),
-    "\u2028".encode(),
-    b'"tokens": [],',
-    b"NaN",
-    b"9" * 5000,
-    b"\\ud800",
-    b"-DOCSTART-",
-    b";",
-]
+    piece.encode() for piece in '\t " { } [ ] , ; # O B-TOOL X-TOOL -DOCSTART- \xa0 \u2028'.split(" ")
+] + [b" "]
 
 
 @st.composite

@@ -14,7 +14,7 @@ from tiny_task import TASK, TinyTask, failed, record, row
 
 from helpers.evaluation import label_errors, mistakes
 from helpers.tasks import load_task
-from helpers.views import findings
+from helpers.views.findings import tell
 
 IT = load_task("it_ner")
 
@@ -217,5 +217,5 @@ def test_the_oracle_writes_what_the_majority_of_train_would_write():
     train = [row(at, f"call for {at}hr", name="call", day=f"{at} hours") for at in range(2, 9)]
     right = mistakes.oracle_match(DURATIONS, train, gold)
     assert right.tolist() == [True, False]
-    text = findings.ceiling(right)
+    text = tell("ceiling", right)
     assert "**50.0 %**" in text and "9.5 % to 90.5 %" in text

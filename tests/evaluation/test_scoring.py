@@ -14,7 +14,7 @@ from helpers.evaluation.vote import Weights
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.records import Tagger, Writer
-from helpers.views import findings
+from helpers.views.findings import tell
 
 NAMES = ("budget talk", "lunch", "swim", "call")
 GOLD = [row(number, name, name=name, day="monday") for number, name in enumerate(NAMES)]
@@ -121,7 +121,7 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     assert set(content["variants"]["vote"]["ci95"]) == set(metrics.WRITTEN)
     assert content["variants"]["vote"]["parameters"] == {"total": 12, "trainable": 2}
     assert list(comparisons.cost_table(run, scores).index) == ["large", "small", "vote"]
-    assert "vote" in findings.choice(table, "vote", False)
+    assert "vote" in tell("choice", table, "vote", False)
 
 
 def test_a_vote_asks_its_members_about_changed_rows_and_says_what_is_in_its_file(run):

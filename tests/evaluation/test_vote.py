@@ -11,7 +11,7 @@ from tiny_task import TASK, failed, record, row
 
 from helpers.evaluation import vote
 from helpers.report.pages import build
-from helpers.report.study import evidence, make_study
+from helpers.report.study import Study, evidence
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, load_task
 
@@ -137,7 +137,7 @@ def test_report_tells_of_a_vote_that_is_best(tmp_path):
         nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 5 · Evaluation")]),
         run.path("notebooks", "05_evaluate.ipynb"),
     )
-    study = make_study("calendar", **evidence(run))
+    study = Study(run.task, **evidence(run))
     assert study.default_names[0] == "rules" == study.baseline and study.default_names[-1] == "vote"
     text = " ".join(BeautifulSoup(build(run).read_text(encoding="utf-8"), "html.parser").text.split())
     assert "(the vote of " in text and all(name in text for name in members)

@@ -13,11 +13,12 @@ SERVER = """
 import sys
 sys.path[:0] = ["tests", "."]
 from echo import Echo
-from helpers.serve import server as serve
-from helpers.serve.service import Limits, create_app, log_to
+from helpers.serve import __main__ as serve
+from helpers.serve.batching import Limits
+from helpers.serve.service import create_app, log_to
 listening = serve.bind("127.0.0.1", 0)
 listening.listen()
-log_to()
+log_to(sys.stderr)
 print(f"at :{listening.getsockname()[1]}", flush=True)
 serve.server_of(create_app(Echo(seconds=0.02), Limits(cache=0)), 2, connections=20).run(sockets=[listening])
 """

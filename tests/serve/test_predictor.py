@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from tiny_run import make_run, make_token_run
 
 from helpers import infer
@@ -18,7 +19,9 @@ from helpers.errors import UserError
 from helpers.export.model_folder import open_run, open_trained, pick_writer
 from helpers.files import read_json, write_json
 from helpers.serve.predictor import Predictor
+from helpers.serve.service import answer_model
 from helpers.tasks import load_task
+from helpers.tasks.json_task import JsonTask
 from helpers.tasks.text import normalise
 
 
@@ -104,9 +107,8 @@ def test_taggers_of_tokens_answer_in_the_same_form(token_folder, variant):
                 assert "".join(normalise(span["text"]).split()) == "".join(value.split())
     assert any(answer["fields"][name] for answer in answers for name in predictor.task.fields)
     if variant == "rules":
-        assert answers[0]["spans"]["OS"][0]["text"] == "Debian" and answers[1]["fields"]["VERSION"] == [
-            "24.04"
-        ]
+        assert answers[0]["spans"]["OS"][0]["text"] == "Debian"
+        assert answers[1]["fields"]["VERSION"] == ["24.04"]
     else:
         assert all(0 <= value <= 1 for value in answers[0]["confidence"].values())
 
@@ -134,16 +136,10 @@ def test_versions_follow_the_weights(folder, tmp_path):
     assert Predictor.open("calendar", copy).version != Predictor.open("calendar", folder).version
 
 
-@pytest.mark.parametrize(
-    "file, damage",
-    [
-        ("model.safetensors", "nothing"),
-        ("config.json", "{"),
-        ("tagger.json", "[]"),
-        ("extras.safetensors", "nothing"),
-        ("model.safetensors", None),
-    ],
-)
+DAMAGE = {"model.safetensors": None, "config.json": "{", "tagger.json": "[]", "extras.safetensors": "nothing"}
+
+
+@pytest.mark.parametrize(("file", "damage"), DAMAGE.items())
 def test_a_damaged_folder_is_one_line(folder, tmp_path, capsys, file, damage):
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
@@ -180,17 +176,14 @@ def test_reports_keep_their_lines_and_need_no_model_with_rules(tmp_path):
     assert not (tmp_path.parent / "artifacts").exists()
 
 
-@pytest.mark.parametrize(
-    "variant, engine, words",
-    [
+def test_another_engine_is_for_taggers_and_needs_an_export(folder):
+    for variant, engine, words in (
         ("tagger", "onnx", r"helpers\.export"),
         ("tagger", "onx", "unknown engine"),
         ("lora", "onnx_int8", "--engine torch"),
-    ],
-)
-def test_another_engine_is_for_taggers_and_needs_an_export(folder, variant, engine, words):
-    with pytest.raises(UserError, match=words):
-        Predictor.open("calendar", folder, variant, engine)
+    ):
+        with pytest.raises(UserError, match=words):
+            Predictor.open("calendar", folder, variant, engine)
 
 
 def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_path):
@@ -200,10 +193,21 @@ def test_what_is_exported_writes_where_something_does(folder, token_folder, tmp_
     shutil.copytree(folder, copy)
     metrics = read_json(copy / "metrics.json")
     metrics["variants"]["full_entity_loss"]["exact_match"] = 0.9
-    write_json(
-        copy / "metrics.json", {**metrics, "best": "lora"}
-    )  # chosen on validation, whatever others score
+    write_json(copy / "metrics.json", {**metrics, "best": "lora"})  # on validation, whatever others score
     assert pick_writer(open_run("calendar", copy)[0]) == "lora"
     write_json(copy / "metrics.json", {**metrics, "best": "vote"})
     assert open_trained("calendar", copy, None)[1] == "full_entity_loss"
     assert open_trained("calendar", copy, "tagger")[1] == "tagger"
+
+
+class Order(BaseModel):
+    item: str | None
+    count: int | None
+    urgent: bool | None
+    notes: list[str] | None
+
+
+def test_numbers_and_truth_values_of_an_answer_stay_what_they_are():
+    result = answer_model(JsonTask(Order)).model_fields["results"].annotation.__args__[0]
+    given = {"item": "pens", "count": 3, "urgent": False, "notes": ["blue"]}
+    assert result.model_fields["fields"].annotation(**given).model_dump() == given

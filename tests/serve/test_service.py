@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from helpers.command import status
-from helpers.serve import server as serve
-from helpers.serve.batching import Batcher, NoAnswer
-from helpers.serve.service import LOG, Limits, create_app, log_to
+from helpers.serve import __main__ as serve
+from helpers.serve.batching import LOG, Batcher, Limits, NoAnswer
+from helpers.serve.service import create_app, log_to
 
 FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
 JSON_TYPE = {"content-type": "application/json"}
@@ -49,7 +49,7 @@ def found(client, **body):
 @asynccontextmanager
 async def batching(predictor, **options):
     """A batcher of a predictor that works inside the block."""
-    batcher = Batcher(predictor.predict, predictor.problem, **options)
+    batcher = Batcher(predictor.predict, predictor.problem, Limits(**options))
     batcher.start()
     yield batcher
     await batcher.close()
@@ -64,7 +64,7 @@ def anyio_backend():
 @pytest.mark.anyio
 async def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
     predictor = Echo(seconds=0.01)
-    async with batching(predictor, max_batch=8, wait=0.05, capacity=100) as batcher:
+    async with batching(predictor, batch=8, wait=0.05, queue=100) as batcher:
         given = await asyncio.gather(*(batcher.answer([f"t{at}", f"u{at}"]) for at in range(20)))
     assert list(map(actions, given)) == [[f"t{at}", f"u{at}"] for at in range(20)]
     sizes = list(map(len, predictor.batches))
@@ -74,7 +74,7 @@ async def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
 @pytest.mark.anyio
 async def test_clients_that_ask_again_stay_together_and_a_lone_one_does_not_wait():
     predictor = Echo(seconds=0.2)
-    async with batching(predictor, max_batch=8, wait=0.02) as batcher:
+    async with batching(predictor, batch=8, wait=0.02) as batcher:
 
         async def client(at):
             for turn in range(3):
@@ -92,7 +92,7 @@ async def test_clients_that_ask_again_stay_together_and_a_lone_one_does_not_wait
 async def test_a_full_queue_refuses_at_once_and_late_requests_are_never_computed():
     predictor = Echo()
     predictor.gate.clear()
-    async with batching(predictor, max_batch=1, wait=0, capacity=3, timeout=0.3) as batcher:
+    async with batching(predictor, batch=1, wait=0, queue=3, seconds=0.3) as batcher:
         first = asyncio.create_task(batcher.answer(["in the model"]))
         await asyncio.sleep(0.05)
         waiting = asyncio.create_task(batcher.answer(["a", "b"]))
@@ -110,7 +110,7 @@ async def test_a_full_queue_refuses_at_once_and_late_requests_are_never_computed
 
 @pytest.mark.anyio
 async def test_a_text_that_is_refused_or_breaks_the_model_costs_the_others_nothing():
-    async with batching(Echo(), max_batch=8, wait=0.05) as batcher:
+    async with batching(Echo(), batch=8, wait=0.05) as batcher:
         asked = (batcher.answer([text]) for text in ("a", "boom", "much too long", "b"))
         good, bad, refused, other = await asyncio.gather(*asked, return_exceptions=True)
     assert actions([*good, *other]) == ["a", "b"] and isinstance(bad, RuntimeError) and refused.status == 422
@@ -118,7 +118,7 @@ async def test_a_text_that_is_refused_or_breaks_the_model_costs_the_others_nothi
 
 @pytest.mark.anyio
 async def test_closing_answers_what_waits_and_refuses_what_comes():
-    async with batching(Echo(seconds=0.02), max_batch=1, wait=0) as batcher:
+    async with batching(Echo(seconds=0.02), batch=1, wait=0) as batcher:
         tasks = [asyncio.create_task(batcher.answer([f"t{at}"])) for at in range(5)]
         await asyncio.sleep(0.01)
     assert list(map(actions, await asyncio.gather(*tasks))) == [[f"t{at}"] for at in range(5)]
@@ -190,20 +190,15 @@ def test_bad_bodies_are_refused_with_the_reason(served, body, code, words):
     assert not predictor.batches
 
 
-@pytest.mark.parametrize(
-    "headers, words",
-    [
-        (
-            {"content-type": "application/x-www-form-urlencoded"},
-            "x-www-form-urlencoded: send application/json",
-        ),
+def test_another_type_or_packing_is_named(served):
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for headers, words in (
+        (form, "x-www-form-urlencoded: send application/json"),
         ({}, "missing"),
         ({**JSON_TYPE, "content-encoding": "gzip"}, "gzip"),
-    ],
-)
-def test_another_type_or_packing_is_named(served, headers, words):
-    response = served[0].post("/extract", content=b'{"text": "a"}', headers=headers)
-    assert response.status_code == 415 and words in response.json()["detail"]
+    ):
+        response = served[0].post("/extract", content=b'{"text": "a"}', headers=headers)
+        assert response.status_code == 415 and words in response.json()["detail"]
 
 
 def test_other_methods_paths_and_numbers_of_requests(served):
@@ -271,13 +266,9 @@ def test_health_schema_and_metrics(served):
     for text in ("a", "b", ""):
         client.post("/extract", json={"text": text})
     text = client.get("/metrics").text
-    for line in (
-        'extract_requests_total{status="200"} 2.0',
-        'extract_requests_total{status="422"} 1.0',
-        "extract_texts_total 2.0",
-        'extract_needs_review_total{field="notes"} 2.0',
-    ):
-        assert line in text, line
+    counted = ('requests_total{status="200"} 2', 'requests_total{status="422"} 1', "texts_total 2")
+    for line in (*counted, 'needs_review_total{field="notes"} 2'):
+        assert f"extract_{line}.0" in text, line
 
 
 def test_logs_are_json_without_texts(served):
@@ -319,16 +310,12 @@ def test_no_body_ends_in_500(served, content):
         assert isinstance(response.json()["detail"], str)
 
 
-@pytest.fixture
-def smallest_numbers():
-    """Numbers below 1e-38 are kept, as the makers of examples want it (see helpers.models)."""
-    torch.set_flush_denormal(False)
-    yield
-    torch.set_flush_denormal(True)
-
-
-def test_the_openapi_description_is_kept(smallest_numbers):
+def test_the_openapi_description_is_kept(request):
     schemathesis = pytest.importorskip("schemathesis")
+    torch.set_flush_denormal(
+        False
+    )  # the makers of examples want numbers below 1e-38 kept (see helpers.models)
+    request.addfinalizer(lambda: torch.set_flush_denormal(True))
     logging.getLogger("schemathesis").setLevel(logging.ERROR)
     app, counted = create_app(Echo(), Limits()), []
     schema = schemathesis.openapi.from_dict(app.openapi())
@@ -353,12 +340,8 @@ def test_the_openapi_description_is_kept(smallest_numbers):
 
 # -- the command ------------------------------------------------------------------------------------------------------
 def test_a_service_without_model_or_port_ends_in_one_line_and_an_open_one_is_loud(tmp_path, capsys):
-    nothing = ["--run", str(tmp_path / "none"), "--port", "0"]
-    for more, warned in (
-        ([], False),
-        (["--host", "0.0.0.0"], True),
-        (["--host", "0.0.0.0", "--token", "x"], False),
-    ):
+    nothing, open_to_all = ["--run", str(tmp_path / "none"), "--port", "0"], ["--host", "0.0.0.0"]
+    for more, warned in (([], False), (open_to_all, True), ([*open_to_all, "--token", "x"], False)):
         assert status(serve.main, [*nothing, *more]) == 2
         lines = capsys.readouterr().err.strip().splitlines()
         assert "no model folder" in lines[-1] and len(lines) == 1 + warned

@@ -11,7 +11,8 @@ from transformers import AutoTokenizer
 
 from helpers.evaluation import comparisons, mistakes, slices
 from helpers.tasks import likeness, metrics
-from helpers.views import explore, findings
+from helpers.views import explore
+from helpers.views.findings import tell
 from helpers.writing import chat
 
 
@@ -76,9 +77,7 @@ def test_values_that_stand_nowhere_are_made_up():
     )
     made_up = mistakes.values_not_in_text(TASK, [headed()], [wrong])
     assert made_up[["field", "value"]].to_numpy().tolist() == [["Victim_Name", "Harbor Bakery"]]
-    assert "**1** of 9" in findings.invented(made_up, 9) and "None of the 9" in findings.invented(
-        made_up[:0], 9
-    )
+    assert "**1** of 9" in tell("invented", made_up, 9)
 
 
 def test_truncation_is_counted_and_named():
@@ -86,8 +85,7 @@ def test_truncation_is_counted_and_named():
         [("full", "free", "scored", 2, 1.0, 3), ("full", "source", "scored", 2, 1.0, 0)],
         columns=["variant", "decoding", "part", "rows", "seconds", "truncated"],
     )
-    assert "**3** outputs reached the limit of 200" in findings.truncation(times, 200)
-    assert findings.truncation(times[1:], 200) == "No output reached the limit of 200 tokens."
+    assert "**3** outputs reached the limit of 200" in tell("truncation", times, 200)
 
 
 def test_published_results_stand_beside_f1(monkeypatch):
@@ -101,7 +99,7 @@ def test_published_results_stand_beside_f1(monkeypatch):
         0.1,
         0.7,
     ]
-    assert "+11.9 points" in findings.published(table, TASK.headline)
+    assert "+11.9 points" in tell("published", table, TASK.headline)
 
 
 @pytest.fixture(scope="module")

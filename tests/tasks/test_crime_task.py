@@ -382,6 +382,28 @@ def test_rules_read_victims(section, names, ages, groups, roles):
     }
 
 
+@pytest.mark.parametrize(
+    ("value", "nothing"),
+    [
+        ("n/a", True),
+        ("Not yet identified.", True),
+        ("No description available", True),
+        ("no further details", True),
+        ("No clear description was given", True),
+        ("Nobody described the rider", True),
+        ("None at this time", True),
+        ("No taller than a boy, in a green coat", False),
+        ("Not tall", False),
+        ("one not seen from the front", False),
+        ("Unknown man in a red cap", False),
+        ("Noah Nonesuch", False),
+    ],
+)
+def test_a_negation_of_what_is_told_or_found_says_nothing(value, nothing):
+    kind = TASK.kinds["Suspect_Description"]
+    assert kind.says_nothing(value) == nothing == kind.equivalent(value, "Not provided")
+
+
 def test_equivalence_forgives_articles_and_stops_only():
     assert TASK.kinds["Evidence_Type"].equivalent("a torn glove", "Torn glove.")
     assert TASK.kinds["Witness_Name"].equivalent("Not provided", "None identified")

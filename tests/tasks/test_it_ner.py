@@ -160,7 +160,7 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
     with pytest.raises(UserError, match=r"validation.txt .*unknown label 'TOOL'.*\(line 1\)"):
         load_source(run)
     (folder / "validation.txt").write_bytes(b"bug\tcaf\xe9\n")
-    with pytest.raises(UserError, match=r"validation.txt, line 1: not UTF-8"):
+    with pytest.raises(UserError, match=r"validation.txt is not UTF-8 text"):
         load_source(run)
 
 

@@ -51,21 +51,11 @@ def test_length_limits_tell_what_is_cut_and_what_is_padding():
     assert table.loc[40].tolist() == pytest.approx([0, 1 - 70 / 120])
 
 
-def test_presence_of_fields():
-    table = explore.field_presence({"train": ROWS, "validation": ROWS[3:]}, TASK)
-    assert (
-        table["train"].to_dict() == {"name": 0.75, "day": 0.75, "people": 0.5}
-        and table["validation"].sum() == 0
-    )
-
-
 def test_values_are_counted_without_case_and_ties_go_by_name():
     values = explore.value_frame(ROWS, TASK)
     table = explore.value_summary(values, TASK)
     assert table.loc["day"].tolist() == [3, 2, 2 / 3, "monday", 2]
     assert table.loc["people", ["values", "unique", "commonest"]].tolist() == [3, 3, "bo"]
-    assert explore.top_values(values, "day").to_dict() == {"monday": 2, "tuesday": 1}
-    assert explore.top_values(values, "people", count=2).index.tolist() == ["bo", "cy"]
 
 
 def test_surface_formats():

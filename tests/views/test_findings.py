@@ -7,37 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from helpers.views.findings import (
-    calibration,
-    ceiling,
-    cheapest,
-    choice,
-    compression,
-    constraint_gain,
-    decoding_times,
-    error_classes,
-    field_extremes,
-    forgiven,
-    fragility,
-    headline,
-    invented,
-    label_suspicion,
-    learnt,
-    names,
-    p_value,
-    paired_test,
-    parity,
-    patterns,
-    percent,
-    points,
-    published,
-    selective,
-    served,
-    slices,
-    tell,
-    thresholds,
-    truncation,
-)
+from helpers.views.findings import names, p_value, percent, points, tell
 
 NAN = float("nan")
 
@@ -100,102 +70,102 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (points(-0.0001), "+0.0"),
         (p_value(0.0004), "p < 0.001"),
         # the choice
-        (choice(SCORES, "my_lora", False), "80.0 % exact match, 50.0 points before `rules`."),
-        (choice(SCORES.assign(exact_match=0.8), "rules", False), "level with `my_lora`, so"),
-        (choice(SCORES.head(1), "my_lora", True), "80.0 % exact match. **Mind:**"),
-        (headline(SCORES, "my_lora", "rules", 50), "On 50 rows `my_lora` gets **80.0 %** of"),
-        (headline(SCORES, "my_lora", "rules", 50), "(95 % interval 70.0 % to 90.0 %)"),
-        (headline(SCORES, "my_lora", "rules", 50), "do not overlap"),
-        (headline(SCORES.assign(high=0.9), "my_lora", "rules", 50), "two intervals overlap"),
-        (paired_test(TEST, "a", "b"), "`a` scores +7.0 points against `b` (95 % interval +1.0 to +13.0)"),
+        (tell("choice", SCORES, "my_lora", False), "80.0 % exact match, 50.0 points before `rules`."),
+        (tell("choice", SCORES.assign(exact_match=0.8), "rules", False), "level with `my_lora`, so"),
+        (tell("choice", SCORES.head(1), "my_lora", True), "80.0 % exact match. **Mind:**"),
+        (tell("headline", SCORES, "my_lora", "rules", 50), "On 50 rows `my_lora` gets **80.0 %** of"),
+        (tell("headline", SCORES, "my_lora", "rules", 50), "(95 % interval 70.0 % to 90.0 %)"),
+        (tell("headline", SCORES, "my_lora", "rules", 50), "do not overlap"),
+        (tell("headline", SCORES.assign(high=0.9), "my_lora", "rules", 50), "two intervals overlap"),
+        (tell("paired_test", TEST, "a", "b"), "`a` scores +7.0 points against `b` (95 % interval +1.0 to"),
+        (tell("paired_test", TEST, "a", "b"), "(p = 0.04, paired permutation of the rows; p < 0.001, M"),
+        (tell("paired_test", TEST, "a", "b"), "right 9 times where the other is wrong, and wrong twice"),
+        (tell("paired_test", TEST, "a", "b"), "h is −0.20, a small effect"),
+        (tell("paired_test", {**TEST, "p_permutation": 0.2}, "a", "b"), "could well be chance"),
         (
-            paired_test(TEST, "a", "b"),
-            "chance would give (p = 0.04, paired permutation of the rows; p < 0.001, M",
-        ),
-        (paired_test(TEST, "a", "b"), "right 9 times where the other is wrong, and wrong twice where"),
-        (paired_test(TEST, "a", "b"), "h is −0.20, a small effect"),
-        (paired_test({**TEST, "p_permutation": 0.2}, "a", "b"), "could well be chance"),
-        (
-            paired_test({**TEST, "difference": 0.0, "wins": 0, "losses": 1}, "a", "b"),
+            tell("paired_test", {**TEST, "difference": 0.0, "wins": 0, "losses": 1}, "a", "b"),
             "scores as `b` does (95",
         ),
-        (
-            paired_test({**TEST, "wins": 0, "losses": 1}, "a", "b"),
-            "is right never where the other is wrong, and wrong once",
-        ),
-        (paired_test(RATIO, "a", "b"), "(p = 0.04, paired permutation of the rows)."),
+        (tell("paired_test", {**TEST, "wins": 0, "losses": 1}, "a", "b"), "is wrong, and wrong once"),
+        (tell("paired_test", RATIO, "a", "b"), "(p = 0.04, paired permutation of the rows)."),
         # decoding, fields, costs, published results
-        (truncation(TIMES, 200), "**3** outputs reached the limit of 200 tokens (a, free"),
-        (truncation(TIMES.assign(truncated=0), 200), "No output reached the limit of 200 tokens."),
-        (decoding_times(TIMES), "Rows decoded a second: free 10."),
-        (decoding_times(TIMES.head(0)), "not measured"),
-        (constraint_gain(BOTH, VALID), "from 85.0 % to 100.0 %"),
-        (constraint_gain(BOTH, VALID), "`a` changes most, by +20.0"),
-        (constraint_gain(LEVEL, VALID), "no variant changes."),
-        (constraint_gain(BOTH[["free"]], VALID), "one way of decoding, *free*"),
-        (field_extremes(FIELDS), "is **a** (F1 0.500, 10 values), the strongest **b**"),
-        (field_extremes(FIELDS.head(1)), "All fields have the same F1, 0.500."),
-        (field_extremes(FIELDS.tail(2)), "No field has a value"),
-        (cheapest(COSTS), "`quick` (3 s); fewest trained parameters: `small` (100)."),
-        (cheapest(COSTS.assign(train_seconds=3)), "`small` and `quick` (3 s)"),
-        (cheapest(COSTS * NAN), "No costs were recorded."),
-        (published(PUBLISHED), "83.0 % (study); this run is −3.0 points from"),
-        (published(PUBLISHED.iloc[[0, 2]]), "None of the published results gives exact match."),
-        (published(PUBLISHED.iloc[[2, 1]]), "None of the published"),
-        (published(None), "**Not shown:**"),
-        (learnt(LIKELY, "lora"), "2.000 to **0.100** (`lora`), perplexity from 7.40 to 1.10"),
-        (learnt(LIKELY, "vote"), "(`lora`)"),
+        (tell("truncation", TIMES, 200), "**3** outputs reached the limit of 200 tokens (a, free"),
+        (tell("truncation", TIMES.assign(truncated=0), 200), "No output reached the limit of 200 tokens."),
+        (tell("decoding_times", TIMES), "Rows decoded a second: free 10."),
+        (tell("decoding_times", TIMES.head(0)), "not measured"),
+        (tell("constraint_gain", BOTH, VALID), "from 85.0 % to 100.0 %"),
+        (tell("constraint_gain", BOTH, VALID), "`a` changes most, by +20.0"),
+        (tell("constraint_gain", LEVEL, VALID), "no variant changes."),
+        (tell("constraint_gain", BOTH[["free"]], VALID), "one way of decoding, *free*"),
+        (tell("field_extremes", FIELDS), "is **a** (F1 0.500, 10 values), the strongest **b**"),
+        (tell("field_extremes", FIELDS.head(1)), "All fields have the same F1, 0.500."),
+        (tell("field_extremes", FIELDS.tail(2)), "No field has a value"),
+        (tell("cheapest", COSTS), "`quick` (3 s); fewest trained parameters: `small` (100)."),
+        (tell("cheapest", COSTS.assign(train_seconds=3)), "`small` and `quick` (3 s)"),
+        (tell("cheapest", COSTS * NAN), "No costs were recorded."),
+        (tell("published", PUBLISHED), "83.0 % (study); this run is −3.0 points from"),
+        (tell("published", PUBLISHED.iloc[[0, 2]]), "None of the published results gives exact match."),
+        (tell("published", PUBLISHED.iloc[[2, 1]]), "None of the published"),
+        (tell("published", None), "**Not shown:**"),
+        (tell("learnt", LIKELY, "lora"), "2.000 to **0.100** (`lora`), perplexity from 7.40 to 1.10"),
+        (tell("learnt", LIKELY, "vote"), "(`lora`)"),
         # errors
-        (label_suspicion(frame("issue suspect", (True, True), (False, False)), 30), "2 of 30 fields. C"),
-        (label_suspicion(frame("issue suspect"), 30), "disagree on 0 of 30 fields."),
-        (error_classes(COUNTS), "Of **3** wrong fields most are of the class `missing` (2, 66.7 %)"),
-        (error_classes(COUNTS.assign(boundary=[2, 0])), "class `missing` and `boundary` (2, 50.0 %)"),
-        (error_classes(COUNTS * 0), "There is no error to class."),
-        (invented(PAIRS, 9), "**1** of 9 predicted values are neither"),
-        (invented(PAIRS.head(0), 9), "None of the 9"),
-        (invented(PAIRS.head(0), 0), "No value was predicted."),
-        (slices(SLICES, 0.6), "for 2 comparisons: *people: some* (30.0 % of 40 rows)."),
-        (slices(SLICES.head(1), 0.9), "is harder than all rows (90.0 %)"),
-        (slices(SLICES.tail(1), 0.6), "No slice holds the 20 rows"),
-        (slices(SLICES.assign(score=0.0, low=0.0, high=0.0), 0.6), "No slice holds"),  # zero by construction
-        (slices(SLICES.assign(score=NAN), 0.6), "No slice holds"),
-        (patterns(PAIRS), "in *day*: “mon” → “nothing” (2×)."),
-        (patterns(PAIRS.assign(count=1)), "occurs twice."),
-        (patterns(PAIRS.head(0)), "no pattern, as there is no error"),
         (
-            tell("cause", False, 0, 0),
-            "does not stand in the text letter by letter, train holds it 0 times, and none",
+            tell("label_suspicion", frame("issue suspect", (True, True), (False, False)), 30),
+            "2 of 30 fields. C",
         ),
+        (tell("label_suspicion", frame("issue suspect"), 30), "disagree on 0 of 30 fields."),
+        (tell("error_classes", COUNTS), "Of **3** wrong fields most are of the class `missing` (2, 66.7 %)"),
+        (tell("error_classes", COUNTS.assign(boundary=[2, 0])), "class `missing` and `boundary` (2, 50.0 %)"),
+        (tell("error_classes", COUNTS * 0), "There is no error to class."),
+        (tell("invented", PAIRS, 9), "**1** of 9 predicted values are neither"),
+        (tell("invented", PAIRS.head(0), 9), "None of the 9"),
+        (tell("invented", PAIRS.head(0), 0), "No value was predicted."),
+        (tell("slices", SLICES, 0.6), "for 2 comparisons: *people: some* (30.0 % of 40 rows)."),
+        (tell("slices", SLICES.head(1), 0.9), "is harder than all rows (90.0 %)"),
+        (tell("slices", SLICES.tail(1), 0.6), "No slice holds the 20 rows"),
+        (
+            tell("slices", SLICES.assign(score=0.0, low=0.0, high=0.0), 0.6),
+            "No slice holds",
+        ),  # zero by construction
+        (tell("slices", SLICES.assign(score=NAN), 0.6), "No slice holds"),
+        (tell("patterns", PAIRS), "in *day*: “mon” → “nothing” (2×)."),
+        (tell("patterns", PAIRS.assign(count=1)), "occurs twice."),
+        (tell("patterns", PAIRS.head(0)), "no pattern, as there is no error"),
+        (tell("cause", False, 0, 0), "does not stand in the text letter by letter, train holds it 0 times,"),
         (tell("cause", True, 3, 1), "and 1 of the other systems is right: it can be read"),
         (tell("cause", True, 0, 0), "nobody had seen it"),
         (tell("cause", True, 2, 0), "another convention"),
-        (fragility(DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
-        (fragility(DROPS), "below zero: `typos`."),
-        (fragility(DROPS.assign(difference=-0.2)), "`typos` and `upper case` cost most"),
-        (fragility(DROPS.assign(difference=0.0)), "None of the 2"),
-        (fragility(DROPS.head(0)), "No perturbation"),
-        (ceiling(pd.Series([1, 1, 1, 0])), "**75.0 %** of the rows right (95 % interval 30.1 %"),
+        (tell("fragility", DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
+        (tell("fragility", DROPS), "below zero: `typos`."),
+        (tell("fragility", DROPS.assign(difference=-0.2)), "`typos` and `upper case` cost most"),
+        (tell("fragility", DROPS.assign(difference=0.0)), "None of the 2"),
+        (tell("fragility", DROPS.head(0)), "No perturbation"),
+        (tell("ceiling", pd.Series([1, 1, 1, 0])), "**75.0 %** of the rows right (95 % interval 30.1 %"),
         # confidence and what is served
         (
-            calibration(frame("confidence right", (0.9, True), (0.9, False)), 0.4),
+            tell("calibration", frame("confidence right", (0.9, True), (0.9, False)), 0.4),
             "**surer than it is right**",
         ),
         (
-            calibration(frame("confidence right", (0.5, True), (0.5, False)), 0.0),
+            tell("calibration", frame("confidence right", (0.5, True), (0.5, False)), 0.0),
             "**as sure as it is right**",
         ),
-        (calibration(frame("confidence right"), NAN), "no confidence"),
-        (selective(CURVE), "at least 0.800 keeps **66.7 %** of them at an error rate of 0.0 %"),
-        (selective(CURVE.assign(risk=0.0)), "All rows can be accepted"),
-        (selective(CURVE.assign(risk=1.0)), "No threshold"),
-        (selective(CURVE.head(0)), "no confidence to rank by"),
-        (thresholds(HELD_OUT, 0.95), "0.200 to 0.010. With thresholds for a precision of 95.0 %, 50.0"),
-        (thresholds(HELD_OUT, 0.95), "97.0 % of these are right, against 90.0 % of all. Always"),
-        (thresholds(HELD_OUT.assign(kept=0.0), 0.95), "0.0 % of all values pass. Always"),
-        (parity({"merged": PARITY}), "100.0 % of 8 rows as before; its logits differ by at most 1e-05"),
-        (parity({"merged": PARITY, "onnx_int8": PARITY}, "F1"), "the F1 goes from 0.500 to 0.625"),
-        (served("tagger", "ab", "F1", 0.5, "full"), "`ab`, F1 0.500 on the scored part. Exports"),
-        (served("full", "ab", "F1", NAN, "full"), "Served: `full`, version `ab`."),
+        (tell("calibration", frame("confidence right"), NAN), "no confidence"),
+        (tell("selective", CURVE), "at least 0.800 keeps **66.7 %** of them at an error rate of 0.0 %"),
+        (tell("selective", CURVE.assign(risk=0.0)), "All rows can be accepted"),
+        (tell("selective", CURVE.assign(risk=1.0)), "No threshold"),
+        (tell("selective", CURVE.head(0)), "no confidence to rank by"),
+        (tell("thresholds", HELD_OUT, 0.95), "0.200 to 0.010. With thresholds for a precision of 95.0 %, 50"),
+        (tell("thresholds", HELD_OUT, 0.95), "97.0 % of these are right, against 90.0 % of all. Always"),
+        (tell("thresholds", HELD_OUT.assign(kept=0.0), 0.95), "0.0 % of all values pass. Always"),
+        (
+            tell("parity", {"merged": PARITY}),
+            "100.0 % of 8 rows as before; its logits differ by at most 1e-05",
+        ),
+        (tell("parity", {"merged": PARITY, "onnx_int8": PARITY}, "F1"), "the F1 goes from 0.500 to 0.625"),
+        (tell("served", "tagger", "ab", "F1", 0.5, "full"), "`ab`, F1 0.500 on the scored part. Exports"),
+        (tell("served", "full", "ab", "F1", NAN, "full"), "Served: `full`, version `ab`."),
         # the data
         (
             tell("loaded", {"train": 1200, "test": 1}, 0),
@@ -206,10 +176,7 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("checked", 1), "found 1 thing to look at."),
         (tell("canonical", 0, 0, 9), "No value of the 9 rows"),
         (tell("canonical", 3, 2, 9), "**3** values in **2** of 9 rows"),
-        (
-            tell("lengths", 90, 128, 0.5),
-            "**90** tokens, so a limit of 128 cuts nothing; padding every row to it would spend 50.0 %",
-        ),
+        (tell("lengths", 90, 128, 0.5), "of 128 cuts nothing; padding every row to it would spend 50.0 %"),
         (tell("lengths", 300, 256, 0.1), "cuts some rows"),
         (tell("rare_field", "day", 1.0), "Every field is in every row."),
         (tell("rare_field", "day", 0.0), "is **day**, in 0.0 %"),
@@ -238,20 +205,14 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("fields_right", 0, 8), "None of the 8 fields of this row are right."),
         (tell("fields_right", 1, 8), "**1** of the 8 fields of this row is right."),
         (tell("fields_right", 8, 8), "All of the 8"),
-        (
-            tell("read_and_unread", 0.6, 0.5, "F1"),
-            "**50.0 %** F1, on those their author read 60.0 %: the reading was worth 10.0",
-        ),
+        (tell("read_and_unread", 0.6, 0.5, "F1"), "read 60.0 %: the reading was worth 10.0"),
         (tell("read_and_unread", 0.5, 0.5, "F1"), "gave them no lead."),
         (
             tell("shots", 1, 0.1, 0.2, 0.9, "F1"),
-            "With 1 solved example before the question it is 20.0 %: they help.",
+            "With 1 solved example before the question it is 20.0 %: they help",
         ),
         (tell("shots", 3, 0.1, 0.1, 0.9, "F1"), "they make no difference."),
-        (
-            tell("shots", 0, 0.0, None, 0.0, "F1"),
-            "0.0 % of the untuned model's answers are valid, and its F1 is 0.0 %. Solved",
-        ),
+        (tell("shots", 0, 0.0, None, 0.0, "F1"), "are valid, and its F1 is 0.0 %. Solved"),
         (tell("bar", ["rules"], 0.5, "F1"), "**50.0 %** F1, set by `rules`."),
         (tell("bar", ["a", "b"], NAN, "F1"), "**unknown** F1, set by `a` and `b`."),
         (tell("systems_differ", "day", 0.25), "**day**: 25.0 points"),
@@ -288,9 +249,9 @@ def test_sentence(sentence, said):
 
 def test_forgiven_counts_rows_and_a_missing_oracle_says_nothing():
     line = {"exact_match": 0.5, "equivalent_match": 0.6, "convention_share": 0.1}
-    assert "50.0 % to **60.0 %**. The 2 rows" in forgiven(line, 20)
-    assert "changes nothing" in forgiven({**line, "convention_share": 0.0}, 2)
-    assert ceiling(None) == ceiling(pd.Series(dtype=float)) == ""
+    assert "50.0 % to **60.0 %**. The 2 rows" in tell("forgiven", line, 20)
+    assert "changes nothing" in tell("forgiven", {**line, "convention_share": 0.0}, 2)
+    assert tell("ceiling", None) == tell("ceiling", pd.Series(dtype=float)) == ""
 
 
 def test_what_compression_gains_and_loses_is_told():
@@ -305,9 +266,9 @@ def test_what_compression_gains_and_loses_is_told():
     columns = ["megabytes", "ms", "speedup", "f1", "f1_change", "largest_difference"]
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     table.index = pd.MultiIndex.from_tuples(rows, names=["variant", "form"])
-    text = compression(table, {"small": "full", "gone": "full"})
+    text = tell("compression", table, {"small": "full", "gone": "full"})
     assert "within 5.0e-06" in text and "2.5 to 4.0 times as fast" in text and "15 to 23 MB" in text
     assert "F1 by −1.0 to +0.0 points" in text and "adapter" not in text and "gone" not in text
     assert "`small` is **2.0** times as fast as its teacher `full`, at −2.0 points" in text
-    merged = compression(table.rename(index={"small": "lora"}, level="variant"), {})
+    merged = tell("compression", table.rename(index={"small": "lora"}, level="variant"), {})
     assert "`lora` takes 10.0 ms, **0.50** times the 20.0 ms of `full`" in merged

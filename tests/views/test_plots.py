@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 
 import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from matplotlib import pyplot
-from matplotlib.colors import to_rgb
 from PIL import Image
 
 from helpers.run import Run
-from helpers.tasks.text import words
 from helpers.views import plots
-from helpers.views.display import DPI, PALETTE, WIDTH, describe, entity_text, figure_html, png
-from helpers.views.show import saved, table_html
+from helpers.views.rows import entity_text
+from helpers.views.show import DPI, WIDTH, describe, figure_html, png, saved, table_html
 
 SCORES = pd.DataFrame(
     {"score": [0.25, 0.75], "low": [0.125, 0.5], "high": [0.5, 1.0]}, index=["rules", "lora"]
@@ -90,16 +87,6 @@ def test_figure_has_page_width_and_named_axes_and_leaves_nothing_open(name):
     assert image == png(FIGURES[name]()), "equal figures give equal bytes"
 
 
-def test_neighbouring_colours_stay_apart_for_red_green_blindness():
-    """Viénot, Brettel and Mollon (1999): project linear RGB to what a deuteranope and a protanope see."""
-    deutan = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
-    protan = np.array([[0.10889, 0.89111, 0.0], [0.10889, 0.89111, 0.0], [0.00447, -0.00447, 1.0]])
-    colours = np.array([to_rgb(colour) for colour in PALETTE[:6]])
-    for seen in (deutan, protan):
-        projected = np.clip(colours**2.2 @ seen.T, 0, 1) ** (1 / 2.2)
-        assert np.linalg.norm(np.diff(projected, axis=0), axis=1).min() > 0.15
-
-
 # -- what they say ----------------------------------------------------------------------------------------------------
 def test_bar_labels_tell_counts_from_shares_and_leave_out_what_is_undefined():
     assert texts(plots.bars(pd.Series({"a": 1200, "b": 3}), "rows").axes[0]) == ["1,200", "3"]
@@ -134,10 +121,6 @@ def test_a_trade_off_leaves_out_what_was_not_timed_and_numbers_its_log_axis():
     assert {"full", "small", "fp32", "int8"} <= set(legend(FIGURES["trade_off of forms"]().axes[0]))
 
 
-def test_length_limit_names_the_share_that_is_cut():
-    assert FIGURES["length_histograms"]().axes[1].get_title(loc="left") == "limit 10 tokens cuts 16.7%"
-
-
 def test_loss_curves_put_each_record_in_its_panel():
     panels = {ax.get_ylabel(): ax for ax in FIGURES["loss_curves"]().axes}
     assert set(panels) == {"loss (nats per token)", "learning rate", "validation exact match"}
@@ -149,10 +132,9 @@ def test_loss_curves_put_each_record_in_its_panel():
 # -- on the page ------------------------------------------------------------------------------------------------------
 def test_figure_html_escapes_and_holds_the_png():
     figure = FIGURES["bars"]()
-    image = png(figure)
-    tag = BeautifulSoup(figure_html(figure, 'a < b & "c"', "dates", image=image), "html.parser").figure
+    tag = BeautifulSoup(figure_html(figure, 'a < b & "c"', "dates"), "html.parser").figure
     assert tag["id"] == "figure-dates" and tag.figcaption.text == 'a < b & "c"'
-    assert base64.b64decode(tag.img["src"].partition(",")[2]) == image
+    assert base64.b64decode(tag.img["src"].partition(",")[2]) == png(figure)
     assert "rows (count)" in tag.img["alt"] and tag.img["alt"].endswith('a < b & "c"')
 
 
@@ -167,15 +149,6 @@ def test_saved_keeps_what_it_displays(tmp_path, monkeypatch):
     assert "<figcaption>One caption." in shown[0] and "lora" in shown[1] and "0.333" in shown[1]
 
 
-def test_words():
-    assert words("json_validity") == "JSON validity" and words("exact_f1") == "value F1"
-    systems = pd.DataFrame({"base_few_shot": [0.5]}).rename_axis(columns="variant")
-    assert (
-        cells(systems)[0] == ["base_few_shot"]
-        and legend(plots.bars(systems.assign(a_b=1.0), "F1").axes[0])[1] == "a_b"
-    )
-
-
 def test_entity_text_marks_spans_and_overlaps_and_keeps_the_text():
     text = "Lunch <b> with Ana & Bo"
     spans = [(0, 5, "action"), (15, 18, "attendees"), (15, 23, "notes"), (20, 99, "place")]
@@ -187,13 +160,10 @@ def test_entity_text_marks_spans_and_overlaps_and_keeps_the_text():
     assert body.text == text
     assert [mark.text for mark in legend("mark")] == ["action", "notes", "attendees", "place"]
     assert "no entity" in entity_text("nothing", [])
-
-
-def test_entity_colours_follow_the_given_fields():
-    alone, fixed = entity_text("a", [(0, 1, "y")]), entity_text("a", [(0, 1, "y")], fields=["x", "y"])
-    colour = re.compile(r"rgb\([\d,]+\)")
-    assert colour.search(alone)[0] != colour.search(fixed)[0]
-    assert fixed.count("<mark") == 2, "fields that do not occur are not in the legend"
+    of_y = entity_text("a", [(0, 1, "y")], ["y"]), entity_text("a", [(0, 1, "y")], ["x", "y"])
+    assert of_y[0] != of_y[1] and of_y[1].count("<mark") == 2, (
+        "a field keeps its colour; the legend has what occurs"
+    )
 
 
 # -- tables -----------------------------------------------------------------------------------------------------------
@@ -223,6 +193,8 @@ def test_table_formats_by_type_and_escapes():
         ["y", "–", "3", "−9.5", "–", "–", "0.250", "0.0e+00", "False"],
     ]
     assert cells(pd.DataFrame({"share": [0.5]}), digits=1) == [["share"], ["0.5"]]
+    systems = pd.DataFrame({"base_few_shot": [0.5]}).rename_axis(columns="variant")
+    assert cells(systems)[0] == ["base_few_shot"], "systems are named as in the code"
 
 
 def test_table_of_nothing_of_pairs_and_of_values_without_a_type():

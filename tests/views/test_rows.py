@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-import pytest
-from tiny_encoder import save_tiny_encoder
 from tiny_task import TASK, record, row
 
 from helpers.views import rows
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("views") / "encoder")
 
 
 def test_entity_spans_take_each_place_once():

@@ -4,20 +4,18 @@ call" or "call". Without habits a value is the piece as typed."""
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from typing import Any
 
 from helpers.tasks.base import Task
-from helpers.tasks.calendar.kinds import ABBREVIATED, LEAD
+from helpers.tasks.calendar.schema import ABBREVIATED, LEAD
 from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time
 from helpers.tasks.kind import Place
 from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
-Habits = dict[
-    str, dict[str, dict[str, dict[str, int]]]
-]  # kind → style of the text or "" → key → form → count
+Habits = dict[str, dict[str, dict[str, dict[str, int]]]]  # kind → style of a text or "" → key → form → count
 _SPACED = re.compile(r"^(\d+(?:\.\d+)?)\s?([a-z]+)$", re.IGNORECASE)
 _LEAST_SEEN = 2
 
@@ -52,9 +50,8 @@ def style_context(text: str) -> str:
     """Date and time style of the text plus how people are joined: rows labelled alike look alike."""
     dates, times = find_dates(text), find_times(text)
     joiner = next((mark for mark in (" + ", " & ", " and ", ",") if mark in text), "")
-    return "|".join(
-        (dates[0].style if dates else "", times[0].style if times else "", joiner, "w/" * ("w/" in text))
-    )
+    styles = (found[0].style if found else "" for found in (dates, times))
+    return "|".join((*styles, joiner, "w/" * ("w/" in text)))
 
 
 def lead_before(text: str, at: int) -> str:
@@ -64,46 +61,41 @@ def lead_before(text: str, at: int) -> str:
     return next((lead for lead in leads if (m := LEAD.match(f"{lead}x")) and m.end() == len(lead)), "")
 
 
+def _shown(task: Task, example: Example) -> Iterator[tuple[str, str, str]]:
+    """(kind of habit, key, form) of all that a labelled row shows."""
+    spans, target, text = task.spans(example), example.target, example.text
+    for name in ("time", "duration", "action", "recurrence", "notes"):
+        if not spans[name] or not target[name]:
+            continue
+        place, value = text[slice(*spans[name][0])], target[name]
+        if name == "time":
+            if read_time(place) is None:
+                yield "halves", place.split(":")[0], value[-2:]
+            continue
+        if name == "duration":
+            forms = duration_forms(place)
+            yield "durations", duration_shape(place), next((f for f in forms if forms[f] == value), "other")
+            continue
+        if name == "action":
+            inside = LEAD.match(place)
+            if lead := inside.group() if inside else lead_before(text, spans[name][0][0]):
+                yield "leads", lead.split()[0].lower(), "kept" if inside else "dropped"
+        for word in re.findall(r"\w+", place.lower()):
+            if word in ABBREVIATED:
+                yield "words", word, "spelt" if ABBREVIATED[word] in value.lower() else "as is"
+        if place[:1].isupper():
+            yield "capitals", name, {place: "as is", place.lower(): "lower"}.get(value, "other")
+
+
 def learn_conventions(task: Task, train: Iterable[Example]) -> Habits:
     """Count on labelled rows how leads, durations, bare hours, abbreviations and capitals end up in the values."""
-    counts: dict = defaultdict(lambda: defaultdict(lambda: defaultdict(Counter)))
+    habits: Habits = {}
     for example in train:
-        spans, target, context = task.spans(example), example.target, style_context(example.text)
-
-        def seen(kind: str, key: str, form: str) -> None:
-            for style in dict.fromkeys((context, "")):  # noqa: B023 (called within the loop alone)
-                counts[kind][style][key][form] += 1
-
-        for name in ("time", "duration", "action", "recurrence", "notes"):
-            if not spans[name] or not target[name]:
-                continue
-            place, value = example.text[slice(*spans[name][0])], target[name]
-            if name == "action":
-                inside = LEAD.match(place)
-                lead = inside.group() if inside else lead_before(example.text, spans[name][0][0])
-                if lead:
-                    seen("leads", lead.split()[0].lower(), "kept" if inside else "dropped")
-            if name == "time":
-                if read_time(place) is None:
-                    seen("halves", place.split(":")[0], value[-2:])
-            elif name == "duration":
-                forms = duration_forms(place)
-                seen(
-                    "durations", duration_shape(place), next((f for f in forms if forms[f] == value), "other")
-                )
-            else:
-                for word in re.findall(r"\w+", place.lower()):
-                    if word in ABBREVIATED:
-                        seen("words", word, "spelt" if ABBREVIATED[word] in value.lower() else "as is")
-                if place[:1].isupper():
-                    seen("capitals", name, {place: "as is", place.lower(): "lower"}.get(value, "other"))
-    return {
-        kind: {
-            style: {key: dict(forms) for key, forms in sorted(keys.items())}
-            for style, keys in sorted(styles.items())
-        }
-        for kind, styles in sorted(counts.items())
-    }
+        styles = dict.fromkeys((style_context(example.text), ""))
+        for (kind, key, form), style in product(_shown(task, example), styles):
+            counted = habits.setdefault(kind, {}).setdefault(style, {}).setdefault(key, {})
+            counted[form] = counted.get(form, 0) + 1
+    return habits
 
 
 def _habit(

@@ -30,6 +30,12 @@ _NUMERIC = [
     for form in DATE_FORMS
     if "{mon" not in form and "{nth" not in form and min(form.find("{d"), form.find("{y")) < form.find("{m")
 ]
+_GAPS = {
+    "n": lambda rng: str(rng.randint(2, 40)),
+    "letter": lambda rng: rng.choice("ABCDEFGH"),
+    "price": lambda rng: f"{rng.randint(3, 90)}.{rng.choice(('00', '50', '95', '20'))}",
+    "release": lambda rng: f"{rng.randint(1, 24)}.{rng.randint(0, 30)}",
+}
 _SHARES = {  # how often a field is there at all
     "date": 0.85, "time": 0.85, "attendees": 0.6, "location": 0.6, "duration": 0.45, "recurrence": 0.15, "notes": 0.2,
 }  # fmt: skip
@@ -58,14 +64,8 @@ class Composer:
                 return str(words[name])
             if name in FORMS:
                 return self.one(name, **words)
-            if name == "n":
-                return str(rng.randint(2, 40))
-            if name == "letter":
-                return rng.choice("ABCDEFGH")
-            if name == "price":
-                return f"{rng.randint(3, 90)}.{rng.choice(('00', '50', '95', '20'))}"
-            if name == "release":
-                return f"{rng.randint(1, 24)}.{rng.randint(0, 30)}"
+            if name in _GAPS:
+                return _GAPS[name](rng)
             return str(getattr(faker, name)()).split("\n")[0]
 
         return re.sub(r"\{(\w+)\}", gap, form)
@@ -124,21 +124,15 @@ class Composer:
         comma = rng.choice((", ", ", ", " / ", " + ", " & "))
         last = rng.choice((" and ", " and ", " & ", ", ", ", and "))
         for at, name in enumerate(names):
-            name = name.lower() if lower else name
             if at:
                 pieces.append(Piece(last if at + 1 == len(names) else comma))
-            article = re.match(r"(?:the|my|our) ", name)
-            pieces += [Piece(article.group())] if article else []
-            bare = name[article.end() :] if article else name
-            pieces.append(Piece(bare, "attendees", bare))
+            pieces += self.simple("attendees", name.lower() if lower else name)
         return pieces
 
-    def simple(self, field: str, name: str) -> list[Piece]:
+    def simple(self, field: str, text: str) -> list[Piece]:
         """A part whose value is its text, without the article before it."""
-        text = self.one(name)
-        article = re.match(r"(?:the|my|our) ", text)
-        bare = text[article.end() :] if article else text
-        return ([Piece(article.group())] if article else []) + [Piece(bare, field, bare)]
+        article, bare = re.fullmatch(r"((?:the|my|our) )?(.*)", text, re.DOTALL).groups()
+        return ([Piece(article)] if article else []) + [Piece(bare, field, bare)]
 
     def action(self) -> tuple[list[Piece], str]:
         """What takes place, and the half of the day that it tells (`am`, `pm` or nothing)."""
@@ -161,7 +155,7 @@ class Composer:
             "attendees": self.attendees(),
         }
         lists = {"location": "places", "duration": "durations", "recurrence": "recurrences", "notes": "notes"}
-        parts |= {field: self.simple(field, name) for field, name in lists.items()}
+        parts |= {field: self.simple(field, self.one(name)) for field, name in lists.items()}
         shares = dict(_SHARES) | ({"recurrence": 0.0} if action[0].inner else {})
         if any(piece.field == "time" for piece in parts["date"]):
             shares["time"] = 0.0

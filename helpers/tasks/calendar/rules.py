@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from helpers.tasks.calendar.kinds import LEAD, LISTS
+from helpers.tasks.calendar.schema import LEAD, LISTS, Event
 from helpers.tasks.dates import (
     BARE,
     GUESSED,
@@ -72,6 +72,7 @@ _OFTEN = re.compile(
     r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
     re.IGNORECASE,
 )
+_OFTEN_INSIDE = re.compile(r"(?:\w+ly|annual)\s\w", re.IGNORECASE)
 _RELATIVE = re.compile(
     rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
     rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
@@ -185,22 +186,17 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
 
 def _bare_name(piece: str, words: int = 2) -> bool:
     """Up to so many capitalised words, none of which is a place or a platform."""
-    return (
-        bool(re.fullmatch(rf"{_NAME}(?:\s{_NAME})?", piece))
-        and piece.count(" ") < words
-        and not (_PLACE_NOUN.search(piece) or re.fullmatch(_PLATFORM, piece, re.IGNORECASE))
-    )
+    named = re.fullmatch(rf"{_NAME}(?:\s{_NAME})?", piece) and piece.count(" ") < words
+    return bool(named) and not (_PLACE_NOUN.search(piece) or re.fullmatch(_PLATFORM, piece, re.IGNORECASE))
 
 
 def _looks_like_place(piece: str) -> bool:
     plain = piece.strip(" .")
     if re.fullmatch(_PLATFORM + r"(?: huddle| call)?", plain, re.IGNORECASE):
         return True
-    words = plain.split()
+    words, noun = plain.split(), _PLACE_NOUN.search(plain) and not re.match(r"[a-z]+(?:ing|ed)\b", plain)
     address = re.match(r"\d+\w?\s[A-Z]|.*[a-zé]\s\d+\w?$", plain) and plain[0].upper() == plain[0]
-    return bool(words) and len(words) <= 7 and bool(
-        (_PLACE_NOUN.search(plain) and not re.match(r"[a-z]+(?:ing|ed)\b", plain)) or address or re.search(r"(?<!let)'s$", plain)
-    )  # fmt: skip
+    return 0 < len(words) <= 7 and bool(noun or address or re.search(r"(?<!let)'s$", plain))
 
 
 def _place_after(rest: str, start: int) -> Place:
@@ -239,10 +235,7 @@ def _segments(rest: str) -> list[Place]:
 
 def find(text: str) -> dict[str, list[Place]]:
     """Field → where its values stand in a normalised text."""
-    found: dict[str, list[Place]] = {
-        name: []
-        for name in ("action", "date", "time", "attendees", "location", "duration", "recurrence", "notes")
-    }
+    found: dict[str, list[Place]] = {name: [] for name in Event.model_fields}
     rest = re.sub(rf"\b({_TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
     bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
     read = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": find_durations(text)}
@@ -252,12 +245,10 @@ def find(text: str) -> dict[str, list[Place]]:
             rest = _blot(rest, *one[:2])
     for around in _AROUND_TIME.finditer(rest):
         rest = _blot(rest, *around.span())
-    often = [one for one in _OFTEN.finditer(rest)]
+    often = list(_OFTEN.finditer(rest))
     found["recurrence"] = [one.span() for one in often[:1]]
     for one in often:
-        inside = re.fullmatch(r"\w+ly|annual", one.group(), re.IGNORECASE) and re.match(
-            r"\s\w", rest[one.end() :]
-        )
+        inside = _OFTEN_INSIDE.match(rest, one.start())  # "weekly sync"
         rest = rest if inside else _blot(rest, *one.span())
     for one in _RELATIVE.finditer(rest):
         rest = _blot(rest, *one.span())
@@ -290,21 +281,17 @@ def find(text: str) -> dict[str, list[Place]]:
     for at, place in enumerate(segments):
         piece, people = text[slice(*place)], list(_parts(rest, *place))
         first = not left and at + 1 < len(segments)
+        peopled = 2 * sum(_looks_like_people(text[a:b], first) for a, b in people) >= len(people)
         bare = all(_bare_name(text[a:b]) for a, b in people)
+        titled = first and piece.istitle() and " " in piece
         several = len(people) > 1 and "&" not in piece and all(" " not in text[a:b] for a, b in people)
         if _NOTE.match(piece) and left:
             left.append(place)
         elif _NUMBER_OF.match(piece):
             continue
-        elif 2 * sum(_looks_like_people(text[a:b], first) for a, b in people) >= len(people) and (
-            left or first
-        ):
+        elif (left or first) and peopled:
             found["attendees"] = sorted([*found["attendees"], *people])
-        elif (
-            not found["location"]
-            and _looks_like_place(piece)
-            and (left or (first and piece.istitle() and " " in piece))
-        ):
+        elif not found["location"] and (left or titled) and _looks_like_place(piece):
             found["location"] = [place]
         elif left and bare and (several or not found["attendees"] and " " not in piece):
             found["attendees"] = sorted([*found["attendees"], *people])
@@ -317,14 +304,9 @@ def find(text: str) -> dict[str, list[Place]]:
         platform = re.search(rf"\s+({_PLATFORM})$", text[start:end], re.IGNORECASE)
         if platform and not found["location"]:
             found["location"], end = [(start + platform.start(1), end)], start + platform.start()
-        words = text[start:end].rsplit(" ", 1)
-        if (
-            len(words) == 2
-            and not found["attendees"]
-            and words[1].lower() in first_names()
-            and words[1].istitle()
-        ):
-            found["attendees"], end = [(end - len(words[1]), end)], start + len(words[0])
+        what, _, who = text[start:end].rpartition(" ")
+        if what and not found["attendees"] and who.lower() in first_names() and who.istitle():
+            found["attendees"], end = [(end - len(who), end)], start + len(what)
         found["action"] = [(start, end)]
         found["notes"] = [place for place in left[1:] if _REMARK.match(text[slice(*place)])][:1]
     return found

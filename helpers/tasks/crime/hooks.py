@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import count
 from typing import Any
 
 from helpers.tasks import dates
 from helpers.tasks.base import Hooks, Task
-from helpers.tasks.crime import conversation, rules
+from helpers.tasks.chat import Interview
+from helpers.tasks.crime import rules
 from helpers.tasks.crime.made import synthesise
 from helpers.tasks.crime.report import is_headed, means_nothing, normalise_report, sections
+from helpers.tasks.crime.schema import Target
 from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
 from helpers.tasks.crime.variation import AUGMENTERS, PERTURBATIONS
 from helpers.tasks.records import Example
+from helpers.tasks.text import normalise
 from helpers.tasks.variation import how_many, thirds
 
 
@@ -32,9 +37,9 @@ def hooks(task: Task) -> Hooks:
         learn_conventions=lambda train: asdict(learn_conventions(train)),
         values_of_spans=lambda text, spans, learnt: values_of_spans(text, spans, Conventions(**learnt)),
         reading=normalise_report,
-        read_row=lambda row: conversation.read_row(task.chat, row),
-        write_row=lambda example: conversation.write_row(task.chat, example),
-        row_parts=conversation.row_parts,
+        read_row=lambda row: read_row(task.chat, row),
+        write_row=lambda example: write_row(task.chat, example),
+        row_parts=row_parts,
         split_public=split_public,
         test_only=lambda example: "style" in example.extra,
     )
@@ -72,16 +77,88 @@ def surface_formats(example: Example) -> dict[str, str]:
 def slices(examples: Sequence[Example]) -> list[dict[str, str]]:
     """Layout, length and victims of each report, and the style of a notice."""
     lengths = thirds([len(example.text) for example in examples], ("short", "medium", "long"))
-    found = []
-    for example, length in zip(examples, lengths):
-        business = any(example.target[role] for role in ("Victim_Owner", "Victim_Manager", "Victim_CEO"))
-        found.append(
-            {
-                "layout": _layout(example),
-                "length": length,
-                "victims": how_many(example.target["Victim_Name"]),
-                "victim": "business" if business else "other",
-                "style": example.extra.get("style", "report"),
-            }
-        )
-    return found
+    roles = ("Victim_Owner", "Victim_Manager", "Victim_CEO")
+    return [
+        {
+            "layout": _layout(example),
+            "length": length,
+            "victims": how_many(example.target["Victim_Name"]),
+            "victim": "business" if any(example.target[role] for role in roles) else "other",
+            "style": example.extra.get("style", "report"),
+        }
+        for example, length in zip(examples, lengths)
+    ]
+
+
+# -- the flat form of rows: system line, report, and a chat of questions and answers, a line each ------------------------
+def read_row(chat: Interview, row: dict[str, Any]) -> tuple[str, Target, dict[str, Any]]:
+    """The report and the answers of a row, what it asks for, and the style that it names (a press release, say).
+
+    Raises
+    ------
+    ValueError
+        With one line that names the key or the turn that is not as it should be.
+    """
+    if unknown := sorted(set(row) - {"conversation", "style"}):
+        raise ValueError(f"unknown key {unknown[0]!r}")
+    if not isinstance(row.get("conversation"), str):
+        raise ValueError("'conversation' is missing or no string")
+    report, turns = _report_and_turns(chat, row["conversation"])
+    answers: Target = {}
+    for number, question, answer in zip(count(3, 2), turns[::2], [*turns[1::2], ""]):
+        asked = re.fullmatch(re.escape(f"User: {chat.question('TYPE')}").replace("TYPE", "(.+)"), question)
+        if not asked:
+            raise ValueError(
+                f"turn {number} should be 'User: {chat.question('TYPE')}', got {question[:60]!r}"
+            )
+        name = asked[1]
+        if name not in chat.questions:
+            raise ValueError(f"turn {number} asks for the unknown type {name!r}")
+        if name in answers:
+            raise ValueError(f"turn {number} asks for {name} a second time")
+        where = f"turn {number + 1}, the answer to {name},"
+        if not answer.startswith("Assistant: "):
+            raise ValueError(f"{where} is missing or does not begin with 'Assistant: '")
+        values, error = chat.parse_answer(name, answer.removeprefix("Assistant: "))
+        if values is None:
+            raise ValueError(f'{where} should be {{"{name}": [values]}}: {error}')
+        answers[name] = values
+    style = {key: row[key] for key in ("style",) if key in row}
+    return report, answers, {"asked": tuple(answers)} | style
+
+
+def _report_and_turns(chat: Interview, text: str) -> tuple[str, list[str]]:
+    """The report, and the turns after it."""
+    lines = text.replace("\r\n", "\n").strip("\n").split("\n")
+    given = f"User: {chat.given.rstrip()}"
+    if normalise(lines[0]) != chat.system:
+        raise ValueError(f"line 1 should be {chat.system!r}")
+    if len(lines) < 2 or not lines[1].startswith(given):
+        raise ValueError(f"turn 1 should begin with {given!r}")
+    read = f"Assistant: {chat.read}"
+    end = next((at for at, line in enumerate(lines) if normalise(line) == normalise(read)), None)
+    if end is None:
+        raise ValueError(f"turn 2 is missing: no line is {read!r}")
+    report = normalise_report("\n".join([lines[1].removeprefix(given), *lines[2:end]]))
+    turns = [line.strip() for line in lines[end + 1 :] if line.strip()]
+    if not report or not turns:
+        raise ValueError("turn 3 is missing: no question is asked" if report else "turn 1 holds no report")
+    return report, turns
+
+
+def write_row(chat: Interview, example: Example) -> dict[str, str]:
+    """Inverse of :func:`read_row`: the questions that the row asked, all of them for a made one."""
+    system, *turns = chat.conversation(example, example.extra.get("asked", ()))
+    lines = [f"{turn['role'].title()}: {turn['content']}" for turn in turns]
+    style = {key: example.extra[key] for key in ("style",) if key in example.extra}
+    return {"conversation": "\n".join([system["content"], *lines])} | style
+
+
+def row_parts(row: dict[str, Any]) -> dict[str, str]:
+    """The values of each answer of a row as JSON text, to tell what the canonical form changed."""
+    answers = (
+        json.loads(line) for line in re.findall(r'^\s*Assistant: (\{".*)', row["conversation"], re.MULTILINE)
+    )
+    return {
+        name: json.dumps(values, ensure_ascii=False) for answer in answers for name, values in answer.items()
+    }

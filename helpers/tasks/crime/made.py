@@ -54,16 +54,8 @@ def _capital(text: str) -> str:
 class Composer:
     """Fills templates of `reports.yaml` and records each value that its text states.
 
-    Parameters
-    ----------
-    rng : random.Random
-    slots : dict, optional
-        Slot → what it is filled with at each mention; other slots are filled anew each time.
-
-    Attributes
-    ----------
-    stated : dict of str to list of str
-        The labels: type → values in reading order, exactly as they are written.
+    `slots` are filled alike at each mention, other slots anew each time; `stated` are the labels: type → values in reading
+    order, exactly as they are written.
     """
 
     def __init__(self, rng: random.Random, slots: dict[str, str] | None = None):

@@ -24,9 +24,14 @@ _HEADED_LINE = re.compile(
     r"(?:\*\*)?(?P<heading>[A-Z][^:*\n]{1,60}?)(?::\*\*|\*\*:|:)(?:\s+|$)(?P<content>.*)"
 )
 _LEAST_HEADINGS = 4
+# a negation, and what was not told or found: labels word it in ever new ways
 _NOTHING = re.compile(
-    r"(?:not (?:provided|applicable|available|identified|known|stated)|none(?: \w+)?|n/?a|unknown"
-    r"|no (?:information|witness(?:es)?|suspects?)(?: \w+)?|-|–)\.?",
+    r"(?:n/?a|unknown|-|–"
+    r"|not (?:yet |been )*(?:provided|given|stated|described|recorded|reported|disclosed|named|identified|known|seen|found"
+    r"|collected|recovered|available|applicable)"
+    r"|(?:none|nothing|nobody|no one)(?: [\w']+){0,4}"
+    r"|no (?:\w+ ){0,2}(?:descriptions?|details?|information|evidence|witness(?:es)?|suspects?)(?: [\w']+){0,4})"
+    r"(?: (?:yet|so far|at (?:this|the) (?:time|moment)))?\.?",
     re.IGNORECASE,
 )
 
@@ -43,23 +48,13 @@ def means_nothing(value: str) -> bool:
 
 
 class Section(NamedTuple):
-    """A heading of a report with what stands under it.
+    """A heading of a report with what stands under it, as written."""
 
-    Parameters
-    ----------
-    name : str
-        Its key in `sections.yaml`.
-    heading, content, lines : str
-        As written; `lines` is the whole section.
-    start, end : int
-        Where the content stands in the report, with the marks between heading and content.
-    """
-
-    name: str
+    name: str  # its key in `sections.yaml`
     heading: str
     content: str
-    lines: str
-    start: int
+    lines: str  # the whole section
+    start: int  # where the content stands in the report, with the marks between heading and content
     end: int
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.tasks.crime.report import SECTIONS, means_nothing, sections
+from helpers.tasks.crime.rules import EMAIL
 from helpers.tasks.crime.schema import FIELDS, Target
-from helpers.tasks.crime.told import EMAIL
 from helpers.tasks.records import Example
 from helpers.tasks.text import places, word_spans
 
@@ -24,23 +24,15 @@ _ANY = ""
 
 @dataclass(frozen=True)
 class Conventions:
-    """What train labels make of a place in a report; all keys are text, so that JSON holds it as it is.
+    """What train labels make of a place in a report; all keys are text, so that JSON holds it as it is."""
 
-    Parameters
-    ----------
-    stops : dict
-        Type → first word of a value, or "" for any → whether such values keep the full stop of their sentence.
-    groups : dict
-        Decade of an age → the group that labels give to such ages though no report states it ("" for none).
-    nothing : dict
-        Type → words for "nothing there" (with `, suspects described` where they are) → the values that labels give there.
-    emails : bool
-        Whether labels give every e-mail address of a report: then its form says more than any tag.
-    """
-
+    # type → first word of a value, or "" for any → whether such values keep the full stop of their sentence
     stops: dict[str, dict[str, bool]] = field(default_factory=dict)
+    # decade of an age → the group that labels give to such ages though no report states it ("" for none)
     groups: dict[str, str] = field(default_factory=dict)
+    # type → words for "nothing there" (with `, suspects described` where they are) → the values that labels give there
     nothing: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    # whether labels give every e-mail address of a report: then its form says more than any tag
     emails: bool = False
 
     def keeps_stop(self, name: str, value: str) -> bool:
@@ -62,13 +54,6 @@ def _decade(age: str) -> str:
 
 
 # -- places of labels -------------------------------------------------------------------------------------------------
-def _nearest(options: Sequence[Span], homes: Sequence[Span], taken: Sequence[Span]) -> Span | None:
-    """The first free option under the type's own heading, else the first free one; None where all are taken."""
-    free = [span for span in options if not any(span[0] < end and start < span[1] for start, end in taken)]
-    at_home = (span for span in free if any(low <= span[0] and span[1] <= high for low, high in homes))
-    return next(at_home, free[0] if free else None)
-
-
 def stands_at(name: str, value: str, text: str) -> list[Span]:
     """Where a value stands as whole words; an age also within "34-year-old", which is one word."""
     return places(value, text) or (places(f"{value}-year-old", text) if name == "Victim_Age" else [])
@@ -77,7 +62,7 @@ def stands_at(name: str, value: str, text: str) -> list[Span]:
 def value_spans(example: Example) -> dict[str, list[Span] | None]:
     """Type → places of its values in reading order; None where one of them does not stand in the report.
 
-    A value that stands only within another one of its type ("knife" in "kitchen knife") has no place of its own: tags
+    Of several free places one under the type's own heading counts first. A value that stands only within another one of its type ("knife" in "kitchen knife") has no place of its own: tags
     can mark a word for one of them.
     """
     found: dict[str, list[Span] | None] = {}
@@ -88,9 +73,12 @@ def value_spans(example: Example) -> dict[str, list[Span] | None]:
         values = sorted(dict.fromkeys(example.target[name]), key=len, reverse=True)
         options = [stands_at(name, value, example.text) for value in values]
         spans: list[Span] = []
-        for one in options:
-            place = _nearest(one, homes, spans)
-            spans += [place] if place else []
+        for places_of in options:
+            free = [
+                span for span in places_of if all(span[1] <= low or high <= span[0] for low, high in spans)
+            ]
+            home = [span for span in free if any(low <= span[0] and span[1] <= high for low, high in homes)]
+            spans += (home or free)[:1]
         found[name] = sorted(spans) if all(options) else None
     return found
 

@@ -33,12 +33,7 @@ def _real_values(example: Example) -> dict[str, list[str]]:
 
 # -- about others -----------------------------------------------------------------------------------------------------
 class _Exchange:
-    """What is replaced by what in one report: the same string always by the same.
-
-    Attributes
-    ----------
-    new : dict of str to str
-    """
+    """What is replaced by what in one report: the same string always by the same (`new`)."""
 
     def __init__(self, example: Example, rng: random.Random):
         self.rng, self.compose, self.new = rng, Composer(rng), {}
