@@ -42,8 +42,7 @@ from helpers.run import Run
 from helpers.tasks.records import Example
 from helpers.training import writers
 from helpers.training.taggers import new_tagger
-from helpers.writing.prompts import Prompt, tuned, untuned
-from helpers.writing.questions import answer_together, predict_texts
+from helpers.writing.prompts import Prompt, answer_together, predict_texts, tuned, untuned
 
 EASY = 48  # tokens that a model may write which was never trained to stop
 SIZE = 2048  # of the square matrices whose product shows what the cores can do

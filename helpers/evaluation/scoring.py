@@ -15,12 +15,12 @@ from helpers.errors import UserError
 from helpers.evaluation import baselines, systems
 from helpers.evaluation.vote import Records
 from helpers.files import read_json, write_json
+from helpers.manifest import record_costs, timed
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.base import Task
 from helpers.tasks.metrics import align
 from helpers.tasks.records import Example
-from helpers.training.costs import record_costs, timed
 
 DECIMALS = 6
 BATCH = 8  # rows that are read at once for their likelihood

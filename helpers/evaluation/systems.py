@@ -82,7 +82,7 @@ class WritingSystem(System):
         self.prompt = self.prompt or tuned
 
     def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
-        from helpers.writing.questions import predict_texts
+        from helpers.writing.prompts import predict_texts
 
         way = decoding or self.decoding
         records = predict_texts(

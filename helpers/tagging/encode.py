@@ -164,9 +164,8 @@ def _windows(cuts: Sequence[tuple[list[int], list[Span]]], words: Sequence[Span]
             for at in inside[:1]:
                 found = (offsets[at], min(at, len(ids) - 1 - at), number, at)
                 known = first.setdefault(word, found)
-                if (
-                    known[0] == found[0] and known[1] < found[1]
-                ):  # else its beginning is in the window before alone
+                # a word that begins otherwise here is whole in the window before alone
+                if known[0] == found[0] and known[1] < found[1]:
                     first[word] = found
         owners.append(owner)
     windows = []

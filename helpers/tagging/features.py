@@ -75,9 +75,8 @@ class WordFeatures:
     fields: tuple[str, ...] = ()  # the task's labels or fields
     shapes: list[str] = field(default_factory=list)  # frequent ones; others share one value
     gazetteer: dict[str, int] = field(default_factory=dict)  # lower-cased word of train → value
-    known: dict[tuple[str, ...], list[list[int]]] = field(
-        default_factory=dict
-    )  # tokens whose values are not looked up
+    # tokens whose values are not looked up
+    known: dict[tuple[str, ...], list[list[int]]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -261,11 +261,14 @@ def settings_of(document: dict[str, Any], profile: str) -> dict[str, Any]:
     """Every setting with its default in a profile; those of a variant bear its name (`lora.epochs`).
 
     A variant has the settings of the groups it is `like`, in their order, and then its own; a block under `profiles` may
-    change settings, groups and variants.
+    change settings, groups and variants. A task of writers alone has those of a `tagger` too: notebook 04 shows how one is made.
     """
     whole = merged(document, document.get("profiles", {}).get(profile) or {})
-    found = {"variants": ",".join(whole.get("variants", {})), **whole.get("settings", {})}
-    for name, variant in whole.get("variants", {}).items():
+    variants = whole.get("variants", {})
+    found = {"variants": ",".join(variants), **whole.get("settings", {})}
+    if "tagger" in whole.get("groups", {}) and all(one.get("kind") == "writer" for one in variants.values()):
+        variants = {**variants, "tagger": {"like": ["tagger"]}}
+    for name, variant in variants.items():
         own: dict[str, Any] = {}
         for group in variant.get("like", ()):
             own |= whole["groups"][group]

@@ -72,9 +72,8 @@ def parameter_groups(model: TokenTagger, own: dict[str, Any]) -> list[dict[str, 
             decays = parameter.ndim >= 2 and name.startswith("base.") and "embeddings" not in name
             key = (own["head_rate"] if new else own["learning_rate"], own["weight_decay"] if decays else 0.0)
             groups.setdefault(key, []).append(parameter)
-    ranked = sorted(
-        groups.items(), key=lambda item: item[0][0] != own["learning_rate"]
-    )  # the first is logged
+    # the rate of the first group is logged
+    ranked = sorted(groups.items(), key=lambda item: item[0][0] != own["learning_rate"])
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in ranked]
 
 

@@ -25,9 +25,7 @@ class Encoded:
     """
 
     input_ids: list[int]
-    field_ids: list[
-        int
-    ]  # of each token `PROMPT`, `STRUCTURE`, or the index of the field whose value it writes
+    field_ids: list[int]  # of each token `PROMPT`, `STRUCTURE`, or the index of the field that it writes
     blocks: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
