@@ -9,8 +9,7 @@ from typing import Any
 
 from helpers.data.folders import part_file, table_rows
 from helpers.errors import UserError
-from helpers.tasks.base import Task
-from helpers.tasks.records import PublicFile
+from helpers.tasks.base import PublicFile, Task
 
 PUBLIC_URL = "https://raw.githubusercontent.com"
 TIMEOUT_SECONDS = 60

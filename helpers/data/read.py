@@ -18,8 +18,7 @@ from helpers.errors import UserError
 from helpers.files import digest, write_file
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 MAX_BAD_SHARE = 0.05
 

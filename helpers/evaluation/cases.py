@@ -28,7 +28,7 @@ from helpers.machine import hardware
 from helpers.manifest import environment_fingerprint
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training.fit import fit, training_code
 from helpers.training.rows import training_rows
 

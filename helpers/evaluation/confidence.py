@@ -13,9 +13,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import align
-from helpers.tasks.records import Example
 
 FOLDS = 5
 SURE = 1 - 1e-6  # no stated confidence counts as surer: its log-odds would be infinite

@@ -17,9 +17,8 @@ from helpers.evaluation.vote import Records, vote_costs
 from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import align
-from helpers.tasks.records import Example
 from helpers.training.costs import record_costs, timed
 
 DECIMALS = 6
@@ -67,7 +66,10 @@ def answer_baselines(run: Run) -> None:
 # -- decoding ---------------------------------------------------------------------------------------------
 def ways_of(task: Task, name: str) -> tuple[str, ...]:
     """Ways of decoding in which a trained variant or a vote has predictions, the default one last."""
-    return task.variants.decodings[-1:] if name in task.variants.votes else task.variants.decodings_of(name)
+    variants = task.variants
+    return (
+        variants.decodings[-1:] if name in variants.votes or name in variants.taggers else variants.decodings
+    )
 
 
 def decode(run: Run, name: str) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ from helpers.evaluation.cases import Case, Sets, held_out_parts, measure
 from helpers.evaluation.measured import SCORED, SWEEPS, sweep_table
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 
 
 class Sweep(BaseModel):

@@ -21,8 +21,7 @@ from helpers.evaluation.vote import RULES, Records, Weights, vote_names
 from helpers.files import read_json
 from helpers.machine import free_memory
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
 KEPT = ("id", "prediction", "raw", "confidence")

@@ -15,8 +15,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.evaluation.confidence import FieldCalibration, confidence_frame, fit_curve, held_out, log_odds
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 RULES = "rules"  # the one member that is not trained
 WRONG = 9  # values on which errors are thought to fall alike

@@ -16,7 +16,7 @@ from helpers.evaluation import systems
 from helpers.export.folders import load_onnx
 from helpers.export.model_folder import ENGINES, model_files, open_run, version_of
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 
 Answer = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 from helpers.errors import UserError
 from helpers.evaluation import systems
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.tasks.text import words
 from helpers.views.display import entity_text
 from helpers.views.rows import entity_spans

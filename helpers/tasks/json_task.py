@@ -12,11 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, StrictStr, create_model
 
 from helpers.tasks import variation
-from helpers.tasks.base import Hooks, Spans, Task, Values, Words
+from helpers.tasks.base import Example, Hooks, Spans, Task, Values, Words
 from helpers.tasks.chat import STRICT, Chat, Interview, output_model
-from helpers.tasks.fields import Boolean, Choice, Date, Number, Span
-from helpers.tasks.kind import Kind, Place
-from helpers.tasks.records import Example
+from helpers.tasks.fields import Boolean, Choice, Date, Kind, Number, Place, Span
 from helpers.tasks.rows import Rows
 
 Target = dict[str, Any]
@@ -147,7 +145,7 @@ class JsonTask(Task):
         self.rows = JsonRows(self, document.get("rows", {}))
         chat = Interview if ask == "each" else Chat
         self.chat = chat(self, document.get("chat", {}))
-        self._complete(hooks, rules=self._rules, values_of_spans=self._values_of_spans)
+        self.hooks = variation.complete(self, hooks, rules=self._rules, values_of_spans=self._values_of_spans)
 
     def values(self, target: Target | None) -> Values:
         found = {}
@@ -171,9 +169,6 @@ class JsonTask(Task):
             else:
                 clean[name] = None if value is None else kind.canonical(value)
         return clean
-
-    def bind(self, prediction: Any, example: Example) -> Any:
-        return prediction
 
     def given(self, prediction: Target | None) -> dict[str, Any]:
         kept, withheld = dict(prediction or {}), {}

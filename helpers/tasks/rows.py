@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.tasks.text import normalise
 
 # share of the sample that each part gets
@@ -147,7 +147,7 @@ class Rows(ABC):
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the fields of an answer."""
-        kinds = {name: kind.json_schema() for name, kind in self.task.kinds.items()}
+        kinds = {name: kind.json_schema for name, kind in self.task.kinds.items()}
         for name, kind in self.task.kinds.items():
             one = {"type": "array", "items": kinds[name]} if kind.many else kinds[name]
             kinds[name] = {"anyOf": [one, {"type": "null"}]}

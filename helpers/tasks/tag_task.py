@@ -9,15 +9,23 @@ from typing import Any, ClassVar
 
 from pydantic import StrictStr, create_model
 
-from helpers.tasks.base import Hooks, Spans, Task, Values, Words
-from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
+from helpers.tasks import variation
+from helpers.tasks.base import Example, Hooks, Spans, Task, Values, Words
+from helpers.tasks.bio import (
+    TaggedTokens,
+    check_syntax,
+    label_of,
+    spans_of,
+    tag_all,
+    tags_of,
+    to_iob2,
+    untagged,
+    words_of_text,
+)
 from helpers.tasks.chat import STRICT, Chat
-from helpers.tasks.fields import Span
-from helpers.tasks.kind import Place
-from helpers.tasks.records import Example
+from helpers.tasks.fields import Place, Span
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import words_of_text
 
 
 class TagRows(Rows):
@@ -77,8 +85,8 @@ class TagRows(Rows):
         return " ".join(words_of_text(super().reading(text)))
 
     def example(self, text: str, index: int = 0) -> Example:
-        tokens = tuple(self.reading(text).split())
-        return Example(index, " ".join(tokens), TaggedTokens(tokens, ("O",) * len(tokens)))
+        text = self.reading(text)
+        return Example(index, text, untagged(text.split()))
 
     def shown(self, example: Example) -> str:
         """The tokens with their tags, and the finer ones where there are such."""
@@ -118,11 +126,8 @@ class TagTask(Task):
             f"Entities ({', '.join(labels)}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
         )
         self.chat = Chat(self, {"prompt": asked})  # of a prompted model: no variant writes
-        self._complete(
-            hooks,
-            rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
-        )
-        self.hooks = replace(self.hooks, baselines={"dictionary": predict_dictionary, **self.hooks.baselines})
+        hooks = variation.complete(self, hooks, rules=lambda text: untagged(text.split()))
+        self.hooks = replace(hooks, baselines={"dictionary": predict_dictionary, **hooks.baselines})
 
     def values(self, target: TaggedTokens | None) -> Values:
         found = target.entities() if target is not None else []

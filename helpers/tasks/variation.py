@@ -11,15 +11,15 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from helpers.tasks.base import Change, Example, Hooks
 from helpers.tasks.bio import TaggedTokens, tags_of
-from helpers.tasks.fields import Date, Duration, Span
-from helpers.tasks.kind import Kind
-from helpers.tasks.records import Change, Example
-from helpers.tasks.text import is_word_span, normalise, typo
+from helpers.tasks.fields import Date, Duration, Kind, Span
+from helpers.tasks.text import normalise, typo, word_spans
 
 _CUE = re.compile(
     r"[\s,;:–-]*(?:\b(?:scheduled|planned|set)\s+)?(?:\b(?:on|at|for|from|around|by|starting|starts|time)\b|@)?"
@@ -104,7 +104,7 @@ def join_pieces(task: Any, pieces: Iterable[Piece], example: Example, origin: st
     for piece in pieces:
         if piece.field:
             given[piece.field].append(piece.value)
-            if not is_word_span(normalise(piece.text), text):
+            if not word_spans(normalise(piece.text), text):
                 return None
         if piece.inner:
             given[piece.inner[0]].append(piece.inner[2])
@@ -246,6 +246,15 @@ def _with_remark(pieces: list[Piece], remark: str) -> list[Piece]:
     """A remark, before the last full stop, that names something which is not part of the answer."""
     text = re.sub(r"\s*\.?$", lambda stop: f" {remark}{stop.group()}", pieces[-1].text, count=1)
     return [*pieces[:-1], replace(pieces[-1], text=text)]
+
+
+# -- what follows from the schema -----------------------------------------------------------------------------------
+def complete(task: Any, hooks: Callable[[Any], Hooks] | None, **own: Any) -> Hooks:
+    """The hooks of a task; what it leaves out follows from its kind of task (`own`) or from its fields."""
+    given = hooks(task) if hooks else Hooks()
+    derived = (augmenters, synthesise, perturbations, surface_formats, slices)
+    whole = {one.__name__: partial(one, task) for one in derived} | own
+    return replace(given, **{name: one for name, one in whole.items() if getattr(given, name) is None})
 
 
 # -- made train rows ----------------------------------------------------------------------------------------------------

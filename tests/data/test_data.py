@@ -26,8 +26,7 @@ from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import load_task
-from helpers.tasks.base import Public
-from helpers.tasks.records import PublicFile
+from helpers.tasks.base import Public, PublicFile
 from helpers.tasks.text import is_word_span
 
 TASK = load_task("calendar")

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from helpers.tasks.chat import answer_grammar, object_grammar
 from helpers.tasks.date_forms import render_date, render_time
 from helpers.tasks.dates import (
     duration_minutes,
@@ -21,9 +22,8 @@ from helpers.tasks.dates import (
     find_times,
 )
 from helpers.tasks.fields import Boolean, Choice, Date, Duration, Number, Span, Text, Time
-from helpers.tasks.grammar import answer_grammar, object_grammar
 from helpers.tasks.json_task import kinds_of
-from helpers.tasks.text import is_word_span, normalise, typo, word_spans
+from helpers.tasks.text import normalise, typo, word_spans
 
 TOKENIZER = llguidance.LLTokenizer("byte")
 
@@ -359,5 +359,5 @@ def test_whatever_stands_in_a_text_as_whole_words_can_be_generated(text):
     grammar = answer_grammar("x", Span(), text, "source")
     for start in range(len(text)):
         for end in range(start + 1, len(text) + 1):
-            if is_word_span(text[start:end], text):
+            if word_spans(text[start:end], text):
                 assert accepts(grammar, json.dumps({"x": [text[start:end]]}, ensure_ascii=False))

@@ -18,6 +18,7 @@ from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import load_task
+from helpers.tasks.base import PublicFile
 from helpers.tasks.it_ner.augment import (
     label_counts,
     oversample,
@@ -29,7 +30,6 @@ from helpers.tasks.it_ner.augment import (
 )
 from helpers.tasks.it_ner.dictionary import Dictionary, pattern_tags
 from helpers.tasks.it_ner.sources import coarse_tags
-from helpers.tasks.records import PublicFile
 
 TASK = load_task("it_ner")
 

@@ -72,7 +72,7 @@ def test_no_prediction_is_never_an_exact_match():
 def test_rows_and_records_must_belong_together():
     with pytest.raises(ValueError, match="no prediction for 3 rows, first 1"):
         metrics.score(TASK, GOLD, RECORDS[:1])
-    with pytest.raises(ValueError, match="two predictions for row 0"):
+    with pytest.raises(ValueError, match="more than one prediction for 1 rows, first 0"):
         metrics.score(TASK, GOLD, [*RECORDS, RECORDS[0]])
     with pytest.raises(ValueError, match="without a label"):
         metrics.score(TASK, GOLD[:3], RECORDS)

@@ -9,10 +9,11 @@ from pathlib import Path
 import llguidance
 import pytest
 from own_tasks import booking, write_rooms
+from pydantic import BaseModel
 
 from helpers.errors import UserError
 from helpers.tasks import TASK_NAMES, load_task
-from helpers.tasks.base import settings_of
+from helpers.tasks.json_task import JsonTask
 
 
 @pytest.fixture
@@ -150,17 +151,27 @@ def test_a_folder_that_says_nothing_and_a_name_that_is_none(tmp_path):
         load_task(tmp_path)
 
 
+class Note(BaseModel):
+    """One field."""
+
+    text: str | None
+
+
 # -- settings -----------------------------------------------------------------------------------------------------------
 def test_settings_come_from_groups_variants_and_profiles():
     document = {
         "settings": {"rows": 3},
         "groups": {"one": {"rate": 1, "size": 2}, "two": {"rate": 4}},
-        "variants": {"a": {"like": ["one", "two"], "settings": {"size": 9}}, "b": {"like": ["one"]}},
+        "variants": {
+            "a": {"kind": "tagger", "like": ["one", "two"], "settings": {"size": 9}},
+            "b": {"kind": "tagger", "like": ["one"]},
+        },
         "profiles": {"gpu": {"groups": {"one": {"size": 5}}, "variants": {"b": {"settings": {"rate": 0}}}}},
     }
     both = {"variants": "a,b", "rows": 3, "a.rate": 4, "a.size": 9}
-    assert settings_of(document, "cpu") == both | {"b.rate": 1, "b.size": 2}
-    assert settings_of(document, "gpu") == both | {"b.rate": 0, "b.size": 5}
+    task = JsonTask(Note, document=document)
+    assert task.settings("cpu") == both | {"b.rate": 1, "b.size": 2}
+    assert task.settings("gpu") == both | {"b.rate": 0, "b.size": 5}
 
 
 @pytest.mark.parametrize("name", TASK_NAMES)

@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from tiny_encoder import TAGS, sentence, sentences
 
 from helpers.tasks import load_task
-from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
+from helpers.tasks.bio import (
+    TaggedTokens,
+    align_fine,
+    columns_of,
+    parse_markup,
+    rows_of_columns,
+    spans_of,
+    tags_of,
+    to_iob2,
+    words_of_text,
+)
 from helpers.tasks.tag_task import Dictionary, TagTask, place_strings
-from helpers.tasks.tokens import columns_of, parse_markup, rows_of_columns, words_of_text
 
 TASK = load_task("it_ner")
 LABELS, KINDS = TASK.fields, ("ticket", "bug")

@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 import yaml
 
-from helpers.tasks.fields import Span, Text
-from helpers.tasks.kind import Place, Spans, plain
+from helpers.tasks.fields import Place, Span, Spans, Text, plain
 from helpers.tasks.text import lark_literal, normalise
 
 LISTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("lists.yaml").read_text(encoding="utf-8"))

@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any
 
+from helpers.tasks.base import Example
 from helpers.tasks.chat import Interview
 from helpers.tasks.crime.report import normalise_report
-from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 
 Answers = dict[str, list[str]]

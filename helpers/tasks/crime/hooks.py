@@ -9,13 +9,12 @@ from dataclasses import asdict
 from typing import Any
 
 from helpers.tasks import dates
-from helpers.tasks.base import Hooks, Task
+from helpers.tasks.base import Example, Hooks, Task
 from helpers.tasks.crime import conversation, rules
 from helpers.tasks.crime.made import synthesise
 from helpers.tasks.crime.report import is_headed, means_nothing, normalise_report, sections
 from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
 from helpers.tasks.crime.variation import AUGMENTERS, PERTURBATIONS
-from helpers.tasks.records import Example
 from helpers.tasks.variation import how_many, thirds
 
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.tasks.bio import label_of, to_iob2
-from helpers.tasks.tokens import columns_of, parse_markup, rows_of_columns
+from helpers.tasks.bio import columns_of, label_of, parse_markup, rows_of_columns, to_iob2
 
 KINDS = ("ticket", "forum", "bug")
 COARSE_LABEL = {
