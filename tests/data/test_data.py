@@ -27,7 +27,7 @@ from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.tasks.base import Public, PublicFile
-from helpers.tasks.text import is_word_span
+from helpers.tasks.text import word_spans
 
 TASK = load_task("calendar")
 ABSENT = dict.fromkeys(TASK.fields)
@@ -180,7 +180,7 @@ def test_the_sample_is_as_its_card_states_and_every_span_a_piece_of_its_text(tmp
         assert share == pytest.approx(wanted, abs=0.06), name
     for example in examples:
         for name, values in TASK.values(example.target).items():
-            assert name in ("date", "time") or all(is_word_span(value, example.text) for value in values), (
+            assert name in ("date", "time") or all(word_spans(value, example.text) for value in values), (
                 example
             )
 

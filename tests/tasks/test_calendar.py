@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from helpers.tasks import load_task
 from helpers.tasks.calendar.conventions import value_of
-from helpers.tasks.text import is_word_span
+from helpers.tasks.text import word_spans
 from helpers.tasks.variation import join_pieces, split_pieces
 
 TASK = load_task("calendar")
@@ -386,7 +386,7 @@ def consistent(made) -> None:
             if name in ("date", "time"):
                 assert TASK.kinds[name].said(made.text, (start, end)) == value
             elif TASK.kinds[name].verbatim:
-                assert written == value and is_word_span(value, made.text)
+                assert written == value and word_spans(value, made.text)
 
 
 def test_pieces_join_to_the_same_example():
