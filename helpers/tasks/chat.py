@@ -15,7 +15,6 @@ from helpers.tasks.base import Example
 from helpers.tasks.fields import Kind
 from helpers.tasks.text import word_units
 
-WAYS = ("schema", "source")
 _WHOLE = "/[^ ](.*[^ ])?/"  # a piece begins and ends with a word or a mark
 STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -37,11 +36,10 @@ def read_object(raw: str) -> Pairs:
         raise ValueError("empty")
     try:
         pairs = json.loads(raw, object_pairs_hook=Pairs)
-    except json.JSONDecodeError as error:
-        cut = error.pos >= len(raw) or error.msg.startswith("Unterminated")
+    except (ValueError, RecursionError) as error:
+        syntax = isinstance(error, json.JSONDecodeError)
+        cut = syntax and (error.pos >= len(raw) or error.msg.startswith("Unterminated"))
         raise ValueError("truncated" if cut and raw.startswith("{") else "not json") from None
-    except (ValueError, RecursionError):
-        raise ValueError("not json") from None
     if not isinstance(pairs, Pairs):
         raise ValueError("not an object")
     return pairs
@@ -77,7 +75,7 @@ def _several(kind: Kind) -> TypeAdapter:
     return TypeAdapter(_type(replace(kind, many=True)), config={"strict": True})
 
 
-# -- grammars -------------------------------------------------------------------------------------------------------
+# -- grammars ---------------------------------------------------------------------------------------------------------
 @lru_cache(maxsize=256)
 def _chunks(line: str) -> str:
     """A line cut into words and marks, as they stand inside a JSON string: a regular expression of any run of them."""
@@ -89,10 +87,17 @@ def _chunks(line: str) -> str:
     return json.dumps({"substring_chunks": escaped}, ensure_ascii=False)
 
 
-class _Terminals:
-    """Terminals of one grammar; each writing of the text has its own, made once."""
+def _key(name: str) -> str:
+    return json.dumps(json.dumps(name, ensure_ascii=False) + ": ", ensure_ascii=False)
 
-    def __init__(self) -> None:
+
+class _Terminals:
+    """Terminals of one grammar, held to a text or to none; each writing of the text has its own, made once."""
+
+    def __init__(self, text: str, constraint: str) -> None:
+        if constraint not in ("schema", "source"):
+            raise ValueError(f"constraint {constraint!r} is neither schema nor source")
+        self.text = text if constraint == "source" else None
         self.lines: list[str] = []
         self.names: dict[str, str] = {}
 
@@ -105,9 +110,9 @@ class _Terminals:
                 self.lines += [f"{name}_ANY: %regex {_chunks(line)}", f"{name}: {name}_ANY & {_WHOLE}"]
         return list(dict.fromkeys(self.names[line] for line in lines))
 
-    def value(self, name: str, kind: Kind, text: str | None) -> str | None:
+    def value(self, name: str, kind: Kind) -> str | None:
         """Name of the terminal of a field's values; None where nothing can be one."""
-        options = kind.free if text is None else kind.held(text, self.spans)
+        options = kind.free if self.text is None else kind.held(self.text, self.spans)
         if not options:
             return None
         body = " | ".join(options)
@@ -115,49 +120,28 @@ class _Terminals:
         return name
 
 
-def _held(text: str, constraint: str) -> str | None:
-    if constraint not in WAYS:
-        raise ValueError(f"constraint {constraint!r} is neither schema nor source")
-    return text if constraint == "source" else None
-
-
-def _key(name: str) -> str:
-    return json.dumps(json.dumps(name, ensure_ascii=False) + ": ", ensure_ascii=False)
-
-
 def object_grammar(kinds: dict[str, Kind], text: str, constraint: str) -> str:
-    """The grammar of one JSON object with all fields; a field without a value is null.
+    """The grammar of one JSON object with all fields, in the order of `kinds`; a field without a value is null.
 
     Parameters
     ----------
-    kinds : dict
-        Field → its kind, in the order of the answer.
-    text : str
-        Normalised text.
     constraint : str
-        `schema`: types and forms; `source`: values that are pieces of the text must stand in it as well, and dates and
-        times be read in it, where it has any.
-
-    Raises
-    ------
-    ValueError
-        For another constraint.
+        `schema`: types and forms; `source`: values that are pieces of the (normalised) text must stand in it as well, and
+        dates and times be read in it, where it has any.
     """
-    terminals, rules, held = _Terminals(), [], _held(text, constraint)
+    terminals, rules = _Terminals(text, constraint), []
     for at, kind in enumerate(kinds.values()):
-        value = terminals.value(f"VALUE_{at}", kind, held)
-        given = (
-            f' | "[" {value} (", " {value})* "]"' if value and kind.many else f" | {value}" if value else ""
-        )
-        rules.append(f'value_{at}: "null"{given}')
+        value = terminals.value(f"VALUE_{at}", kind)
+        several = f' | "[" {value} (", " {value})* "]"' if kind.many else f" | {value}"
+        rules.append(f'value_{at}: "null"{several if value else ""}')
     body = ' ", " '.join(f"{_key(name)} value_{at}" for at, name in enumerate(kinds))
     return "\n".join([f'start: "{{" {body} "}}"', *rules, *terminals.lines])
 
 
 def answer_grammar(name: str, kind: Kind, text: str, constraint: str) -> str:
     """The grammar of an answer about one field, `{"name": [values]}`, as :func:`object_grammar`."""
-    terminals = _Terminals()
-    value = terminals.value("VALUE", kind, _held(text, constraint))
+    terminals = _Terminals(text, constraint)
+    value = terminals.value("VALUE", kind)
     more = f'({value} (", " {value})*)?' if kind.many else f"{value}?"
     return "\n".join([f'start: "{{" {_key(name)} "[" {more if value else ""} "]}}"', *terminals.lines])
 
@@ -166,11 +150,7 @@ def answer_grammar(name: str, kind: Kind, text: str, constraint: str) -> str:
 class Chat:
     """One prompt that asks for all fields, answered by one JSON object.
 
-    Parameters
-    ----------
-    task : Task
-    document : dict
-        `prompt`: what is asked, with `{text}` in the place of the text.
+    The document holds `prompt`: what is asked, with `{text}` in the place of the text.
     """
 
     questions: tuple[str, ...] = ()  # fields that are asked for one by one
@@ -180,7 +160,6 @@ class Chat:
         self._prompt = document.get("prompt", "Extract entities from: {text} → ")
 
     def prompt(self, text: str) -> str:
-        """The input of the causal model."""
         return self._prompt.replace("{text}", text)
 
     def completion(self, target: Any) -> str:
@@ -225,15 +204,12 @@ class Chat:
 class Interview(Chat):
     """A chat that gives the text and then asks for one field after the other.
 
+    The document holds `system`, `given` (what stands before the text), `read` (the answer to it), `question` (with `{name}`
+    for the field), and `order` of the questions.
+
     The record of a prediction holds the answers in the order of the questions, one a line, as `raw` (None where nothing
     writes: rules, taggers, votes). An answer that is not valid counts as one without values; the prediction is None only
     where no answer at all is valid, and validity is counted by answers (:meth:`failed_fields`).
-
-    Parameters
-    ----------
-    document : dict
-        `system`, `given` (what stands before the text), `read` (the answer to it), `question` (with `{name}` for the
-        field), and `order` of the questions.
     """
 
     def __init__(self, task: Any, document: dict[str, Any]):
