@@ -18,17 +18,10 @@ _ENTITY = re.compile(r"\[([^\[\]]+)\]\(([^()\s]*)\)")
 
 @dataclass(frozen=True)
 class TaggedTokens:
-    """Tokens of a sentence and the BIO tag of each.
-
-    Parameters
-    ----------
-    tokens : tuple of str
-    tags : tuple of str
-        Valid IOB2, as long as `tokens`.
-    """
+    """Tokens of a sentence and the BIO tag of each."""
 
     tokens: tuple[str, ...]
-    tags: tuple[str, ...]
+    tags: tuple[str, ...]  # valid IOB2, as long as `tokens`
 
     def entities(self) -> list[tuple[str, str]]:
         """(label, text) of each entity in reading order, tokens joined by single spaces."""
@@ -48,14 +41,8 @@ def label_of(tag: str) -> str:
     return tag[2:]
 
 
-_IOB = {
-    "U": "B",
-    "S": "B",
-    "W": "B",
-    "L": "I",
-    "E": "I",
-    "M": "I",
-}  # what BILOU, IOBES, BMEWO say beyond B and I
+# what BILOU, IOBES, BMEWO say beyond B and I
+_IOB = dict(zip("USWLEM", "BBBIII"))
 
 
 def check_syntax(tags: Iterable[str]) -> None:
@@ -144,13 +131,8 @@ def tokenise(text: str, borders: Iterable[int] = ()) -> list[tuple[int, int]]:
     """Offsets (start, end) of the tokens of a text.
 
     Spaces separate; marks at the edges of a word and English clitics ("n't", "'s") are tokens of their own; version
-    numbers, error codes, paths, calls such as `main()` and names such as C++, C# and .NET stay whole.
-
-    Parameters
-    ----------
-    text : str
-    borders : iterable of int
-        Offsets at which a token has to end and another to begin, whatever stands there.
+    numbers, error codes, paths, calls such as `main()` and names such as C++, C# and .NET stay whole. At a border a
+    token has to end and another to begin, whatever stands there.
     """
     found: list[tuple[int, int]] = []
     for chunk in re.finditer(r"\S+", text):
@@ -175,8 +157,8 @@ def columns_of(lines: Iterable[str]) -> list[tuple[int, list[str]]]:
     found = []
     for number, line in enumerate(lines, start=1):
         line = line.rstrip(" \t\r\n")
-        cells = [cell.strip(" ") or " " for cell in line.split("\t")] if "\t" in line else line.split(" ")
-        cells = cells if "\t" in line else list(filter(None, cells))
+        tabbed = [cell.strip(" ") or " " for cell in line.split("\t")]
+        cells = tabbed if "\t" in line else list(filter(None, line.split(" ")))
         found.append((number, [] if cells[:1] == ["-DOCSTART-"] else cells))
     return found
 
@@ -197,14 +179,8 @@ def rows_of_columns(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Sentences of a CoNLL file: the first cell is the word (the second, where the first only counts), one is the tag.
 
-    Comments ("# id 7") at the head of a sentence are left out; a token without a tag gets an empty one.
-
-    Yields
-    ------
-    line : int
-        Line of the sentence's first token, from 1.
-    row : dict
-        `tokens`, `ner_tags`.
+    Each comes with the line of its first token, from 1. Comments ("# id 7") at the head of a sentence are left out; a
+    token without a tag gets an empty one.
     """
     block: list[tuple[int, list[str]]] = []
     for number, cells in [*columns, (0, [])]:
@@ -223,39 +199,18 @@ def _is_comment(cells: Sequence[str], column: int) -> bool:
     return cells[0].startswith("#") and (" " in cells[0] or not tagged) and cells != ["#"]
 
 
-def parse_markup(line: str, labels: Sequence[str], kinds: Sequence[str]) -> dict[str, Any]:
-    """A line `kind<TAB>text with [Ubuntu](OS) [22.04](VERSION)` as a row.
-
-    Returns
-    -------
-    dict
-        `tokens`, `ner_tags`, `kind`.
-
-    Raises
-    ------
-    ValueError
-        With a one-line reason: no kind, an unknown label, spaces at an entity's edge, markup left over.
-    """
+def parse_markup(line: str, kinds: Sequence[str]) -> dict[str, Any]:
+    """A line `kind<TAB>text with [Ubuntu](OS) [22.04](VERSION)` as a row; ValueError with a reason for any other line."""
     kind, tab, marked = line.partition("\t")
     if not tab or kind not in kinds:
         raise ValueError(f"a line begins with {', '.join(kinds[:-1])} or {kinds[-1]} and a tab")
-    text, places, at = "", [], 0
-    for match in _ENTITY.finditer(marked):
-        value, label = match.groups()
-        if label not in labels:
-            raise ValueError(f"unknown label {label!r}: choose from {', '.join(labels)}")
-        if value != value.strip():
-            raise ValueError(f"spaces at the edge of entity {value!r}")
-        text += marked[at : match.start()]
-        places.append((len(text), len(text) + len(value), label))
-        text, at = text + value, match.end()
-    text += marked[at:]
-    if "](" in text:
-        raise ValueError("broken markup: an entity is written [words](LABEL), without brackets inside")
-    tokens = tokenise(text, [edge for start, end, _ in places for edge in (start, end)])
-    spans = []
-    for start, end, label in places:
-        inside = [index for index, (low, high) in enumerate(tokens) if start <= low and high <= end]
-        spans.append((inside[0], inside[-1] + 1, label))
-    words = [text[low:high] for low, high in tokens]
-    return {"tokens": words, "ner_tags": list(tags_of(spans, len(words))), "kind": kind}
+    between, values, labels = (_ENTITY.split(marked)[first::3] for first in range(3))
+    tokens: list[str] = []
+    spans: list[Span] = []
+    for text, value, label in zip(between, [*values, ""], [*labels, ""]):
+        if "](" in text:
+            raise ValueError("broken markup: an entity is written [words](LABEL), without brackets inside")
+        tokens += words_of_text(text)
+        start, tokens = len(tokens), tokens + words_of_text(value)
+        spans += [(start, len(tokens), label)] if start < len(tokens) else []
+    return {"tokens": tokens, "ner_tags": list(tags_of(spans, len(tokens))), "kind": kind}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
@@ -17,6 +18,11 @@ from helpers.tasks.text import word_units
 
 _WHOLE = "/[^ ](.*[^ ])?/"  # a piece begins and ends with a word or a mark
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def listed(value: Any) -> list[Any]:
+    """The values of a field that may hold a list, one value or nothing."""
+    return value if isinstance(value, list) else [value] * (value is not None)
 
 
 class Pairs(list):
@@ -235,10 +241,7 @@ class Interview(Chat):
 
     def answer(self, target: Any, name: str) -> str:
         """The assistant turn that gives the field's values."""
-        value = target[name]
-        return json.dumps(
-            {name: value if isinstance(value, list) else [value] * (value is not None)}, ensure_ascii=False
-        )
+        return json.dumps({name: listed(target[name])}, ensure_ascii=False)
 
     def parse_answer(self, name: str, raw: str) -> tuple[list[Any] | None, str | None]:
         """Model text → (values or None, kind of error or None)."""
@@ -265,17 +268,14 @@ class Interview(Chat):
         """The whole chat of a labelled example; `order` are the fields to ask for, :attr:`questions` by default."""
         turns = self.opening(example.text)
         for name in order or self.questions:
-            turns += [
-                {"role": "user", "content": self.question(name)},
-                {"role": "assistant", "content": self.answer(example.target, name)},
-            ]
+            turns.append({"role": "user", "content": self.question(name)})
+            turns.append({"role": "assistant", "content": self.answer(example.target, name)})
         return turns
 
     # -- answers as one output --------------------------------------------------------------------------------------
     def _answers(self, raw: str) -> dict[str, tuple[list[Any] | None, str | None]]:
         """Every question with what became of its line of a raw output."""
-        lines = raw.split("\n")
-        lines += [""] * (len(self.questions) - len(lines))
+        lines = chain(raw.split("\n"), repeat(""))
         return {name: self.parse_answer(name, line) for name, line in zip(self.questions, lines)}
 
     def prompt(self, text: str) -> str:

@@ -44,7 +44,7 @@ def relabel(tags: Sequence[str], fine: Sequence[str] | None) -> tuple[Sequence[s
 
 def row_of_line(line: str) -> dict[str, Any]:
     """The row of a line of the sample's markup."""
-    return parse_markup(line, LABELS, KINDS)
+    return parse_markup(line, KINDS)
 
 
 def _in_our_labels(row: dict[str, Any]) -> dict[str, Any]:
