@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
-from crime_rows import HEADED, TASK, TOLD, headed, told
-from tiny_model import save_tiny_base
+from crime_rows import TASK, headed, told
 from tiny_task import TASK as TINY
-from transformers import AutoTokenizer
 
 from helpers.evaluation import comparisons, mistakes, slices
-from helpers.tasks import likeness, metrics
-from helpers.views import explore, findings
-from helpers.writing import chat
+from helpers.tasks import metrics
+from helpers.views import findings
 
 
 def record(row, **changes) -> dict:
@@ -34,7 +30,7 @@ def record(row, **changes) -> dict:
     ],
 )
 def test_fuzzy_matching_pairs_each_value_once(gold, predicted, hits):
-    assert likeness.fuzzy_hits(gold, predicted) == hits
+    assert metrics.fuzzy_hits(gold, predicted) == hits
 
 
 def test_headline_decides_what_a_row_adds_to_the_score():
@@ -81,15 +77,6 @@ def test_values_that_stand_nowhere_are_made_up():
     )
 
 
-def test_truncation_is_counted_and_named():
-    times = pd.DataFrame(
-        [("full", "free", "scored", 2, 1.0, 3), ("full", "source", "scored", 2, 1.0, 0)],
-        columns=["variant", "decoding", "part", "rows", "seconds", "truncated"],
-    )
-    assert "**3** outputs reached the limit of 200" in findings.truncation(times, 200)
-    assert findings.truncation(times[1:], 200) == "No output reached the limit of 200 tokens."
-
-
 def test_published_results_stand_beside_f1(monkeypatch):
     monkeypatch.setattr("helpers.data.read.is_public", lambda run: True)
     ours = {name: 0.9 for name in metrics.WRITTEN} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
@@ -102,20 +89,3 @@ def test_published_results_stand_beside_f1(monkeypatch):
         0.7,
     ]
     assert "+11.9 points" in findings.published(table, TASK.headline)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
-
-
-def test_lengths_are_those_of_the_whole_chat(base):
-    tokenizer = AutoTokenizer.from_pretrained(base)
-    frame = explore.lengths({"train": [headed(), told()]}, TASK, tokenizer)
-    whole = tokenizer(chat.render(tokenizer, TASK.chat.conversation(told())), add_special_tokens=False)[
-        "input_ids"
-    ]
-    assert frame["tokens"].iloc[1] == len(whole) and (frame["prompt_tokens"] < frame["tokens"]).all()
-    assert frame["characters"].tolist() == [len(HEADED), len(TOLD)]
-    limits = explore.length_limits(frame)
-    assert limits["cut"].iloc[-1] == 0

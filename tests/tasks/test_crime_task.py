@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import llguidance
 import pytest
 from crime_rows import HEADED, HEADED_ANSWERS, QUESTIONS, TASK, TOLD, conversation, example, headed, told
+from grammars import accepts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from helpers.data.read import load_source
 from helpers.data.splits import make_splits
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.crime.report import is_headed, normalise_report, sections
+from helpers.tasks.crime.report import normalise_report, sections
 from helpers.tasks.crime.rules import extract
 from helpers.tasks.crime.schema import FIELDS
 from helpers.views import explore
@@ -37,15 +37,6 @@ def test_numbers_become_text_and_types_that_are_not_asked_are_empty():
     assert row.target["Victim_Age"] == ["34", "41.5"] and row.target["Location"] == ["x y"]
     assert row.target["Crime_Type"] == []
     assert TASK.rows.write(row)["conversation"].count("User: What describes") == 2
-
-
-@pytest.mark.parametrize("read", ["I’ve read this text.", "I've read this text."])
-def test_row_survives_writing_and_reading(read):
-    text = conversation(read=read)
-    row = parse(text)
-    written = TASK.rows.write(row)
-    assert written["conversation"] == conversation()
-    assert TASK.rows.parse(written, 0) == row
 
 
 report_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
@@ -197,19 +188,6 @@ def test_rules_write_no_text_and_are_valid_all_the_same():
 
 
 # -- grammars ---------------------------------------------------------------------------------------------------------
-def accepts(grammar: str, text: str) -> bool:
-    """Whether the grammar takes the whole text, byte by byte."""
-    tokenizer = llguidance.LLTokenizer("byte")
-    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
-    assert not matcher.is_error(), matcher.get_error()
-    tokens = tokenizer.tokenize_str(text)
-    return (
-        matcher.validate_tokens(tokens) == len(tokens)
-        and matcher.consume_tokens(tokens)
-        and matcher.is_accepting()
-    )
-
-
 @pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_grammars_admit_every_right_answer(row, constraint):
@@ -241,13 +219,16 @@ def test_source_holds_values_to_words_of_one_line(text, schema, source):
     assert accepts(TASK.chat.grammar(HEADED, "source", "Victim_Name"), text) == source
 
 
-def test_source_lets_two_persons_share_a_surname_and_groups_an_age():
+def test_source_lets_two_persons_share_a_surname_and_knows_ages():
     report = "**Description of Victim(s):** Mr. and Mrs. Holm, ages 45 and 43, called John and Mary Holm."
     assert accepts(
         TASK.chat.grammar(report, "source", "Victim_Name"), '{"Victim_Name": ["Mr. Holm", "John Holm"]}'
     )
     assert not accepts(TASK.chat.grammar(report, "source", "Location"), '{"Location": ["John Holm"]}')
     assert accepts(TASK.chat.grammar(report, "source", "Victim_AgeRange"), '{"Victim_AgeRange": ["Adult"]}')
+    grammar = TASK.chat.grammar("A thirty-eight-year-old man.", "source", "Victim_Age")
+    assert accepts(grammar, '{"Victim_Age": ["thirty-eight"]}')
+    assert not accepts(grammar, '{"Victim_Age": ["thirty"]}')
 
 
 @pytest.mark.parametrize("count", [1, 9, 20])
@@ -257,13 +238,6 @@ def test_an_answer_may_hold_many_and_long_values(count):
     answer = TASK.chat.answer(row.target, "Evidence_Type")
     assert all(
         accepts(TASK.chat.grammar(row.text, way, "Evidence_Type"), answer) for way in ("schema", "source")
-    )
-
-
-def test_the_age_within_a_word_can_be_answered():
-    grammar = TASK.chat.grammar("A thirty-eight-year-old man.", "source", "Victim_Age")
-    assert accepts(grammar, '{"Victim_Age": ["thirty-eight"]}') and not accepts(
-        grammar, '{"Victim_Age": ["thirty"]}'
     )
 
 
@@ -290,17 +264,6 @@ def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
     styles = {part: [row.extra.get("style") for row in rows] for part, rows in parts.items()}
     assert Counter(styles["test"]) == {None: 50, "press release": 7, "blotter": 7, "log": 6}
     assert set(styles["train"]) == set(styles["validation"]) == {None}
-
-
-def test_every_value_of_the_notices_stands_in_its_text(tmp_path):
-    run = Run("crime", out=str(tmp_path))
-    for row in filter(TASK.hooks.test_only, load_source(run)["all"]):
-        assert all(value in row.text for values in row.target.values() for value in values)
-
-
-def test_layout():
-    assert is_headed(HEADED) and not is_headed(TOLD)
-    assert [one["layout"] for one in TASK.hooks.slices([headed(), told()])] == ["headed", "narrative"]
 
 
 def test_rules_read_the_headings():

@@ -7,8 +7,8 @@ import json
 import random
 from typing import Annotated, Literal
 
-import llguidance
 import pytest
+from grammars import accepts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -24,16 +24,6 @@ from helpers.tasks.dates import (
 from helpers.tasks.fields import Boolean, Choice, Date, Duration, Number, Span, Text, Time
 from helpers.tasks.json_task import kinds_of
 from helpers.tasks.text import normalise, typo, word_spans
-
-TOKENIZER = llguidance.LLTokenizer("byte")
-
-
-def accepts(grammar: str, text: str) -> bool:
-    """Whether a grammar lets the text through as a whole."""
-    matcher = llguidance.LLMatcher(TOKENIZER, grammar, log_level=0)
-    assert not matcher.is_error(), matcher.get_error()
-    tokens = TOKENIZER.tokenize_str(text)
-    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
 
 class Order(BaseModel):

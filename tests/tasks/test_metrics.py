@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
-from helpers.tasks import likeness, load_task, metrics
+from helpers.tasks import load_task, metrics
 
 GOLD = [
     row(0, name="budget talk", day="monday", people=["Ann", "Bo"]),
@@ -79,10 +79,6 @@ def test_rows_and_records_must_belong_together():
     assert metrics.score(TASK, GOLD, RECORDS[::-1])["exact_match"] == 1 / 4
 
 
-def test_record_order_does_not_matter_to_rows():
-    assert metrics.exact_match(TASK, GOLD, RECORDS[::-1]).tolist() == [False, False, True, False]
-
-
 @pytest.mark.parametrize(
     ("gold", "predicted", "f1"),
     [
@@ -95,7 +91,7 @@ def test_record_order_does_not_matter_to_rows():
     ],
 )
 def test_token_f1(gold, predicted, f1):
-    assert likeness.token_f1(gold, predicted) == pytest.approx(f1)
+    assert metrics.token_f1(gold, predicted) == pytest.approx(f1)
 
 
 TARGETS = st.fixed_dictionaries(
@@ -164,14 +160,14 @@ def test_soft_scores_of_a_worked_example():
     ],
 )
 def test_what_is_right_in_meaning(field, gold, predicted, right):
-    assert likeness.soft_right(load_task("calendar").kinds[field], (gold,), (predicted,)) == right
+    assert metrics.soft_right(load_task("calendar").kinds[field], (gold,), (predicted,)) == right
 
 
 def test_lists_are_right_in_meaning_where_each_value_has_its_own_partner():
     day = TASK.kinds["day"]
-    assert likeness.soft_right(day, ["mon", "tue"], ["Tuesday", "Monday"])
-    assert not likeness.soft_right(day, ["mon", "tue"], ["monday", "mon"])
-    assert not likeness.soft_right(day, ["mon"], [])
+    assert metrics.soft_right(day, ["mon", "tue"], ["Tuesday", "Monday"])
+    assert not metrics.soft_right(day, ["mon", "tue"], ["monday", "mon"])
+    assert not metrics.soft_right(day, ["mon"], [])
 
 
 def test_f1_of_values_that_train_has_not():

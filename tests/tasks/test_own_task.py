@@ -6,8 +6,8 @@ import json
 import random
 from pathlib import Path
 
-import llguidance
 import pytest
+from grammars import accepts
 from own_tasks import booking, write_rooms
 from pydantic import BaseModel
 
@@ -20,13 +20,6 @@ from helpers.tasks.json_task import JsonTask
 def folder(tmp_path: Path) -> Path:
     """The folder of the task."""
     return write_rooms(tmp_path / "rooms")
-
-
-def accepts(grammar: str, text: str) -> bool:
-    tokenizer = llguidance.LLTokenizer("byte")
-    matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
-    tokens = tokenizer.tokenize_str(text)
-    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
 
 def test_everything_follows_from_the_schema(folder):
@@ -73,23 +66,6 @@ def test_made_and_perturbed_rows_are_labelled_rightly(folder):
     assert changed[0].text == rows[0].text.lower() and changed[0].target["guests"] == ["ann", "cy"]
     assert changed[4].text.startswith("1 May 2027 8:30 ") and changed[4].target == rows[0].target
     assert changed[5].text.endswith(")") and changed[5].target == rows[0].target
-
-
-@pytest.mark.parametrize(
-    "change, reason",
-    [
-        ({"layout": "heap"}, "'output.layout' should be one of rows, circle or null, got string"),
-        ({"guests": "Bo"}, "'output.guests' should be a list of strings or null, got string"),
-        ({"guests": ["Bo", 1]}, "'output.guests.1' should be a string, got number"),
-        ({"colour": "red"}, "unknown key 'output.colour'"),
-    ],
-)
-def test_bad_rows_are_refused_by_the_key(folder, change, reason):
-    row = booking(0)
-    row["output"] |= change
-    with pytest.raises(ValueError) as error:
-        load_task(folder).rows.parse(row, 0)
-    assert str(error.value) == reason
 
 
 def test_a_json_schema_a_chat_and_hooks(tmp_path):
