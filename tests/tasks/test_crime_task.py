@@ -132,10 +132,7 @@ def test_public_split_is_shuffled_once_and_keeps_its_test_file():
     [
         ('{"Location": ["a", 3]}', ["a", "3"], None),
         (' {"Location": []}\n', [], None),
-        ("", None, "empty"),
         ('{"Location": ["a"', None, "truncated"),
-        ("Location: a", None, "not json"),
-        ('["a"]', None, "not an object"),
         ('{"Place": []}', None, "wrong key"),
         ('{"Location": [], "Place": []}', None, "extra keys"),
         ("{}", None, "wrong key"),
@@ -291,58 +288,26 @@ def test_rules_read_what_is_told():
 
 
 @pytest.mark.parametrize(
-    ("section", "names", "ages", "groups", "roles"),
+    ("section", "wanted"),
     [
-        (
-            "Ada Holm, 34 years old, owner of the property.",
-            ["Ada Holm"],
-            ["34"],
-            [],
-            {"Victim_Owner": ["Ada Holm"]},
-        ),
-        (
-            "Bo and Cy Day, ages 29 and 33, homeowners.",
-            ["Bo Day", "Cy Day"],
-            ["29", "33"],
-            [],
-            {},
-        ),
+        ("Ada Holm, 34 years old, owner of the property.", "Name Ada Holm|Age 34|Owner Ada Holm"),
+        ("Bo and Cy Day, ages 29 and 33, homeowners.", "Name Bo Day|Name Cy Day|Age 29|Age 33"),
         (
             "Pier Books, Inc., owned by Mr. Eli Fox, CEO.",
-            ["Pier Books, Inc."],
-            [],
-            [],
-            dict.fromkeys(("Victim_Owner", "Victim_CEO"), ["Mr. Eli Fox"]),
+            "Name Pier Books, Inc.|Owner Mr. Eli Fox|CEO Mr. Eli Fox",
         ),
-        (
-            "Pier Books, Owner: Eli Fox, CEO: N/A",
-            ["Pier Books"],
-            [],
-            [],
-            {"Victim_Owner": ["Eli Fox"], "Victim_CEO": ["N/A"]},
-        ),
+        ("Pier Books, Owner: Eli Fox, CEO: N/A", "Name Pier Books|Owner Eli Fox|CEO N/A"),
         (
             "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
-            ["Ada Holm"],
-            ["34"],
-            [],
-            {"Victim_Email": ["ada@holm.example"]},
+            "Name Ada Holm|Age 34|Email ada@holm.example",
         ),
-        ("Not provided", [], [], [], {}),
+        ("Not provided", ""),
     ],
 )
-def test_rules_read_victims(section, names, ages, groups, roles):
+def test_rules_read_victims(section, wanted):
     found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
-    wanted = {
-        "Victim_Name": names,
-        "Victim_Age": ages,
-        "Victim_AgeRange": groups,
-        **roles,
-        "Crime_Status": ["open"],
-    }
-    assert {name: values for name, values in found.items() if values} == {
-        n: v for n, v in wanted.items() if v
-    }
+    given = [f"{name.removeprefix('Victim_')} {value}" for name, values in found.items() for value in values]
+    assert sorted(given) == sorted([*filter(None, wanted.split("|")), "Crime_Status open"])
 
 
 def test_equivalence_forgives_articles_and_stops_only():

@@ -106,13 +106,12 @@ def test_a_json_schema_a_chat_and_hooks(tmp_path):
 def test_a_tagging_task_is_its_labels(tmp_path):
     (tmp_path / "labels.txt").write_text("DISH\nPLACE\n")
     task = load_task(tmp_path)
-    row = {
-        "tokens": ["Soup", "of", "leek", "in", "Graz"],
-        "ner_tags": ["B-DISH", "I-DISH", "I-DISH", "O", "I-PLACE"],
-    }
-    example = task.rows.parse(row, 0)
-    assert example.target.tags[-1] == "B-PLACE" and task.values(example.target)["DISH"] == ("Soup of leek",)
-    assert task.headline == "f1" and not task.writes and task.settings("smoke")["full.epochs"] == 1
+    assert (
+        task.fields == ("DISH", "PLACE")
+        and task.headline == "f1"
+        and not task.writes
+        and task.settings("smoke")["full.epochs"] == 1
+    )
     with pytest.raises(ValueError, match="unknown label 'WINE': choose from DISH, PLACE"):
         task.rows.parse({"tokens": ["Port"], "ner_tags": ["B-WINE"]}, 0)
 

@@ -130,21 +130,6 @@ def test_tokens_are_shown_with_their_tags():
     assert shown.split("\n") == ["Use  O           O", "Vim  B-SOFTWARE  B-Application"]
 
 
-@pytest.mark.parametrize(
-    "raw, kind",
-    [
-        ("", "empty"),
-        ("{", "truncated"),
-        ("nothing", "not json"),
-        ("[]", "not an object"),
-        ('{"CAT": []}', "extra keys"),
-        ('{"OS": "x"}', "wrong type"),
-    ],
-)
-def test_unusable_answers_of_a_language_model(raw, kind):
-    assert TASK.chat.parse_output(raw) == (None, kind)
-
-
 # -- tokens, markup, columns ------------------------------------------------------------------------------------------
 def test_tokens_are_split_as_in_the_public_rows():
     text = 'He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!'
