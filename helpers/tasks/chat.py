@@ -168,9 +168,18 @@ class Chat:
     def prompt(self, text: str) -> str:
         return self._prompt.replace("{text}", text)
 
-    def completion(self, target: Any) -> str:
-        """The output the causal model learns, without the end-of-text token."""
-        return json.dumps(self.task.rows.answer(target), ensure_ascii=False)
+    def completion(self, target: Any, text: str = "") -> str:
+        """The output the causal model learns, without the end-of-text token.
+
+        With the text dates and times are those words of it that say them, where these can be read by themselves: a model
+        copies better than it calculates, and :meth:`parse_output` makes them canonical.
+        """
+        answer = self.task.rows.answer(target)
+        for name, kind in self.task.kinds.items() if text else ():
+            said = [kind.written(value, text) for value in listed(answer.get(name))]
+            if said:
+                answer[name] = said if kind.many else said[0]
+        return json.dumps(answer, ensure_ascii=False)
 
     def parse_output(self, raw: str) -> tuple[Any | None, str | None]:
         """Model text → (canonical prediction or None, kind of parse error or None)."""

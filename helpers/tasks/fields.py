@@ -73,6 +73,10 @@ class Kind:
         """The value of a piece of a text."""
         return text[slice(*place)]
 
+    def written(self, value: Any, text: str) -> Any:
+        """What a writer learns to answer: the value, or the piece of the text that is read as it."""
+        return value
+
     def flaw(self, value: Any) -> str:
         """Why a canonical value is no answer to give, empty where it is one."""
         return ""
@@ -144,6 +148,10 @@ class Date(Kind):
         """What :meth:`mentions` gives, and behind it what the words around make one."""
         return self.mentions(text)
 
+    def written(self, value: str, text: str) -> str:
+        pieces = (text[slice(*place)] for place in self.find(value, text))
+        return next((piece for piece in pieces if self.read(piece) == value), value)
+
     def flaw(self, value: str) -> str:
         return "" if dates.day_of(value) else f"“{value}” does not say day, month and year"
 
@@ -173,7 +181,8 @@ class Date(Kind):
         )
         forms = (re.sub(r"\b0?(?=[1-9]\d?[/:])", "0?", value).replace("/", r"\/") for value in values)
         read = [f"/{form}/" for form in forms] or [self.form]  # with or without leading zeros
-        return read + [f"({terminal} & {self.piece})" for terminal in spans([text])]
+        said = [lark_literal(m.text) for m in self.mentions(text)]
+        return said + read + [f"({terminal} & {self.piece})" for terminal in spans([text])]
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def encode_rows(run: Run, tokenizer, rows: list[Example], questions: int = 0) ->
     else:
         encoded = [
             encode_example(
-                tokenizer, task.chat.prompt(row.text), task.chat.completion(row.target), task.fields
+                tokenizer, task.chat.prompt(row.text), task.chat.completion(row.target, row.text), task.fields
             )
             for row in rows
         ]

@@ -71,7 +71,7 @@ def lengths(parts: Parts, task: Task, tokenizer: Callable[..., Any]) -> pd.DataF
                 prompt = tokens = count(example.text) + tokenizer.num_special_tokens_to_add()
             else:
                 prompt = count(task.chat.prompt(example.text))
-                tokens = prompt + count(task.chat.completion(example.target)) + 1
+                tokens = prompt + count(task.chat.completion(example.target, example.text)) + 1
             rows.append((part, example.id, len(example.text), prompt, tokens))
     return pd.DataFrame(rows, columns=["part", "id", "characters", "prompt_tokens", "tokens"])
 

@@ -115,6 +115,23 @@ def test_prompt_and_completion():
 
 
 @pytest.mark.parametrize(
+    "field, value, text, written",
+    [
+        ("date", "16/06/2027", "Call on 16 June 2027 at 2pm", "16 June 2027"),
+        ("date", "16/06/2027", "Call on the day after tomorrow", "16/06/2027"),
+        ("time", "2:30 PM", "Call Bo at 14:30", "14:30"),
+        ("time", "7:00 PM", "dinner at 7 on 2 May 2027", "7:00 PM"),  # "7" alone says neither AM nor PM
+    ],
+)
+def test_a_writer_learns_the_words_of_the_text_that_can_be_read_by_themselves(field, value, text, written):
+    target = EMPTY | {"action": "Call", field: value}
+    completion = TASK.chat.completion(target, text)
+    assert json.loads(completion)[field] == written
+    assert TASK.chat.parse_output(completion) == (target, None)
+    assert held(text, **{field: written})
+
+
+@pytest.mark.parametrize(
     "raw, kind",
     [
         ("  \n", "empty"),
