@@ -94,12 +94,8 @@ def test_effect_size():
     assert statistics.cohens_h(0.5, 0.5) == 0
     assert statistics.cohens_h(1.0, 0.0) == pytest.approx(math.pi)
     assert statistics.cohens_h(0.75, 0.5) == pytest.approx(math.pi / 6)
-    assert [statistics.effect_words(h) for h in (0.1, -0.3, 0.5, -3)] == [
-        "negligible",
-        "small",
-        "medium",
-        "large",
-    ]
+    words = [statistics.effect_words(h) for h in (0.1, -0.3, 0.5, -3)]
+    assert words == ["negligible", "small", "medium", "large"]
 
 
 def test_compare_sums_up_a_pair():
