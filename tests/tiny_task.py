@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from helpers.tasks.base import Hooks, Public, Words
+from helpers.tasks.base import Example, Hooks, Public, Variants, Words
+from helpers.tasks.fields import Kind
 from helpers.tasks.json_task import JsonTask
-from helpers.tasks.kind import Kind
-from helpers.tasks.records import Example, Variants
 
 DAYS = {"mon": "monday", "tue": "tuesday"}
 DOCUMENT = {

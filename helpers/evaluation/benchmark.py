@@ -39,7 +39,7 @@ from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_base, load_tokenizer, public_name
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training import writers
 from helpers.training.taggers import new_tagger
 from helpers.writing.prompts import Prompt, answer_together, predict_texts, tuned, untuned

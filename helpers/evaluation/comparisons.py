@@ -12,8 +12,7 @@ from helpers.evaluation.vote import Records
 from helpers.files import read_json
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.tasks.statistics import compare
 
 Scores = dict[str, dict[str, Any]]  # system → its scores, as metrics.json holds them

@@ -13,8 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 FOLDS = 5
 SURE = 1 - 1e-6  # no stated confidence counts as surer: its log-odds would be infinite

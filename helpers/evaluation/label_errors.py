@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.evaluation.confidence import confidence_frame
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import align, comparable
-from helpers.tasks.records import Example
-from helpers.tasks.text import is_word_span, normalise
+from helpers.tasks.text import normalise, word_spans
 
 Records = Sequence[dict[str, Any]]
 
@@ -72,7 +71,7 @@ def suspected_labels(
     ]
 
     def in_text(line: Any, values: Sequence[str]) -> bool:
-        return all(is_word_span(value, texts[line.id], ignore_case=True) for value in values)
+        return all(word_spans(value, texts[line.id], ignore_case=True) for value in values)
 
     lines = list(table.itertuples())
     table["not_in_text"] = [

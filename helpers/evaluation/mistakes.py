@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.tasks.base import Task, Values
-from helpers.tasks.likeness import soft_right
-from helpers.tasks.metrics import align, comparable, exact_match, field_results
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task, Values
+from helpers.tasks.metrics import align, comparable, exact_match, field_results, soft_right
 from helpers.tasks.statistics import score_ci
 from helpers.tasks.text import normalise, places
 

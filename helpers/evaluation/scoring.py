@@ -18,9 +18,8 @@ from helpers.files import read_json, write_json
 from helpers.manifest import record_costs, timed
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import align
-from helpers.tasks.records import Example
 
 DECIMALS = 6
 BATCH = 8  # rows that are read at once for their likelihood
@@ -160,7 +159,7 @@ def load_predictions(run: Run) -> dict[str, Records]:
     found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
     names = [name for name in found if name.partition("@")[0] not in learnt]
     for name in systems.candidates(run):
-        ways = variants.decodings_of(name) if name in variants else variants.decodings[-1:]
+        ways = variants.decodings_of(name)
         names += [prediction_name(run.task, name, way) for way in ways]
     return {name: bound(run.task, scored, systems.read_predictions(run, name)) for name in names}
 

@@ -13,9 +13,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import comparable
-from helpers.tasks.records import Example
 from helpers.tasks.statistics import difference_ci, paired_permutation_test, proportion_ci, ratio, score_ci
 
 Records = Sequence[dict[str, Any]]

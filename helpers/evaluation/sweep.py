@@ -35,7 +35,7 @@ from helpers.manifest import environment_fingerprint
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
 from helpers.tasks import metrics
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training.fit import fit, training_code
 from helpers.training.rows import training_rows
 

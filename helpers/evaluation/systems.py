@@ -20,8 +20,7 @@ from helpers.evaluation.vote import Records, Weights
 from helpers.files import read_json
 from helpers.machine import free_memory
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 RULES = "rules"  # the one system of texts of users that is not trained
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}

@@ -29,8 +29,7 @@ from helpers.evaluation.measured import HOME, transfer_path, transfer_table
 from helpers.evaluation.sweep import Case, Sets, held_out_parts, measure
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 TOPICS = 4
 LEAST = 5  # rows that a held-out batch has, and leaves

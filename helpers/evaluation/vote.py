@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from helpers.evaluation.confidence import FieldCalibration, confidence_frame, fit_curve, held_out, log_odds
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 WRONG = 9  # values on which errors are thought to fall alike
 UNKNOWN = 0.8  # trust in a member of whom nothing is known

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.tasks.text import balanced, word_spans, word_units
 
 IGNORE = -100

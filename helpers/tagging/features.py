@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from helpers.tagging.encode import Span, tags_of_spans
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.bio import TaggedTokens, label_of
-from helpers.tasks.records import Example
 
 UNKNOWN = 1  # 0 is left for padding and special pieces
 SHAPES, LEAST_SHAPE, SHAPE_LENGTH = 120, 5, 8

@@ -16,8 +16,8 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 from helpers.errors import UserError
 from helpers.models.base import device_of
 from helpers.run import Run
+from helpers.tasks.base import Example
 from helpers.tasks.metrics import WRITTEN, row_sums
-from helpers.tasks.records import Example
 from helpers.training.rows import variant_settings
 from helpers.writing.prompts import predict_texts
 

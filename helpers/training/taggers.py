@@ -24,7 +24,7 @@ from helpers.tagging.encode import IGNORE, WindowRow, budget_batches, collate_wi
 from helpers.tagging.features import fit_features
 from helpers.tagging.model import TokenTagger, TrainedTagger
 from helpers.tagging.predict import choose_multiple, predict_scores, records_of, transition_pmi
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training import common, rows
 from helpers.training.rows import variant_settings
 

@@ -8,8 +8,7 @@ from typing import Sequence
 
 import torch
 
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.writing import chat
 
 IGNORE = -100

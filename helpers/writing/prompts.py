@@ -6,8 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from helpers.tasks.base import Message, Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Message, Task
 from helpers.writing import chat
 from helpers.writing.encode import encode_example
 from helpers.writing.generation import Generation, decode, field_confidence

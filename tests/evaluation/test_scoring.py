@@ -13,7 +13,6 @@ from helpers.evaluation import comparisons, scoring, systems
 from helpers.files import write_json
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.records import Tagger, Writer
 from helpers.views.findings import tell
 
 NAMES = ("budget talk", "lunch", "swim", "call")
@@ -28,7 +27,7 @@ def answers(wrong: int):
 class VotingTask(type(TASK)):
     """The tiny task with a tagger and votes, whose rules know every row but the third."""
 
-    variants = {"large": Writer(adapter=False), "small": Tagger()}
+    variants = {"large": {"kind": "writer", "adapter": False}, "small": {"kind": "tagger"}}
     votes = {"vote": ("large", "small", "rules"), "never": ("large", "untrained")}
 
     def settings(self, profile):

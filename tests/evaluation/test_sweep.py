@@ -13,7 +13,7 @@ from helpers.errors import UserError
 from helpers.evaluation import measured, sweep
 from helpers.files import read_json, write_json
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 
 TEXT = """
 task: calendar

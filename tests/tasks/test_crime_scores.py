@@ -10,7 +10,7 @@ from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
 from helpers.evaluation import measured, mistakes, slices
-from helpers.tasks import likeness, metrics
+from helpers.tasks import metrics
 from helpers.views import explore
 from helpers.views.findings import tell
 from helpers.writing import chat
@@ -35,7 +35,7 @@ def record(row, **changes) -> dict:
     ],
 )
 def test_fuzzy_matching_pairs_each_value_once(gold, predicted, hits):
-    assert likeness.fuzzy_hits(gold, predicted) == hits
+    assert metrics.fuzzy_hits(gold, predicted) == hits
 
 
 def test_headline_decides_what_a_row_adds_to_the_score():

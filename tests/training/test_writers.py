@@ -18,7 +18,7 @@ from helpers.machine import Device
 from helpers.models.base import load_tokenizer
 from helpers.models.int8 import Int8Lora
 from helpers.tasks import load_task
-from helpers.tasks.records import Writer
+from helpers.tasks.base import Writer
 from helpers.training import common, writers
 from helpers.training.fit import fit
 from helpers.writing.encode import PROMPT

@@ -21,7 +21,7 @@ from helpers.tasks.dates import (
     find_durations,
     find_times,
 )
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 CUT = "¦"  # stands for what has been read, a letter for a letter
 PLATFORMS, VIRTUAL, GROUPS = (tuple(LISTS[name]) for name in ("platforms", "virtual", "groups"))
