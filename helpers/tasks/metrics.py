@@ -71,7 +71,10 @@ def align(gold: Sequence[Example], records: Records) -> list[dict[str, Any]]:
     for problem, ids in (
         ("no prediction", {example.id for example in gold} - set(by_id)),
         ("a prediction without a label", set(by_id) - {example.id for example in gold}),
-        ("more than one prediction", {one["id"] for one in records if by_id[one["id"]] is not one}),
+        (
+            "more than one prediction",
+            {one for one, count in Counter(record["id"] for record in records).items() if count > 1},
+        ),
     ):
         if ids:
             raise ValueError(f"{problem} for {len(ids)} rows, first {min(ids)}")
