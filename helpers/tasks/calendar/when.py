@@ -1,0 +1,84 @@
+"""When an event takes place, how long, and how often: what is read first and blotted out of its text."""
+
+from __future__ import annotations
+
+import re
+
+from helpers.tasks.calendar.people import TITLES
+from helpers.tasks.calendar.pieces import CUT, blot
+from helpers.tasks.calendar.schema import LISTS
+from helpers.tasks.dates import (
+    BARE,
+    GUESSED,
+    MONTH,
+    WEEKDAY,
+    find_bare_times,
+    find_dates,
+    find_durations,
+    find_times,
+)
+from helpers.tasks.fields import Place
+
+_DAYS = rf"(?:{WEEKDAY}|week|weekday|weekend|day|month|quarter|year|morning|afternoon|evening|night)s?"
+_OFTEN = re.compile(
+    rf"\b(?:(?:every|each)\s+(?:(?:other|second|third|two|three|first|last|\d+(?:st|nd|rd|th)?)\s+)?{_DAYS}\b"
+    rf"(?:(?:\s*,\s*|\s+and\s+|\s*&\s*|\s*/\s*){WEEKDAY}s?\b)*(?:\s+of\s+(?:the|each|every)\s+month)?"
+    rf"|(?:first|second|third|fourth|last|\d+(?:st|nd|rd|th))\s+(?:{WEEKDAY}\s+)?(?:of|in)\s+(?:the|each|every)\s+month"
+    rf"|{WEEKDAY}s(?:(?:\s*,\s*|\s+and\s+|\s*,?\s*&\s*){WEEKDAY}s)*\b(?<=days)|weekdays|weekends"
+    r"|(?:once|twice|three times)\s+(?:a|per)\s+(?:day|week|month|year)"
+    r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
+    re.IGNORECASE,
+)
+_OFTEN_INSIDE = re.compile(
+    r"(?:\w+ly|annual)\s(?!(?:from|at|on|in|for|with|starting|beginning|until|till|via)\b)\w", re.IGNORECASE
+)
+_RELATIVE = re.compile(
+    rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
+    rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
+    rf"|{WEEKDAY}\b\.?(?=\s*(?:[,;{CUT}@–—-]|at\b|$)|\s(?:morning|afternoon|evening|night)\b)|(?<=on\s){WEEKDAY}\b|(?<=next\s){WEEKDAY}\b|(?<=this\s){WEEKDAY}\b)"
+    r"(?:\s+(?:morning|afternoon|evening|night)\b)?",
+    re.IGNORECASE,
+)
+_AROUND_TIME = re.compile(
+    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|MSK|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
+)
+_EMOJI = re.compile(
+    r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
+)
+_CLAUSE = re.compile(rf"[^{CUT},;|:.–—]*$")
+_CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fields
+_SLASHED = re.compile(r"\s//?\s")
+NOTE = re.compile(
+    rf"^(?:{'|'.join(LISTS['note_words'])})\b"
+    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|allowed|essential|optional|compulsory|welcome|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
+    re.IGNORECASE,
+)
+
+
+def _remarked(rest: str, start: int) -> bool:
+    """Whether a length is part of a remark: "no coffee for two days before"."""
+    clause = _CLAUSE.search(rest, 0, start)
+    return clause.start() > 0 and bool(NOTE.match(clause.group().strip())) and " " in clause.group().strip()
+
+
+def read(text: str, found: dict[str, list[Place]]) -> str:
+    """The text with dates, times, lengths and what repeats blotted out, which are noted in `found`."""
+    rest = re.sub(rf"\b({TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
+    rest = _EMOJI.sub(lambda m: CUT * len(m.group()), rest)
+    bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
+    lengths = [one for one in find_durations(text) if not _remarked(rest, one.start)]
+    spoken = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": lengths}
+    for name, mentions in spoken.items():
+        found[name] = [one[:2] for one in mentions[:1]]
+        for one in mentions:
+            rest = blot(rest, *one[:2])
+    for around in _AROUND_TIME.finditer(rest):
+        rest = blot(rest, *around.span())
+    often = list(_OFTEN.finditer(rest))
+    found["recurrence"] = [one.span() for one in often[:1]]
+    for one in often:
+        inside = _OFTEN_INSIDE.match(rest, one.start())  # "weekly sync"
+        rest = rest if inside else blot(rest, *one.span())
+    for one in _RELATIVE.finditer(rest):
+        rest = blot(rest, *one.span())
+    return _SLASHED.sub(lambda m: m.group().replace("/", "|"), rest) if _CUT_SLASH.search(rest) else rest

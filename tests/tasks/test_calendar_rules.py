@@ -1,0 +1,77 @@
+"""The rules on what strangers write: people, places, notes, and what frames an event without being one."""
+
+from __future__ import annotations
+
+import pytest
+
+from helpers.tasks import load_task
+
+TASK = load_task("calendar")
+DAY = "3 May 2027 at 9am"
+
+
+@pytest.mark.parametrize(
+    "text, action, attendees, location, notes",
+    [
+        # lists of people, divided by commas, slashes, "n", "+"; small letters, kin, titles with a dot
+        (f"Pottery, {DAY}, Priya, Okke, Aunt Fenella", "Pottery", "Priya; Okke; Aunt Fenella", None, None),
+        (f"Gym, {DAY}, Quenby / Anna / daddy", "Gym", "Quenby; Anna; daddy", None, None),
+        (f"Carol + Ivo + Nils: rowing, {DAY}", "rowing", "Carol; Ivo; Nils", None, None),
+        (
+            f"Crown fitting: Dr. Abel, Dr. Sousa, Irene. {DAY}",
+            "Crown fitting",
+            "Dr. Abel; Dr. Sousa; Irene",
+            None,
+            None,
+        ),
+        (f"Flat viewing, Mr. & Mrs. Quist, {DAY}", "Flat viewing", "Mr. & Mrs. Quist", None, None),
+        (f"Panel is Anna, Ravi, Dr. Ohm. Viva on {DAY}", "Viva", "Anna; Ravi; Dr. Ohm", None, None),
+        # whom it is for, or between whom
+        (f"Hearing test for Carlos and Ida, {DAY}", "Hearing test", "Carlos; Ida", None, None),
+        (f"Fire drill for the new tenants on {DAY}", "Fire drill", "new tenants", None, None),
+        (
+            f"Handover between Nurse Bello and the day team on {DAY}",
+            "Handover",
+            "Nurse Bello; day team",
+            None,
+            None,
+        ),
+        (f"Budget for the spring fair, {DAY}", "Budget for the spring fair", None, None, None),
+        # requests, and who comes
+        (f"We need Anna and Marco for stage rigging, {DAY}", "stage rigging", "Anna; Marco", None, None),
+        (f"Put Hugo and Dr. Ohm down for the sound check, {DAY}", "sound check", "Hugo; Dr. Ohm", None, None),
+        ("Could you please block two hours on 3 May 2027 for tax filing", "tax filing", None, None, None),
+        (f"REMINDER: office closed, {DAY}", "office closed", None, None, None),
+        (f"Supper {DAY}; Anna, Marco and Ida are coming", "Supper", "Anna; Marco; Ida", None, None),
+        (f"Professor Lund joins me for a podcast on {DAY}", "podcast", "Professor Lund", None, None),
+        # marks and signs are no part of a value
+        ("3.5.2027 / 16.30 / crane training / 2 h", "crane training", None, None, None),
+        (f"Send-off 🎈 {DAY}, with Ida and auntie Bea 🎉", "Send-off", "Ida; auntie Bea", None, None),
+        # platforms, numbered places, a place within another, venues beside people
+        (f"Retro, Slack huddle, {DAY}", "Retro", None, "Slack huddle", None),
+        (f"Boiler check, {DAY}, number 4 Elm Row", "Boiler check", None, "number 4 Elm Row", None),
+        (f"Futsal, {DAY}, court 2", "Futsal", None, "court 2", None),
+        (f"Brass practice, {DAY}, chapel in Weir Park", "Brass practice", None, "chapel in Weir Park", None),
+        (f"Dinner, {DAY}, Trattoria del Ponte, Anna", "Dinner", "Anna", "Trattoria del Ponte", None),
+        (f"Contract talk, {DAY}, Advocate Thorn", "Contract talk", "Advocate Thorn", None, None),
+        # remarks
+        (f"Film night, {DAY}, phones off please", "Film night", None, None, "phones off please"),
+        (
+            f"Allergy test, {DAY}, no coffee for two days before",
+            "Allergy test",
+            None,
+            None,
+            "no coffee for two days before",
+        ),
+        (f"Stargazing, {DAY}, wear a hat", "Stargazing", None, None, "wear a hat"),
+    ],
+)
+def test_rules_on_what_strangers_write(text, action, attendees, location, notes):
+    found = TASK.hooks.rules(text)
+    wanted = {
+        "action": action,
+        "attendees": attendees and attendees.split("; "),
+        "location": location,
+        "notes": notes,
+    }
+    assert {name: found[name] for name in wanted} == wanted
