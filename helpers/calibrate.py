@@ -10,7 +10,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,6 @@ from pydantic import TypeAdapter
 
 from helpers.command import RunFolder, SystemName, TaskName
 from helpers.errors import UserError
-from helpers.evaluation.away import HOME, read_transfer
 from helpers.evaluation.confidence import (
     FieldCalibration,
     confidence_frame,
@@ -29,7 +28,8 @@ from helpers.evaluation.confidence import (
     held_out,
     risk_coverage,
 )
-from helpers.evaluation.systems import read_predictions
+from helpers.evaluation.measured import HOME, read_transfer
+from helpers.evaluation.systems import predictions_path, read_predictions
 from helpers.files import digest, read_json, write_json
 from helpers.run import Run
 
@@ -58,6 +58,11 @@ def fit_field(
     return replace(curve, threshold=threshold)
 
 
+def _away(run: Run, variant: str) -> list[dict[str, Any]]:
+    """What was measured of a system away from home, a line a case."""
+    return [line for line in read_transfer(run).get("lines", ()) if line["variant"] == variant]
+
+
 def stated_rows(run: Run, variant: str) -> pd.DataFrame:
     """Stated confidence and truth of every field of every row with a prediction, 1 where a system states none.
 
@@ -67,26 +72,17 @@ def stated_rows(run: Run, variant: str) -> pd.DataFrame:
     gold, records = run.load("validation"), read_predictions(run, variant, part="validation")
     frame = confidence_frame(run.task, gold, records, unstated=1.0)
     columns = ["field", "confidence", "right", "where", "kind"]
-    home = frame.assign(where=HOME, kind=HOME)[columns].values.tolist()
     away = [
         (name, float(stated), at < hits, place, line["group"])
-        for line in read_transfer(run).get("lines", ())
-        if line["variant"] == variant
+        for line in _away(run, variant)
         for place, found in line["sets"].items()
         if place != HOME
         for name, counts in found["confidence"].items()
         for stated, (hits, count) in counts.items()
         for at in range(count)
     ]
+    home = frame.assign(where=HOME, kind=HOME)[columns].values.tolist()
     return pd.DataFrame(home + away, columns=columns)
-
-
-# -- files ------------------------------------------------------------------------------------------------
-def _mark(run: Run, variant: str) -> str:
-    """Fingerprint of what a calibration was fitted on; empty where the predictions are gone."""
-    path = run.dir / "validation_predictions" / f"{variant}.jsonl"
-    away = [line for line in read_transfer(run).get("lines", ()) if line["variant"] == variant]
-    return digest(path.read_bytes(), json.dumps(away)) if path.exists() else ""
 
 
 def fit_fields(rows: pd.DataFrame, precision: float, seed: int) -> Calibrations:
@@ -98,19 +94,19 @@ def fit_fields(rows: pd.DataFrame, precision: float, seed: int) -> Calibrations:
     }
 
 
+# -- files ------------------------------------------------------------------------------------------------
+def _mark(run: Run, variant: str) -> str:
+    """Fingerprint of what a calibration was fitted on; empty where the predictions are gone."""
+    path = predictions_path(run, variant, "validation")
+    return digest(path.read_bytes(), json.dumps(_away(run, variant))) if path.exists() else ""
+
+
 def calibrate(run: Run, variant: str, precision: float = PRECISION, save: bool = True) -> Calibrations:
     """Calibrations of a variant from its predictions on the validation part, and away from home where that was measured;
-    kept in `calibration.json` of the run.
-
-    Raises
-    ------
-    UserError
-        If the precision is no share, or the predictions or the validation part are missing.
-    """
+    kept in `calibration.json` of the run. A UserError if predictions or rows are missing, or the precision is no share."""
     if not 0 < precision < 1:
         raise UserError(f"precision {precision} is no share: choose one between 0 and 1, such as {PRECISION}")
-    rows = stated_rows(run, variant)
-    found = fit_fields(rows, precision, run.seed)
+    found = fit_fields(stated_rows(run, variant), precision, run.seed)
     if save:
         before = read_json(run.path(FILE))
         variants = before.get("variants", {}) if before.get("precision") == precision else {}
@@ -145,22 +141,21 @@ def calibration_table(rows: pd.DataFrame, precision: float = PRECISION, seed: in
         Index field; columns method, n, accuracy, ece_stated, ece_calibrated, brier_stated, brier_calibrated, threshold
         (NaN where no confidence is enough), kept (share of answers above the threshold) and precision among them.
     """
-    judged, limits = [], {}
+    judged, limits = {}, {}
     for name, group in rows[rows["kind"] == HOME].groupby("field", sort=False):
         truth = group["right"].to_numpy(bool)
         limits[name] = one = fit_field(group["confidence"], truth, precision, seed)
         sure = held_out(group["confidence"].to_numpy(float), truth, one.method, seed)
-        judged.append(group.assign(right=truth, calibrated=sure, kept=sure >= one.threshold))
+        judged[name] = group.assign(right=truth, calibrated=sure, kept=sure >= one.threshold)
     lines = {}
-    for name, group in (*zip(limits, judged), ("all fields", pd.concat(judged))):
-        line = {"method": limits[name].method if name in limits else "", "n": len(group)}
-        line["accuracy"] = group["right"].mean()
+    for name, group in {**judged, "all fields": pd.concat(judged.values())}.items():
+        right, one = group["right"], limits.get(name)
+        line = {"method": one.method if one else "", "n": len(group), "accuracy": right.mean()}
         for label, column in (("stated", "confidence"), ("calibrated", "calibrated")):
-            line[f"ece_{label}"] = expected_calibration_error(group[column], group["right"])
-            line[f"brier_{label}"] = float(np.mean((group[column] - group["right"]) ** 2))
-        known = name in limits and limits[name].threshold != NEVER
-        line["threshold"] = limits[name].threshold if known else np.nan
-        lines[name] = line | {"kept": group["kept"].mean(), "precision": group["right"][group["kept"]].mean()}
+            line[f"ece_{label}"] = expected_calibration_error(group[column], right)
+            line[f"brier_{label}"] = float(np.mean((group[column] - right) ** 2))
+        line["threshold"] = one.threshold if one and one.threshold != NEVER else np.nan
+        lines[name] = line | {"kept": group["kept"].mean(), "precision": right[group["kept"]].mean()}
     return pd.DataFrame.from_dict(lines, orient="index").rename_axis("field")
 
 
@@ -170,14 +165,10 @@ def selective_table(rows: pd.DataFrame, precision: float = PRECISION, seed: int 
     A batch is judged by thresholds that were fitted without it. Index (fitted on, where); columns n, accuracy (of all
     answers), kept (share of answers above the threshold) and precision among them.
     """
-    lines, fitted = {}, {}
-    batches = set(rows["where"][rows["kind"] == "batch"])
+    lines = {}
     for kinds, place in itertools.product(((HOME,), (HOME, "batch")), rows["where"].unique()):
-        left_out = place if place in batches and len(kinds) > 1 else ""
-        if (kinds, left_out) not in fitted:
-            known = rows[rows["kind"].isin(kinds) & (rows["where"] != left_out)]
-            fitted[kinds, left_out] = fit_fields(known, precision, seed)
-        curves, group = fitted[kinds, left_out], rows[rows["where"] == place]
+        known = rows["kind"].isin(kinds) & ((rows["where"] != place) | (rows["kind"] == HOME))
+        curves, group = fit_fields(rows[known], precision, seed), rows[rows["where"] == place]
         kept = [
             name in curves and float(curves[name](stated)[0]) >= curves[name].threshold
             for name, stated in zip(group["field"], group["confidence"])

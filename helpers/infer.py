@@ -19,6 +19,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -37,22 +38,23 @@ BAD, STATE = ".bad.jsonl", ".state.json"
 def read_line(raw: bytes, predictor: Any) -> tuple[dict[str, Any], str]:
     """What stands in a line that is not empty: its `id`, or the `reason` why it cannot be answered, and its text."""
     head: dict[str, Any] = {}
+    text, reason = "", None
     try:
         if len(raw) > LONGEST_LINE:
             raise ValueError(f"line is longer than {LONGEST_LINE} bytes")
         row = parse_json(raw.decode("utf-8-sig"))
-        if isinstance(row, dict) and row.get("id") is not None:
-            head["id"] = row["id"]
         if not isinstance(row, (dict, str)):
             raise ValueError(f"line holds a JSON {type(row).__name__}, not an object")
-        text = row if isinstance(row, str) else predictor.task.rows.text_of(row)
+        row = {"text": row} if isinstance(row, str) else row
+        head = {"id": row["id"]} if row.get("id") is not None else {}
+        text = predictor.task.rows.text_of(row)
         reason = predictor.problem(text)
     except UnicodeDecodeError:
-        text, reason = "", "line is not UTF-8"
+        reason = "line is not UTF-8"
     except (json.JSONDecodeError, RecursionError) as error:
-        text, reason = "", f"line is not JSON ({str(error).split(':')[0]})"
+        reason = f"line is not JSON ({str(error).split(':')[0]})"
     except ValueError as error:
-        text, reason = "", str(error)
+        reason = str(error)
     return head | ({"reason": reason} if reason else {}), text
 
 
@@ -104,44 +106,47 @@ class Output:
 
     def __init__(self, path: Path, source: Path, maker: str, force: bool = False):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.state = beside(path, STATE)
-        self.files = {good: place.open("ab", 0) for good, place in ((True, path), (False, beside(path, BAD)))}
+        self.state, bad = beside(path, STATE), beside(path, BAD)
+        self.files = {"good": path.open("ab", 0), "bad": bad.open("ab", 0)}
         try:
-            fcntl.flock(self.files[True], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self.files["good"], fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"another process writes {path}: choose another --out") from None
         if force:
             self.state.unlink(missing_ok=True)
             for file in self.files.values():
                 file.truncate(0)
-        self.kept = {"maker": maker, "source": mark(source, source.stat().st_size)}
-        if other := self._what_is_other(source, read_json(self.state), path.stat().st_size):
+        before, now = read_json(self.state), mark(source, source.stat().st_size)
+        then = before.get("source", now)
+        grown = mark(source, then["bytes"]) == then and (then["ends"] or then == now)
+        if not before and path.stat().st_size:
+            other = "is there already"
+        elif before and before["maker"] != maker:
+            other = f"was begun with another model ({before['maker']})"
+        else:
+            other = "" if grown else f"was begun with another content of {source}"
+        if other:
             raise UserError(f"{path} {other}: choose another --out, or start anew with --force")
+        self.kept = {"maker": maker, "source": now}
         write_json(self.state, self.kept)
-        self.done = max(map(last_number, (path, beside(path, BAD))))
-
-    def _what_is_other(self, source: Path, before: dict[str, Any], size: int) -> str | None:
-        """Why what is there cannot be gone on with."""
-        if not before:
-            return "is there already" if size else None
-        if before.get("maker") != self.kept["maker"]:
-            return f"was begun with another model ({before.get('maker')})"
-        then = before["source"]
-        grown = mark(source, then["bytes"]) == then and (then["ends"] or then == self.kept["source"])
-        return None if grown else f"was begun with another content of {source}"
+        self.done = max(map(last_number, (path, bad)))
 
     def write(self, record: dict[str, Any]) -> None:
         """Add one line."""
         content = (json.dumps(record, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        file = self.files["bad" if "reason" in record else "good"]
         while content:
-            content = content[self.files["reason" not in record].write(content) :]
+            content = content[file.write(content) :]
 
-    def close(self, complete: bool) -> None:
-        """Bring everything to the disk."""
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(self, error: type | None, *_: object) -> None:
+        """Bring everything to the disk, complete where nothing went wrong."""
         for file in self.files.values():
             os.fsync(file)
             file.close()
-        if complete:
+        if not error:
             write_json(self.state, {**self.kept, "complete": True})
 
 
@@ -159,33 +164,26 @@ def label_file(
 
     Returns the numbers of lines `answered` and `bad` now, and `before`: the number of the last line done before.
     """
-    output = Output(out, source, f"{predictor.name} {predictor.version}, {rank + 1} of {world}", force)
-    counts, complete, size = {"answered": 0, "bad": 0, "before": output.done}, False, source.stat().st_size
+    look = {"total": source.stat().st_size, "unit": "B", "unit_scale": True, "disable": not progress}
+    maker = f"{predictor.name} {predictor.version}, {rank + 1} of {world}"
+    output, bar = Output(out, source, maker, force), tqdm(desc=source.name, **look)
+    with output, bar, source.open("rb") as file:
+        counts = {"answered": 0, "bad": 0, "before": output.done}
 
-    def answer(lines: Sequence[tuple[dict[str, Any], str]]) -> None:
-        texts = [text for head, text in lines if "reason" not in head]
-        answers = iter(predictor.predict(texts) if texts else ())
-        for head, _ in lines:
-            output.write(head if "reason" in head else head | next(answers))
-            counts["bad" if "reason" in head else "answered"] += 1
-
-    look = {"unit": "B", "unit_scale": True, "desc": source.name, "disable": not progress}
-    try:
-        with source.open("rb") as file, tqdm(total=size, **look) as bar:
-            waiting = []
+        def lines() -> Iterator[tuple[dict[str, Any], str]]:
             for number, raw in enumerate(raw_lines(file), 1):
                 bar.update(file.tell() - bar.n)
-                if number <= output.done or (number - 1) % world != rank or not raw.strip():
-                    continue
-                head, text = read_line(raw, predictor)
-                waiting.append(({"line": number, **head}, text))
-                if len(waiting) >= batch:
-                    answer(waiting)
-                    waiting = []
-            answer(waiting)
-        complete = True
-    finally:
-        output.close(complete)
+                if number > output.done and (number - 1) % world == rank and raw.strip():
+                    head, text = read_line(raw, predictor)
+                    yield {"line": number, **head}, text
+
+        to_answer = lines()
+        while waiting := list(islice(to_answer, batch)):
+            texts = [text for head, text in waiting if "reason" not in head]
+            answers = iter(predictor.predict(texts) if texts else ())
+            for head, _ in waiting:
+                output.write(head if "reason" in head else head | next(answers))
+                counts["bad" if "reason" in head else "answered"] += 1
     return counts
 
 

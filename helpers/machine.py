@@ -1,4 +1,4 @@
-"""The machine: device and precision, cores, memory, seeds."""
+"""The machine: device and precision, cores, memory, seeds, and the processes that train one model together."""
 
 from __future__ import annotations
 
@@ -53,6 +53,31 @@ def pick_device(profile: str) -> Device:
     return chosen
 
 
+# -- several processes: `accelerate launch` (or torchrun) starts them and says so in environment variables -------------
+def process_count() -> int:
+    """Processes that train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes files."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def shards_model() -> bool:
+    """Whether the weights are spread over the processes (FSDP) instead of copied to each."""
+    return os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
+
+
+def wait_for_processes(device: str) -> None:
+    """Go on once every process has come here; they meet over gloo on the CPU and over NCCL on GPUs."""
+    if process_count() > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=device == "cpu").wait_for_everyone()
+
+
+# -- seeds, cores, memory ---------------------------------------------------------------------------------------------
 def seed_everything(seed: int) -> None:
     """Seed random, NumPy and torch, and have torch choose deterministic kernels (with a warning where it has none)."""
     import numpy as np

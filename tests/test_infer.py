@@ -32,6 +32,17 @@ start(lambda: infer.label_file(Echo(seconds=0.02), *map(Path, sys.argv[1:]), bat
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
+@pytest.fixture
+def source(tmp_path):
+    """The input; what comes out is `out.jsonl` beside it."""
+    return tmp_path / "in.jsonl"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out.jsonl"
+
+
 def label(source, out, predictor=None, **more):
     return infer.label_file(predictor or Echo(), source, out, progress=False, **more)
 
@@ -82,38 +93,30 @@ LINES = [
 ]
 
 
-def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(tmp_path):
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+def test_lines_are_answered_in_order_and_bad_ones_kept_aside_by_number(source, out):
     source.write_bytes("\n".join(LINES).encode() + b"\n\xff\n")
-    counts = label(source, out, batch=2)
-    assert counts == {"answered": 4, "bad": 6, "before": 0}
-    assert [(row["line"], row["fields"]["action"]) for row in read(out)] == [
-        (1, "one"),
-        (4, "two"),
-        (5, "three"),
-        (9, "four"),
-    ]
-    assert read(out)[0]["id"] == "a"
+    assert label(source, out, batch=2) == {"answered": 4, "bad": 6, "before": 0}
+    answers = {row["line"]: row["fields"]["action"] for row in read(out)}
+    assert answers == {1: "one", 4: "two", 5: "three", 9: "four"} and read(out)[0]["id"] == "a"
     bad = {row["line"]: row["reason"] for row in read(infer.beside(out, ".bad.jsonl"))}
     assert list(bad) == [3, 6, 7, 8, 10, 11]
     words = ("not JSON", "list", "text", "empty", "twice", "UTF-8")
     assert all(word in reason for word, reason in zip(words, bad.values()))
 
 
-def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(tmp_path, monkeypatch):
+def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(source, out, monkeypatch):
     monkeypatch.setattr(infer, "LONGEST_LINE", 100)
-    source, predictor = tmp_path / "in.jsonl", Echo()
-    source.write_text("".join(f'{{"text": "{"x" * (500 if at == 7 else 3)}"}}\n' for at in range(20)))
+    predictor = Echo()
+    source.write_text("".join(f'"{"x" * (500 if at == 7 else 3)}"\n' for at in range(20)))
     with source.open("rb") as file:
         pieces = list(infer.raw_lines(file))
     assert len(pieces) == 20 and max(map(len, pieces)) == 101
-    counts = label(source, tmp_path / "out", predictor, batch=4)
+    counts = label(source, out, predictor, batch=4)
     assert counts["bad"] == 1 and max(map(len, predictor.batches)) <= 4
-    assert "longer" in read(tmp_path / "out.bad.jsonl")[0]["reason"]
+    assert "longer" in read(infer.beside(out, ".bad.jsonl"))[0]["reason"]
 
 
-def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+def test_a_killed_run_goes_on_and_answers_each_line_once(source, out):
     source.write_text(
         "".join("{bad\n" if at % 7 == 3 else f'{{"text": "event {at}"}}\n' for at in range(300))
     )
@@ -130,7 +133,7 @@ def test_a_killed_run_goes_on_and_answers_each_line_once(tmp_path):
         with out.open("ab") as file:
             file.write(b'{"line": 29')  # as if the kill had come in the middle of a line
     assert 0 < sizes[0] < sizes[1] < sizes[2] < 257
-    subprocess.run(command, env=ENV, cwd=ROOT, check=True)
+    label(source, out)
     answered, bad = read(out), read(infer.beside(out, ".bad.jsonl"))
     assert [row["line"] for row in answered] == [at + 1 for at in range(300) if at % 7 != 3]
     assert [row["line"] for row in bad] == [at + 1 for at in range(300) if at % 7 == 3]
@@ -142,8 +145,8 @@ def read_whole(path):
     return path.read_bytes().split(b"\n")[:-1] if path.exists() else []
 
 
-def test_another_model_input_or_process_does_not_go_on_with_an_output(tmp_path):
-    source, out, other, foreign = (tmp_path / name for name in ("in.jsonl", "out.jsonl", "x", "notes.jsonl"))
+def test_another_model_input_or_process_does_not_go_on_with_an_output(source, out, tmp_path):
+    foreign = tmp_path / "notes.jsonl"
     source.write_text('"a"\n"b"\n')
     label(source, out)
     other = Echo()
@@ -160,28 +163,21 @@ def test_another_model_input_or_process_does_not_go_on_with_an_output(tmp_path):
     with pytest.raises(UserError, match="is there already"):
         label(source, foreign)
     assert foreign.read_text() == "my notes\n"
-    first = infer.Output(tmp_path / "busy", source, "m")
-    with pytest.raises(UserError, match="another process"):
-        label(source, tmp_path / "busy")
-    first.close(complete=False)
+    busy = tmp_path / "busy"
+    with infer.Output(busy, source, "m"), pytest.raises(UserError, match="another process"):
+        label(source, busy)
 
 
-def test_a_file_that_has_grown_is_continued_unless_its_last_line_may_have(tmp_path):
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
-    for content, counts in (
-        ('"a"\n"b"\n', {"answered": 2, "bad": 0, "before": 0}),
-        ('"a"\n"b"\n"c"', {"answered": 1, "bad": 0, "before": 2}),
-        ('"a"\n"b"\n"c"', {"answered": 0, "bad": 0, "before": 3}),
-    ):
+def test_a_file_that_has_grown_is_continued_unless_its_last_line_may_have(source, out):
+    for content, answered, before in ('"a"\n"b"\n', 2, 0), ('"a"\n"b"\n"c"', 1, 2), ('"a"\n"b"\n"c"', 0, 3):
         source.write_text(content)
-        assert label(source, out) == counts
+        assert label(source, out) == {"answered": answered, "bad": 0, "before": before}
     source.write_text('"a"\n"b"\n"c" \n"d"\n')
     with pytest.raises(UserError, match="another content"):
         label(source, out)
 
 
-def test_a_full_disk_is_one_line_and_with_room_each_line_is_answered_once(tmp_path):
-    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+def test_a_full_disk_is_one_line_and_with_room_each_line_is_answered_once(source, out):
     source.write_text("".join(f'"event {at}"\n' for at in range(40)))
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); {SLOWLY}"
     command = [sys.executable, "-c", limited, str(source), str(out)]
@@ -211,8 +207,8 @@ def test_every_input_has_an_output_of_its_own(tmp_path):
     assert infer.targets_of([first], tmp_path) == {first: tmp_path / "in.jsonl"}
 
 
-def test_shares_of_several_processes_join_to_the_whole(tmp_path):
-    source, whole, out = tmp_path / "in.jsonl", tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+def test_shares_of_several_processes_join_to_the_whole(source, out, tmp_path):
+    whole = tmp_path / "whole.jsonl"
     source.write_text("\n".join(LINES * 5))
     label(source, whole)
     for rank in (2, 0, 1):

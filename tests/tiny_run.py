@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,21 @@ def rows(task, count: int = 8):
         )
         for at, name in enumerate(NAMES[:count])
     ]
+
+
+def finish(run: Run, names: Iterable[str], best: str, scores: dict, validation: list) -> None:
+    """Write what stages leave beside the weights: all variants with the same scores, and validation rows."""
+    task, data = run.task, {"source": "sample"}
+    for name in names:
+        write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
+    fields = {field: {"f1": 0.5, "support": 8} for field in task.fields}
+    scores = scores | {"fields": fields, "parameters": {"total": 1000, "trainable": 100}}
+    about = {"task": task.name, "profile": run.profile}
+    measured = {"data": data | {"rows": 8, "fingerprint": "f" * 64}, "best": best}
+    write_json(run.path("metrics.json"), about | measured | {"variants": dict.fromkeys(names, scores)})
+    made = {"settings": run.settings, "seed": 42, "data": data, "environment": {"python": "3"}}
+    write_json(run.path("manifest.json"), about | made)
+    write_jsonl(run.path("splits", "validation.jsonl"), [task.rows.to_json(row) for row in validation])
 
 
 def make_run(folder: Path) -> Path:
@@ -68,41 +84,14 @@ def make_run(folder: Path) -> Path:
     for table in (*tagger.model.feature_inputs, *tagger.model.feature_scores):
         torch.nn.init.normal_(table.weight[1:], std=0.2)
     save_tagger(tagger, best["tagger"])
-    for name in best:
-        write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
-    write_json(
-        run.path("metrics.json"),
-        {
-            "task": "calendar",
-            "profile": "cpu",
-            "data": {"source": "sample", "rows": 8, "fingerprint": "f" * 64},
-            "best": "tagger",
-            "variants": {
-                name: {
-                    "exact_match": 0.5,
-                    "field_accuracy": 0.9,
-                    "exact_f1": 0.8,
-                    "json_validity": 1.0,
-                    "ci95": {"exact_match": [0.25, 0.75], "field_accuracy": [0.8, 0.95]},
-                    "fields": {field: {"f1": 0.5, "support": 8} for field in task.fields},
-                    "parameters": {"total": 1000, "trainable": 100},
-                }
-                for name in best
-            },
-        },
-    )
-    write_json(
-        run.path("manifest.json"),
-        {
-            "task": "calendar",
-            "profile": "cpu",
-            "settings": run.settings,
-            "seed": 42,
-            "data": {"source": "sample"},
-            "environment": {"python": "3"},
-        },
-    )
-    write_jsonl(run.path("splits", "validation.jsonl"), [task.rows.to_json(row) for row in rows(task)])
+    scores = {
+        "exact_match": 0.5,
+        "field_accuracy": 0.9,
+        "exact_f1": 0.8,
+        "json_validity": 1.0,
+        "ci95": {"exact_match": [0.25, 0.75], "field_accuracy": [0.8, 0.95]},
+    }
+    finish(run, best, "tagger", scores, rows(task))
     return run.dir
 
 
@@ -142,37 +131,6 @@ def make_token_run(folder: Path) -> Path:
             TrainedTagger(model, load_token_tokenizer(run), features, np.zeros((count, count))),
             run.path("checkpoints", name, "best", "x").parent,
         )
-        write_json(run.path("checkpoints", name, "finished.json"), {"key": "", "result": {"note": ""}})
-    write_json(
-        run.path("metrics.json"),
-        {
-            "task": task.name,
-            "profile": "smoke",
-            "data": {"source": "sample", "rows": 8, "fingerprint": "f" * 64},
-            "best": "lora",
-            "variants": {
-                name: {
-                    "f1": 0.5,
-                    "exact_match": 0.25,
-                    "field_accuracy": 0.9,
-                    "ci95": {"f1": [0.25, 0.75]},
-                    "fields": {field: {"f1": 0.5, "support": 8} for field in task.fields},
-                    "parameters": {"total": 1000, "trainable": 100},
-                }
-                for name in ("full", "lora", "enhanced")
-            },
-        },
-    )
-    write_json(
-        run.path("manifest.json"),
-        {
-            "task": task.name,
-            "profile": "smoke",
-            "settings": run.settings,
-            "seed": 42,
-            "data": {"source": "sample"},
-            "environment": {"python": "3"},
-        },
-    )
-    write_jsonl(run.path("splits", "validation.jsonl"), [task.rows.to_json(row) for row in sentences()])
+    scores = {"f1": 0.5, "exact_match": 0.25, "field_accuracy": 0.9, "ci95": {"f1": [0.25, 0.75]}}
+    finish(run, ["full", "lora", "enhanced"], "lora", scores, sentences())
     return run.dir

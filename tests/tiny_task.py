@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 
-from helpers.tasks.base import Hooks, Public, Words
+from helpers.tasks.base import Example, Hooks, Public, Variants, Words
+from helpers.tasks.fields import Kind
 from helpers.tasks.json_task import JsonTask
-from helpers.tasks.kind import Kind
-from helpers.tasks.records import Example, Variants
 
 DAYS = {"mon": "monday", "tue": "tuesday"}
 DOCUMENT = {
@@ -116,3 +115,17 @@ def record(id: int, name: Any = None, day: Any = None, people: Any = None, **mor
 def failed(id: int, raw: str) -> dict[str, Any]:
     """A record without a valid prediction."""
     return {"id": id, "prediction": None, "raw": raw, "confidence": None}
+
+
+GOLD = [
+    row(0, name="call", people=["Ann"]),
+    row(1, name="lunch", people=["Bo"]),
+    row(2, name="swim"),
+    row(3, name="gym", day="monday"),
+]
+RECORDS = [
+    record(0, name="team call", people=["Ann"]),
+    record(1, name="team lunch", people=["Bo"]),
+    record(2, name="swim"),
+    record(3, name="gym", day="Mon"),
+]

@@ -12,9 +12,8 @@ from tqdm import tqdm
 from helpers.data.read import write_jsonl
 from helpers.data.splits import alike, masked
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
-from helpers.tasks.text import is_word_span, normalise
+from helpers.tasks.base import Example, Task
+from helpers.tasks.text import normalise, word_spans
 
 OUTCOMES = ("kept", "duplicate", "near evaluation", "broken")
 Augmenter = Callable[[Example, Any], "Example | None"]
@@ -27,7 +26,7 @@ def unsupported(example: Example, task: Task) -> int:
     """
     values = task.values(example.target)
     return sum(
-        not any(is_word_span(word, example.text, ignore_case=True) for word in value.split())
+        not any(word_spans(word, example.text, ignore_case=True) for word in value.split())
         for name in task.fields
         if task.kinds[name].verbatim
         for value in values[name]

@@ -11,10 +11,9 @@ from helpers.data.read import MAX_BAD_SHARE
 from helpers.data.splits import Splits, open_rows
 from helpers.errors import UserError
 from helpers.run import Run
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.dates import find_dates
 from helpers.tasks.fields import Date, Time
-from helpers.tasks.records import Example
 from helpers.tasks.text import normalise, places
 
 CUT, ABSENT = "value cuts words of the text", "value is not in the text"

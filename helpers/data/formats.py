@@ -18,7 +18,7 @@ from typing import Any
 from helpers.data.folders import Record, shards_of, shown, table_rows
 from helpers.errors import UserError
 from helpers.tasks.base import Task
-from helpers.tasks.tokens import columns_of, rows_of_columns, tag_columns
+from helpers.tasks.bio import columns_of, rows_of_columns, tag_columns
 
 WORD_NAMES = ("token", "tokens", "word", "words")
 TAG_NAMES = ("ner_tags", "tags", "ner", "tag", "labels", "label")

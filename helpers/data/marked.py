@@ -13,8 +13,7 @@ from helpers.data.folders import Record, shown
 from helpers.data.formats import TAG_NAMES, WORD_NAMES
 from helpers.errors import UserError
 from helpers.tasks.base import Task
-from helpers.tasks.bio import check_syntax, tags_of, to_iob2
-from helpers.tasks.tokens import tokenise
+from helpers.tasks.bio import check_syntax, tags_of, to_iob2, tokenise
 
 _LISTS = ("spans", "label", "labels", "entities")
 _SURE = 0.05  # of the spans may cut words in the unit that is taken

@@ -19,8 +19,7 @@ from helpers.errors import UserError
 from helpers.files import digest, write_file
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example, PublicFile
+from helpers.tasks.base import Example, PublicFile, Task
 
 MAX_BAD_SHARE = 0.05
 PUBLIC_URL = "https://raw.githubusercontent.com"

@@ -17,8 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from helpers.data.read import PARTS, write_jsonl
 from helpers.errors import UserError
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.tasks.rows import SHARES
 from helpers.tasks.text import normalise
 

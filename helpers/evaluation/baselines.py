@@ -30,21 +30,18 @@ def names_of(task: Task) -> tuple[str, ...]:
 
 def available(run: Run) -> tuple[str, ...]:
     """The baselines that can run here: `llm` only with a server, `base_few_shot` only with shots that fit."""
-    left_out = ("llm",) * (server() is None) + ("base_few_shot",) * bool(no_shots(run))
+    left_out = ("llm",) * (not os.environ.get("LLM_BASE_URL")) + ("base_few_shot",) * (
+        run.task.writes and not shots_fit(run)
+    )
     return tuple(name for name in names_of(run.task) if name not in left_out)
 
 
 def function_of(task: Task, name: str) -> Callable[[Run, Sequence[Example]], Records]:
     """What answers in place of a model of the study: rules, the commonest tag, or a server."""
-    functions = {
-        "rules": predict_rules
-        if task.writes
-        else predict_majority,  # where a task has none they find nothing
-        "majority": predict_majority,
-        "llm": predict_llm,
-        **task.hooks.baselines,
-    }
-    return functions[name]
+    # where a tagging task has no rules they find nothing
+    rules = predict_rules if task.writes else predict_majority
+    functions = {"rules": rules, "majority": predict_majority, "llm": predict_llm}
+    return (functions | task.hooks.baselines)[name]
 
 
 # -- solved examples --------------------------------------------------------------------------------------
@@ -58,12 +55,10 @@ def pick_shots(run: Run) -> list[Example]:
     return [pool[index * step] for index in range(min(count, len(pool)))]
 
 
-def no_shots(run: Run) -> str:
-    """Why the untuned base model is not shown solved examples, in a clause; empty where it is."""
+def shots_fit(run: Run) -> bool:
+    """Whether the untuned base model can be shown solved examples: there are some, and it has room for them."""
     if not run["few_shot"]:
-        return "the setting `few_shot` is 0"
-    if not run.task.writes:
-        return "the models of this task write nothing"
+        return False
     from transformers import AutoConfig
 
     from helpers.models.base import base_path, load_tokenizer
@@ -73,9 +68,7 @@ def no_shots(run: Run) -> str:
     prompt = untuned(load_tokenizer(run), run.task, longest.text, pick_shots(run))
     needed = len(prompt.text) + max(map(len, prompt.questions)) + run["max_new_tokens"]
     room = getattr(AutoConfig.from_pretrained(base_path(run)), "max_position_embeddings", None) or needed
-    if needed <= room:
-        return ""
-    return f"a prompt and its answer would take {needed} tokens, and the model has room for {room}"
+    return needed <= room
 
 
 def asked(run: Run, validation: Sequence[Example]) -> list[Example]:
@@ -113,28 +106,18 @@ def predict_majority(run: Run, examples: Sequence[Example]) -> Records:
     return tag_all(examples, lambda tokens: ["O"] * len(tokens))
 
 
-def server() -> tuple[str, str] | None:
-    """Address and model of the OpenAI-compatible server that the environment names, if it does."""
-    address = os.environ.get("LLM_BASE_URL")
-    return (address, os.environ.get("LLM_MODEL", "llama3.2")) if address else None
-
-
 def predict_llm(run: Run, examples: Sequence[Example]) -> Records:
-    """A prompted LLM behind an OpenAI-compatible server (Ollama, vLLM, llama.cpp …), temperature 0.
+    """A prompted LLM behind the OpenAI-compatible server (Ollama, vLLM, llama.cpp …) that the environment names, temperature 0.
 
     It is asked what the untuned base model is asked, each question of a dialogue by itself. Of a task with tags it
-    names the entities of each label; wherever the tokens spell one, it is tagged.
-
-    Raises
-    ------
-    UserError
-        If the server does not answer.
+    names the entities of each label; wherever the tokens spell one, it is tagged. A UserError if it does not answer.
     """
     from openai import OpenAI, OpenAIError
 
     from helpers.writing import prompts
 
-    (address, model), task, shots, records = server(), run.task, pick_shots(run), []
+    task, shots, records = run.task, pick_shots(run), []
+    address, model = os.environ["LLM_BASE_URL"], os.environ.get("LLM_MODEL", "llama3.2")
     key = os.environ.get("LLM_API_KEY", "none")
     client = OpenAI(base_url=address, api_key=key, timeout=120, max_retries=1)
 

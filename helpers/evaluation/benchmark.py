@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 import statistics
 import time
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,11 +39,10 @@ from helpers.models.adapters import load_finetuned, load_untuned
 from helpers.models.base import load_base, load_tokenizer, public_name
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training import writers
 from helpers.training.taggers import new_tagger
-from helpers.writing.prompts import Prompt, tuned, untuned
-from helpers.writing.questions import answer_together, predict_texts
+from helpers.writing.prompts import Prompt, answer_together, predict_texts, tuned, untuned
 
 EASY = 48  # tokens that a model may write which was never trained to stop
 SIZE = 2048  # of the square matrices whose product shows what the cores can do
@@ -73,29 +74,24 @@ class Bench:
             found.append(names | shown | {"low": min(ratios), "high": max(ratios)})
         return found
 
+    def rate(self, work: Callable[[], int], seconds: float = math.inf) -> float:
+        """How much a piece of work, done again until the time of a turn is over, gets done in a second."""
+        work()  # what is made only once, such as compiled grammars, does not count
+        done, started, limit = 0, time.perf_counter(), min(seconds, self.seconds)
+        while (spent := time.perf_counter() - started) < limit or not done:
+            done += work()
+        return done / spent
+
 
 def rows_of(run: Run) -> dict[str, list[Example]]:
     """Parts of the data of a run."""
     return make_splits(run, data.load_source(run)).parts
 
 
-def rate_of(work: Callable[[], int], seconds: float) -> float:
-    """How much a piece of work, done again until the time is over, gets done in a second."""
-    work()  # what is made only once, such as compiled grammars, does not count
-    done, started = 0, time.perf_counter()
-    while (spent := time.perf_counter() - started) < seconds or not done:
-        done += work()
-    return done / spent
-
-
 def peak() -> float:
     """Floating-point operations a second of the best of five fp32 products of large matrices."""
-    left, right, spent = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE), []
-    for _ in range(5):
-        started = time.perf_counter()
-        left @ right
-        spent.append(time.perf_counter() - started)
-    return 2 * SIZE**3 / min(spent)
+    left, right = torch.rand(SIZE, SIZE), torch.rand(SIZE, SIZE)
+    return 2 * SIZE**3 / min(timeit.repeat(lambda: left @ right, number=1, repeat=5))
 
 
 # -- training ---------------------------------------------------------------------------------------------
@@ -127,14 +123,14 @@ def training(bench: Bench) -> list[Line]:
         "include_num_input_tokens_seen": "non_padding",
     }
 
-    def of_bits(bits: int) -> Run:
+    def of_bits(bits: int) -> tuple[Run, Any]:
         own = {"rank": 16, "alpha": 32, "targets": "all", "bits": bits}
         settings = run.settings | {f"{variant}.{name}": value for name, value in own.items()}
-        return Run(run.task, run.profile, run.data, str(run.root), settings, run.seed)
+        of = Run(run.task, run.profile, run.data, str(run.root), settings, run.seed)
+        return of, writers.base_of(of, variant)[0]
 
     def ours(bits: int) -> Trainer:
-        of = of_bits(bits)
-        model = writers.base_of(of, variant)[0]
+        of, model = of_bits(bits)
         trainer = writers.make_trainer(of, variant, model, tokenizer, train, train[:1], run.dir)
         trainer.remove_callback(EarlyStoppingCallback)
         for name, value in endless.items():
@@ -143,7 +139,7 @@ def training(bench: Bench) -> list[Line]:
 
     def trl() -> Trainer:
         # learns completions alone, as it does where prompt and completion come as texts
-        of = of_bits(32)
+        of, model = of_bits(32)
         rows = writers.dataset_of(of, tokenizer, train)
         answers = rows.map(
             lambda row: {"completion_mask": [int(kind != -2) for kind in row["field_ids"]]},
@@ -151,7 +147,6 @@ def training(bench: Bench) -> list[Line]:
         )
         more = {**endless, "use_cpu": True, "bf16": False, "report_to": [], "disable_tqdm": True}
         args = SFTConfig(str(run.dir / "trainer"), completion_only_loss=True, seed=run.seed, **more)
-        model = writers.base_of(of, variant)[0]
         return SFTTrainer(model=model, train_dataset=answers, processing_class=tokenizer, args=args)
 
     def rate(make: Callable[[], Trainer]) -> float:
@@ -186,12 +181,13 @@ def decoding(bench: Bench) -> list[Line]:
     load, prompt, limit = writer(run, bench.trained)
     fast, whole, tokenizer = load(False), load(True), load_tokenizer(run)
     texts = [row.text for row in rows_of(run)["validation"]][: bench.texts]
+    queue = itertools.cycle(texts)
 
     def together() -> int:
         predict_texts(fast, tokenizer, run.task, texts, "free", limit, len(texts), prompt)
         return len(texts)
 
-    def each(queue: Iterator[str]) -> int:
+    def each() -> int:
         asked = prompt(tokenizer, run.task, next(queue))
         ids = torch.tensor([asked.text + asked.questions[0]])
         whole.generate(
@@ -205,10 +201,7 @@ def decoding(bench: Bench) -> list[Line]:
         return 1
 
     ours, theirs = f"{len(texts)} together", "one generate call each"
-    ways = {
-        ours: partial(rate_of, together, bench.seconds),
-        theirs: partial(rate_of, partial(each, itertools.cycle(texts)), bench.seconds),
-    }
+    ways = {ours: partial(bench.rate, together), theirs: partial(bench.rate, each)}
     return bench.lines("decoding", "texts/s", ways, [(ours, theirs)])
 
 
@@ -228,12 +221,11 @@ def reading(bench: Bench) -> list[Line]:
             answer_together(model, tokenizer, asked, max_new_tokens=EASY // 2)
         return 1
 
-    names = {f"one reading, {count} questions": True, f"{count} readings": False}
     ways = {
-        name: partial(rate_of, partial(read, itertools.cycle(prompts), together), bench.seconds)
-        for name, together in names.items()
+        name: partial(bench.rate, partial(read, itertools.cycle(prompts), together))
+        for name, together in ((f"one reading, {count} questions", True), (f"{count} readings", False))
     }
-    return bench.lines("reading", "reports/s", ways, [tuple(names)])
+    return bench.lines("reading", "reports/s", ways, [tuple(ways)])
 
 
 # -- serving ----------------------------------------------------------------------------------------------
@@ -260,9 +252,9 @@ def serving(bench: Bench) -> list[Line]:
 
     lines = []
     for count in (1, 32):
-        seconds, label = min(bench.seconds, 3.0), f"{count} text{'s' * (count > 1)}: "
+        label = f"{count} text{'s' * (count > 1)}: "
         ways = {
-            label + form: partial(rate_of, partial(answer, model, count, itertools.cycle(rows)), seconds)
+            label + form: partial(bench.rate, partial(answer, model, count, itertools.cycle(rows)), 3.0)
             for form, model in forms.items()
         }
         first, *others = ways
@@ -271,9 +263,7 @@ def serving(bench: Bench) -> list[Line]:
 
 
 # -- all of it --------------------------------------------------------------------------------------------
-PARTS: dict[str, Callable[[Bench], list[Line]]] = {
-    part.__name__: part for part in (training, decoding, reading, serving)
-}
+PARTS = {part.__name__: part for part in (training, decoding, reading, serving)}
 
 
 def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
@@ -314,7 +304,7 @@ def main(
     source = data if data in ("sample", "public") else str(Path(data).expanduser().resolve())
     if run or (ROOT / "artifacts" / task / "checkpoints").is_dir():
         trained = open_run(task, run or None)[0]
-    settings = {name: trained[name] for name in ("base_model",)} if trained else {}
+    settings = {"base_model": trained["base_model"]} if trained else {}
     bench = Bench(Run(task, "cpu", source, str(out), settings), trained, repeats, seconds)
     content = measure(bench, only or ())
     path = out / BENCHMARK.name if only else BENCHMARK

@@ -1,4 +1,4 @@
-"""Is the model right as often as it is sure? Reliability, calibration error and risk against coverage."""
+"""Is the model right as often as it is sure? Calibration, its error, and risk against coverage."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
-from helpers.tasks.metrics import align
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 FOLDS = 5
 SURE = 1 - 1e-6  # no stated confidence counts as surer: its log-odds would be infinite
@@ -33,33 +31,25 @@ def confidence_frame(
         Columns id, field, gold, predicted, confidence (0 to 1), right. A value without a confidence has that of
         `unstated`, or gives no line.
     """
-    aligned = align(gold, records)
+    aligned = metrics.align(gold, records)
+    frame = metrics.field_results(task, gold, aligned)
     stated = [
-        {**dict.fromkeys(task.fields, unstated), **(record.get("confidence") or {})} for record in aligned
+        (record.get("confidence") or {}).get(name, unstated) for record in aligned for name in task.fields
     ]
-    results = metrics.field_results(task, gold, aligned)
-    confidence = [one[name] for one in stated for name in task.fields]
-    results["confidence"] = pd.Series(confidence, dtype=float, index=results.index)
-    kept = results[results["valid"].astype(bool) & results["confidence"].notna()]
-    return kept[["id", "field", "gold", "predicted", "confidence", "right"]].reset_index(drop=True)
+    frame["confidence"] = pd.Series(stated, dtype=float, index=frame.index)
+    kept = frame["valid"].astype(bool) & frame["confidence"].notna()
+    columns = ["id", "field", "gold", "predicted", "confidence", "right"]
+    return frame.loc[kept, columns].reset_index(drop=True)
 
 
-def _answers(confidence: Sequence[float], right: Sequence[bool]) -> pd.DataFrame:
-    """Both as columns of numbers."""
-    frame = pd.DataFrame({"confidence": list(confidence), "right": list(right)}, dtype=float)
-    if not frame["confidence"].between(0, 1).all():
-        raise ValueError("a confidence lies outside 0..1")
-    return frame
-
-
-def expected_calibration_error(confidence: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """Mean gap of confidence and accuracy over equally wide bins of confidence, by size (Guo et al. 2017).
+def expected_calibration_error(confidence: pd.Series, right: pd.Series) -> float:
+    """Mean gap of confidence and accuracy over ten equally wide bins of confidence, by size (Guo et al. 2017).
 
     Bins are open at their lower end (a confidence of 0 falls in the first).
     """
-    answers = _answers(confidence, right)
-    place = np.ceil(answers["confidence"] * bins).clip(lower=1)
-    return float(answers.groupby(place).sum().diff(axis=1)["right"].abs().sum() / max(1, len(answers)))
+    bins = np.ceil(confidence * 10).clip(lower=1)
+    gaps = right.astype(float).groupby(bins).sum() - confidence.groupby(bins).sum()
+    return float(gaps.abs().sum() / len(confidence))
 
 
 # -- selective answers ------------------------------------------------------------------------------------
@@ -74,23 +64,18 @@ def risk_coverage(confidence: Sequence[float], right: Sequence[bool]) -> pd.Data
     DataFrame
         One line for each number of answers kept, 1 to all: threshold (least confidence kept), coverage, risk.
     """
-    ranked = _answers(confidence, right).sort_values("confidence", ascending=False, kind="stable")
-    threshold = ranked["confidence"].reset_index(drop=True)
-    wrong = 1 - ranked["right"].reset_index(drop=True)
-    kept = np.arange(1, len(ranked) + 1)
-    risk = wrong.groupby(threshold).transform("mean").cumsum() / kept
-    return pd.DataFrame({"threshold": threshold, "coverage": kept / len(ranked), "risk": risk})
+    answers = pd.DataFrame({"threshold": list(confidence), "right": list(right)}, dtype=float)
+    answers = answers.sort_values("threshold", ascending=False, kind="stable", ignore_index=True)
+    wrong, kept = 1 - answers["right"], np.arange(1, len(answers) + 1)
+    risk = wrong.groupby(answers["threshold"]).transform("mean").cumsum() / kept
+    return pd.DataFrame({"threshold": answers["threshold"], "coverage": kept / len(answers), "risk": risk})
 
 
 def coverage_at(curve: pd.DataFrame, risk: float) -> dict[str, float]:
-    """The largest share of answers that can be kept with at most this risk.
+    """The largest share of answers that can be kept with at most this risk: coverage, risk (reached) and threshold; 0, 0 and NaN
+    where no answer is safe enough.
 
     Answers above a threshold are kept together, so only the last of equally confident answers counts.
-
-    Returns
-    -------
-    dict
-        coverage, risk (reached) and threshold; coverage 0, risk 0 and threshold NaN where no answer is safe enough.
     """
     ends = curve[~curve["threshold"].duplicated(keep="last")]
     safe = ends[ends["risk"] <= risk + 1e-12]
@@ -102,23 +87,13 @@ def coverage_at(curve: pd.DataFrame, risk: float) -> dict[str, float]:
 # -- from stated confidence to the share of right answers -----------------------------------------------------
 @dataclass(frozen=True)
 class FieldCalibration:
-    """How the confidence in one field is to be read: a rising curve of straight pieces.
+    """How the confidence in one field is to be read: a rising curve of straight pieces."""
 
-    Parameters
-    ----------
-    method : str
-        How the curve was fitted: `none` (as stated), `constant`, `temperature` (the log-odds scaled and shifted) or
-        `isotonic`.
-    x, y : tuple of float
-        Corners of the curve: stated and calibrated confidence.
-    threshold : float
-        Least calibrated confidence at which the wanted precision is reached.
-    """
-
+    # how it was fitted: `none` (as stated), `constant`, `temperature` (the log-odds scaled and shifted) or `isotonic`
     method: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
-    threshold: float = 0.0
+    x: tuple[float, ...]  # corners of the curve: stated confidence,
+    y: tuple[float, ...]  # and calibrated
+    threshold: float = 0.0  # least calibrated confidence at which the wanted precision is reached
 
     def __call__(self, stated: Sequence[float] | float) -> np.ndarray:
         """Calibrated confidence of stated ones."""

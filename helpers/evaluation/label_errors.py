@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 
 from helpers.evaluation.confidence import confidence_frame
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import align, comparable
-from helpers.tasks.records import Example
-from helpers.tasks.text import is_word_span, normalise
+from helpers.tasks.text import normalise, word_spans
 
 Records = Sequence[dict[str, Any]]
 
@@ -30,15 +29,14 @@ def label_issues(agrees: Sequence[bool], confidence: Sequence[float]) -> np.ndar
     agrees. None where all rows of the field agree or none does."""
     from cleanlab.filter import find_label_issues  # takes seconds to import
 
-    labels, sure = np.asarray(agrees, dtype=int), np.clip(np.asarray(confidence, dtype=float), 0.0, 1.0)
+    labels, sure = np.asarray(agrees, dtype=int), np.asarray(confidence, dtype=float)
     if len(set(labels)) < 2:
         return np.zeros(len(labels), dtype=bool)
+    chances = np.column_stack([1 - sure, sure])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cleanlab warns where it finds no issue at all
-        issue = find_label_issues(
-            labels, np.column_stack([1 - sure, sure]), filter_by="confident_learning", n_jobs=1
-        )
-    return np.asarray(issue, dtype=bool) & (labels == 0)
+        issue = find_label_issues(labels, chances, filter_by="confident_learning", n_jobs=1)
+    return issue & (labels == 0)
 
 
 def suspected_labels(
@@ -61,7 +59,7 @@ def suspected_labels(
         found the model's value too), suspect (an issue with at least one of the two).
     """
     frame = confidence_frame(task, gold, records).rename(columns={"gold": "label"})
-    frame["quality"], frame["issue"] = 1 - frame["confidence"].clip(0, 1), False
+    frame["quality"], frame["issue"] = 1 - frame["confidence"], False
     for _, group in frame.groupby("field", sort=False):
         frame.loc[group.index, "issue"] = label_issues(group["right"], group["confidence"])
     table = frame[~frame["right"].astype(bool)].drop(columns="right")
@@ -72,14 +70,12 @@ def suspected_labels(
         for theirs in witnesses.values()
     ]
 
-    def in_text(values: Sequence[str], text: str) -> bool:
-        return all(is_word_span(value, text, ignore_case=True) for value in values)
+    def in_text(line: Any, values: Sequence[str]) -> bool:
+        return all(word_spans(value, texts[line.id], ignore_case=True) for value in values)
 
     lines = list(table.itertuples())
     table["not_in_text"] = [
-        task.kinds[line.field].verbatim
-        and in_text(line.predicted, texts[line.id])
-        and not in_text(line.label, texts[line.id])
+        task.kinds[line.field].verbatim and in_text(line, line.predicted) and not in_text(line, line.label)
         for line in lines
     ]
     table["witnesses"] = [

@@ -1,4 +1,4 @@
-"""What sweeps and the benchmark measured, as tables: light, so that showing them loads no model."""
+"""What transfers, sweeps and the benchmark measured, as tables: light, so that showing them and choosing load no model."""
 
 from __future__ import annotations
 
@@ -7,19 +7,72 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.data import read as data
-from helpers.evaluation.away import HOME, read_transfer, transfer_table
-from helpers.evaluation.comparisons import published_table
+from helpers.data.read import data_name, is_public
 from helpers.files import read_json
 from helpers.paths import ROOT
 from helpers.run import Run
+from helpers.tasks.metrics import scores_of
+from helpers.tasks.text import words
 
-SWEEPS, BENCHMARK = ROOT / "results" / "sweeps", ROOT / "results" / "benchmark.json"
-SCORED = "scored"  # the set of a sweep beside `home`; without a test part home is what is scored
+TRANSFER, SWEEPS = ROOT / "results" / "transfer", ROOT / "results" / "sweeps"
+BENCHMARK = ROOT / "results" / "benchmark.json"
+HOME = "home"  # the set that chooses: the validation part of what is trained on
+SCORED = "scored"  # the set of a sweep beside it; without a test part home is what is scored
 SCORES = ("exact_match", "field_accuracy", "exact_f1", "f1", "json_validity")
 Line = dict[str, Any]
 
 
+# -- away from home ---------------------------------------------------------------------------------------
+def transfer_path(run: Run, out: Path | None = None) -> Path:
+    """File of what :mod:`helpers.evaluation.transfer` measured for a task and the data that is home."""
+    return (out or TRANSFER) / f"{run.task.name}{f'-{data_name(run)}' * (data_name(run) != 'sample')}.json"
+
+
+def read_transfer(run: Run) -> dict[str, Any]:
+    """What was measured away from home with the profile and the models of a run; empty where nothing was."""
+    found = read_json(transfer_path(run))
+    models = {name: run.settings.get(name) for name in found.get("models", {})}
+    return found if (found.get("profile"), found.get("models")) == (run.profile, models) else {}
+
+
+def transfer_table(content: dict[str, Any]) -> pd.DataFrame:
+    """Home and away side by side, a line for each case and set, a column a system.
+
+    The score is the headline, or the one that forgives spelling where the set is another source's. Index (trained on,
+    scored on, score); columns rows and the systems in the order in which they were measured.
+    """
+    cells: dict[tuple[str, str, str], dict[str, Any]] = {}
+    for line in content["lines"]:
+        for name, found in line["sets"].items():
+            score = content["soft" if line["group"] == "source" and name != HOME else "headline"]
+            cell = cells.setdefault((line["case"], name, score), {"rows": found["rows"]})
+            cell[line["variant"]] = found.get(score)
+    table = pd.DataFrame.from_dict(cells, orient="index")
+    return table.rename_axis(["trained on", "scored on", "score"])
+
+
+def home_and_away(content: dict[str, Any]) -> pd.DataFrame:
+    """Mean score of the systems that have been measured in every set, forgiving spelling.
+
+    Index variant; columns home (the validation part of the rows that the study trains on), away (mean of the cases, a case
+    being the mean of its sets) and mean of both; the columns' name is that of the score.
+    """
+    columns = pd.Index(["home", "away", "mean"], name=words(content.get("soft", "")))
+    lines = [
+        (line["variant"], line["case"], name, found[content["soft"]])
+        for line in content.get("lines", ())
+        for name, found in line["sets"].items()
+    ]
+    frame = pd.DataFrame(lines, columns=["variant", "case", "set", "score"])
+    wide = frame.pivot(index="variant", columns=["case", "set"], values="score").dropna()
+    away = wide.drop(columns=[one for one in wide.columns if one[1] == HOME])
+    if away.empty or (HOME, HOME) not in wide:  # one of the two is not measured
+        return pd.DataFrame(columns=columns, dtype=float)
+    home, away = wide[HOME, HOME], away.T.groupby(level="case").mean().mean()
+    return pd.DataFrame({"home": home, "away": away, "mean": (home + away) / 2}).set_axis(columns, axis=1)
+
+
+# -- sweeps -----------------------------------------------------------------------------------------------
 def _spread(values: pd.Series) -> str:
     """Mean ± standard deviation (n − 1); the value alone where there is one."""
     text = f"{values.mean():.3f}"
@@ -29,24 +82,21 @@ def _spread(values: pd.Series) -> str:
 def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
     """Mean ± standard deviation over the seeds and folds of a sweep, with a caption.
 
-    Returns
-    -------
-    DataFrame
-        Index (settings, variant); columns runs, scores on the scored rows and the headline on validation, and the
-        mean of the seconds of training.
+    Index (settings, variant); columns runs, scores on the scored rows and the headline on validation, and the mean of the
+    seconds of training.
     """
     about = read_json(path)
     sweep, headline, lines = about["sweep"], about["headline"], []
     for line in about["lines"]:
-        scored = line["sets"].get(SCORED, line["sets"][HOME])
+        home, scored = line["sets"][HOME], line["sets"].get(SCORED, line["sets"][HOME])
         known = {name: scored[name] for name in (headline, *SCORES) if name in scored}
-        chosen = {f"{headline} validation": line["sets"][HOME][headline]}
-        lines.append({"settings": line["group"], "variant": line["variant"], **known, **chosen})
-        lines[-1]["train_seconds"] = line["train_seconds"]
-    groups = pd.DataFrame(lines).groupby(["settings", "variant"], sort=False)
-    names = [name for name in lines[0] if name not in ("settings", "variant", "train_seconds")]
-    seconds = groups["train_seconds"].agg(lambda each: each.astype(float).mean())
-    table = pd.concat([groups.size().rename("runs"), groups[names].agg(_spread), seconds], axis=1)
+        lines.append({"settings": line["group"], "variant": line["variant"], **known})
+        lines[-1] |= {f"{headline} validation": home[headline], "train_seconds": line["train_seconds"]}
+    frame = pd.DataFrame(lines).astype({"train_seconds": float})
+    groups = frame.groupby(["settings", "variant"], sort=False)
+    scores = frame.columns.drop(["settings", "variant", "train_seconds"]).tolist()
+    seconds = groups["train_seconds"].mean()
+    table = pd.concat([groups.size().rename("runs"), groups[scores].agg(_spread), seconds], axis=1)
     over = f"seeds {', '.join(map(str, sweep['seeds']))}"
     over += f" and {sweep['folds']} folds of the train part" * bool(sweep["folds"])
     return table, (
@@ -68,12 +118,7 @@ def complete_sweeps(task: str, folder: Path = SWEEPS) -> dict[Path, dict[str, An
     return found
 
 
-def sweep_tables(run: Run, folder: Path = SWEEPS) -> dict[str, tuple[pd.DataFrame, str]]:
-    """Name → (table, caption) of the complete sweeps of the run's task and data source."""
-    found, name = complete_sweeps(run.task.name, folder), data.data_name(run)
-    return {path.stem: sweep_table(path) for path, about in found.items() if about["data"] == name}
-
-
+# -- beside a run -----------------------------------------------------------------------------------------
 def benchmark_table(path: Path = BENCHMARK) -> tuple[pd.DataFrame, str] | None:
     """The table of the benchmark with its caption, None where it has not run."""
     content = read_json(path)
@@ -89,20 +134,31 @@ def benchmark_table(path: Path = BENCHMARK) -> tuple[pd.DataFrame, str] | None:
     )
 
 
-def elsewhere(run: Run, scores: dict[str, Line], best: str) -> dict[str, tuple[pd.DataFrame, str]]:
-    """Name → (table, caption) of what was measured beside this run: published results, sweeps of its data, the benchmark."""
-    beside = published_table(run, scores, best)
-    found = (
-        {}
-        if beside is None
-        else {"published": (beside, "This run beside published results on the same data.")}
-    )
-    away = read_transfer(run)
+def published_table(run: Run, variants: dict[str, Line], best: str) -> pd.DataFrame | None:
+    """Published results beside the best variant, or None where the run is not on that public data."""
+    if not run.task.public.published or not is_public(run):
+        return None
+    before = variants.get("base_zero_shot", {}).get("loss")
+    ours = {"system": f"this run: {best}", **variants[best], "loss_before": before}
+    lines = pd.DataFrame([ours, *run.task.public.published]).set_index("system")
+    scores = [*scores_of(run.task), "token_accuracy", "loss_before", "loss"]
+    return lines[[name for name in scores if name in lines and lines[name].iloc[1:].notna().any()]]
+
+
+def elsewhere(
+    run: Run, scores: dict[str, Line], best: str, sweeps: Path = SWEEPS
+) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Name → (table, caption) of what was measured beside this run: published results, away from home, complete sweeps of its
+    data, the benchmark."""
+    found, theirs, away = {}, published_table(run, scores, best), read_transfer(run)
+    if theirs is not None:
+        found["published"] = theirs, "This run beside published results on the same data."
     if away:
-        found["transfer"] = (
-            transfer_table(away),
-            "Home and away side by side: a line a test, a column a system.",
-        )
-    found |= {f"sweep_{name}": one for name, one in sweep_tables(run).items()}
-    speed = benchmark_table()
-    return found | ({"benchmark": speed} if speed else {})
+        caption = "Home and away side by side: a line a test, a column a system."
+        found["transfer"] = transfer_table(away), caption
+    for path, about in complete_sweeps(run.task.name, sweeps).items():
+        if about["data"] == data_name(run):
+            found[f"sweep_{path.stem}"] = sweep_table(path)
+    if speed := benchmark_table():
+        found["benchmark"] = speed
+    return found

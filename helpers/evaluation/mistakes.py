@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from helpers.tasks.base import Task, Values
-from helpers.tasks.likeness import soft_right
-from helpers.tasks.metrics import align, comparable, exact_match, field_results
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task, Values
+from helpers.tasks.metrics import align, comparable, exact_match, field_results, soft_right
 from helpers.tasks.statistics import score_ci
 from helpers.tasks.text import normalise, places
 
@@ -26,43 +24,28 @@ Records = Sequence[dict[str, Any]]
 
 
 # -- one error --------------------------------------------------------------------------------------------
-def _words(value: str) -> list[str]:
-    """Lower-case words without the punctuation at their ends."""
-    return [word for word in (part.strip(".,;:!?()[]\"'").casefold() for part in value.split()) if word]
-
-
-def _place_in(short: list[str], long: list[str]) -> int | None:
-    """Where the first words stand in the second, in one piece."""
-    starts = range(len(long) - len(short) + 1) if short else ()
-    return next((at for at in starts if long[at : at + len(short)] == short), None)
+def _words(value: str) -> str:
+    """Lower-case words without the punctuation at their ends, a space around each."""
+    words = (part.strip(".,;:!?()[]\"'").casefold() for part in value.split())
+    return f" {' '.join(filter(None, words))} "
 
 
 def _touches(task: Task, name: str, gold: str, predicted: str) -> bool:
     """Whether two values are the same find with other edges: one lies in the other, or two spans share a word."""
     left, right = _words(gold), _words(predicted)
-    if _place_in(left, right) is not None or _place_in(right, left) is not None:
+    if min(left, right, key=len).strip() and (left in right or right in left):
         return True
-    return task.kinds[name].verbatim and bool(set(left) & set(right))
+    return task.kinds[name].verbatim and bool(set(left.split()) & set(right.split()))
 
 
 def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: bool = True) -> str | None:
     """Class of what field `name` of one row got wrong; the first that applies, None where the field is right.
 
-    Parameters
-    ----------
-    gold, predicted : dict of str to tuple of str
-        All fields of the row, as :func:`helpers.tasks.metrics.comparable` gives them.
-    valid : bool
-        Whether something valid came out of the model.
-
-    Returns
-    -------
-    str or None
-        `parse`: no valid output. `normalisation`: means the same,
-        written or ordered otherwise. `word for nothing`: a value that says "none" against no value. `wrong field`: a
-        value that the label has in another field, or the wanted value landed in one. `missing`: nothing, or too few
-        values. `invented`: something, or too many values. `boundary`: the right place with words too many or too few.
-        `other value`: none of these.
+    `gold` and `predicted` are all fields of the row, as :func:`helpers.tasks.metrics.comparable` gives them. `parse`: no
+    valid output. `normalisation`: means the same, written or ordered otherwise. `word for nothing`: a value that says "none"
+    against no value. `wrong field`: a value that the label has in another field, or the wanted value landed in one.
+    `missing`: nothing, or too few values. `invented`: something, or too many values. `boundary`: the right place with words
+    too many or too few. `other value`: none of these.
     """
     wanted, found = gold[name], predicted[name]
     if not valid:
@@ -71,10 +54,10 @@ def error_class(task: Task, name: str, gold: Values, predicted: Values, valid: b
         return None
     if soft_right(task.kinds[name], wanted, found):
         return NORMALISATION
-    told = [
-        [value for value in values if not task.kinds[name].says_nothing(value)] for values in (wanted, found)
-    ]
-    if soft_right(task.kinds[name], *told):
+    kind = task.kinds[name]
+    if soft_right(
+        kind, *([one for one in values if not kind.says_nothing(one)] for values in (wanted, found))
+    ):
         return NOTHING
     lacking = [value for value in wanted if value not in found]
     extra = [value for value in found if value not in wanted]
@@ -168,25 +151,10 @@ def oracle_match(task: Task, train: Iterable[Example], gold: Sequence[Example]) 
     except NotImplementedError:
         return None
     seen = {row.text for row in gold}
-    learnt = task.hooks.learn_conventions(
-        [row for row in train if row.origin == "gold" and row.text not in seen]
-    )
-    records = [
-        {"id": row.id, "prediction": task.from_spans(row.text, spans, learnt)}
-        for row, spans in zip(gold, told)
-    ]
-    return exact_match(task, gold, records)
-
-
-# -- equivalence ------------------------------------------------------------------------------------------
-def _meant(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
-    """Lines of :func:`helpers.tasks.metrics.field_results` with `means`: right in meaning, in any order."""
-    results = field_results(task, gold, records)
-    results["means"] = [
-        line.valid and soft_right(task.kinds[line.field], line.gold, line.predicted)
-        for line in results.itertuples()
-    ]
-    return results
+    rows = [row for row in train if row.origin == "gold" and row.text not in seen]
+    learnt = task.hooks.learn_conventions(rows)
+    made = [task.from_spans(row.text, spans, learnt) for row, spans in zip(gold, told)]
+    return exact_match(task, gold, [{"id": row.id, "prediction": one} for row, one in zip(gold, made)])
 
 
 def equivalence_table(
@@ -203,9 +171,12 @@ def equivalence_table(
     """
     lines = {}
     for name, records in predictions.items():
-        strict, loose = (
-            _meant(task, gold, records).groupby("id", sort=False)[["right", "means"]].all().T.to_numpy()
-        )
+        results = field_results(task, gold, records)
+        results["means"] = [
+            line.valid and soft_right(task.kinds[line.field], line.gold, line.predicted)
+            for line in results.itertuples()
+        ]
+        strict, loose = results.groupby("id", sort=False)[["right", "means"]].all().T.to_numpy()
         low, high = score_ci(loose, seed=seed)
         lines[name] = (strict.mean(), loose.mean(), low, high, (loose & ~strict).mean())
     columns = ["exact_match", "equivalent_match", "low", "high", "convention_share"]

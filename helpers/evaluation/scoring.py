@@ -13,18 +13,25 @@ from tqdm import tqdm
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.evaluation import baselines, systems
-from helpers.evaluation.vote import Records, vote_costs
+from helpers.evaluation.vote import Records
 from helpers.files import read_json, write_json
+from helpers.manifest import record_costs, timed
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import align
-from helpers.tasks.records import Example
-from helpers.training.costs import record_costs, timed
 
 DECIMALS = 6
 BATCH = 8  # rows that are read at once for their likelihood
 UNTUNED = "base_zero_shot"
+# how the costs of a vote follow from those of its members
+COSTS = {
+    "train_seconds": "sum",
+    "predict_seconds": "sum",
+    "size_mb": "sum",
+    "train_peak_memory_mb": "max",
+    "predict_peak_memory_mb": "max",
+}
 
 
 def prediction_name(task: Task, variant: str, decoding: str) -> str:
@@ -32,7 +39,7 @@ def prediction_name(task: Task, variant: str, decoding: str) -> str:
     return variant if decoding == task.variants.decodings[-1] else f"{variant}@{decoding}"
 
 
-# -- baselines --------------------------------------------------------------------------------------------
+# -- answers ----------------------------------------------------------------------------------------------
 def ask_once(run: Run, name: str, rows: Sequence[Example]) -> Records:
     """Answers of a system that is loaded for them alone."""
     system = systems.load(run, name)
@@ -42,105 +49,94 @@ def ask_once(run: Run, name: str, rows: Sequence[Example]) -> Records:
 
 
 def run_baseline(run: Run, name: str, validation: Sequence[Example]) -> dict[str, Any]:
-    """Run one of the task's baselines on the validation part; keeps the predictions and returns their scores."""
+    """Run one of the task's baselines on the validation part; keeps the predictions, returns scores and number of rows."""
     with timed(run, name, "predict"):
         records = ask_once(run, name, validation)
     systems.write_predictions(run, name, records, "validation")
-    return scores_of(run, validation, records)
+    return {**scores_of(run, validation, records), "rows": len(validation)}
+
+
+def has_test(run: Run) -> bool:
+    """Whether the data has a test part; where it has none the validation part is what is scored."""
+    return run.path("splits", "test.jsonl").exists()
 
 
 def answer_baselines(run: Run) -> None:
     """Write the predictions of every available baseline for the scored part; drop those of other runs."""
     scored, available = run.load("scored"), baselines.available(run)
-    one_part = not run.path("splits", "test.jsonl").exists()
-    for name in dict.fromkeys((*baselines.names_of(run.task), *baselines.BASELINES)):
-        if name not in available:
+    for name in baselines.names_of(run.task):
+        if name in available:
+            records = [] if has_test(run) else systems.read_predictions(run, name, "validation")
+            if len(records) != len(scored):
+                records = ask_once(run, name, scored)
+            systems.write_predictions(run, name, records)
+        else:
             for part in systems.FOLDERS:
                 systems.predictions_path(run, name, part).unlink(missing_ok=True)
-            continue
-        records = systems.read_predictions(run, name, "validation") if one_part else []
-        if len(records) != len(scored):
-            records = ask_once(run, name, scored)
-        systems.write_predictions(run, name, records)
-
-
-# -- decoding ---------------------------------------------------------------------------------------------
-def ways_of(task: Task, name: str) -> tuple[str, ...]:
-    """Ways of decoding in which a trained variant or a vote has predictions, the default one last."""
-    return task.variants.decodings[-1:] if name in task.variants.votes else task.variants.decodings_of(name)
 
 
 def decode(run: Run, name: str) -> list[dict[str, Any]]:
-    """Predict the scored part with a trained variant in every way it has, or count a vote from its members' files.
+    """Predict the scored part with a trained variant in every way it has.
 
     The validation part, which chooses the best of them, is predicted in the default way. Where the data came without a
     test part the two parts are one and are decoded once. costs.json learns the time and memory that it took, and the
     size of the weights.
 
-    Returns
-    -------
-    list of dict
-        A line a file: variant, decoding, part, rows, seconds, truncated (outputs that reached `max_new_tokens`).
+    Returns a line a file: variant, decoding, part, rows, seconds, truncated (outputs that reached `max_new_tokens`).
     """
-    task, vote, lines = run.task, name in run.task.variants.votes, []
-    one_part = not run.path("splits", "test.jsonl").exists()
-    parts = {part: run.load(part) for part in (("scored",) if one_part else ("scored", "validation"))}
-    system = systems.load(run, systems.RULES if vote else name)  # outside the clock: loading is not decoding
-    weights = systems.weights_of(run, name) if vote else None
-    for way in ways_of(task, name):
-        for part, gold in parts.items():
-            if part == "validation" and way != ways_of(task, name)[-1]:
-                continue
-            file, started = prediction_name(task, name, way), time.perf_counter()
-            if vote:
-                members = [
-                    system.predict(gold) if one == systems.RULES else systems.read_predictions(run, one, part)
-                    for one in task.variants.votes[name]
-                ]
-                records = weights.vote(members, one_part or part == "validation")
-                spent = time.perf_counter() - started
-                costs = vote_costs(read_json(run.path("costs.json")), task.variants.votes[name], spent)
-                record_costs(run, name, **costs)
-            else:
-                with timed(run, file, "predict" if part == "scored" else "predict_validation"):
-                    records = system.predict(gold, way, progress=True)
-            line = {"variant": name, "decoding": way, "part": part, "rows": len(gold)}
-            line["seconds"] = time.perf_counter() - started
-            lines.append(line | {"truncated": sum(one.get("truncated", 0) for one in records)})
-            for destination in systems.FOLDERS if one_part else (part,):
-                systems.write_predictions(run, file, records, destination)
-    system.release()
-    if not vote:
-        from helpers.models.adapters import folder_megabytes  # loads torch
+    from helpers.models.adapters import folder_megabytes  # loads torch
 
-        record_costs(run, name, size_mb=folder_megabytes(run.path("checkpoints") / name / "best"))
+    ways, lines = run.task.variants.decodings_of(name), []
+    system = systems.load(run, name)  # outside the clock: loading is not decoding
+    for way, part in [*((way, "scored") for way in ways), *[(ways[-1], "validation")] * has_test(run)]:
+        rows, file = run.load(part), prediction_name(run.task, name, way)
+        started = time.perf_counter()
+        with timed(run, file, "predict" if part == "scored" else "predict_validation"):
+            records = system.predict(rows, way, progress=True)
+        line = {"variant": name, "decoding": way, "part": part, "rows": len(rows)}
+        line["seconds"] = time.perf_counter() - started
+        lines.append(line | {"truncated": sum(one.get("truncated", 0) for one in records)})
+        for destination in (part,) if has_test(run) else systems.FOLDERS:
+            systems.write_predictions(run, file, records, destination)
+    system.release()
+    record_costs(run, name, size_mb=folder_megabytes(run.path("checkpoints") / name / "best"))
     return lines
 
 
-def decode_all(run: Run) -> pd.DataFrame:
-    """Predict with every baseline, every trained variant and every vote.
+def count_votes(run: Run, name: str) -> None:
+    """Write the predictions of a vote for both parts from its members' files, and what these cost together.
 
-    Returns
-    -------
-    DataFrame
-        The lines of :func:`decode`; votes decode nothing and have none.
+    A cost that is not known of every trained member is None; rules count where theirs are known.
     """
+    members, weights = run.task.variants.votes[name], systems.weights_of(run, name)
+    for part in systems.FOLDERS:
+        answers = [systems.read_predictions(run, member, part) for member in members]
+        known = part == "validation" or not has_test(run)
+        systems.write_predictions(run, name, weights.vote(answers, known), part)
+    costs = read_json(run.path("costs.json"))
+    frame = pd.DataFrame({one: costs.get(one, {}) for one in members}, index=list(COSTS), dtype=float).T
+    complete = frame.drop(index=systems.RULES, errors="ignore").notna().all()
+    total = frame.agg(COSTS).round(4).items()
+    record_costs(run, name, **{what: value if complete[what] else None for what, value in total})
+
+
+def decode_all(run: Run) -> pd.DataFrame:
+    """Predict with every baseline, every trained variant and every vote: the lines of :func:`decode`; votes decode nothing."""
     names = systems.candidates(run)
     answer_baselines(run)
-    lines = [line for name in tqdm(names, desc="decoding", unit="system") for line in decode(run, name)]
-    frame = pd.DataFrame(lines)
-    return frame[~frame["variant"].isin(list(run.task.variants.votes))]
+    variants = [name for name in names if name in run.task.variants]
+    lines = [line for name in tqdm(variants, desc="decoding", unit="system") for line in decode(run, name)]
+    for name in names[len(variants) :]:
+        count_votes(run, name)
+    return pd.DataFrame(lines)
 
 
 def validation_table(run: Run) -> pd.DataFrame:
     """Scores of trained variants and votes on the validation part, which decides between them."""
-    gold = run.load("validation")
+    gold, names = run.load("validation"), systems.candidates(run)
+    records = {name: systems.read_predictions(run, name, "validation") for name in names}
     return metrics.score_table(
-        run.task,
-        {
-            name: metrics.score(run.task, gold, systems.read_predictions(run, name, "validation"))
-            for name in systems.candidates(run)
-        },
+        run.task, {name: metrics.score(run.task, gold, own) for name, own in records.items()}
     )
 
 
@@ -158,55 +154,41 @@ def load_predictions(run: Run) -> dict[str, Records]:
 
     Files of variants that the task knows but this run did not train are left out: an earlier run made them.
     """
-    task, there, scored = run.task, systems.candidates(run), run.load("scored")
+    variants, scored = run.task.variants, run.load("scored")
+    learnt = {*variants, *variants.votes}
     found = sorted(path.stem for path in run.path("predictions", ".").glob("*.jsonl"))
-    decoded = [prediction_name(task, name, way) for name in there for way in ways_of(task, name)]
-    return {
-        name: bound(task, scored, systems.read_predictions(run, name))
-        for name in (*untrained_names(task, found), *decoded)
-    }
+    names = [name for name in found if name.partition("@")[0] not in learnt]
+    for name in systems.candidates(run):
+        ways = variants.decodings_of(name)
+        names += [prediction_name(run.task, name, way) for way in ways]
+    return {name: bound(run.task, scored, systems.read_predictions(run, name)) for name in names}
 
 
 def scores_of(run: Run, gold: Sequence[Example], records: Records) -> dict[str, Any]:
-    """Scores of one system with their 95 % intervals and the number of rows."""
-    return {
-        **metrics.score(run.task, gold, records),
-        "ci95": metrics.intervals(run.task, gold, records, run.seed),
-        "rows": len(gold),
-    }
+    """Scores of one system with their 95 % intervals."""
+    ci95 = metrics.intervals(run.task, gold, records, run.seed)
+    return {**metrics.score(run.task, gold, records), "ci95": ci95}
 
 
 def score_all(
     run: Run, gold: Sequence[Example], predictions: dict[str, Records]
 ) -> dict[str, dict[str, Any]]:
-    """Scores, 95 % intervals and parameter counts of every system, as metrics.json holds them.
-
-    What :func:`measure_likelihood` left stands beside them.
-    """
-    likelihood, found = read_json(run.path("likelihood.json")), {}
-    for name in tqdm(predictions, desc="scoring", unit="system"):
-        found[name] = {**scores_of(run, gold, predictions[name]), **likelihood.get(name, {})}
-        found[name]["parameters"] = parameters_of(run, name.partition("@")[0])
-        del found[name]["rows"]  # the same for all: metrics.json names it once
-    return found
+    """Scores, 95 % intervals and parameter counts of every system, as metrics.json holds them."""
+    return {
+        name: {**scores_of(run, gold, own), "parameters": parameters_of(run, name.partition("@")[0])}
+        for name, own in tqdm(predictions.items(), desc="scoring", unit="system")
+    }
 
 
 def parameters_of(run: Run, name: str) -> dict[str, int | None]:
-    """Total and trainable parameters of a trained variant or a vote, None for what stage 04 did not train."""
-    if name in run.task.variants.votes:
-        members = [member for member in run.task.variants.votes[name] if member != systems.RULES]
-        total = pd.DataFrame([parameters_of(run, member) for member in members], dtype=float).sum(
-            skipna=False
-        )
-        return {what: None if math.isnan(count) else int(count) for what, count in total.items()}
-    done = read_json(run.path("checkpoints") / name / "finished.json")
-    counts = done.get("result", {}).get("parameters", {})
-    return {what: counts.get(what) for what in ("total", "trainable")}
-
-
-def untrained_names(task: Task, names: Iterable[str]) -> list[str]:
-    """Those of the systems that learnt nothing from training rows, themselves or through a member."""
-    return [name for name in names if name.partition("@")[0] not in {*task.variants, *task.variants.votes}]
+    """Total and trainable parameters of a trained variant or of those in a vote, None for what stage 04 did not train."""
+    members = [member for member in run.task.variants.votes.get(name, (name,)) if member != systems.RULES]
+    done = [read_json(run.path("checkpoints") / member / "finished.json") for member in members or [name]]
+    counts = [one.get("result", {}).get("parameters", {}) for one in done]
+    return {
+        what: sum(one[what] for one in counts) if all(what in one for one in counts) else None
+        for what in ("total", "trainable")
+    }
 
 
 # -- likelihood of the right answers ----------------------------------------------------------------------
@@ -238,16 +220,12 @@ def answer_likelihood(run: Run, model, tokenizer, rows: Sequence[Example]) -> di
 
 
 def measure_likelihood(run: Run) -> pd.DataFrame:
-    """:func:`answer_likelihood` of the scored rows to the untuned base and to every trained variant that writes.
-
-    Index system; also written to `likelihood.json`, from where it goes into metrics.json.
-    """
+    """:func:`answer_likelihood` of the scored rows to the untuned base and to every trained variant that writes: index system."""
     rows, found = run.load("scored"), {}
     for name in (UNTUNED, *(name for name in systems.trained(run) if name in run.task.variants.writers)):
         system = systems.load(run, name)
         found[name] = answer_likelihood(run, *system.loaded, rows)
         system.release()
-    write_json(run.path("likelihood.json"), found)
     return pd.DataFrame.from_dict(found, orient="index").rename_axis("system")
 
 

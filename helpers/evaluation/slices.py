@@ -13,9 +13,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from helpers.tasks import metrics
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import comparable
-from helpers.tasks.records import Example
 from helpers.tasks.statistics import difference_ci, paired_permutation_test, proportion_ci, ratio, score_ci
 
 Records = Sequence[dict[str, Any]]
@@ -33,13 +32,13 @@ def row_parts(task: Task, gold: Sequence[Example], records: Records) -> pd.DataF
     return sums[list(metrics.scores_of(task)[task.headline])].set_axis(["top", "bottom"], axis=1)
 
 
-def _score(parts: pd.DataFrame) -> float:
-    return float(ratio(parts["top"].sum(), parts["bottom"].sum()))
-
-
 def group_score(task: Task, gold: Sequence[Example], records: Records) -> float:
     """Score of some of the rows that the records were made for, see :func:`row_parts`."""
     return _score(row_parts(task, gold, records))
+
+
+def _score(parts: pd.DataFrame) -> float:
+    return float(ratio(parts["top"].sum(), parts["bottom"].sum()))
 
 
 def _interval(parts: pd.DataFrame, seed: int) -> tuple[float, float]:
@@ -56,16 +55,12 @@ def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int
 
     Columns slice, value, n (rows), score, low, high (95 %); slices in the task's order, values by name.
     """
-    parts = row_parts(task, gold, records)
-    slices = zip(gold, task.hooks.slices(gold))
-    lines = [(name, value, row.id) for row, own in slices for name, value in own.items()]
-    frame = pd.DataFrame(lines, columns=["slice", "value", "id"])
-    frame["slice"] = pd.Categorical(frame["slice"], frame["slice"].unique())
-    table = []
-    for (name, value), ids in frame.groupby(["slice", "value"], observed=True)["id"]:
-        group = parts.loc[ids]
-        if group["bottom"].sum():
-            table.append((name, value, len(group), _score(group), *_interval(group, seed)))
+    parts, slices, table = row_parts(task, gold, records), pd.DataFrame(task.hooks.slices(gold)), []
+    for name, values in slices.items():
+        for value, rows in values.groupby(values):
+            group = parts.iloc[rows.index]
+            if group["bottom"].sum():
+                table.append((name, value, len(group), _score(group), *_interval(group, seed)))
     return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
 
 
@@ -85,29 +80,20 @@ def seen_table(
     text = "\n".join(row.text for row in train).lower()
 
     def known(name: str, value: str) -> str:
-        there = fields.get(value.lower())
-        if there:
+        if there := fields.get(value.lower()):
             return KNOWN[0] if name in there else KNOWN[1]
         stands = re.search(rf"(?<!\w){re.escape(value.lower())}(?!\w)", text)
         return KNOWN[2] if stands else KNOWN[3]
 
-    counts = {kind: [0, 0] for kind in KNOWN}
+    counts = pd.DataFrame(0, index=list(KNOWN), columns=["entities", "right"])
     for line in metrics.field_results(task, gold, records).itertuples():
         for value, wanted in Counter(line.gold).items():
-            count = counts[known(line.field, value)]
-            count[0] += wanted
-            count[1] += min(wanted, line.predicted.count(value))
-    lines = {
-        kind: (
-            found,
-            right,
-            float(ratio(right, found)),
-            *(proportion_ci(right, found) if found else (np.nan, np.nan)),
-        )
-        for kind, (found, right) in counts.items()
-    }
-    columns = ["entities", "right", "recall", "low", "high"]
-    return pd.DataFrame.from_dict(lines, orient="index", columns=columns)
+            counts.loc[known(line.field, value)] += wanted, min(wanted, line.predicted.count(value))
+    bounds = [
+        proportion_ci(right, found) if found else (np.nan, np.nan) for found, right in counts.to_numpy()
+    ]
+    counts["recall"] = ratio(counts["right"], counts["entities"])
+    return counts.join(pd.DataFrame(bounds, index=counts.index, columns=["low", "high"]))
 
 
 # -- untidy input -----------------------------------------------------------------------------------------

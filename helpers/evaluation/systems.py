@@ -6,7 +6,6 @@ has answered is kept in files; which of the trained ones is taken is decided her
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +15,14 @@ from typing import Any
 from helpers.data.read import read_jsonl, write_jsonl
 from helpers.errors import UserError, one_of
 from helpers.evaluation import baselines
-from helpers.evaluation.away import home_and_away, read_transfer
-from helpers.evaluation.vote import RULES, Records, Weights, vote_names
+from helpers.evaluation.measured import home_and_away, read_transfer
+from helpers.evaluation.vote import Records, Weights
 from helpers.files import read_json
 from helpers.machine import free_memory
 from helpers.run import Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
+RULES = "rules"  # the one system of texts of users that is not trained
 FOLDERS = {"scored": "predictions", "validation": "validation_predictions"}
 KEPT = ("id", "prediction", "raw", "confidence")
 
@@ -32,16 +31,11 @@ KEPT = ("id", "prediction", "raw", "confidence")
 
 # -- what answers -----------------------------------------------------------------------------------------
 @dataclass
-class System(ABC):
+class System:
     """One system of a run, ready to answer; not made for several threads at a time.
 
-    Parameters
-    ----------
-    run : Run
-    name : str
-        A trained variant, a vote or a baseline.
-    loaded : Any
-        What answers: (model, tokenizer), a trained tagger, the members of a vote, or a function.
+    `loaded` is what answers: here a function of (run, examples), such as rules; in the classes below (model, tokenizer), a
+    trained tagger, or the members of a vote.
     """
 
     run: Run
@@ -51,25 +45,16 @@ class System(ABC):
     def predict(self, examples: Sequence[Example], decoding: str = "", progress: bool = False) -> Records:
         """Answers in the order of the examples; a value that is not canonical is not given.
 
-        Parameters
-        ----------
-        decoding : str
-            `free`, `schema` or `source` of systems that write, their default where empty; others have one way.
-        progress : bool
-            Show a bar.
-
-        Returns
-        -------
-        list of dict
-            `id`, `prediction` (None where nothing valid came out), `raw`, `confidence`, and `withheld` where values were
-            left out (:meth:`helpers.tasks.base.Task.given`).
+        `decoding` is `free`, `schema` or `source` of systems that write, their default where empty; others have one way. A
+        record has `id`, `prediction` (None where nothing valid came out), `raw`, `confidence`, and `withheld` where values
+        were left out (:meth:`helpers.tasks.base.Task.given`).
         """
-        task, records = self.run.task, self._answers(examples, decoding, progress)
-        return [{**record, **task.given(record["prediction"])} for record in records]
+        records = self._answers(examples, decoding, progress)
+        return [{**record, **self.run.task.given(record["prediction"])} for record in records]
 
-    @abstractmethod
     def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         """The records as a system makes them."""
+        return self.loaded(self.run, examples)
 
     def problem(self, text: str) -> str | None:
         """Why a text, as the task reads it, cannot be answered, or None."""
@@ -82,22 +67,12 @@ class System(ABC):
 
 
 @dataclass
-class FunctionSystem(System):
-    """Answers of a function of (run, examples), such as rules."""
-
-    def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
-        return self.loaded(self.run, examples)
-
-
-@dataclass
 class WritingSystem(System):
-    """A language model that writes its answers."""
+    """A language model: its default way of decoding, what it is asked, and how its answer is found in what it wrote."""
 
-    decoding: str = ""  # the default way; the task's last one where empty
-    prompt: Callable[..., Any] | None = (
-        None  # (tokenizer, task, text) → what is asked, by default as in training
-    )
-    read: Callable[[str], str] = str  # what the model wrote → the answer in it
+    decoding: str = ""
+    prompt: Callable[..., Any] | None = None  # (tokenizer, task, text) → Prompt, by default as in training
+    read: Callable[[str], str] = str
 
     def __post_init__(self) -> None:
         from helpers.writing.prompts import tuned
@@ -106,17 +81,16 @@ class WritingSystem(System):
         self.prompt = self.prompt or tuned
 
     def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
-        from helpers.writing.questions import predict_texts
+        from helpers.writing.prompts import predict_texts
 
-        (model, tokenizer), way, run = self.loaded, decoding or self.decoding, self.run
+        way = decoding or self.decoding
         records = predict_texts(
-            model,
-            tokenizer,
-            run.task,
+            *self.loaded,
+            self.run.task,
             [example.text for example in examples],
             way,
-            run["max_new_tokens"],
-            run["generation_batch_size"],
+            self.run["max_new_tokens"],
+            self.run["generation_batch_size"],
             prompt=self.prompt,
             read=self.read,
             progress=f"{self.name}@{way}" if progress else None,
@@ -133,7 +107,6 @@ class WritingSystem(System):
         return f"text takes {needed} tokens of {self.name}, which has room for {limit}"
 
 
-@dataclass
 class TaggingSystem(System):
     """A tagger, which reads long texts in windows."""
 
@@ -147,11 +120,10 @@ class TaggingSystem(System):
 class VotingSystem(System):
     """What its members say, each asked in its default way, weighed by what they got right on validation."""
 
-    weights: Weights | None = None
+    weights: Weights
 
     def _answers(self, examples: Sequence[Example], decoding: str, progress: bool) -> Records:
         members = [member.predict(examples, progress=progress) for member in self.loaded]
-        self.weights = self.weights or weights_of(self.run, self.name)
         return self.weights.vote(members)
 
     def problem(self, text: str) -> str | None:
@@ -171,7 +143,8 @@ def load(run: Run, name: str, trained: Callable[[Run, str], System] | None = Non
     """
     task = run.task
     if name in task.variants.votes:
-        return VotingSystem(run, name, [load(run, member, trained) for member in task.variants.votes[name]])
+        members = [load(run, member, trained) for member in task.variants.votes[name]]
+        return VotingSystem(run, name, members, weights_of(run, name))
     if name in task.variants:
         return (trained or load_trained)(run, name)
     one_of(name, [*task.variants, *task.variants.votes, *baselines.names_of(task)], "system")
@@ -181,7 +154,7 @@ def load(run: Run, name: str, trained: Callable[[Run, str], System] | None = Non
         return TaggingSystem(run, name, untuned_tagger(run))
     if name.startswith("base_"):
         return _load_base(run, name)
-    return FunctionSystem(run, name, baselines.function_of(task, name))
+    return System(run, name, baselines.function_of(task, name))
 
 
 def system_of(run: Run, variant: str, loaded: Any) -> System:
@@ -213,26 +186,24 @@ def _load_base(run: Run, name: str) -> System:
     from helpers.writing import prompts
 
     shots = baselines.pick_shots(run) if name == "base_few_shot" else ()
-    return WritingSystem(
-        run,
-        name,
-        (load_untuned(run), load_tokenizer(run)),
-        decoding="free",
-        prompt=partial(prompts.untuned, shots=shots),
-        read=prompts.first_object,
-    )
+    loaded, asked = (load_untuned(run), load_tokenizer(run)), partial(prompts.untuned, shots=shots)
+    return WritingSystem(run, name, loaded, "free", asked, prompts.first_object)
 
 
 # -- files of predictions ---------------------------------------------------------------------------------
 def predictions_path(run: Run, name: str, part: str = "scored") -> Path:
     """File of one system's predictions on a part, `scored` or `validation`."""
-    return run.path(FOLDERS[part], f"{name}.jsonl")
+    return run.dir / FOLDERS[part] / f"{name}.jsonl"
+
+
+def kept(records: Records) -> Records:
+    """What files hold of records: `id`, `prediction` (None where nothing valid came out), `raw`, `confidence`."""
+    return [{key: record.get(key) for key in KEPT} for record in records]
 
 
 def write_predictions(run: Run, name: str, records: Records, part: str = "scored") -> Path:
-    """Write one line a row: `id`, `prediction` (null where nothing valid came out), `raw`, `confidence`."""
-    lines = [{key: record.get(key) for key in KEPT} for record in records]
-    return write_jsonl(predictions_path(run, name, part), lines)
+    """Write the records of one system on a part, one line a row."""
+    return write_jsonl(predictions_path(run, name, part), kept(records))
 
 
 def read_predictions(run: Run, name: str, part: str = "scored") -> Records:
@@ -248,14 +219,10 @@ def read_predictions(run: Run, name: str, part: str = "scored") -> Records:
 def weights_of(run: Run, vote: str) -> Weights:
     """Weights of the members of a vote by their predictions on the validation part; equal ones where these are gone."""
     names, part = run.task.variants.votes[vote], "validation"
-    if not all(name == RULES or predictions_path(run, name, part).exists() for name in names):
+    if not all(predictions_path(run, name, part).exists() for name in names):
         return Weights(run.task, [], [[] for _ in names], run.seed)
-    gold = run.load(part)
-    members = [
-        load(run, name).predict(gold) if name == RULES else read_predictions(run, name, part)
-        for name in names
-    ]
-    return Weights(run.task, gold, members, run.seed)
+    members = [read_predictions(run, name, part) for name in names]
+    return Weights(run.task, run.load(part), members, run.seed)
 
 
 # -- which there are, and which is taken ------------------------------------------------------------------
@@ -264,23 +231,26 @@ def trained(run: Run) -> list[str]:
     return [name for name in run.task.variants if (run.dir / "checkpoints" / name / "finished.json").exists()]
 
 
-def candidates(run: Run) -> list[str]:
-    """The trained variants and the votes whose members are all there: one of these is chosen on validation.
+def votes_of(task: Task, names: Iterable[str]) -> list[str]:
+    """Votes of the task whose trained members are all among `names`, in the task's order."""
+    there = {*names, RULES}
+    return [vote for vote, members in task.variants.votes.items() if there.issuperset(members)]
 
-    Where nothing has been trained that is a UserError.
-    """
-    there = trained(run)
-    if not there:
+
+def candidates(run: Run) -> list[str]:
+    """The trained variants and the votes whose members are all there: one of these is chosen on validation; a UserError where
+    nothing has been trained."""
+    if not (there := trained(run)):
         raise UserError(
             f"no trained variant: run notebook 04_train_lora (./run_all.sh {run.task.name}) first"
         )
-    return [*there, *vote_names(run.task, there)]
+    return [*there, *votes_of(run.task, there)]
 
 
 def finished(run: Run) -> list[str]:
     """Every system of a run that answers texts of users: trained variants, votes, and the rules."""
     there = trained(run)
-    return [*there, *vote_names(run.task, there), RULES]
+    return [*there, *votes_of(run.task, there), RULES]
 
 
 def best_of(task: Task, scores: Mapping[str, Mapping[str, Any]], names: Iterable[str] | None = None) -> str:
@@ -320,24 +290,20 @@ def deployed(run: Run, there: Sequence[str]) -> tuple[str, str]:
     Where :mod:`helpers.evaluation.transfer` has measured trained ones at home and away it is the best mean of both, else
     the best on validation, or while nothing is scored the first.
     """
-    task, best = run.task, read_json(run.dir / "metrics.json").get("best")
+    best = read_json(run.dir / "metrics.json").get("best")
     best = best if best in there else there[0]
     table = home_and_away(read_transfer(run))
     table = table[table.index.isin(there)]
-    if not any(name in task.variants for name in table.index):
+    if not any(name in run.task.variants for name in table.index):
         return best, f"`{best}` is the best on validation; away from home nothing is measured."
-    by_mean = table.sort_values("mean", ascending=False, kind="stable")
-    name, scores = by_mean.index[0], by_mean.iloc[0]
+    name = table["mean"].idxmax()
     said = (
-        f"`{name}` is the best over home ({scores['home']:.2f}) and away ({scores['away']:.2f}), "
-        f"by the mean of {by_mean.columns.name}"
+        f"`{name}` is the best over home ({table.at[name, 'home']:.2f}) and away ({table.at[name, 'away']:.2f}), "
+        f"by the mean of {table.columns.name}"
     )
     if name == best:
-        return name, said + ", and on validation too."
+        return name, f"{said}, and on validation too."
     if best not in table.index:
-        return name, said + f"; `{best}`, the best on validation, has not been measured away."
-    other = table.loc[best]
-    return (
-        name,
-        said + f"; `{best}`, the best on validation, has {other['home']:.2f} and {other['away']:.2f}.",
-    )
+        return name, f"{said}; `{best}`, the best on validation, has not been measured away."
+    home, away = table.loc[best, ["home", "away"]]
+    return name, f"{said}; `{best}`, the best on validation, has {home:.2f} and {away:.2f}."

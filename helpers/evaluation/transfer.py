@@ -18,20 +18,18 @@ import typer
 from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer
+from sklearn.preprocessing import normalize
 
 from helpers import files
 from helpers.data import read as data
 from helpers.data.splits import make_splits
 from helpers.errors import UserError, one_of
 from helpers.evaluation import systems
-from helpers.evaluation.away import HOME, transfer_path, transfer_table
-from helpers.evaluation.cases import Case, Sets, held_out_parts, measure
+from helpers.evaluation.measured import HOME, transfer_path, transfer_table
+from helpers.evaluation.sweep import Case, Sets, held_out_parts, measure
 from helpers.paths import ROOT
 from helpers.run import SEED, Run
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
 TOPICS = 4
 LEAST = 5  # rows that a held-out batch has, and leaves
@@ -39,11 +37,10 @@ LEAST = 5  # rows that a held-out batch has, and leaves
 
 def topics(texts: Sequence[str], count: int = TOPICS) -> list[str]:
     """Which of `count` worlds each text speaks of: k-means of TF-IDF vectors reduced by SVD (latent semantic analysis)."""
-    words = TfidfVectorizer(
-        sublinear_tf=True, stop_words="english", min_df=2, token_pattern=r"[^\W\d]{3,}"
-    ).fit_transform(texts)
+    weigh = TfidfVectorizer(sublinear_tf=True, stop_words="english", min_df=2, token_pattern=r"[^\W\d]{3,}")
+    words = weigh.fit_transform(texts)
     room = max(1, min(30, words.shape[1] - 1, len(texts) - 1))
-    places = make_pipeline(TruncatedSVD(room, random_state=SEED), Normalizer()).fit_transform(words)
+    places = normalize(TruncatedSVD(room, random_state=SEED).fit_transform(words))
     return [f"topic {at + 1}" for at in KMeans(count, n_init=10, random_state=SEED).fit_predict(places)]
 
 
@@ -57,12 +54,11 @@ def batches(run: Run, rows: Sequence[Example]) -> dict[str, Sets]:
         columns["half"] = [halves[row.id] if halves else None for row in rows]
     if "topic" in columns:
         columns["topic"] = topics([row.text for row in rows])
-    found: dict[str, Sets] = {}
+    found = {}
     for name, values in columns.items():
-        for row, value in zip(rows, values):
-            if value is not None:
-                found.setdefault(name, {}).setdefault(value, []).append(row)
-    return {name: dict(sorted(sets.items())) for name, sets in found.items()}
+        if known := sorted({value for value in values if value is not None}):
+            found[name] = {value: [row for row, own in zip(rows, values) if own == value] for value in known}
+    return found
 
 
 def rows_of_file(task: Task, path: Path) -> list[Example]:
@@ -91,6 +87,7 @@ def plan(run: Run, other: Run | None = None, extra: Sets | None = None) -> list[
     own, name, extra = make_splits(run, data.load_source(run)).parts, data.data_name(run), extra or {}
     pool = sorted(own["train"] + own["validation"], key=lambda row: row.id)
     groups = batches(run, pool)
+    found = [Case(HOME, "source", run, own, extra)]
     if other:
         theirs, their_name = make_splits(other, data.load_source(other)).parts, data.data_name(other)
         first = next(iter(groups.values()), {"": pool})
@@ -99,8 +96,6 @@ def plan(run: Run, other: Run | None = None, extra: Sets | None = None) -> list[
             Case(HOME, "source", run, own, {their_name: theirs["validation"]} | extra),
             Case(their_name, "source", run, theirs, away | extra),
         ]
-    else:
-        found = [Case(HOME, "source", run, own, extra)]
     for sets in groups.values():
         for value, rows in sets.items():
             if min(len(rows), len(pool) - len(rows)) >= LEAST:
@@ -110,11 +105,9 @@ def plan(run: Run, other: Run | None = None, extra: Sets | None = None) -> list[
     return found
 
 
-def variants_of(task: Task, asked: Sequence[str]) -> list[str]:
-    """The variants that are asked for, the taggers by default; `rules`, which are always measured, may be named."""
-    cheap = [name for name, one in task.variants.items() if name in task.variants.taggers and not one.teacher]
-    named = [one_of(name, [systems.RULES, *task.variants], "variant") for name in asked or cheap]
-    return [name for name in named if name != systems.RULES]
+def names_among(text: str, known: list[str], what: str) -> list[str]:
+    """Names that a user gave, parted by commas; a UserError for one that is not known."""
+    return [one_of(name.strip(), known, what) for name in text.split(",") if name.strip()]
 
 
 def main(
@@ -134,17 +127,18 @@ def main(
 ) -> None:
     """Measure systems away from home; the same command goes on where it was stopped."""
     own = dict(setting.split("=", 1) for setting in settings or ())
-    make, work = (
-        partial(Run, task, profile, settings=own, seed=seed),
-        (out or ROOT / "artifacts") / "transfer",
-    )
+    make = partial(Run, task, profile, settings=own, seed=seed)
+    work = (out or ROOT / "artifacts") / "transfer"
     run = make(data=source, out=str(out) if out else None)
     other = make(data=public, out=str(work / "other")) if public else None
-    extra = {path.stem: rows_of_file(run.task, path) for path in file or ()}
-    asked, only = ([name.strip() for name in text.split(",") if name.strip()] for text in (variants, cases))
-    planned, results = plan(run, other, extra), transfer_path(run, out)
-    only = [one_of(name, [case.name for case in planned], "case") for name in only]
-    measure(planned, variants_of(run.task, asked), results, work / run.task.name, {}, only, max_seconds)
+    known = run.task.variants
+    cheap = ",".join(name for name, one in known.items() if name in known.taggers and not one.teacher)
+    asked = names_among(variants or cheap, [systems.RULES, *known], "variant")
+    planned = plan(run, other, {path.stem: rows_of_file(run.task, path) for path in file or ()})
+    only = names_among(cases, [case.name for case in planned], "case")
+    results = transfer_path(run, out)
+    trained = [name for name in asked if name != systems.RULES]  # which are always measured
+    measure(planned, trained, results, work / run.task.name, {}, only, max_seconds)
     print(transfer_table(files.read_json(results)).round(3).to_string())
 
 

@@ -8,55 +8,17 @@ value of any one. What a member's confidence in a field is worth is learnt where
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from helpers.evaluation.confidence import FieldCalibration, confidence_frame, fit_curve, held_out, log_odds
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 
-RULES = "rules"  # the one member that is not trained
 WRONG = 9  # values on which errors are thought to fall alike
 UNKNOWN = 0.8  # trust in a member of whom nothing is known
-SUMS = ["train_seconds", "predict_seconds", "size_mb"]
-PEAKS = ["train_peak_memory_mb", "predict_peak_memory_mb"]
 Records = list[dict[str, Any]]
-
-
-def vote_names(task: Task, trained: Iterable[str]) -> list[str]:
-    """Votes of the task whose trained members are all among `trained`, in the task's order."""
-    there = {*trained, RULES}
-    return [name for name, members in task.variants.votes.items() if there.issuperset(members)]
-
-
-# -- the vote ---------------------------------------------------------------------------------------------
-def _decide(
-    task: Task, records: Sequence[dict[str, Any]], trust: Sequence[Mapping[str, float]]
-) -> dict[str, Any]:
-    """The vote on one row; `trust` is the probability of each member's value, field by field."""
-    decided = {"id": records[0]["id"], "prediction": None, "raw": None, "error": None, "confidence": None}
-    predictions = [
-        None if one["prediction"] is None else task.canonical(one["prediction"]) for one in records
-    ]
-    if all(one is None for one in predictions):
-        return decided
-    prediction, confidence = {}, {}
-    views = [None if one is None else task.values(one) for one in predictions]
-    for name in task.fields:
-        weights: dict[tuple[str, ...], float] = {}
-        given = [None if view is None else tuple(view.get(name, ())) for view in views]
-        for value, sure in zip(given, trust):
-            if value is not None:
-                weights[value] = weights.get(value, 0.0) + log_odds(sure[name]) + math.log(WRONG)
-        elected = max(weights, key=weights.get)  # of equal ones that of the first member
-        prediction[name] = predictions[given.index(elected)][name]
-        unsaid = WRONG + 1 - len(weights)
-        total = np.logaddexp.reduce([*weights.values(), math.log(unsaid)])
-        confidence[name] = round(float(np.exp(weights[elected] - total)), 6)
-    return {**decided, "prediction": task.canonical(prediction), "confidence": confidence}
 
 
 class Weights:
@@ -64,79 +26,62 @@ class Weights:
 
     A member's stated confidence p (1 where it states none) is calibrated to the share of right answers; its value gets
     log(p / (1 - p)) + log(:data:`WRONG`), which weighs members whose errors are independent and fall on so many values
-    alike (Nitzan and Paroush 1982; Dawid and Skene 1979). Without known rows all members count the same.
-
-    Parameters
-    ----------
-    gold : sequence of Example
-        The known rows.
-    members : sequence of list of dict
-        Prediction records of each member on them.
+    alike (Nitzan and Paroush 1982; Dawid and Skene 1979). `members` are the prediction records of each on the known rows,
+    `gold`; without such rows all members count the same.
     """
 
     def __init__(self, task: Task, gold: Sequence[Example], members: Sequence[Records], seed: int):
         self.task = task
-        self.curves: list[dict[str, FieldCalibration]] = []
-        self.known: list[dict[tuple[int, str], float]] = []  # by curves that were fitted without the row
-        for records in members:
-            curves, known = {}, {}
-            frame = (
-                confidence_frame(task, gold, records, unstated=1.0) if gold else pd.DataFrame({"field": []})
-            )
-            for name, rows in frame.groupby("field"):
+        self.curves: list[dict[str, FieldCalibration]] = [{} for _ in members]
+        # trust in each known row, by curves that were fitted without it
+        self.known: list[dict[int, dict[str, float]]] = [{} for _ in members]
+        for records, curves, known in zip(members if gold else (), self.curves, self.known):
+            for name, rows in confidence_frame(task, gold, records, unstated=1.0).groupby("field"):
                 stated, right = rows["confidence"].to_numpy(float), rows["right"].to_numpy(bool)
                 curves[name] = fit_curve(stated, right, "temperature")
-                sure = held_out(stated, right, "temperature", seed)
-                known |= {(row, name): float(one) for row, one in zip(rows["id"], sure)}
-            self.curves.append(curves)
-            self.known.append(known)
+                for row, sure in zip(rows["id"], held_out(stated, right, "temperature", seed)):
+                    known.setdefault(row, {})[name] = float(sure)
 
     def vote(self, members: Sequence[Records], known: bool = False) -> Records:
-        """For each row and field the value with most weight.
+        """For each row and field the value with most weight; a ValueError if the members have predicted other rows.
 
-        Parameters
-        ----------
-        members : sequence of list of dict
-            The prediction records of each member, all for the same rows in the same order; else a ValueError.
-        known : bool
-            Whether these are the rows that the weights were learnt on: each is then weighed by what the others show.
-
-        Returns
-        -------
-        list of dict
-            Records of `id`, `prediction` (None where no member has one), `raw` and `error` (None) and `confidence`:
-            the probability of each elected value under the assumptions above.
+        `known` says that these are the rows that the weights were learnt on: each is then weighed by what the others show.
+        The prediction is None where no member has one, the confidence the probability of each elected value under the
+        assumptions above.
         """
         if len({tuple(record["id"] for record in records) for records in members}) != 1:
             raise ValueError("a vote needs members that have predicted the same rows")
-        found = []
-        for records in zip(*members, strict=True):
-            trust = [self._trust(at, record, known) for at, record in enumerate(records)]
-            found.append(_decide(self.task, records, trust))
-        return found
+        return [self._decide(records, known) for records in zip(*members, strict=True)]
 
     def _trust(self, member: int, record: dict[str, Any], known: bool) -> dict[str, float]:
-        stated, found = record.get("confidence") or {}, {}
-        for name in self.task.fields:
-            curve = self.curves[member].get(name)
+        """The probability of a member's value, field by field."""
+        stated, found = record.get("confidence") or {}, dict.fromkeys(self.task.fields, UNKNOWN)
+        for name, curve in self.curves[member].items():
             sure = stated.get(name)
-            found[name] = float(curve(1.0 if sure is None else sure)[0]) if curve else UNKNOWN
-            if known:
-                found[name] = self.known[member].get((record["id"], name), found[name])
-        return found
+            found[name] = float(curve(1.0 if sure is None else sure)[0])
+        return found | (self.known[member].get(record["id"], {}) if known else {})
 
-
-# -- what a vote costs ------------------------------------------------------------------------------------
-def vote_costs(
-    costs: Mapping[str, Mapping[str, Any]], members: Sequence[str], seconds: float
-) -> dict[str, float | None]:
-    """Costs of a vote, named as in costs.json: sums over its members, of memory their highest peak.
-
-    Rules train nothing and hold no weights: they count where their costs are known. `seconds` is what counting the
-    votes took. None for a cost that is not known of every trained member.
-    """
-    known = pd.DataFrame({name: costs.get(name, {}) for name in members}, index=SUMS + PEAKS, dtype=float).T
-    total = pd.concat([known[SUMS].sum(), known[PEAKS].max()])
-    total["predict_seconds"] += seconds
-    complete = known.drop(index=RULES, errors="ignore").notna().all()
-    return {what: round(float(value), 4) if complete[what] else None for what, value in total.items()}
+    def _decide(self, records: Sequence[dict[str, Any]], known: bool) -> dict[str, Any]:
+        """The vote on one row."""
+        task, decided = (
+            self.task,
+            {"id": records[0]["id"], "prediction": None, "raw": None, "confidence": None},
+        )
+        given = [
+            (task.canonical(record["prediction"]), self._trust(member, record, known))
+            for member, record in enumerate(records)
+            if record["prediction"] is not None
+        ]
+        if not given:
+            return decided
+        views, prediction, confidence = [task.values(one) for one, _ in given], {}, {}
+        for name in task.fields:
+            weights: dict[tuple[str, ...], float] = {}
+            values = [tuple(view.get(name, ())) for view in views]
+            for value, (_, trust) in zip(values, given):
+                weights[value] = weights.get(value, 0.0) + log_odds(trust[name]) + math.log(WRONG)
+            elected = max(weights, key=weights.get)  # of equal ones that of the first member
+            prediction[name] = given[values.index(elected)][0][name]
+            total = np.logaddexp.reduce([*weights.values(), math.log(WRONG + 1 - len(weights))])
+            confidence[name] = round(float(np.exp(weights[elected] - total)), 6)
+        return {**decided, "prediction": task.canonical(prediction), "confidence": confidence}

@@ -35,7 +35,7 @@ from helpers.run import Run
 from helpers.tagging.encode import collate_windows
 from helpers.tagging.model import load_trained_tagger, save_tagger
 from helpers.tagging.predict import encode_rows
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 
 PARITY = "parity.json"
 FORMS = ("adapter", "onnx", "gguf")  # beside the whole weights

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from helpers.evaluation.systems import system_of
 from helpers.export import folders, onnx_graphs
 from helpers.run import Run
+from helpers.tasks.base import Example
 from helpers.tasks.metrics import score
-from helpers.tasks.records import Example
 from helpers.views.findings import EXACT, PLAIN, SMALL
 
 LENGTH, THREADS, ROUNDS = 128, 2, 10

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from helpers.errors import UserError
-from helpers.evaluation.systems import best_writer, choose, trained
-from helpers.evaluation.vote import RULES
+from helpers.evaluation.systems import RULES, best_writer, choose, trained
 from helpers.files import digest, file_digest, read_json
 from helpers.models.base import base_path
 from helpers.paths import ROOT

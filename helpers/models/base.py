@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from helpers.errors import UserError
-from helpers.machine import Device, pick_device
-from helpers.models import attention, processes  # noqa: F401 (attention makes itself known to the library)
-from helpers.models.packaged import HUB, LAYERS, PACKAGED, encoder_path, model_folder, packaged_folder
+from helpers.machine import Device, pick_device, process_count, shards_model
+from helpers.models.packaged import HUB, LAYERS, model_folder, packaged_folder
 from helpers.run import Run
 
 # Attention over a long text gives most tokens a probability below 1e-38, and CPUs multiply such numbers up to a hundred
@@ -37,6 +39,29 @@ def device_of(profile: str) -> Device:
     return pick_device(profile)
 
 
+# -- attention on the CPU ---------------------------------------------------------------------------------------------
+def grouped_attention(
+    module, query, key, value, attention_mask, dropout=0.0, scaling=None, **options
+) -> tuple[torch.Tensor, None]:
+    """The library's scaled dot-product attention; on the CPU the heads of a group stand one below the other as one head.
+
+    The library copies keys and values once for each of them wherever several tokens are read under a mask, which in
+    decoding takes most of a step. Queries are (batch, heads, length, size), keys and values (batch, key heads, tokens, size),
+    the mask (batch or 1, 1 or heads, length, tokens); the result is (batch, length, heads, size).
+    """
+    groups = getattr(module, "num_key_value_groups", 1)
+    if query.device.type != "cpu" or groups == 1 or attention_mask is None or attention_mask.shape[1] > 1:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **options)
+    batch, heads, length, size = query.shape
+    stacked = query.reshape(batch, heads // groups, groups * length, size)
+    mask = attention_mask.repeat(1, 1, groups, 1)
+    found = F.scaled_dot_product_attention(stacked, key, value, mask, dropout, scale=scaling)
+    return found.reshape(batch, heads, length, -1).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register("sdpa", grouped_attention)
+
+
 # -- where it is ------------------------------------------------------------------------------------------------------
 def base_path(run: Run) -> str:
     """The `base_model` setting as a folder or a hub name; UserError if a folder holds no model.
@@ -56,19 +81,6 @@ def base_path(run: Run) -> str:
 def public_name(run: Run) -> str:
     """The base model as others know it: the hub's name where it is the packaged copy of a hub model."""
     return HUB if run["base_model"] in LAYERS else run["base_model"]
-
-
-def base_files(run: Run) -> list[Path]:
-    """Files of the base model and of the encoder where they are local folders: a change in them changes results."""
-    packaged = run.settings.get("base_model", PACKAGED) in LAYERS  # those have a checksum
-    names = [encoder_path(run)] if packaged else [base_path(run), encoder_path(run)]
-    return [
-        path
-        for folder in map(Path, names)
-        if folder.is_dir()
-        for path in sorted(folder.iterdir())
-        if path.suffix == ".safetensors" or path.name in ("config.json", "tokenizer.json")
-    ]
 
 
 def explain_load_error(name: str, error: Exception, setting: str = "base_model") -> UserError:
@@ -121,11 +133,12 @@ def load_base(run: Run, quantization: Any = None, dtype: torch.dtype | None = No
     from transformers import AutoModelForCausalLM
 
     chosen = device_of(run.profile)
-    place = processes.device_name(chosen.device)
+    several = chosen.device == "cuda" and process_count() > 1
+    place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if several else chosen.device
     options: dict[str, Any] = {"dtype": dtype or chosen.dtype, "use_safetensors": True}
     if quantization:
         options["quantization_config"] = quantization
-    if quantization or chosen.device == "cuda" and not processes.shards_model():
+    if quantization or chosen.device == "cuda" and not shards_model():
         # straight to the device: main memory may be smaller than the GPU's (12 GB against 16 on Colab)
         options["device_map"] = {"": place}
     name = base_path(run)
@@ -136,7 +149,7 @@ def load_base(run: Run, quantization: Any = None, dtype: torch.dtype | None = No
     if quantization and chosen.device == "cpu":
         _mind_the_cpu(model, name)
     # weights that are sharded go to the GPUs piece by piece: whole they may not fit
-    return model if quantization or processes.shards_model() else model.to(place)
+    return model if quantization or shards_model() else model.to(place)
 
 
 def _mind_the_cpu(model, name: str) -> None:

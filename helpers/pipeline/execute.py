@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import nbformat
 import papermill
@@ -48,12 +48,23 @@ class Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, launch: dict, facts: dict, left_in: Path, **options: Any
+        cls,
+        nb_man: Any,
+        kernel_name: str,
+        launch: dict,
+        facts: dict,
+        left_in: Path,
+        progress: Progress,
+        **options: Any,
     ) -> None:
         """Execute the notebook of a papermill execution manager; however it ends, it is `left_in` a file."""
+        names = headings(nb_man.nb.cells)
+        progress.start(left_in.stem, len(names))
         # what is worth keeping is on the disk when a cell ends: an orderly end of the process would only take time
         own = {"kernel_manager_class": OwnInterpreter, "shutdown_kernel": "immediate", "timeout": None}
-        client = PapermillNotebookClient(nb_man, startup_timeout=KERNEL_START_SECONDS, **own, **options)
+        own |= {"stdout_file": progress, "stderr_file": progress, "coalesce_streams": True}
+        own["on_cell_start"] = lambda cell, cell_index: progress.cell(cell_index, names[cell_index])
+        client = PapermillNotebookClient(nb_man, startup_timeout=KERNEL_START_SECONDS, **(options | own))
         client.reset_execution_trackers()
         try:
             with client.setup_kernel(**launch):
@@ -65,25 +76,6 @@ class Engine(NBClientEngine):
 
 papermill_engines.register("study", Engine)
 logging.getLogger("papermill").setLevel(logging.ERROR)  # it logs every start
-
-
-class LiveLog:
-    """File for what cells print, as they print it; its newest line is shown on the terminal too, its notes stay there."""
-
-    def __init__(self, file: TextIO, progress: Progress) -> None:
-        self.file, self.progress = file, progress
-
-    def write(self, text: str) -> None:
-        """Take a piece of output."""
-        self.file.write(text)
-        for line in text.splitlines():
-            if line.startswith("note: "):
-                self.progress.say(line)
-        self.progress.note(text)
-
-    def flush(self) -> None:
-        """Called after each piece."""
-        self.file.flush()
 
 
 def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
@@ -131,15 +123,12 @@ def execute(
     traceback ends the log. `token` is given to the kernel as `STUDY_FORCE` (not empty if the stage is forced), and it
     inherits the file descriptors `keep_open`.
     """
-    cells, facts = nbformat.read(notebook, as_version=4).cells, {}
-    tagged = [index for index, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
-    cells.insert(tagged[0] + 1 if tagged else 0, nbformat.v4.new_code_cell())  # as papermill does with values
-    names = headings(cells)
-    progress.start(notebook.stem, len(cells))
+    facts: dict[str, Any] = {}
     with log.open("w", encoding="utf-8") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # e.g. on notebooks without cell ids
-        live = LiveLog(file, progress)
+        progress.log = file
         launch = {"cwd": str(ROOT), "env": kernel_environment(run, token), "pass_fds": tuple(keep_open)}
+        launch |= {"stdout": subprocess.DEVNULL, "stderr": file}  # what cells print comes by message
         try:
             papermill.execute_notebook(
                 notebook,
@@ -150,14 +139,10 @@ def execute(
                 language="python",
                 progress_bar=False,
                 request_save_on_cell_execute=False,  # before and after each cell: seconds a notebook
-                stdout_file=live,
-                stderr_file=live,
-                coalesce_streams=True,
-                on_cell_start=lambda cell, cell_index: progress.cell(cell_index, names[cell_index]),
-                launch=launch
-                | {"stdout": subprocess.DEVNULL, "stderr": file},  # what cells print comes by message
+                launch=launch,
                 facts=facts,
                 left_in=output,
+                progress=progress,
             )
         except PapermillExecutionError as error:
             file.write("\n" + plain("\n".join(error.traceback)) + "\n")

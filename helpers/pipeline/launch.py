@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 
 from helpers.errors import UserError, one_of
-from helpers.models import processes
+from helpers.machine import is_main_process, process_count, wait_for_processes
 from helpers.pipeline.runner import Parser, add_run_options, make_run, read_settings
 from helpers.pipeline.stages import task_lock
 from helpers.run import Run
@@ -36,14 +36,14 @@ def train(run: Run, variants: Sequence[str]) -> None:
     from helpers.training.fit import fit
     from helpers.training.rows import training_rows
 
-    processes.join(device_of(run.profile).device)
+    wait_for_processes(device_of(run.profile).device)
     validation = run.load("validation")
     for variant in variants:
         result = fit(run, variant, training_rows(run, variant), validation)
-        if processes.is_main():
+        if is_main_process():
             losses = [record["loss"] for record in result.history if "loss" in record]
             change = f"loss {losses[0]:.4f} → {losses[-1]:.4f}"
-            print(f"{variant}: {len(losses)} steps in {processes.count()} processes, {change}")
+            print(f"{variant}: {len(losses)} steps in {process_count()} processes, {change}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         given = parser.parse_args(arguments)
         run = make_run(given.task, given, read_settings(given.settings))
-        with task_lock(run) if processes.is_main() else nullcontext():
+        with task_lock(run) if is_main_process() else nullcontext():
             train(run, trainable(run, given.variants))
     except UserError as error:
-        if processes.is_main():
+        if is_main_process():
             print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

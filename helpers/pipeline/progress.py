@@ -41,8 +41,11 @@ def headings(cells: Sequence[Any]) -> list[str]:
 class Progress:
     """Stages done, and the cell of the current stage with its heading and newest output.
 
-    Bars are drawn only where the stream (standard error by default) is a terminal; elsewhere there are plain lines.
+    Bars are drawn only where the stream (standard error by default) is a terminal; elsewhere there are plain lines. It is the
+    file that cells print to, and passes that on to the `log` of the stage.
     """
+
+    log: TextIO
 
     def __init__(self, stages: int, stream: TextIO | None = None) -> None:
         self.stream = stream or sys.stderr
@@ -84,11 +87,19 @@ class Progress:
         self.heading = heading[:50]
         self._show(self.heading, completed=index, refresh=True)
 
-    def note(self, text: str) -> None:
-        """A cell has printed something."""
+    def write(self, text: str) -> None:
+        """A cell has printed something: it goes to the log, its newest line to the terminal, where its notes stay."""
+        self.log.write(text)
+        for line in text.splitlines():
+            if line.startswith("note: "):
+                self.say(line)
         lines = [line for line in re.split(r"[\r\n]+", text) if line.strip()]
         if lines:
             self._show(f"{self.heading} | {one_line(lines[-1], 80)}".removeprefix(" | "))
+
+    def flush(self) -> None:
+        """Called after each piece of output."""
+        self.log.flush()
 
     def end(self, outcome: str) -> None:
         """The current stage, or a skipped one, is over."""

@@ -22,24 +22,9 @@ from helpers.data.folders import part_file
 from helpers.errors import UserError, one_of
 from helpers.manifest import write_manifest
 from helpers.paths import ROOT, input_folder
+from helpers.pipeline import stages
 from helpers.pipeline.progress import Progress, one_line
-from helpers.pipeline.stages import (
-    Busy,
-    Stage,
-    StageFailed,
-    begin,
-    find_stages,
-    finish,
-    forget_optional,
-    given_path,
-    left_before,
-    pick_stage,
-    require_complete,
-    shown,
-    stage_keys,
-    task_lock,
-    why_run,
-)
+from helpers.pipeline.stages import Stage, StageFailed, given_path, shown
 from helpers.run import PROFILES, SEED, Run, setting_name
 from helpers.tasks import TASK_NAMES, load_task
 
@@ -55,7 +40,7 @@ class Stopped(KeyboardInterrupt):
 
 
 # -- one task ---------------------------------------------------------------------------------------------------------
-def build_report(run: Run, log: Path) -> dict[str, Any]:
+def build_report(run: Run, log: Path) -> None:
     """Write the report of a task; what the writing prints goes to the log, and so does the traceback where it fails."""
     with log.open("w", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         try:
@@ -66,7 +51,6 @@ def build_report(run: Run, log: Path) -> dict[str, Any]:
             traceback.print_exc(file=file)
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
             raise StageFailed(f"report: {one_line(kind + str(error))}") from error
-    return {}
 
 
 def print_reports(runs: Sequence[Run]) -> None:
@@ -86,11 +70,11 @@ def run_stage(
     run: Run, stage: Stage, parameters: dict[str, Any], progress: Progress, token: str, lock: int
 ) -> float:
     """Execute a notebook or build the report, and put it into the manifest; returns the seconds."""
-    log, started = run.path("logs", f"{stage.name}.log"), time.monotonic()
+    log, started, facts = run.path("logs", f"{stage.name}.log"), time.monotonic(), {}
     try:
         if stage.notebook is None:
             progress.start(stage.name, 1)
-            facts = build_report(run, log)
+            build_report(run, log)
         else:
             from helpers.pipeline.execute import execute  # loads what a run without work does not need
 
@@ -121,9 +105,9 @@ def run_task(
     `deploy` the optional ones too. `given` are the settings the user gave: they become the notebooks' parameter
     `settings`.
     """
-    stages = find_stages(notebooks, deploy)
-    first = pick_stage(stages, start) if start else 0
-    last = pick_stage(stages, end, "--to") if end else len(stages) - 1
+    every = stages.find_stages(notebooks, deploy)
+    first = stages.pick_stage(every, start) if start else 0
+    last = stages.pick_stage(every, end, "--to") if end else len(every) - 1
     names = [setting_name(name, run.settings) for name in given or {}]
     parameters = {
         "task": str(run.own_folder or run.task.name),
@@ -134,26 +118,26 @@ def run_task(
         "seed": run.seed,
     }
     ran: list[str] = []
-    with task_lock(run) as lock:
-        keys = stage_keys(run, stages)
-        stale = require_complete(run, stages, keys, first)
+    with stages.task_lock(run) as lock:
+        keys = stages.stage_keys(run, every)
+        stale = stages.require_complete(run, every, keys, first)
         progress = Progress(last + 1)
         progress.say(f"{run.task.name}: profile {run.profile}, data {run.data}, into {shown(run.dir)}")
         if stale:
             told = f"the code of {', '.join(stale)} has changed since; --from uses their results as they are"
             progress.say(f"note: {told}")
         try:
-            for index, stage in enumerate(stages[: last + 1]):
-                key = keys[index] | left_before(run, stages, index)
-                reason = "forced" if force else "asked for" if start else why_run(run, stage, key)
+            for index, stage in enumerate(every[: last + 1]):
+                key = keys[index] | stages.left_before(run, every, index)
+                reason = "forced" if force else "asked for" if start else stages.why_run(run, stage, key)
                 if index < first or reason is None:
                     progress.end(f"{stage.name} {'kept' if index < first else 'unchanged, skipped'}")
                     continue
                 if stage.notebook is not None:
-                    forget_optional(run, stages)
-                token = begin(run, stage, stages[index + 1 :], key, fresh=force or bool(start))
+                    stages.forget_optional(run, every)
+                token = stages.begin(run, stage, every[index + 1 :], key, fresh=force or bool(start))
                 seconds = run_stage(run, stage, parameters, progress, token, lock)
-                finish(run, stage)
+                stages.finish(run, stage)
                 ran.append(stage.name)
                 progress.end(f"{stage.name} done in {seconds:.0f} s ({reason})")
         finally:
@@ -269,9 +253,9 @@ def carry_out(given: argparse.Namespace) -> None:
     named = str(given_path(given.task)) if own else one_of(given.task, [*TASK_NAMES, "all"], "task")
     tasks = TASK_NAMES if named == "all" else [named]
     settings = read_settings(given.settings) | ({"variants": given.variants} if given.variants else {})
-    stages = find_stages(optional=given.deploy)
-    first = pick_stage(stages, given.start) if given.start else 0
-    if given.end and pick_stage(stages, given.end, "--to") < first:
+    every = stages.find_stages(optional=given.deploy)
+    first = stages.pick_stage(every, given.start) if given.start else 0
+    if given.end and stages.pick_stage(every, given.end, "--to") < first:
         raise UserError(f"--from {given.start} comes after --to {given.end}")
     runs = [make_run(task, given, settings) for task in tasks]
     for run in runs:
@@ -300,7 +284,7 @@ def cli(arguments: Sequence[str] | None = None) -> int:
         return 128 + stop.signum
     except (UserError, StageFailed, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return REFUSED if isinstance(error, UserError) and not isinstance(error, Busy) else FAILED
+        return REFUSED if isinstance(error, UserError) and not isinstance(error, stages.Busy) else FAILED
 
 
 if __name__ == "__main__":

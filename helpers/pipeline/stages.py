@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -23,7 +24,7 @@ from pathlib import Path
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
 from helpers.files import digest, file_digest, read_json, write_json
-from helpers.manifest import LOCK_FILE, notebook_source
+from helpers.manifest import LOCK_FILE, notebook_source, settings_files
 from helpers.paths import ROOT
 from helpers.run import Run
 
@@ -31,10 +32,8 @@ NOTEBOOKS = ROOT / "notebooks"
 REPORT = "report"
 OPTIONAL = ("07_deploy",)  # notebooks that run only where they are asked for
 LOCK_SECONDS = 10.0
-SWITCHES = (
-    "LLM_BASE_URL",
-    "LLM_MODEL",
-)  # environment variables that change results where the code reads them
+# environment variables that change results where the code reads them
+SWITCHES = ("LLM_BASE_URL", "LLM_MODEL")
 # no result is made of these
 CLOCKED = ("notebooks", "logs", "stages", "manifest.json", "costs.json", ".lock")
 GIVEN = ("parameters", "data", "files in settings")  # what the user chose, of a stage's key
@@ -100,11 +99,9 @@ def pick_stage(stages: list[Stage], given: str, option: str = "--from") -> int:
 @lru_cache(maxsize=1024)
 def _imported(source: str) -> tuple[str, ...]:
     """Dotted names that a module or cell imports anywhere; of `from a import b` both `a` and `a.b`."""
-    lines = (
-        line for line in source.splitlines() if not line.startswith(("%", "!"))
-    )  # magics and shell lines
+    code = re.sub("^[%!].*", "", source, flags=re.MULTILINE)  # without magics and shell lines
     try:
-        tree = ast.parse("\n".join(lines))
+        tree = ast.parse(code)
     except SyntaxError:
         return ()  # the cell will fail when it runs
     names = []
@@ -130,10 +127,9 @@ def helper_closure(sources: Iterable[str], task: Path, root: Path = ROOT) -> lis
         path = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
         if name.split(".")[0] != "helpers" or path in found or not path.is_file():
             continue
-        own = [path, *(task.glob("*.py") if name == "helpers.tasks" else ())]
-        folders = {one.parent for one in own} | (
-            {task} if name == "helpers.tasks" and task.is_dir() else set()
-        )
+        with_task = name == "helpers.tasks" and task.is_dir()
+        own = [path, *(task.glob("*.py") if with_task else ())]
+        folders = [path.parent, *([task] if with_task else [])]
         found |= {*own, *(one for folder in folders for one in _beside(folder))}
         waiting.append(name.rpartition(".")[0])  # importing a module runs its package first
         waiting += [one for module in own for one in _imported(module.read_text(encoding="utf-8"))]
@@ -153,13 +149,6 @@ def _beside(folder: Path) -> list[Path]:
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
-def settings_files(run: Run) -> str:
-    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
-    named = [Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value]
-    inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
-    return digest(*map(file_digest, inside))
-
-
 def stage_keys(run: Run, stages: list[Stage], root: Path = ROOT) -> list[dict[str, str]]:
     """For each stage the digests of all that decides what it leaves, by name, so that a change can be told.
 

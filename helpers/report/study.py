@@ -14,10 +14,15 @@ import pandas as pd
 
 from helpers.data.read import is_public
 from helpers.errors import UserError
-from helpers.evaluation.away import home_and_away, read_transfer
-from helpers.evaluation.comparisons import best_baseline
-from helpers.evaluation.measured import BENCHMARK, SWEEPS, complete_sweeps, sweep_table
-from helpers.evaluation.systems import best_writer, deployed
+from helpers.evaluation.measured import (
+    BENCHMARK,
+    SWEEPS,
+    complete_sweeps,
+    home_and_away,
+    read_transfer,
+    sweep_table,
+)
+from helpers.evaluation.systems import best_of, best_writer, deployed
 from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -74,10 +79,9 @@ class Study:
         self.deploy = self.deploy if self.deploy in known else self.best
         self.trained = tuple(name for name in task.variants if name in known)
         self.votes = {vote: members for vote, members in task.variants.votes.items() if vote in known}
-        try:
-            self.baseline = best_baseline(task, known)
-        except UserError:
-            self.baseline = None
+        learnt = {*task.variants, *task.variants.votes}
+        untrained = [name for name in known if name.partition("@")[0] not in learnt]
+        self.baseline = best_of(task, known, untrained) if untrained else None
         writer = best_writer(task, known, self.best or "")
         self.writer = writer if writer in task.variants.writers else None
         helped = {name for name, one in task.variants.items() if getattr(one, "teacher", False)}

@@ -17,8 +17,8 @@ from helpers.evaluation import systems
 from helpers.export.folders import load_onnx
 from helpers.export.model_folder import ENGINES, model_files, open_run, version_of
 from helpers.run import Run
-from helpers.tasks.kind import Place
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
+from helpers.tasks.fields import Place
 
 Answer = dict[str, Any]
 

@@ -10,7 +10,7 @@ import pandas as pd
 from helpers.errors import UserError
 from helpers.evaluation import systems
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.tasks.text import words
 from helpers.views.rows import coloured
 

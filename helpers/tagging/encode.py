@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.tasks.text import balanced, word_spans, word_units
 
 IGNORE = -100
@@ -164,9 +163,8 @@ def _windows(cuts: Sequence[tuple[list[int], list[Span]]], words: Sequence[Span]
             for at in inside[:1]:
                 found = (offsets[at], min(at, len(ids) - 1 - at), number, at)
                 known = first.setdefault(word, found)
-                if (
-                    known[0] == found[0] and known[1] < found[1]
-                ):  # else its beginning is in the window before alone
+                # a word that begins otherwise here is whole in the window before alone
+                if known[0] == found[0] and known[1] < found[1]:
                     first[word] = found
         owners.append(owner)
     windows = []

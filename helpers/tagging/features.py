@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from helpers.tagging.encode import Span, tags_of_spans
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.bio import TaggedTokens, label_of
-from helpers.tasks.records import Example
 
 UNKNOWN = 1  # 0 is left for padding and special pieces
 SHAPES, LEAST_SHAPE, SHAPE_LENGTH = 120, 5, 8
@@ -75,9 +74,8 @@ class WordFeatures:
     fields: tuple[str, ...] = ()  # the task's labels or fields
     shapes: list[str] = field(default_factory=list)  # frequent ones; others share one value
     gazetteer: dict[str, int] = field(default_factory=dict)  # lower-cased word of train → value
-    known: dict[tuple[str, ...], list[list[int]]] = field(
-        default_factory=dict
-    )  # tokens whose values are not looked up
+    # tokens whose values are not looked up
+    known: dict[tuple[str, ...], list[list[int]]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -27,10 +27,9 @@ from helpers.tagging.encode import (
 )
 from helpers.tagging.features import WordFeatures
 from helpers.tagging.model import TokenTagger, TrainedTagger
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.bio import TaggedTokens, label_of
 from helpers.tasks.metrics import entity_f1
-from helpers.tasks.records import Example
 
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 FORBIDDEN = -1e4  # large enough to be never chosen, small enough for sums in fp32

@@ -1,4 +1,5 @@
-"""What models are asked and how they answer: one prompt for all fields, or a chat that asks for one after the other."""
+"""What models are asked and how they answer, at once or field by field, and the grammars (llguidance's Lark syntax) that hold
+an answer to the schema and, where wanted, to the text."""
 
 from __future__ import annotations
 
@@ -6,15 +7,22 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain, repeat
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError, create_model
 
-from helpers.tasks.grammar import answer_grammar, object_grammar
-from helpers.tasks.kind import Kind
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
+from helpers.tasks.fields import Kind
+from helpers.tasks.text import word_units
 
+_WHOLE = "/[^ ](.*[^ ])?/"  # a piece begins and ends with a word or a mark
 STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def listed(value: Any) -> list[Any]:
+    """The values of a field that may hold a list, one value or nothing."""
+    return value if isinstance(value, list) else [value] * (value is not None)
 
 
 class Pairs(list):
@@ -34,11 +42,10 @@ def read_object(raw: str) -> Pairs:
         raise ValueError("empty")
     try:
         pairs = json.loads(raw, object_pairs_hook=Pairs)
-    except json.JSONDecodeError as error:
-        cut = error.pos >= len(raw) or error.msg.startswith("Unterminated")
+    except (ValueError, RecursionError) as error:
+        syntax = isinstance(error, json.JSONDecodeError)
+        cut = syntax and (error.pos >= len(raw) or error.msg.startswith("Unterminated"))
         raise ValueError("truncated" if cut and raw.startswith("{") else "not json") from None
-    except (ValueError, RecursionError):
-        raise ValueError("not json") from None
     if not isinstance(pairs, Pairs):
         raise ValueError("not an object")
     return pairs
@@ -74,14 +81,82 @@ def _several(kind: Kind) -> TypeAdapter:
     return TypeAdapter(_type(replace(kind, many=True)), config={"strict": True})
 
 
-class Chat:
-    """One prompt that asks for all fields, answered by one JSON object.
+# -- grammars ---------------------------------------------------------------------------------------------------------
+@lru_cache(maxsize=256)
+def _chunks(line: str) -> str:
+    """A line cut into words and marks, as they stand inside a JSON string: a regular expression of any run of them."""
+    pieces, at = [], 0
+    for start, end in word_units(line):
+        pieces += [*line[at:start], line[start:end]]
+        at = end
+    escaped = [json.dumps(piece, ensure_ascii=False)[1:-1] for piece in [*pieces, *line[at:]]]
+    return json.dumps({"substring_chunks": escaped}, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    return json.dumps(json.dumps(name, ensure_ascii=False) + ": ", ensure_ascii=False)
+
+
+class _Terminals:
+    """Terminals of one grammar, held to a text or to none; each writing of the text has its own, made once."""
+
+    def __init__(self, text: str, constraint: str) -> None:
+        if constraint not in ("schema", "source"):
+            raise ValueError(f"constraint {constraint!r} is neither schema nor source")
+        self.text = text if constraint == "source" else None
+        self.lines: list[str] = []
+        self.names: dict[str, str] = {}
+
+    def spans(self, texts: Sequence[str]) -> list[str]:
+        """Names of terminals that match pieces of the texts, one for each line that holds a word."""
+        lines = [line for text in texts for line in text.split("\n") if word_units(line)]
+        for line in dict.fromkeys(lines):
+            if line not in self.names:
+                self.names[line] = name = f"LINE_{len(self.names)}"
+                self.lines += [f"{name}_ANY: %regex {_chunks(line)}", f"{name}: {name}_ANY & {_WHOLE}"]
+        return list(dict.fromkeys(self.names[line] for line in lines))
+
+    def value(self, name: str, kind: Kind) -> str | None:
+        """Name of the terminal of a field's values; None where nothing can be one."""
+        options = kind.free if self.text is None else kind.held(self.text, self.spans)
+        if not options:
+            return None
+        body = " | ".join(options)
+        self.lines.append(rf'{name}: "\"" ({body}) "\""' if kind.quoted else f"{name}: {body}")
+        return name
+
+
+def object_grammar(kinds: dict[str, Kind], text: str, constraint: str) -> str:
+    """The grammar of one JSON object with all fields, in the order of `kinds`; a field without a value is null.
 
     Parameters
     ----------
-    task : Task
-    document : dict
-        `prompt`: what is asked, with `{text}` in the place of the text.
+    constraint : str
+        `schema`: types and forms; `source`: values that are pieces of the (normalised) text must stand in it as well, and
+        dates and times be read in it, where it has any.
+    """
+    terminals, rules = _Terminals(text, constraint), []
+    for at, kind in enumerate(kinds.values()):
+        value = terminals.value(f"VALUE_{at}", kind)
+        several = f' | "[" {value} (", " {value})* "]"' if kind.many else f" | {value}"
+        rules.append(f'value_{at}: "null"{several if value else ""}')
+    body = ' ", " '.join(f"{_key(name)} value_{at}" for at, name in enumerate(kinds))
+    return "\n".join([f'start: "{{" {body} "}}"', *rules, *terminals.lines])
+
+
+def answer_grammar(name: str, kind: Kind, text: str, constraint: str) -> str:
+    """The grammar of an answer about one field, `{"name": [values]}`, as :func:`object_grammar`."""
+    terminals = _Terminals(text, constraint)
+    value = terminals.value("VALUE", kind)
+    more = f'({value} (", " {value})*)?' if kind.many else f"{value}?"
+    return "\n".join([f'start: "{{" {_key(name)} "[" {more if value else ""} "]}}"', *terminals.lines])
+
+
+# -- prompts and answers ----------------------------------------------------------------------------------------------
+class Chat:
+    """One prompt that asks for all fields, answered by one JSON object.
+
+    The document holds `prompt`: what is asked, with `{text}` in the place of the text.
     """
 
     questions: tuple[str, ...] = ()  # fields that are asked for one by one
@@ -91,7 +166,6 @@ class Chat:
         self._prompt = document.get("prompt", "Extract entities from: {text} → ")
 
     def prompt(self, text: str) -> str:
-        """The input of the causal model."""
         return self._prompt.replace("{text}", text)
 
     def completion(self, target: Any, text: str = "") -> str:
@@ -101,13 +175,10 @@ class Chat:
         copies better than it calculates, and :meth:`parse_output` makes them canonical.
         """
         answer = self.task.rows.answer(target)
-        for name, kind in self.task.kinds.items():
-            if text and answer.get(name) is not None:
-                answer[name] = (
-                    [kind.written(value, text) for value in answer[name]]
-                    if kind.many
-                    else kind.written(answer[name], text)
-                )
+        for name, kind in self.task.kinds.items() if text else ():
+            said = [kind.written(value, text) for value in listed(answer.get(name))]
+            if said:
+                answer[name] = said if kind.many else said[0]
         return json.dumps(answer, ensure_ascii=False)
 
     def parse_output(self, raw: str) -> tuple[Any | None, str | None]:
@@ -148,15 +219,12 @@ class Chat:
 class Interview(Chat):
     """A chat that gives the text and then asks for one field after the other.
 
+    The document holds `system`, `given` (what stands before the text), `read` (the answer to it), `question` (with `{name}`
+    for the field), and `order` of the questions.
+
     The record of a prediction holds the answers in the order of the questions, one a line, as `raw` (None where nothing
     writes: rules, taggers, votes). An answer that is not valid counts as one without values; the prediction is None only
     where no answer at all is valid, and validity is counted by answers (:meth:`failed_fields`).
-
-    Parameters
-    ----------
-    document : dict
-        `system`, `given` (what stands before the text), `read` (the answer to it), `question` (with `{name}` for the
-        field), and `order` of the questions.
     """
 
     def __init__(self, task: Any, document: dict[str, Any]):
@@ -182,10 +250,7 @@ class Interview(Chat):
 
     def answer(self, target: Any, name: str) -> str:
         """The assistant turn that gives the field's values."""
-        value = target[name]
-        return json.dumps(
-            {name: value if isinstance(value, list) else [value] * (value is not None)}, ensure_ascii=False
-        )
+        return json.dumps({name: listed(target[name])}, ensure_ascii=False)
 
     def parse_answer(self, name: str, raw: str) -> tuple[list[Any] | None, str | None]:
         """Model text → (values or None, kind of error or None)."""
@@ -212,17 +277,14 @@ class Interview(Chat):
         """The whole chat of a labelled example; `order` are the fields to ask for, :attr:`questions` by default."""
         turns = self.opening(example.text)
         for name in order or self.questions:
-            turns += [
-                {"role": "user", "content": self.question(name)},
-                {"role": "assistant", "content": self.answer(example.target, name)},
-            ]
+            turns.append({"role": "user", "content": self.question(name)})
+            turns.append({"role": "assistant", "content": self.answer(example.target, name)})
         return turns
 
     # -- answers as one output --------------------------------------------------------------------------------------
     def _answers(self, raw: str) -> dict[str, tuple[list[Any] | None, str | None]]:
         """Every question with what became of its line of a raw output."""
-        lines = raw.split("\n")
-        lines += [""] * (len(self.questions) - len(lines))
+        lines = chain(raw.split("\n"), repeat(""))
         return {name: self.parse_answer(name, line) for name, line in zip(self.questions, lines)}
 
     def prompt(self, text: str) -> str:

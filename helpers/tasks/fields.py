@@ -11,17 +11,99 @@ from __future__ import annotations
 import datetime
 import random
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from pydantic import StrictBool, StrictFloat, StrictInt
+from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
 from helpers.tasks import date_forms, dates
-from helpers.tasks.kind import Kind, Place, Spans
 from helpers.tasks.text import lark_literal, normalise, places
 
+Place = tuple[int, int]  # (start, end) in a text
+Spans = Callable[[Sequence[str]], list[str]]  # texts → Lark terminals that match their pieces
+CHARACTERS = r'([^"\\\x00-\x1f\x7f]|\\["\\\/bfnrt]|\\u[0-9a-fA-F]{4})+'  # of a JSON string
 _WORDS = r'\p{L}[^"\\\x00-\x1f\x7f]*'
 FIRST_DAY, LAST_DAY = datetime.date(2023, 1, 1), datetime.date(2028, 12, 31)
+
+
+def plain(text: str) -> str:
+    """Lower case, punctuation and a leading article gone: what is compared where only the meaning counts."""
+    words = re.findall(r"\w+(?:[-':&]\w+)*", normalise(text).lower())
+    return " ".join(words[1:] if words[:1] in (["a"], ["an"], ["the"]) and len(words) > 1 else words)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Any string; base of all kinds."""
+
+    weight: float = 1.0  # of the field's tokens in the entity loss
+    nested: bool = False  # a value may lie inside that of another field ("weekly" in "weekly sync")
+    last: bool = False  # of several places of a value the last one is meant, and not the first
+    ordered: bool = True  # the order of several values, and how often one comes, are part of the answer
+    many: bool = field(default=False, kw_only=True)  # a list; read off the schema, as is the next
+    needed: bool = field(default=True, kw_only=True)  # the key must be there
+    verbatim: ClassVar[bool] = False  # a value is a piece of the text
+    placed: ClassVar[bool] = True  # a value can be pointed at in the text
+    quoted: ClassVar[bool] = True  # a JSON string
+    item: ClassVar[Any] = StrictStr  # type of a value
+    wanted: ClassVar[str] = "a string"
+    json_schema: ClassVar[dict[str, Any]] = {"type": "string"}  # of a value
+    free: ClassVar[Sequence[str]] = (
+        f"/{CHARACTERS}/",
+    )  # Lark alternatives for any value, without its quotes
+
+    def canonical(self, value: Any) -> Any:
+        """The one form in which a value is kept; None for an empty one."""
+        return normalise(value) or None
+
+    def text(self, value: Any) -> str:
+        """A value as it is compared and shown."""
+        return value
+
+    def equivalent(self, left: str, right: str) -> bool:
+        """Whether two values mean the same to a reader."""
+        return left == right or plain(left) == plain(right) != ""
+
+    def find(self, value: str, text: str) -> list[Place]:
+        """Where a value stands in a text, in whatever writing, the best places first."""
+        return places(value, text) or places(value, text, ignore_case=True)
+
+    def said(self, text: str, place: Place) -> str:
+        """The value of a piece of a text."""
+        return text[slice(*place)]
+
+    def written(self, value: Any, text: str) -> Any:
+        """What a writer learns to answer: the value, or the piece of the text that is read as it."""
+        return value
+
+    def flaw(self, value: Any) -> str:
+        """Why a canonical value is no answer to give, empty where it is one."""
+        return ""
+
+    def doubt(self, value: Any, text: str) -> str:
+        """What a text leaves open about a value, empty where it says all."""
+        return ""
+
+    def says_nothing(self, value: str) -> bool:
+        """Whether a value only says that there is none ("not provided")."""
+        return False
+
+    def mentions(self, text: str) -> tuple[dates.Mention, ...]:
+        """Everything of this kind that can be told by its form alone."""
+        return ()
+
+    def vary(self, surface: str, rng: random.Random) -> tuple[str, Any] | None:
+        """Another value written alike, as (surface, value); None where values come from a pool alone."""
+        return None
+
+    def writings(self, text: str) -> list[str]:
+        """The text, and other writings of it whose pieces are values too."""
+        return [text]
+
+    def held(self, text: str, spans: Spans) -> Sequence[str]:
+        """As `free`, but only what a text can mean."""
+        return self.free
 
 
 @dataclass(frozen=True)
@@ -46,12 +128,12 @@ class Date(Kind):
     """A day, kept as `DD/MM/YYYY`; a label that cannot be read ("tomorrow") stays as written, an answer is not given."""
 
     day_first: bool = field(default=True, kw_only=True)  # whether 3/5/2027 is the third of May
-
     form: ClassVar[str] = (
         r"/((0?[1-9]|[12][0-9])\/(0?[1-9]|1[0-2])|30\/(0?[13-9]|1[0-2])|31\/(0?[13578]|1[02]))\/(19|20)[0-9]{2}/"
     )
     words: ClassVar[str] = rf"/([0-9]{{1,2}}(st|nd|rd|th)?,? )?{_WORDS}/"
     piece: ClassVar[str] = r"/.*\p{L}.*/"
+    free = property(lambda self: (self.form, self.words))
 
     def read(self, text: str) -> str | None:
         return dates.read_date(text, self.day_first)
@@ -92,9 +174,6 @@ class Date(Kind):
         written = date_forms.render_date(day, surface, self.day_first)
         return (written, dates.date_text(day)) if written else None
 
-    def free(self) -> list[str]:
-        return [self.form, self.words]
-
     def held(self, text: str, spans: Spans) -> list[str]:
         values = dict.fromkeys(
             re.sub("[AP]M", "[AP]M", m.value) if dates.EITHER.match(f"{m.style} {m.text}") else m.value
@@ -125,10 +204,8 @@ class Time(Date):
 
     def doubt(self, value: str, text: str) -> str:
         guessed = {m[:2] for m in dates.find_bare_times(text) if m.style == dates.GUESSED}
-        open_ = guessed.intersection(self.find(value, text)) and value not in [
-            m.value for m in self.mentions(text)
-        ]
-        return "the text does not say AM or PM" if open_ else ""
+        told = value in [m.value for m in self.mentions(text)]
+        return "" if told or guessed.isdisjoint(self.find(value, text)) else "the text does not say AM or PM"
 
     def find(self, value: str, text: str) -> list[Place]:
         found, wanted = super().find(value, text), dates.clock_of(value)
@@ -189,6 +266,8 @@ class Choice(Kind):
     placed: ClassVar[bool] = False
 
     item = property(lambda self: Literal[self.options])
+    json_schema = property(lambda self: {"enum": list(self.options)})
+    free = property(lambda self: list(map(lark_literal, self.options)))
     wanted = property(lambda self: f"one of {', '.join(self.options)}")
 
     def flaw(self, value: str) -> str:
@@ -199,12 +278,6 @@ class Choice(Kind):
         value = normalise(value)
         return next((one for one in self.options if one.casefold() == value.casefold()), value) or None
 
-    def free(self) -> list[str]:
-        return list(map(lark_literal, self.options))
-
-    def json_schema(self) -> dict[str, Any]:
-        return {"enum": list(self.options)}
-
 
 @dataclass(frozen=True)
 class Number(Kind):
@@ -213,7 +286,8 @@ class Number(Kind):
     quoted: ClassVar[bool] = False
     item: ClassVar[Any] = StrictInt | StrictFloat
     wanted: ClassVar[str] = "a number"
-    json_type: ClassVar[str] = "number"
+    json_schema: ClassVar[dict[str, Any]] = {"type": "number"}
+    free: ClassVar[Sequence[str]] = (r"/-?(0|[1-9][0-9]*)(\.[0-9]+)?/",)
     digits: ClassVar[re.Pattern] = re.compile(r"(?<![\w.,:/-])-?\d+(?:[.,]\d+)?(?!\w|[.,:/-]\d)")
 
     def canonical(self, value: Any) -> float | int | None:
@@ -234,9 +308,6 @@ class Number(Kind):
         changed = re.sub(r"\d", lambda _: rng.choice("123456789"), surface)
         return changed, self.canonical(changed)
 
-    def free(self) -> list[str]:
-        return [r"/-?(0|[1-9][0-9]*)(\.[0-9]+)?/"]
-
 
 @dataclass(frozen=True)
 class Boolean(Kind):
@@ -246,7 +317,8 @@ class Boolean(Kind):
     quoted: ClassVar[bool] = False
     item: ClassVar[Any] = StrictBool
     wanted: ClassVar[str] = "true or false"
-    json_type: ClassVar[str] = "boolean"
+    json_schema: ClassVar[dict[str, Any]] = {"type": "boolean"}
+    free: ClassVar[Sequence[str]] = ('"true"', '"false"')
 
     def canonical(self, value: Any) -> Any:
         return value
@@ -256,6 +328,3 @@ class Boolean(Kind):
 
     def find(self, value: str, text: str) -> list[Place]:
         return []
-
-    def free(self) -> list[str]:
-        return ['"true"', '"false"']

@@ -12,11 +12,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, StrictStr, create_model
 
 from helpers.tasks import variation
-from helpers.tasks.base import Hooks, Spans, Task, Values, Words
-from helpers.tasks.chat import STRICT, Chat, Interview, output_model
-from helpers.tasks.fields import Boolean, Choice, Date, Number, Span
-from helpers.tasks.kind import Kind, Place
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Hooks, Spans, Task, Values, Words
+from helpers.tasks.chat import STRICT, Chat, Interview, listed, output_model
+from helpers.tasks.fields import Boolean, Choice, Date, Kind, Number, Place, Span
 from helpers.tasks.rows import Rows
 
 Target = dict[str, Any]
@@ -94,13 +92,12 @@ class JsonRows(Rows):
 
     def text_of(self, row: dict[str, Any]) -> str:
         """A text under `text`, or as the input files have it."""
-        for key in dict.fromkeys(("text", self.text_key)):
-            if isinstance(row.get(key), str):
-                if key != "text" and self.task.hooks.read_row:
-                    return self.task.hooks.read_row(row)[0]
-                return row[key]
-        other = f" or {self.text_key!r}" * (self.text_key != "text")
-        raise ValueError(f"no text: expected a string under 'text'{other}")
+        keys = dict.fromkeys(("text", self.text_key))
+        key = next((key for key in keys if isinstance(row.get(key), str)), None)
+        if key is None:
+            raise ValueError(f"no text: expected a string under {' or '.join(map(repr, keys))}")
+        own = self.task.hooks.read_row if key != "text" else None
+        return own(row)[0] if own else row[key]
 
     def shown(self, example: Example) -> str:
         chat = self.task.chat
@@ -109,19 +106,15 @@ class JsonRows(Rows):
 
 # -- the task -------------------------------------------------------------------------------------------------------
 class JsonTask(Task):
-    """Text → one JSON object of a schema.
+    """Text → one JSON object of a schema, whose fields have the kinds of :mod:`helpers.tasks.fields`.
 
     Parameters
     ----------
-    schema : pydantic model
-        Its fields have the kinds of :mod:`helpers.tasks.fields`.
     ask : str
         `all`: one prompt, one object, a field without a value is null; `each`: a chat that asks for one field after the
         other, each answered by an object with its list of values.
-    name : str
     document : dict
         What `settings.yaml` holds.
-    words : Words
     hooks : callable, optional
         Task → its hooks.
     """
@@ -135,27 +128,20 @@ class JsonTask(Task):
         words: Words | None = None,
         hooks: Callable[[Task], Hooks] | None = None,
     ):
-        document = document or {}
-        kinds = kinds_of(schema)
-        if document.get("date_order") == "month":
-            kinds = {
-                key: replace(one, day_first=False) if isinstance(one, Date) else one
-                for key, one in kinds.items()
-            }
+        document, kinds = document or {}, kinds_of(schema)
+        for key, kind in kinds.items() if document.get("date_order") == "month" else ():
+            kinds[key] = replace(kind, day_first=False) if isinstance(kind, Date) else kind
         super().__init__(name, kinds, document, words or Words(title=name))
         self._absent = [] if ask == "each" else None
         self.rows = JsonRows(self, document.get("rows", {}))
         chat = Interview if ask == "each" else Chat
         self.chat = chat(self, document.get("chat", {}))
-        self._complete(hooks, rules=self._rules, values_of_spans=self._values_of_spans)
+        self.hooks = variation.complete(self, hooks, rules=self._rules, values_of_spans=self._values_of_spans)
 
     def values(self, target: Target | None) -> Values:
         found = {}
         for name, kind in self.kinds.items():
-            value = (target or {}).get(name)
-            texts = (
-                [] if value is None else list(map(kind.text, value if isinstance(value, list) else [value]))
-            )
+            texts = map(kind.text, listed((target or {}).get(name)))
             found[name] = tuple(texts if kind.ordered else sorted(set(texts)))
         return found
 
@@ -172,27 +158,23 @@ class JsonTask(Task):
                 clean[name] = None if value is None else kind.canonical(value)
         return clean
 
-    def bind(self, prediction: Any, example: Example) -> Any:
-        return prediction
-
     def given(self, prediction: Target | None) -> dict[str, Any]:
         kept, withheld = dict(prediction or {}), {}
         for name, value in kept.items():
             kind = self.kinds[name]
-            values = value if isinstance(value, list) else [] if value is None else [value]
-            flawed = [one for one in values if kind.flaw(one)]
-            if flawed:
-                sound = [one for one in values if one not in flawed]
+            if flawed := [one for one in listed(value) if kind.flaw(one)]:
+                sound = [one for one in listed(value) if one not in flawed]
                 kept[name] = (sound or self._absent) if kind.many else None
                 withheld[name] = {"values": list(map(kind.text, flawed)), "reason": kind.flaw(flawed[0])}
-        return {"prediction": kept if prediction else prediction} | (
-            {"withheld": withheld} if withheld else {}
-        )
+        return {"prediction": kept, "withheld": withheld} if withheld else {"prediction": prediction}
 
     def doubts(self, text: str, prediction: Target) -> dict[str, str]:
-        said = {name: value for name, value in prediction.items() if isinstance(value, str)}
-        pairs = ((name, self.kinds[name].doubt(value, text)) for name, value in said.items())
-        return {name: doubt for name, doubt in pairs if doubt}
+        found = {
+            name: self.kinds[name].doubt(value, text)
+            for name, value in prediction.items()
+            if isinstance(value, str)
+        }
+        return {name: doubt for name, doubt in found.items() if doubt}
 
     # -- places in the text -----------------------------------------------------------------------------------------
     def spans(self, example: Example) -> Spans:
@@ -249,14 +231,11 @@ class JsonTask(Task):
 
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
         """What the marked pieces say, each read by its kind."""
-        said = {
-            name: [self.kinds[name].said(text, span) for span in sorted(found)]
-            for name, found in spans.items()
-        }
-        return {
-            name: found if self.kinds[name].many else found[0] if found else None
-            for name, found in said.items()
-        }
+        said = {}
+        for name, found in spans.items():
+            values = [self.kinds[name].said(text, span) for span in sorted(found)]
+            said[name] = values if self.kinds[name].many else next(iter(values), None)
+        return said
 
 
 def _free(span: Place, taken: Sequence[Place]) -> bool:

@@ -37,15 +37,10 @@ def load_task(task: str | Path | Task, date_order: str = "day") -> Task:
     ----------
     task : str or path
         One of :data:`TASK_NAMES`, or a folder with `schema.py` (a pydantic model, the last one in it), `schema.json` (a JSON
-        Schema of an object) or `labels.txt` (a label a line). It may also hold `settings.yaml`, `notes.md` and `hooks.py`
-        with a function `hooks(task)` that returns :class:`helpers.tasks.base.Hooks`.
+        Schema of an object) or `labels.txt` (a label a line); UserError for any other. It may also hold `settings.yaml`,
+        `notes.md` and `hooks.py` with a function `hooks(task)` that returns :class:`helpers.tasks.base.Hooks`.
     date_order : str
         What numeric dates begin with, `day` or `month`.
-
-    Raises
-    ------
-    UserError
-        If there is no such task, or its folder says nothing about its fields.
     """
     if isinstance(task, Task):
         return task
@@ -62,23 +57,17 @@ def load_task(task: str | Path | Task, date_order: str = "day") -> Task:
 
 @lru_cache(maxsize=8)
 def _read(folder: Path, package: str, date_order: str) -> Task:
-    words = (
-        read_words(folder / "notes.md")
-        if (folder / "notes.md").exists()
-        else Words(title=re.sub("[_-]+", " ", folder.name).capitalize())
-    )
+    notes = folder / "notes.md"
+    title = re.sub("[_-]+", " ", folder.name).capitalize()
+    words = read_words(notes) if notes.exists() else Words(title=title)
     hooks = importlib.import_module(f"{package}.hooks").hooks if (folder / "hooks.py").exists() else None
     if (folder / "labels.txt").exists():
         labels = (folder / "labels.txt").read_text(encoding="utf-8").split()
         return TagTask(labels, folder.name, read_settings(folder, "tags"), words, hooks)
-    document = read_settings(folder, "json")
     if (folder / "schema.py").exists():
         module = importlib.import_module(f"{package}.schema")
-        models = [
-            one
-            for one in vars(module).values()
-            if isinstance(one, type) and issubclass(one, BaseModel) and one.__module__ == module.__name__
-        ]
+        own = (one for one in vars(module).values() if getattr(one, "__module__", "") == module.__name__)
+        models = [one for one in own if isinstance(one, type) and issubclass(one, BaseModel)]
         if not models:
             raise UserError(f"{folder / 'schema.py'} holds no pydantic model")
         schema = models[-1]
@@ -88,21 +77,19 @@ def _read(folder: Path, package: str, date_order: str) -> Task:
         raise UserError(
             f"{folder} holds no schema.py, schema.json or labels.txt: what should be found is not said"
         )
+    document = read_settings(folder, "json") | {"date_order": date_order}
     try:
-        document = {**document, "date_order": date_order}
         return JsonTask(schema, document.get("ask", "all"), folder.name, document, words, hooks)
     except TypeError as error:
         raise UserError(f"{folder}: {error}") from None
 
 
-def _first_texts(task: Task, folder: Path, count: int = 3) -> Iterator[str]:
-    """Texts of the first rows: those to try a task with whose notes name none."""
+def _first_texts(task: Task, folder: Path) -> Iterator[str]:
+    """Texts of the first three rows: those to try a task with whose notes name none."""
     path = next((folder / name for name in ("rows.jsonl", "train.jsonl") if (folder / name).exists()), None)
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()[:count] if path else []
-    for line in lines:
-        with contextlib.suppress(
-            ValueError, AttributeError
-        ):  # what is wrong with a row is said where rows are read
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines()[:3] if path else ():
+        # what is wrong with a row is said where rows are read
+        with contextlib.suppress(ValueError, AttributeError):
             yield task.rows.text_of(json.loads(line))
 
 
@@ -122,13 +109,9 @@ def read_settings(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / "settings.yaml"
     own = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
     if "variants" in own:
-        profiles = {
-            name: {key: block for key, block in blocks.items() if key != "variants"}
-            for name, blocks in base["profiles"].items()
-        }
-        base = {key: block for key, block in base.items() if key not in ("variants", "votes")} | {
-            "profiles": profiles
-        }
+        for block in (base, *base["profiles"].values()):
+            block.pop("variants", None)
+        base.pop("votes", None)
     return merged(base, own)
 
 
@@ -150,27 +133,23 @@ def read_words(path: Path) -> Words:
 def model_of(schema: dict[str, Any]) -> type[BaseModel]:
     """A pydantic model of a JSON Schema: strings (with `format` date, time or text), numbers, truth values, enums, lists.
 
-    Raises
-    ------
-    UserError
-        For a property of another type, by its name.
+    UserError for a property of another type, by its name.
     """
-
     fields = {}
     for name, given in schema.get("properties", {}).items():
-        options = [one for one in given.get("anyOf", [given]) if one.get("type") != "null"]
-        several = options[0].get("type") == "array"
-        one = options[0].get("items", {}) if several else options[0]
-        kind = one.get("type")
-        kind = next((name for name in kind if name != "null"), None) if isinstance(kind, list) else kind
+        one = next(way for way in given.get("anyOf", [given]) if way.get("type") != "null")
+        several = one.get("type") == "array"
+        one = one.get("items", {}) if several else one
+        kinds = one.get("type") if isinstance(one.get("type"), list) else [one.get("type")]
+        kind = next((kind for kind in kinds if kind != "null"), None)
         if "enum" in one:
             value: Any = Literal[tuple(word for word in one["enum"] if word is not None)]
-        elif kind not in _TYPES:
+        elif kind in _TYPES:
+            value = _TYPES[kind]
+        else:
             raise UserError(
                 f"schema.json: property {name!r} has type {kind!r}: choose from {', '.join(_TYPES)}, array"
             )
-        else:
-            value = _TYPES[kind]
         value = (list[value] if several else value) | None
         if kind == "string" and one.get("format") in _FORMATS:
             value = Annotated[value, _FORMATS[one["format"]]]

@@ -8,17 +8,20 @@ so that one bootstrap over rows serves exact match and micro F1 alike.
 
 from __future__ import annotations
 
+import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from rapidfuzz import fuzz, process
+from scipy.optimize import linear_sum_assignment
 
-from helpers.tasks.base import Task, Values
+from helpers.tasks.base import Example, Task, Values
 from helpers.tasks.bio import spans_of
-from helpers.tasks.likeness import fuzzy_hits, soft_hits, soft_right, token_f1
-from helpers.tasks.records import Example
+from helpers.tasks.fields import Kind
 from helpers.tasks.statistics import ratio, score_ci
 from helpers.tasks.text import normalise
 
@@ -45,6 +48,7 @@ TAGGED = {
     "exact_match": ("exact", "rows"),
     "field_accuracy": ("right", "fields"),
 }
+FUZZY = 85  # least rapidfuzz ratio (0-100) of two values that count as alike
 # headline → the score in its place that forgives spelling
 SOFT_HEADLINE = {"exact_match": "soft_exact_match", "exact_f1": "soft_f1", "f1": "soft_f1"}
 
@@ -62,29 +66,71 @@ def comparable(task: Task, target: Any) -> Values:
 
 def align(gold: Sequence[Example], records: Records) -> list[dict[str, Any]]:
     """Prediction records in the order of the gold rows; ValueError where they do not belong together."""
-    by_id: dict[int, dict[str, Any]] = {}
-    for record in records:
-        if record["id"] in by_id:
-            raise ValueError(f"two predictions for row {record['id']}")
-        by_id[record["id"]] = record
-    wanted = {example.id for example in gold}
+    records = list(records)
+    by_id = {record["id"]: record for record in records}
     for problem, ids in (
-        ("no prediction", wanted - set(by_id)),
-        ("a prediction without a label", set(by_id) - wanted),
+        ("no prediction", {example.id for example in gold} - set(by_id)),
+        ("a prediction without a label", set(by_id) - {example.id for example in gold}),
+        (
+            "more than one prediction",
+            {one for one, count in Counter(record["id"] for record in records).items() if count > 1},
+        ),
     ):
         if ids:
             raise ValueError(f"{problem} for {len(ids)} rows, first {min(ids)}")
     return [by_id[example.id] for example in gold]
 
 
+# -- two lists of values ----------------------------------------------------------------------------------
+def token_f1(gold: Sequence[str], predicted: Sequence[str]) -> float:
+    """Word-overlap F1 of one field of one row (Rajpurkar et al. 2016), articles kept; NaN where both are empty.
+
+    Words are compared without case or punctuation; values that hold no word at all (an emoji) are compared whole.
+    """
+    if not gold and not predicted:
+        return math.nan
+    left, right = (
+        Counter(word for value in values for word in re.findall(r"\w+", value.casefold())) or Counter(values)
+        for values in (gold, predicted)
+    )
+    return 2 * (left & right).total() / (left.total() + right.total())
+
+
+def fuzzy_hits(gold: Sequence[str], predicted: Sequence[str]) -> int:
+    """Most pairs of a gold and a predicted value that are alike (ratio of :data:`FUZZY` or more), each used once."""
+    left, right = sorted(set(gold)), sorted(set(predicted))
+    if not left or not right:
+        return 0
+    alike = process.cdist(left, right, scorer=fuzz.ratio) >= FUZZY
+    return int(alike[linear_sum_assignment(alike, maximize=True)].sum())
+
+
+def soft_hits(kind: Kind, gold: Sequence[str], predicted: Sequence[str]) -> int:
+    """Pairs of a gold and a predicted value that mean the same (:meth:`Kind.equivalent`), each used once.
+
+    Case, punctuation, a leading article, the spelling of a date, time or duration, and the order do not count.
+    """
+    left = list(gold)
+    for value in predicted:
+        match = next((other for other in left if other == value or kind.equivalent(other, value)), None)
+        if match is not None:
+            left.remove(match)
+    return len(gold) - len(left)
+
+
+def soft_right(kind: Kind, gold: Sequence[str], predicted: Sequence[str]) -> bool:
+    """Whether two lists of values of a field mean the same."""
+    return len(gold) == len(predicted) == soft_hits(kind, gold, predicted)
+
+
 # -- one field of one row -----------------------------------------------------------------------------------
-def _units(task: Task, example: Example, target: Any) -> dict[str, list[tuple[Any, str]]]:
-    """Field → its units and their words."""
+def _units(task: Task, example: Example, target: Any) -> dict[str, tuple[Any, ...]]:
+    """Field → its units: values, or of tags (first token, token after the last, words)."""
     if task.writes:
-        return {name: [(one, one) for one in values] for name, values in comparable(task, target).items()}
-    found: dict[str, list[tuple[Any, str]]] = {name: [] for name in task.fields}
+        return comparable(task, target)
+    found: dict[str, tuple[Any, ...]] = dict.fromkeys(task.fields, ())
     for start, end, label in spans_of(target.tags) if target else ():
-        found[label].append(((start, end), normalise(" ".join(example.target.tokens[start:end]))))
+        found[label] += ((start, end, normalise(" ".join(example.target.tokens[start:end]))),)
     return found
 
 
@@ -106,17 +152,14 @@ def field_results(task: Task, gold: Sequence[Example], records: Records) -> pd.D
     lines = []
     for example, record in zip(gold, align(gold, records)):
         failed, found = task.chat.failed_fields(record), task.bind(record["prediction"], example)
-        both = _units(task, example, example.target), _units(task, example, found)
+        wanted, given = _units(task, example, example.target), _units(task, example, found)
         for name in task.fields:
-            (left, wanted), (right, given) = (
-                ([one for one, _ in units[name]], tuple(words for _, words in units[name])) for units in both
-            )
-            valid = name not in failed
+            left, right, valid = wanted[name], given[name], name not in failed
             line = {
                 "id": example.id,
                 "field": name,
-                "gold": wanted,
-                "predicted": given,
+                "gold": left if task.writes else tuple(words for *_, words in left),
+                "predicted": right if task.writes else tuple(words for *_, words in right),
                 "valid": valid,
                 "right": (valid or not task.writes) and left == right,
                 "hits": len(set(left) & set(right)),
@@ -180,15 +223,12 @@ def exact_match(task: Task, gold: Sequence[Example], records: Records) -> np.nda
 
 
 def field_table(task: Task, results: pd.DataFrame) -> pd.DataFrame:
-    """Scores of each field, from :func:`field_results`.
+    """Scores of each field, from :func:`field_results`: index field.
 
-    Returns
-    -------
-    DataFrame
-        Index field; columns accuracy (share of rows right, empty on both sides counts), precision, recall and f1 over
-        the set of units, support (distinct gold units); of written answers also token_f1 (mean over rows where either
-        side has a value) and presence_f1 (is the field filled). NaN where there is nothing to divide by; of a label
-        with entities on one side only the scores are 0.
+    Columns accuracy (share of rows right, empty on both sides counts), precision, recall and f1 over the set of units,
+    support (distinct gold units); of written answers also token_f1 (mean over rows where either side has a value) and
+    presence_f1 (is the field filled). NaN where there is nothing to divide by; of a label with entities on one side only
+    the scores are 0.
     """
     sums = _counted(results).drop(columns="id").groupby("field", sort=False).sum()
     table = {
@@ -213,11 +253,8 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
 
     Parameters
     ----------
-    task : Task
-    gold : sequence of Example
-        The scored rows.
     records : sequence of dict
-        One prediction record a row: `id`, `prediction`, `raw`, `confidence`.
+        One prediction record a row: `id`, `prediction`, `raw`, `confidence`; ValueError where rows have none or others.
 
     Returns
     -------
@@ -226,11 +263,6 @@ def score(task: Task, gold: Sequence[Example], records: Sequence[dict[str, Any]]
         columns of :func:`field_table`); of written answers `response_length` (mean characters, None where no record
         holds text) and `parse_errors` (kind to count, most frequent first), of tags `invalid` (rows without a valid
         prediction).
-
-    Raises
-    ------
-    ValueError
-        If records and rows do not belong together, or there are no rows.
     """
     if not gold:
         raise ValueError("no rows to score")
@@ -278,10 +310,8 @@ def soft_scores(task: Task, results: pd.DataFrame) -> dict[str, float]:
     """
     pairs = [(task.kinds[line.field], line.gold, line.predicted) for line in results.itertuples()]
     right = results["valid"] & np.array([soft_right(*pair) for pair in pairs])
-    hits, values = (
-        sum(soft_hits(*pair) for pair in pairs),
-        sum(len(gold) + len(found) for _, gold, found in pairs),
-    )
+    hits = sum(soft_hits(*pair) for pair in pairs)
+    values = sum(len(gold) + len(found) for _, gold, found in pairs)
     by_row = right.groupby(results["id"]).all()
     return {"soft_exact_match": float(by_row.mean()), "soft_f1": float(ratio(2 * hits, values))}
 

@@ -8,13 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.tasks.text import normalise
 
-# share of the sample that each part gets
-SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
-
-
+SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}  # of the sample that each part gets
 _NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
@@ -24,48 +21,28 @@ def type_name(value: Any) -> str:
 
 
 class Rows(ABC):
-    """Rows of files and texts of users → examples, and back.
+    """Rows of files and texts of users → examples, and back."""
 
-    Attributes
-    ----------
-    file : str
-        File in `data/<task>/` that holds the sample, in any form that :mod:`helpers.data.formats` reads.
-    line_form : str
-        Regular expression of how lines begin in a form of the task's own, read by its hook `row_of_line`.
-    headings : tuple of str
-        First words of what CoNLL files of the task hold beside sentences.
-    shares : dict
-        Share of the sample that each part gets; the first part takes what the others have no room for.
-    batches : tuple of str
-        What tells by whom and about what a row was written: a slice of the task, `half` or `topic`. Each value is held
-        out in turn to see how systems do away from home (:mod:`helpers.evaluation.transfer`).
-    text_key : str
-        Key of the text in a row.
-    model : pydantic model
-        Strict form of a row.
-    longest_text : int
-        Characters of the longest text that the service takes.
-    """
-
-    model: type[BaseModel]
+    model: type[BaseModel]  # strict form of a row
 
     def __init__(self, task: Any, document: dict[str, Any]):
+        # `file` in data/<task>/ holds the sample, in any form that helpers.data.formats reads; lines in a form of the task's
+        # own begin with the regular expression `line_form` and are read by its hook `row_of_line`
         self.task, self.file = task, document.get("file", "rows.jsonl")
-        self.line_form, self.headings = document.get("line_form", ""), tuple(document.get("headings", ()))
+        self.line_form = document.get("line_form", "")
+        # first words of what CoNLL files of the task hold beside sentences
+        self.headings = tuple(document.get("headings", ()))
+        # the first part takes what the others have no room for
         self.shares = document.get("shares", SHARES)
+        # what tells by whom and about what a row was written, a slice of the task (`half`, `topic`): each value is held out
+        # in turn to see how systems do away from home, see helpers.evaluation.transfer
         self.batches = tuple(document.get("batches", ("topic",)))
-        self.text_key = document.get("text_key", "text")
-        self.longest_text = document.get("longest_text", 2000)
+        self.text_key = document.get("text_key", "text")  # of a row
+        self.longest_text = document.get("longest_text", 2000)  # characters that the service takes
 
     @abstractmethod
     def parse(self, row: dict[str, Any], index: int) -> Example:
-        """Validate a JSON row, normalise its text, bring its target to the canonical form.
-
-        Raises
-        ------
-        ValueError
-            With a one-line reason.
-        """
+        """Validate a JSON row, normalise its text, bring its target to the canonical form; ValueError with one line."""
 
     def checked(self, row: Any) -> dict[str, Any]:
         """The row in the form of `model`; ValueError with one line that names every wrong key."""
@@ -75,17 +52,15 @@ class Rows(ABC):
             return self.model.model_validate(row).model_dump()
         except ValidationError as error:
             faults = error.errors(include_url=False)
+        order = {"missing": "missing", "extra_forbidden": "unknown"}  # first the keys, then what is in them
         found: dict[tuple[Any, ...], str] = {}
-        for fault in sorted(
-            faults, key=lambda item: {"missing": 0, "extra_forbidden": 1}.get(item["type"], 2)
-        ):
-            if fault["type"] in ("missing", "extra_forbidden"):
-                what = "missing" if fault["type"] == "missing" else "unknown"
-                where, said = fault["loc"], f"{what} key {'.'.join(map(str, fault['loc']))!r}"
-            else:
-                where, wanted = self.wanted(fault["loc"])
-                said = f"{'.'.join(map(str, where))!r} should be {wanted}, got {type_name(fault['input'])}"
-            found.setdefault(where, said)
+        for fault in sorted(faults, key=lambda one: [*order, one["type"]].index(one["type"])):
+            where, wanted = fault["loc"], ""
+            if fault["type"] not in order:
+                where, wanted = self.wanted(where)
+            key = repr(".".join(map(str, where)))
+            wrong = f"{key} should be {wanted}, got {type_name(fault['input'])}"
+            found.setdefault(where, wrong if wanted else f"{order[fault['type']]} key {key}")
         raise ValueError("; ".join(found.values()))
 
     @abstractmethod
@@ -99,13 +74,7 @@ class Rows(ABC):
 
     @abstractmethod
     def text_of(self, row: dict[str, Any]) -> str:
-        """The text of a row of a file that is to be labelled.
-
-        Raises
-        ------
-        ValueError
-            If there is none.
-        """
+        """The text of a row of a file that is to be labelled; ValueError if there is none."""
 
     def to_json(self, example: Example) -> dict[str, Any]:
         """What the split files of stage 02 hold."""
@@ -130,8 +99,7 @@ class Rows(ABC):
         kinds = {char: unicodedata.category(char) for char in set(text) - set("\t\n\r")}
         if "Cs" in kinds.values():
             return "text holds half of a surrogate pair: it is no valid Unicode"
-        control = sorted(char for char, kind in kinds.items() if kind == "Cc")
-        if control:
+        if control := sorted(char for char, kind in kinds.items() if kind == "Cc"):
             return f"text holds the control character U+{ord(control[0]):04X}"
         if len(normalise(text)) > 2 * self.longest_text:  # one sign may stand for eighteen
             return f"text is longer than {2 * self.longest_text} characters once its ligatures are spelt out"
@@ -147,13 +115,13 @@ class Rows(ABC):
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the fields of an answer."""
-        kinds = {name: kind.json_schema() for name, kind in self.task.kinds.items()}
+        fields = {}
         for name, kind in self.task.kinds.items():
-            one = {"type": "array", "items": kinds[name]} if kind.many else kinds[name]
-            kinds[name] = {"anyOf": [one, {"type": "null"}]}
+            one = {"type": "array", "items": kind.json_schema} if kind.many else kind.json_schema
+            fields[name] = {"anyOf": [one, {"type": "null"}]}
         return {
             "type": "object",
-            "required": list(kinds),
+            "required": list(fields),
             "additionalProperties": False,
-            "properties": kinds,
+            "properties": fields,
         }

@@ -7,6 +7,7 @@ the columns `top` and `bottom` of that ratio.
 from __future__ import annotations
 
 import warnings
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,14 +38,11 @@ def _columns(*frames: pd.DataFrame) -> list[np.ndarray]:
     return [frame[name].to_numpy(float) for frame in frames for name in ("top", "bottom")]
 
 
-# -- intervals ----------------------------------------------------------------------------------------------
 def _bootstrap(
     statistic: Callable[..., np.ndarray], columns: Sequence[np.ndarray], seed: int, resamples: int
 ) -> tuple[float, float]:
-    """95 % interval of a statistic of rows that are resampled whole, by BCa (bias-corrected and accelerated, Efron 1987).
-
-    Where that is not defined by percentiles.
-    """
+    """95 % interval of a statistic of rows that are resampled whole, by BCa (bias-corrected and accelerated, Efron 1987),
+    where that is not defined by percentiles."""
     for method in ("BCa", "percentile"):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a degenerate BCa warns and returns NaN
@@ -76,13 +74,10 @@ def score_ci(
     bottom = np.ones_like(top) if denominators is None else np.asarray(denominators, dtype=float)
     if top.shape != bottom.shape or not len(top):
         raise ValueError(f"expected two equally long vectors, got shapes {top.shape} and {bottom.shape}")
-    estimate = float(_score(top, bottom))
-    low, high = estimate, estimate
-    if len(top) > 1 and (top != estimate * bottom).any():
+    low = high = float(_score(top, bottom))
+    if len(top) > 1 and (top != low * bottom).any():
         low, high = _bootstrap(_score, (top, bottom), seed, resamples)
-    if low == high and low in (0.0, 1.0):
-        return proportion_ci(round(low) * len(top), len(top))
-    return low, high
+    return proportion_ci(low * len(top), len(top)) if low == high and low in (0.0, 1.0) else (low, high)
 
 
 def difference_ci(
@@ -90,9 +85,8 @@ def difference_ci(
 ) -> tuple[float, float]:
     """Bootstrap 95 % interval of the score of `left` minus that of `right`, the same rows drawn for both."""
     columns = _columns(left, right)
-    if len(left) == 1:
-        return (float(_difference(*columns)),) * 2
-    return _bootstrap(_difference, columns, seed, resamples)
+    single = (float(_difference(*columns)),) * 2
+    return single if len(left) == 1 else _bootstrap(_difference, columns, seed, resamples)
 
 
 def proportion_ci(hits: int, count: int) -> tuple[float, float]:
@@ -101,7 +95,6 @@ def proportion_ci(hits: int, count: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-# -- pairs --------------------------------------------------------------------------------------------------
 def paired_permutation_test(
     left: pd.DataFrame, right: pd.DataFrame, *, seed: int, resamples: int = 9999
 ) -> float:
@@ -138,8 +131,7 @@ def cohens_h(left: float, right: float) -> float:
 
 def effect_words(h: float) -> str:
     """Cohen's words for the size of h: small from 0.2, medium from 0.5, large from 0.8."""
-    bounds = {0.8: "large", 0.5: "medium", 0.2: "small", 0.0: "negligible"}
-    return next(word for bound, word in bounds.items() if abs(h) >= bound)
+    return ("negligible", "small", "medium", "large")[bisect((0.2, 0.5, 0.8), abs(h))]
 
 
 def compare(left: pd.DataFrame, right: pd.DataFrame, *, seed: int) -> dict[str, Any]:
@@ -152,15 +144,9 @@ def compare(left: pd.DataFrame, right: pd.DataFrame, *, seed: int) -> dict[str, 
         row is right or wrong as a whole also wins, losses, p_mcnemar, cohens_h, effect (word).
     """
     scores = [float(_score(*_columns(one))) for one in (left, right)]
-    low, high = difference_ci(left, right, seed=seed)
-    found: dict[str, Any] = {
-        "left": scores[0],
-        "right": scores[1],
-        "difference": scores[0] - scores[1],
-        "low": low,
-        "high": high,
-        "p_permutation": paired_permutation_test(left, right, seed=seed),
-    }
+    found: dict[str, Any] = {"left": scores[0], "right": scores[1], "difference": scores[0] - scores[1]}
+    found["low"], found["high"] = difference_ci(left, right, seed=seed)
+    found["p_permutation"] = paired_permutation_test(left, right, seed=seed)
     both = pd.concat([left, right])
     if (both["bottom"] == 1).all() and both["top"].isin((0, 1)).all():
         gaps = left["top"].to_numpy(float) - right["top"].to_numpy(float)

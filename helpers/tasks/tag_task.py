@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any, ClassVar
 
 from pydantic import StrictStr, create_model
 
-from helpers.tasks.base import Hooks, Spans, Task, Values, Words
-from helpers.tasks.bio import TaggedTokens, check_syntax, label_of, spans_of, tag_all, tags_of, to_iob2
+from helpers.tasks import variation
+from helpers.tasks.base import Example, Hooks, Spans, Task, Values, Words
+from helpers.tasks.bio import (
+    TaggedTokens,
+    check_syntax,
+    label_of,
+    spans_of,
+    tag_all,
+    tags_of,
+    to_iob2,
+    untagged,
+    words_of_text,
+)
 from helpers.tasks.chat import STRICT, Chat
-from helpers.tasks.fields import Span
-from helpers.tasks.kind import Place
-from helpers.tasks.records import Example
+from helpers.tasks.fields import Place, Span
 from helpers.tasks.rows import Rows
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import words_of_text
 
 
 class TagRows(Rows):
@@ -57,17 +67,14 @@ class TagRows(Rows):
 
     def write(self, example: Example) -> dict[str, Any]:
         row: dict[str, Any] = {"tokens": list(example.target.tokens), "ner_tags": list(example.target.tags)}
-        for key in ("fine_tags", "kind"):
-            value = example.extra.get(key)
-            if value is not None:
-                row[key] = list(value) if isinstance(value, tuple) else value
-        return row
+        fine, kind = example.extra.get("fine_tags"), example.extra.get("kind")
+        return row | ({"fine_tags": list(fine)} if fine else {}) | ({"kind": kind} if kind else {})
 
     def text_of(self, row: dict[str, Any]) -> str:
         """A text under `text`, or the tokens of a row of the input files."""
-        if isinstance(row.get("text"), str):
-            return row["text"]
-        tokens = row.get("tokens")
+        text, tokens = row.get("text"), row.get("tokens")
+        if isinstance(text, str):
+            return text
         if isinstance(tokens, list) and all(isinstance(token, str) for token in tokens):
             return " ".join(tokens)
         raise ValueError("no text: expected a string under 'text' or a list of strings under 'tokens'")
@@ -77,8 +84,8 @@ class TagRows(Rows):
         return " ".join(words_of_text(super().reading(text)))
 
     def example(self, text: str, index: int = 0) -> Example:
-        tokens = tuple(self.reading(text).split())
-        return Example(index, " ".join(tokens), TaggedTokens(tokens, ("O",) * len(tokens)))
+        text = self.reading(text)
+        return Example(index, text, untagged(text.split()))
 
     def shown(self, example: Example) -> str:
         """The tokens with their tags, and the finer ones where there are such."""
@@ -118,11 +125,8 @@ class TagTask(Task):
             f"Entities ({', '.join(labels)}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
         )
         self.chat = Chat(self, {"prompt": asked})  # of a prompted model: no variant writes
-        self._complete(
-            hooks,
-            rules=lambda text: TaggedTokens(tuple(text.split()), ("O",) * len(text.split())),
-        )
-        self.hooks = replace(self.hooks, baselines={"dictionary": predict_dictionary, **self.hooks.baselines})
+        hooks = variation.complete(self, hooks, rules=lambda text: untagged(text.split()))
+        self.hooks = replace(hooks, baselines={"dictionary": predict_dictionary, **hooks.baselines})
 
     def values(self, target: TaggedTokens | None) -> Values:
         found = target.entities() if target is not None else []
@@ -130,11 +134,7 @@ class TagTask(Task):
 
     def canonical(self, target: Any) -> Any:
         """Valid IOB2; label → strings, as a language model answers, stays what it is."""
-        return (
-            TaggedTokens(tuple(target.tokens), to_iob2(target.tags))
-            if isinstance(target, TaggedTokens)
-            else target
-        )
+        return replace(target, tags=to_iob2(target.tags)) if isinstance(target, TaggedTokens) else target
 
     def bind(self, prediction: Any, example: Example) -> TaggedTokens | None:
         """A list of tags, or label → entity strings as a language model answers, on the tokens of the example."""
@@ -169,18 +169,14 @@ class TagTask(Task):
 
 def place_strings(tokens: Sequence[str], found: dict[str, list[str] | None]) -> tuple[str, ...]:
     """Tags of every place where the tokens spell an entity string; longer strings come first, spaces do not count."""
+    starts = [0, *accumulate(map(len, tokens))]
+    letters, at = "".join(tokens), {start: index for index, start in enumerate(starts)}
     tags = ["O"] * len(tokens)
-    wanted = sorted(
-        ((value, label) for label, values in found.items() for value in values or ()),
-        key=lambda pair: (-len(pair[0]), pair),
-    )
-    for value, label in wanted:
-        letters = "".join(value.split())
-        for start in range(len(tokens)):
-            end, spelt = start, ""
-            while end < len(tokens) and len(spelt) < len(letters):
-                spelt, end = spelt + tokens[end], end + 1
-            if letters and spelt == letters and set(tags[start:end]) == {"O"}:
+    wanted = {(value, label) for label, values in found.items() for value in values or () if value.strip()}
+    for value, label in sorted(wanted, key=lambda pair: (-len(pair[0]), pair)):
+        for match in re.finditer(f"(?={re.escape(''.join(value.split()))})", letters):
+            start, end = at.get(match.start()), at.get(match.start() + len("".join(value.split())))
+            if start is not None and end is not None and set(tags[start:end]) == {"O"}:
                 tags[start:end] = tags_of([(0, end - start, label)], end - start)
     return tuple(tags)
 
@@ -199,17 +195,15 @@ class Dictionary:
     left_out: ClassVar[tuple[str, ...]] = ()  # labels without entries
 
     def __init__(self, train: Sequence[Example]):
-        labels: dict[tuple[str, ...], Counter[str]] = {}
-        sentences = [[token.lower() for token in example.target.tokens] for example in train]
-        for example, tokens in zip(train, sentences):
+        labels: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        totals: Counter[tuple[str, ...]] = Counter()
+        for example in train:
+            tokens = tuple(token.lower() for token in example.target.tokens)
+            for size in range(1, self.longest + 1):
+                totals.update(tokens[at : at + size] for at in range(len(tokens) - size + 1))
             for start, end, label in spans_of(example.target.tags):
                 if end - start <= self.longest and label not in self.left_out:
-                    labels.setdefault(tuple(tokens[start:end]), Counter())[label] += 1
-        totals: Counter[tuple[str, ...]] = Counter()
-        for tokens in sentences:
-            for size in range(1, self.longest + 1):
-                keys = (tuple(tokens[at : at + size]) for at in range(len(tokens) - size + 1))
-                totals.update(key for key in keys if key in labels)
+                    labels[tokens[start:end]][label] += 1
         self.entries = {}
         for key, counts in labels.items():
             label, count = min(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -217,16 +211,14 @@ class Dictionary:
 
     def spans(self, tokens: Sequence[str], least_share: float = 0.5) -> list[tuple[int, int, str]]:
         """Longest entries in the tokens, left to right, of those that are labelled in at least that share of train."""
-        lower, spans, index = [token.lower() for token in tokens], [], 0
-        while index < len(lower):
-            for size in range(min(self.longest, len(lower) - index), 0, -1):
-                label, share = self.entries.get(tuple(lower[index : index + size]), ("", 0.0))
+        lower, spans, at = tuple(token.lower() for token in tokens), [], 0
+        while at < len(lower):
+            for end in range(min(at + self.longest, len(lower)), at, -1):
+                label, share = self.entries.get(lower[at:end], ("", 0.0))
                 if label and share >= least_share:
-                    spans.append((index, index + size, label))
+                    spans.append((at, end, label))
                     break
-            else:
-                size = 1
-            index += size
+            at = end
         return spans
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Any
 
-STRAIGHT = str.maketrans(
-    {"‘": "'", "’": "'", "‚": "'", "‛": "'", "ʼ": "'", "“": '"', "”": '"', "„": '"', "‟": '"'}
-)
+STRAIGHT = str.maketrans("‘’‚‛ʼ“”„‟", "'" * 5 + '"' * 4)
 SPELLING = {"lora": "LoRA", "qlora": "QLoRA", "llm": "LLM", "json": "JSON", "f1": "F1"}
 OPENING, CLOSING = "([{", ")]}"
-JOINING_PREFIX, JOINING_SUFFIX = "#@$€£", "+#%"
+_BEFORE, _AFTER = '#@$€£([{"', re.compile(r'[+#%)\]}"]*')
+_UNIT = re.compile(r"[wd](?:[wdj]|i(?=[wd])|(?<=d)c(?=d))*|s[sj]*")  # in a text of :func:`_shape`
 ABBREVIATIONS = frozenset(
     "co inc ltd corp llc jr sr dr mr mrs ms prof st ave blvd rd no nr rm bldg dept conf sess mtg mgr asst hon gov fl "
     "sq ctr univ intl approx incl min mins hr hrs vs etc".split()
@@ -50,17 +50,18 @@ def _read_as(sign: str) -> str:
     return {"Cc": " ", "Cs": "\ufffd"}.get(category, sign)
 
 
-def _kind(char: str) -> str:
-    if char.isalnum() or char == "_":
-        return "word"
+@lru_cache(maxsize=4096)
+def _shape(char: str) -> str:
+    """What a sign does in a word: `d` a digit, `w` another part of it, `i` and `c` inside it, `j` a joiner, `s` emoji."""
+    if char in "-'.@:/":
+        return "c" if char in ":/" else "i"
     if char == "\u200d" or "\ufe00" <= char <= "\ufe0f":
-        return "joiner"
+        return "j"
     category = unicodedata.category(char)
-    if category[0] == "M":
-        return "word"
-    if category == "So" or "\U0001f3fb" <= char <= "\U0001f3ff":  # emoji and their skin tones
-        return "symbol"
-    return "space" if char.isspace() else "other"
+    if char.isalnum() or char == "_" or category[0] == "M":
+        return "d" if char.isdigit() else "w"
+    tone = "\U0001f3fb" <= char <= "\U0001f3ff"  # of the skin of an emoji
+    return "s" if category == "So" or tone else " "
 
 
 @lru_cache(maxsize=4096)
@@ -72,73 +73,35 @@ def word_units(text: str) -> tuple[tuple[int, int], ...]:
     so that "Anna's" offers "Anna".
     """
     units: list[tuple[int, int]] = []
-    position, size = 0, len(text)
-    while position < size:
-        kind = _kind(text[position])
-        if kind not in ("word", "symbol"):
-            position += 1
-            continue
-        start = position
-        while position < size:
-            char = text[position]
-            inner = (
-                kind == "word"
-                and position + 1 < size
-                and _kind(text[position + 1]) == "word"
-                and (
-                    char in "-'._@"
-                    or (char in ":/" and text[position - 1].isdigit() and text[position + 1].isdigit())
-                )
-            )
-            if not inner and _kind(char) not in (kind, "joiner"):
-                break
-            position += 1
-        if text[start:position].lower().endswith("'s") and position - start > 2:
-            units.append((start, position - 2))
-            start = position - 2
-        units.append((start, position))
+    for match in _UNIT.finditer("".join(map(_shape, text))):
+        start, end = match.span()
+        if end - start > 2 and text[end - 2 : end].lower() == "'s":
+            units.append((start, end - 2))
+            start = end - 2
+        units.append((start, end))
     return tuple(units)
-
-
-@lru_cache(maxsize=256)
-def _starts(text: str) -> set[int]:
-    starts = set()
-    for start, end in word_units(text):
-        if text[start:end].lower() == "'s":
-            continue
-        starts.add(start)
-        while start and text[start - 1] in JOINING_PREFIX + OPENING + '"':
-            start -= 1
-            starts.add(start)
-    return starts
 
 
 def _abbreviated(text: str, start: int, end: int) -> bool:
     """Whether the full stop at `end` belongs to the unit before it rather than to the sentence."""
-    if text[end : end + 1] != ".":
-        return False
-    unit = text[start:end].lower()
-    following = text[end + 1 : end + 3]
-    return (
-        len(unit) == 1
-        or "." in unit
-        or unit in ABBREVIATIONS
-        or (following[:1] == " " and following[1:].islower())
-    )
+    unit, after = text[start:end].lower(), text[end + 1 : end + 3]
+    short = len(unit) == 1 or "." in unit or unit in ABBREVIATIONS
+    return text[end : end + 1] == "." and (short or (after[:1] == " " and after[1:].islower()))
 
 
 @lru_cache(maxsize=256)
-def _ends(text: str) -> set[int]:
-    ends = set()
+def _edges(text: str) -> tuple[set[int], set[int]]:
+    """Where a value may begin and where it may end: at units, with the brackets, quotes and signs that join them."""
+    starts, ends = set(), set()
     for start, end in word_units(text):
-        ends.add(end)
-        if _abbreviated(text, start, end):
-            end += 1
-            ends.add(end)
-        while end < len(text) and text[end] in JOINING_SUFFIX + CLOSING + '"':
-            end += 1
-            ends.add(end)
-    return ends
+        stop = end + _abbreviated(text, start, end)
+        ends |= {end, *range(stop, _AFTER.match(text, stop).end() + 1)}
+        if text[start:end].lower() != "'s":
+            starts.add(start)
+            while start and text[start - 1] in _BEFORE:
+                start -= 1
+                starts.add(start)
+    return starts, ends
 
 
 def balanced(piece: str) -> bool:
@@ -154,17 +117,12 @@ def word_spans(value: str, text: str, ignore_case: bool = False) -> list[tuple[i
     haystack, needle = (text.lower(), value.lower()) if ignore_case else (text, value)
     if len(haystack) != len(text):  # lower-casing some letters changes the length, and with it every offset
         haystack, needle = text, value
-    starts, ends, found, at = _starts(text), _ends(text), [], haystack.find(needle)
+    (starts, ends), found, at = _edges(text), [], haystack.find(needle)
     while at >= 0:
         if at in starts and at + len(needle) in ends:
             found.append((at, at + len(needle)))
         at = haystack.find(needle, at + 1)
     return found
-
-
-def is_word_span(value: str, text: str, ignore_case: bool = False) -> bool:
-    """Whether `value` is a contiguous piece of `text` that begins and ends with whole words."""
-    return bool(word_spans(value, text, ignore_case))
 
 
 def places(value: str, text: str, ignore_case: bool = False) -> list[tuple[int, int]]:

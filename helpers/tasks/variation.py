@@ -11,15 +11,15 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from helpers.tasks.base import Change, Example, Hooks
 from helpers.tasks.bio import TaggedTokens, tags_of
-from helpers.tasks.fields import Date, Duration, Span
-from helpers.tasks.kind import Kind
-from helpers.tasks.records import Change, Example
-from helpers.tasks.text import is_word_span, normalise, typo
+from helpers.tasks.fields import Date, Duration, Kind, Place, Span
+from helpers.tasks.text import normalise, typo, word_spans
 
 _CUE = re.compile(
     r"[\s,;:–-]*(?:\b(?:scheduled|planned|set)\s+)?(?:\b(?:on|at|for|from|around|by|starting|starts|time)\b|@)?"
@@ -52,12 +52,11 @@ class Piece:
             fixed = isinstance(kind, (Date, Duration)) or not kind.quoted
             other = fixed and kind.find(kind.text(value), text) != [(0, len(text))]
             return self if other else replace(self, text=text)
-        if self.field and kind.quoted:
-            value = change(value)
-        inner = self.inner
-        if inner:
-            name, surface, said = inner
-            inner = name, change(surface), change(said) if surface == said else said
+        value = change(value) if kind and kind.quoted else value
+        if not self.inner:
+            return replace(self, text=text, value=value)
+        name, surface, said = self.inner
+        inner = name, change(surface), change(said) if surface == said else said
         return replace(self, text=text, value=value, inner=inner)
 
 
@@ -66,26 +65,25 @@ def split_pieces(task: Any, example: Example) -> list[Piece] | None:
     spans = task.spans(example)
     if _lost(task, spans):
         return None
-    found, nested = [], []
     target = example.target if task.writes else task.values(example.target)
-    for name, kind in task.kinds.items():
+    found: dict[Place, Piece] = {}
+    for name in sorted(task.kinds, key=lambda name: task.kinds[name].nested):
         values = target[name] if isinstance(target[name], (list, tuple)) else [target[name]]
         for (start, end), value in zip(spans[name] or (), values):
-            (nested if kind.nested else found).append((start, end, name, value))
-    inner = {}
-    for start, end, name, value in nested:
-        around = next((place for place in found if place[0] <= start and end <= place[1]), None)
-        if around:
-            inner[around] = (name, example.text[start:end], value)
-        else:
-            found.append((start, end, name, value))
+            inside = (place for place in found if place[0] <= start and end <= place[1])
+            around = next(inside, None) if task.kinds[name].nested else None
+            surface = example.text[start:end]
+            if around:
+                found[around] = replace(found[around], inner=(name, surface, value))
+            elif (start, end) in found:
+                return None
+            else:
+                found[start, end] = Piece(surface, name, value)
     pieces, at = [], 0
-    for place in sorted(found, key=lambda one: one[:3]):
-        start, end, name, value = place
+    for (start, end), piece in sorted(found.items(), key=lambda one: one[0]):
         if start < at:
             return None
-        own = Piece(example.text[start:end], name, value, inner.get(place))
-        pieces += [Piece(example.text[at:start]), own]
+        pieces += [Piece(example.text[at:start]), piece]
         at = end
     return pieces + [Piece(example.text[at:])]
 
@@ -104,16 +102,13 @@ def join_pieces(task: Any, pieces: Iterable[Piece], example: Example, origin: st
     for piece in pieces:
         if piece.field:
             given[piece.field].append(piece.value)
-            if not is_word_span(normalise(piece.text), text):
+            if not word_spans(normalise(piece.text), text):
                 return None
         if piece.inner:
             given[piece.inner[0]].append(piece.inner[2])
-    target = {}
-    for name, kind in task.kinds.items():
-        if name in given:
-            target[name] = given[name] if kind.many else given[name][0]
-        else:
-            target[name] = None if kind.placed else example.target[name]
+    target = {name: None if kind.placed else example.target[name] for name, kind in task.kinds.items()}
+    for name, values in given.items():
+        target[name] = values if task.kinds[name].many else values[0]
     made = example.with_(text=text, target=task.canonical(target), origin=origin, extra={})
     return None if _lost(task, task.spans(made)) else made
 
@@ -128,11 +123,10 @@ def _join_tokens(pieces: Sequence[Piece], example: Example, origin: str) -> Exam
     tokens: list[str] = []
     spans = []
     for piece in pieces:
-        words = piece.text.split()
-        if piece.field and not words:
+        start, tokens = len(tokens), tokens + piece.text.split()
+        if piece.field and start == len(tokens):
             return None
-        spans += [(len(tokens), len(tokens) + len(words), piece.field)] if piece.field else []
-        tokens += words
+        spans += [(start, len(tokens), piece.field)] if piece.field else []
     target = TaggedTokens(tuple(tokens), tags_of(spans, len(tokens)))
     extra = {**example.extra, "fine_tags": None}
     return example.with_(text=normalise(" ".join(tokens)), target=target, origin=origin, extra=extra)
@@ -165,8 +159,7 @@ def perturbations(task: Any) -> dict[str, Change]:
     if not task.writes:
         changes["split tokens"] = everywhere(lambda text: re.sub(r"(?<=\w)([-/:_])(?=\w)", r" \1 ", text))
         changes["glued marks"] = lambda pieces, rng: _glued(pieces)
-    if task.words.remarks:
-        remarks = list(map(task.rows.reading, task.words.remarks))
+    if remarks := list(map(task.rows.reading, task.words.remarks)):
         changes["distractor"] = lambda pieces, rng: _with_remark(pieces, rng.choice(remarks))
     if task.words.others:
         changes["swapped entities"] = lambda pieces, rng: [_other(task, piece, rng) for piece in pieces]
@@ -191,12 +184,11 @@ def _bare(task: Any, piece: Piece) -> Piece:
     """Commas, stops, brackets and other marks taken out; "w/", "&" and what is inside a word stay."""
 
     def strip(text: str) -> str:
-        return re.sub(r"\s{2,}", " ", _MARKS.sub(" ", text))
+        bare = re.sub(r"\s{2,}", " ", _MARKS.sub(" ", text))
+        return bare.strip() if piece.field else bare
 
-    if not piece.field:
-        return replace(piece, text=strip(piece.text))
-    changed = piece.rewritten(task.kinds, lambda text: strip(text).strip())
-    return changed if changed.text else piece
+    changed = piece.rewritten(task.kinds, strip)
+    return changed if changed.text or not piece.field else piece
 
 
 def _dates_first(task: Any, pieces: list[Piece]) -> list[Piece] | None:
@@ -246,6 +238,15 @@ def _with_remark(pieces: list[Piece], remark: str) -> list[Piece]:
     """A remark, before the last full stop, that names something which is not part of the answer."""
     text = re.sub(r"\s*\.?$", lambda stop: f" {remark}{stop.group()}", pieces[-1].text, count=1)
     return [*pieces[:-1], replace(pieces[-1], text=text)]
+
+
+# -- what follows from the schema -----------------------------------------------------------------------------------
+def complete(task: Any, hooks: Callable[[Any], Hooks] | None, **own: Any) -> Hooks:
+    """The hooks of a task; what it leaves out follows from its kind of task (`own`) or from its fields."""
+    given = hooks(task) if hooks else Hooks()
+    derived = (augmenters, synthesise, perturbations, surface_formats, slices)
+    whole = {one.__name__: partial(one, task) for one in derived} | own
+    return replace(given, **{name: one for name, one in whole.items() if getattr(given, name) is None})
 
 
 # -- made train rows ----------------------------------------------------------------------------------------------------
@@ -332,7 +333,8 @@ def slices(task: Any, examples: Sequence[Example]) -> list[dict[str, str]]:
         starts = [(found[0], name) for name, found in spans.items() if found and not task.kinds[name].nested]
         own["order"] = f"{min(starts)[1]} first" if starts else "nothing found"
         own |= {name: how_many(given[name]) for name, kind in task.kinds.items() if kind.many}
-        table.append(own | ({"kind": example.extra["kind"]} if example.extra.get("kind") else {}))
+        own |= {key: value for key, value in example.extra.items() if key == "kind" and value}
+        table.append(own)
     return table
 
 
@@ -343,7 +345,5 @@ def how_many(values: Sequence[Any]) -> str:
 
 def thirds(numbers: Sequence[float], names: tuple[str, str, str]) -> list[str]:
     """The third of the numbers that each one belongs to."""
-    if not len(numbers):
-        return []
-    bounds = np.quantile(numbers, [1 / 3, 2 / 3])
-    return [names[int(np.searchsorted(bounds, number, side="left"))] for number in numbers]
+    bounds = np.quantile(numbers, [1 / 3, 2 / 3]) if len(numbers) else []
+    return [names[at] for at in np.searchsorted(bounds, numbers)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -15,13 +13,13 @@ import torch
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 
-from helpers.errors import UserError, one_of
+from helpers.errors import UserError
 from helpers.models.base import device_of
 from helpers.run import Run
+from helpers.tasks.base import Example
 from helpers.tasks.metrics import WRITTEN, row_sums
-from helpers.tasks.records import Example
 from helpers.training.rows import variant_settings
-from helpers.writing.questions import predict_texts
+from helpers.writing.prompts import predict_texts
 
 EXACT_SCORES = ("exact_match", "field_accuracy", "exact_f1")
 KEPT = ("val_loss", "val_f1", "transition_multiple", *(f"val_{name}" for name in EXACT_SCORES))
@@ -51,10 +49,10 @@ class FitResult:
 def exact_scores(task, rows: list[Example], records: list[dict[str, Any]]) -> dict[str, float]:
     """Exact match, field accuracy and F1 over values of prediction records, as the training history holds them."""
     sums = row_sums(task, rows, [{**record, "id": row.id} for row, record in zip(rows, records)]).sum()
-    parts = {name: WRITTEN[name] for name in EXACT_SCORES}
     return {
         f"val_{name}": float(sums[above] / sums[below]) if sums[below] else 1.0
-        for name, (above, below) in parts.items()
+        for name, (above, below) in WRITTEN.items()
+        if name in EXACT_SCORES
     }
 
 
@@ -71,25 +69,6 @@ def validation_score(run: Run, model, tokenizer, rows: list[Example]) -> dict[st
         run["generation_batch_size"],
     )
     return exact_scores(run.task, rows, records)
-
-
-def check_finite(value: float, what: str, run: Run, variant: str, step: int) -> None:
-    """Stop with a clear message where a loss or gradient is no number any more."""
-    if not math.isfinite(value):
-        raise UserError(
-            f"{variant}: the {what} is {value} at step {step}; lower {variant}.learning_rate "
-            f"(now {run[f'{variant}.learning_rate']}) with --set {variant}.learning_rate=…"
-        )
-
-
-def report_to(run: Run) -> str:
-    """Where curves go (setting `report_to`); UserError for an unknown place, or one whose package is not installed."""
-    wanted = run.settings.get("report_to", "tensorboard")
-    place = one_of(wanted, ("tensorboard", "wandb", "none"), "report_to")
-    if place == "wandb" and importlib.util.find_spec("wandb") is None:
-        way_out = "pip install wandb, or leave report_to=tensorboard"
-        raise UserError(f"report_to=wandb needs the package: {way_out}")
-    return place
 
 
 def common_arguments(run: Run, variant: str, folder: Path) -> dict[str, Any]:
@@ -109,7 +88,7 @@ def common_arguments(run: Run, variant: str, folder: Path) -> dict[str, Any]:
         "restore_callback_states_from_checkpoint": True,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
-        "report_to": [report_to(run)],
+        "report_to": [run["report_to"]],
         "remove_unused_columns": False,
         "seed": run.seed,
         "data_seed": run.seed,
@@ -140,7 +119,13 @@ class StudyMixin:
         self.remove_callback(PrinterCallback)
 
     def check(self, value: float, what: str) -> None:
-        check_finite(value, what, self.study.run, self.study.variant, self.state.global_step)
+        """Stop with a clear message where a loss or gradient is no number any more."""
+        if not math.isfinite(value):
+            setting, step = f"{self.study.variant}.learning_rate", self.state.global_step
+            raise UserError(
+                f"{self.study.variant}: the {what} is {value} at step {step}; lower {setting} "
+                f"(now {self.study.run[setting]}) with --set {setting}=…"
+            )
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         loss = super().training_step(*args, **kwargs)
@@ -181,8 +166,10 @@ def train(trainer: Trainer, parameters: dict[str, int], note: str = "") -> FitRe
     Checkpoints stay until :func:`clear_checkpoints`, so that a kill in between costs nothing.
     """
     study, last = trainer.study, last_checkpoint(Path(trainer.args.output_dir))
-    if last and _out_of_patience(last):  # the Trainer would go on for another epoch
-        trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
+    state = TrainerState.load_from_json(str(last / "trainer_state.json")) if last else TrainerState()
+    control = state.stateful_callbacks.get("TrainerControl", {}).get("args", {})
+    if control.get("should_training_stop"):  # out of patience: the Trainer would go on for another epoch
+        trainer.state = state
         trainer._load_best_model()
     else:
         trainer.train(resume_from_checkpoint=last and str(last))
@@ -191,11 +178,6 @@ def train(trainer: Trainer, parameters: dict[str, int], note: str = "") -> FitRe
     headline = f"val_{study.run.task.headline}"
     best = next((r[headline] for r in history if r["step"] == best_step and headline in r), 0.0)
     return FitResult(study.variant, history, parameters, best, best_step, note)
-
-
-def _out_of_patience(checkpoint: Path) -> bool:
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    return state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"]
 
 
 def last_checkpoint(folder: Path) -> Path | None:

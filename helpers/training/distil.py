@@ -17,7 +17,7 @@ from helpers.tagging import model as tagging
 from helpers.tagging.features import WordFeatures
 from helpers.tagging.model import TokenTagger, TrainedTagger
 from helpers.tagging.predict import predict_scores
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training import rows
 from helpers.training.common import FitResult
 from helpers.training.taggers import Loss, tagging_loss, train_tagger

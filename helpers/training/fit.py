@@ -5,22 +5,20 @@ Every trainer leaves its best checkpoint, its history and a `finished.json`, and
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.files import read_json, write_json
-from helpers.machine import free_memory, seed_everything
-from helpers.models import processes
-from helpers.models.base import base_files
+from helpers.files import digest, file_digest, read_json, write_json
+from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
+from helpers.manifest import settings_files, timed
+from helpers.models.base import device_of
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import Example
 from helpers.training.common import FitResult
-from helpers.training.costs import timed
 from helpers.training.distil import fit_distilled
 from helpers.training.rows import variant_settings
 from helpers.training.taggers import fit_tagger
@@ -29,24 +27,23 @@ from helpers.training.writers import fit_writer
 
 def fit(run: Run, variant: str, train: list[Example], validation: list[Example]) -> FitResult:
     """Train one of `run.task.variants`, or load it where it is finished already with the same inputs."""
-    folder = run.path("checkpoints", variant, "x").parent
+    folder, device = run.path("checkpoints", variant, "x").parent, device_of(run.profile).device
     key, done = fingerprint(run, variant, train, validation), folder / "finished.json"
-    if processes.is_main():
+    if is_main_process():
         _clear_folder(folder, key)
-    processes.wait()
+    wait_for_processes(device)
     saved = read_json(done)
     if saved.get("key") == key:
         return FitResult(**saved["result"])
     seed_everything(run.seed)
-    kind = run.task.variants[variant]
-    trainer = (
-        fit_writer if variant in run.task.variants.writers else fit_distilled if kind.teacher else fit_tagger
-    )
+    kind, trainer = run.task.variants[variant], fit_writer
+    if variant in run.task.variants.taggers:
+        trainer = fit_distilled if kind.teacher else fit_tagger
     with timed(run, variant, "train"):
         result = trainer(run, variant, train, validation, folder)
     free_memory()  # the next variant has a model of its own
-    processes.wait()
-    if processes.is_main():
+    wait_for_processes(device)
+    if is_main_process():
         write_json(run.path("history", f"{variant}.json"), result.history)
         write_json(done, {"key": key, "result": asdict(result)})
     return result
@@ -73,15 +70,12 @@ def fingerprint(run: Run, variant: str, train: list[Example], validation: list[E
     rows = [_learnt(run, variant, example) for example in (*train, *validation)]
     shared = {k: v for k, v in run.settings.items() if k.split(".")[0] not in run.task.variants}
     own = variant_settings(run, variant)
-    teachers = [
-        read_json(run.dir / "checkpoints" / name.strip() / "finished.json").get("key")
-        for name in own.get("teacher", "").split(",")
-    ]  # a student is trained anew after its teacher
-    files = [
-        hashlib.sha256(path.read_bytes()).hexdigest() for path in (*training_code(run), *base_files(run))
-    ]
+    # a student is trained anew after its teacher
+    known = [run.dir / "checkpoints" / name.strip() for name in own.get("teacher", "").split(",")]
+    teachers = [read_json(folder / "finished.json").get("key") for folder in known]
+    files = [settings_files(run), *map(file_digest, training_code(run))]
     parts = [variant, run.profile, run.seed, own, shared, rows, teachers, files]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return digest(json.dumps(parts, sort_keys=True, default=str))
 
 
 def _learnt(run: Run, variant: str, example: Example) -> list:

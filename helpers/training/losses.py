@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from helpers.models import processes
+from helpers.machine import process_count
 from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs
 
 
@@ -33,7 +33,7 @@ def next_token_targets(model, batch: dict[str, torch.Tensor], with_prompt: bool)
     if not with_prompt:
         learnt = learnt & (fields != PROMPT)
     given = {"input_ids": batch["input_ids"], **attention_inputs(batch), "use_cache": False}
-    if processes.count() > 1:
+    if process_count() > 1:
         columns = learnt.any(0).nonzero()[:, 0]
         logits = model(**given, logits_to_keep=columns).logits[learnt[:, columns]]
     else:

@@ -18,9 +18,8 @@ from helpers.tagging.encode import IGNORE, WindowRow, collate_windows, gold_tags
 from helpers.tagging.features import WordFeatures, count_words
 from helpers.tagging.model import TrainedTagger, layout_of, load_token_tokenizer
 from helpers.tagging.predict import cut_rows
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.bio import align_fine
-from helpers.tasks.records import Example
 from helpers.writing.encode import Encoded, encode_conversation, encode_example
 
 

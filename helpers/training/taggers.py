@@ -24,7 +24,7 @@ from helpers.tagging.encode import IGNORE, WindowRow, budget_batches, collate_wi
 from helpers.tagging.features import fit_features
 from helpers.tagging.model import TokenTagger, TrainedTagger
 from helpers.tagging.predict import choose_multiple, predict_scores, records_of, transition_pmi
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 from helpers.training import common, rows
 from helpers.training.rows import variant_settings
 
@@ -72,9 +72,8 @@ def parameter_groups(model: TokenTagger, own: dict[str, Any]) -> list[dict[str, 
             decays = parameter.ndim >= 2 and name.startswith("base.") and "embeddings" not in name
             key = (own["head_rate"] if new else own["learning_rate"], own["weight_decay"] if decays else 0.0)
             groups.setdefault(key, []).append(parameter)
-    ranked = sorted(
-        groups.items(), key=lambda item: item[0][0] != own["learning_rate"]
-    )  # the first is logged
+    # the rate of the first group is logged
+    ranked = sorted(groups.items(), key=lambda item: item[0][0] != own["learning_rate"])
     return [{"params": group, "lr": rate, "weight_decay": decay} for (rate, decay), group in ranked]
 
 

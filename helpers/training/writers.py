@@ -18,8 +18,8 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, Trainer, Traini
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from trl import SFTConfig, SFTTrainer
 
-from helpers.machine import free_memory
-from helpers.models import processes
+from helpers.errors import UserError
+from helpers.machine import free_memory, is_main_process, process_count, shards_model
 from helpers.models.adapters import adapted_layers, add_lora, count_parameters
 from helpers.models.base import device_of, four_bit_config, four_bit_problem, load_base, load_tokenizer
 from helpers.models.int8 import packed_once, use_int8
@@ -73,7 +73,7 @@ class WriterMixin(common.StudyMixin):
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthSampler:
         rows = self.train_dataset if train_dataset is None else train_dataset
-        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * processes.count()
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps * process_count()
         return LengthSampler(together, rows["length"][:], self.args.seed)
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -103,7 +103,7 @@ class WriterMixin(common.StudyMixin):
         with packed_once(self.model):
             output = super().evaluation_loop(*args, **kwargs)
             loss, run = output.metrics["eval_loss"], self.study.run
-            if processes.shards_model():  # generating would gather every layer for every token
+            if shards_model():  # generating would gather every layer for every token
                 output.metrics["eval_val_score"] = -loss
                 return output
             score = common.validation_score(run, self.model, self.processing_class, self.study.validation)
@@ -172,10 +172,16 @@ def dataset_of(run: Run, tokenizer, rows: list[Example], questions: int = 0) -> 
     return Dataset.from_dict(columns | {"length": [len(row) for row in encoded]})
 
 
-def by_length(rows: Dataset) -> Dataset:
-    """The rows of a data set from the shortest to the longest."""
-    lengths = rows["length"][:]
-    return rows.select(sorted(range(len(rows)), key=lengths.__getitem__))
+def split_batch(batch_size: int, accumulation: int, processes: int) -> tuple[int, int]:
+    """Batch size and accumulation of each process, so that all of them together see the rows that one would see."""
+    if batch_size % processes == 0:
+        return batch_size // processes, accumulation
+    if accumulation % processes == 0:
+        return batch_size, accumulation // processes
+    raise UserError(
+        f"{processes} processes cannot share batch_size={batch_size} × accumulation={accumulation} evenly: "
+        "set one of the two to a multiple of the processes with --set"
+    )
 
 
 def training_arguments(
@@ -183,7 +189,7 @@ def training_arguments(
 ) -> TrainingArguments:
     """The libraries' configuration of a variant: checkpoints and scores once an epoch."""
     own = variant_settings(run, variant)
-    size, accumulation = processes.split_batch(own["batch_size"], own["accumulation"], processes.count())
+    size, accumulation = split_batch(own["batch_size"], own["accumulation"], process_count())
     arguments = common.common_arguments(run, variant, folder) | {
         "num_train_epochs": own["epochs"],
         "learning_rate": own["learning_rate"],
@@ -222,7 +228,7 @@ def make_trainer(
         args=training_arguments(run, variant, folder, checkpointing),
         processing_class=tokenizer,
         train_dataset=encoded,
-        eval_dataset=by_length(dataset_of(run, tokenizer, validation)),
+        eval_dataset=dataset_of(run, tokenizer, validation).sort("length"),
         data_collator=Collator(tokenizer.pad_token_id),
         callbacks=[EarlyStoppingCallback(own["patience"])],
         study=common.Study(run, variant, validation, loss_of(run, variant)),
@@ -240,8 +246,8 @@ def fit_writer(
     model, parameters, note = base_of(run, variant)
     trainer = make_trainer(run, variant, model, load_tokenizer(run), rows, validation, folder)
     result = common.train(trainer, parameters, note)
-    weights = trainer.accelerator.get_state_dict(trainer.model) if processes.shards_model() else None
-    if processes.is_main():
+    weights = trainer.accelerator.get_state_dict(trainer.model) if shards_model() else None
+    if is_main_process():
         trainer.model.save_pretrained(folder / "best", state_dict=weights)
         common.clear_checkpoints(trainer)
     return result

@@ -11,8 +11,7 @@ import numpy as np
 import pandas as pd
 
 from helpers.data.splits import NEAR, alike
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.tasks.text import places
 from helpers.writing import chat
 

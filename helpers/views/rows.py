@@ -8,9 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.metrics import comparable
-from helpers.tasks.records import Example
 from helpers.tasks.text import places
 from helpers.views.show import PALETTE
 

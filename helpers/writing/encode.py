@@ -8,8 +8,7 @@ from typing import Sequence
 
 import torch
 
-from helpers.tasks.base import Task
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example, Task
 from helpers.writing import chat
 
 IGNORE = -100
@@ -25,9 +24,7 @@ class Encoded:
     """
 
     input_ids: list[int]
-    field_ids: list[
-        int
-    ]  # of each token `PROMPT`, `STRUCTURE`, or the index of the field whose value it writes
+    field_ids: list[int]  # of each token `PROMPT`, `STRUCTURE`, or the index of the field that it writes
     blocks: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:

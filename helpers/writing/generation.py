@@ -17,8 +17,8 @@ from os.path import commonprefix
 import torch
 from tqdm import tqdm
 from transformers import Cache
+from transformers.cache_utils import DynamicLayer
 
-from helpers.models.attention import RoomyLayer
 from helpers.writing.encode import field_of_tokens
 from helpers.writing.grammar import GrammarMask
 
@@ -185,6 +185,42 @@ def _ends_object(tokenizer, tokens: Sequence[int]) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+class RoomyLayer(DynamicLayer):
+    """Keys and values of a layer with room behind them, where the library's copies all it holds for every token read."""
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
+        self.keys, self.values = key_states[:, :, :0], value_states[:, :, :0]
+        self.rooms: dict[str, torch.Tensor] = {}
+
+    def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs):
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        self.keys, self.values = self._behind("keys", key_states), self._behind("values", value_states)
+        return self.keys, self.values
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Only keep some rows, moved to the front of the room: rooms of ever new sizes would leave holes in the memory."""
+        for name in ("keys", "values"):
+            held, room = getattr(self, name), self.rooms.get(name)
+            kept = held[indices]
+            if room is not None and held.data_ptr() == room.data_ptr():
+                kept = room[: len(kept), :, : kept.shape[2]].copy_(kept)
+            setattr(self, name, kept)
+
+    def _behind(self, name: str, new: torch.Tensor) -> torch.Tensor:
+        """What is held under a name, with new tokens behind it."""
+        held, room = getattr(self, name), self.rooms.get(name)
+        rows, used, needed = len(new), held.shape[2], held.shape[2] + new.shape[2]
+        # rows that were repeated since are another tensor
+        if room is None or held.data_ptr() != room.data_ptr() or rows > len(room) or needed > room.shape[2]:
+            room = new.new_empty(*new.shape[:2], needed + max(128, needed // 2), new.shape[3])
+            room[:, :, :used] = held
+            self.rooms[name] = room
+        room[:rows, :, used:needed] = new
+        return room[:rows, :, :needed]
 
 
 class _Reading:

@@ -16,9 +16,8 @@ from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import load_task
-from helpers.tasks.base import Public
-from helpers.tasks.records import PublicFile
-from helpers.tasks.text import is_word_span
+from helpers.tasks.base import Public, PublicFile
+from helpers.tasks.text import word_spans
 
 TASK = load_task("calendar")
 ABSENT = dict.fromkeys(TASK.fields)
@@ -158,7 +157,7 @@ def test_the_sample_is_as_its_card_states_and_every_span_a_piece_of_its_text(tmp
     for example in examples:
         for name, values in TASK.values(example.target).items():
             spans = name not in ("date", "time")
-            assert not spans or all(is_word_span(value, example.text) for value in values), example
+            assert not spans or all(word_spans(value, example.text) for value in values), example
 
 
 def test_a_folder_gives_the_parts_it_holds(tmp_path, monkeypatch):

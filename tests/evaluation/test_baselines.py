@@ -9,31 +9,22 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from tiny_encoder import sentence, sentences
 from tiny_model import save_tiny_base
+from tiny_run import rows
 
 from helpers.data.read import write_jsonl
 from helpers.data.splits import write_splits
 from helpers.errors import UserError
 from helpers.evaluation import baselines, scoring, systems
 from helpers.run import Run
-from helpers.writing import prompts
 
-LUNCH = {"action": "Lunch", "date": "12/03/2026", "time": "1:00 PM", "attendees": ["Ann"]}
+LUNCH = {"action": "Lunch", "date": "01/03/2026", "time": "1:00 PM", "attendees": ["Ann"]}
 
 
 @pytest.fixture
 def run(tmp_path):
     settings = {"base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2}
     run = Run(task="calendar", profile="smoke", out=str(tmp_path), settings=settings)
-    labels = dict.fromkeys(run.task.fields) | LUNCH
-    rows = [
-        {
-            "event_text": f"Lunch with {name} on 12/03/2026 at 1pm",
-            "output": {**labels, "attendees": [name]},
-        }
-        for name in ("Ann", "Bo", "Cy", "Dee")
-    ]
-    examples = [run.task.rows.parse(row, number) for number, row in enumerate(rows)]
-    write_splits(run, {"train": examples, "validation": examples})
+    write_splits(run, {"train": rows(run.task, 4), "validation": rows(run.task, 4)})
     return run
 
 
@@ -53,13 +44,7 @@ def llm(monkeypatch):
         def do_POST(self):
             server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             content = server.answers[(len(server.requests) - 1) % len(server.answers)]
-            choice = {
-                "index": 0,
-                "message": {"role": "assistant", "content": content},
-                "finish_reason": "stop",
-            }
-            answer = {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice]}
-            body = json.dumps(answer).encode()
+            body = json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
@@ -78,24 +63,13 @@ def llm(monkeypatch):
     server.shutdown()
 
 
-def test_rules_are_scored_by_their_accuracy(run):
-    result = scoring.run_baseline(run, "rules", run.load("validation"))
-    assert result["exact_match"] == 1.0 and result["ci95"]["exact_match"][1] == 1.0
-    assert [r["id"] for r in systems.read_predictions(run, "rules", "validation")] == [0, 1, 2, 3]
-    assert result["rows"] == 4 and result["json_validity"] == 1.0
-
-
 def test_baselines_of_a_tagging_task_are_run_and_scored(token_run, monkeypatch):
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
     assert baselines.available(token_run) == ("majority", "rules", "dictionary", "untuned")
-    rows = token_run.load("validation")
-    found = {
-        name: scoring.run_baseline(token_run, name, rows) for name in ("dictionary", "majority", "rules")
-    }
-    assert found["dictionary"]["f1"] == pytest.approx(
-        10 / 11
-    )  # it takes "the windows in room 4" for an entity
-    assert set(found["dictionary"]["ci95"]) >= {"f1", "precision", "recall", "accuracy"}
+    names, part = ("dictionary", "majority", "rules"), token_run.load("validation")
+    found = {name: scoring.run_baseline(token_run, name, part) for name in names}
+    # it takes "the windows in room 4" for an entity
+    assert found["dictionary"]["f1"] == pytest.approx(10 / 11)
     assert found["majority"]["f1"] == 0 < found["majority"]["accuracy"] < 1
     assert found["rules"]["precision"] == 1
 
@@ -110,13 +84,10 @@ def test_server_gets_the_shots_and_its_fenced_answer_is_read(run, llm):
 
 
 def test_answers_of_a_language_model_become_tags(token_run, llm):
-    rows = [
-        sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3),
-        sentence("nothing here", 5),
-    ]
+    asked = "Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", "nothing here"
     llm.answers += ['{"SOFTWARE": ["Visual Studio"], "OS": null}', "no json"]
     assert baselines.available(token_run)[-1] == "llm"
-    scores = scoring.run_baseline(token_run, "llm", rows)
+    scores = scoring.run_baseline(token_run, "llm", list(map(sentence, asked, (3, 5))))
     assert scores["precision"] == 1 and scores["recall"] == pytest.approx(1 / 3) and scores["invalid"] == 1
     kept = [record["prediction"] for record in systems.read_predictions(token_run, "llm", "validation")]
     assert kept == [["B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"], None]
@@ -138,16 +109,8 @@ def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
     assert left == {"rules", "base_zero_shot", "base_few_shot"}
 
 
-def test_shots_come_from_train_and_are_solved(run):
-    shots = baselines.pick_shots(run)
-    asked = " ".join(turn["content"] for turn in prompts.opening(run.task, "Call Bo", shots))
-    assert len(shots) == 2 and all(run.task.chat.completion(shot.target) in asked for shot in shots)
-
-
-def test_shots_that_do_not_fit_are_left_out_with_the_reason(run):
-    assert baselines.no_shots(run) == "" and "base_few_shot" in baselines.available(run)
-    run.settings["max_new_tokens"] = 10**6
-    assert "the model has room for" in baselines.no_shots(run)
+@pytest.mark.parametrize("own", [{"max_new_tokens": 10**6}, {"few_shot": 0}])
+def test_no_shots_are_shown_where_they_do_not_fit_or_are_not_wanted(run, own):
+    assert "base_few_shot" in baselines.available(run)
+    run.settings |= own
     assert "base_few_shot" not in baselines.available(run)
-    run.settings["few_shot"] = 0
-    assert baselines.no_shots(run) == "the setting `few_shot` is 0"

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import pytest
-import torch
+from tiny_encoder import save_tiny_encoder
 from tiny_model import save_tiny_base
-from transformers import AutoTokenizer, BertConfig, BertModel
 
 from helpers.errors import UserError
 from helpers.evaluation import benchmark, measured
 from helpers.files import write_json
-from helpers.models.packaged import packaged_encoder
 from helpers.run import Run
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
-    BertModel(
-        BertConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=64,
-        )
-    ).save_pretrained(folder / "encoder")
-    tokenizer.save_pretrained(folder / "encoder")
-    return {"base_model": str(save_tiny_base(folder / "base")), "encoder_model": str(folder / "encoder")}
+    base, encoder = (tmp_path_factory.mktemp(name) for name in ("base", "encoder"))
+    return {"base_model": str(save_tiny_base(base)), "encoder_model": str(save_tiny_encoder(encoder))}
 
 
 def test_ways_take_turns_and_a_ratio_is_that_of_turns_that_followed_each_other(tmp_path):
@@ -45,9 +31,7 @@ def test_ways_take_turns_and_a_ratio_is_that_of_turns_that_followed_each_other(t
 def test_the_first_piece_of_work_does_not_count(monkeypatch):
     now = iter([10.0, 11.0, 12.0, 14.0])
     monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(now))
-    done = []
-    assert benchmark.rate_of(lambda: done.append(1) or 8, 3.0) == pytest.approx(16 / 4)
-    assert len(done) == 3
+    assert benchmark.Bench(None, seconds=3.0).rate(lambda: 8) == pytest.approx(16 / 4)
 
 
 def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monkeypatch):

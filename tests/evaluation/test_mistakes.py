@@ -1,4 +1,4 @@
-"""Error classes, patterns, confusions, label errors and the oracle on rows small enough to check by eye."""
+"""Error classes, label errors and the oracle on rows small enough to check by eye."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from crime_rows import TASK as CRIME
 from crime_rows import told
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_task import TASK, TinyTask, failed, record, row
+from tiny_task import GOLD, RECORDS, TASK, TinyTask, failed, record, row
 
 from helpers.evaluation import label_errors, mistakes
-from helpers.tasks import load_task
 from helpers.views.findings import tell
-
-IT = load_task("it_ner")
 
 
 def kinds(gold, predicted):
@@ -48,48 +45,28 @@ def kinds(gold, predicted):
         ({"people": ["Ann"]}, {"people": ["Ann", "Bo"]}, {"people": "invented"}),
         ({"people": ["Ann Lee", "Bo"]}, {"people": ["Ann", "Bo"]}, {"people": "boundary"}),
         ({"people": ["Ann", "Ann"]}, {"people": ["Ann"]}, {"people": "missing"}),
+        # a word in common is no boundary error of what is no piece of the text
+        ({"day": "3 may 2025"}, {"day": "4 may 2025"}, {"day": "other value"}),
+        ({"day": "3 may"}, {"day": "3 may 2025"}, {"day": "boundary"}),
     ],
 )
 def test_error_classes(gold, predicted, expected):
     assert kinds(row(0, **gold), record(0, **predicted)) == expected
 
 
-def test_days_sharing_a_word_are_no_boundary_error():
-    assert kinds(row(0, day="3 may 2025"), record(0, day="4 may 2025")) == {"day": "other value"}
-    assert kinds(row(0, day="3 may"), record(0, day="3 may 2025")) == {"day": "boundary"}
-
-
 def test_an_unparsable_output_is_a_parse_error_of_every_field():
     assert kinds(row(0, name="call"), failed(0, "x")) == dict.fromkeys(TASK.fields, "parse")
 
 
-GOLD = [
-    row(0, name="call", people=["Ann"]),
-    row(1, name="lunch", people=["Bo"]),
-    row(2, name="swim"),
-    row(3, name="gym", day="monday"),
-]
-RECORDS = [
-    record(0, name="team call", people=["Ann"]),
-    record(1, name="team lunch", people=["Bo"]),
-    record(2, name="swim"),
-    record(3, name="gym", day="Mon"),
-]
-
-
-def test_counts_examples_and_patterns():
+def test_an_error_of_each_class_is_shown_where_it_stands():
     errors = mistakes.classify_errors(TASK, GOLD, RECORDS)
-    assert list(zip(errors["field"], errors["kind"])) == [
-        ("name", "boundary"),
-        ("name", "boundary"),
-        ("day", "normalisation"),
-    ]
+    assert errors["kind"].tolist() == ["boundary", "boundary", "normalisation"]
     assert mistakes.error_examples(errors)["predicted"].tolist() == ["team call", "Mon"]
     report = "Nothing of note. " * 50 + "The gym on monday. " + "Nothing of note. " * 50
-    long = mistakes.error_examples(
-        mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)])
-    )
-    assert "The gym on monday." in long.loc[0, "text"] and len(long.loc[0, "text"]) < 260
+    errors = mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)])
+    (text,) = mistakes.error_examples(errors)["text"]
+    assert "The gym on monday." in text and len(text) < 260
+    assert mistakes.error_examples(mistakes.classify_errors(TASK, GOLD[2:3], RECORDS[2:3])).empty
 
 
 @given(st.text(alphabet="ab .", max_size=120), st.text(alphabet="ab", max_size=3), st.integers(10, 60))
@@ -104,11 +81,6 @@ def test_an_excerpt_shows_the_value_between_whole_words():
     assert mistakes.excerpt(text, ["seven"], 24) == "… six seven eight …"
     assert mistakes.excerpt(text, ["absent"], 24) == "one two three four five …"
     assert mistakes.excerpt(text, ["ten"], 24).endswith("nine ten")
-
-
-def test_no_errors_give_empty_tables():
-    errors = mistakes.classify_errors(TASK, GOLD[2:3], RECORDS[2:3])
-    assert errors.empty and mistakes.error_examples(errors).empty
 
 
 def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field():
@@ -134,19 +106,13 @@ def test_meaning_aware_match_forgives_form_alone():
 def noisy_rows(count=200, wrong=(7, 31, 90)):
     """Rows a model gets right but for some it is unsure of, and `wrong` labels it is sure about."""
     generator = random.Random(1)
-    gold, records = [], []
-    for number in range(count):
-        unsure = number % 10 == 5
+    gold = [row(at, text="call", name="bad" if at in wrong else "call") for at in range(count)]
+    records = []
+    for at in range(count):
+        unsure = at % 10 == 5
         sure = 0.3 + 0.3 * generator.random() if unsure else 0.93 + 0.06 * generator.random()
-        label = "bad" if number in wrong else "call"
-        gold.append(row(number, text="call", name=label))
-        records.append(
-            record(
-                number,
-                name="cal" if unsure else "call",
-                confidence={"name": 0.995 if number in wrong else sure, "day": 0.9, "people": 0.9},
-            )
-        )
+        stated = {"name": 0.995 if at in wrong else sure, "day": 0.9, "people": 0.9}
+        records.append(record(at, name="cal" if unsure else "call", confidence=stated))
     return gold, records, set(wrong)
 
 
@@ -158,24 +124,15 @@ def test_confident_disagreements_are_label_issues_and_unsure_ones_are_not():
     assert table["quality"].is_monotonic_increasing
 
 
-def test_fields_that_never_or_always_agree_raise_no_issue():
-    for agrees in ([True, True], [False, False]):
-        assert not label_errors.label_issues(agrees, [0.9, 0.2]).any()
-
-
 def test_an_issue_needs_support_from_elsewhere_to_become_a_suspect():
     gold, records, wrong = noisy_rows()
     gold[31] = row(31, text="call bad", name="bad")  # this label does stand in the text
     table = label_errors.suspected_labels(TASK, gold, records, {})
     assert set(table["id"][table["suspect"]]) == {7, 90}
-    table = label_errors.suspected_labels(
-        TASK, gold, records, {"rules": [record(one.id, name="call") for one in gold]}
-    )
+    rules = {"rules": [record(one.id, name="call") for one in gold]}
+    table = label_errors.suspected_labels(TASK, gold, records, rules)
     assert set(table["id"][table["suspect"]]) == wrong
-
-
-def test_records_without_confidence_give_no_issues():
-    table = label_errors.suspected_labels(TASK, GOLD, RECORDS, {"rules": RECORDS})
+    table = label_errors.suspected_labels(TASK, GOLD, RECORDS, {"rules": RECORDS})  # state no confidence
     assert table.empty and "suspect" in table
 
 
@@ -210,10 +167,7 @@ DURATIONS = Durations()
 
 
 def test_the_oracle_writes_what_the_majority_of_train_would_write():
-    gold = [
-        row(99, "standup for 44hr", name="standup", day="44 hours"),
-        row(98, "gig for 45hr", name="gig", day="45hr"),
-    ]
+    gold = [row(9, "nap for 4hr", name="nap", day="4 hours"), row(8, "gig for 5hr", name="gig", day="5hr")]
     train = [row(at, f"call for {at}hr", name="call", day=f"{at} hours") for at in range(2, 9)]
     right = mistakes.oracle_match(DURATIONS, train, gold)
     assert right.tolist() == [True, False]

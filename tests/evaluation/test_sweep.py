@@ -10,10 +10,10 @@ from conftest import ROOT
 from helpers.command import status
 from helpers.data.splits import alike
 from helpers.errors import UserError
-from helpers.evaluation import cases, measured, sweep
+from helpers.evaluation import measured, sweep
 from helpers.files import read_json, write_json
 from helpers.run import Run
-from helpers.tasks.records import Example
+from helpers.tasks.base import Example
 
 TEXT = """
 task: calendar
@@ -39,15 +39,14 @@ def test_every_setting_and_seed_is_fitted_and_shown_to_notebooks_of_its_data_onc
     assert len(fits.done) == 2 * 2 * 2
     made = [rows for variant, _, rows in fits.done if variant == "tagger"]
     assert min(made[:2]) > max(made[2:]), "rows are made in the first setting alone"
-    ((table, caption),) = measured.sweep_tables(run, tmp_path).values()
-    assert (
-        list(table.loc["default"].index) == ["rules", "lora", "tagger", "vote"] and (table["runs"] == 2).all()
-    )
+    table, caption = measured.elsewhere(run, {}, "", tmp_path)["sweep_small"]
+    assert list(table.loc["default"].index) == ["rules", "lora", "tagger", "vote"]
+    assert (table["runs"] == 2).all()
     assert caption.startswith("small: mean ± standard deviation over seeds 1, 2 (smoke profile; ")
-    assert measured.sweep_tables(Run("crime", profile="smoke", out=str(tmp_path / "run")), tmp_path) == {}
+    assert not measured.complete_sweeps("crime", tmp_path)
     content = read_json(path)
     write_json(path, content | {"lines": [line for line in content["lines"] if "seed 2" not in line["case"]]})
-    assert measured.sweep_tables(run, tmp_path) == {}
+    assert not measured.complete_sweeps("calendar", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -70,13 +69,11 @@ def test_what_cannot_be_is_one_line(fits, tmp_path, capsys, old, new, words):
 
 
 def test_folds_hold_every_row_out_once_and_straddle_no_group():
-    nouns = (
-        "dentist, budget review, picnic by the lake, chess club, rehearsal, house viewing, tax return, marathon, "
-        "parents' evening, board dinner, oil change, poetry slam, book fair, surgery"
-    ).split(", ")
-    rows = [
-        Example(at, f"{nouns[at // 3].capitalize()} at {1 + at % 3} pm", {}) for at in range(3 * len(nouns))
-    ]
+    nouns = "dentist, budget review, picnic by the lake, chess club, rehearsal, house viewing, tax return, marathon"
+    nouns = f"{nouns}, parents' evening, board dinner, oil change, poetry slam, book fair, surgery".split(
+        ", "
+    )
+    rows = [Example(at, f"{nouns[at // 3]} at {1 + at % 3} pm", {}) for at in range(3 * len(nouns))]
     folds = sweep.fold_parts(rows, 4, seed=1)
     assert sorted(row.id for parts in folds for row in parts["test"]) == [row.id for row in rows]
     for parts in folds:
@@ -109,14 +106,12 @@ def test_means_and_deviations_worked_by_hand(tmp_path):
     assert table["train_seconds"].round(2).iloc[0] == 4.67 and "a chip" in caption
 
 
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "configs" / "sweeps").glob("*.yaml")), ids=lambda path: path.stem
-)
-def test_committed_files_ask_for_what_there_is(path, tmp_path):
-    asked = sweep.read_sweep(path)
-    for settings in asked.settings.values():
-        run = Run(asked.task, asked.profile, "sample", str(tmp_path), settings)
-        assert set(asked.variants) <= set(run.task.variants)
+def test_committed_files_ask_for_what_there_is(tmp_path):
+    for path in (ROOT / "configs" / "sweeps").glob("*.yaml"):
+        asked = sweep.read_sweep(path)
+        for settings in asked.settings.values():
+            run = Run(asked.task, asked.profile, "sample", str(tmp_path), settings)
+            assert set(asked.variants) <= set(run.task.variants)
 
 
 def test_two_sweeps_never_work_in_one_folder(fits, tmp_path, monkeypatch):
@@ -127,6 +122,6 @@ def test_two_sweeps_never_work_in_one_folder(fits, tmp_path, monkeypatch):
             sweep.carry_out(path, out=tmp_path)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cases, "ask", second)
+    monkeypatch.setattr(sweep, "ask", second)
     with pytest.raises(KeyboardInterrupt):
         sweep.carry_out(path, out=tmp_path)

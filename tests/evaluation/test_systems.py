@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from tiny_run import make_run, make_token_run
 
@@ -75,10 +73,6 @@ def test_the_system_to_use_is_the_best_on_validation_if_it_is_there(tmp_path):
 
 
 def test_predictions_are_kept_without_what_only_decoding_needs(tmp_path):
-    run = Run("calendar", profile="smoke", out=str(tmp_path))
-    record = {"id": 3, "prediction": None, "raw": "{", "error": "truncated", "truncated": 1}
-    path = systems.write_predictions(run, "lora", [record])
-    assert json.loads(path.read_text()) == {"id": 3, "prediction": None, "raw": "{", "confidence": None}
-    assert systems.read_predictions(run, "lora") == [
-        {"id": 3, "prediction": None, "raw": "{", "confidence": None}
-    ]
+    run, kept = Run("calendar", "smoke", out=str(tmp_path)), {"id": 3, "prediction": None, "raw": "{"}
+    systems.write_predictions(run, "lora", [{**kept, "error": "truncated", "truncated": 1}])
+    assert systems.read_predictions(run, "lora") == [{**kept, "confidence": None}]

@@ -66,13 +66,10 @@ def test_calibrations_are_kept_and_used(tmp_path):
     examples = run.load("validation")
     assert load_calibrations(run, "tagger") == {} == Predictor(run, "tagger").calibrations
     plain = Predictor(run, "tagger").version
+    stated = [dict.fromkeys(run.task.fields, sure) for sure in (0.2, 0.9)]
     records = [
-        {
-            "id": row.id,
-            "prediction": row.target if row.id % 2 else {**row.target, "action": "Dinner"},
-            "raw": "",
-            "confidence": dict.fromkeys(run.task.fields, 0.9 if row.id % 2 else 0.2),
-        }
+        {"id": row.id, "prediction": row.target | {"action": ("Dinner", "Lunch")[row.id % 2]}, "raw": ""}
+        | {"confidence": stated[row.id % 2]}
         for row in examples
     ]
     write_predictions(run, "tagger", records, part="validation")
@@ -80,13 +77,9 @@ def test_calibrations_are_kept_and_used(tmp_path):
     assert found["action"]([0.9])[0] > 0.7 and found["action"]([0.2])[0] < 0.4
     predictor, example = Predictor(run, "tagger"), run.task.rows.example("Lunch with Ann")
     assert predictor.version != plain, "answers with other confidence are those of another version"
-    sure, unsure = (
-        predictor.answer(
-            example.text,
-            example,
-            {"prediction": examples[0].target, "confidence": dict.fromkeys(run.task.fields, stated)},
-        )
-        for stated in (0.95, 0.1)
+    unsure, sure = (
+        predictor.answer(example.text, example, {"prediction": examples[0].target, "confidence": one})
+        for one in stated
     )
     assert "action" not in sure["needs_review"] and "action" in unsure["needs_review"]
     assert sure["confidence"]["action"] > unsure["confidence"]["action"]

@@ -6,7 +6,8 @@ import pytest
 import torch
 from transformers import Cache, DynamicCache, LlamaConfig, LlamaForCausalLM
 
-from helpers.models.attention import RoomyLayer
+import helpers.models.base  # noqa: F401 (makes its attention known to the library)
+from helpers.writing.generation import RoomyLayer
 
 IDS = torch.arange(60).view(3, 20) * 7 % 128
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
-from tiny_model import save_tiny_base
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from helpers.errors import UserError
 from helpers.models import adapters
-from helpers.models.adapters import adapted_layers, add_lora, count_parameters, load_finetuned, load_untuned
-from helpers.models.base import base_files, base_path, four_bit_config, load_base, load_tokenizer
+from helpers.models.adapters import adapted_layers, add_lora, load_finetuned, load_untuned
+from helpers.models.base import base_path, four_bit_config, load_base, load_tokenizer
 from helpers.models.int8 import Int8Linear
 from helpers.run import Run
 
 IDS = torch.tensor([[1, 300, 301, 302]])
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 def make_run(base: Path | str, out: Path, **settings: object) -> Run:
@@ -54,16 +45,6 @@ def test_unreachable_hub_model_names_the_way_out(tmp_path, monkeypatch):
             load(make_run("someone/some-model", tmp_path))
 
 
-def test_another_model_changes_what_training_depends_on(base, tmp_path):
-    names = {path.name for path in base_files(make_run(base, tmp_path)) if path.parent == base}
-    assert names == {"model.safetensors", "config.json", "tokenizer.json"}
-    assert not [
-        path
-        for path in base_files(Run("calendar", profile="smoke", out=str(tmp_path)))
-        if "SmolLM2" in str(path)
-    ], "the packaged model is known by its checksum"
-
-
 def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("helpers.models.packaged.ROOT", tmp_path / "repository")
@@ -72,32 +53,7 @@ def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
     assert base_path(make_run("my-model", tmp_path)) == str(tmp_path / "repository" / "my-model")
 
 
-def test_all_threads_take_the_smallest_numbers_for_zero():
-    code = (
-        "import torch, helpers.models.base; numbers = torch.full((4_000_000,), 1e-40); "
-        "print(torch.get_num_threads(), bool((numbers * 2 == 0).all()))"
-    )
-    command = [sys.executable, "-c", code]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    if not torch.set_flush_denormal(True):
-        pytest.skip("this CPU cannot")
-    assert shown.split()[1] == "True"
-
-
 # -- adapters ------------------------------------------------------------------------------------------------
-def test_lora_parameters_by_hand(base, tmp_path):
-    run = make_run(base, tmp_path)
-    counts = count_parameters(add_lora(load_base(run), 4, 8, 0.0, ["q_proj"], seed=1))
-    assert counts["trainable"] == 2 * (64 * 4 + 4 * 64)  # two layers, A and B of a 64 × 64 matrix
-    assert counts["total"] == count_parameters(load_base(run))["total"] + counts["trainable"]
-
-
-def test_weights_in_four_bits_count_as_the_numbers_they_stand_for(base, tmp_path):
-    run = make_run(base, tmp_path)
-    whole = count_parameters(load_base(run))
-    assert count_parameters(load_base(run, four_bit_config(run)))["total"] == whole["total"]
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("four_bit", [False, True])
 def test_a_merged_adapter_says_what_the_adapter_says(base, tmp_path, four_bit):

@@ -13,7 +13,6 @@ import torch
 from gguf import GGUFReader
 from gguf.quants import dequantize
 from safetensors import SafetensorError, safe_open
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from helpers.errors import UserError
 from helpers.models import packaged
@@ -189,38 +188,6 @@ def test_the_weights_are_those_of_the_package(gguf):
             ours = f"model.layers.11.self_attn.{name}_proj.weight"
             assert np.array_equal(found.get_tensor(ours).numpy(), exact), ours
     assert "output.weight" not in tensors, "the head is the embedding"
-
-
-def test_the_tokens_are_those_of_the_package(gguf):
-    tokenizer = AutoTokenizer.from_pretrained(packaged_folder())
-    wanted = gguf.fields["tokenizer.ggml.tokens"].contents()
-    assert tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))) == wanted
-    text = 'Call  Zoë at 10:30\u202fAM\n→ {"date": "12/03/2026"}'
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    turns = [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
-    chat = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-    assert chat == "<|im_start|>system\ns<|im_end|>\n<|im_start|>user\nu<|im_end|>\n<|im_start|>assistant\n"
-    assert tokenizer.eos_token == "<|im_end|>"
-
-
-@torch.no_grad()
-def test_it_knows_something():
-    tokenizer = AutoTokenizer.from_pretrained(packaged_folder())
-    model = AutoModelForCausalLM.from_pretrained(packaged_folder())
-    for text, next_word in (("The capital of France is", " Paris"), ("one, two, three, four,", " five")):
-        logits = model(**tokenizer(text, return_tensors="pt"), logits_to_keep=1).logits
-        assert tokenizer.decode(logits[0, -1].argmax()) == next_word
-
-
-def test_the_cut_model_is_its_embedding_and_first_two_layers():
-    with weights(packaged_folder()) as whole, weights(packaged_folder(CUT)) as cut:
-        names, kept = list(whole.keys()), list(cut.keys())
-        names = [name for name in names if "layers." not in name or int(name.split(".")[2]) < 2]
-        assert sorted(kept) == sorted(names) and len(names) == 2 * 9 + 2
-        for name in ("model.embed_tokens", "model.layers.1.self_attn.q_proj", "model.norm"):
-            assert cut.get_tensor(f"{name}.weight").equal(whole.get_tensor(f"{name}.weight")), name
-    files = [folder / "tokenizer.json" for folder in (packaged_folder(), packaged_folder(CUT))]
-    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_the_folder_loads_without_the_package(tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
-from tiny_encoder import save_tiny_encoder, sentences
+from own_tasks import booking, write_rooms
+from tiny_encoder import sentences
 from tiny_encoder import tiny_run as tiny_token_run
 from tiny_model import save_tiny_base
 from tiny_run import rows as events
@@ -31,7 +32,12 @@ def run_cells(run: Run, rows: list, check: dict[str, Any]) -> dict[str, Any]:
     write = {"train": rows, "train_augmented": rows, "validation": rows[:2], "test": rows[:2]}
     for part, examples in write.items():
         write_jsonl(run.path("splits", f"{part}.jsonl"), map(run.task.rows.to_json, examples))
-    given = {"task": run.task.name, "profile": run.profile, "out": run.out, "seed": run.seed}
+    given = {
+        "task": str(run.own_folder or run.task.name),
+        "profile": run.profile,
+        "out": run.out,
+        "seed": run.seed,
+    }
     given |= {"data": run.data, "settings": json.dumps(run.settings)}
     variables: dict[str, Any] = {}
     for source in CODE:
@@ -43,11 +49,6 @@ def run_cells(run: Run, rows: list, check: dict[str, Any]) -> dict[str, Any]:
             if text in source:
                 function(variables)
     return variables
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("method") / "encoder")
 
 
 def the_tagger_is_that_of_the_run(found: dict[str, Any]) -> None:
@@ -110,6 +111,18 @@ def test_what_a_tagger_shows_is_what_fit_builds(encoder, tmp_path, monkeypatch):
     assert found["writer"] is None and found["own"] == variant_settings(run, "lora")
     of_run = taggers.new_tagger(run, "lora", sentences()).model.base.peft_config["default"]
     same_adapter(found["config"], of_run)
+
+
+def test_a_task_of_writers_alone_is_shown_a_tagger_too(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folder = write_rooms(tmp_path / "rooms")
+    variant = "lora: {kind: writer, adapter: true, trl: true, like: [writer, adapter]}"
+    (folder / "settings.yaml").write_text(f"variants:\n  {variant}\nvotes: {{}}\n")
+    settings = {"base_model": str(save_tiny_base(tmp_path / "base")), "encoder_model": str(encoder)}
+    run = Run(str(folder), profile="smoke", out=str(tmp_path / "out"), settings=settings)
+    found = run_cells(run, [run.task.rows.parse(booking(at), at) for at in range(6)], {})
+    assert found["wanted"] == ["lora"] == [found["writer"]]
+    assert found["trainer"].state.global_step == 2
 
 
 def same_adapter(one: Any, other: Any) -> None:

@@ -211,13 +211,3 @@ def test_all_tasks_share_the_story_and_numbers_are_interpreted():
         and not "".join(after["source"]).startswith("#")
     ]
     assert len(interpreted) >= 60
-
-
-def test_the_method_stands_in_notebook_04():
-    code = "\n".join(
-        "".join(cell["source"]) for cell in cells(ROOT / "notebooks/04_train_lora.ipynb", "code")
-    )
-    calls = (node.func for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call))
-    called = {getattr(one, "attr", getattr(one, "id", "")) for one in calls}
-    wanted = {"LoraConfig", "get_peft_model", "print_trainable_parameters", "BitsAndBytesConfig", "SFTConfig"}
-    assert called >= wanted | {"AdamW", "backward", "step", "fit"} and "(SFTTrainer)" in code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -22,8 +21,6 @@ from helpers.data.read import load_source
 from helpers.errors import UserError
 from helpers.pipeline import execute, runner, stages
 from helpers.pipeline.execute import StageFailed
-from helpers.pipeline.progress import Progress
-from helpers.report import pdf
 from helpers.run import Run
 from helpers.training.fit import fingerprint
 
@@ -156,13 +153,6 @@ def test_other_parameters_run_everything(tmp_path, notebooks, quick, change, mon
     assert [json.loads(call["parameters"]["settings"]) for call in quick] == [{}] * 3 + [given] * 3
 
 
-def test_other_packages_run_everything(tmp_path, notebooks, quick, monkeypatch):
-    runner.run_task(make_run(tmp_path), notebooks)
-    (tmp_path / "lock.txt").write_text("torch==0")
-    monkeypatch.setattr(stages, "LOCK_FILE", str(tmp_path / "lock.txt"))
-    assert runner.run_task(make_run(tmp_path), notebooks) == ALL
-
-
 @pytest.mark.parametrize("what", ["rows", "model", "text"])
 def test_changed_contents_of_what_was_given_run_everything(tmp_path, notebooks, quick, monkeypatch, what):
     files = {name: tmp_path / name / "tiny" / "train.jsonl" for name in ("rows", "model", "text")}
@@ -190,7 +180,7 @@ def test_a_changed_helper_runs_the_stages_that_can_reach_it(tmp_path, notebooks,
         notebooks / "03_third.ipynb", "%matplotlib inline\nimport helpers.two as other, helpers.served"
     )
     keys = stages.stage_keys
-    monkeypatch.setattr(runner, "stage_keys", lambda run, each: keys(run, each, tmp_path))
+    monkeypatch.setattr(stages, "stage_keys", lambda run, each: keys(run, each, tmp_path))
     monkeypatch.delenv("LLM_BASE_URL", raising=False)
     run = make_run(tmp_path)
     assert runner.run_task(run, notebooks) == ALL
@@ -204,20 +194,6 @@ def test_a_changed_helper_runs_the_stages_that_can_reach_it(tmp_path, notebooks,
     assert runner.run_task(run, notebooks) == []
     monkeypatch.setenv("LLM_BASE_URL", "http://localhost:1")  # a switch counts where the code reads it
     assert runner.run_task(run, notebooks) == ["03_third"]
-
-
-def test_new_results_concern_the_stage_that_shows_them(tmp_path):
-    for name, text in {"__init__": "", "measured": 'FILE = ROOT / "results"', "report/pages": ""}.items():
-        (tmp_path / "helpers" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "helpers" / f"{name}.py").write_text(text)
-    write_notebook(tmp_path / "nb" / "04_train.ipynb", "import helpers.run")
-    write_notebook(tmp_path / "nb" / "05_evaluate.ipynb", "from helpers import measured")
-    run, all_stages = make_run(tmp_path), stages.find_stages(tmp_path / "nb")
-    before = stages.stage_keys(run, all_stages, tmp_path)
-    (tmp_path / "results" / "sweeps").mkdir(parents=True)
-    (tmp_path / "results" / "sweeps" / "seeds.jsonl").write_text("{}")
-    after = stages.stage_keys(run, all_stages, tmp_path)
-    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
 
 
 @pytest.mark.parametrize("name, word", [("calendar", "_prompt"), ("crime", "_question")])
@@ -280,17 +256,6 @@ def test_from_runs_that_stage_and_all_later_ones_and_to_stops_after_one(tmp_path
         runner.run_task(make_run(tmp_path, seed=1), notebooks, start="02")
 
 
-def test_from_with_earlier_code_changed_says_so_and_the_next_run_catches_up(
-    tmp_path, notebooks, quick, capsys
-):
-    run = make_run(tmp_path)
-    runner.run_task(run, notebooks)
-    write_notebook(notebooks / "01_first.ipynb", "print('new')")
-    assert runner.run_task(run, notebooks, start="03") == ALL[2:]
-    assert "code of 01_first has changed" in capsys.readouterr().err
-    assert runner.run_task(run, notebooks) == ["01_first", "report"]
-
-
 def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     run = make_run(tmp_path)
     runner.run_task(run, notebooks)
@@ -304,23 +269,10 @@ def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     assert runner.run_task(run, notebooks) == ["02_second", "report"]
 
 
-def test_report_that_fails_is_one_line(tmp_path, notebooks, quick, monkeypatch):
-    def build(run: Run) -> None:
-        print("on the way")
-        raise ValueError("two\nlines")
-
-    monkeypatch.setattr(helpers.report.pages, "build", build)
-    run = make_run(tmp_path)
-    with pytest.raises(StageFailed, match=r"^report: ValueError: two lines \(log: "):
-        runner.run_task(run, notebooks)
-    log = run.path("logs", "report.log").read_text()
-    assert "on the way" in log and "Traceback" in log
-
-
 def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypatch):
     run = make_run(tmp_path)
     monkeypatch.setattr(stages, "LOCK_SECONDS", 0.5)
-    with runner.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
+    with stages.task_lock(run), pytest.raises(UserError, match=f"process {os.getpid()}.*--out"):
         runner.run_task(run, notebooks)
     assert not quick and runner.run_task(run, notebooks) == ALL
 
@@ -345,40 +297,29 @@ def test_optional_stages_run_only_when_asked_for_and_are_forgotten_when_models_c
 # -- which modules a stage can reach ----------------------------------------------------------------------------------
 def test_closure_follows_imports_tasks_and_files(tmp_path):
     package = tmp_path / "helpers"
-    reached = {
-        "__init__.py": "",
+    names = "__init__ c page.css template/page.html tasks/base tasks/mine/__init__ tasks/mine/task deep/__init__ deep/d"
+    names = [name if "." in name else f"{name}.py" for name in names.split()]
+    reached = dict.fromkeys([*names, "tasks/mine/notes.md"], "") | {
         "a.py": "def f():\n    from helpers.b import x",
         "b.py": "from helpers import c\nfrom helpers.tasks import base, g",
-        "c.py": "",
-        "page.css": "",
-        "template/page.html": "",
         "tasks/__init__.py": "import importlib\ndef g(n): return importlib.import_module(f'helpers.tasks.{n}')",
-        "tasks/base.py": "",
-        "tasks/mine/notes.md": "",
-        "tasks/mine/__init__.py": "",
-        "tasks/mine/task.py": "",
         "tasks/mine/rules.py": "import helpers.deep.d",
-        "deep/__init__.py": "",
-        "deep/d.py": "",
     }
-    others = {
-        "tasks/yours/words.md": "",
-        "tasks/mine/rows.jsonl": "",
-        "lonely.py": "",
-        "tasks/yours/__init__.py": "",
-        "tasks/yours/task.py": "",
-    }
+    others = (
+        "tasks/yours/words.md tasks/mine/rows.jsonl lonely.py tasks/yours/__init__.py tasks/yours/task.py"
+    )
+    others = dict.fromkeys(others.split(), "")
     for path, text in (reached | others).items():
         (package / path).parent.mkdir(parents=True, exist_ok=True)
         (package / path).write_text(text)
 
-    def names(*sources: str) -> set[str]:
+    def closure(*sources: str) -> set[str]:
         found = stages.helper_closure(sources, package / "tasks" / "mine", tmp_path)
         return {path.relative_to(package).as_posix() for path in found}
 
-    assert names("import numpy", "x = 1", "not python") == set()
-    assert names("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
-    assert names("%load_ext x\n!ls\nimport helpers.a") == set(reached)
+    assert closure("import numpy", "x = 1", "not python") == set()
+    assert closure("from helpers import c") == {"__init__.py", "c.py", "page.css", "template/page.html"}
+    assert closure("%load_ext x\n!ls\nimport helpers.a") == set(reached)
     own = tmp_path / "own"  # a task of one's own may have no module at all
     (own / "raw").mkdir(parents=True)
     for path in ("schema.json", "rows.jsonl", "raw/old.txt"):
@@ -484,67 +425,6 @@ def test_a_folder_is_a_task_with_rows_of_its_own(tmp_path, notebooks, quick, mon
     assert {part: len(rows) for part, rows in load_source(run).items()} == {"train": 1, "validation": 1}
     (folder / "rows.jsonl").write_text(2 * (row + "\n"))
     assert {part: len(rows) for part, rows in load_source(run).items()} == {"all": 2}
-
-
-def test_smoke_runs_have_a_place_of_their_own(tmp_path):
-    assert Run(task="calendar", profile="smoke").root == ROOT / "artifacts" / "smoke"
-    assert (
-        Run(task="calendar").root == ROOT
-        and Run(task="calendar", profile="smoke", out=str(tmp_path)).root == tmp_path
-    )
-
-
-def test_pdf_is_made_where_a_browser_is_and_else_one_line_says_why(tmp_path, monkeypatch, capsys, signals):
-    monkeypatch.setattr(runner, "run_task", lambda *args: None)
-    (tmp_path / "report").mkdir()
-    for name in ("calendar", "index"):
-        (tmp_path / "report" / f"{name}.html").touch()
-    printed, print_pdf = [], pdf.print_pdf
-    monkeypatch.setattr(pdf, "print_pdf", lambda page: printed.append(page.name) or page.with_suffix(".pdf"))
-    assert runner.cli(["calendar", "--out", str(tmp_path)]) == 0 and not printed
-    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
-    assert printed == ["calendar.html", "index.html"]
-    monkeypatch.setattr(pdf, "print_pdf", print_pdf)
-    monkeypatch.setenv("CHROMIUM", "no-such-browser")
-    capsys.readouterr()
-    assert runner.cli(["calendar", "--out", str(tmp_path), "--pdf"]) == 0
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("note: no PDF of calendar.html: no Chromium found")
-
-
-def test_progress_on_a_terminal_has_a_bar_for_stages_and_one_for_cells():
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    stream = Terminal()
-    progress = Progress(2, stream)
-    progress.start("01_first", 4)
-    progress.cell(1, "Lengths")
-    progress.note("50%|#####|\r60%|######|")
-    progress.cell(2, "Values")
-    progress.end("01_first done")
-    progress.close()
-    shown = stream.getvalue()
-    assert "1/4 cells" in shown and "2/4 cells" in shown and "Values" in shown
-    assert "0/2 stages" in shown and "1/2 stages" in shown and "[1/2] 01_first done" in shown
-
-
-def test_progress_elsewhere_is_a_line_now_and_then(monkeypatch):
-    monkeypatch.setattr("helpers.pipeline.progress.PLAIN_SECONDS", -1)
-    stream = io.StringIO()
-    progress = Progress(2, stream)
-    progress.start("01_first", 4)
-    progress.cell(1, "Lengths")
-    progress.note("50%|#####|\r60%|######|\n")
-    progress.end("01_first done")
-    progress.close()
-    assert stream.getvalue().splitlines() == [
-        "[1/2] 01_first ...",
-        "      cell 2/4: Lengths",
-        "      cell 2/4: Lengths | 60%|######|",
-        "[1/2] 01_first done",
-    ]
 
 
 # -- with kernels -----------------------------------------------------------------------------------------------------

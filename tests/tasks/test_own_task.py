@@ -6,26 +6,20 @@ import json
 import random
 from pathlib import Path
 
-import llguidance
 import pytest
+from grammars import accepts
 from own_tasks import booking, write_rooms
+from pydantic import BaseModel
 
 from helpers.errors import UserError
 from helpers.tasks import TASK_NAMES, load_task
-from helpers.tasks.base import settings_of
+from helpers.tasks.json_task import JsonTask
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The folder of the task."""
     return write_rooms(tmp_path / "rooms")
-
-
-def accepts(grammar: str, text: str) -> bool:
-    tokenizer = llguidance.LLTokenizer("byte")
-    matcher = llguidance.LLMatcher(tokenizer, grammar, log_level=0)
-    tokens = tokenizer.tokenize_str(text)
-    return matcher.try_consume_tokens(tokens) == len(tokens) and matcher.is_accepting()
 
 
 def test_everything_follows_from_the_schema(folder):
@@ -74,23 +68,6 @@ def test_made_and_perturbed_rows_are_labelled_rightly(folder):
     assert changed[5].text.endswith(")") and changed[5].target == rows[0].target
 
 
-@pytest.mark.parametrize(
-    "change, reason",
-    [
-        ({"layout": "heap"}, "'output.layout' should be one of rows, circle or null, got string"),
-        ({"guests": "Bo"}, "'output.guests' should be a list of strings or null, got string"),
-        ({"guests": ["Bo", 1]}, "'output.guests.1' should be a string, got number"),
-        ({"colour": "red"}, "unknown key 'output.colour'"),
-    ],
-)
-def test_bad_rows_are_refused_by_the_key(folder, change, reason):
-    row = booking(0)
-    row["output"] |= change
-    with pytest.raises(ValueError) as error:
-        load_task(folder).rows.parse(row, 0)
-    assert str(error.value) == reason
-
-
 def test_a_json_schema_a_chat_and_hooks(tmp_path):
     name, number = {"type": "string"}, {"type": "number"}
     properties = {
@@ -129,13 +106,12 @@ def test_a_json_schema_a_chat_and_hooks(tmp_path):
 def test_a_tagging_task_is_its_labels(tmp_path):
     (tmp_path / "labels.txt").write_text("DISH\nPLACE\n")
     task = load_task(tmp_path)
-    row = {
-        "tokens": ["Soup", "of", "leek", "in", "Graz"],
-        "ner_tags": ["B-DISH", "I-DISH", "I-DISH", "O", "I-PLACE"],
-    }
-    example = task.rows.parse(row, 0)
-    assert example.target.tags[-1] == "B-PLACE" and task.values(example.target)["DISH"] == ("Soup of leek",)
-    assert task.headline == "f1" and not task.writes and task.settings("smoke")["full.epochs"] == 1
+    assert (
+        task.fields == ("DISH", "PLACE")
+        and task.headline == "f1"
+        and not task.writes
+        and task.settings("smoke")["full.epochs"] == 1
+    )
     with pytest.raises(ValueError, match="unknown label 'WINE': choose from DISH, PLACE"):
         task.rows.parse({"tokens": ["Port"], "ner_tags": ["B-WINE"]}, 0)
 
@@ -150,17 +126,27 @@ def test_a_folder_that_says_nothing_and_a_name_that_is_none(tmp_path):
         load_task(tmp_path)
 
 
+class Note(BaseModel):
+    """One field."""
+
+    text: str | None
+
+
 # -- settings -----------------------------------------------------------------------------------------------------------
 def test_settings_come_from_groups_variants_and_profiles():
     document = {
         "settings": {"rows": 3},
         "groups": {"one": {"rate": 1, "size": 2}, "two": {"rate": 4}},
-        "variants": {"a": {"like": ["one", "two"], "settings": {"size": 9}}, "b": {"like": ["one"]}},
+        "variants": {
+            "a": {"kind": "tagger", "like": ["one", "two"], "settings": {"size": 9}},
+            "b": {"kind": "tagger", "like": ["one"]},
+        },
         "profiles": {"gpu": {"groups": {"one": {"size": 5}}, "variants": {"b": {"settings": {"rate": 0}}}}},
     }
     both = {"variants": "a,b", "rows": 3, "a.rate": 4, "a.size": 9}
-    assert settings_of(document, "cpu") == both | {"b.rate": 1, "b.size": 2}
-    assert settings_of(document, "gpu") == both | {"b.rate": 0, "b.size": 5}
+    task = JsonTask(Note, document=document)
+    assert task.settings("cpu") == both | {"b.rate": 1, "b.size": 2}
+    assert task.settings("gpu") == both | {"b.rate": 0, "b.size": 5}
 
 
 @pytest.mark.parametrize("name", TASK_NAMES)

@@ -24,13 +24,6 @@ def test_bootstrap_of_a_proportion_is_close_to_wilson():
     assert low == pytest.approx(exact.low, abs=0.02) and high == pytest.approx(exact.high, abs=0.02)
 
 
-def test_bootstrap_repeats_with_its_seed():
-    values = np.random.default_rng(0).random(50)
-    low, high = statistics.score_ci(values, seed=1)
-    assert low < values.mean() < high
-    assert (low, high) == statistics.score_ci(values, seed=1) != statistics.score_ci(values, seed=2)
-
-
 def test_a_difference_of_means_is_bootstrapped_over_pairs():
     generator = np.random.default_rng(0)
     left, right = (pd.DataFrame({"top": generator.random(40), "bottom": 1.0}) for _ in range(2))
@@ -54,13 +47,6 @@ def test_bootstrap_falls_back_to_percentiles_where_bca_is_undefined():
     # one row holds the whole numerator and denominators are zero elsewhere: the jackknife has no spread
     low, high = statistics.score_ci([0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 2.0, 0.0], seed=1)
     assert math.isfinite(low) and math.isfinite(high)
-
-
-def test_bootstrap_refuses_what_does_not_fit():
-    with pytest.raises(ValueError, match="equally long"):
-        statistics.score_ci([1.0, 2.0], [1.0], seed=1)
-    with pytest.raises(ValueError):
-        statistics.score_ci([], seed=1)
 
 
 def test_wilson_keeps_a_width_at_the_ends():
@@ -104,20 +90,12 @@ def test_permutation_test_of_a_ratio_swaps_rows_whole():
     assert statistics.paired_permutation_test(left, right, seed=1) == pytest.approx(expected) == 0.25
 
 
-def test_a_single_difference_proves_nothing():
-    assert statistics.paired_permutation_test(parts([1, 0]), parts([0, 0]), seed=1) == 1.0
-
-
 def test_effect_size():
     assert statistics.cohens_h(0.5, 0.5) == 0
     assert statistics.cohens_h(1.0, 0.0) == pytest.approx(math.pi)
     assert statistics.cohens_h(0.75, 0.5) == pytest.approx(math.pi / 6)
-    assert [statistics.effect_words(h) for h in (0.1, -0.3, 0.5, -3)] == [
-        "negligible",
-        "small",
-        "medium",
-        "large",
-    ]
+    words = [statistics.effect_words(h) for h in (0.1, -0.3, 0.5, -3)]
+    assert words == ["negligible", "small", "medium", "large"]
 
 
 def test_compare_sums_up_a_pair():

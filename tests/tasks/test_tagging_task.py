@@ -11,9 +11,18 @@ from hypothesis import strategies as st
 from tiny_encoder import TAGS, sentence, sentences
 
 from helpers.tasks import load_task
-from helpers.tasks.bio import TaggedTokens, align_fine, spans_of, tags_of, to_iob2
+from helpers.tasks.bio import (
+    TaggedTokens,
+    align_fine,
+    columns_of,
+    parse_markup,
+    rows_of_columns,
+    spans_of,
+    tags_of,
+    to_iob2,
+    words_of_text,
+)
 from helpers.tasks.tag_task import Dictionary, TagTask, place_strings
-from helpers.tasks.tokens import columns_of, parse_markup, rows_of_columns, words_of_text
 
 TASK = load_task("it_ner")
 LABELS, KINDS = TASK.fields, ("ticket", "bug")
@@ -121,21 +130,6 @@ def test_tokens_are_shown_with_their_tags():
     assert shown.split("\n") == ["Use  O           O", "Vim  B-SOFTWARE  B-Application"]
 
 
-@pytest.mark.parametrize(
-    "raw, kind",
-    [
-        ("", "empty"),
-        ("{", "truncated"),
-        ("nothing", "not json"),
-        ("[]", "not an object"),
-        ('{"CAT": []}', "extra keys"),
-        ('{"OS": "x"}', "wrong type"),
-    ],
-)
-def test_unusable_answers_of_a_language_model(raw, kind):
-    assert TASK.chat.parse_output(raw) == (None, kind)
-
-
 # -- tokens, markup, columns ------------------------------------------------------------------------------------------
 def test_tokens_are_split_as_in_the_public_rows():
     text = 'He can\'t (really) use C++, ".NET" or C#... see main() and v1.2.3, e.g. 0x80070005!!'
@@ -145,7 +139,7 @@ def test_tokens_are_split_as_in_the_public_rows():
 
 def test_markup_becomes_tokens_and_tags():
     line = "bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's [C++](SOFTWARE)[17](VERSION)."
-    row = parse_markup(line, LABELS, KINDS)
+    row = parse_markup(line, KINDS)
     assert row["kind"] == "bug"
     assert row["tokens"] == "Permission denied ( publickey ) , then Windows -only ; it 's C++ 17 .".split()
     assert spans_of(row["ner_tags"]) == [
@@ -161,14 +155,12 @@ def test_markup_becomes_tokens_and_tags():
     [
         ("no tab", "begins with ticket"),
         ("mail\tx", "begins with ticket"),
-        ("bug\t[x](CAT)", "unknown label 'CAT'"),
-        ("bug\t[ x](OS)", "spaces at the edge"),
         ("bug\t[[x](OS)](OS)", "broken markup"),
     ],
 )
 def test_bad_markup_is_refused(line, reason):
     with pytest.raises(ValueError, match=reason):
-        parse_markup(line, LABELS, KINDS)
+        parse_markup(line, KINDS)
 
 
 CHARACTERS = "abcXYZ019.,:;!?'\"()-/+#_"
@@ -179,7 +171,7 @@ PIECES = st.lists(st.tuples(WORDS, st.sampled_from(("", *LABELS))), min_size=1, 
 @given(PIECES, st.sampled_from((" ", "")))
 def test_every_marked_entity_comes_back(pieces, glue):
     marked = glue.join(f"[{text}]({label})" if label else text for text, label in pieces)
-    row = parse_markup(f"bug\t{marked}", LABELS, KINDS)
+    row = parse_markup(f"bug\t{marked}", KINDS)
     assert "".join(row["tokens"]) == "".join(text.replace(" ", "") for text, _ in pieces)
     found = [(label, "".join(row["tokens"][start:end])) for start, end, label in spans_of(row["ner_tags"])]
     assert found == [(label, text.replace(" ", "")) for text, label in pieces if label]

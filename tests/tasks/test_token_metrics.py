@@ -13,15 +13,7 @@ from tiny_encoder import TAGS, sentence
 
 from helpers.tasks import load_task
 from helpers.tasks.bio import to_iob2
-from helpers.tasks.metrics import (
-    entity_f1,
-    exact_match,
-    field_results,
-    field_table,
-    intervals,
-    score,
-    score_table,
-)
+from helpers.tasks.metrics import entity_f1, exact_match, field_results, field_table, score, score_table
 
 TASK = load_task("it_ner")
 GOLD = [
@@ -40,13 +32,7 @@ def test_scores_of_a_worked_example():
     scores = score(TASK, GOLD, found)
     assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3] * 3)
     assert scores["accuracy"] == pytest.approx(4 / 7) and scores["exact_match"] == 0
-    assert scores["fields"]["VERSION"] == {
-        "precision": 1.0,
-        "recall": 1.0,
-        "f1": 1.0,
-        "support": 1,
-        "accuracy": 1.0,
-    }
+    assert set(scores["fields"]["VERSION"].values()) == {1}
     assert scores["fields"]["SOFTWARE"]["f1"] == 0 and scores["fields"]["OS"]["support"] == 1
     assert math.isnan(scores["fields"]["ERROR"]["f1"]) and scores["fields"]["ERROR"]["support"] == 0
     assert scores["field_accuracy"] == pytest.approx(
@@ -106,12 +92,3 @@ def test_counts_and_seqeval_agree(pairs):
         assert [one[name] for name in ("precision", "recall", "f1")] == pytest.approx(
             [other[name] for name in ("precision", "recall", "f1-score")]
         )
-
-
-def test_intervals_hold_the_score():
-    rows = [sentence(f"Vim/B-SOFTWARE {index}", index) for index in range(40)]
-    found = [record(index, "B-SOFTWARE" if index % 4 else "O", "O") for index in range(40)]
-    bounds, scores = intervals(TASK, rows, found, seed=1, resamples=200), score(TASK, rows, found)
-    for name, (low, high) in bounds.items():
-        assert low <= scores[name] <= high
-    assert bounds["recall"][0] > 0.5 and bounds["recall"][1] < 0.95

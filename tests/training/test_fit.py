@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import weakref
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from crime_rows import example as crime_example
-from few_rows import examples, make_run, weights_of
-from tiny_model import save_tiny_base
+from few_rows import examples, make_run
 
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
@@ -22,11 +19,6 @@ from helpers.training import fit as fit_module
 from helpers.training.common import FitResult, exact_scores
 from helpers.training.fit import fit
 from helpers.training.rows import encode_rows, training_rows
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture
@@ -116,15 +108,6 @@ def test_a_forced_stage_trains_anew_once(base, tmp_path, trained, monkeypatch):
     assert len(trained) == 3
 
 
-def test_same_seed_same_bytes(base, tmp_path, monkeypatch):
-    runs = [make_run(base, tmp_path / name, "lora", epochs=1, dropout=0.1) for name in "abc"]
-    runs[2].seed += 1
-    for run in runs:
-        fit(run, "lora", examples(), examples()[:2])
-    first, second, other = (weights_of(run, "lora") for run in runs)
-    assert first == second != other
-
-
 # -- rows ----------------------------------------------------------------------------------------------------
 def test_too_long_rows_are_named_and_left_out_not_cut(base, tmp_path, capsys):
     run = make_run(base, tmp_path, "lora")
@@ -146,15 +129,6 @@ def answered(tokenizer, encoded) -> list[str]:
             texts.append(tokenizer.decode(current))
             current = []
     return texts
-
-
-def test_a_chat_learns_its_answers_and_nothing_else(base, tmp_path):
-    run = Run("crime", profile="smoke", out=str(tmp_path), settings={"model": str(base)})
-    tokenizer, row = load_tokenizer(run), crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})
-    (encoded,) = encode_rows(run, tokenizer, [row])
-    assert answered(tokenizer, encoded)[-18:] == [
-        f"{run.task.chat.answer(row.target, name)}<|im_end|>" for name in run.task.chat.questions
-    ]
 
 
 def test_copies_of_a_row_share_out_its_questions(base, tmp_path):
@@ -201,23 +175,6 @@ def test_scores_by_hand():
 
 
 # -- what trained models are for -----------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def fitted(base, tmp_path_factory) -> Run:
-    """A run with two variants that were trained for a moment."""
-    run = make_run(base, tmp_path_factory.mktemp("fitted"), "lora", epochs=1)
-    run.settings |= {"full_entity_loss.epochs": 1, "max_new_tokens": 40}
-    for variant in ("lora", "full_entity_loss"):
-        fit(run, variant, examples(), examples()[:2])
-    return run
-
-
-def test_a_released_system_leaves_no_model_in_memory(fitted):
-    system = systems.load(fitted, "lora")
-    model = weakref.ref(system.loaded[0])
-    system.release()
-    assert model() is None
-
-
 def test_word_lists_shape_a_model_and_settings_count_by_their_values(tmp_path):
     names = {
         path.name for path in fit_module.training_code(Run("calendar", profile="smoke", out=str(tmp_path)))

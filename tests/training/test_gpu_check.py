@@ -9,7 +9,7 @@ from helpers.files import read_json
 from helpers.training import common
 
 
-@pytest.mark.parametrize("only", ["calendar/qlora", "it_ner/full"])
+@pytest.mark.parametrize("only", ["calendar/lora", "calendar/qlora", "crime/qlora", "it_ner/full"])
 def test_a_variant_is_trained_and_asked_and_measured(only, tmp_path, monkeypatch):
     monkeypatch.setattr(
         common.StudyMixin, "training_step", common.StudyMixin.training_step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import subprocess
 import sys
@@ -17,14 +16,13 @@ from tiny_model import save_tiny_base
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
 from helpers.files import read_json
-from helpers.models import processes
 from helpers.pipeline import launch
 from helpers.pipeline.stages import task_lock
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.training.fit import fit
 from helpers.training.rows import training_rows
-from helpers.training.writers import LengthSampler
+from helpers.training.writers import split_batch
 
 SETTINGS = {
     "max_new_tokens": 8,
@@ -83,34 +81,11 @@ def test_two_processes_give_the_losses_of_one(tmp_path):
 
 
 def test_rows_are_dealt_out_so_that_a_step_sees_the_same_rows():
-    assert processes.split_batch(8, 4, 2) == (4, 4)
-    assert processes.split_batch(1, 2, 2) == (1, 1)
-    assert processes.split_batch(8, 1, 1) == (8, 1)
+    assert split_batch(8, 4, 2) == (4, 4)
+    assert split_batch(1, 2, 2) == (1, 1)
+    assert split_batch(8, 1, 1) == (8, 1)
     with pytest.raises(UserError, match="4 processes cannot share batch_size=1 × accumulation=2"):
-        processes.split_batch(1, 2, 4)
-
-
-def test_order_of_rows_depends_on_seed_and_epoch_alone():
-    import torch
-
-    sampler = LengthSampler(4, list(range(40)), 42)
-    first = list(sampler)
-    torch.rand(3)
-    assert list(sampler) == first and sorted(first) == list(range(40))
-    sampler.set_epoch(1)
-    assert list(sampler) != first
-    assert list(LengthSampler(4, list(range(40)), 43)) != first
-
-
-def test_rows_of_like_length_share_a_batch_and_batches_come_in_any_order():
-    rows = list(LengthSampler(4, list(range(162)), 42))
-    batches = [rows[at : at + 4] for at in range(0, len(rows), 4)]
-    assert len(batches[-1]) == 2 and sorted(rows) == list(range(162))
-    assert max(max(batch) - min(batch) for batch in batches) < 40
-    steps = [max(one) - max(other) for one, other in itertools.pairwise(batches[:-1])]
-    assert 8 < sum(step > 0 for step in steps) < 30, (
-        "falling lengths would end every epoch on the shortest rows"
-    )
+        split_batch(1, 2, 4)
 
 
 def test_variants_that_know_one_process_only_are_refused(tmp_path, capsys):
@@ -140,9 +115,7 @@ def test_shipped_configurations_load_and_fit_the_settings(name, kind, tmp_path):
     assert config.distributed_type == kind and config.num_processes == 2
     run = Run("crime", profile="gpu", out=str(tmp_path))
     for variant in launch.trainable(run, []):
-        processes.split_batch(
-            run[f"{variant}.batch_size"], run[f"{variant}.accumulation"], config.num_processes
-        )
+        split_batch(run[f"{variant}.batch_size"], run[f"{variant}.accumulation"], config.num_processes)
     if kind == DistributedType.FSDP:
         from transformers.models.llama import modeling_llama
 

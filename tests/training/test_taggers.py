@@ -9,12 +9,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from few_rows import checkpoint_of, dies_at, losses_of
 from few_rows import examples as events
-from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
+from tiny_encoder import TAGS, sentence, sentences, tiny_run
 
-from helpers.data.splits import write_splits
 from helpers.errors import UserError
 from helpers.evaluation import systems
 from helpers.models.packaged import encoder_path
@@ -35,19 +33,13 @@ from helpers.tagging.predict import predict_scores
 from helpers.tasks import load_task
 from helpers.tasks.bio import align_fine
 from helpers.training import taggers
-from helpers.training.distil import build_student, soft_loss, spread_layers, teacher_log_probs, trained
+from helpers.training.distil import build_student, soft_loss, teacher_log_probs, trained
 from helpers.training.fit import fingerprint, fit
 from helpers.training.rows import encode_training, fine_outputs, training_sentences, variant_settings
-from helpers.training.taggers import Learner, cosine_factor, parameter_groups, plan_steps, tagging_loss
-from helpers.views.training import training_row_table
+from helpers.training.taggers import Learner, plan_steps, tagging_loss
 
 TASK, CALENDAR = load_task("it_ner"), load_task("calendar")
 FINER = {"OS": "Operating_System", "ERROR": "Error_Name", "HARDWARE": "Device", "VERSION": "Version"}
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 def fine_sentences():
@@ -106,28 +98,9 @@ def test_a_tagger_of_spans_learns_and_follows_its_hints(encoder, tmp_path):
     tagger = load_trained_tagger(run, best)
     with_hints, without = (
         predict_scores(run, replace(tagger, features=features), rows[:1])[0]
-        for features in (tagger.features, NoHints(tagger.features))
+        for features in (tagger.features, WordFeatures())
     )
     assert np.abs(with_hints - without).max() > 1e-3
-
-
-class NoHints:
-    """Features as they are where rules find nothing."""
-
-    def __init__(self, features: WordFeatures):
-        self.features = features
-
-    def values(self, task, example, words):
-        return np.zeros_like(self.features.values(task, example, words)).tolist()
-
-
-@pytest.mark.parametrize("rank, frozen, moves", [(0, True, False), (0, False, True), (4, False, False)])
-def test_word_embeddings_stay_as_they_are_where_asked(encoder, tmp_path, rank, frozen, moves):
-    run = tiny_run(encoder, tmp_path, full__rank=rank, full__alpha=8, full__freeze_embeddings=frozen)
-    model = taggers.new_tagger(run, "full", sentences()).model
-    inner = model.base.get_base_model() if rank else model.base
-    assert inner.get_input_embeddings().weight.requires_grad is moves
-    assert any(p.requires_grad for name, p in model.named_parameters() if "classifier" in name)
 
 
 # -- going on where it was killed -------------------------------------------------------------------------------------
@@ -158,14 +131,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(encoder, tmp_path, monkeypatch, 
     assert files[0] == files[1] and EXTRAS in files[0]
 
 
-@pytest.mark.parametrize("place, written", [("none", False), ("tensorboard", True)])
-def test_curves_go_where_the_setting_says(encoder, tmp_path, place, written):
-    run = tiny_run(encoder, tmp_path, **quick("full", epochs=1))
-    run.settings["report_to"] = place
-    fit(run, "full", sentences(), sentences())
-    assert bool(list(checkpoint_of(run, "full").rglob("events.out.tfevents.*"))) is written
-
-
 # -- rows -------------------------------------------------------------------------------------------------------------
 def test_weak_rows_and_repeated_placeholders_are_thinned(encoder, tmp_path):
     run = tiny_run(encoder, tmp_path)
@@ -177,15 +142,6 @@ def test_weak_rows_and_repeated_placeholders_are_thinned(encoder, tmp_path):
     assert kept[0] == blocks[0] and 15 < len([row for row in kept if row.id < 200]) < 40
     assert weak not in kept and kept[-3:] == entity
     assert weak in training_sentences(run, own | {"weak": True}, [weak])
-
-
-def test_the_table_of_training_rows_leaves_out_what_a_variant_does_not_learn(encoder, tmp_path):
-    run = tiny_run(encoder, tmp_path, enhanced__weak=True)
-    gold, weak = sentences(), sentence("Vim/B-SOFTWARE is old", 200).with_(origin="weak")
-    write_splits(run, {"train": gold, "train_augmented": [*gold, gold[0].with_(origin="oversampled"), weak]})
-    table = training_row_table(run)
-    assert table.loc["full"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 0, "all": 9}
-    assert table.loc["enhanced"].to_dict() == {"gold": 8, "oversampled": 1, "weak": 1, "all": 10}
 
 
 def test_encoded_targets_follow_the_words_of_each_window(encoder, tmp_path):
@@ -231,12 +187,6 @@ def test_few_rows_are_read_more_often_and_phases_follow_each_other(encoder, tmp_
     assert [step.factor for step in steps[::2]] == [1, 1], "the rate rises and falls in each phase"
 
 
-def test_schedule_warms_up_and_ends_at_nothing():
-    factors = [cosine_factor(step, 100, 10) for step in range(100)]
-    assert factors[0] == 0.1 and factors[9] == 1 and factors[10] == 1 and factors[55] == pytest.approx(0.5)
-    assert factors[99] < 0.001 and all(a >= b for a, b in zip(factors[9:], factors[10:]))
-
-
 @pytest.mark.parametrize("made_epochs, sizes", [(1, [3, 8, 8]), (0, [8, 8])])
 def test_made_rows_come_first_and_gold_rows_alone_after_them(
     encoder, tmp_path, monkeypatch, made_epochs, sizes
@@ -253,19 +203,6 @@ def test_made_rows_come_first_and_gold_rows_alone_after_them(
     assert seen == sizes and [record["epoch"] for record in result.history] == [*range(1, len(sizes) + 1)]
 
 
-def test_features_of_some_rows_are_withheld(encoder, tmp_path):
-    run = span_run(encoder, tmp_path, hint_dropout=0.15, batch_pieces=1, epochs=1)
-    steps = list(plan_steps(run, "tagger", [([[0] * 3] * 400, 1)]))
-    assert np.mean([step.kept for step in steps]) == pytest.approx(0.85, abs=0.06)
-    run = span_run(encoder, tmp_path, hint_dropout=1.0, epochs=1)
-    trainer = taggers.TaggerTrainer.__new__(taggers.TaggerTrainer)
-    trainer.tagger = taggers.new_tagger(run, "tagger", events())
-    rows = encode_training(run, trainer.tagger, events()[:2])
-    step = next(plan_steps(run, "tagger", [(rows, 1)]))
-    assert not trainer._collated([step])["features"].any()
-    assert trainer._collated([step._replace(kept=[True, False])])["features"].any((1, 2)).sum() == 1
-
-
 def test_patience_counts_in_the_last_phase_alone(encoder, tmp_path, monkeypatch):
     scores = iter([0.5, 0.4, 0.4, 0.6, 0.5, 0.5, 0.9])
     found = {name: 0.0 for name in ("val_exact_match", "val_field_accuracy", "val_exact_f1")}
@@ -279,19 +216,6 @@ def test_patience_counts_in_the_last_phase_alone(encoder, tmp_path, monkeypatch)
 
 
 # -- losses and weights -----------------------------------------------------------------------------------------------
-def test_loss_is_a_mean_of_finer_labels_and_ours(encoder, tmp_path):
-    run = tiny_run(encoder, tmp_path)
-    own, rows = {"label_smoothing": 0.1, "inside_weight": 1.0}, fine_sentences()
-    for finer in (((), ()), fine_outputs(TASK, rows)):
-        batch, layout = collate_windows(encoded(run, rows[:2], finer=finer), 0), layout_of(TASK, finer=finer)
-        model = TokenTagger(load_encoder(run, encoder_path(run), layout.outputs), layout).eval()
-        logits = model.word_logits(batch)
-        loss = F.cross_entropy(logits[:, 0], batch["outputs"][:, 0], label_smoothing=0.1)
-        if layout.fine:
-            loss = (loss + F.nll_loss(model.tag_log_probs(logits)[:, 0], batch["tags"][:, 0])) / 2
-        assert tagging_loss(own)(model, batch).item() == pytest.approx(loss.item(), rel=1e-5)
-
-
 def test_loss_sums_over_fields_and_words_of_values_weigh_more(encoder, tmp_path, monkeypatch):
     model = taggers.new_tagger(span_run(encoder, tmp_path), "tagger", events()).model
     logits = torch.zeros(3, len(CALENDAR.fields), 3)
@@ -304,20 +228,6 @@ def test_loss_sums_over_fields_and_words_of_values_weigh_more(encoder, tmp_path,
         own = {"inside_weight": weight, "label_smoothing": 0.0}
         loss = tagging_loss(own)(model, {"outputs": wanted, "tags": wanted})
         assert float(loss) == pytest.approx((outside + weight * begin) / 2, abs=1e-6)
-
-
-def test_new_layers_have_a_rate_of_their_own(encoder, tmp_path):
-    run = tiny_run(encoder, tmp_path)
-    model = TokenTagger(load_encoder(run, encoder_path(run), TAGS), layout_of(TASK, {"shape": 5}))
-    groups = parameter_groups(model, {"learning_rate": 1.0, "head_rate": 2.0, "weight_decay": 0.1})
-    rates = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
-    named = dict(model.named_parameters())
-    assert groups[0]["lr"] == 1.0, "the one that the history shows"
-    assert rates[id(named["feature_inputs.0.weight"])] == (2.0, 0.0)
-    assert rates[id(named["base.classifier.weight"])] == (2.0, 0.1)
-    assert rates[id(named["base.classifier.bias"])] == (2.0, 0.0)
-    assert rates[id(named["base.bert.encoder.layer.0.output.dense.weight"])] == (1.0, 0.1)
-    assert rates[id(named["base.bert.embeddings.word_embeddings.weight"])] == (1.0, 0.0)
 
 
 def test_an_average_follows_the_weights_closely_at_first():
@@ -357,10 +267,6 @@ def test_soft_loss_by_hand():
     by_hand = 4 * (2 / 3 * np.log(4 / 3) + 1 / 3 * np.log(2 / 3))
     assert soft_loss(student, teacher, 2.0).item() == pytest.approx(by_hand, rel=1e-4)
     assert soft_loss(teacher, teacher, 2.0).item() == pytest.approx(0, abs=1e-6)
-
-
-def test_layers_are_spread_and_end_with_the_last():
-    assert [spread_layers(*given) for given in ((6, 3), (4, 2), (2, 2))] == [[1, 3, 5], [1, 3], [0, 1]]
 
 
 def test_the_student_learns_from_its_teachers(encoder, tmp_path):

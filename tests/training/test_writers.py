@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
+import gc
 import shutil
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from few_rows import best_of, checkpoint_of, dies_at, examples, losses_of, make_run, weights_of
 from safetensors.torch import load_file
-from tiny_model import save_tiny_base
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from helpers.errors import UserError
 from helpers.machine import Device
 from helpers.models.base import load_tokenizer
 from helpers.models.int8 import Int8Lora
-from helpers.run import Run
 from helpers.tasks import load_task
-from helpers.tasks.records import Writer
+from helpers.tasks.base import Writer
 from helpers.training import common, writers
 from helpers.training.fit import fit
 from helpers.writing.encode import PROMPT
 
 WRITERS = tuple(load_task("calendar").variants.writers)
 SCORES = ("val_exact_match", "val_field_accuracy", "val_exact_f1")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory) -> Path:
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture
@@ -59,6 +51,7 @@ def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, 
     assert evaluated[1]["val_loss"] < evaluated[0]["val_loss"]
     whole = result.parameters["trainable"] == result.parameters["total"]
     assert result.parameters["trainable"] > 0 and whole == (variant == "full_entity_loss")
+    assert not [one for one in gc.get_objects() if isinstance(one, LlamaForCausalLM)], "the next has room"
 
 
 @pytest.mark.parametrize("variant", ["full_entity_loss", "lora"])
@@ -100,34 +93,6 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
     assert found[1] == pytest.approx(found[0], rel=1e-5) == found[2]
 
 
-@pytest.mark.parametrize("learn_prompt", [False, True])
-def test_the_prompt_is_learnt_where_the_setting_says_so(base, tmp_path, monkeypatch, scores, learn_prompt):
-    seen, original = [], writers.next_token_targets
-
-    def watched(*arguments):
-        targets = original(*arguments)
-        seen.append(bool((targets.fields == PROMPT).any()))
-        return targets
-
-    monkeypatch.setattr(writers, "next_token_targets", watched)
-    run = make_run(base, tmp_path, "full_entity_loss", epochs=1, learn_prompt=learn_prompt)
-    fit(run, "full_entity_loss", examples(), examples()[:2])
-    assert seen and set(seen) == {learn_prompt}
-
-
-def test_labels_of_a_batch_decode_to_the_answers_and_nothing_else(base, tmp_path):
-    run = make_run(base, tmp_path, "lora")
-    tokenizer, rows = load_tokenizer(run), examples()
-    data = writers.dataset_of(run, tokenizer, rows)
-    batch = writers.Collator(tokenizer.pad_token_id)([data[index] for index in range(len(rows))])
-    for labels, row in zip(batch["labels"], rows):
-        learnt = [token for token in labels.tolist() if token != -100]
-        assert tokenizer.decode(learnt) == run.task.chat.completion(row.target) + tokenizer.eos_token
-    ordered = writers.by_length(data)
-    assert ordered["length"][:] == sorted(data["length"][:]) != data["length"][:]
-    assert sorted(map(tuple, ordered["input_ids"][:])) == sorted(map(tuple, data["input_ids"][:]))
-
-
 def test_the_adapter_of_a_four_bit_base_is_trained_in_fp32(base, tmp_path, scores):
     run = make_run(base, tmp_path, "qlora", epochs=1)
     result = fit(run, "qlora", examples(), examples()[:2])
@@ -144,15 +109,6 @@ def test_where_four_bits_do_not_work_plain_lora_is_trained_and_said(base, tmp_pa
     assert note == "plain LoRA: RuntimeError: no kernel"
     assert "plain LoRA is trained instead" in capsys.readouterr().out
     assert not getattr(model.get_base_model(), "is_loaded_in_4bit", False)
-
-
-def test_one_validation_score_is_that_of_the_records(base, tmp_path, monkeypatch):
-    run, rows = make_run(base, tmp_path, "lora"), examples()[:3]
-    records = [{"prediction": rows[0].target}, {"prediction": None}]
-    monkeypatch.setattr(common, "predict_texts", lambda *given, **options: records[: len(given[3])])
-    found = common.validation_score(run, None, None, rows)  # score_rows: two of the three
-    # a row without a valid answer is wrong in every field
-    assert found["val_exact_match"] == found["val_field_accuracy"] == 0.5
 
 
 # -- going on where it was killed ----------------------------------------------------------------------------
@@ -194,16 +150,6 @@ def test_a_run_killed_after_its_last_step_trains_no_more(base, tmp_path, monkeyp
     monkeypatch.setattr(common.StudyMixin, "training_step", lambda *a, **k: pytest.fail("trained again"))
     result = fit(run, "lora", examples(), examples()[:2])
     assert weights_of(run, "lora") == kept and len(losses_of(result)) == 4 and result.best_step == 2
-
-
-def test_patience_goes_on_where_it_was(base, tmp_path, monkeypatch, scores):
-    run = make_run(base, tmp_path, "lora", epochs=5, patience=2)
-    scores[:] = [0.5, 0.4]
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        dies_at(5, patched)
-        fit(run, "lora", examples(), examples()[:2])
-    result = fit(run, "lora", examples(), examples()[:2])
-    assert max(record["epoch"] for record in result.history) == 3, "the second epoch without gain"
 
 
 def test_half_written_checkpoints_are_dropped(tmp_path):
@@ -287,20 +233,6 @@ def test_a_gradient_that_is_no_number_stops_unless_fp16_skips_such_steps(base, t
         trainer.log({"grad_norm": float("inf")})
 
 
-def test_curves_go_where_the_setting_says_and_other_places_are_refused(base, tmp_path, monkeypatch):
-    run = make_run(base, tmp_path, "lora")
-    assert writers.training_arguments(run, "lora", tmp_path).report_to == ["tensorboard"]
-    run = Run("crime", profile="smoke", out=str(tmp_path), settings={"report_to": "none"})
-    assert writers.training_arguments(run, "lora", tmp_path).report_to == []
-    run.settings["report_to"] = "wandbb"
-    with pytest.raises(UserError, match="did you mean 'wandb'"):
-        common.report_to(run)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    run.settings["report_to"] = "wandb"
-    with pytest.raises(UserError, match="pip install wandb"):
-        common.report_to(run)
-
-
 # -- on a GPU ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("variant", ["lora", "lora_structured_loss"])
 def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, monkeypatch, variant):
@@ -333,7 +265,10 @@ def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp
 
 
 @pytest.mark.parametrize("variant", WRITERS)
-def test_with_layers_that_are_computed_again_every_adapter_learns(base, tmp_path, scores, variant):
+def test_with_layers_that_are_computed_again_every_adapter_learns(
+    base, tmp_path, monkeypatch, scores, variant
+):
+    monkeypatch.setattr(writers, "needs_checkpointing", lambda *given: True)
     run = make_run(base, tmp_path, variant, profile="gpu", epochs=1, learning_rate=1e-2, warmup_steps=0)
     fit(run, variant, examples(), examples()[:2])
     before = load_file(base / "model.safetensors")

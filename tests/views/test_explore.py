@@ -25,7 +25,7 @@ class Prompted(TinyTask):
     def prompt(self, text):
         return f"> {text}"
 
-    def completion(self, target):
+    def completion(self, target, text=""):
         return "abc"
 
     def surface_formats(self, example):

@@ -6,11 +6,9 @@ import pytest
 import torch
 from crime_rows import QUESTIONS, TASK, headed, told
 from random_model import varied_model
-from tiny_model import save_tiny_base
 from transformers import AutoTokenizer
 
 from helpers.errors import UserError
-from helpers.training.losses import answer_loss, next_token_targets
 from helpers.writing import chat
 from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
 from helpers.writing.prompts import tuned
@@ -24,16 +22,6 @@ LLAMA = (
 NO_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}" + LLAMA
 )
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(base):
-    return AutoTokenizer.from_pretrained(base)
 
 
 @pytest.fixture(scope="module")
@@ -109,15 +97,6 @@ def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, 
         alone = encoded.input_ids[:shared] + [encoded.input_ids[at] for at in block]
         logits = model(input_ids=torch.tensor([alone])).logits[0, shared:]
         assert torch.allclose(together[row, block], logits, atol=1e-4)
-
-
-def test_order_of_questions_changes_nothing_where_they_do_not_see_each_other(model, tokenizer):
-    def loss(*order):
-        row = encode_conversation(tokenizer, TASK, headed(), order)
-        return answer_loss(next_token_targets(model, collate([row], tokenizer.pad_token_id), False)).item()
-
-    backwards = list(reversed(QUESTIONS))
-    assert loss() == pytest.approx(loss(*backwards), abs=1e-5)
 
 
 # the template that Qwen3 comes with, in substance: the last answer, and the one to be written, begin with (empty) thoughts

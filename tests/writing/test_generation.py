@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-from functools import partial
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from random_model import varied_model
-from tiny_model import save_tiny_base
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+from transformers import LlamaConfig
 from transformers.modeling_outputs import CausalLMOutput
 
 from helpers.tasks import load_task
-from helpers.writing import generation
 from helpers.writing.generation import Generation, decode, field_confidence, token_pieces
 from helpers.writing.grammar import GrammarMask
-from helpers.writing.prompts import encode_prompt
-from helpers.writing.questions import predict_texts
+from helpers.writing.prompts import encode_prompt, predict_texts
 
 TASK = load_task("calendar")
 TEXTS = [
@@ -27,11 +22,6 @@ TEXTS = [
     "Lunch with Ana and Leo at the Café on 3rd May 2026 at noon for 1 hour",
 ]
 QUESTIONS = ["\nWho?", "\nWhere is it, and until when?", "\nWhy"]
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory):
-    return AutoTokenizer.from_pretrained(save_tiny_base(tmp_path_factory.mktemp("base")))
 
 
 @pytest.fixture(scope="module")
@@ -93,88 +83,6 @@ def test_questions_about_a_text_are_answered_as_if_each_were_the_only_one(model,
     assert len({tuple(one.tokens) for one in together}) > 3
 
 
-def test_an_adapter_is_decoded_with(tokenizer):
-    torch.manual_seed(2)
-    config = LoraConfig(r=2, target_modules=["q_proj"], task_type="CAUSAL_LM", init_lora_weights=False)
-    plain = AutoModelForCausalLM.from_pretrained(tokenizer.name_or_path, dtype=torch.float32)
-    wrapped, ids = get_peft_model(plain, config).eval(), encoded(tokenizer, TEXTS[:1])
-    questions = [tokenizer(question)["input_ids"] for question in QUESTIONS]
-    for question, result in zip(questions, decode(wrapped, tokenizer, ids, questions, 6)):
-        assert result.tokens == one_by_one(wrapped, tokenizer, ids[0] + question, 6)[0]
-
-
-def test_what_texts_begin_with_is_read_once(model, tokenizer, monkeypatch):
-    shots = encode_prompt(tokenizer, "Shot: a → b\n" * 20)
-    ids = [shots + tokenizer(text)["input_ids"] for text in TEXTS]
-    shapes, feed = [], generation._Reading._feed
-    monkeypatch.setattr(
-        generation._Reading,
-        "_feed",
-        lambda self, new, keep: shapes.append((len(new), len(new[0]))) or feed(self, new, keep),
-    )
-    found = decode(model, tokenizer, ids, max_new_tokens=5)
-    assert shapes[0] == (1, len(shots)) and max(width for rows, width in shapes if rows > 1) < 40
-    for one, prompt in zip(found, ids):
-        assert one.tokens == one_by_one(model, tokenizer, prompt, 5)[0]
-
-
-def test_finished_texts_leave_the_batch(model, tokenizer, monkeypatch):
-    rows, feed = [], generation._Reading._feed
-    monkeypatch.setattr(
-        generation._Reading, "_feed", lambda self, new, keep: rows.append(len(new)) or feed(self, new, keep)
-    )
-    grammars = [f'start: "x" /[ab]{{{size}}}/' for size in (1, 30, 8)]
-    found = decode(model, tokenizer, encoded(tokenizer, TEXTS), max_new_tokens=60, grammars=grammars)
-    assert [len(one.text) for one in found] == [2, 31, 9]
-    assert rows[-1] == 1 and set(rows) >= {3, 2, 1} and rows[2:] == sorted(rows[2:], reverse=True)
-
-
-def test_a_token_sees_its_text_and_its_own_question_at_the_position_it_would_have_alone(
-    model, tokenizer, monkeypatch
-):
-    given = []
-    monkeypatch.setattr(
-        model,
-        "forward",
-        lambda *args, original=model.forward, **kwargs: given.append(kwargs) or original(*args, **kwargs),
-    )
-    decode(model, tokenizer, [[5, 6, 7], [8, 9]], [[10, 11], [12, 13, 14]], 1)
-    assert given[0]["attention_mask"].shape == (2, 1, 3, 3)
-    tokens, mask, places = (
-        given[1][name].tolist() for name in ("input_ids", "attention_mask", "position_ids")
-    )
-    assert (
-        tokens == [[10, 12, 13, 11, 14]] * 2
-    )  # the last of each question at the end: logits are made for those alone
-    assert given[1]["logits_to_keep"] == 2
-    assert places == [[2, 2, 3, 3, 4], [3, 3, 4, 4, 5]]  # shorter texts come first
-    text = [False, True, True]  # of the shorter one
-    assert mask[0][0] == [
-        [*text, True, False, False, False, False],
-        [*text, False, True, False, False, False],
-        [*text, False, True, True, False, False],
-        [*text, True, False, False, True, False],
-        [*text, False, True, True, False, True],
-    ]
-
-
-def test_forced_tokens_are_read_together(model, tokenizer, monkeypatch):
-    steps, read = [], generation._Reading.read
-    monkeypatch.setattr(generation._Reading, "read", lambda self, new: steps.append(new) or read(self, new))
-    nothing = f'start: "{{" {chr(32).join(chr(34) + name + ": " + chr(34) + " (/1/ | /2/)" for name in TASK.fields)} "}}"'
-    result = decode(
-        model, tokenizer, encoded(tokenizer, ["Call Bo"]), max_new_tokens=100, grammars=[nothing]
-    )[0]
-    assert len(steps) < len(result.tokens) / 2
-    chosen = sum(score != 0 for score in result.log_probs)
-    assert chosen <= len(steps) and chosen >= len(TASK.fields)
-
-
-def test_an_answer_without_any_choice_asks_nothing(model, tokenizer):
-    result = decode(model, tokenizer, [[5, 6]], grammars=['start: "{}"'])[0]
-    assert result.text == "{}" and not result.truncated and set(result.log_probs) == {0.0}
-
-
 @pytest.mark.parametrize("constraint", ["schema", "source"])
 def test_an_answer_at_its_limit_is_closed_at_once_and_stays_valid(model, tokenizer, constraint):
     nothing = json.dumps(dict.fromkeys(TASK.fields))
@@ -193,17 +101,6 @@ def test_what_a_grammar_does_not_let_close_goes_on_to_its_end(model, tokenizer):
     found = decode(model, tokenizer, [[5, 6], [7]], [[8], [9]], 5, grammars)
     assert [len(one.text) for one in found] == [42, 2, 42, 2]
     assert [one.truncated for one in found] == [True, False] * 2
-
-
-def test_batches_hold_no_more_than_the_memory_for_keys_and_values(model, monkeypatch):
-    texts = [[1] * size for size in (30, 10, 20, 5)]
-    of_token = 2 * 2 * 2 * 16 * 4  # keys and values, layers, heads, head size, bytes
-    monkeypatch.setattr(generation, "CACHE_BYTES", 100 * of_token)
-    batches = partial(generation._batches, model, texts)
-    assert list(batches([()], 20, 64)) == [[3, 1], [2, 0]]
-    assert list(batches([()], 200, 64)) == [[3], [1], [2], [0]]  # at least one text at a time
-    assert list(batches([(), ()], 1, 3)) == [[3], [1], [2], [0]]
-    assert list(batches([()], 1, 3)) == [[3, 1, 2], [0]]
 
 
 def test_pieces_join_to_the_text_even_inside_a_character(tokenizer):

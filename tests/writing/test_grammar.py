@@ -2,17 +2,10 @@
 
 import pytest
 import torch
-from transformers import AutoTokenizer
 
-from helpers.models.packaged import CUT, packaged_folder
 from helpers.writing.grammar import GrammarMask
 
 GRAMMAR = 'start: "[" (/[0-9]/ | "null") "]"'
-
-
-@pytest.fixture(scope="module")
-def tokenizer():
-    return AutoTokenizer.from_pretrained(packaged_folder(CUT))
 
 
 def full_mask_choice(mask, logits, rows):
@@ -36,20 +29,6 @@ def test_choice_equals_that_of_the_full_mask_at_every_step_of_random_walks(token
             break
     assert not alive and all(text[0] == "[" and text[-1] == "]" for text in texts)
     assert len(set(texts)) > 3
-
-
-def test_mask_is_worked_out_only_for_rows_whose_favourite_is_refused(tokenizer, monkeypatch):
-    mask = GrammarMask(tokenizer, [GRAMMAR] * 3, len(tokenizer))
-    asked = []
-    allowed = mask.allowed
-    monkeypatch.setattr(mask, "allowed", lambda rows, width: asked.append(list(rows)) or allowed(rows, width))
-    bracket, other = (tokenizer(text, add_special_tokens=False)["input_ids"][0] for text in ("[", "x"))
-    logits = torch.zeros(3, len(tokenizer))
-    logits[[0, 2], bracket] = 5.0
-    logits[1, other] = 5.0
-    logits[1, bracket] = 1.0
-    assert mask.choose(logits, [0, 1, 2]).tolist() == [bracket] * 3
-    assert asked == [[1]]
 
 
 def test_forced_tokens_are_those_of_the_tokenizer_and_advance_the_row(tokenizer):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from crime_rows import TASK as CRIME
 from crime_rows import headed, told
-from tiny_task import TASK as TINY
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import CUT, packaged_folder
@@ -51,15 +50,6 @@ def test_a_model_without_template_goes_on_with_solved_examples(tokenizer):
     )
 
 
-def test_a_task_without_words_of_its_own_is_described_by_its_fields():
-    words = prompts.instruction(TINY)
-    assert (
-        "name, day, people" in words
-        and "people: a list of strings" in words
-        and TINY.words.description in words
-    )
-
-
 @pytest.mark.parametrize("shots", [0, 1])
 def test_questions_say_what_form_their_answers_have(tokenizer, shots):
     prompt = prompts.untuned(tokenizer, CRIME, told().text, [headed()][:shots])
@@ -68,13 +58,6 @@ def test_questions_say_what_form_their_answers_have(tokenizer, shots):
     assert text.count("Fill in this JSON") == 18 * shots and text.endswith("I’ve read this text.<|im_end|>")
     assert '{"Location": []}' in tokenizer.decode(prompt.questions[0])
     assert (headed().text in text) == bool(shots)
-
-
-def test_template_options_keep_a_model_from_thinking_aloud(tokenizer):
-    tokenizer.chat_template += (
-        "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
-    )
-    assert tokenizer.decode(prompts.untuned(tokenizer, CALENDAR, "Lunch").text).endswith("<think></think>")
 
 
 @pytest.mark.parametrize(

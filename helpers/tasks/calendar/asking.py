@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from helpers.tasks.calendar.people import FAMILY, LIKELY, MAYBE, PRONOUN, SURE, certainty, parts, people
 from helpers.tasks.calendar.pieces import CUT
 from helpers.tasks.calendar.schema import LEAD
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 _ARTICLE = r"(?:(?:an?|the|my|our|some|next)\s+)"
 _WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|hey|hi|hiya|yo|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly

@@ -20,7 +20,7 @@ from helpers.tasks.calendar.people import (
 )
 from helpers.tasks.calendar.pieces import CUT, STOP, blot
 from helpers.tasks.calendar.places import PLATFORM, looks_like_place, place_noun
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 _WORD_STOP = re.compile(
     r"\s+(?:at|in|on|via|for|from(?=\s*$|\s+(?:the\s)?(?:(?-i:[A-Z])|\d))|about|to|over|re|abt|regarding"

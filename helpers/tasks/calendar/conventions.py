@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from typing import Any
 
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.calendar.schema import ABBREVIATED, LEAD
 from helpers.tasks.dates import duration_minutes, find_dates, find_times, read_time
-from helpers.tasks.kind import Place
-from helpers.tasks.records import Example
+from helpers.tasks.fields import Place
 from helpers.tasks.text import normalise
 
 Habits = dict[str, dict[str, dict[str, dict[str, int]]]]  # kind → style of a text or "" → key → form → count

@@ -9,10 +9,9 @@ from functools import partial
 from typing import Any
 
 from helpers.tasks import variation
-from helpers.tasks.base import Hooks, Task
+from helpers.tasks.base import Example, Hooks, Task
 from helpers.tasks.calendar import conventions, made, rules
 from helpers.tasks.calendar.file import calendar_file
-from helpers.tasks.records import Example
 
 
 def hooks(task: Task) -> Hooks:

@@ -16,12 +16,11 @@ from pathlib import Path
 import yaml
 from faker import Faker
 
-from helpers.tasks.base import Task
+from helpers.tasks.base import Example, Task
 from helpers.tasks.calendar.conventions import Habits, lead_before, learn_conventions, value_of
 from helpers.tasks.date_forms import DATE_FORMS, TIME_FORMS, date_words, time_words
 from helpers.tasks.dates import date_text, read_date, read_time, time_text
 from helpers.tasks.fields import FIRST_DAY, LAST_DAY
-from helpers.tasks.records import Example
 from helpers.tasks.variation import Piece, join_pieces, new_rows
 
 FORMS = yaml.safe_load(Path(__file__).with_name("made.yaml").read_text(encoding="utf-8"))

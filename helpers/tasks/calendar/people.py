@@ -11,7 +11,7 @@ from functools import lru_cache
 from helpers.tasks.calendar.pieces import tight
 from helpers.tasks.calendar.places import PLATFORM, place_noun
 from helpers.tasks.calendar.schema import LISTS
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 SURE, LIKELY, MAYBE = 3, 2, 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 CUT = "¦"  # stands for what has been read, a letter for a letter
 STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")

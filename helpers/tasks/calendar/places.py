@@ -6,7 +6,7 @@ import re
 
 from helpers.tasks.calendar.pieces import CUT, STOP, TRAILER, tight
 from helpers.tasks.calendar.schema import LISTS
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 PLATFORM = "|".join(sorted((*LISTS["platforms"], *LISTS["virtual"]), key=len, reverse=True))
 _ONLINE = re.compile(rf"(?:{PLATFORM})(?:\s(?:huddle|call|video|chat|channel|link|meeting))?", re.IGNORECASE)

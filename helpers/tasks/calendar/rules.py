@@ -36,7 +36,7 @@ from helpers.tasks.calendar.places import (
 )
 from helpers.tasks.calendar.schema import Event
 from helpers.tasks.calendar.when import NOTE, read
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 _VENUE = re.compile(rf"{NAME} & {NAME}")  # "Plough & Quill"
 _HEAD = re.compile(rf"[\w{CUT}][,;–—]\s(?P<head>\w[\w'’]*(?:\s[\w'’]+){{0,2}})\s$")

@@ -10,8 +10,7 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from pydantic import BaseModel
 
-from helpers.tasks.fields import Date, Duration, Span, Text, Time
-from helpers.tasks.kind import Place, Spans, plain
+from helpers.tasks.fields import Date, Duration, Place, Span, Spans, Text, Time, plain
 from helpers.tasks.text import lark_literal, normalise
 
 LISTS: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("lists.yaml").read_text(encoding="utf-8"))

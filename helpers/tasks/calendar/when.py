@@ -17,7 +17,7 @@ from helpers.tasks.dates import (
     find_durations,
     find_times,
 )
-from helpers.tasks.kind import Place
+from helpers.tasks.fields import Place
 
 _DAYS = rf"(?:{WEEKDAY}|week|weekday|weekend|day|month|quarter|year|morning|afternoon|evening|night)s?"
 _OFTEN = re.compile(

@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 from helpers.tasks import dates
-from helpers.tasks.base import Hooks, Task
+from helpers.tasks.base import Example, Hooks, Task
 from helpers.tasks.chat import Interview
 from helpers.tasks.crime import rules
 from helpers.tasks.crime.made import synthesise
@@ -19,7 +19,6 @@ from helpers.tasks.crime.report import is_headed, means_nothing, normalise_repor
 from helpers.tasks.crime.schema import Target
 from helpers.tasks.crime.spans import Conventions, learn_conventions, value_spans, values_of_spans
 from helpers.tasks.crime.variation import AUGMENTERS, PERTURBATIONS
-from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
 from helpers.tasks.variation import how_many, thirds
 

@@ -12,10 +12,10 @@ from functools import lru_cache
 from faker import Faker
 
 from helpers.tasks import date_forms
+from helpers.tasks.base import Example
 from helpers.tasks.crime.report import SECTIONS, WORDS, is_headed, means_nothing, normalise_report
 from helpers.tasks.crime.schema import FIELDS
 from helpers.tasks.crime.spans import learn_conventions, stands_at
-from helpers.tasks.records import Example
 from helpers.tasks.text import normalise, places
 
 FACTS: dict[str, str] = WORDS["facts"]

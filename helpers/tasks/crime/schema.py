@@ -9,8 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel
 
 from helpers.tasks.crime.report import NOTHING_THERE, means_nothing
-from helpers.tasks.fields import Span
-from helpers.tasks.kind import Spans
+from helpers.tasks.fields import Span, Spans
 from helpers.tasks.text import lark_literal
 
 _UNITS = "one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve"

@@ -7,11 +7,10 @@ import random
 import re
 
 from helpers.tasks import date_forms, dates
-from helpers.tasks.base import Change
+from helpers.tasks.base import Change, Example
 from helpers.tasks.crime.made import FACTS, Composer, paragraphs
 from helpers.tasks.crime.report import SECTIONS, WORDS, means_nothing, normalise_report, sections
 from helpers.tasks.crime.rules import YOUNG
-from helpers.tasks.records import Example
 from helpers.tasks.text import places, typo
 
 ROLES = ("Victim_Owner", "Victim_Manager", "Victim_CEO")

@@ -13,12 +13,11 @@ from typing import Any
 import pandas as pd
 
 from helpers.errors import UserError
-from helpers.tasks.bio import TaggedTokens, label_of, spans_of
+from helpers.tasks.base import Example
+from helpers.tasks.bio import TaggedTokens, label_of, spans_of, words_of_text
 from helpers.tasks.it_ner.dictionary import Dictionary
 from helpers.tasks.it_ner.sources import COARSE_LABEL, LABELS
-from helpers.tasks.records import Example
 from helpers.tasks.text import normalise
-from helpers.tasks.tokens import words_of_text
 
 PACKAGES = "packages"
 # an entry of the dictionary labels weakly only if that share of its occurrences in train is labelled

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.tasks import tag_task
+from helpers.tasks.base import Example
 from helpers.tasks.bio import Span, TaggedTokens, tag_all, tags_of
-from helpers.tasks.records import Example
 
 _DOTTED = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[.-]?(?:alpha|beta|rc|a|b|r|p|LTS)?\d*)?(?:\.x)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[vV]?\d{1,4}(?:\.x)?")

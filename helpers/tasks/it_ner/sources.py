@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.errors import UserError
-from helpers.tasks.bio import label_of, to_iob2
-from helpers.tasks.tokens import columns_of, parse_markup, rows_of_columns
+from helpers.tasks.bio import columns_of, label_of, parse_markup, rows_of_columns, to_iob2
 
 KINDS = ("ticket", "forum", "bug")
 COARSE_LABEL = {
@@ -45,7 +44,7 @@ def relabel(tags: Sequence[str], fine: Sequence[str] | None) -> tuple[Sequence[s
 
 def row_of_line(line: str) -> dict[str, Any]:
     """The row of a line of the sample's markup."""
-    return parse_markup(line, LABELS, KINDS)
+    return parse_markup(line, KINDS)
 
 
 def _in_our_labels(row: dict[str, Any]) -> dict[str, Any]:
