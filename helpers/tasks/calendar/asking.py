@@ -11,7 +11,7 @@ from helpers.tasks.calendar.schema import LEAD
 from helpers.tasks.fields import Place
 
 _ARTICLE = r"(?:(?:an?|the|my|our|some|next)\s+)"
-_WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|hey|hi|hiya|yo|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly
+_WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|(?:hi|hey|hello|dear|morning)\s(?:all|team|everyone|folks|both|there|guys)|hey|hi|hiya|yo|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly
 |(?:can|could|would|will|may|might|shall)\s(?:you|u|we|i|someone|somebody|anyone)(?:\s(?:both|all))?(?:\s(?:mind|get\syou\sto|come\sto|attend|join))?
 |be\sso\skind(?:\sas)?(?:\sto)?|(?:a\s)?note(?:\sthat)?|remind\sme\s(?:to|of|about)|don't\sforget(?:\sto)?|make\ssure\sto
 |(?:i|we)(?:'(?:d|ll|m|re|ve)|\s(?:am|are|have|need|want|will|would|must|should|got))(?:\s(?:like|got|need|want|going|gonna|hosting|having|be|to|2))*
@@ -35,7 +35,7 @@ _BID = re.compile(
 )
 _COMES = re.compile(
     r"(?:(?:\s(?:is|are|will\sbe)|'s|'re)\s(?:coming|joining|attending|there|in|invited|leading|presenting|speaking)"
-    r"|\s(?:joins?|comes?|attending|coming|invited|to\sbe\sthere)|\swill\s(?:join|come|preside|chair"
+    r"|\s(?:joins?|comes?|attending|coming|invited|chairing|presiding|presenting|speaking|to\sbe\sthere)|\swill\s(?:join|come|preside|chair"
     r"|speak|attend|lead|do|run|give|hold|be\sthere)"
     r"|\sand\s(?:I|me)\s(?:are|will|have)(?:\smeeting)?|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is"
     r"|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?"

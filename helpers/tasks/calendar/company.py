@@ -37,7 +37,7 @@ _COMPANY = re.compile(
 _OF_NAME = re.compile(
     rf"\b(?:(?P<led>for|by)|(?P<titled>of|to|from)"
     r"|(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit)(?:t?ing)?|drop off|pick up))\s+"
-    rf"(?P<who>(?:[a-z]+\s)?{TITLE}\s{NAME}(?:\s{NAME})?|{NAME}(?:\s{NAME})?)(?!\w)"
+    rf"(?P<who>(?:(?!(?:from|to|with|of|by|for)\s)[a-z]+\s)?{TITLE}\s{NAME}(?:\s{NAME})?|{NAME}(?:\s{NAME})?)(?!\w)"
 )
 _VERB = re.compile(
     r"(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit|collect|fetch)(?:t?ing)?"

@@ -18,7 +18,7 @@ FILLER = re.compile(
     r"|(?:the )?(?:first|next) one|at most|(?:his|her|my|our|your|their|local) time|thr(?:u"
     r"|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time"
     r"|start|length|duration|when|where|venue|place)"
-    r"(?=\W|$))+",
+    r"(?![\w-]))+",
     re.IGNORECASE,
 )
 TRAILER = re.compile(

@@ -22,7 +22,7 @@ _FOREIGN = re.compile(
     r"(?i:(?:osteria|aula|sala|trattoria|ristorante|casa|villa|sal[aóo]n?|salle|salon|atelier|teatro"
     r"|teatre|gelateria|galleria|bodega|taberna"
     r"|chez|le|la|les|il|el|das|der|die|zum|zur|haus|hotel|café|brasserie|piazza|plaza|via|rue|corso|calle|st)\s.+"
-    r"|.+\s(?:del|della|di|du|des|d'\w+|am|im|zum)\b.*|\S+(?:stra(?:ß|ss)e|platz|saal|haus|zimmer"
+    r"|.+\s&\s(?:sons?|daughters|co|partners|brothers|bros)\b.*|.+\s(?:del|della|di|du|des|d'\w+|am|im|zum)\b.*|\S+(?:stra(?:ß|ss)e|platz|saal|haus|zimmer"
     r"|strasse|gasse|weg)\b.*)"
 )
 _NO_PLACE = re.compile(r"[a-z]+(?:ing|ed)\b")

@@ -35,7 +35,7 @@ from helpers.tasks.calendar.places import (
     place_noun,
 )
 from helpers.tasks.calendar.schema import Event
-from helpers.tasks.calendar.when import NOTE, read
+from helpers.tasks.calendar.when import NOTE, read, remarked
 from helpers.tasks.fields import Place
 
 _VENUE = re.compile(rf"{NAME} & {NAME}")  # "Plough & Quill"
@@ -127,6 +127,8 @@ def find(text: str) -> dict[str, list[Place]]:
     rest = introduced(read(text, found), found)
     start = -1
     for one in PLACED.finditer(rest):
+        if remarked(rest, one.start()):
+            continue
         place = place_after(rest, one.end())
         if one.group().lower().startswith("from") and certainty(rest[slice(*place)]) >= LIKELY:
             continue

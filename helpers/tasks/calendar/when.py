@@ -60,10 +60,14 @@ NOTE = re.compile(
 )
 
 
-def _remarked(rest: str, start: int) -> bool:
-    """Whether a length is part of a remark: "no coffee for two days before"."""
+def remarked(rest: str, start: int, least: int = 1) -> bool:
+    """Whether a piece is part of a remark, of which so many words stand before it: "tickets at the door"."""
     clause = _CLAUSE.search(rest, 0, start)
-    return clause.start() > 0 and bool(NOTE.match(clause.group().strip())) and " " in clause.group().strip()
+    return (
+        clause.start() > 0
+        and bool(NOTE.match(clause.group().strip()))
+        and len(clause.group().split()) >= least
+    )
 
 
 def read(text: str, found: dict[str, list[Place]]) -> str:
@@ -71,7 +75,7 @@ def read(text: str, found: dict[str, list[Place]]) -> str:
     rest = re.sub(rf"\b({TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
     rest = _EMOJI.sub(lambda m: CUT * len(m.group()), rest)
     bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
-    lengths = [one for one in find_durations(text) if not _remarked(rest, one.start)]
+    lengths = [one for one in find_durations(text) if not remarked(rest, one.start, 2)]
     spoken = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": lengths}
     for name, mentions in spoken.items():
         found[name] = [one[:2] for one in mentions[:1]]
