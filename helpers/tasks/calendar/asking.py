@@ -5,37 +5,41 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from helpers.tasks.calendar.people import LIKELY, MAYBE, PRONOUN, SURE, certainty, parts, people
+from helpers.tasks.calendar.people import FAMILY, LIKELY, MAYBE, PRONOUN, SURE, certainty, parts, people
 from helpers.tasks.calendar.pieces import CUT
 from helpers.tasks.calendar.schema import LEAD
 from helpers.tasks.fields import Place
 
 _ARTICLE = r"(?:(?:an?|the|my|our|some|next)\s+)"
 _WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|hey|hi|hiya|yo|hello|ok(?:ay)?|so|just|also|fyi|reminder|heads[ -]up|pls|plz|please|kindly
-|(?:can|could|would|will|may|might|shall)\s(?:you|u|we|i|someone|somebody|anyone)(?:\s(?:mind|get\syou\sto))?
+|(?:can|could|would|will|may|might|shall)\s(?:you|u|we|i|someone|somebody|anyone)(?:\s(?:both|all))?(?:\s(?:mind|get\syou\sto|come\sto|attend|join))?
 |be\sso\skind(?:\sas)?(?:\sto)?|(?:a\s)?note(?:\sthat)?|remind\sme\s(?:to|of|about)|don't\sforget(?:\sto)?|make\ssure\sto
 |(?:i|we)(?:'(?:d|ll|m|re|ve)|\s(?:am|are|have|need|want|will|would|must|should|got))(?:\s(?:like|got|need|want|going|gonna|hosting|having|be|to|2))*
 |(?:i|we)(?=\s[a-z]+\s(?:the|an?|my|our)\s|\s*$)
 |need(?=\s(?:to|2|the|an?)\b|\s*$)(?:\s(?:to|2))?|gotta|gonna(?:\sneed)?|got\sto|have\sto|going\sto
 |promised(?:\sto)?|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|move|new\sslot(?:\s(?:for|4))?
 |(?:have|do|put|stick|pop|jot|slot|squeeze|set)(?:\s(?:in|down|aside|out))?(?=\s(?:an?|the|my|our|some)\s|\s*$)|have(?=\scoffee|\slunch|\sdinner)
-|(?:adding|stick|pop|jot\sdown|set\saside)(?=\s\w)
+|(?:find|make|get|grab)\s(?:us\s|me\s)?(?:an?|some)\s(?:slot|time|moment|hour|spot)\sfor|(?:adding|stick|pop|jot\sdown|set\saside)(?=\s\w)
 |(?:add|book|reserve|schedule|block|plan|arrange|hold|find|keep|pencil\sin|set\saside|want|would|could|can)(?=\s*$))"""
 _FRAME = re.compile(rf"(?:{_WORDS}(?![\w'])[\s,:!.]*)+{_ARTICLE}?".replace("\n", ""), re.IGNORECASE)
 _PLEA = re.compile(
-    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|let|suit|see|seeing|meeting|taking)\s"
-    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along))?\s(?:to\scome\sto|for|(?:know\s)?that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
+    r"\b(?:need|want|book|put|pencil\sin|get|invite|tell|ask|let|suit|see|seeing|having|meeting|taking)\s"
+    rf"(?P<who>(?!for\s)[^{CUT};:|()]+?)(?:\s(?:down|in|along|over|round))?\s(?:to\scome\sto|for|(?:know\s)?that|to(?=\sthe))\s+{_ARTICLE}?(?=\S)",
     re.IGNORECASE,
 )
 _BID = re.compile(
-    rf"\b(?:could|can|will|would)\s(?P<who>[^{CUT};:|()]+?)\s(?:please\s)?(?:come\sto|join(?:\sus|\sme)?\s(?:for|in|at)|attend)"
+    rf"\b(?:could|can|will|would)\s(?P<who>[^{CUT};:|()]+?)\s(?:please\s)?(?:come\sto|join(?:\sus"
+    r"|\sme)?\s(?:for|in|at)|attend)"
     rf"\s+{_ARTICLE}?(?=\S)",
     re.IGNORECASE,
 )
 _COMES = re.compile(
     r"(?:(?:\s(?:is|are|will\sbe)|'s|'re)\s(?:coming|joining|attending|there|in|invited|leading|presenting|speaking)"
-    r"|\s(?:joins?|comes?|attending|coming|to\sbe\sthere)|\swill\s(?:join|come|preside|chair|speak|attend|lead|do|run|give|hold|be\sthere)"
-    r"|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?|on\sour\stable|gonna)"
+    r"|\s(?:joins?|comes?|attending|coming|invited|to\sbe\sthere)|\swill\s(?:join|come|preside|chair"
+    r"|speak|attend|lead|do|run|give|hold|be\sthere)"
+    r"|\sand\s(?:I|me)\s(?:are|will|have)(?:\smeeting)?|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is"
+    r"|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?"
+    r"|on\sour\stable|gonna)"
     r"|\sif\s(?:he|she|they)(?:'\w+)?\s\w+)(?!\w)"
     rf"(?:\s(?:along|too|as\swell|me|us))*(?:\s(?:for|to(?:\shelp(?:\s(?:me|us))?)?))?(?:\s{_ARTICLE.rstrip('+')})?",
     re.IGNORECASE,
@@ -63,9 +67,15 @@ def asked(rest: str) -> Iterator[tuple[list[Place], Place]]:
     for plea in [*_PLEA.finditer(rest), *_BID.finditer(rest)]:
         who = people(rest, *plea.span("who"), least=0)
         sure = [certainty(rest[slice(*place)]) for place in who]
-        if re.search(r"(?:^|\s)(?:with|w/|at)\s", plea["who"]):
+        spoken_to = any(PRONOUN.match(rest, *place) for place in who)  # "could you both"
+        if spoken_to or re.search(r"(?:^|\s)(?:with|w/|at)\s", plea["who"]):
             continue
-        several = len(sure) > 1 and min(sure) >= MAYBE
+        several = (
+            FAMILY.fullmatch(plea["who"])
+            and plea["who"].startswith("the ")
+            or len(sure) > 1
+            and min(sure) >= MAYBE
+        )
         if plea.re is _BID or SURE in sure or min(sure, default=0) >= LIKELY or several:
             yield who, plea.span()
 
@@ -83,7 +93,11 @@ def coming(rest: str) -> Iterator[tuple[list[Place], Place]]:
             if certainty(piece) < MAYBE:
                 break
             found.insert(0, place)
-        while found and found[0][0] > start and certainty(rest[slice(*found[0])]) == MAYBE:
+        while (
+            found
+            and rest[start : found[0][0]].rstrip()[-1:] not in ("", ",")
+            and certainty(rest[slice(*found[0])]) == MAYBE
+        ):
             del found[0]  # "at the Crown & Anchor, Ann is coming"
         if any(certainty(rest[slice(*place)]) >= LIKELY for place in found):
             yield found, (found[0][0], says.end())

@@ -10,6 +10,7 @@ from helpers.tasks.calendar.people import (
     MAYBE,
     NAME,
     PRONOUN,
+    ROLE_WORD,
     SURE,
     TITLE,
     certainty,
@@ -22,12 +23,14 @@ from helpers.tasks.calendar.places import PLATFORM, looks_like_place, place_noun
 from helpers.tasks.fields import Place
 
 _WORD_STOP = re.compile(
-    r"\s+(?:at|in|on|via|for|from(?=\s*$|\s+(?:the\s)?(?:(?-i:[A-Z])|\d))|about|to|over|re|abt|regarding|by|using|before|after|who|which|where|if|is|are|will|should"
+    r"\s+(?:at|in|on|via|for|from(?=\s*$|\s+(?:the\s)?(?:(?-i:[A-Z])|\d))|about|to|over|re|abt|regarding"
+    r"|by|using|before|after|who|which|where|if|is|are|will|should"
     r"|lasting|starting|starts?|planned|scheduled|w/|with|every|each|into|down|ok|so|online|joins?|around|bring|attending|coming|will)(?!\w)",
     re.IGNORECASE,
 )
 _COMPANY = re.compile(
-    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|featuring|feat\.|panel\sis|speakers?(?=\s(?-i:[A-Z]))|candidate(?=\s(?-i:[A-Z]))"
+    r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|featuring|feat\.|panel\sis"
+    r"|speakers?(?=\s(?-i:[A-Z]))|candidate(?=\s(?-i:[A-Z]))"
     r"|(?:attend(?:ees|ing)|guests?|present|panel|speakers?|participants|invited|who|committee|cast|crew|team):)|w/)\s*",
     re.IGNORECASE,
 )
@@ -37,15 +40,18 @@ _OF_NAME = re.compile(
     rf"(?P<who>(?:[a-z]+\s)?{TITLE}\s{NAME}(?:\s{NAME})?|{NAME}(?:\s{NAME})?)(?!\w)"
 )
 _VERB = re.compile(
-    rf"(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit|collect|fetch)(?:t?ing)?|drop\soff|pick\sup)\s"
+    r"(?i:(?:meet|call|email|visit|see|phone|ring|text|shadow|interview|babysit|collect|fetch)(?:t?ing)?"
+    r"|drop\soff|pick\sup)\s"
     rf"(?P<who>.+?)(?=\s(?:at|in|on|from|for|outside|about)\s|\s?[{CUT},;.]|$)"
 )
+_ONE = re.compile(rf"(?:the|my|our|an?)\s(?:[a-z]+\s)?(?:{ROLE_WORD})")  # "see the orthodontist"
 _ABOUT = re.compile(
     rf"(?:(?<![\w,] )\b(?P<what>mtg|meeting|call|chat|talk)|\b(?:{PLATFORM}))\s{CUT}[{CUT}\s]*(?P<re>re|abt|about|regarding)\b:?\s",
     re.IGNORECASE,
 )
 _LISTED = re.compile(
-    rf"(?<=[\w'{CUT}–—-] )(?P<people>(?:{TITLE}\s)?{NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+/]\s*)(?:{TITLE}\s)?{NAME})+)"
+    rf"(?<=[\w'{CUT}–—-] )(?P<people>(?:{TITLE}\s)?{NAME}(?:(?:\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+"
+    rf"|\s*[&+/]\s*)(?:{TITLE}\s)?{NAME})+)"
     rf"(?=\s*(?:[{CUT},;.|)]|$|[-–—]\s|via\b|on\b|at\b|online\b|for\b|attending\b))"
 )
 
@@ -91,7 +97,9 @@ def introduced(rest: str, found: dict[str, list[Place]]) -> str:
     for company in [*_COMPANY.finditer(rest)]:
         people_, end = _people_after(rest, company.end())
         if people_:  # of "dinner with clients … with Henry" the last
-            companies = [place for place in companies if certainty(whole[slice(*place)]) == SURE] + people_
+            companies = [
+                (a, b) for a, b in companies if certainty(whole[a:b]) >= LIKELY and not whole[a:b].islower()
+            ] + people_
             rest = blot(rest, company.start(), end)
     found["attendees"] = sorted([*found["attendees"], *companies])
     for one in [] if found["attendees"] else list(_LISTED.finditer(rest)):
@@ -104,7 +112,9 @@ def introduced(rest: str, found: dict[str, list[Place]]) -> str:
         if not led and (sure[0] == SURE or (SURE in sure and "/" in one.group())):
             found["attendees"], rest = who, blot(rest, *one.span())
     verb = _VERB.match(rest, framed(rest, 0, len(rest)))
-    if verb and (who := people(rest, *verb.span("who"))):
+    who = people(rest, *verb.span("who")) if verb else []
+    if verb and (who or _ONE.fullmatch(verb["who"])):
+        who = who or list(parts(rest, *verb.span("who")))
         found["attendees"], rest = sorted([*found["attendees"], *who]), blot(rest, *verb.span("who"))
     if about := _ABOUT.search(rest):  # "mtg w/ Ann re: the budget" is about the budget
         rest = blot(rest, about.start() if about["what"] else about.start("re"), about.end())

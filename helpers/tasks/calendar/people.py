@@ -20,14 +20,14 @@ def _any(name: str) -> str:
     return "|".join(sorted(LISTS[name], key=len, reverse=True))
 
 
-TITLES = f"{_any('titles')}|{_any('titles').upper()}"
+TITLES = f"{_any('titles')}|(?!HR\\b)(?:{_any('titles').upper()})"
 TITLE = rf"(?:{TITLES})\b[.·]?"
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'’-]*"
 _PARTICLE = r"(?:(?:de|da|do|dos|del|della|di|van|von|der|den|la|el|al|bin|ibn|ter|zu|y)\s)*"
 _FULL = rf"{NAME}(?:\s{_PARTICLE}(?:[A-Z]\.|{NAME})){{0,3}}"
-_ROLE_WORD = rf"(?!(?:{_any('things')})s?\b)[a-z-]+(?:er|or|ist|ant|ian|ar)|{_any('groups')}|{_any('kin')}|{_any('titles').lower()}"
+ROLE_WORD = rf"(?!(?:{_any('things')})s?\b)[a-z-]+(?:er|or|ist|ant|ian|ar)|{_any('groups')}|{_any('kin')}|{_any('titles').lower()}"
 _SMALL = (
-    rf"(?:(?:the|my|our|his|her|their|little|big|old|young|new|baby|just|only|also|both|all|{_ROLE_WORD})\s)"
+    rf"(?:(?:the|my|our|his|her|their|little|big|old|young|new|baby|just|only|also|both|all|{ROLE_WORD})\s)"
 )
 _TITLED = re.compile(
     rf"{_SMALL}{{0,3}}(?:{TITLE}\s)+(?:(?:and|&)\s(?:{TITLE}\s)+)?{_PARTICLE}{_FULL}(?:\s(?:from|of)\s.+)?"
@@ -43,8 +43,10 @@ _GROUP = re.compile(
     rf"(?:\s(?:from|of)\s.+)?",
     re.IGNORECASE,
 )
-_ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{_ROLE_WORD})\s{_FULL}")
+_ROLE = re.compile(rf"(?:[a-z]+\s){{0,2}}(?:{ROLE_WORD})\s{_FULL}")
 _FEW = re.compile(r"(?:two|three|four|five|six)\s(?:[a-z]+\s){0,2}[a-z]+s", re.IGNORECASE)
+_YEAR = re.compile(r"(?:Year|Class|Grade|Form|Group)\s\d+\w?")
+_THESE = re.compile(r"[a-z-]+(?:ers|ors|ists|ants|ents|maids|mates|sses)\s(?=[^\W\d_a-z])")
 FAMILY = re.compile(r"(?:the\s)?[^\W\d_a-z]\w+s(?:es)?\b")
 PRONOUN = re.compile(
     r"(?:i|me|myself|you|he|she|(?-i:[Ii]t)|we|(?-i:[Uu]s)|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
@@ -87,6 +89,8 @@ def parts(rest: str, start: int, end: int) -> Iterator[Place]:
         if join and "," not in join.group() and _COUPLE.search(rest, at, stop):
             continue
         place = tight(rest, at, stop)
+        role = at == start and _THESE.match(rest, *place)
+        place = (role.end(), place[1]) if role else place  # "bridesmaids Ann, Bo"
         if place[0] < place[1]:
             yield place
         at = join.end() if join else end
@@ -97,6 +101,8 @@ def certainty(piece: str) -> int:
     surname, by capitals alone, or (0) not at all."""
     piece = piece.strip(" .?!")
     words = piece.split()
+    if _YEAR.fullmatch(piece):
+        return LIKELY
     if not words or len(words) > 6 or PRONOUN.match(piece) or re.search(r"\d", piece):
         return 0
     if _TITLED.fullmatch(piece) or _KIN.fullmatch(piece):

@@ -9,15 +9,25 @@ from helpers.tasks.fields import Place
 CUT = "¦"  # stands for what has been read, a letter for a letter
 STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
 FILLER = re.compile(
-    r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around|about|starts?|starting|from"
-    r"|to|by|time|time for|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly|just|only|(?-i:the|a|an)"
-    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|maybe|with|w/|down|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's|(?:the )?(?:first|next) one|at most|(?:his|her|my|our|your|their|local) time|thr(?:u|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time|start|length|duration|when|where|venue|place)"
+    r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around"
+    r"|about|starts?|starting|from"
+    r"|to|by|time|time for|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly"
+    r"|just|only|(?-i:the|a|an)"
+    r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|between|maybe|with|w/|down"
+    r"|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's"
+    r"|(?:the )?(?:first|next) one|at most|(?:his|her|my|our|your|their|local) time|thr(?:u"
+    r"|ough) the night|thr(?:u|ough)|that's|up to|all (?:day|morning|afternoon|evening|week)|date|time"
+    r"|start|length|duration|when|where|venue|place)"
     r"(?=\W|$))+",
     re.IGNORECASE,
 )
 TRAILER = re.compile(
-    r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]|(?<![\w-])(?:(?:on|into|in|to)\s(?:the|my|our|your)\s(?:calendar|diary)|scheduled|re-?scheduled|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
-    r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using|pls|please"
+    r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]"
+    r"|(?<![\w-])(?:(?:on|into|in|to)\s(?:the|my|our|your)\s(?:calendar|diary)|scheduled|re-?scheduled"
+    r"|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
+    r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)"
+    r"|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using"
+    r"|pls|please"
     r"|ok|confirmed|beginning))+$",
     re.IGNORECASE,
 )

@@ -15,23 +15,33 @@ _NOUN = re.compile(rf"\b(?:{_NOUNS})s?\b", re.IGNORECASE)
 _NUMBERED = re.compile(
     rf"(?:.*\s)?(?P<numbered>(?i:{_NOUNS}|{'|'.join(LISTS['numbered_places'])})\.?\s(?:\d[\w.-]*|[A-Z]\d*))(?:\s[a-z]+)?"
 )
-_ADDRESS = re.compile(r"(?:(?i:number|no\.?|unit|flat)\s)?\d+\w?\s[A-Z]|[A-Z].*[a-zé]\s\d+\w?$")
+_ADDRESS = re.compile(
+    r"(?:(?i:number|no\.?|unit|flat)\s)?\d+\w?\s[A-Z]|(?!Year|Class|Grade|Form|Group)[A-Z].*[a-zé]\s\d+\w?$"
+)
 _FOREIGN = re.compile(
-    r"(?i:(?:osteria|aula|sala|trattoria|ristorante|casa|villa|sal[aóo]n?|salle|salon|atelier|teatro|teatre|gelateria|galleria|bodega|taberna"
+    r"(?i:(?:osteria|aula|sala|trattoria|ristorante|casa|villa|sal[aóo]n?|salle|salon|atelier|teatro"
+    r"|teatre|gelateria|galleria|bodega|taberna"
     r"|chez|le|la|les|il|el|das|der|die|zum|zur|haus|hotel|café|brasserie|piazza|plaza|via|rue|corso|calle|st)\s.+"
-    r"|.+\s(?:del|della|di|du|des|d'\w+|am|im|zum)\b.*|\S+(?:stra(?:ß|ss)e|platz|saal|haus|zimmer|strasse|gasse|weg)\b.*)"
+    r"|.+\s(?:del|della|di|du|des|d'\w+|am|im|zum)\b.*|\S+(?:stra(?:ß|ss)e|platz|saal|haus|zimmer"
+    r"|strasse|gasse|weg)\b.*)"
 )
 _NO_PLACE = re.compile(r"[a-z]+(?:ing|ed)\b")
 STREET = r"(?:street|st|road|rd|lane|avenue|ave|square|way|drive|hill|row|close|terrace|quay)\b"
 
 _PLACE_END = re.compile(
-    r"\s+(?:for|from|to|with|w/|and(?=\s+[a-z])|which|where|should|starting|starts?|lasting|every|each|at|before|after"
+    r"\s+(?:for|from|to|with|w/|and(?=\s+[a-z])|which|where|should|starting|starts?|lasting|every|each"
+    r"|at|before|after"
     rf"|on(?!\s[^,{CUT}]*\b{STREET})|then|by|via|so|if|all(?=\sday|\safternoon|\smorning))(?!\w)",
     re.IGNORECASE,
 )
 PLACED = re.compile(
-    rf"(?<![\w-])(?:(?:at|inside|near|outside(?=\s(?:the\s|\d|(?-i:[A-Z]))))\s+|@\s*|(?:via|using|over|on)\s+(?=(?:{PLATFORM}|(?-i:Meet|[A-Z][a-z]+[A-Z]\w+))\b)"
-    rf"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!the\s(?:morning|afternoon|evening|week|end)|\w+\s(?:calendar|diary))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment|studio|hall|{PLATFORM})"
+    r"(?<![\w-])(?:(?:at|inside|near|outside(?=\s(?:the\s|\d|(?-i:[A-Z]))))\s+|@\s*|(?:via|using|over"
+    rf"|on)\s+(?=(?:{PLATFORM}|(?-i:Meet|[A-Z][a-z]+[A-Z]\w+))\b)"
+    r"|(?<!put\s)(?<!pencil\s)(?<!check\s)(?:in|from)\s+(?!(?:English|French|German|Spanish|Italian"
+    r"|Latin|Greek|Welsh|Dutch|Polish|Chinese|Japanese)\b|the\s(?:morning|afternoon|evening|week|end)"
+    r"|\w+\s(?:calendar|diary))(?=(?:the|an?|our|my|his|her)\s|(?-i:[^\W_a-z])|room|rm|flat|apartment"
+    rf"|studio|hall|{PLATFORM})"
+    rf"|by\s+(?=the\s(?:[a-z]+\s){{0,2}}(?:{_NOUNS})\b)"
     rf"|on\s+(?=[^,{CUT}]*\b(?:street|st|road|lane|avenue|square|pier|boat|houseboat|roof|rooftop|terrace|deck|floor|pitch)\b))",
     re.IGNORECASE,
 )

@@ -1,7 +1,8 @@
 """Rule baseline: where the eight fields of an event stand in its text.
 
-Dates, times, lengths and what repeats are read first and blotted out, then people and places by the words that
-introduce them, then what commas and dashes divide is sorted by its looks; the first that is left is the action.
+Dates, times, lengths and what repeats are read first and blotted out (`when`), then people whom words introduce
+(`company`, `asking`) and places after their prepositions (`places`). What commas, dashes and cuts leave is sorted by clues:
+titles, kin and given names, lists, nouns of places, numbers, capitals, imperatives. The first that is left is the action.
 """
 
 from __future__ import annotations
@@ -44,14 +45,18 @@ _FOR = re.compile(
     re.IGNORECASE,
 )
 _ENDS_IN_PLACE = re.compile(
-    rf"(?:(?:\s(?:to|for)|(?i:visit))\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
+    r"(?:\s(?:to|for)\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)"
+    rf"|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
 )
 _ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
-_REMARK = re.compile(
-    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve|hang)\s)\S+\s\S",
+_REST = re.compile(
+    r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve"
+    r"|hang|no|knowing|until|till|all|just|not|won't|maybe|hopefully)\s)\w+(?:\s\S+){1,3}",
     re.IGNORECASE,
 )
-_NUMBER_OF = re.compile(r"\d+\s\w+s$|\d+$")
+_NOTHING = re.compile(
+    r"\d+\s\w+s$|\d+$|no\s(?:location|place|venue|attendees|guests)(?:\syet)?$"
+)  # "30 visitors", "no location"
 
 
 def _segments(rest: str) -> list[Place]:
@@ -107,7 +112,8 @@ def _peopled(rest: str, segments: list[Place]) -> list[bool]:
             if beside and maybe[at] and joined[min(at, at + other)]:
                 found[at] = strong[at] = True
     run = next((at for at in range(1, len(found)) if not (found[at] and joined[at - 1])), len(found))
-    colon = rest[segments[run - 1][1] :].lstrip()[:1] in tuple(":–—-")
+    after = segments[run][0] if run < len(segments) else len(rest)
+    colon = bool(re.fullmatch(r"\s*[:–—-]\s*", rest[segments[run - 1][1] : after]))
     if run > 1 and colon and maybe[0]:
         found[0] = True  # "Lan, Bo: rowing"
     elif found[0]:  # but not "Tea, 3 May"
@@ -136,7 +142,7 @@ def find(text: str) -> dict[str, list[Place]]:
         rest = blot(rest, start, found["location"][0][1])
 
     left: list[Place] = []
-    named = bool(found["attendees"])
+    company = bool(found["attendees"])
     segments = _segments(rest)
     for at, (place, peopled) in enumerate(zip(segments, _peopled(rest, segments))):
         piece, first = text[slice(*place)], not left and at + 1 < len(segments)
@@ -145,7 +151,7 @@ def find(text: str) -> dict[str, list[Place]]:
         # beside people named by "with", two capitalised words by themselves are a venue unless they are a usual name
         alone = rest[: place[0]].rstrip(" ,").endswith(CUT)
         venue = (
-            introduced
+            company
             and alone
             and not where
             and piece.count(" ") == 1
@@ -153,10 +159,12 @@ def find(text: str) -> dict[str, list[Place]]:
             and not usual_name(piece)
         )
         named_the = rest[place[0] - 4 : place[0]] == "The "
-        if left and NOTE.match(piece):
-            left.append(place)
-        elif _NUMBER_OF.match(piece):
+        if _NOTHING.match(piece):
             continue
+        if left and text[left[-1][1] : place[0]] == " (" and sure < LIKELY:  # "Blood test (fasting)"
+            left[-1] = (left[-1][0], place[1] + 1)
+        elif left and NOTE.match(piece):
+            left.append(place)
         elif follows == ", The " or (
             follows == ", " and piece[0].isupper() and looks_like_place(piece) and sure < SURE
         ):
@@ -184,11 +192,15 @@ def find(text: str) -> dict[str, list[Place]]:
             left.append(place)
     if left:
         found["action"] = [_action(text, *left[0], found)]
-        found["notes"] = [
-            place
-            for place in left[1:]
-            if NOTE.match(text[slice(*place)]) or _REMARK.match(text[slice(*place)])
-        ][:1]
+        notes = [place for place in left[1:] if NOTE.match(text[slice(*place)])]
+        rests = [place for place in left[1:] if place not in notes and _REST.fullmatch(text[slice(*place)])]
+        if (
+            rests
+            and not found["location"]
+            and not rest[: rests[0][0]].endswith((" for ", " for the ", " for a "))
+        ):  # more events have a place than a remark
+            found["location"], rests = rests[:1], rests[1:]
+        found["notes"] = (notes or rests)[:1]
     return found
 
 

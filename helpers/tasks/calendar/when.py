@@ -23,7 +23,8 @@ _DAYS = rf"(?:{WEEKDAY}|week|weekday|weekend|day|month|quarter|year|morning|afte
 _OFTEN = re.compile(
     rf"\b(?:(?:every|each)\s+(?:(?:other|second|third|two|three|first|last|\d+(?:st|nd|rd|th)?)\s+)?{_DAYS}\b"
     rf"(?:(?:\s*,\s*|\s+and\s+|\s*&\s*|\s*/\s*){WEEKDAY}s?\b)*(?:\s+of\s+(?:the|each|every)\s+month)?"
-    rf"|(?:first|second|third|fourth|last|\d+(?:st|nd|rd|th))\s+(?:{WEEKDAY}\s+)?(?:of|in)\s+(?:the|each|every)\s+month"
+    rf"|(?:first|second|third|fourth|last|\d+(?:st|nd|rd|th))\s+(?:{WEEKDAY}\s+)?(?:of|in)\s+(?:the|each"
+    r"|every)\s+month"
     rf"|{WEEKDAY}s(?:(?:\s*,\s*|\s+and\s+|\s*,?\s*&\s*){WEEKDAY}s)*\b(?<=days)|weekdays|weekends"
     r"|(?:once|twice|three times)\s+(?:a|per)\s+(?:day|week|month|year)"
     r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
@@ -35,12 +36,14 @@ _OFTEN_INSIDE = re.compile(
 _RELATIVE = re.compile(
     rf"(?:\b(?:on|this|next|coming|from|by)\s+(?:next\s+)?)?\b(?:(?:today|tomorrow|tmrw|tmr|tonight)\b"
     rf"|(?:the\s)?\d{{1,2}}(?:st|nd|rd|th)?\s(?:of\s)?(?:{MONTH})\b\.?|(?:{MONTH})\.?\s\d{{1,2}}(?:st|nd|rd|th)?\b"
-    rf"|{WEEKDAY}\b\.?(?=\s*(?:[,;{CUT}@–—-]|at\b|$)|\s(?:morning|afternoon|evening|night)\b)|(?<=on\s){WEEKDAY}\b|(?<=next\s){WEEKDAY}\b|(?<=this\s){WEEKDAY}\b)"
+    rf"|{WEEKDAY}\b\.?(?=\s*(?:[,;{CUT}@–—-]|at\b|$)|\s(?:morning|afternoon|evening|night)\b)"
+    rf"|(?<=on\s){WEEKDAY}\b|(?<=next\s){WEEKDAY}\b|(?<=this\s){WEEKDAY}\b)"
     r"(?:\s+(?:morning|afternoon|evening|night)\b)?",
     re.IGNORECASE,
 )
 _AROUND_TIME = re.compile(
-    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|MSK|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
+    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|MSK|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b"
+    rf"|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
 )
 _EMOJI = re.compile(
     r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
@@ -50,7 +53,9 @@ _CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fie
 _SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
     rf"^(?:{'|'.join(LISTS['note_words'])})\b"
-    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|allowed|essential|optional|compulsory|welcome|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
+    r"|.*\s(?:must|has to|have to|needs? to)\s"
+    r"|.*\S\s(?:please|pls|attached|required|issued|included|provided|allowed"
+    r"|essential|optional|compulsory|welcome|needed|enclosed|(?:will|to) follow|on (?:us|me|arrival))\W*$",
     re.IGNORECASE,
 )
 
