@@ -39,7 +39,7 @@ EXPECTED = {f"text {at}": fields(f"text {at}") for at in range(20)}
 
 def test_many_clients_get_their_own_answers_while_others_break_off(server):
     found = load.summary(load.press(server.port, EXPECTED, 8, 2, breaking=2), 2)
-    assert found["requests"] >= 8 and found["errors"] == found["wrong_answers"] == 0
+    assert found["requests"] > 0 and found["errors"] == found["wrong_answers"] == 0
 
 
 def test_mixed_up_and_missing_answers_are_found(server):
