@@ -17,7 +17,7 @@ _WORDS = r"""(?:(?:a\s)?reminder\s(?:to|for|of|about)|(?:hi|hey|hello|dear|morni
 |(?:i|we)(?:'(?:d|ll|m|re|ve)|\s(?:am|are|have|need|want|will|would|must|should|got))(?:\s(?:like|got|need|want|going|gonna|hosting|having|be|to|2))*
 |(?:i|we)(?=\s[a-z]+\s(?:the|an?|my|our)\s|\s*$)
 |need(?=\s(?:to|2|the|an?)\b|\s*$)(?:\s(?:to|2))?|gotta|gonna(?:\sneed)?|got\sto|have\sto|going\sto
-|promised(?:\sto)?|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|move|new\sslot(?:\s(?:for|4))?
+|promised(?:\sto)?|there(?:'s|\sis|\sare|\swill\sbe)|let's(?:\sdo|\shave)?|move
 |(?:have|do|put|stick|pop|jot|slot|squeeze|set)(?:\s(?:in|down|aside|out))?(?=\s(?:an?|the|my|our|some)\s|\s*$)|have(?=\scoffee|\slunch|\sdinner)
 |(?:find|make|get|grab)\s(?:us\s|me\s)?(?:an?|some)\s(?:slot|time|moment|hour|spot)\sfor|(?:adding|stick|pop|jot\sdown|set\saside)(?=\s\w)
 |(?:add|book|reserve|schedule|block|plan|arrange|hold|find|keep|pencil\sin|set\saside|want|would|could|can)(?=\s*$))"""
@@ -39,7 +39,7 @@ _COMES = re.compile(
     r"|speak|attend|lead|do|run|give|hold|be\sthere)"
     r"|\sand\s(?:I|me)\s(?:are|will|have)(?:\smeeting)?|\s(?:is|are)\s\w+ing\s(?:me|us)(?:\sup)?|\s(?:is"
     r"|are)\s(?:doing|giving|running|teaching|hosting|taking|meeting)|'s\s(?:doing|gonna)|\s(?:says?"
-    r"|on\sour\stable|gonna)"
+    r"|gonna)"
     r"|\sif\s(?:he|she|they)(?:'\w+)?\s\w+)(?!\w)"
     rf"(?:\s(?:along|too|as\swell|me|us))*(?:\s(?:for|to(?:\shelp(?:\s(?:me|us))?)?))?(?:\s{_ARTICLE.rstrip('+')})?",
     re.IGNORECASE,
