@@ -188,7 +188,7 @@ def _is_lines(text: str, task: Task) -> bool:
 
 
 def _is_own(text: str, task: Task) -> bool:
-    return bool(task.rows.line_form) and _most(text, f"{task.rows.line_form}.*")
+    return bool(task.rows.line_form) and _most(text, f"(?:{task.rows.line_form}).*")
 
 
 def _most(text: str, form: str) -> bool:

@@ -145,7 +145,7 @@ def logits_of(run: Run, form: Any, examples: Sequence[Example]) -> Iterator[torc
     if isinstance(form, tuple):
         model, tokenizer = form
         for row in examples:
-            text = run.task.chat.prompt(row.text) + run.task.chat.completion(row.target)
+            text = run.task.chat.prompt(row.text) + run.task.chat.completion(row.target, row.text)
             ids = tokenizer(text, return_tensors="pt")["input_ids"].to(model.device)
             yield model(input_ids=ids).logits.float().cpu()
         return

@@ -141,7 +141,12 @@ def open_session(path: Path) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.set_denormal_as_zero", "1")  # as PyTorch: see helpers.models
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library's own have no common base
+        raise UserError(
+            f"{path} cannot be loaded: {str(error).splitlines()[0][:160]}; export it again"
+        ) from None
 
 
 class OnnxTagger:

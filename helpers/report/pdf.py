@@ -39,7 +39,8 @@ def print_pdf(page: Path) -> Path:
         call = [browser, *OPTIONS, *own, page.resolve().as_uri()]
         try:
             done = subprocess.run(call, capture_output=True, timeout=180, check=False)
-            reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+            reason = said or f"exit status {done.returncode}"
         except (OSError, subprocess.TimeoutExpired) as error:
             reason = str(error)
         if not new.is_file() or not new.read_bytes().startswith(b"%PDF"):

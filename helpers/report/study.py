@@ -27,6 +27,7 @@ from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, Task
+from helpers.tasks.statistics import LEVEL
 from helpers.views.findings import harder_slices
 
 UNTUNED = ("base_zero_shot", "base_few_shot", "untuned")
@@ -182,8 +183,12 @@ class Study:
     @property
     def base_size(self) -> int | None:
         """Parameters of the base model, or None."""
-        counts = [(self.variants[name].get("parameters") or {}).get("total") for name in self.trained]
-        return next(filter(None, counts), None)
+        for name in self.trained:
+            counts = self.variants[name].get("parameters") or {}
+            if counts.get("total"):
+                adapter = getattr(self.task.variants[name], "adapter", False)
+                return counts["total"] - adapter * counts["trainable"]
+        return None
 
 
 def data_card(name: str) -> str:
@@ -254,7 +259,7 @@ def evidence(run: Run) -> dict[str, Any]:
         hard = harder.to_dict("records")
         checks["slices of the rows that are harder, corrected for their number"] = [len(hard), compared]
     if perturbed.size:
-        harmful = (perturbed["difference_high"] < 0).sum()
+        harmful = ((perturbed["difference"] < 0) & (perturbed["p"] < 1 - LEVEL)).sum()
         checks["changes of the input that cost more than chance would"] = [int(harmful), len(perturbed)]
     away, (deploy, why) = home_and_away(read_transfer(run)), (None, "")
     if len(away) and variants:

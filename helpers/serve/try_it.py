@@ -47,5 +47,6 @@ def found_html(run: Run, text: str, system: str, prediction: Any, raw: str | Non
         name: "; ".join(map(str, values)) for name, values in run.task.values(prediction).items() if values
     }
     table = pd.Series(found, dtype=object).to_frame().style.hide(axis="columns").format(escape="html")
+    table = table.format_index(escape="html", axis="index")
     marked = coloured(run.task, run.task.rows.example(text), prediction)
     return head + marked + table.to_html(exclude_styles=True)

@@ -291,7 +291,7 @@ class Interview(Chat):
         """The turns before the first question, as plain text."""
         return "\n".join(turn["content"] for turn in self.opening(text))
 
-    def completion(self, target: Any) -> str:
+    def completion(self, target: Any, text: str = "") -> str:
         """All answers, one a line."""
         return "\n".join(self.answer(target, name) for name in self.questions)
 

@@ -101,7 +101,7 @@ class JsonRows(Rows):
 
     def shown(self, example: Example) -> str:
         chat = self.task.chat
-        return f"{chat.prompt(example.text)}\n{chat.completion(example.target)}"
+        return f"{chat.prompt(example.text)}\n{chat.completion(example.target, example.text)}"
 
 
 # -- the task -------------------------------------------------------------------------------------------------------

@@ -137,7 +137,7 @@ def model_of(schema: dict[str, Any]) -> type[BaseModel]:
     """
     fields = {}
     for name, given in schema.get("properties", {}).items():
-        one = next(way for way in given.get("anyOf", [given]) if way.get("type") != "null")
+        one = next((way for way in given.get("anyOf", [given]) if way.get("type") != "null"), {})
         several = one.get("type") == "array"
         one = one.get("items", {}) if several else one
         kinds = one.get("type") if isinstance(one.get("type"), list) else [one.get("type")]

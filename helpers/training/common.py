@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 
-from helpers.errors import UserError
+from helpers.errors import UserError, one_of
 from helpers.models.base import device_of
 from helpers.run import Run
 from helpers.tasks.base import Example
@@ -88,7 +88,7 @@ def common_arguments(run: Run, variant: str, folder: Path) -> dict[str, Any]:
         "restore_callback_states_from_checkpoint": True,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,
-        "report_to": [run["report_to"]],
+        "report_to": [one_of(run["report_to"], ("tensorboard", "wandb", "none"), "report_to")],
         "remove_unused_columns": False,
         "seed": run.seed,
         "data_seed": run.seed,

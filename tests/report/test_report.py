@@ -140,7 +140,7 @@ def finished(tmp_path_factory) -> Run:
     for name, content in (("metrics", METRICS), ("costs", costs), ("manifest", manifest)):
         run.path(f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     tables = {
-        "robustness": "perturbation,difference,difference_high\ntypos,-0.25,0.1\nother,0.0,0.0\n",
+        "robustness": "perturbation,difference,p\ntypos,-0.25,0.125\nother,0.0,1.0\n",
         "leakage_audit": "when,parts,exact,near\nbefore,train – test,1,1\nafter,train – test,0,0\n",
         "slices": "slice,value,n,score,low,high\nlength,long,30,0.25,0.15,0.35\nlength,short,40,0.7,0.6,0.8\n",
     }
@@ -345,7 +345,7 @@ HARD = make_study(
         (said("tuning", BEHIND), "to 0.000 (lora): −0.100."),
         (said("marking", TUNED), "tagger is ahead of lora by 0.200 (0.700 and 0.500; the intervals do not overlap)."),
         (said("marking", LEVEL), "tagger is level with lora (0.500 and 0.500; the intervals overlap)."),
-        (said("weakness", HARD), "length long (0.250 on 30 rows). No change to its input lowers the score. Away from"),
+        (said("weakness", HARD), "length long (0.250 on 30 rows). No change of the input lowers the score. Away from"),
         (said("weakness", HARD), "it has 0.60, at home 0.90"),
         (said("conclusions", [TUNED]), "most of the score in this task: Crime reports 0.100 → 0.500."),
         (said("conclusions", [BEHIND]), "most of the score in no task"),
@@ -419,7 +419,7 @@ def test_abstract_and_appendix_say_what_was_run(finished, page):
         "from 0.125 (untuned, base_zero_shot) to 0.703 (lora): +0.578.",
         "weakest field is notes (F1 0.40), its strongest date (0.90).",
         "length long (0.250 on 30 rows)",
-        "Of the changes to its input typos costs most: −0.250.",
+        "Of the changes to the input typos costs most: −0.250.",
         "Training lora took 12 s for 90,112 trained parameters; it takes 0.4 MB on disk and 500 ms a row.",
     ):
         assert words in abstract

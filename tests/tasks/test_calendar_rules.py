@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 import pytest
 
 from helpers.tasks import load_task
+from helpers.tasks.calendar import rules
 
 TASK = load_task("calendar")
 DAY = "3 May 2027 at 9am"
@@ -96,3 +100,29 @@ def test_rules_on_what_strangers_write(text, action, attendees, location, notes)
         "notes": notes,
     }
     assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "piece, end",
+    [
+        ("@", "x"),
+        ("in a ", "x"),
+        ("on y ", "street"),
+        ("to ", "x"),
+        (", at the y ", "x"),
+        ("Dr. and ", "Ann"),
+    ],
+)
+def test_reading_takes_time_in_proportion_to_the_text(piece, end):
+    """Ten times the text may not take a hundred times the time: the service reads what strangers send."""
+
+    def seconds(size: int) -> float:
+        text, best = piece * (size // len(piece)) + end, math.inf
+        for _ in range(3):
+            started = time.process_time()
+            rules.find(text)
+            best = min(best, time.process_time() - started)
+        return best
+
+    rules.find("Lunch with Ann")  # loads the names
+    assert seconds(1500) < 50 * max(seconds(150), 0.0005)

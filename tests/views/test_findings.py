@@ -209,9 +209,9 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("read_and_unread", 0.5, 0.5, "F1"), "gave them no lead."),
         (
             tell("shots", 1, 0.1, 0.2, 0.9, "F1"),
-            "With 1 solved example before the question it is 20.0 %: they help",
+            "With 1 solved example before the question it is 20.0 %: more than without",
         ),
-        (tell("shots", 3, 0.1, 0.1, 0.9, "F1"), "they make no difference."),
+        (tell("shots", 3, 0.1, 0.1, 0.9, "F1"), "the same."),
         (tell("shots", 0, 0.0, None, 0.0, "F1"), "are valid, and its F1 is 0.0 %. Solved"),
         (tell("bar", ["rules"], 0.5, "F1"), "**50.0 %** F1, set by `rules`."),
         (tell("bar", ["a", "b"], NAN, "F1"), "**unknown** F1, set by `a` and `b`."),

@@ -52,8 +52,10 @@ PRONOUN = re.compile(
     r"(?:i|me|myself|you|he|she|(?-i:[Ii]t)|we|(?-i:[Uu]s)|they|them|(?:i|we|it|he|she|they)'\w+|my|our|her|him|this|that)\b",
     re.IGNORECASE,
 )
-_JOIN = re.compile(r"\s*,\s*(?:and|&)\s+|\s*,\s*|\s+and\s+|\s*[&+]\s*|\s*/\s*|\s+(?:plus|then|n)\s+")
-_COUPLE = re.compile(rf"{TITLE}\s*$")  # "Mr. & Mrs. Lemaire" are one
+_JOIN = re.compile(
+    r"\s*,\s*(?:(?i:and)|&)\s+|\s*,\s*|\s+(?i:and)\s+|\s*[&+]\s*|\s*/\s*|\s+(?:plus|then|n)\s+"
+)
+_COUPLE = re.compile(rf"\b{TITLE}\s*$")  # "Mr. & Mrs. Lemaire" are one
 
 
 @lru_cache(maxsize=1)

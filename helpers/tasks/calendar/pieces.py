@@ -11,7 +11,7 @@ STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—
 FILLER = re.compile(
     r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around"
     r"|about|starts?|starting|from"
-    r"|to|by|time|time for|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly"
+    r"|to|by|time|lasting|lasts?|which|and|should|be|expected|roughly|approx(?:imately)?|nearly"
     r"|just|only|(?-i:the|a|an)"
     r"|(?-i:it)|is|are|in|of|via|until|till|say|(?-i:max|will)|figure|between|maybe|with|w/|down"
     r"|beginning|due|w|into|not|won't|run|longer|more|than|takes?|enough|tops|prob(?:ably)?|it's"
@@ -31,6 +31,7 @@ TRAILER = re.compile(
     r"|ok|confirmed|beginning))+$",
     re.IGNORECASE,
 )
+REACH = 80  # characters that words which lead up to what was cut may take
 _MARKS = " ,;:–—-|•¦"
 _ARTICLE = re.compile(r"(?:the|our|my|an?|that|this|just|only|also)\s+", re.IGNORECASE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from helpers.tasks.calendar.pieces import CUT, STOP, TRAILER, tight
+from helpers.tasks.calendar.pieces import CUT, REACH, STOP, TRAILER, tight
 from helpers.tasks.calendar.schema import LISTS
 from helpers.tasks.fields import Place
 
@@ -98,5 +98,5 @@ def place_after(rest: str, start: int) -> Place:
         ):
             break
         end = more
-    trailer = TRAILER.search(rest, start, end)
+    trailer = TRAILER.search(rest, max(start, end - REACH), end)
     return tight(rest, start, trailer.start() if trailer else end)

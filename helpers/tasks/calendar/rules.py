@@ -24,7 +24,7 @@ from helpers.tasks.calendar.people import (
     people,
     usual_name,
 )
-from helpers.tasks.calendar.pieces import CUT, FILLER, STOP, TRAILER, blot, tight
+from helpers.tasks.calendar.pieces import CUT, FILLER, REACH, STOP, TRAILER, blot, tight
 from helpers.tasks.calendar.places import (
     PLACED,
     PLATFORM,
@@ -48,7 +48,7 @@ _ENDS_IN_PLACE = re.compile(
     r"(?:\s(?:to|for)\s(?:the|my|our)\s(?P<there>(?:[a-z]+\s)?\w+)"
     rf"|(?<=[a-z])\s(?P<place>{NAME}(?:\s{NAME}){{0,2}}))$"
 )
-_ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
+_ENDS_IN_NAME = re.compile(rf"(?<=[a-z\d])(?<!\sand)\s(?P<who>(?P<first>{NAME})(?:\s{NAME}){{0,2}})$")
 _REST = re.compile(
     r"(?!(?:and|for|or|to|should|with|w/|i'm|i|it|if|re|abt|about|make|cap|keep|let's|block|reserve"
     r"|hang|no|knowing|until|till|all|just|not|won't|maybe|hopefully)\s)\w+(?:\s\S+){1,3}",
@@ -68,7 +68,7 @@ def _segments(rest: str) -> list[Place]:
         if start and (filler := FILLER.match(rest, start, end)):
             start = filler.end()
         asks = found and NOTE.match(rest[start:end])  # "cameras on please"
-        if not asks and (trailer := TRAILER.search(rest, start, end)):
+        if not asks and (trailer := TRAILER.search(rest, max(start, end - REACH), end)):
             end = trailer.start()
         past = framed(rest, start, end)
         start = start if found and past < end else past
@@ -127,7 +127,8 @@ def find(text: str) -> dict[str, list[Place]]:
     rest = introduced(read(text, found), found)
     start = -1
     for one in PLACED.finditer(rest):
-        if remarked(rest, one.start()):
+        inside = found["location"] and one.start() < found["location"][0][1]
+        if inside or remarked(rest, one.start()):
             continue
         place = place_after(rest, one.end())
         if one.group().lower().startswith("from") and certainty(rest[slice(*place)]) >= LIKELY:
@@ -138,7 +139,7 @@ def find(text: str) -> dict[str, list[Place]]:
                 one.group()[:2] == "on" and not online(rest[slice(*place)])
             )
             place = (head.start("head"), place[1]) if named else place
-        if place[0] < place[1] and not (found["location"] and one.start() < found["location"][0][1]):
+        if place[0] < place[1]:
             found["location"], start = [place], min(place[0], one.start())
     if found["location"]:
         rest = blot(rest, start, found["location"][0][1])
@@ -238,7 +239,7 @@ def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> P
         if before:
             found["location"], end = [(start + at, end)], start + len(before)
     if who := _FOR.search(text, start, end):
-        least = {"of": SURE, "to": LIKELY, "from": LIKELY}.get(who["cue"], LIKELY)
+        least = SURE if who["cue"].lower() == "of" else LIKELY
         own = people(text, *who.span("who"), least)
         if own or (least == LIKELY and FAMILY.fullmatch(who["who"])):
             found["attendees"] = sorted([*found["attendees"], *(own or parts(text, *who.span("who")))])

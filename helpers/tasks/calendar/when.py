@@ -48,7 +48,6 @@ _AROUND_TIME = re.compile(
 _EMOJI = re.compile(
     r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
 )
-_CLAUSE = re.compile(rf"[^{CUT},;|:.–—]*$")
 _CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fields
 _SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
@@ -62,12 +61,9 @@ NOTE = re.compile(
 
 def remarked(rest: str, start: int, least: int = 1) -> bool:
     """Whether a piece is part of a remark, of which so many words stand before it: "tickets at the door"."""
-    clause = _CLAUSE.search(rest, 0, start)
-    return (
-        clause.start() > 0
-        and bool(NOTE.match(clause.group().strip()))
-        and len(clause.group().split()) >= least
-    )
+    begin = 1 + max(rest.rfind(mark, 0, start) for mark in f"{CUT},;|:.–—")
+    clause = rest[begin:start].strip()
+    return begin > 0 and bool(NOTE.match(clause)) and len(clause.split()) >= least
 
 
 def read(text: str, found: dict[str, list[Place]]) -> str:
