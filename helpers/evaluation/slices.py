@@ -51,15 +51,18 @@ def _interval(parts: pd.DataFrame, seed: int) -> tuple[float, float]:
 
 # -- slices -----------------------------------------------------------------------------------------------
 def slice_table(task: Task, gold: Sequence[Example], records: Records, seed: int) -> pd.DataFrame:
-    """Score in every slice that the task names; slices where nothing was to be found and nothing was are left out.
+    """Score in every slice that the task names.
 
-    Columns slice, value, n (rows), score, low, high (95 %); slices in the task's order, values by name.
+    Slices whose rows have no value are left out where the score counts values: it is 0 there by construction. Columns
+    slice, value, n (rows), score, low, high (95 %); slices in the task's order, values by name.
     """
     parts, slices, table = row_parts(task, gold, records), pd.DataFrame(task.hooks.slices(gold)), []
+    by_row = (parts["bottom"] == 1).all()  # each row is right or wrong
+    filled = np.array([any(task.values(row.target).values()) for row in gold])
     for name, values in slices.items():
         for value, rows in values.groupby(values):
             group = parts.iloc[rows.index]
-            if group["bottom"].sum():
+            if group["bottom"].sum() and (by_row or filled[rows.index].any()):
                 table.append((name, value, len(group), _score(group), *_interval(group, seed)))
     return pd.DataFrame(table, columns=["slice", "value", "n", "score", "low", "high"])
 
