@@ -91,6 +91,7 @@ DURATION_PATTERNS = {
 _BARE = re.compile(
     r"(?<![\w:/.,-])(?P<hour>1[0-2]|0?[1-9])(?:[:.](?P<minute>[0-5]\d))?(?!\w|[:/.,-]\d)", re.IGNORECASE
 )
+REACH = 40  # characters before a number that may hold its cue
 _CUE = re.compile(r"(?:\b(?:at|from|by|around|about|between|starts?|starting)|@|~|¦,?)\s*$", re.IGNORECASE)
 _BARE_END = re.compile(
     rf"(?:\s?{_TO}\s?\d{{1,2}}(?:[:.]\d\d)?(?![\w.:]))?(?=\s*(?:$|[¦,.;:()!?–—-]|(?:on|with|w/?|in|at|for|and|or|sharp"
@@ -208,12 +209,18 @@ def _spoken(groups: dict[str, str]) -> tuple[int, int]:
     return ((hour - 2) % 12 + 1, 60 - minute) if groups.get("way") == "to" else (hour, minute)
 
 
+@lru_cache(maxsize=64)
+def _day_parts(text: str) -> tuple[bool, bool]:
+    """Whether a text speaks of the evening and of the morning; once for all its numbers."""
+    return bool(_EVENING.search(text)), bool(_MORNING.search(text))
+
+
 def _guessed(hour: int, text: str) -> tuple[int, bool]:
     """The hour from 0 to 23 of one that does not say which half of the day it means, and whether the text tells.
 
     Parts of the day and kinds of events tell; without them an hour from 7 to 11 is one of the morning.
     """
-    evening, morning = bool(_EVENING.search(text)), bool(_MORNING.search(text))
+    evening, morning = _day_parts(text)
     late = evening if evening != morning else not 7 <= hour <= 11
     return hour % 12 + 12 * late, evening != morning
 
@@ -333,7 +340,7 @@ def find_bare_times(text: str) -> tuple[Mention, ...]:
     for match in _BARE.finditer(blank):
         hour, told = _guessed(int(match["hour"]), text)
         end = _BARE_END.match(blank, match.end())
-        hourly = _CUE.search(blank[: match.start()]) and end
+        hourly = _CUE.search(blank[max(0, match.start() - REACH) : match.start()]) and end
         style = (BARE if told else GUESSED) if hourly else "number"
         stop = end.end() if hourly else match.end()
         value = time_text(hour, int(match["minute"] or 0))

@@ -428,7 +428,7 @@ def test_abstract_and_appendix_say_what_was_run(finished, page):
     banner = page.select_one(".banner").get_text(" ", strip=True)
     assert "technical test" in banner and "the sample in data/calendar/" in banner
     assert "A large language model composed them" in banner and "in ten batches" in banner
-    assert "c0ffee123456" in banner and "4.2\N{NO-BREAK SPACE}M parameters" in banner
+    assert "c0ffee123456" in banner and "4.1\N{NO-BREAK SPACE}M parameters" in banner, "without the adapter"
     assert "is the same model, only asked" in banner
     rows = [row.th.text for row in page.select("#table-scores tbody tr")]
     assert rows == ["rules", "base_zero_shot", "lora", "qlora"], "default decodings, baselines first"
