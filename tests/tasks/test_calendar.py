@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from helpers.tasks import load_task
 from helpers.tasks.calendar.conventions import value_of
 from helpers.tasks.text import word_spans
-from helpers.tasks.variation import join_pieces, split_pieces
 
 TASK = load_task("calendar")
 EMPTY = dict.fromkeys(TASK.fields)
@@ -34,15 +33,9 @@ def event(line: str):
     return example(text, **dict(zip(TASK.fields, values)))
 
 
-REVIEW = example(
-    "Weekly review w/ Anna's team & Bo 2nd, Jun 2025 08:15 in Room 12B (east wing) for an hour",
-    action="Weekly review",
-    date="2/6/2025",
-    time="08:15",
-    attendees=["Anna", "Bo"],
-    location="Room 12B (east wing)",
-    duration="1 hour",
-    recurrence="weekly",
+REVIEW = event(
+    "Weekly review w/ Anna's team & Bo 2nd, Jun 2025 08:15 in Room 12B (east wing) for an hour"
+    "|Weekly review|2/6/2025|08:15|Anna Bo|Room 12B (east wing)|1 hour|weekly"
 )
 
 
@@ -51,37 +44,28 @@ def test_row_becomes_canonical():
     values = {"action": "Lunch", "date": "2024-03-07", "time": "14:05", "attendees": [" Bo ", ""]}
     parsed = example(" Lunch \u2013 2024-03-07 ", **values, location="", notes=" ")
     assert parsed.text == "Lunch – 2024-03-07"
-    assert parsed.target == EMPTY | {
-        "action": "Lunch",
-        "date": "07/03/2024",
-        "time": "2:05 PM",
-        "attendees": ["Bo"],
-    }
+    assert parsed.target == EMPTY | values | {"date": "07/03/2024", "time": "2:05 PM", "attendees": ["Bo"]}
     assert TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(parsed)))) == parsed
 
 
 @pytest.mark.parametrize(
-    "change, reason",
+    "old, new, reason",
     [
-        (lambda r: r["output"].pop("notes"), "missing key 'output.notes'"),
-        (lambda r: r.pop("event_text"), "missing key 'event_text'"),
-        (lambda r: r["output"].update(colour="red"), "unknown key 'output.colour'"),
-        (lambda r: r["output"].update(time=9), "'output.time' should be a string or null, got number"),
-        (
-            lambda r: r["output"].update(attendees="Bo"),
-            "'output.attendees' should be a list of strings or null, got string",
-        ),
-        (lambda r: r["output"].update(attendees=[None]), "'output.attendees.0' should be a string, got null"),
-        (lambda r: r.update(event_text=" \n"), "'event_text' is empty"),
-        (lambda r: r.update(output=[]), "'output' should be an object, got list"),
+        (', "notes": null', "", "missing key 'output.notes'"),
+        ('"event_text": "Lunch", ', "", "missing key 'event_text'"),
+        ('"time"', '"colour": "red", "time"', "unknown key 'output.colour'"),
+        ('"time": null', '"time": 9', "'output.time' should be a string or null, got number"),
+        ('"attendees": null', '"attendees": "Bo"', "'output.attendees' should be a list of strings or null"),
+        ('"attendees": null', '"attendees": [null]', "'output.attendees.0' should be a string, got null"),
+        ('"Lunch"', '" \\n"', "'event_text' is empty"),
+        (json.dumps(EMPTY), "[]", "'output' should be an object, got list"),
     ],
 )
-def test_bad_rows_are_refused_with_a_reason(change, reason):
-    bad = row("Lunch", action="Lunch")
-    change(bad)
+def test_bad_rows_are_refused_with_a_reason(old, new, reason):
+    bad = json.loads(json.dumps(row("Lunch")).replace(old, new))
     with pytest.raises(ValueError) as error:
         TASK.rows.parse(bad, 0)
-    assert str(error.value) == reason
+    assert str(error.value).startswith(reason)
 
 
 value = st.one_of(
@@ -105,12 +89,13 @@ def test_canonical_is_idempotent_and_round_trips_through_the_completion(target):
 GOOD = TASK.chat.completion(REVIEW.target)
 
 
-def test_prompt_and_completion():
-    assert TASK.chat.prompt("Lunch") == "Extract entities from: Lunch → "
+def test_a_completion_has_all_fields_in_canonical_form():
     assert GOOD == (
         '{"action": "Weekly review", "date": "02/06/2025", "time": "8:15 AM", "attendees": ["Anna", "Bo"], '
         '"location": "Room 12B (east wing)", "duration": "1 hour", "recurrence": "weekly", "notes": null}'
     )
+    loose = GOOD.replace("8:15 AM", "08:15").replace("null", '""').replace(", ", " ,\n")
+    assert TASK.chat.parse_output(f" {loose} ") == (REVIEW.target, None)
     assert "Café" in TASK.chat.completion({**EMPTY, "location": "Café"})
 
 
@@ -136,27 +121,18 @@ def test_a_writer_learns_the_words_of_the_text_that_can_be_read_by_themselves(fi
     [
         ("  \n", "empty"),
         (GOOD[:-1], "truncated"),
-        (GOOD[:40], "truncated"),
-        ("Sure: " + GOOD, "not json"),
         (GOOD + " done", "not json"),
         ("[1]", "not an object"),
-        ("null", "not an object"),
         ("[" * 100_000, "not json"),
         (GOOD.replace(', "notes": null', ""), "missing keys"),
         (GOOD[:-1] + ', "mood": null}', "extra keys"),
         (GOOD[:-1] + ', "notes": null}', "extra keys"),
         (GOOD.replace("null", "1"), "wrong type"),
         (GOOD.replace('["Anna", "Bo"]', '"Anna"'), "wrong type"),
-        (GOOD.replace('"Bo"', "null"), "wrong type"),
     ],
 )
 def test_parse_errors_have_kinds(raw, kind):
     assert TASK.chat.parse_output(raw) == (None, kind)
-
-
-def test_parse_output_canonicalises():
-    loose = GOOD.replace("8:15 AM", "08:15").replace("null", '""').replace(", ", " ,\n")
-    assert TASK.chat.parse_output(f" {loose} ") == (REVIEW.target, None)
 
 
 def held(text: str, **values) -> bool:
@@ -164,29 +140,24 @@ def held(text: str, **values) -> bool:
     return accepts(TASK.chat.grammar(text, "source"), json.dumps(EMPTY | values, ensure_ascii=False))
 
 
+SHORT = "Budget mtg, then UX sess. with Bo for the new plan"
+
+
 @pytest.mark.parametrize(
-    "field, good, bad",
+    "field, good, bad, text",
     [
-        ("action", "Weekly review", "weekly review"),
-        ("location", "Room 12B (east wing)", "Room 12B (east win"),
-        ("attendees", ["Anna", "Bo"], ["Anna & Bo", "Carl"]),
-        ("date", "2/6/2025", "22/6/2025"),
-        ("time", "08:15 AM", "8:15 PM"),
-        ("duration", "1.5 hours", "1.5 lightyears"),
-        ("duration", "an hour", "a long hour"),
-        ("recurrence", "weekly", "sometimes"),
-        ("recurrence", "every Monday", "every blue moon"),
+        ("action", "Weekly review", "weekly review", REVIEW.text),
+        ("duration", "1.5 hours", "1.5 lightyears", REVIEW.text),
+        ("duration", "an hour", "a long hour", REVIEW.text),
+        ("recurrence", "weekly", "sometimes", REVIEW.text),
+        ("recurrence", "every Monday", "every blue moon", REVIEW.text),
+        ("action", "Budget mtg", "Budget session", SHORT),
+        ("action", "Budget meeting", "Budget meet", SHORT),
+        ("notes", "New plan", "Plan new", SHORT),
     ],
 )
-def test_answers_are_held_to_the_text_and_to_what_labels_make_of_it(field, good, bad):
-    assert held(REVIEW.text, **{field: good}) and not held(REVIEW.text, **{field: bad})
-
-
-def test_abbreviations_and_capitals_as_in_labels():
-    text = "Budget mtg, then UX sess. with Bo for the new plan"
-    for action in ("Budget mtg", "Budget meeting", "UX session", "UX sess."):
-        assert held(text, action=action), action
-    assert held(text, notes="New plan") and not held(text, action="Budget session")
+def test_answers_are_held_to_the_text_and_to_what_labels_make_of_it(field, good, bad, text):
+    assert held(text, **{field: good}) and not held(text, **{field: bad})
 
 
 # -- places and conventions -----------------------------------------------------------------------------------------------
@@ -195,16 +166,9 @@ def pieces_of(row) -> dict:
 
 
 def test_spans_are_found_in_any_writing():
-    assert pieces_of(REVIEW) == {
-        "action": ["Weekly review"],
-        "date": ["2nd, Jun 2025"],
-        "time": ["08:15"],
-        "attendees": ["Anna", "Bo"],
-        "location": ["Room 12B (east wing)"],
-        "duration": ["an hour"],
-        "recurrence": ["Weekly"],
-        "notes": [],
-    }
+    found = list(pieces_of(REVIEW).values())
+    assert found[:4] == [["Weekly review"], ["2nd, Jun 2025"], ["08:15"], ["Anna", "Bo"]]
+    assert found[4:] == [["Room 12B (east wing)"], ["an hour"], ["Weekly"], []]
     assert pieces_of(example("Strategy mtg at 7", action="Strategy meeting", time="7:00 PM"))["time"] == ["7"]
 
 
@@ -217,35 +181,28 @@ def test_a_place_named_twice_is_the_one_outside_the_action_and_what_is_not_there
 
 
 def test_conventions_are_counted_by_style():
-    kept = [
-        example(f"Sync {d} Mar 2024 9am for {m}m", action="Sync", duration=f"{m}m")
-        for d, m in ((1, 20), (2, 40))
-    ]
-    spelt = [
-        example(f"Sync 2024-03-0{d} 9am for {m}m", action="Sync", duration=f"{m} minutes")
-        for d, m in ((1, 20), (2, 40))
-    ]
-    words = [example("Budget mtg", action="Budget meeting"), example("Team mtg", action="Team meeting")]
-    halves = [
-        example("Run at 6", action="Run", time="6:00 AM"),
-        example("Swim at 6", action="Swim", time="6:00 AM"),
-    ]
-    learnt = json.loads(json.dumps(TASK.hooks.learn_conventions(kept + spelt + words + halves)))
+    train = [example(f"Sync 1 Mar 2024 9am for {m}m", action="Sync", duration=f"{m}m") for m in (20, 40)]
+    train += [example(f"Sync 2024-03-01 9am for {m}m", duration=f"{m} minutes") for m in (20, 40)]
+    train += [example(f"{what} mtg", action=f"{what} meeting") for what in ("Budget", "Team")]
+    train += [example(f"{what} at 6", action=what, time="6:00 AM") for what in ("Run", "Swim")]
+    learnt = json.loads(json.dumps(TASK.hooks.learn_conventions(train)))
     assert value_of("duration", "30m", "Call 5 Mar 2024 9am for 30m", learnt) == "30m"
     assert value_of("duration", "30m", "Call 2024-03-05 9am for 30m", learnt) == "30 minutes"
     assert value_of("action", "Sales mtg", "Sales mtg", learnt) == "Sales meeting"
+    found = TASK.from_spans("Row at 6, 5th, Mar 2024", {"time": [(7, 8)], "date": [(10, 23)]}, learnt)
+    assert (found["time"], found["date"]) == ("6:00 AM", "05/03/2024")
+
+
+def test_without_conventions_a_value_is_as_typed_and_read_where_it_stands():
     assert value_of("action", "Sales mtg", "", {}) == "Sales mtg"
     assert value_of("duration", "half an hour", "", {}) == "half an hour"
-    kept = [example(f"Book a {what}", action=f"Book a {what}") for what in ("car", "hall")]
-    assert (
-        TASK.from_spans("Book a tent", {"action": [(7, 11)]}, TASK.hooks.learn_conventions(kept))["action"]
-        == "Book a tent"
+    found = TASK.from_spans("Supper at 7, 16 June 2027-17:00", {"date": [(13, 31)], "time": [(10, 11)]}, {})
+    assert found == EMPTY | {"date": "16/06/2027", "time": "7:00 PM"}
+    learnt = TASK.hooks.learn_conventions(
+        [example(f"Book a {it}", action=f"Book a {it}") for it in ("car", "hall")]
     )
-    assert TASK.from_spans("Book a tent", {"action": [(7, 11)]}, {})["action"] == "tent"
-    text = "Row at 6, 5th, Mar 2024"
-    found = TASK.from_spans(text, {"time": [(7, 8)], "date": [(10, 23)]}, learnt)
-    assert (found["time"], found["date"]) == ("6:00 AM", "05/03/2024")
-    assert TASK.from_spans("Tea at 4", {"time": [(7, 8)]}, {})["time"] == "4:00 PM"
+    for habits, action in (({}, "tent"), (learnt, "Book a tent")):
+        assert TASK.from_spans("Book a tent", {"action": [(7, 11)]}, habits)["action"] == action
 
 
 @pytest.mark.parametrize(
@@ -265,21 +222,6 @@ def test_conventions_are_counted_by_style():
 def test_equivalent(field, left, right, same):
     kind = TASK.kinds[field]
     assert kind.equivalent(left, right) is same and kind.equivalent(right, left) is same
-
-
-def test_slices_and_formats():
-    bare = example("2024-03-07 lunch", date="7/3/2024", action="lunch")
-    first, second, _ = TASK.hooks.slices([REVIEW, bare, example("Lunch at Anna's", action="Lunch")])
-    assert first == {
-        "length": "long",
-        "values": "many",
-        "date format": "D Month YYYY",
-        "time format": "24 h",
-        "order": "action first",
-        "attendees": "several",
-    }
-    assert second["length"] == "medium" and second["order"] == "date first" and second["attendees"] == "none"
-    assert TASK.hooks.surface_formats(bare)["duration format"] == "none"
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------------
@@ -312,15 +254,12 @@ def test_slices_and_formats():
         "call with nadia and tom on 3 jun 2027 at 9am|call|03/06/2027|9:00 AM|nadia tom|||",
         "Chess Mondays and Fridays 19:00 at the library|Chess||7:00 PM||library||Mondays and Fridays",
         "!!!|||||||",
+        "Treffen 5 juin 2025|Treffen|05/06/2025|||||",
     ],
 )
 def test_rules(line):
     wanted = event(line)
     assert TASK.hooks.rules(wanted.text) == wanted.target
-
-
-def test_rules_read_months_in_other_languages():
-    assert TASK.hooks.rules("Réunion le 5 juin 2025")["date"] == "05/06/2025"
 
 
 @given(st.text(max_size=80))
@@ -333,23 +272,9 @@ def test_rules_answer_anything_in_canonical_form(text):
 def test_what_is_not_canonical_is_withheld_with_its_reason():
     record = TASK.given(EMPTY | {"action": "Tea", "date": "16 June 2027-17:00", "time": "5:00 PM"})
     assert record["prediction"] == EMPTY | {"action": "Tea", "time": "5:00 PM"}
-    assert record["withheld"] == {
-        "date": {
-            "values": ["16 June 2027-17:00"],
-            "reason": "“16 June 2027-17:00” does not say day, month and year",
-        }
-    }
-    assert TASK.given(REVIEW.target) == {"prediction": REVIEW.target} and TASK.given(None) == {
-        "prediction": None
-    }
-
-
-def test_a_marked_piece_is_read_where_it_stands():
-    text = "Supper at 7, 16 June 2027-17:00"
-    assert TASK.from_spans(text, {"date": [(13, 31)], "time": [(10, 11)]}, {}) == {
-        "date": "16/06/2027",
-        "time": "7:00 PM",
-    } | {name: None for name in TASK.fields if name not in ("date", "time")}
+    withheld = record["withheld"]["date"]
+    assert withheld["values"] == ["16 June 2027-17:00"] and "day, month and year" in withheld["reason"]
+    assert TASK.given(REVIEW.target) == {"prediction": REVIEW.target}
 
 
 @pytest.mark.parametrize("text, doubt", [("Gym at 8", True), ("Dinner at 8", False), ("Gym at 8am", False)])
@@ -363,19 +288,13 @@ Plan a design review with Amy and James on 5th, May 2025 at 3 PM in the design l
 |Plan a design review|05/05/2025|3:00 PM|Amy James|design lab|90 minutes|
 Schedule an audit with Bo and Zoe on 6th, June 2025 at 4 PM in the main hall for 2 hours.\
 |audit|06/06/2025|4:00 PM|Bo Zoe|main hall|2 hours|
-Plan an onboarding with Kim and Raj on 7th, June 2025 at 5 PM in the west room for 90 minutes.\
-|Plan an onboarding|07/06/2025|5:00 PM|Kim Raj|west room|90 minutes|
 Weekly sync 2025-01-09 5:00 pm w/ Liz & Sam Zoom 30m|Weekly sync|2025-01-09|5:00 PM|Liz Sam|Zoom|30m|weekly
-Budget call 2025-01-11 9:15 am w/ Ann & Tom Teams 45m|Budget call|2025-01-11|9:15 AM|Ann Tom|Teams|45m|
 Lunch Feb 10, 2025 12pm w/ Alex + Mia 1hr|Lunch|10/02/2025|12:00 PM|Alex Mia||1 hour|
-Prep Q2 Feb 19, 2025 3pm w/ Dan + Lucy 1hr|Prep Q2|19/02/2025|3:00 PM|Dan Lucy||1 hour|
 2025-03-01 10 AM Design session with Leo and Ana at the corporate HQ for 1 hour.\
 |Design session|01/03/2025|10:00 AM|Leo Ana|corporate HQ|1 hour|
 Zoom on Teams with Pat and Kit, 28 Feb 2025 at 14:00 (20 mins)|Zoom|28/02/2025|2:00 PM|Pat Kit|Teams|20 mins|
 2025-03-02 at noon: coffee with Al and Jo, half an hour|coffee|02/03/2025|12:00 PM|Al Jo||30 minutes|
 14th Jul, 2025 08:00 daily call on Google Meet|daily call|14/07/2025|8:00 AM||Google Meet||daily"""
-
-
 TRAIN = [event(line).with_(id=at) for at, line in enumerate(EVENTS.split("\n"))]
 
 
@@ -393,41 +312,30 @@ def consistent(made) -> None:
                 assert written == value and word_spans(value, made.text)
 
 
-def test_pieces_join_to_the_same_example():
-    for one in TRAIN:
-        assert join_pieces(TASK, split_pieces(TASK, one), one, "gold") == one
-
-
 @pytest.fixture(scope="module")
 def composed():
     return TASK.hooks.synthesise(TRAIN, 300, random.Random(7))
 
 
-def test_every_label_of_a_made_row_is_found_in_its_text(composed):
-    assert len(composed) == 300 == len({one.text for one in composed})
+def test_made_rows_are_new_labelled_rightly_and_varied(composed):
+    assert len({one.text for one in composed}) == 300
     assert [one.id for one in composed] == list(range(len(TRAIN), len(TRAIN) + 300))
     for one in composed:
         consistent(one)
-        assert one.origin == "synthetic"
-
-
-def test_made_rows_are_seeded_and_varied(composed):
-    assert TASK.hooks.synthesise(TRAIN, 300, random.Random(7)) == composed
-    assert TASK.hooks.synthesise(TRAIN, 20, random.Random(8)) != composed[:20]
-    assert (
-        TASK.hooks.synthesise([], 5, random.Random(0))
-        == []
-        == TASK.hooks.synthesise(TRAIN, 0, random.Random(0))
-    )
     for name in TASK.fields:
         assert sum(one.target[name] is not None for one in composed) > 20
-    styles = {TASK.hooks.surface_formats(one)["date format"] for one in composed}
-    assert len(styles) >= 6 and len({TASK.hooks.surface_formats(one)["time format"] for one in composed}) >= 6
+    formats = [TASK.hooks.surface_formats(one) for one in composed]
+    assert all(len({one[kind] for one in formats}) >= 6 for kind in ("date format", "time format"))
+
+
+def test_made_rows_are_seeded(composed):
+    assert TASK.hooks.synthesise(TRAIN, 300, random.Random(7)) == composed
+    assert TASK.hooks.synthesise(TRAIN, 20, random.Random(8)) != composed[:20]
+    assert TASK.hooks.synthesise([], 5, random.Random(0)) == []
 
 
 def test_a_row_whose_value_is_not_in_the_text_is_left_alone():
     odd = example("Lunch", action="Dinner")
-    assert split_pieces(TASK, odd) is None
     for change in [*TASK.hooks.augmenters(TRAIN).values(), *TASK.hooks.perturbations().values()]:
         assert change(odd, random.Random(0)) is None
 
@@ -448,15 +356,8 @@ def test_perturbations_move_the_target_along(name):
 
 def test_perturbations_by_example():
     changes, rng, first = TASK.hooks.perturbations(), random.Random(0), TRAIN[0]
-    assert changes["lower case"](first, rng).text == first.text.lower()
-    upper = changes["upper case"](TRAIN[5], rng)
-    assert upper.target["attendees"] == ["ALEX", "MIA"] and upper.target["duration"] == "1 hour"
+    assert changes["upper case"](TRAIN[3], rng).target["attendees"] == ["ALEX", "MIA"]
     assert changes["no punctuation"](first, rng).text == first.text.replace("5th,", "5th").rstrip(".")
     order = changes["word order"](first, rng)
-    assert order.text == (
-        "5th, May 2025 3 PM Plan a design review with Amy and James in the design lab for 90 minutes."
-    )
-    assert order.target == first.target and changes["word order"](TRAIN[-1], rng) is None
-    distracted = changes["distractor"](first, rng)
-    assert distracted.target == first.target
-    assert distracted.text.startswith(first.text[:-1] + " (") and distracted.text.endswith(").")
+    assert order.text.startswith("5th, May 2025 3 PM Plan a design review with Amy")
+    assert changes["word order"](TRAIN[-1], rng) is None

@@ -1,18 +1,13 @@
-"""Scores and views that crime reports brought: fuzzy matching, empty answers, slices, values made up, several readings."""
+"""Scores and views that crime reports brought: fuzzy matching, error classes, values made up, lengths of chats."""
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
-from crime_rows import HEADED, TASK, TOLD, headed, told
-from tiny_model import save_tiny_base
-from tiny_task import TASK as TINY
-from transformers import AutoTokenizer
+from crime_rows import TASK, headed, told
 
 from helpers.evaluation import measured, mistakes, slices
 from helpers.tasks import metrics
 from helpers.views import explore
-from helpers.views.findings import tell
 from helpers.writing import chat
 
 
@@ -26,7 +21,6 @@ def record(row, **changes) -> dict:
     ("gold", "predicted", "hits"),
     [
         ([], ["a"], 0),
-        (["12 Quay Lane"], ["12 Quay Lane"], 1),
         (["12 Quay Lane, Arden"], ["12 Quay Lane Arden"], 1),
         (["CCTV footage"], ["a torn glove"], 0),
         (["two fingerprints"], ["two fingerprints", "two fingerprint"], 1),
@@ -43,15 +37,6 @@ def test_headline_decides_what_a_row_adds_to_the_score():
     parts = slices.row_parts(TASK, rows, records)
     assert (parts["bottom"] - parts["top"]).tolist() == [2, 0]  # a value missed, another made up
     assert slices.group_score(TASK, rows, records) == metrics.score(TASK, rows, records)["exact_f1"]
-    assert TASK.headline == "exact_f1" and TINY.headline == "exact_match"
-
-
-def test_empty_accuracy_looks_at_empty_labels_only():
-    rows = [headed()]
-    scores = metrics.score(TASK, rows, [record(headed(), Victim_Age=["34"], Crime_Type=[])])
-    assert scores["empty_accuracy"] == pytest.approx(
-        3 / 4
-    )  # of Victim_Name … Victim_CEO four types have no value
 
 
 @pytest.mark.parametrize(
@@ -72,48 +57,22 @@ def test_error_classes_of_reports(changes, kind):
 
 
 def test_values_that_stand_nowhere_are_made_up():
-    wrong = record(
-        headed(), Location=["Quay Lane"], Victim_Name=["Harbor Bakery"], Witness_Name=["port arden"]
-    )
-    made_up = mistakes.values_not_in_text(TASK, [headed()], [wrong])
+    changes = {"Location": ["Quay Lane"], "Victim_Name": ["Harbor Bakery"], "Witness_Name": ["port arden"]}
+    made_up = mistakes.values_not_in_text(TASK, [headed()], [record(headed(), **changes)])
     assert made_up[["field", "value"]].to_numpy().tolist() == [["Victim_Name", "Harbor Bakery"]]
-    assert "**1** of 9" in tell("invented", made_up, 9)
 
 
-def test_truncation_is_counted_and_named():
-    times = pd.DataFrame(
-        [("full", "free", "scored", 2, 1.0, 3), ("full", "source", "scored", 2, 1.0, 0)],
-        columns=["variant", "decoding", "part", "rows", "seconds", "truncated"],
-    )
-    assert "**3** outputs reached the limit of 200" in tell("truncation", times, 200)
-
-
-def test_published_results_stand_beside_f1(monkeypatch):
+def test_published_results_stand_beside_ours(monkeypatch):
     monkeypatch.setattr(measured, "is_public", lambda run: True)
     ours = {name: 0.9 for name in metrics.WRITTEN} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
     run = type("R", (), {"task": TASK})
     table = measured.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
-    assert table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]].tolist() == [
-        0.9,
-        0.98,
-        0.1,
-        0.7,
-    ]
-    assert "+11.9 points" in tell("published", table, TASK.headline)
+    found = table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]]
+    assert found.tolist() == [0.9, 0.98, 0.1, 0.7]
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return save_tiny_base(tmp_path_factory.mktemp("base"))
-
-
-def test_lengths_are_those_of_the_whole_chat(base):
-    tokenizer = AutoTokenizer.from_pretrained(base)
+def test_lengths_are_those_of_the_whole_chat(tokenizer):
     frame = explore.lengths({"train": [headed(), told()]}, TASK, tokenizer)
-    whole = tokenizer(chat.render(tokenizer, TASK.chat.conversation(told())), add_special_tokens=False)[
-        "input_ids"
-    ]
-    assert frame["tokens"].iloc[1] == len(whole) and (frame["prompt_tokens"] < frame["tokens"]).all()
-    assert frame["characters"].tolist() == [len(HEADED), len(TOLD)]
-    limits = explore.length_limits(frame)
-    assert limits["cut"].iloc[-1] == 0
+    whole = chat.render(tokenizer, TASK.chat.conversation(told()))
+    assert frame["tokens"].iloc[1] == len(tokenizer(whole, add_special_tokens=False)["input_ids"])
+    assert (frame["prompt_tokens"] < frame["tokens"]).all()

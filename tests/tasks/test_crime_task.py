@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
-from crime_rows import HEADED, HEADED_ANSWERS, QUESTIONS, TASK, TOLD, conversation, example, headed, told
+from crime_rows import (
+    HEADED,
+    HEADED_ANSWERS,
+    QUESTIONS,
+    TASK,
+    TOLD,
+    TOLD_ANSWERS,
+    conversation,
+    example,
+    headed,
+)
 from grammars import accepts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +28,6 @@ from helpers.tasks import metrics
 from helpers.tasks.crime.report import normalise_report, sections
 from helpers.tasks.crime.rules import extract
 from helpers.tasks.crime.schema import FIELDS
-from helpers.views import explore
 
 
 def parse(text: str):
@@ -66,53 +76,28 @@ PLACE = '{"Location": ["12 Quay Lane, Port Arden"]}'
         ("User: Text:", "User: Report:", "turn 1 should begin"),
         ("I’ve read this text.", "Fine.", "turn 2 is missing"),
         (HEADED, "", "turn 1 holds no report"),
-        (conversation()[conversation().index("User: What") :], "", "turn 3 is missing"),
-        ("What describes Location in", "Where is the Location in", "turn 3 should be"),
         ("What describes Location in", "What describes Weather in", "unknown type 'Weather'"),
         ("Officer_BadgeNumber", "Location", "turn 5 asks for Location a second time"),
         (conversation().split("\n")[-1], "", "turn 38, the answer to Suspect_Description, is missing"),
-        (
-            f"Assistant: {PLACE}",
-            f"Bot: {PLACE}",
-            "turn 4, the answer to Location, is missing or does not begin",
-        ),
+        (f"Assistant: {PLACE}", f"Bot: {PLACE}", "turn 4, the answer to Location, is missing or does not"),
         (PLACE, PLACE[:-3], "turn 4, the answer to Location"),
         (PLACE, '{"Location": "12"}', "not a list"),
-        (PLACE, '{"Location": [null]}', "wrong type"),
         (PLACE, '{"Place": ["12"]}', "wrong key"),
     ],
 )
 def test_a_row_that_does_not_parse_says_which_turn_is_wrong(old, new, reason):
-    text = conversation().replace(old, new)
-    assert text != conversation()
     with pytest.raises(ValueError, match=reason) as error:
-        parse(text)
+        parse(conversation().replace(old, new))
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("row", "reason"),
-    [
-        ([], "should be an object"),
-        ({}, "'conversation' is missing"),
-        ({"conversation": 3}, "no string"),
-        ({"conversation": "x", "id": 1}, "unknown key 'id'"),
-    ],
+    [({}, "'conversation' is missing"), ({"conversation": 3}, "no string"), ({"id": 1}, "unknown key 'id'")],
 )
 def test_a_row_needs_one_conversation(row, reason):
     with pytest.raises(ValueError, match=reason):
         TASK.rows.parse(row, 0)
-
-
-def test_what_loading_changed_is_told_by_types():
-    row = parse(
-        conversation(answers={"Victim_Age": [34], "Location": ["Quay  Lane"], "Crime_Type": ["Theft"]})
-    )
-    changes = explore.canonical_changes([row], TASK)
-    assert changes[["key", "as_given", "canonical"]].to_numpy().tolist() == [
-        ["Location", '["Quay  Lane"]', '["Quay Lane"]'],
-        ["Victim_Age", "[34]", '["34"]'],
-    ]
 
 
 def test_public_split_is_shuffled_once_and_keeps_its_test_file():
@@ -135,7 +120,6 @@ def test_public_split_is_shuffled_once_and_keeps_its_test_file():
         ('{"Location": ["a"', None, "truncated"),
         ('{"Place": []}', None, "wrong key"),
         ('{"Location": [], "Place": []}', None, "extra keys"),
-        ("{}", None, "wrong key"),
         ('{"Location": {}}', None, "not a list"),
         ('{"Location": [true]}', None, "wrong type"),
     ],
@@ -150,33 +134,24 @@ def test_values_are_compared_as_sets():
     assert TASK.values(row) == TASK.values(again)
 
 
-def raw_of(target) -> list[str]:
-    return [TASK.chat.answer(target, name) for name in QUESTIONS]
-
-
-def record(raw: list[str]) -> dict:
-    return {
-        "id": 0,
-        "raw": "\n".join(raw),
-        "prediction": TASK.chat.parse_output("\n".join(raw))[0],
-        "confidence": None,
-    }
-
-
 def test_an_answer_that_does_not_parse_fails_alone():
-    raw = raw_of(headed().target)
+    raw = [TASK.chat.answer(headed().target, name) for name in QUESTIONS]
     broken = [*raw]
     broken[QUESTIONS.index("Crime_Type")] = '{"Crime_Type": ["Burglary"'
     broken[QUESTIONS.index("Victim_Age")] = "none"  # the label is empty, and so is what was understood
-    whole, part, none = (
-        metrics.score(TASK, [headed()], [record(lines)]) for lines in (raw, broken, ["?"] * 18)
-    )
+
+    def scores(lines):
+        text = "\n".join(lines)
+        return metrics.score(
+            TASK, [headed()], [{"id": 0, "raw": text, "prediction": TASK.chat.parse_output(text)[0]}]
+        )
+
+    whole, part = scores(raw), scores(broken)
     assert whole["json_validity"] == whole["exact_match"] == whole["field_accuracy"] == whole["exact_f1"] == 1
     assert part["json_validity"] == part["field_accuracy"] == pytest.approx(16 / 18)
     assert part["parse_errors"] == {"not json": 1, "truncated": 1}
     assert part["recall"] == pytest.approx(15 / 16) and part["precision"] == 1
     assert part["empty_accuracy"] == pytest.approx(3 / 4)
-    assert none["json_validity"] == 0 and none["parse_errors"] == {"not json": 18}
 
 
 def test_rules_write_no_text_and_are_valid_all_the_same():
@@ -185,57 +160,41 @@ def test_rules_write_no_text_and_are_valid_all_the_same():
 
 
 # -- grammars ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
-@pytest.mark.parametrize("constraint", ["schema", "source"])
-def test_grammars_admit_every_right_answer(row, constraint):
-    for name in QUESTIONS:
-        assert accepts(TASK.chat.grammar(row.text, constraint, name), TASK.chat.answer(row.target, name)), (
-            name
-        )
+def taken(report: str, name: str, *values: object) -> tuple[bool, bool]:
+    """Whether the free grammar takes these values as an answer, and whether the one held to the text does."""
+    answer = json.dumps({name: values}, ensure_ascii=False)
+    return tuple(accepts(TASK.chat.grammar(report, way, name), answer) for way in ("schema", "source"))
 
 
 @pytest.mark.parametrize(
-    ("text", "schema", "source"),
+    ("value", "schema", "source"),
     [
-        ('{"Victim_Name": ["Harbour Bakery", "Ines Calder"]}', True, True),
-        ('{"Victim_Name": ["Harbour Shop"]}', True, False),  # not in the report
-        ('{"Victim_Name": ["arbour Bakery"]}', True, False),  # half a word
-        (
-            '{"Victim_Name": ["Port Arden\\n**Reporting Officer:** Sergeant"]}',
-            True,
-            False,
-        ),  # over a line's end
-        ('{"Victim_Name": ["Not provided"]}', True, True),
-        ('{"Victim_Name": [""]}', False, False),
-        ('{"Victim_Age": []}', False, False),
-        ('{"Victim_Name": [3]}', False, False),
+        ("Harbour Bakery", True, True),
+        ("Harbour Shop", True, False),  # not in the report
+        ("arbour Bakery", True, False),  # half a word
+        ("Port Arden\n**Reporting Officer:** Sergeant", True, False),  # over a line's end
+        ("Not provided", True, True),
+        ("", False, False),
+        (3, False, False),
     ],
 )
-def test_source_holds_values_to_words_of_one_line(text, schema, source):
-    assert accepts(TASK.chat.grammar(HEADED, "schema", "Victim_Name"), text) == schema
-    assert accepts(TASK.chat.grammar(HEADED, "source", "Victim_Name"), text) == source
+def test_source_holds_values_to_words_of_one_line(value, schema, source):
+    assert taken(HEADED, "Victim_Name", "Ines Calder", value) == (schema, source)
+    assert not accepts(TASK.chat.grammar(HEADED, "schema", "Victim_Name"), '{"Victim_Age": []}')
 
 
 def test_source_lets_two_persons_share_a_surname_and_knows_ages():
     report = "**Description of Victim(s):** Mr. and Mrs. Holm, ages 45 and 43, called John and Mary Holm."
-    assert accepts(
-        TASK.chat.grammar(report, "source", "Victim_Name"), '{"Victim_Name": ["Mr. Holm", "John Holm"]}'
-    )
-    assert not accepts(TASK.chat.grammar(report, "source", "Location"), '{"Location": ["John Holm"]}')
-    assert accepts(TASK.chat.grammar(report, "source", "Victim_AgeRange"), '{"Victim_AgeRange": ["Adult"]}')
-    grammar = TASK.chat.grammar("A thirty-eight-year-old man.", "source", "Victim_Age")
-    assert accepts(grammar, '{"Victim_Age": ["thirty-eight"]}')
-    assert not accepts(grammar, '{"Victim_Age": ["thirty"]}')
+    assert taken(report, "Victim_Name", "Mr. Holm", "John Holm") == (True, True)
+    assert taken(report, "Location", "John Holm") == (True, False)
+    assert taken(report, "Victim_AgeRange", "Adult") == (True, True)
+    assert taken("A thirty-eight-year-old man.", "Victim_Age", "thirty-eight") == (True, True)
+    assert taken("A thirty-eight-year-old man.", "Victim_Age", "thirty") == (True, False)
 
 
-@pytest.mark.parametrize("count", [1, 9, 20])
-def test_an_answer_may_hold_many_and_long_values(count):
-    items = [f"item {number}, " + "seized at the pier " * 20 + f"on day {number}" for number in range(count)]
-    row = example(f"**Evidence Collected:** {'; '.join(items)}", {"Evidence_Type": items})
-    answer = TASK.chat.answer(row.target, "Evidence_Type")
-    assert all(
-        accepts(TASK.chat.grammar(row.text, way, "Evidence_Type"), answer) for way in ("schema", "source")
-    )
+def test_an_answer_may_hold_many_and_long_values():
+    items = [f"item {number}, " + "seized at the pier " * 20 + f"on day {number}" for number in range(20)]
+    assert taken(f"**Evidence Collected:** {'; '.join(items)}", "Evidence_Type", *items) == (True, True)
 
 
 # -- layout and rules -------------------------------------------------------------------------------------------------
@@ -264,21 +223,14 @@ def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
 
 
 def test_rules_read_the_headings():
-    assert TASK.values(extract(HEADED)) == TASK.values(
-        {**headed().target, "Suspect_Description": ["Tall man, 6'1\" or so, in a grey parka"]}
-    )
+    assert TASK.values(extract(HEADED)) == TASK.values(headed().target)
 
 
 def test_rules_read_what_is_told():
     found = extract(TOLD.replace("half past ten", "10:30"))
-    wanted = {
-        "Officer_Name": "Constable Ada Finch",
-        "Officer_BadgeNumber": "118",
-        "Victim_Name": "Jonas Weil",
-    }
-    wanted |= {"Victim_Age": "34", "Crime_Date": "3 May 2023", "Crime_Time": "10:30", "Crime_Status": "open"}
-    wanted |= {"Witness_Name": "Rita Moreau"}
-    assert {name: found[name] for name in wanted} == {name: [value] for name, value in wanted.items()}
+    wanted = {**TOLD_ANSWERS, "Crime_Time": ["10:30"]}
+    names = "Officer_Name Officer_BadgeNumber Victim_Name Victim_Age Crime_Date Crime_Time Crime_Status Witness_Name"
+    assert {name: found[name] for name in names.split()} == {name: wanted[name] for name in names.split()}
     assert found["Crime_Summary"][0].startswith("On 3 May 2023")
 
 
@@ -293,8 +245,8 @@ def test_rules_read_what_is_told():
         ),
         ("Pier Books, Owner: Eli Fox, CEO: N/A", "Name Pier Books|Owner Eli Fox|CEO N/A"),
         (
-            "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: ada@holm.example",
-            "Name Ada Holm|Age 34|Email ada@holm.example",
+            "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: a@holm.example",
+            "Name Ada Holm|Age 34|Email a@holm.example",
         ),
         ("Not provided", ""),
     ],
@@ -308,18 +260,13 @@ def test_rules_read_victims(section, wanted):
 @pytest.mark.parametrize(
     ("value", "nothing"),
     [
-        ("n/a", True),
         ("Not yet identified.", True),
         ("No description available", True),
-        ("no further details", True),
         ("No clear description was given", True),
         ("Nobody described the rider", True),
-        ("None at this time", True),
         ("No taller than a boy, in a green coat", False),
-        ("Not tall", False),
         ("one not seen from the front", False),
         ("Unknown man in a red cap", False),
-        ("Noah Nonesuch", False),
     ],
 )
 def test_a_negation_of_what_is_told_or_found_says_nothing(value, nothing):

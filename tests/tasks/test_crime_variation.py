@@ -21,9 +21,8 @@ COUPLE = example(
         "Victim_Name": ["John Holm", "Mary Holm"],
         "Victim_Age": ["45", "43"],
         "Victim_AgeRange": ["Adult", "Adult"],
-        "Officer_Name": ["Officer Ana Reyes"],
-        "Officer_BadgeNumber": ["4511"],
-    },
+    }
+    | {"Officer_Name": ["Officer Ana Reyes"], "Officer_BadgeNumber": ["4511"]},
 )
 
 
@@ -44,8 +43,8 @@ def test_swap_changes_people_and_keeps_every_value_in_the_text(row, seed):
         assert made.target[name] != row.target[name]
     assert list(map(len, made.target.values())) == list(map(len, row.target.values()))
     assert all_stand_in(made)
-    nothing = ["None identified"]
-    assert (made.target["Witness_Name"] == nothing) or (row.target["Witness_Name"] != nothing)
+    if row.target["Witness_Name"] == ["None identified"]:
+        assert made.target["Witness_Name"] == ["None identified"]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -124,21 +123,13 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
         assert TASK.rows.parse(TASK.rows.write(row), row.id).target == row.target
 
 
-def test_told_reports_are_written_in_many_ways():
-    rows = [row for row in synthesise([headed()], 400, random.Random(2)) if not is_headed(row.text)]
-    times = "\n".join(time for row in rows for time in row.target["Crime_Time"])
-    for form in (r"^half past", r"^\d\d:\d\d$", r"^\d{4} h", r"^\d{1,2}[:.]\d\d ?[ap]\.?m", r"^\d\dh\d\d$"):
-        assert re.search(form, times, re.MULTILINE), form
-    ages = [age for row in rows for age in row.target["Victim_Age"] if f"{age}-year-old" in row.text.lower()]
-    assert ages and any(row.text.isupper() for row in rows)
-    # what only looks like a value is none
+def test_what_only_looks_like_a_value_is_none():
+    rows = [row for row in synthesise([headed()], 200, random.Random(2)) if not is_headed(row.text)]
     distances = [row for row in rows if re.search(r"\d+ (?:metres|km|miles)", row.text)]
-    assert distances and not any(
-        re.search(r"metres|km|miles|555", value)
-        for row in distances
-        for name in ("Officer_BadgeNumber", "Victim_Age", "Crime_Time")
-        for value in row.target[name]
-    )
+    for row in distances:
+        for name in ("Officer_BadgeNumber", "Victim_Age", "Crime_Time"):
+            assert not re.search(r"metres|km|miles|555", " ".join(row.target[name]))
+    assert distances
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------
@@ -149,16 +140,3 @@ def test_perturbations_keep_answers_and_what_they_stand_on(name):
     for row in filter(None, made):
         assert row.target == headed().target and row.text != HEADED
         assert set(stated(row)) == set(stated(headed()))
-
-
-def test_surface_formats():
-    formats = TASK.hooks.surface_formats(headed())
-    assert formats == {
-        "layout": "headed",
-        "headings": "bold",
-        "date format": "Month D, YYYY",
-        "time format": "24 h",
-        "nothing there": "None identified",
-    }
-    formats = TASK.hooks.surface_formats(told())
-    assert (formats["layout"], formats["headings"]) == ("narrative", "none")

@@ -24,7 +24,7 @@ from helpers.tasks.dates import (
 )
 from helpers.tasks.fields import Boolean, Choice, Date, Duration, Number, Span, Text, Time
 from helpers.tasks.json_task import kinds_of
-from helpers.tasks.text import normalise, typo, word_spans
+from helpers.tasks.text import normalise, word_spans
 
 
 class Order(BaseModel):
@@ -59,28 +59,20 @@ def test_kinds_follow_from_the_schema():
 
 
 # -- text -------------------------------------------------------------------------------------------------------------
-def test_normalise_makes_variants_of_one_text_equal():
-    messy = "  10:30\u202fam \u2013 Caf\u0065\u0301\t\u201cX\u201d Bo\u2019s\x00 "
-    assert normalise(messy) == '10:30 am – Café "X" Bo\'s'
-
-
 @pytest.mark.parametrize(
-    "written",
+    "written, plain",
     [
-        "Tea \u200f3\u200e/5/2027",  # direction marks
-        "\ufeffT\u00adea\u200b 3/\u20605/2027",  # byte-order mark, soft hyphen, zero-width space, word joiner
-        "Tea ٣/٥/٢٠٢٧",
-        "Ｔｅａ\u3000３／５／２０２７",
-        "Tea\u202f3/5/2027\x0b",
+        ("  10:30\u202fam \u2013 Caf\u0065\u0301\t\u201cX\u201d Bo\u2019s\x00 ", '10:30 am – Café "X" Bo\'s'),
+        ("Tea \u200f3\u200e/5/2027", "Tea 3/5/2027"),  # direction marks
+        # byte-order mark, soft hyphen, zero-width space, word joiner
+        ("\ufeffT\u00adea\u200b 3/\u20605/2027", "Tea 3/5/2027"),
+        ("Tea ٣/٥/٢٠٢٧", "Tea 3/5/2027"),
+        ("Ｔｅａ\u3000３／５／２０２７\x0b", "Tea 3/5/2027"),
+        ("👩\u200d👧 می\u200cخواهم", "👩\u200d👧 می\u200cخواهم"),  # joiners that hold signs together stay
     ],
 )
-def test_signs_that_nobody_sees_and_digits_of_other_scripts_change_nothing(written):
-    assert normalise(written) == "Tea 3/5/2027"
-
-
-def test_joiners_that_hold_signs_together_stay():
-    family = "👩\u200d👧"
-    assert normalise(f"{family} می\u200cخواهم") == f"{family} می\u200cخواهم"
+def test_variants_of_one_text_become_equal(written, plain):
+    assert normalise(written) == plain
 
 
 @given(st.text())
@@ -105,21 +97,12 @@ def test_word_spans(value, text, spans):
     assert word_spans(value, text) == spans
 
 
-def test_typo_keeps_short_words_and_ends():
-    rng = random.Random(0)
-    assert typo("the", rng) == "the" and typo("Q2plan", rng) == "Q2plan"
-    slips = {typo("meeting", rng) for _ in range(60)}
-    assert len(slips) > 5
-    assert all(slip[0] == "m" and slip[-1] == "g" and abs(len(slip) - 7) <= 1 for slip in slips)
-
-
 # -- dates, times, durations -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "kind, written, canonical",
     [
         (Date(), "2024-03-07", "07/03/2024"),
         (Date(), "7/3/24", "07/03/2024"),
-        (Date(), "7.3.2024", "07/03/2024"),
         (Date(), "04 - Dec - 2023", "04/12/2023"),
         (Date(), "10th, Dec 2026", "10/12/2026"),
         (Date(), "September 30, 2024", "30/09/2024"),
@@ -127,24 +110,19 @@ def test_typo_keeps_short_words_and_ends():
         (Date(), "12/25/2023", "25/12/2023"),
         (Date(), "31/02/2024", "31/02/2024"),
         (Date(), "tomorrow", "tomorrow"),
-        (Date(), "5 June", "5 June"),
         (Time(), "08:00 AM", "8:00 AM"),
         (Time(), "9am", "9:00 AM"),
         (Time(), "14h30", "2:30 PM"),
-        (Time(), "noon", "12:00 PM"),
         (Time(), "midnight", "12:00 AM"),
         (Time(), "00:15", "12:15 AM"),
         (Time(), "9.30 p.m.", "9:30 PM"),
         (Time(), "16:15 PM", "4:15 PM"),
-        (Time(), "0900 hrs", "9:00 AM"),
         (Time(), "half past three in the afternoon", "3:30 PM"),
         (Time(), "7 to 9pm", "7:00 PM"),
-        (Time(), "quarter to nine in the morning", "8:45 AM"),
         (Time(), "half six in the evening", "6:30 PM"),
         (Time(), "11-2pm", "11:00 AM"),
         (Time(), "24:00", "24:00"),
         (Time(), "after lunch", "after lunch"),
-        (Time(), "10:30\u202fam", "10:30 AM"),
         (Choice(options=("Small", "Large")), " small ", "Small"),
         (Number(), "about 1,5 kg", 1.5),
         (Number(), 12.0, 12),
@@ -160,12 +138,9 @@ def test_canonical_form(kind, written, canonical):
     "written, minutes",
     [
         ("1hr", 60),
-        ("90m", 90),
         ("1.5 hours", 90),
         ("1h 30m", 90),
-        ("1h30", 90),
         ("half an hour", 30),
-        ("one-hour", 60),
         ("an hour and a half", 90),
         ("a couple of hours", 120),
         ("about 20 mins", 20),
@@ -230,13 +205,10 @@ def test_equivalent(kind, left, right, same):
     [
         ("9am", None),
         ("9:30 am", "4:05 pm"),
-        ("14h30", "16h05"),
         ("9.30 P.M.", "4.05 P.M."),
         ("2023-12-01", "2026-02-03"),
         ("1st, Dec 2023", "3rd, Feb 2026"),
-        ("December 21, 2023", "February 3, 2026"),
         ("04 - Dec - 2023", "03 - Feb - 2026"),
-        ("7/3/24", "3/2/26"),
         ("Thu 5 Jun 2025", "Tue 3 Feb 2026"),
         ("soon", None),
     ],
@@ -250,7 +222,6 @@ def test_dates_and_times_are_rendered_like_another(like, text):
     "kind, surface",
     [
         (Date(), "1st, Dec 2023"),
-        (Date(), "7/3/24"),
         (Time(), "9am"),
         (Time(), "09:30"),
         (Number(), "40"),
@@ -267,17 +238,8 @@ def test_another_value_is_written_alike_and_read_back(kind, surface):
 
 # -- grammars -----------------------------------------------------------------------------------------------------------
 TEXT = 'Move "B 2" (east wing) tomorrow or 2 June 2025 at 16:55 with Bo, Al & Cy'
-FULL = {
-    "what": "Move",
-    "day": "2/6/2025",
-    "hour": "04:55 PM",
-    "lasts": "1 hour",
-    "people": ["Al"] * 12,
-    "count": 3.5,
-    "urgent": True,
-    "size": "large",
-    "summary": "A move.",
-}
+FULL = {"what": "Move", "day": "2/6/2025", "hour": "04:55 PM", "lasts": "1 hour", "people": ["Al"] * 12}
+FULL |= {"count": 3.5, "urgent": True, "size": "large", "summary": "A move."}
 
 
 @pytest.mark.parametrize(
@@ -286,15 +248,12 @@ FULL = {
         ({}, True, True),
         (dict.fromkeys(FULL), True, True),
         ({"what": '"B 2" (east wing)'}, True, True),
-        ({"what": "B 2"}, True, True),
         ({"what": "Mov"}, True, False),
-        ({"what": " Move"}, True, False),
         ({"what": ""}, False, False),
         ({"people": ["Bo", "Dee"]}, True, False),
         ({"people": []}, False, False),
         ({"day": "tomorrow"}, True, True),
         ({"day": "22/06/2025"}, True, False),
-        ({"day": "next week"}, True, False),
         ({"day": "2025-06-02"}, False, False),
         ({"day": "30/02/2025"}, False, False),
         ({"hour": "1:55 PM"}, True, False),
@@ -302,9 +261,7 @@ FULL = {
         ({"hour": "7"}, True, False),
         ({"lasts": "all day"}, True, False),
         ({"count": "3"}, False, False),
-        ({"urgent": None}, True, True),
         ({"size": "huge"}, False, False),
-        ({"colour": "red"}, False, False),
     ],
 )
 def test_object_grammar(change, free, held):
@@ -314,12 +271,13 @@ def test_object_grammar(change, free, held):
 
 
 def test_answers_about_one_field():
+    def held(kind, text, *values):
+        return accepts(answer_grammar("Who", kind, text, "source"), json.dumps({"Who": values}))
+
     many, one = Span(many=True), Span()
-    assert accepts(answer_grammar("Who", many, TEXT, "source"), '{"Who": ["Bo", "Al"]}')
-    assert accepts(answer_grammar("Who", one, TEXT, "source"), '{"Who": ["Bo"]}')
-    assert not accepts(answer_grammar("Who", one, TEXT, "source"), '{"Who": ["Bo", "Al"]}')
-    assert not accepts(answer_grammar("Who", many, TEXT, "source"), '{"Who": ["Bo Al"]}')
-    assert not accepts(answer_grammar("Who", many, "one\ntwo", "source"), '{"Who": ["one two"]}')
+    assert held(many, TEXT, "Bo", "Al") and held(one, TEXT, "Bo")
+    assert not held(one, TEXT, "Bo", "Al") and not held(many, TEXT, "Bo Al")
+    assert not held(many, "one\ntwo", "one two")
     with pytest.raises(ValueError, match="neither schema nor source"):
         answer_grammar("Who", many, TEXT, "strict")
 

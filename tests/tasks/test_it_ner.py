@@ -24,47 +24,31 @@ from helpers.tasks.it_ner.augment import (
     weak_rows,
 )
 from helpers.tasks.it_ner.dictionary import Dictionary, pattern_tags
-from helpers.tasks.it_ner.sources import coarse_tags
 
 TASK = load_task("it_ner")
 
 
-def test_finer_labels_are_mapped_and_adjacent_ones_merged():
-    fine = ["B-Language", "B-Application", "I-Application", "B-Class_Name", "B-Version", "O", "I-Device"]
-    tags = ("B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION", "O", "B-HARDWARE")
-    assert coarse_tags(fine) == tags
-
-
-def test_a_row_survives_the_split_files():
-    row = {
-        "tokens": ["Xcode", "15"],
-        "ner_tags": ["I-SOFTWARE", "B-VERSION"],
-        "kind": "bug",
-        "fine_tags": ["I-Application", "B-Version"],
-    }
-    example = TASK.rows.parse(row, 7)
+def test_rows_of_ours_and_of_the_finer_labels_are_read_and_survive_the_split_files():
+    row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "kind": "bug"}
+    example = TASK.rows.parse(row | {"fine_tags": ["I-Application", "B-Version"]}, 7)
     assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
     again = TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(example))))
     assert again == example and again.extra["fine_tags"] == ("B-Application", "B-Version")
-    assert again.extra["kind"] == "bug"
-
-
-def test_rows_in_the_finer_labels_are_relabelled():
-    example = TASK.rows.parse({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
-    assert example.target.tags == ("B-SOFTWARE", "O")
-    assert example.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
+    fine = TASK.rows.parse({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
+    assert fine.target.tags == ("B-SOFTWARE", "O")
+    assert fine.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
 
 
 def test_the_sample_is_what_its_card_says():
     found = scan(ROOT / "data" / "it_ner" / TASK.rows.file, TASK)
-    run_rows, rejected = found.examples, found.rejected
+    rows = found.examples
     card = (ROOT / "data" / "it_ner" / "README.md").read_text(encoding="utf-8")
-    counts = label_counts(run_rows)
-    assert not rejected and len(run_rows) >= 1500 and f"{len(run_rows):,} sentences" in card
+    counts = label_counts(rows)
+    assert not found.rejected and f"{len(rows):,} sentences" in card
     for label in TASK.fields:
-        distinct = {text.lower() for row in run_rows for text in TASK.values(row.target)[label]}
+        distinct = {text.lower() for row in rows for text in TASK.values(row.target)[label]}
         assert f"| `{label}` | {counts[label]:,} | {len(distinct):,} |" in card
-    assert f"{sum(len(row.target.tokens) for row in run_rows):,} in all" in card
+    assert f"{sum(len(row.target.tokens) for row in rows):,} in all" in card
 
 
 # -- files ---------------------------------------------------------------------------------------------------------------
@@ -86,18 +70,10 @@ Linux\tB-Operating_System
 def test_public_files_are_mapped_without_the_headings():
     parts = TASK.hooks.split_public({name: CONLL.encode() for name in ("train.txt", "dev.txt", "test.txt")})
     assert list(parts) == ["train", "validation", "test"]
-    assert parts["validation"] == [
-        {
-            "tokens": ["Use", "Visual", "C++"],
-            "ner_tags": ["O", "B-SOFTWARE", "I-SOFTWARE"],
-            "fine_tags": ["O", "B-Application", "B-Language"],
-        },
-        {
-            "tokens": ["on", "Linux", "3"],
-            "ner_tags": ["O", "B-OS", "O"],
-            "fine_tags": ["O", "B-Operating_System", "B-Value"],
-        },
-    ]
+    first, second = parts["validation"]
+    assert first["tokens"] == ["Use", "Visual", "C++"] and second["tokens"] == ["on", "Linux", "3"]
+    assert first["ner_tags"] == ["O", "B-SOFTWARE", "I-SOFTWARE"] and second["ner_tags"] == ["O", "B-OS", "O"]
+    assert first["fine_tags"] == ["O", "B-Application", "B-Language"]
 
 
 def test_folders_may_hold_conll_or_markup(tmp_path):
@@ -107,7 +83,7 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
     (folder / "validation.txt").write_text("bug\t[Vim](SOFTWARE) is fine\n\nforum\tno\n", encoding="utf-8")
     run = Run(task="it_ner", profile="smoke", data=str(tmp_path), out=str(tmp_path / "out"))
     source = load_source(run)
-    assert [len(source[part]) for part in ("train", "validation")] == [2, 2] and "test" not in source
+    assert {part: len(rows) for part, rows in source.items()} == {"train": 2, "validation": 2}
     assert source["train"][0].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE")
     assert source["validation"][0].extra["kind"] == "bug"
     (folder / "validation.txt").write_text("bug\t[Vim](TOOL) is fine\n", encoding="utf-8")
@@ -120,13 +96,8 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
 
 # -- dictionary, weak labels, resampling --------------------------------------------------------------------------------
 def test_the_dictionary_knows_what_train_labelled_mostly():
-    train = [
-        sentence("Go/B-SOFTWARE is fast"),
-        sentence("go home"),
-        sentence("go away"),
-        sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE"),
-        sentence("visual studio lamp"),
-    ]
+    marked = ["Go/B-SOFTWARE is fast", "go home", "go away", "Visual/B-SOFTWARE Studio/I-SOFTWARE"]
+    train = list(map(sentence, [*marked, "visual studio lamp"]))
     dictionary = Dictionary(train)
     assert dictionary.entries == {("go",): ("SOFTWARE", 1 / 3), ("visual", "studio"): ("SOFTWARE", 1 / 2)}
     tags = dictionary.tags("go to Visual Studio 2019 on Windows 10".split())
@@ -138,11 +109,10 @@ def test_patterns_read_versions_only_behind_what_takes_them():
     def found(text: str) -> list[str]:
         return [f"{word}/{tag}" for word, tag in zip(text.split(), pattern_tags(text.split())) if tag != "O"]
 
-    assert found("HTTP 502 and java.lang.NullPointerException , 0x80070005 in room 4") == [
+    assert found("HTTP 502 and java.lang.NullPointerException in room 4") == [
         "HTTP/B-ERROR",
         "502/I-ERROR",
         "java.lang.NullPointerException/B-ERROR",
-        "0x80070005/B-ERROR",
     ]
     text = "Debian 12 has 12 packages , version 3 of 1.2.3"
     assert found(text) == ["Debian/B-OS", "12/B-VERSION", "3/B-VERSION", "1.2.3/B-VERSION"]
@@ -151,9 +121,7 @@ def test_patterns_read_versions_only_behind_what_takes_them():
 def test_weak_labels_and_their_measured_precision(tmp_path):
     train = [sentence("Docker/B-SOFTWARE is down", 3), sentence("my router/B-HARDWARE hums", 4)]
     text = tmp_path / "text.txt"
-    text.write_text(
-        "Docker is on every router of the house.\nNothing of note was said here today.\nToo short.\n"
-    )
+    text.write_text("Docker is on every router of the house.\nNothing was said here today.\nToo short.\n")
     rows = weak_rows(train, {"weak_ratio": 1.0, "unlabelled": str(text)}, random.Random(0))
     assert [(row.id, row.origin) for row in rows] == [(5, "weak")]
     assert rows[0].target.entities() == [("SOFTWARE", "Docker"), ("HARDWARE", "router")]
@@ -166,12 +134,7 @@ def test_weak_labels_and_their_measured_precision(tmp_path):
 
 
 def test_oversampling_meets_its_factors():
-    common, rare, empty = (
-        sentence(marked, index)
-        for index, marked in enumerate(
-            ("Vim/B-SOFTWARE Git/B-SOFTWARE Zsh/B-SOFTWARE Tar/B-SOFTWARE", "SIGBUS/B-ERROR", "nothing")
-        )
-    )
+    common, rare, empty = map(sentence, (" ".join(["Vim/B-SOFTWARE"] * 4), "SIGBUS/B-ERROR", "nothing"))
     train = [common] * 400 + [rare] * 40 + [empty] * 200
     copies = oversample(train, {"oversample": 1.5, "rare_boost": 0.5}, random.Random(1))
     made = {row.text: sum(one.text == row.text for one in copies) for row in (common, rare, empty)}
@@ -183,24 +146,15 @@ def test_oversampling_meets_its_factors():
 
 
 def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
-    (tmp_path / "text.txt").write_text(
-        "Docker is on every router of the house.\nA Docker host hums in Ann's room.\n"
-    )
-    run = Run(
-        task="it_ner",
-        profile="smoke",
-        out=str(tmp_path / "out"),
-        settings={"unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0},
-    )
-    train = [
-        sentence("Docker/B-SOFTWARE is down", 0),
-        sentence("my router/B-HARDWARE hums", 1),
-        sentence("plain", 2),
-    ]
+    lines = ["Docker is on every router of the house.", "A Docker host hums in Ann's room."]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    settings = {"unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0}
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path / "out"), settings=settings)
+    marked = ("Docker/B-SOFTWARE is down", "my router/B-HARDWARE hums", "plain")
+    train = [sentence(words, at) for at, words in enumerate(marked)]
     # the second text is a validation row, and may not come back with weak labels
-    write_splits(
-        run, {"train": train, "validation": [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]}
-    )
+    validation = [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]
+    write_splits(run, {"train": train, "validation": validation})
     rows, report = augment_train(run, train)
     assert [row.origin for row in rows] == ["gold"] * 3 + ["weak"] + ["oversampled"] * 2
     assert report.loc["weak", ["made", "kept", "near evaluation"]].tolist() == [2, 1, 1]

@@ -13,7 +13,7 @@ from tiny_encoder import TAGS, sentence
 
 from helpers.tasks import load_task
 from helpers.tasks.bio import to_iob2
-from helpers.tasks.metrics import entity_f1, exact_match, field_results, field_table, score, score_table
+from helpers.tasks.metrics import entity_f1, field_results, field_table, score
 
 TASK = load_task("it_ner")
 GOLD = [
@@ -32,27 +32,17 @@ def test_scores_of_a_worked_example():
     scores = score(TASK, GOLD, found)
     assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3] * 3)
     assert scores["accuracy"] == pytest.approx(4 / 7) and scores["exact_match"] == 0
-    assert set(scores["fields"]["VERSION"].values()) == {1}
-    assert scores["fields"]["SOFTWARE"]["f1"] == 0 and scores["fields"]["OS"]["support"] == 1
-    assert math.isnan(scores["fields"]["ERROR"]["f1"]) and scores["fields"]["ERROR"]["support"] == 0
-    assert scores["field_accuracy"] == pytest.approx(
-        7 / 10
-    )  # wrong: SOFTWARE and OS of one row, OS of the other
-    results = field_results(TASK, GOLD, found)
-    table = field_table(TASK, results)
+    # wrong: SOFTWARE and OS of one row, OS of the other
+    assert scores["field_accuracy"] == pytest.approx(7 / 10)
+    table = field_table(TASK, field_results(TASK, GOLD, found))
     assert table.loc["OS", ["f1", "support"]].tolist() == [0, 1] and table.loc["VERSION", "f1"] == 1
-    assert table["accuracy"].mean() == pytest.approx(scores["field_accuracy"]) and math.isnan(
-        table.loc["ERROR", "f1"]
-    )
-    assert results["hits"].sum() == 1 and results["predicted_values"].sum() == 3
-    assert not exact_match(TASK, GOLD, found).any()
-    assert score_table(TASK, {"one": scores}).loc["one", "f1"] == pytest.approx(1 / 3)
+    assert table.loc["SOFTWARE", "f1"] == 0 and math.isnan(table.loc["ERROR", "f1"])
+    assert {name: cells["support"] for name, cells in scores["fields"].items()} == table["support"].to_dict()
 
 
 def test_an_inside_tag_that_begins_an_entity_is_read_as_its_beginning():
     found = [record(3, "I-SOFTWARE", "I-SOFTWARE", "I-VERSION", "O", "I-OS"), record(5, "O", "O")]
     assert score(TASK, GOLD, found)["f1"] == 1
-    assert exact_match(TASK, GOLD, found).all()
 
 
 def test_rows_without_a_prediction_count_as_missed():
@@ -62,8 +52,7 @@ def test_rows_without_a_prediction_count_as_missed():
 
 def test_no_entity_anywhere_is_no_score():
     assert math.isnan(score(TASK, GOLD[1:], [record(5, "O", "O")])["f1"])
-    nothing = score(TASK, GOLD, [record(3, *"OOOOO"), record(5, "O", "O")])
-    assert nothing["precision"] == nothing["fields"]["OS"]["precision"] == 0
+    assert score(TASK, GOLD, [record(3, *"OOOOO"), record(5, "O", "O")])["precision"] == 0
     with pytest.raises(ValueError, match="no rows"):
         score(TASK, [], [])
 
