@@ -2,6 +2,7 @@
 
 Run as: streamlit run demo/app.py          (STUDY_RUN=FOLDER shows the run in that folder)
 """
+
 from __future__ import annotations
 
 import json
@@ -50,8 +51,13 @@ def show(predictor: Predictor, text: str, key: str) -> None:
     if answer["needs_review"]:
         st.warning(f"Look at: {', '.join(answer['needs_review'])}")
     content = {"text": text, **answer, "model": {"name": predictor.name, "version": predictor.version}}
-    st.download_button("Download JSON", json.dumps(content, ensure_ascii=False, indent=1), f"{task.name}.json",
-                       "application/json", key=f"json {key}")
+    st.download_button(
+        "Download JSON",
+        json.dumps(content, ensure_ascii=False, indent=1),
+        f"{task.name}.json",
+        "application/json",
+        key=f"json {key}",
+    )
     for name, (kind, made, checks) in task.hooks.downloads(answer["fields"], text).items():
         for check in checks:
             st.warning(f"{name}: {check}")
@@ -72,7 +78,9 @@ def page() -> None:
         run, best = there[task]
         names = finished(run)
         variant = st.selectbox("Model", names, names.index(best), key=f"model {task}")
-        other = st.selectbox("Compare with", [NONE, *(name for name in names if name != variant)], key=f"other {task}")
+        other = st.selectbox(
+            "Compare with", [NONE, *(name for name in names if name != variant)], key=f"other {task}"
+        )
     st.write(run.task.words.description)
     example = st.selectbox("Example", run.task.words.examples, key=f"example {task}")
     text = st.text_area("Text", example, max_chars=run.task.rows.longest_text, key=f"text {task} {example}")
