@@ -32,8 +32,9 @@ def _any(name: str, ending: str = "") -> str:
 MONTH = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + "|sept"
 WEEKDAY = "(?:" + "|".join(f"{name[:3]}(?:{name[3:]})?" for name in WEEKDAYS) + "|tues|weds|thurs?)"
 _ON = rf"(?:(?P<weekday>{WEEKDAY})\.?,?\s+(?:the\s+)?)?"
-_YEAR = r"(?P<year>\d{4}|'\d{2}|\d{2})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
-_DAY = rf"(?P<day>\d{{1,2}}|{'|'.join(reversed(ORDINALS))})(?P<ordinal>st|nd|rd|th)?"
+_SPOKEN_YEAR = rf"(?:twenty|two thousand(?: and)?)[ -]twenty[ -](?:{'|'.join(HOURS[:9])})"  # 2021 to 2029
+_YEAR = rf"(?P<year>\d{{4}}|'\d{{2}}|\d{{2}}|{_SPOKEN_YEAR})(?!\d|\s?[:h]\s?\d|\.\d|\s?[ap]\.?m\b|\s?(?:h|hrs?|hours?|m|mins?|minutes?)\b)"
+_DAY = rf"(?P<day>\d{{1,2}}|{'|'.join(reversed(ORDINALS)).replace('-', '[ -]')})(?P<ordinal>st|nd|rd|th)?"
 _LAST = r"(?:\s?(?:-|–|/|&|to|and|until|till|through)\s?\d{1,2}(?:st|nd|rd|th)?)?"  # of a range of days
 _GAP = r"(?:\s*[-/,.]\s*|\s+|(?=\d))"
 _CLOCK = r"\d{1,2}(?:[:.h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\s?[ap]\.?m\.?)"
@@ -41,6 +42,7 @@ _YEAR_LATER = rf"(?=,?\s+(?:at\s+)?{_CLOCK}(?:\s?[A-Z]{{2,5}}\b)?,?\s+\(?(?P<yea
 _TO = r"(?:-|–|—|to|until|till|through)"
 DATE_PATTERNS = {
     "YYYY-MM-DD": rf"{_ON}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
+    "YYYYMMDD": r"(?:(?<=\bon )|(?=\d{8}T))(?P<year>20\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])",
     "DD/MM/YYYY": rf"{_ON}(?P<day>\d{{1,2}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?{_YEAR}",
     "D Month YYYY": rf"{_ON}{_DAY}{_LAST}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{MONTH})\b\.?{_GAP}{_YEAR}",
     "Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?{_GAP}(?:the\s+)?{_DAY}{_LAST}(?:\s*[-/,.]\s*|\s+){_YEAR}",
@@ -59,10 +61,11 @@ TIME_PATTERNS = {
     "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"
     r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
-    "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|h(?P<minute_h>[0-5]\d)?)(?:\s?hrs?\b)?",
+    "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|h(?P<minute_h>[0-5]\d)?|\sUhr(?:\s(?P<minute_u>[0-5]\d))?\b)(?:\s?hrs?\b)?",
     "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"
     r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b"
-    r"|(?:(?<=\bat )|(?<=@ )|(?<=@))(?P<hour_1>1\d|2[0-3])(?P<minute_1>[0-5][05])\b)",
+    r"|(?:(?<=\bat )|(?<=@ )|(?<=@))(?P<hour_1>1\d|2[0-3])(?P<minute_1>[0-5][05])\b"
+    r"|(?<=\dT)(?P<hour_2>[01]\d|2[0-3])(?P<minute_2>[0-5]\d)(?:[0-5]\d)?)",
     "in words": r"(?:(?P<past>half|a\squarter|quarter|five|ten|twenty|twenty-five|5|10|20|25)\s(?:(?P<way>past|to)\s)?)?"
     rf"(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?(?:\so'?clock)?{_HALF}",
     "o'clock": rf"(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])\so'?clock",
@@ -153,13 +156,14 @@ def _date(match: re.Match, day_first: bool = True) -> str | None:
     other = _COUNTED.match(match.string, match.end())
     if len(year) == 2 and other and not (other["other"] and 23 <= int(year) <= 35):
         return None  # "5 May 20 guests"
-    day = int(day) if day.isdigit() else ORDINALS.index(day) + 1
+    day = int(day) if day.isdigit() else ORDINALS.index(day.replace(" ", "-")) + 1
     if month.isdigit() and not day_first and match.start("day") < match.start("year"):
         day, month = int(month), str(day)
     month = int(month) if month.isdigit() else _INFO.month(month)
     if month > 12 >= day:  # 12/25/2023 can only be the other order
         day, month = month, day
-    number = int(year.lstrip("'"))
+    units = re.split("[ -]", year.lower())[-1]  # of "twenty twenty-seven"
+    number = 20 + _NUMBERS[units] if units in HOURS else int(year.lstrip("'"))
     try:
         return date_text(datetime.date(number + 2000 * (number < 100), month, day))
     except ValueError:
@@ -177,9 +181,8 @@ def _time(match: re.Match) -> str | None:
     if "spoken" in groups:
         hour, minute = _spoken(groups)
     else:
-        hour = int(next(groups[name] for name in ("hour", "hour_0", "hour_1") if name in groups))
-        named = (groups[name] for name in ("minute", "minute_h", "minute_0", "minute_1") if name in groups)
-        minute = int(next(named, 0))
+        hour = int(next(value for name, value in groups.items() if name.startswith("hour")))
+        minute = int(next((value for name, value in groups.items() if name.startswith("minute")), 0))
     if minute < 0:
         return None
     half = (groups.get("half") or groups.get("letter") or groups.get("end_half", ""))[:1]

@@ -28,6 +28,7 @@ _WORD_STOP = re.compile(
     r"|lasting|starting|starts?|planned|scheduled|w/|with|every|each|into|down|ok|so|online|joins?|around|bring|attending|coming|will)(?!\w)",
     re.IGNORECASE,
 )
+_UNIT = re.compile(rf"\sfrom\s(?P<unit>{NAME}(?:\s{NAME}){{0,2}})(?!\w)")
 _COMPANY = re.compile(
     r"(?:(?<![\w/])(?:with|w/|w(?=\s)|invite(?=\s)|(?:led|hosted|run)\sby|featuring|feat\.|panel\sis"
     r"|speakers?(?=\s(?-i:[A-Z]))|candidate(?=\s(?-i:[A-Z]))"
@@ -62,10 +63,13 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
     while start < len(rest):
         stop = STOP.search(rest, start).start()
         word = _WORD_STOP.search(rest, start, stop)
+        if word and (unit := _UNIT.match(rest, word.start(), stop)) and not looks_like_place(unit["unit"]):
+            word = _WORD_STOP.search(rest, unit.end(), stop)  # "Greg from Initech"
         end = word.start() if word else stop
         divided = list(parts(rest, start, end))
         more = [_of_a_list(rest[a:b]) or rest[a - 4 : a].lower() in ("the ", "our ") for a, b in divided]
-        if found and divided and not (all(more) and _of_a_list(rest[slice(*divided[0])])):
+        known = found and divided and all(more) and _of_a_list(rest[slice(*divided[0])])
+        if found and divided and not known and not _closes(rest, [*found, *divided]):
             break
         for a, b in divided:
             platform = re.search(rf"\s+(?:{PLATFORM})$", rest[a:b], re.IGNORECASE)
@@ -79,6 +83,13 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
             break
         start = stop + 1
     return [place for place in found if place[0] < place[1]], found[-1][1] if found else start
+
+
+def _closes(rest: str, listed: list[Place]) -> bool:
+    """Whether "jo and priya" ends a list of names in small letters, some of which are known."""
+    words, last = [rest[slice(*place)] for place in listed], rest[listed[-2][1] : listed[-1][0]]
+    joined = last.strip() in ("and", "&") and all(word.isalpha() and word.islower() for word in words)
+    return joined and any(word in given_names() for word in words)
 
 
 def _of_a_list(piece: str) -> bool:

@@ -21,6 +21,7 @@ def _any(name: str) -> str:
 
 
 TITLES = f"{_any('titles')}|(?!HR\\b)(?:{_any('titles').upper()})"
+_SMALL_TITLES = {title.lower() for title in LISTS["titles"]} | {"doctor", "aunty"}
 TITLE = rf"(?:{TITLES})\b[.·]?"
 NAME = r"[^\W\d_a-zß-öø-ÿ][\w'’-]*"
 _PARTICLE = r"(?:(?:de|da|do|dos|del|della|di|van|von|der|den|la|el|al|bin|ibn|ter|zu|y)\s)*"
@@ -111,6 +112,9 @@ def certainty(piece: str) -> int:
         return SURE
     if place_noun(words[-1]) or re.fullmatch(PLATFORM, piece, re.IGNORECASE):
         return 0
+    small = [word.strip(".") for word in words] if len(words) > 1 and piece.islower() else []
+    if small and small[0] in _SMALL_TITLES and all(map(_is_name, small[1:])):
+        return SURE  # "doctor patel"
     named = _NAMED.fullmatch(piece)
     if named and named["first"].lower() in given_names():
         return SURE
@@ -125,6 +129,10 @@ def people(rest: str, start: int, end: int, least: int = LIKELY) -> list[Place]:
     """The people of a list, pronouns left out, or none where one is less sure than asked."""
     found = [place for place in parts(rest, start, end) if not PRONOUN.fullmatch(rest[slice(*place)])]
     return found if all(certainty(rest[slice(*place)]) >= least for place in found) else []
+
+
+def _is_name(word: str) -> bool:
+    return word in given_names() or word in surnames()
 
 
 def usual_name(piece: str) -> bool:

@@ -23,7 +23,7 @@ FILLER = re.compile(
 )
 TRAILER = re.compile(
     r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]"
-    r"|(?<![\w-])(?:(?:on|into|in|to)\s(?:the|my|our|your)\s(?:calendar|diary)|scheduled|re-?scheduled"
+    r"|(?<![\w-])(?:(?:on|into|in|to)\s(?:the|my|our|your)\s(?:calendar|diary)|scheduled|re-?scheduled|moved|postponed|pushed(?:\sback)?"
     r"|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
     r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)"
     r"|with|w/|w|into|due|to|block|reserve|keep|make|take|cap|let's|be|roughly|quick|so|or|long|using"

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from zoneinfo import available_timezones
 
 from helpers.tasks.calendar.pieces import CUT, REACH, STOP, TRAILER, tight
 from helpers.tasks.calendar.schema import LISTS
 from helpers.tasks.fields import Place
 
+# big cities, by the names of time zones
+_CITIES = frozenset(
+    zone.rpartition("/")[2].replace("_", " ")
+    for zone in available_timezones()
+    if zone.startswith(("Africa/", "America/", "Asia/", "Australia/", "Europe/"))
+)
 PLATFORM = "|".join(sorted((*LISTS["platforms"], *LISTS["virtual"]), key=len, reverse=True))
 _ONLINE = re.compile(rf"(?:{PLATFORM})(?:\s(?:huddle|call|video|chat|channel|link|meeting))?", re.IGNORECASE)
 _NOUNS = "|".join(LISTS["place_words"])
@@ -57,6 +64,11 @@ def place_noun(piece: str) -> bool:
     return bool(_NOUN.search(piece))
 
 
+def city(piece: str) -> bool:
+    """Whether a piece is the name of a big city."""
+    return piece.strip(" .") in _CITIES
+
+
 def numbered(piece: str) -> re.Match | None:
     """The room, gate or court with its number that ends a piece."""
     return _NUMBERED.fullmatch(piece)
@@ -67,7 +79,7 @@ def looks_like_place(piece: str, strict: bool = False) -> bool:
     words of venues."""
     plain = piece.strip(" .")
     words = plain.split()
-    if online(plain):
+    if online(plain) or city(plain):
         return True
     if not 0 < len(words) <= 7:
         return False

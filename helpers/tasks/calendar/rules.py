@@ -41,7 +41,7 @@ from helpers.tasks.fields import Place
 _VENUE = re.compile(rf"{NAME} & {NAME}")  # "Plough & Quill"
 _HEAD = re.compile(rf"[\w{CUT}][,;–—]\s(?P<head>\w[\w'’]*(?:\s[\w'’]+){{0,2}})\s$")
 _FOR = re.compile(
-    r"\s(?P<cue>for|between|vs|versus|against|of|to|from)\.?\s+(?P<who>(?:(?!\s(?:for|between|vs|of|to|from)\s).)+)$",
+    r"\s(?P<cue>for|between|vs?|versus|against|of|to|from)\.?\s+(?P<who>(?:(?!\s(?:for|between|vs?|of|to|from)\s).)+)$",
     re.IGNORECASE,
 )
 _ENDS_IN_PLACE = re.compile(
@@ -235,9 +235,14 @@ def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> P
     room = numbered(piece)
     if not found["location"] and (platform or room or hall):
         at = platform.start(1) if platform else room.start("numbered") if room else hall.start(hall.lastgroup)
-        before = re.sub(r"(?:\s(?:to|for|in|at|on|by))?(?:\s(?:the|my|our))?\s*$", "", piece[:at]).rstrip()
+        before = re.sub(r"(?:\s(?:to|for|in|at|on|by|of))?(?:\s(?:the|my|our))?\s*$", "", piece[:at]).rstrip()
         if before:
             found["location"], end = [(start + at, end)], start + len(before)
+    elif (
+        room and text[end : found["location"][0][0]] == ", " and room.start("numbered")
+    ):  # "flat 3, 18 Elm Row"
+        found["location"] = [(start + room.start("numbered"), found["location"][0][1])]
+        end = start + len(re.sub(r"\s(?:to|for|in|at|of)\s*$", "", piece[: room.start("numbered")]).rstrip())
     if who := _FOR.search(text, start, end):
         least = SURE if who["cue"].lower() == "of" else LIKELY
         own = people(text, *who.span("who"), least)
@@ -248,4 +253,6 @@ def _action(text: str, start: int, end: int, found: dict[str, list[Place]]) -> P
         known = named["first"].lower() in given_names() and not place_noun(named["who"])
         if known:
             found["attendees"], end = [named.span("who")], named.start()
+    writer = re.search(r"\w(\s(?:me|us))$", text[start:end])  # "meet me"
+    end = start + writer.start(1) if writer else end
     return start, end - 2 * text[start:end].endswith("'s")  # "sectional's on"

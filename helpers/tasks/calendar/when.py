@@ -26,7 +26,8 @@ _OFTEN = re.compile(
     rf"|(?:first|second|third|fourth|last|\d+(?:st|nd|rd|th))\s+(?:{WEEKDAY}\s+)?(?:of|in)\s+(?:the|each"
     r"|every)\s+month"
     rf"|{WEEKDAY}s(?:(?:\s*,\s*|\s+and\s+|\s*,?\s*&\s*){WEEKDAY}s)*\b(?<=days)|weekdays|weekends"
-    r"|(?:once|twice|three times)\s+(?:a|per)\s+(?:day|week|month|year)"
+    r"|(?:once|twice|(?:three|four|\d) times)\s+(?:an?|per|each|every)\s+(?:day|week|month|year)"
+    r"|every\s+\w+\s+(?:days|weeks|months)|(?:jede[nrs]?|chaque|cada|ogni|elke)\s+\w+"
     r"|daily|weekly|bi-?weekly|fortnightly|monthly|quarterly|annual(?:ly)?|yearly)\b",
     re.IGNORECASE,
 )
@@ -42,13 +43,19 @@ _RELATIVE = re.compile(
     re.IGNORECASE,
 )
 _AROUND_TIME = re.compile(
-    rf"(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|MSK|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b"
+    rf"(?<={CUT})(?:T(?={CUT})|Z\b|[+-]\d\d:?\d\d\b)|(?<={CUT})\s?(?:[A-Z]{{2,3}}T|UTC|GMT|MSK|ET|PT|(?:[A-Z]\w+|local)\stime|sharp|hrs|Uhr)\b"
     rf"|(?<={CUT})[\s,(]*(?:[A-Z]{{3,4}}\s)?20\d\d\b"
 )
 _EMOJI = re.compile(
     r"[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff][\ufe0f\u200d\u2600-\u27bf\U0001f000-\U0001faff]*"
 )
 _CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fields
+# a sheet's labels; those of people are left to `company`
+_LABEL = re.compile(
+    r"(?:^|(?<=[;,.|¦]\s)|(?<=[\s;,.|(¦])(?=(?-i:[A-Z])))(?:(?P<where>where|location|venue|place)|what|event|subject|title|when|date|day|time|start|end"
+    r"|duration|length|repeats|how\soften|(?P<who>who|attendees|guests)):(?=\s)",
+    re.IGNORECASE,
+)
 _SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
     rf"^(?:{'|'.join(LISTS['note_words'])})\b"
@@ -71,7 +78,11 @@ def read(text: str, found: dict[str, list[Place]]) -> str:
     rest = re.sub(rf"\b({TITLES}|St)\.(?=\s)", lambda m: m.group()[:-1] + "·", text)
     rest = _EMOJI.sub(lambda m: CUT * len(m.group()), rest)
     bare = [one for one in find_bare_times(text) if one.style in (BARE, GUESSED)]
+    often = list(_OFTEN.finditer(rest))
     lengths = [one for one in find_durations(text) if not remarked(rest, one.start, 2)]
+    lengths = [  # "a day" of "twice a day" is none
+        one for one in lengths if all(one.end <= o.start() or one.start >= o.end() for o in often)
+    ]
     spoken = {"date": find_dates(text), "time": find_times(text) or bare[:1], "duration": lengths}
     for name, mentions in spoken.items():
         found[name] = [one[:2] for one in mentions[:1]]
@@ -86,4 +97,12 @@ def read(text: str, found: dict[str, list[Place]]) -> str:
         rest = rest if inside else blot(rest, *one.span())
     for one in _RELATIVE.finditer(rest):
         rest = blot(rest, *one.span())
+    for label in _LABEL.finditer(rest):
+        start, end = label.span()
+        if label["where"]:  # read as "@ Room 301"
+            rest = blot(rest, start, end)[: end - 1] + "@" + rest[end:]
+        elif not label["who"]:
+            rest = blot(rest, start, end)
+        elif start:
+            rest = blot(rest, start - 1, start)
     return _SLASHED.sub(lambda m: m.group().replace("/", "|"), rest) if _CUT_SLASH.search(rest) else rest
