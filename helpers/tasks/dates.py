@@ -60,16 +60,16 @@ TIME_PATTERNS = {
     "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?|(?P<minute_0>[0-5]\d))?(?:ish)?{_HALF}",
     "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"
     r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
+    "open range": r"(?P<hour>[01]?\d|2[0-3])(?:[-–]|\s(?:to|till|until)\s)(?:[01]?\d|2[0-3]):[0-5]\d",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
     "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|h(?P<minute_h>[0-5]\d)?|\sUhr(?:\s(?P<minute_u>[0-5]\d))?\b)(?:\s?hrs?\b)?",
     "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"
     r"|(?P<hour_0>0\d)(?P<minute_0>[0-5]\d)\b"
-    r"|(?:(?<=\bat )|(?<=@ )|(?<=@))(?P<hour_1>1\d|2[0-3])(?P<minute_1>[0-5][05])\b"
-    r"|(?<=\dT)(?P<hour_2>[01]\d|2[0-3])(?P<minute_2>[0-5]\d)(?:[0-5]\d)?)",
+    r"|(?:(?<=\bat )|(?<=@ )|(?<=@))(?P<hour_1>1\d|2[0-3])(?P<minute_1>[0-5][05])\b|(?<=\dT)(?P<hour_2>[01]\d|2[0-3])(?P<minute_2>[0-5]\d)(?:[0-5]\d)?)",
     "in words": r"(?:(?P<past>half|a\squarter|quarter|five|ten|twenty|twenty-five|5|10|20|25)\s(?:(?P<way>past|to)\s)?)?"
     rf"(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])(?:\s(?P<more>thirty|fifteen|forty[ -]five))?(?:\so'?clock)?{_HALF}",
     "o'clock": rf"(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])\so'?clock",
-    "past": rf"(?P<past>half|a\squarter|quarter|five|ten|twenty|5|10|20)\s(?P<way>past|to)\s(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])",
+    "past": rf"(?!\d+\sto\s\d)(?P<past>half|a\squarter|quarter|five|ten|twenty|5|10|20)\s(?P<way>past|to)\s(?P<spoken>{'|'.join(HOURS)}|1[0-2]|[1-9])",
     "word": r"(?P<word>noon|midday|midnight)\b",
     "24 h with dot": r"(?P<hour>[01]?\d|2[0-3])\.(?P<minute>[0-5]\d)(?!\s?(?:[hmkgl]\b|hrs?|hours?|km|kg|mb|gb|[%€$£]|eur|usd|euros?|dollars?|pounds?)\b)",
 }
@@ -152,7 +152,7 @@ def clock_of(value: str) -> tuple[int, int] | None:
 
 
 def _date(match: re.Match, day_first: bool = True) -> str | None:
-    month, day, year = match["month"].lower(), match["day"].lower(), match["year"]
+    month, day, year = match["month"].lower(), match["day"].lower(), match["year"].lower()
     other = _COUNTED.match(match.string, match.end())
     if len(year) == 2 and other and not (other["other"] and 23 <= int(year) <= 35):
         return None  # "5 May 20 guests"
@@ -162,8 +162,7 @@ def _date(match: re.Match, day_first: bool = True) -> str | None:
     month = int(month) if month.isdigit() else _INFO.month(month)
     if month > 12 >= day:  # 12/25/2023 can only be the other order
         day, month = month, day
-    units = re.split("[ -]", year.lower())[-1]  # of "twenty twenty-seven"
-    number = 20 + _NUMBERS[units] if units in HOURS else int(year.lstrip("'"))
+    number = int(year.lstrip("'")) if year[-1].isdigit() else 20 + _NUMBERS[re.split(r"\W", year)[-1]]
     try:
         return date_text(datetime.date(number + 2000 * (number < 100), month, day))
     except ValueError:

@@ -103,6 +103,37 @@ def test_rules_on_what_strangers_write(text, action, attendees, location, notes)
 
 
 @pytest.mark.parametrize(
+    "text, wanted",
+    [
+        (
+            "Ping 2027-05-03T09:00Z",
+            {"action": "Ping", "date": "03/05/2027", "time": "9:00 AM", "attendees": None},
+        ),
+        ("Call Okke on 20270503 at 1530", {"date": "03/05/2027", "time": "3:30 PM"}),
+        ("Viva the third of may twenty twenty seven at ten am", {"date": "03/05/2027", "time": "10:00 AM"}),
+        ("Zahnarzt 3.5.2027 14 Uhr", {"action": "Zahnarzt", "time": "2:00 PM", "location": None}),
+        ("Swim 3 May 2027 9-9:45", {"action": "Swim", "time": "9:00 AM"}),
+        ("stretch three times a day", {"recurrence": "three times a day", "duration": None}),
+        ("ale w/ sam, jo and bea 8pm 3 May 2027", {"action": "ale", "attendees": ["sam", "jo", "bea"]}),
+        ("call doctor patel 3 May 2027", {"action": "call", "attendees": ["doctor patel"]}),
+        ("Chat 3 May 2027 with Greg from Initech", {"attendees": ["Greg from Initech"], "location": None}),
+        ("Open day, Lisbon, 3 May 2027", {"attendees": None, "location": "Lisbon"}),
+        (
+            "Viewing of flat 3, 18 Elm Row, 3 May 2027",
+            {"action": "Viewing", "location": "flat 3, 18 Elm Row"},
+        ),
+        (
+            "Where: Room 3 When: 3 May 2027 What: Viva",
+            {"action": "Viva", "location": "Room 3", "notes": None},
+        ),
+    ],
+)
+def test_rules_on_other_habits_of_writing(text, wanted):
+    found = TASK.hooks.rules(text)
+    assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize(
     "piece, end",
     [
         ("@", "x"),

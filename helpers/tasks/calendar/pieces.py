@@ -7,7 +7,7 @@ import re
 from helpers.tasks.fields import Place
 
 CUT = "¦"  # stands for what has been read, a letter for a letter
-STOP = re.compile(rf"\s*(?:[{CUT},;|()•]|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
+STOP = re.compile(rf"\s*(?:(?:[{CUT};|()•]|,(?!(?<=\d,)\d{{3}}\b))|[.:!?](?=\s|$)|\s[-–—]+\s|[–—]|$)")
 FILLER = re.compile(
     r"(?:[\s,;:.()–—@|•-]|\b(?:scheduled|planned|set|arranged|booked|confirmed|slated|for|on|at|around"
     r"|about|starts?|starting|from"
@@ -22,7 +22,7 @@ FILLER = re.compile(
     re.IGNORECASE,
 )
 TRAILER = re.compile(
-    r"(?:(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]"
+    r"(?:before(?=\s*$)|leaves|departs|begins|(?:before|after)\s(?:work|school|lunch|dinner|class|hours|the\srush)|takes\splace|[\s,;:.!()–—@|•-]"
     r"|(?<![\w-])(?:(?:on|into|in|to)\s(?:the|my|our|your)\s(?:calendar|diary)|scheduled|re-?scheduled|moved|postponed|pushed(?:\sback)?"
     r"|planned|set|arranged|booked|slated|for|on|at|around|about|starts?|starting"
     r"|from|by|lasting|lasts?|which|and|will|should|is|are|(?<!check\s)in|of|via|until|(?-i:the|a|an)"

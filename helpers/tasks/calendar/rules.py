@@ -203,7 +203,7 @@ def find(text: str) -> dict[str, list[Place]]:
             and not rest[: rests[0][0]].endswith((" for ", " for the ", " for a "))
         ):  # more events have a place than a remark
             found["location"], rests = rests[:1], rests[1:]
-        found["notes"] = (notes or rests)[:1]
+        found["notes"] = (found["notes"] or notes or rests)[:1]
     return found
 
 

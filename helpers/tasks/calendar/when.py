@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from helpers.tasks.calendar.people import TITLES
-from helpers.tasks.calendar.pieces import CUT, blot
+from helpers.tasks.calendar.pieces import CUT, blot, tight
 from helpers.tasks.calendar.schema import LISTS
 from helpers.tasks.dates import (
     BARE,
@@ -53,9 +53,10 @@ _CUT_SLASH = re.compile(rf"{CUT}\s//?\s|\s//?\s{CUT}")  # slashes divide the fie
 # a sheet's labels; those of people are left to `company`
 _LABEL = re.compile(
     r"(?:^|(?<=[;,.|¦]\s)|(?<=[\s;,.|(¦])(?=(?-i:[A-Z])))(?:(?P<where>where|location|venue|place)|what|event|subject|title|when|date|day|time|start|end"
-    r"|duration|length|repeats|how\soften|(?P<who>who|attendees|guests)):(?=\s)",
+    r"|duration|length|repeats|how\soften|(?P<who>who|attendees|guests)|(?P<note>notes?|remarks?)):(?=\s)",
     re.IGNORECASE,
 )
+_SHEET_STOP = re.compile(rf"[{CUT};|]|\.?$")
 _SLASHED = re.compile(r"\s//?\s")
 NOTE = re.compile(
     rf"^(?:{'|'.join(LISTS['note_words'])})\b"
@@ -101,6 +102,10 @@ def read(text: str, found: dict[str, list[Place]]) -> str:
         start, end = label.span()
         if label["where"]:  # read as "@ Room 301"
             rest = blot(rest, start, end)[: end - 1] + "@" + rest[end:]
+        elif label["note"]:
+            stop = _SHEET_STOP.search(rest, end).start()
+            found["notes"] = [tight(rest, end, stop)]
+            rest = blot(rest, start, stop)
         elif not label["who"]:
             rest = blot(rest, start, end)
         elif start:
