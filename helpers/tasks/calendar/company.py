@@ -69,7 +69,7 @@ def _people_after(rest: str, start: int) -> tuple[list[Place], int]:
         divided = list(parts(rest, start, end))
         more = [_of_a_list(rest[a:b]) or rest[a - 4 : a].lower() in ("the ", "our ") for a, b in divided]
         known = found and divided and all(more) and _of_a_list(rest[slice(*divided[0])])
-        if found and divided and not known and not _closes(rest, [*found, *divided]):
+        if found and divided and not known and not _closes(rest, [found[0], *divided]):
             break
         for a, b in divided:
             platform = re.search(rf"\s+(?:{PLATFORM})$", rest[a:b], re.IGNORECASE)
