@@ -102,6 +102,12 @@ class Words:
     examples: tuple[str, ...] = ()  # texts to try the task with
     # for the test of robustness: what a text may say beside its values, and field → values that no train row has
     remarks: tuple[str, ...] = ("(sent from my phone)", "(see the message below)")
+    asides: tuple[str, ...] = (
+        "(typed on the train)",
+        "(page 1 of 2)",
+        "[edited on Monday]",
+        "- see the thread",
+    )  # in training
     others: dict[str, list[str]] = field(default_factory=dict)
     # variant → what it trains, its loss, its tool (as a table's cells), and a paragraph for notebook 04
     variant_notes: dict[str, tuple[str, str, str, str]] = field(default_factory=dict)

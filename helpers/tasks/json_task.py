@@ -227,7 +227,12 @@ class JsonTask(Task):
     def _rules(self, text: str, conventions: Any = MappingProxyType({})) -> Target:
         """What the places that rules mark say, by the conventions of labels where these are given, or what forms tell."""
         marks = self.hooks.rule_spans
-        return self.from_spans(text, marks(text), conventions) if marks else variation.rules(self, text)
+        if marks:
+            return self.from_spans(text, marks(text), conventions)
+        said = {name: [one.text for one in kind.mentions(text)[:1]] for name, kind in self.kinds.items()}
+        return self.canonical(
+            {name: own if self.kinds[name].many else next(iter(own), None) for name, own in said.items()}
+        )
 
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
         """What the marked pieces say, each read by its kind."""

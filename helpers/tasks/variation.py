@@ -27,6 +27,7 @@ _CUE = re.compile(
     re.IGNORECASE,
 )
 _MARKS = re.compile(r"[,;:!?()\[\]\"–—]+(?=\s|$)|(?<!\w)[(\[\"–—-]+|\.(?=\s|$)")
+OTHER_WRITING = "other_writing"  # origin of rows that keep the values and labels of gold ones
 _TYPO_SHARE = 0.3  # of the words of four letters and more
 
 
@@ -132,18 +133,23 @@ def _join_tokens(pieces: Sequence[Piece], example: Example, origin: str) -> Exam
     return example.with_(text=normalise(" ".join(tokens)), target=target, origin=origin, extra=extra)
 
 
+def change_of_pieces(
+    task: Any, name: str, change: Callable[[list[Piece], random.Random], list[Piece] | None]
+) -> Change:
+    """The change of rows that a change of their pieces makes; `name` is the origin of what it makes."""
+
+    def changed(example: Example, rng: random.Random) -> Example | None:
+        pieces = split_pieces(task, example)
+        new = change(pieces, rng) if pieces else None
+        made = join_pieces(task, new, example, name) if new else None
+        return made if made is not None and made.text != example.text else None
+
+    return changed
+
+
 # -- changes under which a robust model keeps its answer --------------------------------------------------------------
-def perturbations(task: Any) -> dict[str, Change]:
-    """Name → change of the writing; the target moves along with the text."""
-
-    def moved(name: str, change: Callable[[list[Piece], random.Random], list[Piece] | None]) -> Change:
-        def perturb(example: Example, rng: random.Random) -> Example | None:
-            pieces = split_pieces(task, example)
-            changed = change(pieces, rng) if pieces else None
-            made = join_pieces(task, changed, example, name) if changed else None
-            return made if made is not None and made.text != example.text else None
-
-        return perturb
+def perturbations(task: Any, remarks: Sequence[str] = ()) -> dict[str, Change]:
+    """Name → change of the writing; the target moves along with the text. `remarks` stand in for those of the task."""
 
     def everywhere(change: Callable[[str], str]) -> Callable:
         return lambda pieces, rng: [piece.rewritten(task.kinds, change) for piece in pieces]
@@ -159,11 +165,11 @@ def perturbations(task: Any) -> dict[str, Change]:
     if not task.writes:
         changes["split tokens"] = everywhere(lambda text: re.sub(r"(?<=\w)([-/:_])(?=\w)", r" \1 ", text))
         changes["glued marks"] = lambda pieces, rng: _glued(pieces)
-    if remarks := list(map(task.rows.reading, task.words.remarks)):
+    if remarks := list(map(task.rows.reading, remarks or task.words.remarks)):
         changes["distractor"] = lambda pieces, rng: _with_remark(pieces, rng.choice(remarks))
     if task.words.others:
         changes["swapped entities"] = lambda pieces, rng: [_other(task, piece, rng) for piece in pieces]
-    return {name: moved(name, change) for name, change in changes.items()}
+    return {name: change_of_pieces(task, name, change) for name, change in changes.items()}
 
 
 def _slips(task: Any, piece: Piece, rng: random.Random) -> Piece:
@@ -251,7 +257,8 @@ def complete(task: Any, hooks: Callable[[Any], Hooks] | None, **own: Any) -> Hoo
 
 # -- made train rows ----------------------------------------------------------------------------------------------------
 def augmenters(task: Any, train: Sequence[Example]) -> dict[str, Change]:
-    """`entity_swap`: values of other train rows, dates and the like new ones in the same writing."""
+    """`entity_swap`: values of other train rows, dates and the like new ones in the same writing; `other_writing`: the same
+    values, changed as :func:`perturbations` does, with remarks and values other than those of the test of robustness."""
     pools: dict[str, list[tuple[str, Any]]] = defaultdict(list)
     for example in train:
         for piece in split_pieces(task, example) or ():
@@ -265,13 +272,15 @@ def augmenters(task: Any, train: Sequence[Example]) -> dict[str, Change]:
         text, value = kind.vary(piece.text, rng) or rng.choice(pools[piece.field])
         return replace(piece, text=text, value=value)
 
-    def entity_swap(example: Example, rng: random.Random) -> Example | None:
-        pieces = split_pieces(task, example)
-        new = [swapped(piece, rng) for piece in pieces or ()]
-        made = join_pieces(task, new, example, "entity_swap") if new else None
-        return made if made is not None and made.text != example.text else None
+    def all_swapped(pieces: list[Piece], rng: random.Random) -> list[Piece]:
+        return [swapped(piece, rng) for piece in pieces]
 
-    return {"entity_swap": entity_swap}
+    changes = perturbations(task, task.words.asides)
+    names = sorted(changes.keys() - {"swapped entities"})
+    return {
+        "entity_swap": change_of_pieces(task, "entity_swap", all_swapped),
+        OTHER_WRITING: lambda row, rng: changes[rng.choice(names)](row, rng),
+    }
 
 
 def synthesise(task: Any, train: list[Example], count: int, rng: random.Random) -> list[Example]:
@@ -294,15 +303,6 @@ def new_rows(train: Sequence[Example], count: int, make: Callable[[], Example | 
 
 
 # -- kinds of rows --------------------------------------------------------------------------------------------------------
-def rules(task: Any, text: str) -> dict[str, Any]:
-    """What forms alone tell: the first date, time and duration, and the numbers and choices that are named."""
-    found = {}
-    for name, kind in task.kinds.items():
-        said = [mention.text for mention in kind.mentions(text)[:1]]
-        found[name] = said if kind.many else said[0] if said else None
-    return task.canonical(found)
-
-
 def surface_formats(task: Any, example: Example) -> dict[str, str]:
     """How the first date, time and duration of a text are written; of a task without such, how the text begins and ends."""
     formats, text = {}, example.text

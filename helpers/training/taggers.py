@@ -25,6 +25,7 @@ from helpers.tagging.features import fit_features
 from helpers.tagging.model import TokenTagger, TrainedTagger
 from helpers.tagging.predict import choose_multiple, predict_scores, records_of, transition_pmi
 from helpers.tasks.base import Example
+from helpers.tasks.variation import OTHER_WRITING
 from helpers.training import common, rows
 from helpers.training.rows import variant_settings
 
@@ -220,12 +221,13 @@ def fit_tagger(
     """Train a variant on its settings alone (called by :func:`helpers.training.fit.fit`).
 
     With `made_epochs` it first passes over the made rows, which teach what a date or a list of people looks like, and then
-    over the gold rows alone, where the conventions of labelling are.
+    over the gold rows and those in other writing alone, where the conventions of labelling are.
     """
     own, gold = variant_settings(run, variant), rows.gold_rows(train)
     tagger = new_tagger(run, variant, gold)
-    made = [row for row in train if row.origin != "gold"] if own["made_epochs"] else []
-    labelled = gold if run.task.writes else rows.training_sentences(run, own, train)
+    rewritten = [row for row in train if row.origin == OTHER_WRITING]
+    made = [row for row in train if row.origin not in ("gold", OTHER_WRITING)] if own["made_epochs"] else []
+    labelled = gold + rewritten if run.task.writes else rows.training_sentences(run, own, train)
     phases = [
         (rows.encode_training(run, tagger, given), epochs)
         for given, epochs in ((made, own["made_epochs"]), (labelled, own["epochs"]))

@@ -37,9 +37,9 @@ RATES = frame(
 SLICES = [("people", "none", 40, 0.9, 0.8, 0.95), ("people", "some", 40, 0.3, 0.18, 0.45)]
 SLICES = frame("slice value n score low high", *SLICES, ("length", "long", 4, 0.0, 0.0, 0.5))
 DROPS = frame(
-    "clean score difference difference_low difference_high",
-    (0.8, 0.5, -0.3, -0.4, -0.2),
-    (0.8, 0.79, -0.01, -0.05, 0.03),
+    "clean score difference difference_low difference_high p",
+    (0.8, 0.5, -0.3, -0.4, -0.2, 0.001),
+    (0.8, 0.79, -0.01, -0.05, 0.03, 0.5),
     index=["typos", "upper case"],
 )
 PAIRS = frame("field gold predicted count", ("day", "mon", "", 2))
@@ -136,8 +136,9 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("cause", True, 3, 1), "and 1 of the other systems is right: it can be read"),
         (tell("cause", True, 0, 0), "nobody had seen it"),
         (tell("cause", True, 2, 0), "another convention"),
+        (tell("cause", True, 0, 1, []), "the label has no value there"),
         (tell("fragility", DROPS), "80.0 % → 50.0 %, −30.0 points (95 % interval −40.0 to −20.0)"),
-        (tell("fragility", DROPS), "below zero: `typos`."),
+        (tell("fragility", DROPS), "p < 0.05): `typos`."),
         (tell("fragility", DROPS.assign(difference=-0.2)), "`typos` and `upper case` cost most"),
         (tell("fragility", DROPS.assign(difference=0.0)), "None of the 2"),
         (tell("fragility", DROPS.head(0)), "No perturbation"),
@@ -237,7 +238,7 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("rounding", {"int8": 0.007}, "no kernel"), "do not work on this machine (no kernel)"),
         (tell("loss_parts", {"answer": 2.0, "JSON": 0.5}), "the part *JSON* has 25.0 % of it."),
         (tell("loss_parts", {"answer": 0.0, "JSON": 0.5}), "learnt already"),
-        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 is **50.0 %**, by `a` and `b`."),
+        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 of a kept checkpoint is **50.0 %**, by `a` and `b`."),
         (tell("quickest_trained", ["a"], 3.2, 0.1), "is `a` (3 s), 10.0 points below the best."),
         (tell("quickest_trained", ["a", "b"], 3.2, 0.0), "are `a` and `b` (3 s), and no other"),
         (tell("least_trained", ["a"], 0.01), "`a` changes the fewest weights: 1.0 %"),

@@ -40,6 +40,9 @@ _SHARES = {  # how often a field is there at all
 }  # fmt: skip
 
 
+ASIDES = 0.15  # of the events: something about the message
+
+
 class Composer:
     """Draws the parts of one event after the other; all of it follows from the random generator."""
 
@@ -174,7 +177,11 @@ class Composer:
                 before = rng.choice(("with ", "w/ "))
             gap = "" if not at else rng.choice(layout["joins"])
             pieces += [Piece(gap + before), *parts[name]]
-        return [*pieces, Piece(rng.choice(layout["ends"]))]
+        end = rng.choice(layout["ends"])
+        if rng.random() < ASIDES:
+            words = date_words(FIRST_DAY + datetime.timedelta(days=rng.randrange(365)))
+            end = f" {self.one('asides', **words)}" + end
+        return [*pieces, Piece(end)]
 
 
 def _labelled(pieces: list[Piece], habits: Habits) -> list[Piece]:
