@@ -40,7 +40,7 @@ def test_every_setting_and_seed_is_fitted_and_shown_to_notebooks_of_its_data_onc
     made = [rows for variant, _, rows in fits.done if variant == "tagger"]
     assert min(made[:2]) > max(made[2:]), "rows are made in the first setting alone"
     table, caption = measured.elsewhere(run, {}, "", tmp_path)["sweep_small"]
-    assert list(table.loc["default"].index) == ["rules", "lora", "tagger", "vote"]
+    assert list(table.loc["default"].index) == ["rules", "lora", "tagger", "vote", "tagger_and_rules"]
     assert (table["runs"] == 2).all()
     assert caption.startswith("small: mean ± standard deviation over seeds 1, 2 (smoke profile; ")
     assert not measured.complete_sweeps("crime", tmp_path)
