@@ -238,7 +238,10 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("rounding", {"int8": 0.007}, "no kernel"), "do not work on this machine (no kernel)"),
         (tell("loss_parts", {"answer": 2.0, "JSON": 0.5}), "the part *JSON* has 25.0 % of it."),
         (tell("loss_parts", {"answer": 0.0, "JSON": 0.5}), "learnt already"),
-        (tell("best_trained", ["a", "b"], 0.5, "F1"), "F1 of a kept checkpoint is **50.0 %**, by `a` and `b`."),
+        (
+            tell("best_trained", ["a", "b"], 0.5, "F1"),
+            "F1 of a kept checkpoint is **50.0 %**, by `a` and `b`.",
+        ),
         (tell("quickest_trained", ["a"], 3.2, 0.1), "is `a` (3 s), 10.0 points below the best."),
         (tell("quickest_trained", ["a", "b"], 3.2, 0.0), "are `a` and `b` (3 s), and no other"),
         (tell("least_trained", ["a"], 0.01), "`a` changes the fewest weights: 1.0 %"),
