@@ -89,7 +89,7 @@ def parts(rest: str, start: int, end: int) -> Iterator[Place]:
     at = start
     for join in [*_JOIN.finditer(rest, start, end), None]:
         stop = join.start() if join else end
-        if join and "," not in join.group() and _COUPLE.search(rest, at, stop):
+        if join and "," not in join.group() and _COUPLE.search(rest, max(at, stop - 20), stop):
             continue
         place = tight(rest, at, stop)
         role = at == start and _THESE.match(rest, *place)
