@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -76,10 +77,19 @@ def check_rows(run: Run, source: dict[str, list[Example]], splits: Splits) -> pd
     return table
 
 
+def _fields(output: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """(name, value) of an output's fields; those of an object in it bear both names."""
+    for name, value in output.items() if isinstance(output, dict) else ():
+        if isinstance(value, dict):
+            yield from _fields(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
 def _wrong(example: Example, task: Task) -> Iterator[tuple[str, str]]:
     """(check, example) of a row's own faults."""
     output = example.extra.get("row", {}).get("output")
-    for name, value in output.items() if isinstance(output, dict) else ():
+    for name, value in _fields(output):
         items = value if isinstance(value, list) else [value]
         if any(isinstance(one, str) and not one.strip() for one in items) or value == []:
             yield EMPTY, name

@@ -88,7 +88,8 @@ class Predictor:
         Returns
         -------
         list of dict
-            `fields` (field → value, as the task has it), `spans` (field → list of start, end and text, in characters
+            `fields` (field → value, as the task's schema has it; the other parts know a field of an object by both names,
+            as `delivery.city`), `spans` (field → list of start, end and text, in characters
             of the text as given), `confidence` (field → 0 to 1, or None), `needs_review` (fields) and `reasons` (field →
             why, where it is more than a low confidence: a value that is not given, with its span, or a doubt of the text).
         """
@@ -102,16 +103,16 @@ class Predictor:
         prediction = self.task.bind(record["prediction"], example)
         names = self.task.fields
         if prediction is None:
-            nothing = dict.fromkeys(names)
+            nothing, rows = dict.fromkeys(names), self.task.rows
             spans: dict[str, Any] = {name: [] for name in names}
-            answer = {"fields": nothing, "spans": spans, "confidence": nothing}
+            answer = {"fields": rows.nested(nothing), "spans": spans, "confidence": nothing}
             return {**answer, "needs_review": list(names), "reasons": {}}
         confidence, review = self._confidence(record)
         withheld = record.get("withheld", {})
         reasons = self.task.doubts(example.text, prediction)
         reasons |= {name: one["reason"] for name, one in withheld.items()}
         return {
-            "fields": self.task.rows.answer(prediction),
+            "fields": self.task.rows.nested(self.task.rows.answer(prediction)),
             "spans": self._spans(text, example.text, self._with_withheld(prediction, withheld)),
             "confidence": confidence,
             "needs_review": [name for name in names if name in review or name in reasons],

@@ -97,19 +97,25 @@ class Schema(BaseModel):
 
 def answer_model(task: Task) -> type[BaseModel]:
     """Results in the order of the texts, each with the fields of the task."""
-    value = {name: list[kind.item] if kind.many else kind.item for name, kind in task.kinds.items()}
+    value = {name: (list[kind.item] if kind.many else kind.item) | None for name, kind in task.kinds.items()}
     spans = Field(description="Where the values stand; nothing where they do not.")
     confidence = Field(description="Probability of each value, null if unknown.")
     review = Field(description="Fields that a person should look at.")
     result = create_model(
         "Result",
-        fields=create_model("Fields", **{name: (kind | None, ...) for name, kind in value.items()}),
+        fields=_model_of("Fields", task.rows.nested(value)),
         spans=(dict[str, list[Span]], spans),
         confidence=(dict[str, float | None], confidence),
         needs_review=(list[str], review),
         reasons=(dict[str, str], Field(description="Why, where it is more than a low confidence.")),
     )
     return create_model("Answer", results=list[result], model=Model, milliseconds=float)
+
+
+def _model_of(name: str, types: dict[str, Any]) -> type[BaseModel]:
+    """A model of named types; of an object in it, which may be null, the types of its fields."""
+    parts = {key: _model_of(key, one) | None if isinstance(one, dict) else one for key, one in types.items()}
+    return create_model(name, **{key: (one, ...) for key, one in parts.items()})
 
 
 # -- logs and metrics -------------------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from helpers.tagging.features import WordFeatures
 from helpers.tagging.model import TokenTagger, TrainedTagger
 from helpers.tasks.base import Example, Task
 from helpers.tasks.bio import TaggedTokens, label_of
+from helpers.tasks.classes import of_text
 from helpers.tasks.metrics import entity_f1
 
 MULTIPLES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
@@ -209,7 +210,7 @@ def _values(
     task: Task, example: Example, scores: np.ndarray, path: np.ndarray, knowledge: Any
 ) -> dict[str, Any]:
     """Spans to values by the task; `raw` holds the spans as JSON (None for a task that asks questions, where it is what was
-    answered), `confidence` the probability of each field's whole tag sequence."""
+    answered), `confidence` the probability of each field's whole tag sequence, or of what its classifier of texts says."""
     text, words = words_of(task, example)
     spans, confidence = {}, {}
     for index, name in enumerate(task.fields):
@@ -219,6 +220,8 @@ def _values(
             found = sorted(found, key=lambda pair: -pair[1])[:1]
         spans[name] = [widen(span, text) for span, _ in found]
         confidence[name] = round(math.exp(log_probs[np.arange(len(tags)), tags].sum()), 6)
+    for name, (_, probability) in of_text(task.kinds, text, spans, knowledge).items():
+        confidence[name] = round(probability, 6)
     pieces = {name: [text[start:end] for start, end in places] for name, places in spans.items()}
     return {
         "prediction": task.from_spans(text, spans, knowledge),

@@ -175,7 +175,7 @@ class Hooks:
     # example → field → places of its values in the text; None where a value is not in it
     spans: Callable[[Example], Spans] | None = None
     # train rows → what they show about turning spans into values, as JSON data; (text, spans, that) → target
-    learn_conventions: Callable[[list[Example]], Any] = _nothing
+    learn_conventions: Callable[[list[Example]], Any] | None = None
     values_of_spans: Callable[[str, dict[str, list[Place]], Any], Any] | None = None
     # a user's text as rows hold it
     reading: Callable[[str], str] = normalise

@@ -11,11 +11,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, StrictStr, create_model
 
-from helpers.tasks import variation
+from helpers.tasks import classes, variation
 from helpers.tasks.base import Example, Hooks, Spans, Task, Values, Words
 from helpers.tasks.chat import STRICT, Chat, Interview, listed, output_model
 from helpers.tasks.fields import Boolean, Choice, Date, Kind, Number, Place, Span
-from helpers.tasks.rows import Rows
+from helpers.tasks.rows import Rows, type_name
 
 Target = dict[str, Any]
 
@@ -24,25 +24,35 @@ Target = dict[str, Any]
 _KINDS = {str: Span, int: Number, float: Number, bool: Boolean}
 
 
-def kinds_of(schema: type[BaseModel]) -> dict[str, Kind]:
-    """Field → its kind, in the order of the schema.
+def kinds_of(schema: type[BaseModel], above: str = "") -> dict[str, Kind]:
+    """Field → its kind, in the order of the schema; a field of an object in it bears both names, as `delivery.city`.
+
+    `above` is the field whose object the schema describes, if any.
 
     Raises
     ------
     TypeError
-        For a field that no kind can hold (an object in an object), by its name.
+        For a field that no kind can hold (a list of objects, an object in such an object), by its name.
     """
     found = {}
     for name, info in schema.model_fields.items():
         annotation, many = _inner(info.annotation)
+        full = f"{above}.{name}" if above else name
+        if _is_object(annotation) and not many and not above:
+            inner = kinds_of(annotation, name)
+            found |= {
+                one: replace(kind, needed=kind.needed and info.is_required()) for one, kind in inner.items()
+            }
+            continue
         kind = next((one for one in info.metadata if isinstance(one, Kind)), None)
         if get_origin(annotation) is Literal:
             kind = replace(kind or Choice(), options=get_args(annotation))
         if kind is None and annotation not in _KINDS:
+            inside = ", or an object of these" * (not above)
             raise TypeError(
-                f"field {name!r} holds {annotation}: expected text, a number, a truth value or a list of these"
+                f"field {full!r} holds {info.annotation}: expected text, a number, a truth value, a list of these{inside}"
             )
-        found[name] = replace(kind or _KINDS[annotation](), many=many, needed=info.is_required())
+        found[full] = replace(kind or _KINDS[annotation](), many=many, needed=info.is_required())
     return found
 
 
@@ -55,12 +65,24 @@ def _inner(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
+def _is_object(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def objects_of(schema: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+    """Field that holds an object → the names of the fields in it."""
+    found = {name: _inner(info.annotation)[0] for name, info in schema.model_fields.items()}
+    return {name: tuple(one.model_fields) for name, one in found.items() if _is_object(one)}
+
+
 # -- rows and what is wrong with them -------------------------------------------------------------------------------
 class JsonRows(Rows):
-    """Rows of a text and its output."""
+    """Rows of a text and its output; `objects` are those in the output (:func:`objects_of`), whose fields a target holds
+    under both names."""
 
-    def __init__(self, task: Task, document: dict[str, Any]):
+    def __init__(self, task: Task, document: dict[str, Any], objects: dict[str, tuple[str, ...]]):
         super().__init__(task, document)
+        self.objects = objects
         output = (output_model(task.kinds), ...)
         self.model = create_model(
             "Row", __config__=STRICT, **{self.text_key: (StrictStr, ...), "output": output}
@@ -71,7 +93,7 @@ class JsonRows(Rows):
         if hooks.read_row and isinstance(row, dict):
             text, output, extra = hooks.read_row(row)
         else:
-            checked = self.checked(row)
+            checked = self.checked(self._with_flat_output(row))
             text, output, extra = hooks.reading(checked[self.text_key]), checked["output"], {}
         if not text:
             raise ValueError(f"{self.text_key!r} is empty")
@@ -79,7 +101,47 @@ class JsonRows(Rows):
 
     def write(self, example: Example) -> dict[str, Any]:
         own = self.task.hooks.write_row
-        return own(example) if own else {self.text_key: example.text, "output": example.target}
+        return own(example) if own else {self.text_key: example.text, "output": self.nested(example.target)}
+
+    def _with_flat_output(self, row: Any) -> Any:
+        output = row.get("output") if isinstance(row, dict) else None
+        return row | {"output": self.flat(output)} if isinstance(output, dict) and self.objects else row
+
+    def flat(self, output: dict[str, Any]) -> dict[str, Any]:
+        """The output with the fields of its objects under both names; ValueError where something else stands for one."""
+        found: dict[str, Any] = {}
+        for name, value in output.items():
+            if name not in self.objects:
+                found[name] = value
+            elif value is None:
+                found |= {f"{name}.{inner}": None for inner in self.objects[name]}
+            elif isinstance(value, dict):
+                found |= {f"{name}.{inner}": one for inner, one in value.items()}
+            else:
+                raise ValueError(f"'output.{name}' should be an object or null, got {type_name(value)}")
+        return found
+
+    def nested(self, answer: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        owners = {f"{name}.{inner}": (name, inner) for name, many in self.objects.items() for inner in many}
+        for name, value in answer.items():
+            if name in owners:
+                outer, inner = owners[name]
+                found.setdefault(outer, {})[inner] = value
+            else:
+                found[name] = value
+        empty = [
+            name for name in self.objects if all(one in (None, []) for one in found.get(name, {}).values())
+        ]
+        return found | dict.fromkeys(empty)
+
+    def schema(self) -> dict[str, Any]:
+        whole = super().schema()
+        fields = self.nested(whole["properties"])
+        for name in self.objects:
+            one = {**whole, "required": list(fields[name]), "properties": fields[name]}
+            fields[name] = {"anyOf": [one, {"type": "null"}]}
+        return {**whole, "required": list(fields), "properties": fields}
 
     def wanted(self, where: tuple[Any, ...]) -> tuple[tuple[Any, ...], str]:
         if len(where) == 1:
@@ -133,10 +195,11 @@ class JsonTask(Task):
             kinds[key] = replace(kind, day_first=False) if isinstance(kind, Date) else kind
         super().__init__(name, kinds, document, words or Words(title=name))
         self._absent = [] if ask == "each" else None
-        self.rows = JsonRows(self, document.get("rows", {}))
+        self.rows = JsonRows(self, document.get("rows", {}), objects_of(schema))
         chat = Interview if ask == "each" else Chat
         self.chat = chat(self, document.get("chat", {}))
-        self.hooks = variation.complete(self, hooks, rules=self._rules, values_of_spans=self._values_of_spans)
+        own = {"values_of_spans": self._values_of_spans, "learn_conventions": self._learn_conventions}
+        self.hooks = variation.complete(self, hooks, rules=self._rules, **own)
 
     def values(self, target: Target | None) -> Values:
         found = {}
@@ -234,13 +297,22 @@ class JsonTask(Task):
             {name: own if self.kinds[name].many else next(iter(own), None) for name, own in said.items()}
         )
 
+    def _learn_conventions(self, train: Sequence[Example]) -> dict[str, Any]:
+        """Field that no piece of a text gives → a classifier of texts, where train has enough for one."""
+        around = [(classes.words_around(self.kinds, row.text, self.spans(row)), row.target) for row in train]
+        rows = {
+            name: [(words, one[name]) for words, one in around] for name in classes.classified(self.kinds)
+        }
+        return {name: model for name, own in rows.items() if (model := classes.learn(own))}
+
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
-        """What the marked pieces say, each read by its kind."""
+        """What the marked pieces say, each read by its kind; where nothing is marked, what a classifier says of the text."""
         said = {}
         for name, found in spans.items():
             values = [self.kinds[name].said(text, span) for span in sorted(found)]
             said[name] = values if self.kinds[name].many else next(iter(values), None)
-        return said
+        around = classes.of_text(self.kinds, text, spans, conventions)
+        return said | {name: value for name, (value, _) in around.items()}
 
 
 def _free(span: Place, taken: Sequence[Place]) -> bool:

@@ -22,6 +22,7 @@ from helpers.errors import UserError, one_of
 from helpers.tasks.base import Task, Words, merged
 from helpers.tasks.fields import Date, Text, Time
 from helpers.tasks.json_task import JsonTask
+from helpers.tasks.row_labels import labels_of_rows
 from helpers.tasks.tag_task import TagTask
 
 HERE = Path(__file__).parent
@@ -37,7 +38,8 @@ def load_task(task: str | Path | Task, date_order: str = "day") -> Task:
     ----------
     task : str or path
         One of :data:`TASK_NAMES`, or a folder with `schema.py` (a pydantic model, the last one in it), `schema.json` (a JSON
-        Schema of an object) or `labels.txt` (a label a line); UserError for any other. It may also hold `settings.yaml`,
+        Schema of an object) or `labels.txt` (a label a line), or with rows whose tags name the labels; UserError for any
+        other. It may also hold `settings.yaml`,
         `notes.md` and `hooks.py` with a function `hooks(task)` that returns :class:`helpers.tasks.base.Hooks`.
     date_order : str
         What numeric dates begin with, `day` or `month`.
@@ -73,9 +75,12 @@ def _read(folder: Path, package: str, date_order: str) -> Task:
         schema = models[-1]
     elif (folder / "schema.json").exists():
         schema = model_of(json.loads((folder / "schema.json").read_text(encoding="utf-8")))
+    elif labels := labels_of_rows(folder):
+        return TagTask(labels, folder.name, read_settings(folder, "tags"), words, hooks)
     else:
         raise UserError(
-            f"{folder} holds no schema.py, schema.json or labels.txt: what should be found is not said"
+            f"{folder} holds no schema.py, schema.json or labels.txt, and no rows of tokens and tags: what should be found "
+            "is not said"
         )
     document = read_settings(folder, "json") | {"date_order": date_order}
     try:
@@ -131,27 +136,55 @@ def read_words(path: Path) -> Words:
 
 
 def model_of(schema: dict[str, Any]) -> type[BaseModel]:
-    """A pydantic model of a JSON Schema: strings (with `format` date, time or text), numbers, truth values, enums, lists.
+    """A pydantic model of a JSON Schema: strings (with `format` date, time or text), numbers, truth values, enums, lists of
+    these, and objects of them; a `$ref` into the `$defs` of the schema is followed.
 
     UserError for a property of another type, by its name.
     """
+    shared = schema.get("$defs", schema.get("definitions", {}))
+    whole = _meant(schema, shared)
+    if not whole.get("properties"):
+        raise UserError("schema.json has no properties: expected the JSON Schema of an object")
+    return _model(whole, shared)
+
+
+def _model(schema: dict[str, Any], shared: dict[str, Any], above: str = "") -> type[BaseModel]:
+    """The model of an object, `above` being the name of the one around it."""
     fields = {}
     for name, given in schema.get("properties", {}).items():
-        one = next((way for way in given.get("anyOf", [given]) if way.get("type") != "null"), {})
+        one = _meant(given, shared)
         several = one.get("type") == "array"
-        one = one.get("items", {}) if several else one
+        one = _meant(one.get("items", {}), shared) if several else one
         kinds = one.get("type") if isinstance(one.get("type"), list) else [one.get("type")]
         kind = next((kind for kind in kinds if kind != "null"), None)
         if "enum" in one:
             value: Any = Literal[tuple(word for word in one["enum"] if word is not None)]
         elif kind in _TYPES:
             value = _TYPES[kind]
+        elif one.get("properties") and not several and not above:
+            value = _model(one, shared, name)
         else:
+            kind = "array of objects" if several and kind == "object" else kind
+            where = f" in the object {above!r}, and there may be no other in it" * bool(
+                above and kind == "object"
+            )
             raise UserError(
-                f"schema.json: property {name!r} has type {kind!r}: choose from {', '.join(_TYPES)}, array"
+                f"schema.json: property {name!r} has type {kind!r}{where}: choose from {', '.join(_TYPES)}, array of these, "
+                "object with properties"
             )
         value = (list[value] if several else value) | None
         if kind == "string" and one.get("format") in _FORMATS:
             value = Annotated[value, _FORMATS[one["format"]]]
         fields[name] = (value, ... if name in schema.get("required", ()) else None)
-    return create_model(schema.get("title", "Answer"), **fields)
+    return create_model(schema.get("title") or above or "Answer", **fields)
+
+
+def _meant(given: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a value that is not null, references followed."""
+    while True:
+        if "$ref" in given:
+            given = shared.get(given["$ref"].rsplit("/", 1)[-1], {})
+        elif ways := given.get("anyOf") or given.get("oneOf") or given.get("allOf"):
+            given = next((way for way in ways if way.get("type") != "null"), {})
+        else:
+            return given

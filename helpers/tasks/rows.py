@@ -110,8 +110,12 @@ class Rows(ABC):
         """What a variant reads and what it learns to give for it, as text."""
 
     def answer(self, prediction: Any) -> dict[str, Any]:
-        """Field → value of a prediction, as :meth:`schema` describes it."""
+        """Field → value of a prediction."""
         return {name: prediction[name] for name in self.task.fields}
+
+    def nested(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """What is given per field as :meth:`schema` describes it, the fields of an object in one object (null if empty)."""
+        return answer
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the fields of an answer."""

@@ -125,7 +125,8 @@ class TagTask(Task):
             f"Entities ({', '.join(labels)}) as JSON, label to list of strings.\nText: {{text}}\nEntities: "
         )
         self.chat = Chat(self, {"prompt": asked})  # of a prompted model: no variant writes
-        hooks = variation.complete(self, hooks, rules=lambda text: untagged(text.split()))
+        own = {"rules": lambda text: untagged(text.split()), "learn_conventions": lambda train: {}}
+        hooks = variation.complete(self, hooks, **own)
         self.hooks = replace(hooks, baselines={"dictionary": predict_dictionary, **hooks.baselines})
 
     def values(self, target: TaggedTokens | None) -> Values:

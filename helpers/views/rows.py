@@ -85,9 +85,16 @@ def label_and_prediction(task: Task, example: Example, prediction: Any) -> pd.Da
 # -- one answer of the predictor -----------------------------------------------------------------------------------------
 def answer_table(answer: Mapping[str, Any]) -> pd.DataFrame:
     """An answer as a table: field, value, the pieces of text it comes from, confidence, whether to look again."""
-    lines = []
+    lines, fields = [], {}
     for field, value in answer["fields"].items():
-        shown = ", ".join(value) if isinstance(value, list) else value
+        fields |= (
+            {f"{field}.{name}": one for name, one in value.items()}
+            if isinstance(value, dict)
+            else {field: value}
+        )
+    for field, value in fields.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        shown = str(shown).lower() if isinstance(shown, bool) else shown
         places = ", ".join(f"{span['start']}–{span['end']}" for span in answer["spans"].get(field, []))
         review = "yes" if field in answer["needs_review"] else ""
         lines.append((field, shown or None, places or None, answer["confidence"].get(field), review))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,16 @@ from grammars import accepts
 from own_tasks import booking, write_rooms
 from pydantic import BaseModel
 
+from helpers.data.checks import check_rows
+from helpers.data.read import load_source
+from helpers.data.splits import make_splits
 from helpers.errors import UserError
-from helpers.tasks import TASK_NAMES, load_task
+from helpers.paths import ROOT
+from helpers.run import Run
+from helpers.serve.service import answer_model
+from helpers.tasks import TASK_NAMES, classes, load_task
 from helpers.tasks.json_task import JsonTask
+from helpers.tasks.load import model_of
 
 
 @pytest.fixture
@@ -104,6 +113,19 @@ def test_a_tagging_task_is_its_labels(tmp_path):
         task.rows.parse({"tokens": ["Port"], "ner_tags": ["B-WINE"]}, 0)
 
 
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("train.conll", "The O\nPort\tB-WINE\n\nin O\nGraz\tB-PLACE\n"),
+        ("rows.jsonl", '{"tokens": ["Port", "Graz"], "tags": ["U-WINE", "I-PLACE"]}\nno JSON\n{"text": 3}\n'),
+        ("rows.json", '[{"tokens": ["Port", "Graz"], "ner_tags": ["B-WINE", "B-PLACE"]}]'),
+    ],
+)
+def test_labels_are_read_from_the_rows(name, content, tmp_path):
+    (tmp_path / name).write_bytes(gzip.compress(content.replace(" O", "\tO").encode()))
+    assert load_task(tmp_path).fields == ("PLACE", "WINE")
+
+
 def test_a_folder_that_says_nothing_and_a_name_that_is_none(tmp_path):
     with pytest.raises(UserError, match="holds no schema.py, schema.json or labels.txt"):
         load_task(tmp_path)
@@ -112,6 +134,143 @@ def test_a_folder_that_says_nothing_and_a_name_that_is_none(tmp_path):
     (tmp_path / "schema.json").write_text('{"properties": {"a": {"type": "object"}}}')
     with pytest.raises(UserError, match="property 'a' has type 'object'"):
         load_task(tmp_path)
+
+
+# -- objects in the answer ------------------------------------------------------------------------------------------
+class Address(BaseModel):
+    """Where an order goes."""
+
+    street: str | None
+    city: str | None
+
+
+class Order(BaseModel):
+    """What is ordered, and where it goes."""
+
+    customer: str | None
+    delivery: Address | None
+    gift: bool | None = None
+
+
+TEXT = "Ann Roe, Elm Lane 4, Graz"
+OUTPUT = {"customer": "Ann Roe", "delivery": {"street": "Elm Lane 4", "city": "Graz"}, "gift": True}
+
+
+@pytest.mark.parametrize("schema", [Order, model_of(Order.model_json_schema())], ids=["pydantic", "JSON"])
+def test_an_object_is_its_fields_and_comes_back_as_an_object(schema):
+    task = JsonTask(schema)
+    assert task.fields == ("customer", "delivery.street", "delivery.city", "gift")
+    example = task.rows.parse({"text": TEXT, "output": OUTPUT}, 0)
+    assert task.values(example.target)["delivery.city"] == ("Graz",)
+    assert task.rows.write(example)["output"] == OUTPUT
+    assert task.rows.from_json(json.loads(json.dumps(task.rows.to_json(example)))) == example
+    answer = task.chat.completion(example.target, example.text)
+    assert task.chat.parse_output(answer) == (example.target, None)
+    assert all(accepts(task.chat.grammar(TEXT, way), answer) for way in ("schema", "source"))
+    inner = task.rows.schema()["properties"]["delivery"]["anyOf"][0]
+    assert inner["required"] == ["street", "city"]
+    given = task.rows.nested(task.rows.answer(example.target))
+    result = (
+        answer_model(task).model_fields["results"].annotation.__args__[0].model_fields["fields"].annotation
+    )
+    assert given == OUTPUT and result.model_validate(given).model_dump() == OUTPUT
+    absent = task.rows.parse({"text": TEXT, "output": OUTPUT | {"delivery": None}}, 0)
+    assert task.rows.write(absent)["output"]["delivery"] is None
+
+
+@pytest.mark.parametrize(
+    "given, reason",
+    [
+        ("Graz", "'output.delivery' should be an object or null, got string"),
+        ({"street": None, "city": 3}, "'output.delivery.city' should be a string or null, got number"),
+        (
+            {"city": "Graz", "zip": 1},
+            "missing key 'output.delivery.street'; unknown key 'output.delivery.zip'",
+        ),
+    ],
+)
+def test_what_is_wrong_in_an_object_is_named(given, reason):
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        JsonTask(Order).rows.parse({"text": TEXT, "output": OUTPUT | {"delivery": given}}, 0)
+
+
+class Parcel(BaseModel):
+    """An object in an object."""
+
+    order: Order
+
+
+class Basket(BaseModel):
+    """A list of objects."""
+
+    orders: list[Address]
+
+
+class Part(BaseModel):
+    """A part of parts."""
+
+    name: str
+    inner: Part | None
+
+
+@pytest.mark.parametrize(
+    "schema, name",
+    [(Parcel, "order.delivery"), (Basket, "orders"), (Part, "inner.inner")],
+)
+def test_what_a_schema_cannot_give_is_refused_by_name(schema, name):
+    with pytest.raises(TypeError, match=f"^field '{name}' holds"):
+        JsonTask(schema)
+    with pytest.raises(UserError, match=f"^schema.json: property '{name.split('.')[-1]}' has type"):
+        model_of(schema.model_json_schema())
+
+
+# -- fields that no piece of a text gives -----------------------------------------------------------------------------
+def test_a_classifier_of_the_text_says_what_no_piece_of_it_does():
+    task = JsonTask(Order)
+    said = [("as a present for {}", True), ("{} pays at the till", False), ("wrapped with a bow, {}", True)]
+    rows = [
+        task.rows.parse(
+            {
+                "text": text.format(f"Ann {at}"),
+                "output": OUTPUT | {"customer": f"Ann {at}", "delivery": None, "gift": gift},
+            },
+            at,
+        )
+        for at, (text, gift) in enumerate(said * 4)
+    ]
+    learnt = json.loads(json.dumps(task.hooks.learn_conventions(rows)))
+    found = task.from_spans("a present for Bo", {"customer": [(14, 16)]}, learnt)
+    assert found == {"customer": "Bo", "delivery.street": None, "delivery.city": None, "gift": True}
+    assert task.from_spans("Bo pays", {"customer": [(0, 2)]}, learnt)["gift"] is False
+    value, probability = classes.of_text(task.kinds, "Bo pays", {}, learnt)["gift"]
+    assert value is False and 0.5 < probability < 1
+    assert task.hooks.learn_conventions(rows[:1]) == {}
+    overlapping = {"customer": [(0, 6)], "delivery.city": [(4, 11)]}
+    assert classes.words_around(task.kinds, "Ann of Graz paid", overlapping) == [
+        "<delivery.city>",
+        "ann",
+        "paid",
+    ]
+
+
+# -- the examples of the documentation ------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["orders", "tickets"])
+def test_the_examples_load_and_nothing_is_wrong_with_them(name, tmp_path, capsys):
+    run = Run(str(ROOT / "docs" / "example" / name), out=str(tmp_path))
+    source = load_source(run)
+    splits = make_splits(run, source)
+    assert check_rows(run, source, splits).empty and "set aside" not in capsys.readouterr().out
+    assert len(source["all"]) > 150 and (tmp_path / "artifacts" / name / "rejected.jsonl").read_text() == ""
+    values = [run.task.values(example.target) for example in splits.parts["train"]]
+    assert all(sum(bool(one[field]) for one in values) > 10 for field in run.task.fields)
+
+
+def test_the_schema_of_the_example_gives_all_kinds():
+    task = load_task(ROOT / "docs" / "example" / "orders")
+    kinds = {"Span": 4, "Number": 1, "Date": 1, "Choice": 1, "Boolean": 1}
+    assert Counter(type(kind).__name__ for kind in task.kinds.values()) == kinds
+    assert task.kinds["items"].many and task.fields[-1] == "delivery.city"
+    assert load_task(ROOT / "docs" / "example" / "tickets").fields == ("DEFECT", "DEVICE", "PERSON", "PLACE")
 
 
 # -- settings -----------------------------------------------------------------------------------------------------------
