@@ -16,15 +16,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.report import pdf
-from helpers.report.notebooks import (
-    cells_html,
-    cite,
-    markdown_html,
-    reading_copy,
-)
-from helpers.report.notebooks import (
-    printed as without_noise,
-)
+from helpers.report.notebooks import cells_html, cite, markdown_html, reading_copy
+from helpers.report.notebooks import printed as without_noise
 from helpers.report.pages import build, index_page, task_page, templates
 from helpers.report.study import Study, command, evidence, read_run, results_of, sweeps_of
 from helpers.run import Run
@@ -40,9 +33,6 @@ WIDE = pd.DataFrame(
     index=pd.Index(["rules", "a < b", "lora"], name="variant"),
 )
 FIGURE = plots.bars(pd.Series({"with a date": 31, "without": 9}), "rows (count)")
-ERRORS = plots.bars(
-    pd.DataFrame({"missing": [2, 1], "boundary": [0, 3]}, index=["date", "notes"]), "errors", stacked=True
-)
 
 
 def shown(**data: str):
@@ -72,19 +62,17 @@ def notebooks() -> dict[str, nbformat.NotebookNode]:
         code("from helpers import plots"),
         code("rows = load()", printed(STDERR, "stderr"), printed("10%|#  | 1it/s\rread 40 rows <ok>\n")),
         new_markdown_cell(
-            "## 1.1 Dates\n\nThe loss is $\\mathcal{L} = -\\sum_t w_t \\log p_t$ with\n\n$$\nw_t = "
-            "\\frac{1}{1 + e^{-x}}\n$$\n\n| a | b |\n|---|---|\n| 1 | 2 |"
+            "## 1.1 Dates\n\nWith $\\mathcal{L} = -\\sum_t w_t$.\n\n| a | b |\n|---|---|\n| 1 | 2 |"
         ),
         code("saved(figure)", shown(html=figure_html(FIGURE, "Most rows have a date.", "dates"))),
         code("saved(wide)", shown(html=table_html(WIDE, "A wide table.", "wide"))),
     ]
+    widget = '<script src="https://example.org/x"></script><b>kept</b><img src="a.png">'
     second = [
         new_markdown_cell("# 6 · Error analysis"),
         code("frame", shown(html=pd.DataFrame({"x" * 40: ["y" * 300]}).to_html())),
-        code("saved(errors)", shown(html=figure_html(ERRORS, "Boundaries are commonest.", "error_classes"))),
-        code(
-            "widget", shown(html='<script src="https://example.org/x"></script><b>kept</b><img src="a.png">')
-        ),
+        code("saved(errors)", shown(html=figure_html(FIGURE, "Boundaries are commonest.", "error_classes"))),
+        code("widget", shown(html=widget)),
         new_markdown_cell("## 6.1 Dates\n\n### By form\n\nA second section.  \n" + "`" + "z" * 200 + "`"),
         code("display(Markdown(...))", shown(markdown="The share is **0.75**.")),
         new_markdown_cell("## 6.2 What follows"),
@@ -94,35 +82,24 @@ def notebooks() -> dict[str, nbformat.NotebookNode]:
 
 
 def scores(value: float) -> dict:
+    f1 = {"date": (0.9, 20), "notes": (0.4, 10), "time": (None, 0), "action": (0.0, 2)}
     return {
-        "exact_match": value,
-        "field_accuracy": value,
+        **dict.fromkeys(("exact_match", "field_accuracy"), value),
         "json_validity": 1.0,
         "response_length": None,
         "ci95": {"exact_match": [value - 0.0625, value + 0.03125]},
-        "fields": {
-            "date": {"f1": 0.9, "support": 20},
-            "notes": {"f1": 0.4, "support": 10},
-            "time": {"f1": None, "support": 0},
-            "action": {"f1": 0.0, "support": 2},
-        },
-        "parse_errors": {},
+        "fields": {field: {"f1": score, "support": support} for field, (score, support) in f1.items()},
         "parameters": {"total": 4_200_000, "trainable": 90_112},
     }
 
 
+SCORES = {"rules": 0.25, "base_zero_shot": 0.125, "lora": 0.703125, "lora@free": 0.6, "qlora": 0.65}
 METRICS = {
     "task": "calendar",
     "profile": "smoke",
     "best": "lora",
     "data": {"source": "sample", "rows": 17, "fingerprint": "c0ffee123456789"},
-    "variants": {
-        "rules": scores(0.25),
-        "base_zero_shot": scores(0.125),
-        "lora": scores(0.703125),
-        "lora@free": scores(0.6),
-        "qlora": scores(0.65),
-    },
+    "variants": {name: scores(value) for name, value in SCORES.items()},
 }
 
 
@@ -179,33 +156,27 @@ def test_printed_text_keeps_results_and_leaves_out_noise():
     assert "40 more lines" in long and "\n59\n" in long and "\n60\n" not in long
 
 
-def test_widgets_are_left_out_and_errors_are_shown():
-    bar = new_output(
-        "display_data", data={"application/vnd.jupyter.widget-view+json": {}, "text/html": "a-bar"}
-    )
+def test_widgets_and_cells_of_other_tasks_are_left_out_and_errors_are_shown():
+    bar = {"application/vnd.jupyter.widget-view+json": {}, "text/html": "a-bar"}
     failed = new_output("error", ename="ValueError", evalue="x", traceback=["\x1b[31mValueError\x1b[0m: <x>"])
-    text = cells_html(new_notebook(cells=[code("a", bar), code("b", failed)]), ())
-    assert "a-bar" not in text and "ValueError: &lt;x&gt;" in text and "3 lines" in text
-
-
-def test_cells_for_tasks_of_another_kind_are_left_out():
     cells = [
+        code("a", new_output("display_data", data=bar)),
+        code("b", failed),
         new_markdown_cell("of writers", metadata={"tags": ["only-writes"]}),
         code("tagged = 1", printed("of taggers"), tags=["only-tags"]),
         new_markdown_cell("of both", metadata={"tags": ["only-tags", "only-asks"]}),
     ]
-    for traits, expected in (({"writes"}, 1), ({"tags"}, 1), ({"tags", "asks"}, 2)):
+    for traits, kept in (({"writes"}, [0]), ({"tags"}, [1]), ({"tags", "asks"}, [1, 2])):
         text = cells_html(new_notebook(cells=cells), traits)
-        assert sum(words in text for words in ("of writers", "of taggers", "of both")) == expected
-        assert ("of taggers" in text) == ("tags" in traits)
+        assert "a-bar" not in text and "ValueError: &lt;x&gt;" in text
+        assert [
+            at for at, words in enumerate(("of writers", "of taggers", "of both")) if words in text
+        ] == kept
 
 
 def test_cite_marks_the_first_mention_only_and_lists_in_order_of_appearance():
-    works = {
-        "a": {"mention": r"\bAlpha\b", "text": "A."},
-        "b": {"mention": r"\bBeta\b", "text": "B."},
-        "c": {"mention": "Gamma", "text": "C."},
-    }
+    mentions = {"a": r"\bAlpha\b", "b": r"\bBeta\b", "c": "Gamma"}
+    works = {key: {"mention": mention, "text": f"{key}."} for key, mention in mentions.items()}
     first = BeautifulSoup("<h2>Alpha</h2><p>Beta &lt; Alpha, Alpha. <code>Gamma</code></p>", "html.parser")
     second = BeautifulSoup("<ul><li>Beta</li></ul><pre>Gamma</pre>", "html.parser")
     assert [work["key"] for work in cite([first, second], works)] == ["b", "a"]
@@ -283,14 +254,20 @@ def test_reports_in_the_repository_come_from_one_version_of_the_code():
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
-def test_report_in_the_repository_has_the_numbers_of_its_metrics_file(path):
+def test_report_in_the_repository_has_the_numbers_of_its_metrics_file_and_is_short(path):
     kept = kept_beside(path)
     assert kept["metrics"]["profile"] == "cpu" and kept["metrics"]["data"]["source"] == "sample"
     assert kept["results"] == results_of(path.stem), "older than results/: build the report again"
     assert path.stat().st_size < MAX_MEGABYTES * 1e6
     known = numbers(make_study(path.stem, **kept))
-    pages = (path, path.with_name("index.html"))
-    assert sum(check_numbers(soup_of(page), known, f"{path.stem}.") for page in pages) > 40
+    page, index = soup_of(path), soup_of(path.with_name("index.html"))
+    assert sum(check_numbers(one, known, f"{path.stem}.") for one in (page, index)) > 40
+    for tag in page.select("main details, main pre, section[aria-labelledby=references]"):
+        tag.decompose()
+    assert len(page.select(".study-figure")) <= 8 and len(page.select(".study-table")) <= 6
+    for table in page("table"):
+        table.decompose()
+    assert len(page.main.get_text(" ").split()) <= 3500, "ten minutes to read"
 
 
 def study_of(task: str, best: str, **scores_of: float) -> Study:
@@ -373,9 +350,6 @@ def test_the_run_is_found_again_from_what_it_left(finished):
 
 # -- the document -----------------------------------------------------------------------------------------------------
 def test_conclusions_and_chosen_figures_come_before_the_folded_notebooks(page):
-    titles = [heading.get_text(" ", strip=True) for heading in page.select("main h2")]
-    supplement, rest = "Supplement: the notebooks", ["References", "How to reproduce this report"]
-    assert titles == ["Abstract", "Results", "Errors", "Method", "Data", supplement, *rest]
     errors = page.find("section", attrs={"aria-labelledby": "errors"})
     assert "Boundaries are hard." in errors.ul.text and errors.find("figure", id="figure-error_classes")
     folded = page.select("details.notebook")
@@ -387,69 +361,42 @@ def test_conclusions_and_chosen_figures_come_before_the_folded_notebooks(page):
     assert len(ids) == len(set(ids))
 
 
-def test_machinery_and_noise_are_left_out(page):
+def test_the_page_has_what_cells_show_and_nothing_of_machinery_noise_and_other_places(page):
     text = page.get_text()
     for gone in ("bootstrap-cell", "parameters-cell", "injected-cell", "it/s", "example.org"):
-        assert gone not in text and gone not in str(page), gone
+        assert gone not in str(page), gone
     assert "read 40 rows <ok>" in text and "kept" in text and "The share is 0.75." in text
     assert "from helpers import plots\n\nrows = load()" in text, "neighbouring code cells share one block"
-
-
-def test_nothing_in_the_page_points_outside(page):
     loaders = page(["img", "script", "link", "iframe", "source"])
     loaded = [tag.get("src") or tag.get("href") for tag in loaders]
     assert all(where is None or where.startswith("data:") for where in loaded)
     assert not re.search(r"url\(|@import", page.style.text)
-    assert all(image.get("alt") for image in page("img")) and len(page("img")) == 2
 
 
-def test_cells_of_a_wide_table_know_their_columns_and_numbers_stand_right(page):
-    table = page.find("figure", id="table-wide").table
-    cells = table.select("tbody tr:nth-child(2) td")
-    assert table["class"] == ["wide"] and cells[0].text == "a < b" and cells[0].get("class") is None
-    assert cells[1]["data-label"] == "a rather long column name 0" and cells[1].text == "−0.333"
-    assert cells[1]["class"] == table.select("th")[1]["class"] == ["num"]
-
-
-def test_abstract_and_appendix_say_what_was_run(finished, page):
+def test_banner_scores_and_appendix_say_what_was_run(finished, page):
     abstract = " ".join(page.select_one(".abstract").text.split())
-    for words in (
-        "Use lora: exact match 0.703 (95 % interval 0.641–0.734) on 17 test rows; without",
-        "has 0.250 (+0.453).",
-        "from 0.125 (untuned, base_zero_shot) to 0.703 (lora): +0.578.",
-        "weakest field is notes (F1 0.40), its strongest date (0.90).",
-        "length long (0.250 on 30 rows)",
-        "Of the changes to the input typos costs most: −0.250.",
-        "Training lora took 12 s for 90,112 trained parameters; it takes 0.4 MB on disk and 500 ms a row.",
-    ):
-        assert words in abstract
+    assert "took 12 s for 90,112 trained parameters; it takes 0.4 MB on disk and 500 ms a row." in abstract
     appendix = page.find("section", attrs={"aria-labelledby": "appendix"}).get_text(" ", strip=True)
-    assert command(finished) in appendix and "Test CPU" in appendix and "seconds: 1.5" in appendix
+    assert command(finished) in appendix and "Test CPU" in appendix
     banner = page.select_one(".banner").get_text(" ", strip=True)
-    assert "technical test" in banner and "the sample in data/calendar/" in banner
-    assert "A large language model composed them" in banner and "in ten batches" in banner
-    assert "c0ffee123456" in banner and "4.1\N{NO-BREAK SPACE}M parameters" in banner, "without the adapter"
-    assert "is the same model, only asked" in banner
+    for words in ("technical test", "data/calendar/", "A large language model composed them", "c0ffee123456"):
+        assert words in banner
+    assert "4.1\N{NO-BREAK SPACE}M parameters" in banner, "without the adapter"
     rows = [row.th.text for row in page.select("#table-scores tbody tr")]
     assert rows == ["rules", "base_zero_shot", "lora", "qlora"], "default decodings, baselines first"
     assert page.select_one("tr.best").th.text == "lora"
-    checks = [row.get_text(" ", strip=True) for row in page.select("#table-checks tbody tr")]
-    assert checks[0] == "rows of one part repeated in another nothing –"
 
 
 def test_tables_of_other_runs_and_of_home_and_away_are_shown_where_measured(finished):
+    other = ["lora", "public", "no hints", "0.700 ± 0.010", 3]
     kept = evidence(finished) | {"away": {"lora": {"home": 0.875, "away": 0.5}}, "why": "Because."}
-    kept["beside"] = [
-        {"system": "lora", "data": "public", "setting": "no hints", "score": "0.700 ± 0.010", "runs": 3}
-    ]
+    kept["beside"] = [dict(zip(("system", "data", "setting", "score", "runs"), other))]
     study = make_study("calendar", **kept)
     page = BeautifulSoup(task_page(finished, study, []), "html.parser")
-    cells = [cell.text for cell in page.select("#table-beside tbody tr > *")]
-    assert cells == ["lora", "public", "no hints", "0.700 ± 0.010", "3"]
+    assert [cell.text for cell in page.select("#table-beside tbody tr > *")] == list(map(str, other))
     assert [cell.text for cell in page.select("#table-away tbody tr > *")] == ["lora", "0.875", "0.500"]
     assert "Because." in page.select_one("#table-away figcaption").text
-    index = said("cross_table", [study])
-    assert "home → away" in index and "0.88 → 0.50" in index
+    assert "0.88 → 0.50" in said("cross_table", [study])
 
 
 def test_sweeps_are_read_whatever_their_data(tmp_path):
@@ -478,25 +425,10 @@ def test_a_task_of_ones_own_is_called_by_its_folder(tmp_path):
     assert "the rows of the folder “garden_plants”" in said("banner", study) and not study.card
 
 
-def words_outside(page: BeautifulSoup) -> int:
-    """Words of prose before the supplement: what is not in a table, code, or navigation."""
-    main = BeautifulSoup(str(page.main), "html.parser")
-    for tag in main.select("details, table, pre, section[aria-labelledby=references]"):
-        tag.decompose()
-    return len(main.get_text(" ").split())
-
-
-def test_index_concludes_in_one_table_five_sentences_and_cards(index):
-    cells = [cell.get_text(" ", strip=True) for cell in index.select("#table-tasks tbody tr > *")]
-    worth = ["0.703 exact match", "0.250 rules", "+0.578 lora", "–"]
-    assert cells == ["Calendar events", "lora", *worth, "12", "0.4", "−0.250 typos"]
-    assert len(index.select("ol.findings > li")) == 5
+def test_the_index_has_a_card_with_the_standings(index):
     card = index.select_one("article.card")
     assert card.a["href"] == "calendar.html" and "Exact match on 17 test rows" in card.text
     assert [row.th.text for row in card.select("tbody tr")] == ["lora", "qlora", "rules", "base_zero_shot"]
-    kinds = [row.select_one(".track")["class"][1] for row in card.select("tbody tr")]
-    assert kinds == ["trained", "trained", "baseline", "baseline"]
-    assert card.select_one("tr.chosen i")["style"] == "left:64.1%;width:9.4%"
     assert index.footer.code.text.startswith("./run_all.sh calendar --profile smoke")
 
 
@@ -505,15 +437,17 @@ def test_index_shows_what_earlier_runs_left_and_the_licence_of_public_data(tmp_p
     run.report_dir.mkdir()
     headline = load_task("crime").headline
     lines = {"tagger": {headline: 0.8125, "ci95": {headline: [0.75, 0.875]}}}
-    crime = {"metrics": {"best": "tagger", "variants": lines}, "costs": {}}
-    (run.report_dir / "crime.json").write_text(json.dumps(crime), encoding="utf-8")
+
+    def keep(name, metrics):
+        kept = json.dumps({"metrics": metrics, "costs": {}})
+        (run.report_dir / f"{name}.json").write_text(kept, encoding="utf-8")
+
+    keep("crime", {"best": "tagger", "variants": lines})
     assert "crime" not in index_page(run), "a document is missing"
     (run.report_dir / "crime.html").touch()
     assert index_page(run).count("crime.html") == 2 and "0.812" in index_page(run)
     assert "Licence" not in index_page(run)
-    metrics = {"best": "lora", "data": {"source": "public"}, "variants": {"lora": scores(0.5)}}
-    kept = {"metrics": metrics, "costs": {}}
-    (run.report_dir / "calendar.json").write_text(json.dumps(kept), encoding="utf-8")
+    keep("calendar", {"best": "lora", "data": {"source": "public"}, "variants": {"lora": scores(0.5)}})
     (run.report_dir / "calendar.html").touch()
     assert "Licence: Apache-2.0. Citation: P. Koujalagi" in index_page(run)
 
@@ -526,19 +460,17 @@ def test_a_score_on_the_rows_that_chose_the_variant_is_marked(tmp_path):
     assert "these rows also chose the system" in build(run).read_text(encoding="utf-8")
 
 
-def test_executed_notebooks_are_kept_to_read_without_machinery_and_cells_of_other_tasks(finished, tmp_path):
+def test_executed_notebooks_are_kept_to_read_without_machinery_and_other_cells(finished, tmp_path):
     folder = finished.report_dir / "notebooks" / "calendar"
     (folder / "09_gone.ipynb").touch()
     before = (finished.report_dir / "calendar.html").read_bytes()
     assert build(finished).read_bytes() == before, "building again changes nothing"
     assert sorted(path.name for path in folder.iterdir()) == ["01_eda.ipynb", "06_error_analysis.ipynb"]
     copy = nbformat.read(folder / "01_eda.ipynb", 4)
-    text = json.dumps(copy)
-    assert "injected-cell" not in text and "bootstrap-cell" not in text and "3.1it" not in text
+    assert not re.search("injected-cell|bootstrap-cell|3.1it", json.dumps(copy))
     image, caption, table = (output for cell in copy.cells[-2:] for output in cell.outputs)
     assert image.data["image/png"].startswith("iVBOR") and "<figure" in table.data["text/html"]
     assert caption.data["text/markdown"] == "*Most rows have a date.*"
-    assert all(path.stat().st_size < MAX_COPY_MEGABYTES * 1e6 for path in folder.iterdir())
     other = new_notebook(cells=[code("tagged = 1", tags=["only-tags"])], metadata={"papermill": {"x": 1}})
     nbformat.write(other, tmp_path / "05.ipynb")
     assert reading_copy(tmp_path / "05.ipynb", {"writes"}) == new_notebook()
@@ -585,10 +517,8 @@ def open_page(browser):
         tab = contexts[-1].new_page()
         tab.on("console", lambda message: trouble.append(message.text))
         tab.on("pageerror", lambda error: trouble.append(str(error)))
-        tab.on(
-            "request",
-            lambda request: request.url.startswith(("file:", "data:")) or trouble.append(request.url),
-        )
+        local = ("file:", "data:")
+        tab.on("request", lambda asked: asked.url.startswith(local) or trouble.append(asked.url))
         tab.goto(path.as_uri(), wait_until="load")
         return tab
 
@@ -605,78 +535,55 @@ TOO_WIDE = """Array.from(document.querySelectorAll("main *:not(pre *, math *, .e
     .filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 90))"""
 
 
-@pytest.mark.parametrize("name", ["calendar.html", "index.html"])
 @pytest.mark.parametrize("width", [400, 800, 1400])
-def test_pages_load_whole_and_fit_every_width(open_page, finished, name, width):
-    tab = open_page(finished.report_dir / name, width)
+@pytest.mark.parametrize("path", ["calendar", "index", ROOT / "report" / "index.html", *REPORTS], ids=str)
+def test_pages_load_whole_and_fit_every_width(open_page, finished, path, width):
+    tab = open_page(finished.report_dir / f"{path}.html" if isinstance(path, str) else path, width)
     tab.evaluate(UNFOLD)
-    images = tab.evaluate("Array.from(document.images, image => image.naturalWidth)")
-    assert len(images) == (2 if name == "calendar.html" else 0) and all(images)
+    assert tab.evaluate("Array.from(document.images).every(image => image.naturalWidth > 0 && image.alt)")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate("document.querySelector('main').clientWidth") >= min(width, 730), "a squeezed column"
     assert tab.evaluate(LOST_LINKS) == []
-    if width == 400:
+    if width == 400 and (path not in REPORTS or kept_beside(path)):
         assert tab.evaluate(TOO_WIDE) == [], "figures and tables are not cut on a phone"
-
-
-@pytest.mark.parametrize("path", [ROOT / "report" / "index.html", *REPORTS], ids=lambda path: path.stem)
-def test_report_in_the_repository_opens_whole_at_every_width(open_page, path):
-    for width in (1400, 400):
-        tab = open_page(path, width)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"overflows at {width}"
-        assert tab.evaluate("Array.from(document.images).every(image => image.naturalWidth > 0 && image.alt)")
-        assert tab.evaluate(LOST_LINKS) == []
-    if path in REPORTS and kept_beside(path):
-        assert tab.evaluate(TOO_WIDE) == []
-
-
-@pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
-def test_report_in_the_repository_reads_in_ten_minutes(path):
-    kept_beside(path)
-    page = soup_of(path)
-    assert words_outside(page) <= 3500
-    for tag in page("details"):
-        tag.decompose()
-    assert len(page.select(".study-figure")) <= 8 and len(page.select(".study-table")) <= 6
 
 
 def test_contents_links_lead_to_their_headings_and_unfold_notebooks(open_page, finished):
     tab = open_page(finished.report_dir / "calendar.html")
     tab.emulate_media(reduced_motion="reduce")
-    assert tab.locator("nav.contents a[href^='#']").count() == 10
     tab.locator("nav.contents a", has_text="Errors").click()
-    following = """() => { const at = document.querySelector("nav.contents a[aria-current]");
-        return at && at.textContent.includes("Errors"); }"""
-    tab.wait_for_function(following, timeout=5000)
+    tab.wait_for_selector("nav.contents a[aria-current]:has-text('Errors')", timeout=5000)
     tab.evaluate("location.hash = '#06_error_analysis-1'")
     tab.wait_for_function("document.getElementById('06_error_analysis').open", timeout=5000)
-    tab.wait_for_function(
-        "Math.abs(document.getElementById('06_error_analysis-1').getBoundingClientRect().top) < 600",
-        timeout=5000,
-    )
+    top = "document.getElementById('06_error_analysis-1').getBoundingClientRect().top"
+    tab.wait_for_function(f"Math.abs({top}) < 600", timeout=5000)
 
 
 def test_one_switch_opens_and_folds_all_code(open_page, finished):
     tab = open_page(finished.report_dir / "calendar.html")
     tab.evaluate(UNFOLD)
-    opened, total = (
-        "document.querySelectorAll('details.code[open]').length",
-        tab.locator("details.code").count(),
-    )
+    opened = "document.querySelectorAll('details.code[open]').length"
+    total = tab.locator("details.code").count()
     assert total >= 5 and tab.evaluate(opened) == 0
-    tab.get_by_role("button", name="Show all code").click()
-    assert tab.evaluate(opened) == total
-    tab.get_by_role("button", name="Hide all code").click()
-    assert tab.evaluate(opened) == 0
+    for button, count in (("Show all code", total), ("Hide all code", 0)):
+        tab.get_by_role("button", name=button).click()
+        assert tab.evaluate(opened) == count
 
 
-def test_printed_page_is_light_whole_and_without_contents(open_page, finished):
+def colours(tab) -> list[list[int]]:
+    """Background and ink of a page."""
+    return tab.evaluate("""(() => { const look = getComputedStyle(document.body);
+        return [look.backgroundColor, look.color].map(c => c.match(/\\d+/g).slice(0, 3).map(Number)); })()""")
+
+
+def test_a_dark_page_is_readable_and_printed_light_whole_and_without_contents(open_page, finished):
     tab = open_page(finished.report_dir / "calendar.html", width=700, dark=True)
+    ground, ink = colours(tab)
+    assert max(ground) < 60 and min(ink) > 200
     tab.emulate_media(media="print", color_scheme="dark")
-    look = tab.evaluate("""(() => { const style = at => getComputedStyle(document.querySelector(at));
-        return [style("body").color, style("nav.contents").display, style("figure img").filter,
-                document.documentElement.scrollWidth]; })()""")
-    assert look[:3] == ["rgb(0, 0, 0)", "none", "none"] and look[3] <= 700
+    assert colours(tab)[1] == [0, 0, 0] and not tab.locator("nav.contents").is_visible()
+    assert tab.evaluate("getComputedStyle(document.querySelector('figure img')).filter") == "none"
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 700
 
 
 def test_pdf_is_printed_beside_the_page_and_kept_while_it_is_newer(browser, finished, tmp_path):
@@ -699,11 +606,3 @@ def test_pdf_with_a_broken_browser_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="broken made none .cannot open display"):
         pdf.print_pdf(page)
     assert not page.with_suffix(".pdf").exists()
-
-
-def test_dark_page_is_dark_and_readable(open_page, finished):
-    page_colour, ink = open_page(finished.report_dir / "calendar.html", dark=True).evaluate(
-        """(() => { const look = getComputedStyle(document.body);
-        return [look.backgroundColor, look.color].map(c => c.match(/\\d+/g).slice(0, 3).map(Number)); })()"""
-    )
-    assert max(page_colour) < 60 and min(ink) > 200
