@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,13 @@ def write_file(path: Path, content: str | bytes) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def sync_files(paths: Iterable[Path]) -> None:
+    """Bring files that others have written to the disk: what says that they are complete is written after them."""
+    for path in filter(Path.is_file, paths):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:

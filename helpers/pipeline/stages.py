@@ -23,7 +23,7 @@ from pathlib import Path
 
 from helpers.data.read import data_fingerprint
 from helpers.errors import UserError
-from helpers.files import digest, file_digest, read_json, write_json
+from helpers.files import digest, file_digest, read_json, sync_files, write_json
 from helpers.manifest import LOCK_FILE, notebook_source, settings_files
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -249,6 +249,7 @@ def finish(run: Run, stage: Stage) -> None:
         own = name in stamp["outputs"] or path.stat().st_mtime_ns >= stamp["since"]
         if own and path.is_file() and name.split("/")[0] not in CLOCKED:
             outputs[name] = file_digest(path)
+    sync_files(run.dir / name for name in outputs)
     write_json(stage.stamp(run), stamp | {"outputs": outputs, "done": True})
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerState
 
 from helpers.errors import UserError, one_of
+from helpers.files import read_json
 from helpers.models.base import device_of
 from helpers.run import Run
 from helpers.tasks.base import Example
@@ -163,7 +164,7 @@ class Progress(TrainerCallback):
 def train(trainer: Trainer, parameters: dict[str, int], note: str = "") -> FitResult:
     """Train, from the last checkpoint where there is one; afterwards the trainer's model is the best one.
 
-    Checkpoints stay until :func:`clear_checkpoints`, so that a kill in between costs nothing.
+    Checkpoints stay until :func:`helpers.training.fit.fit` has kept the result, so that a kill in between costs nothing.
     """
     study, last = trainer.study, last_checkpoint(Path(trainer.args.output_dir))
     state = TrainerState.load_from_json(str(last / "trainer_state.json")) if last else TrainerState()
@@ -184,14 +185,16 @@ def last_checkpoint(folder: Path) -> Path | None:
     """The newest complete checkpoint; folders that a kill left half written are removed."""
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     for path in found:
-        if not (path / "trainer_state.json").exists():  # the Trainer writes it last
+        try:
+            read_json(path / "trainer_state.json")["global_step"]  # the Trainer writes it last
+        except (UserError, KeyError):
             shutil.rmtree(path)
     return next((path for path in reversed(found) if path.exists()), None)
 
 
-def clear_checkpoints(trainer: Trainer) -> None:
-    """Remove them once the best one is kept: three times the weights each, for nothing any more."""
-    for path in Path(trainer.args.output_dir).glob("checkpoint-*"):
+def clear_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints of a finished variant: three times the weights each, for nothing any more."""
+    for path in (folder / "trainer").glob("checkpoint-*"):
         shutil.rmtree(path)
 
 

@@ -11,14 +11,14 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.files import digest, file_digest, read_json, write_json
+from helpers.files import digest, file_digest, read_json, sync_files, write_json
 from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
 from helpers.manifest import settings_files, timed
 from helpers.models.base import device_of
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import Example
-from helpers.training.common import FitResult
+from helpers.training.common import FitResult, clear_checkpoints
 from helpers.training.distil import fit_distilled
 from helpers.training.rows import variant_settings
 from helpers.training.taggers import fit_tagger
@@ -34,18 +34,22 @@ def fit(run: Run, variant: str, train: list[Example], validation: list[Example])
     wait_for_processes(device)
     saved = read_json(done)
     if saved.get("key") == key:
-        return FitResult(**saved["result"])
-    seed_everything(run.seed)
-    kind, trainer = run.task.variants[variant], fit_writer
-    if variant in run.task.variants.taggers:
-        trainer = fit_distilled if kind.teacher else fit_tagger
-    with timed(run, variant, "train"):
-        result = trainer(run, variant, train, validation, folder)
-    free_memory()  # the next variant has a model of its own
-    wait_for_processes(device)
+        result = FitResult(**saved["result"])
+    else:
+        seed_everything(run.seed)
+        kind, trainer = run.task.variants[variant], fit_writer
+        if variant in run.task.variants.taggers:
+            trainer = fit_distilled if kind.teacher else fit_tagger
+        with timed(run, variant, "train"):
+            result = trainer(run, variant, train, validation, folder)
+        free_memory()  # the next variant has a model of its own
+        wait_for_processes(device)
     if is_main_process():
-        write_json(run.path("history", f"{variant}.json"), result.history)
-        write_json(done, {"key": key, "result": asdict(result)})
+        if saved.get("key") != key:
+            write_json(run.path("history", f"{variant}.json"), result.history)
+            sync_files((folder / "best").glob("*"))
+            write_json(done, {"key": key, "result": asdict(result)})
+        clear_checkpoints(folder)  # not before: what is killed until here goes on from them
     return result
 
 
@@ -53,11 +57,11 @@ def _clear_folder(folder: Path, key: str) -> None:
     """Keep what a folder holds only if it was made from the same inputs, and not where the runner forces this stage.
 
     The runner's token is new for each forced run and stays the same through a kill and the run that goes on, so that
-    checkpoints of the forced run itself are kept.
+    checkpoints of the forced run itself are kept. A folder without a key was being cleared when it was killed.
     """
     token = os.environ.get("STUDY_FORCE", "")
     marks = {name: path.read_text() for name in ("force", "key") if (path := folder / name).exists()}
-    if (token and marks.get("force") != token) or marks.get("key", key) != key:
+    if (token and marks.get("force") != token) or marks.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "key").write_text(key)

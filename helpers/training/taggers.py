@@ -287,5 +287,4 @@ def train_tagger(
     best = next(record for record in result.history if record["step"] == result.best_step)
     kept = trainer.predicting(best.get("transition_multiple", 0.0))
     tagging.save_tagger(kept, folder / "best")
-    common.clear_checkpoints(trainer)
     return result

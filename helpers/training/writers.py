@@ -249,5 +249,4 @@ def fit_writer(
     weights = trainer.accelerator.get_state_dict(trainer.model) if shards_model() else None
     if is_main_process():
         trainer.model.save_pretrained(folder / "best", state_dict=weights)
-        common.clear_checkpoints(trainer)
     return result

@@ -269,6 +269,15 @@ def test_failure_keeps_what_was_done(tmp_path, notebooks, quick):
     assert runner.run_task(run, notebooks) == ["02_second", "report"]
 
 
+def test_what_a_stage_left_is_on_the_disk_before_its_stamp_says_so(tmp_path, notebooks, quick, monkeypatch):
+    synced, run, sync = [], make_run(tmp_path), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (sync(file), synced.append(os.fstat(file).st_ino)))
+    leaves(notebooks / "01_first.ipynb", table="a")
+    runner.run_task(run, notebooks, end="01")
+    left, stamp = (run.path(*parts).stat().st_ino for parts in (("tables", "table"), ("stages", "01.json")))
+    assert synced.index(left) < synced.index(stamp)
+
+
 def test_two_runs_on_one_folder_are_refused(tmp_path, notebooks, quick, monkeypatch):
     run = make_run(tmp_path)
     monkeypatch.setattr(stages, "LOCK_SECONDS", 0.5)

@@ -82,13 +82,17 @@ def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(base, tmp_pat
     shutil.copytree(base, tmp_path / "base")
     run = make_run(tmp_path / "base", tmp_path / "out", "lora")
     fit(run, "lora", examples(), examples()[:2])
-    old = run.path("checkpoints", "lora", "trainer", "checkpoint-2", "weights")
+    old = run.path("checkpoints", "lora", "trainer", "runs", "log")
     old.touch()
     fit(run, "lora", examples(), examples()[:2])
     assert trained == ["lora"] and old.exists()
     run, train, validation = change(run, tmp_path / "base")
     fit(run, "lora", train, validation)
     assert trained == ["lora", "lora"] and not old.exists(), "nothing goes on from other inputs"
+    old.parent.mkdir(parents=True)
+    run.path("checkpoints", "lora", "key").unlink()  # as where a kill came while the folder was cleared
+    fit(run, "lora", train, validation)
+    assert len(trained) == 3 and not old.parent.exists()
 
 
 @pytest.mark.parametrize("setting", ["qlora.rank", "tagger.epochs"])

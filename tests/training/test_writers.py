@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import shutil
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -145,27 +144,38 @@ def test_a_run_killed_after_its_last_step_trains_no_more(base, tmp_path, monkeyp
     run = make_run(base, tmp_path, "lora", epochs=epochs, patience=1)
     scores[:] = [0.5, 0.4]
 
-    def dies(path):
-        raise KeyboardInterrupt
+    def dies(at):
+        def die(*_, **__):
+            raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(common, "shutil", SimpleNamespace(rmtree=dies))  # before it clears the checkpoints
-        fit(run, "lora", examples(), examples()[:2])
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(at, die)
+            fit(run, "lora", examples(), examples()[:2])
+
+    dies("helpers.training.fit.write_json")  # before the result is kept
     kept = weights_of(run, "lora")
     shutil.rmtree(best_of(run, "lora"))
     monkeypatch.setattr(common.StudyMixin, "training_step", lambda *a, **k: pytest.fail("trained again"))
+    dies("helpers.training.common.shutil.rmtree")  # while checkpoints are cleared
     result = fit(run, "lora", examples(), examples()[:2])
     assert weights_of(run, "lora") == kept and len(losses_of(result)) == 4 and result.best_step == 2
+    assert not list(checkpoint_of(run, "lora").glob("trainer/checkpoint-*"))
 
 
 def test_half_written_checkpoints_are_dropped(tmp_path):
     assert common.last_checkpoint(tmp_path) is None
     for step in (9, 10, 999):
         (tmp_path / f"checkpoint-{step}").mkdir()
-    for step in (9, 10):
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").touch()
+    for step, state in (
+        (9, '{"global_step": 9}'),
+        (10, '{"global_step": 10}'),
+        (11, '{"global_st'),
+        (12, ""),
+    ):
+        (tmp_path / f"checkpoint-{step}").mkdir(exist_ok=True)
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
     assert common.last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
-    assert not (tmp_path / "checkpoint-999").exists()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 # -- the best checkpoint -------------------------------------------------------------------------------------
