@@ -186,8 +186,8 @@ def fetch_public(task: Task, source: str = FILES) -> Path:
         origin = f"{public.hub} of the hub, commit {place.name}" if source == HUB else place.as_posix()
     print(f"Public data: {origin}")
     print(f"Licence: {public.licence}. Citation: {public.citation}")
-    for part in PARTS:
-        (folder / f"{part}.jsonl").unlink(missing_ok=True)
+    # named by what it holds: runs on other rows, or at the same time, read theirs undisturbed
+    folder /= digest(json.dumps(parts))[:12]
     for part, rows in parts.items():
         write_jsonl(folder / f"{part}.jsonl", rows)
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
-from helpers.data.read import load_source
+from helpers.data.read import load_source, source_files
 from helpers.errors import UserError
 from helpers.run import Run
 from helpers.tasks.it_ner.sources import COARSE_LABEL, split_hub
@@ -62,10 +62,13 @@ def test_a_copy_in_a_folder_is_read_and_mapped(tmp_path, classes, capsys):
     assert "Licence: MIT" in shown and folder.as_posix() in shown
 
 
-def test_a_part_of_another_source_does_not_stay_in_the_cache(tmp_path):
-    load_source(public_run(tmp_path, save(tmp_path / "copy")))
+def test_sources_do_not_meet_in_the_cache(tmp_path):
+    files = source_files(public_run(tmp_path, save(tmp_path / "copy")))
     less = save(tmp_path / "less", ("train", "validation"))
     assert list(load_source(public_run(tmp_path, less))) == ["train", "validation"]
+    assert len(files) == 3 and all(file.exists() for file in files.values()), (
+        "another run may be reading them"
+    )
 
 
 def test_other_labels_or_columns_are_refused():
