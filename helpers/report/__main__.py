@@ -1,3 +1,4 @@
+from helpers.command import start
 from helpers.report.pages import main
 
-main()
+start(main)

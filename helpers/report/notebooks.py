@@ -19,6 +19,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from helpers.errors import UserError
 from helpers.tasks import Task
 
 TEMPLATES = Path(__file__).resolve().parent / "template"
@@ -147,9 +148,18 @@ def cells_html(notebook: Any, traits: Collection[str]) -> str:
 
 
 # -- copies to read ----------------------------------------------------------------------------------------------------
+def read_notebook(path: Path) -> Any:
+    """An executed notebook; a UserError if it is damaged."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # whatever is made of broken JSON, or of JSON that is no notebook
+        reason = next(iter(str(error).splitlines()), "")[:160]
+        raise UserError(f"{path} is no notebook that can be read ({reason}): run its stage again") from None
+
+
 def reading_copy(path: Path, traits: Collection[str]) -> Any:
     """An executed notebook as a site shows it: :func:`kept_cells`, figures as images, no metadata of the execution."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     about = ("kernelspec", "language_info")
     notebook.metadata = {key: notebook.metadata[key] for key in about if key in notebook.metadata}
     notebook.cells = kept_cells(notebook, traits)
@@ -229,7 +239,7 @@ def fit_tables(soup: BeautifulSoup) -> None:
 
 def read_section(path: Path, traits: Collection[str]) -> Section:
     """One executed notebook as a section."""
-    notebook = nbformat.read(path, as_version=4)
+    notebook = read_notebook(path)
     soup = BeautifulSoup(cells_html(notebook, traits), "html.parser")
     clean(soup)
     fit_tables(soup)

@@ -5,15 +5,16 @@ Run as: python -m helpers.report calendar [OUT]   (after ./run_all.sh; OUT is th
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
-import sys
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import jinja2
+import typer
 import yaml
 from bs4 import BeautifulSoup
 from markupsafe import Markup
@@ -120,19 +121,19 @@ def build(run: Run) -> Path:
         raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
     kept, path = evidence(run), run.report_dir / f"{name}.html"
     page = task_page(run, Study(run.task, **kept), notebooks)
-    write_json(run.report_dir / f"{name}.json", kept)
-    write_file(path, page)
-    write_file(run.report_dir / "index.html", index_page(run))
+    with run.dir.with_name(".report-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # else an index may miss what a run of another task has just written
+        write_json(run.report_dir / f"{name}.json", kept)
+        write_file(path, page)
+        write_file(run.report_dir / "index.html", index_page(run))
     write_copies(notebooks, run.report_dir / "notebooks" / name, traits_of(run.task))
     print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {len(notebooks)} notebooks")
     return path
 
 
-def main() -> None:
-    """Build the page of the task that the command line names."""
-    given = sys.argv[1] if len(sys.argv) > 1 else TASK_NAMES[0]
-    base = Path(sys.argv[2]).resolve() if len(sys.argv) > 2 else ROOT
-    try:
-        build(read_run(base, given))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def main(
+    task: Annotated[str, typer.Argument(metavar="TASK", help="As in ./run_all.sh.")] = TASK_NAMES[0],
+    out: Annotated[Path, typer.Argument(show_default="here", help="Folder that holds artifacts/.")] = ROOT,
+) -> None:
+    """Build the report of a task from what ./run_all.sh left."""
+    build(read_run(out.resolve(), task))

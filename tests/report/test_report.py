@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -13,9 +14,10 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from helpers.command import status
 from helpers.errors import UserError
 from helpers.paths import ROOT
-from helpers.report import pdf
+from helpers.report import pages, pdf
 from helpers.report.notebooks import cells_html, cite, markdown_html, reading_copy
 from helpers.report.notebooks import printed as without_noise
 from helpers.report.pages import build, index_page, task_page, templates
@@ -493,6 +495,27 @@ def test_report_without_metrics_says_so_and_without_notebooks_is_refused(tmp_pat
     nbformat.write(notebooks()["06_error_analysis"], run.path("notebooks", "01_eda.ipynb"))
     assert "has not been scored" in build(run).read_text(encoding="utf-8")
     assert "No task has been scored" in (run.report_dir / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_damaged_notebook_is_one_line_and_help_is_no_task(tmp_path, capsys):
+    notebook = tmp_path / "artifacts" / "calendar" / "notebooks" / "01_eda.ipynb"
+    notebook.parent.mkdir(parents=True)
+    for content in ("", '{"cells": [', "[]", '{"cells": 1, "nbformat": 4}'):
+        notebook.write_text(content)
+        assert status(pages.main, ["calendar", str(tmp_path)]) == 2
+        said = capsys.readouterr().err
+        assert "01_eda.ipynb is no notebook" in said and said.count("\n") == 1
+    assert status(pages.main, ["--help"]) == 0 and "TASK" in capsys.readouterr().out
+
+
+def test_an_index_is_written_while_no_other_run_writes_one(finished, monkeypatch):
+    def index(run):
+        with run.dir.with_name(".report-lock").open("w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return index_page(run)
+
+    monkeypatch.setattr(pages, "index_page", index)
+    build(finished)
 
 
 # -- in a browser -----------------------------------------------------------------------------------------------------
