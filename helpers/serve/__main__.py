@@ -36,7 +36,7 @@ def server_of(app: Any, grace: float, connections: int = 256) -> Any:
     """A uvicorn server; asked to stop it ends what has begun, on a second signal it leaves at once.
 
     What comes beyond `connections` at a time is answered with 503; one that sends no whole head of a request within `grace`
-    seconds is closed.
+    seconds, or of another one a few seconds later, is closed.
     """
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -45,6 +45,11 @@ def server_of(app: Any, grace: float, connections: int = 256) -> Any:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self.loop.call_later(grace, lambda: self.cycle or transport.close())
+
+        def on_response_complete(self) -> None:
+            done, seconds = self.cycle, self.timeout_keep_alive + grace
+            self.loop.call_later(seconds, lambda: self.cycle is not done or self.transport.close())
+            super().on_response_complete()
 
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has ended:

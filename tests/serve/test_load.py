@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import load
@@ -20,7 +21,7 @@ listening = serve.bind("127.0.0.1", 0)
 listening.listen()
 log_to(sys.stderr)
 print(f"at :{listening.getsockname()[1]}", flush=True)
-serve.server_of(create_app(Echo(seconds=0.02), Limits(cache=0)), 2, connections=20).run(sockets=[listening])
+serve.server_of(create_app(Echo(seconds=0.02), Limits(cache=0)), 2, connections=60).run(sockets=[listening])
 """
 
 
@@ -55,7 +56,7 @@ def test_mixed_up_and_missing_answers_are_found(server):
 
 
 def test_more_connections_than_allowed_are_sent_away(server):
-    seen = load.press(server.port, EXPECTED, 30, 1)
+    seen = load.press(server.port, EXPECTED, 90, 1)
     refused = set(
         seen["error"].dropna()
     )  # a connection closed while its request was still being sent is a reset
@@ -67,11 +68,39 @@ def test_more_connections_than_allowed_are_sent_away(server):
     assert not load.press(server.port, EXPECTED, 4, 0.5)["error"].notna().any()
 
 
-@pytest.mark.parametrize("sent", [b"", b"POST /extract HTTP/1.1\r\nhost: x\r\n"])
-def test_who_stays_silent_is_not_waited_for(server, sent):
+def told(server, sent):
+    """What a server answers before it closes the connection."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(sent)
-        assert connection.recv(100) == b""
+        return b"".join(iter(lambda: connection.recv(1000), b""))
+
+
+HEAD = b"POST /extract HTTP/1.1\r\nhost: x\r\n"
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD, b"HEAD /health HTTP/1.1\r\nhost: x\r\n\r\n" + HEAD])
+def test_who_stays_silent_is_not_waited_for(server, sent):
+    assert told(server, sent).count(b"HTTP/1.1 200") == sent.count(b"/health")
+
+
+BAD_HTTP = (
+    b"\x16\x03\x01\x02\x00 who speaks TLS to it\r\n\r\n",
+    b"GET / HTTP/9.9\r\n\r\n",
+    b"GET\r\n\r\n",
+    HEAD + b"no colon\r\n\r\n",
+    HEAD + b"content-length: -1\r\n\r\n",
+    HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
+    HEAD + b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    HEAD + b"x: " + b"x" * 200_000 + b"\r\n\r\n",
+    HEAD.replace(b"/extract", b"/%ff%00\xff") + b"\r\n",
+)
+
+
+@pytest.mark.parametrize("sent", BAD_HTTP, ids=range(len(BAD_HTTP)))
+def test_what_is_no_http_is_refused_and_harms_nobody(server, sent):
+    with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # closed while it was still being sent
+        assert told(server, sent).startswith(b"HTTP/1.1 4")
+    assert not load.press(server.port, EXPECTED, 2, 0.2)["error"].notna().any()
 
 
 def test_a_stop_under_load_loses_no_accepted_request(server):  # the last one: the server is gone then

@@ -127,13 +127,19 @@ def test_texts_that_do_not_fit_the_model_are_refused(folder):
     assert "tokens" in predictor.problem("Lunch with Ann on 3 May 2026 at noon")
 
 
-def test_versions_follow_the_weights(folder, tmp_path):
+def test_versions_follow_weights_calibration_and_code(folder, tmp_path, monkeypatch):
     copy = tmp_path / "elsewhere"
     shutil.copytree(folder, copy)
-    assert Predictor.open("calendar", copy).version == Predictor.open("calendar", folder).version
+    seen = [Predictor.open("calendar", place).version for place in (folder, copy)]
+    kept = {"predictions": "", "fields": {"date": {"method": "none", "x": [0, 1], "y": [0, 1]}}}
+    write_json(copy / "calibration.json", {"precision": 0.9, "variants": {"tagger": kept}})
+    seen.append(Predictor.open("calendar", copy).version)
     card = copy / "checkpoints" / "tagger" / "best" / "tagger.json"
     write_json(card, read_json(card) | {"knowledge": {}})
-    assert Predictor.open("calendar", copy).version != Predictor.open("calendar", folder).version
+    seen.append(Predictor.open("calendar", copy).version)
+    monkeypatch.setattr("helpers.serve.predictor.code_fingerprint", lambda: "other")
+    seen.append(Predictor.open("calendar", copy).version)
+    assert seen[0] == seen[1] and len(set(seen)) == 4
 
 
 DAMAGE = {"model.safetensors": None, "config.json": "{", "tagger.json": "[]", "extras.safetensors": "nothing"}
