@@ -15,7 +15,7 @@ from typing import Any
 from helpers.data.read import data_fingerprint
 from helpers.files import digest, file_digest, read_json, write_json
 from helpers.machine import hardware, is_main_process, peak_memory_mb, reset_peak_memory
-from helpers.paths import ROOT
+from helpers.paths import ROOT, input_model
 from helpers.run import Run
 
 LOCK_FILE = "requirements.txt"
@@ -61,10 +61,13 @@ def code_fingerprint(root: Path = ROOT) -> str:
 
 
 def settings_files(run: Run) -> str:
-    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data."""
-    named = [
-        ROOT / Path(value).expanduser() for value in run.settings.values() if isinstance(value, str) and value
-    ]
+    """One digest of all files and folders that settings name: models, rows without labels, a copy of public data.
+
+    Of a hub model those of the Kaggle input that stands for it.
+    """
+    given = {name: value for name, value in run.settings.items() if isinstance(value, str) and value}
+    named = [ROOT / Path(value).expanduser() for value in given.values()]
+    named += filter(None, (input_model(value) for name, value in given.items() if name.endswith("_model")))
     inside = [path for place in named for path in (place, *sorted(place.rglob("*"))) if path.is_file()]
     return digest(*map(file_digest, inside))
 

@@ -12,6 +12,7 @@ from conftest import ROOT
 
 from helpers import hosted, paths
 from helpers.errors import UserError
+from helpers.manifest import settings_files
 from helpers.models.base import base_path
 from helpers.pipeline.runner import data_source
 from helpers.run import Run
@@ -157,3 +158,6 @@ def test_kaggle_inputs_are_found_by_name_at_any_depth(inputs, tmp_path, monkeypa
     run = Run("calendar", profile="gpu", out=str(tmp_path / "out"))
     assert base_path(run) == str(inputs / "smollm" / "transformers" / "smollm-360m" / "1")
     assert hosted.input_model("HuggingFaceTB/SmolLM-135M") is None
+    before = settings_files(run)
+    (inputs / "smollm" / "transformers" / "smollm-360m" / "1" / "model.safetensors").write_bytes(b"new")
+    assert settings_files(run) != before, "weights of another version train anew"
