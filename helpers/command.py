@@ -13,6 +13,7 @@ from helpers.errors import UserError
 from helpers.tasks import TASK_NAMES
 
 FAILED, REFUSED, STOPPED = 1, 2, 130
+HASH_SEED = "0"
 
 TaskName = Annotated[str, typer.Option("--task", metavar="|".join(TASK_NAMES), help="What to look for.")]
 RunFolder = Annotated[
@@ -36,6 +37,15 @@ def explain(error: Exception, usage: str) -> tuple[int, str | None]:
         extras = "requirements-serve.txt, -demo.txt, -llm.txt"
         return FAILED, f"the package {error.name} is missing: install the extra that has it ({extras})"
     return FAILED, str(error) if isinstance(error, OSError) else None
+
+
+def fix_hashes() -> None:
+    """Begin this process anew with the hash seed that stages run with, where it has another.
+
+    Lists that libraries take from sets (the Italian cities of Faker) have the order of their hashes, and made rows follow it.
+    """
+    if os.environ.get("PYTHONHASHSEED") != HASH_SEED:
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, "PYTHONHASHSEED": HASH_SEED})
 
 
 def start(function: Callable[..., Any], arguments: Sequence[str] | None = None) -> None:

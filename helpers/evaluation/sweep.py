@@ -297,6 +297,7 @@ def main(
 
 
 if __name__ == "__main__":
-    from helpers.command import start
+    from helpers.command import fix_hashes, start
 
+    fix_hashes()
     start(main)

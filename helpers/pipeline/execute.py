@@ -20,6 +20,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from helpers.command import HASH_SEED
 from helpers.machine import peak_memory_mb, usable_cores
 from helpers.paths import ROOT
 from helpers.pipeline.progress import Progress, headings, one_line, plain
@@ -86,7 +87,7 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
     cache.mkdir(parents=True, exist_ok=True)
     env |= {
         "TOKENIZERS_PARALLELISM": "false",
-        "PYTHONHASHSEED": "0",
+        "PYTHONHASHSEED": HASH_SEED,
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "HF_DATASETS_CACHE": str(cache / "datasets"),
         "IPYTHONDIR": str(cache / "ipython"),

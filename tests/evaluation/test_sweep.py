@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -112,6 +114,19 @@ def test_committed_files_ask_for_what_there_is(tmp_path):
         for settings in asked.settings.values():
             run = Run(asked.task, asked.profile, "sample", str(tmp_path), settings)
             assert set(asked.variants) <= set(run.task.variants)
+
+
+@pytest.mark.parametrize("name", ["sweep", "transfer"])
+def test_rows_are_made_under_the_hash_seed_of_stages(name, monkeypatch):
+    begun = []
+    monkeypatch.setattr("os.execve", lambda *given: begun.append(given) or sys.exit())
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    for seed, anew in (("7", 1), (None, 1), ("0", 0)):
+        begun.clear()
+        monkeypatch.setenv("PYTHONHASHSEED", seed) if seed else monkeypatch.delenv("PYTHONHASHSEED")
+        with pytest.raises(SystemExit):
+            runpy.run_module(f"helpers.evaluation.{name}", run_name="__main__")
+        assert [env["PYTHONHASHSEED"] for *_, env in begun] == ["0"] * anew
 
 
 def test_two_sweeps_never_work_in_one_folder(fits, tmp_path, monkeypatch):
