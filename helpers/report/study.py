@@ -26,7 +26,7 @@ from helpers.evaluation.systems import best_of, best_writer, deployed
 from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.tasks import TASK_NAMES, Task
+from helpers.tasks import TASK_NAMES, Task, load_task
 from helpers.tasks.statistics import LEVEL
 from helpers.views.findings import harder_slices
 
@@ -284,8 +284,8 @@ def evidence(run: Run) -> dict[str, Any]:
 
 
 def read_run(root: Path, name: str) -> Run:
-    """The run of a task whose files are under `root/artifacts/`."""
-    manifest = read_json(root / "artifacts" / name / "manifest.json")
+    """The run of a task, by its name or its folder, whose files are under `root/artifacts/`."""
+    manifest = read_json(root / "artifacts" / load_task(name).name / "manifest.json")
     kept = {key: manifest[key] for key in ("profile", "settings", "seed") if key in manifest}
     try:
         return Run(task=name, out=str(root), data=manifest.get("data", {}).get("source", "sample"), **kept)
@@ -294,8 +294,13 @@ def read_run(root: Path, name: str) -> Run:
 
 
 def command(run: Run) -> str:
-    """The command line that makes this run again; settings are named where they differ from the profile's."""
-    line = ["./run_all.sh", run.task.name, "--profile", run.profile, "--data", str(run.data)]
+    """The command line that makes this run again; settings are named where they differ from the profile's.
+
+    The folder of a task of the user's own is named from the repository on, and only its name where it lies elsewhere.
+    """
+    own = run.own_folder
+    task = run.task.name if own is None else str(own.relative_to(ROOT)) if own.is_relative_to(ROOT) else own.name
+    line = ["./run_all.sh", task, "--profile", run.profile, "--data", str(run.data)]
     defaults = run.task.settings(run.profile)
     for name, value in run.settings.items():
         if value != defaults[name]:

@@ -38,6 +38,13 @@ def _readable_log(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+def _from_zero(ax: Axes, axis: str) -> None:
+    """An axis on which all is 0 runs from 0 to 1: left alone it would go as far below."""
+    limits = getattr(ax.dataLim, f"interval{axis}")
+    if np.isfinite(limits).all() and not np.any(limits):
+        getattr(ax, f"set_{axis}lim")(0, 1)
+
+
 def _is_share(values: Any) -> bool:
     """Whether all values lie in 0..1 and some are not whole: a score or a share, not a count."""
     values = np.asarray(values, dtype=float)
@@ -72,9 +79,10 @@ def bars(
         for number, part in enumerate(ax.containers):
             for bar in part:
                 bar.set(hatch="//" if number >= len(PALETTE) else None, edgecolor="white")
-        ax.bar_label(
-            ax.containers[-1], [_number(total, share) for total in named.sum(axis=1)], padding=3, fontsize=9
-        )
+        # by hand: a last part of 0 begins at 0, and so would a label of its own
+        for at, total in enumerate(named.sum(axis=1)):
+            place = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+            ax.annotate(_number(total, share), (total, at), **place)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         for part, column in zip(ax.containers, named):
@@ -83,6 +91,7 @@ def bars(
         _readable_log(ax.xaxis)
     ax.invert_yaxis()
     ax.margins(x=0.12)
+    _from_zero(ax, "x")
     ax.grid(axis="y", visible=False)
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if several:
@@ -171,6 +180,7 @@ def trade_off(frame: pd.DataFrame, seconds: str, score: str, xlabel: str) -> Fig
         _readable_log(ax.xaxis)
     ax.set(xlabel=xlabel, ylabel=words(score))
     ax.margins(0.12)
+    _from_zero(ax, "y")
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
@@ -223,6 +233,7 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
     panels["lr"].set(xlabel="step", ylabel="learning rate")
     panels["lr"].ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     panels["score"].set(xlabel="step", ylabel=f"validation {words(score)}")
+    _from_zero(panels["score"], "y")
     return figure
 
 

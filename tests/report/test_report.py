@@ -350,6 +350,15 @@ def test_the_run_is_found_again_from_what_it_left(finished):
     assert command(finished) == "./run_all.sh calendar --profile smoke --data sample --set few_shot=7"
 
 
+def test_a_task_of_ones_own_is_run_again_by_its_folder(tmp_path):
+    own = Run(str(ROOT / "docs" / "example" / "tickets"), "smoke", out=str(tmp_path))
+    assert command(own) == "./run_all.sh docs/example/tickets --profile smoke --data sample"
+    (tmp_path / "menus").mkdir()
+    (tmp_path / "menus" / "labels.txt").write_text("DISH")
+    assert command(Run(str(tmp_path / "menus"), out=str(tmp_path))).startswith("./run_all.sh menus --profile cpu")
+    assert read_run(tmp_path, str(tmp_path / "menus")).dir == tmp_path / "artifacts" / "menus"
+
+
 # -- the document -----------------------------------------------------------------------------------------------------
 def test_conclusions_and_chosen_figures_come_before_the_folded_notebooks(page):
     errors = page.find("section", attrs={"aria-labelledby": "errors"})

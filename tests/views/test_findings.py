@@ -23,6 +23,7 @@ TEST = {"p_permutation": 0.04, "p_mcnemar": 0.0001, "wins": 9, "losses": 2, "dif
 TEST |= {"high": 0.13, "cohens_h": -0.2, "effect": "small"}
 RATIO = {name: TEST[name] for name in ("p_permutation", "difference", "low", "high")} | {"p_mcnemar": NAN}
 FIELDS = frame("f1 support", (0.5, 10), (0.9, 20), (0.0, 0), (NAN, 4), index=["a", "b", "empty", "unknown"])
+TIED = pd.concat([FIELDS.head(2), FIELDS.head(1).rename(index={"a": "d"})])
 COSTS = frame(
     "train_seconds megabytes trainable", (9.0, NAN, 100.0), (3.0, NAN, 2e3), index=["small", "quick"]
 )
@@ -98,6 +99,10 @@ LIKELY = frame("loss perplexity token_accuracy", (2.0, 7.4, 0.5), (0.1, 1.1, 0.9
         (tell("constraint_gain", LEVEL, VALID), "no variant changes."),
         (tell("constraint_gain", BOTH[["free"]], VALID), "one way of decoding, *free*"),
         (tell("field_extremes", FIELDS), "is **a** (F1 0.500, 10 values), the strongest **b**"),
+        (
+            tell("field_extremes", TIED),
+            "The weakest fields are **a, d** (F1 0.500, 10 values), the strongest **b**",
+        ),
         (tell("field_extremes", FIELDS.head(1)), "All fields have the same F1, 0.500."),
         (tell("field_extremes", FIELDS.tail(2)), "No field has a value"),
         (tell("cheapest", COSTS), "`quick` (3 s); fewest trained parameters: `small` (100)."),

@@ -98,8 +98,17 @@ def test_the_first_row_is_on_top_and_stacks_end_at_their_totals():
     ax = FIGURES["bars stacked"]().axes[0]
     assert texts(ax) == ["3", "0"] and legend(ax) == ["missing", "boundary"]
     assert max(bar.get_x() + bar.get_width() for bar in ax.patches) == 3
+    assert [label.xy for label in ax.texts] == [(3, 0), (0, 1)]
     low, high = ax.get_ylim()
     assert low > high
+
+
+def test_an_axis_of_zeros_begins_at_zero():
+    nothing = pd.DataFrame(
+        {"seconds": [1.0, 2.0], "score": [0.0, 0.0], "megabytes": [1, 2]}, index=["a", "b"]
+    )
+    assert plots.bars(pd.Series({"a": 0, "b": 0}), "rows").axes[0].get_xlim() == (0, 1)
+    assert plots.trade_off(nothing, "seconds", "score", "seconds").axes[0].get_ylim() == (0, 1)
 
 
 def test_intervals_stand_beside_references_and_under_headings_without_undefined_ones():
