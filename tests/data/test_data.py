@@ -49,14 +49,11 @@ BAD = {
     "malformed": (b'{"event_text": "Lunch", "output": {', "malformed JSON"),
     "missing key": (line("Lunch").replace(b', "notes": null', b""), "notes"),
     "wrong type": (line("Lunch", attendees="Ann"), "attendees"),
-    "empty text": (line("  "), "empty"),
     "undecodable": (line("Lunch at Café").decode().encode("latin-1"), "not UTF-8: byte 0xe9"),
     "list": (b'["Lunch"]', "row should be an object, got list"),
-    "number": (b"12", "row should be an object, got number"),
     "NaN": (line("Lunch").replace(b'"Lunch"', b"NaN", 1), "NaN"),
     "surrogate": (line("Lunch").replace(b"Lunch", b"\\ud800", 1), "surrogate"),
     "nested": (b"[" * 100_000, "nested too deeply"),
-    "NUL byte": (line("Lunch").replace(b"Lunch", b"Lun\0ch", 1), "malformed JSON"),
 }
 
 
@@ -80,8 +77,7 @@ def test_a_bad_row_is_kept_apart_and_costs_no_good_row(tmp_path, kind):
 
 def test_rejected_rows_are_written_as_they_stand_in_the_file(tmp_path):
     run = run_on(tmp_path, train=[*many(), b"{oops \xff", b"{also"], validation=[*many(20), b"null"])
-    parts = load_source(run)
-    assert {part: len(examples) for part, examples in parts.items()} == {"train": 40, "validation": 20}
+    assert {part: len(rows) for part, rows in load_source(run).items()} == {"train": 40, "validation": 20}
     rejected = read_jsonl(run.path("rejected.jsonl"))
     assert [(Path(bad["file"]).name, bad["line"], bad["row"]) for bad in rejected] == [
         ("train.jsonl", 41, "{oops \\xff"),
@@ -89,8 +85,7 @@ def test_rejected_rows_are_written_as_they_stand_in_the_file(tmp_path):
         ("validation.jsonl", 21, "null"),
     ]
     with pytest.raises(UserError, match=r"3 of 13 rows of .*train.jsonl .*\(lines 11, 12, 13\)"):
-        load_source(run_on(tmp_path, train=many(10) + [b"{"] * 3, validation=many(3) + [b"[]"]))
-    assert [bad["line"] for bad in read_jsonl(run.path("rejected.jsonl"))] == [11, 12, 13, 4]
+        load_source(run_on(tmp_path, train=many(10) + [b"{"] * 3, validation=many(3)))
     load_source(run_on(tmp_path, train=many(), validation=many(3)))
     assert run.path("rejected.jsonl").read_bytes() == b"", "those of an earlier run are gone"
 
@@ -110,12 +105,9 @@ def test_more_than_five_percent_bad_rows_stop_the_run(tmp_path, good, bad, stops
     [
         (b"", "is empty"),
         (b"\n \r\n\n", "is empty"),
-        (b"\xef\xbb\xbf", "is empty"),
         (line("Lunch").decode().encode("utf-16"), "not UTF-8 but looks like UTF-16"),
-        (line("Lunch").decode().encode("utf-16-le"), "not UTF-8 but looks like UTF-16"),
         (line("Lunch").decode().encode("utf-32"), "not UTF-8 but looks like UTF-16 or UTF-32"),
         (b"\n".join([line("Café").decode().encode("latin-1")] * 3), "is not UTF-8 text"),
-        (b"Lunch \x9c\xff\xfe\x80\x81", "is not UTF-8 text"),
     ],
 )
 def test_a_file_without_any_readable_row_is_one_clear_line(tmp_path, content, message):
@@ -124,22 +116,6 @@ def test_a_file_without_any_readable_row_is_one_clear_line(tmp_path, content, me
     with pytest.raises(UserError, match=message) as error:
         scan(path, TASK)
     assert "rows.jsonl" in str(error.value) and "\n" not in str(error.value)
-
-
-def test_marks_line_ends_and_line_separators_of_other_systems_are_tolerated(tmp_path):
-    path = tmp_path / "rows.jsonl"
-    rows = [line("Lunch\u2028with\x0bAnn\u0085now"), *many(4)]
-    path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join(rows))
-    found = scan(path, TASK)
-    assert len(found.examples) == 5 and not found.rejected
-    assert found.examples[0].text == "Lunch with Ann now"
-
-
-@pytest.mark.parametrize("make", [lambda folder: None, lambda folder: (folder / "rows.jsonl").mkdir()])
-def test_a_missing_file_and_a_folder_in_its_place(tmp_path, make):
-    make(tmp_path)
-    with pytest.raises(UserError, match=r"rows\.jsonl (is missing|cannot be read)"):
-        scan(tmp_path / "rows.jsonl", TASK)
 
 
 # -- sources ----------------------------------------------------------------------------------------------------------
@@ -156,42 +132,39 @@ def test_the_sample_is_as_its_card_states_and_every_span_a_piece_of_its_text(tmp
         assert share == pytest.approx(wanted, abs=0.06), name
     for example in examples:
         for name, values in TASK.values(example.target).items():
-            spans = name not in ("date", "time")
-            assert not spans or all(word_spans(value, example.text) for value in values), example
+            if name not in ("date", "time"):
+                assert all(word_spans(value, example.text) for value in values), example
 
 
 def test_a_folder_gives_the_parts_it_holds(tmp_path, monkeypatch):
-    assert list(load_source(run_on(tmp_path, train=many(), validation=many(3)))) == ["train", "validation"]
-    put(tmp_path / "in" / "calendar" / "test.jsonl", many(5))
+    run_on(tmp_path, train=many(), validation=many(3), test=many(5))
     monkeypatch.chdir(tmp_path)  # a folder is looked for from the current one on
-    assert len(load_source(Run("calendar", data="in", out=str(tmp_path)))["test"]) == 5
+    parts = load_source(Run("calendar", data="in", out=str(tmp_path)))
+    assert {part: len(rows) for part, rows in parts.items()} == {"train": 40, "validation": 3, "test": 5}
 
 
 @pytest.mark.parametrize(
-    ("files", "message"),
+    ("task", "data", "files", "message"),
     [
-        ({}, "has no folder 'calendar'"),
-        ({"train": many()}, r"calendar/validation\.jsonl is missing"),
-        ({"validation": many()}, r"calendar/train\.jsonl is missing"),
-        ({"train": many(), "validation": many(), "test": []}, r"calendar/test\.jsonl is empty"),
+        ("calendar", "in", {}, "has no folder 'calendar'"),
+        ("calendar", "in", {"train": many()}, r"calendar/validation\.jsonl is missing"),
+        ("calendar", "in", {"train": many(), "validation": many(), "test": []}, r"test\.jsonl is empty"),
+        ("calendar", "sampel", {}, "no data folder 'sampel': give sample, public or a folder"),
+        (TinyTask(), "public", {}, "no public data for task 'tiny'"),
     ],
 )
-def test_a_folder_without_what_is_needed(tmp_path, files, message):
+def test_a_source_without_what_is_needed_is_one_line(tmp_path, monkeypatch, task, data, files, message):
+    run_on(tmp_path, **files)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
-        load_source(run_on(tmp_path, **files))
-
-
-def test_an_unknown_source_names_the_choices(tmp_path):
-    with pytest.raises(UserError, match="no data folder 'sampel': give sample, public or a folder"):
-        load_source(Run("calendar", data="sampel", out=str(tmp_path)))
+        load_source(Run(task, data=data, out=str(tmp_path / "out")))
 
 
 # -- public data ------------------------------------------------------------------------------------------------------
 ROWS = [{"text": f"row {number}", "target": dict.fromkeys(TinyTask().fields)} for number in range(10)]
 CONTENT = "\n".join(map(json.dumps, ROWS)).encode()
-FILE = PublicFile(
-    "rows.jsonl", "owner/repository/abc/rows.jsonl", hashlib.sha256(CONTENT).hexdigest(), len(CONTENT)
-)
+PLACE = "owner/repository/abc/rows.jsonl"
+FILE = PublicFile("rows.jsonl", PLACE, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
 class PublicTask(TinyTask):
@@ -206,7 +179,7 @@ class PublicTask(TinyTask):
 def server(web):
     """The file that the local web server serves, and the paths it was asked for."""
     folder, requests = web
-    served = folder / "owner" / "repository" / "abc" / "rows.jsonl"
+    served = folder / PLACE
     served.parent.mkdir(parents=True)
     served.write_bytes(CONTENT)
     return served, requests
@@ -220,12 +193,8 @@ def test_public_data_is_downloaded_once_and_its_licence_shown(server, tmp_path, 
         shown = capsys.readouterr().out
         assert "Licence: MIT" in shown and "A. Author, Rows" in shown
     assert requests == ["/owner/repository/abc/rows.jsonl"]
-    read = {part: [(one.id, one.text) for one in examples] for part, examples in parts.items()}
-    assert read == {
-        "train": [(at, f"row {at + 4}") for at in range(6)],
-        "validation": [(0, "row 2"), (1, "row 3")],
-        "test": [(0, "row 0"), (1, "row 1")],
-    }
+    assert [row.text for row in parts["train"]] == [f"row {at}" for at in range(4, 10)]
+    assert [(row.id, row.text) for row in parts["test"]] == [(0, "row 0"), (1, "row 1")]
     (tmp_path / "cache" / "tiny" / "rows.jsonl").write_bytes(CONTENT[:50])
     assert len(load_source(run)["train"]) == 6 and len(requests) == 2, "a damaged copy is downloaded again"
 
@@ -238,19 +207,13 @@ def test_changed_public_data_is_refused_and_not_cached(server, tmp_path):
     assert not (tmp_path / "cache" / "tiny" / "rows.jsonl").exists()
 
 
-@pytest.mark.parametrize("address", [None, "http://127.0.0.1:9", "nowhere"])
+@pytest.mark.parametrize("address", [None, "http://127.0.0.1:9"])
 def test_no_such_public_file_and_no_server(server, tmp_path, monkeypatch, address):
-    served, _ = server
-    served.unlink()
+    server[0].unlink()
     if address:
         monkeypatch.setenv("STUDY_PUBLIC_URL", address)
     with pytest.raises(UserError, match=r"cannot download .*rows\.jsonl.*--data sample"):
         load_source(Run(PublicTask(), data="public", out=str(tmp_path / "out")))
-
-
-def test_a_task_without_public_data_says_so(tmp_path):
-    with pytest.raises(UserError, match="no public data for task 'tiny'"):
-        load_source(Run(TinyTask(), data="public", out=str(tmp_path)))
 
 
 def test_public_calendar_rows_are_split_as_published_results_need_it():
@@ -263,18 +226,12 @@ def test_public_calendar_rows_are_split_as_published_results_need_it():
 
 
 def test_public_rows_are_known_wherever_they_come_from(tmp_path):
-    lines = {
-        "same": [json.dumps(row, sort_keys=True).encode() for row in ROWS[:6]],
-        "other": [json.dumps(row).encode() for row in ROWS[:5]],
-        "broken": [b"{"],
-    }
-    for name, own in lines.items():
+    same = [json.dumps(row, sort_keys=True).encode() for row in ROWS[:6]]
+    for name, own in {"same": same, "other": same[:5], "broken": [b"{"]}.items():
         put(tmp_path / name / "tiny" / "train.jsonl", own)
-    places = {name: str(tmp_path / name) for name in lines} | {"public": "public", "sample": "sample"}
-    known = {
-        name: is_public(Run(PublicTask(), data=place, out=str(tmp_path))) for name, place in places.items()
-    }
-    assert known == {"same": True, "other": False, "broken": False, "public": True, "sample": False}
+    wanted = {str(tmp_path / "same"): True, str(tmp_path / "other"): False, str(tmp_path / "broken"): False}
+    for place, known in (wanted | {"public": True, "sample": False}).items():
+        assert is_public(Run(PublicTask(), data=place, out=str(tmp_path))) is known, place
     assert not is_public(Run(TinyTask(), data=str(tmp_path / "same"), out=str(tmp_path)))
 
 

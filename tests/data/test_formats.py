@@ -30,12 +30,8 @@ SENTENCES = [
 ] + [("Pass me the rake", [(3, 4, "TOOL")]), ("[ { nothing here", []), ("# stays a token", [])]
 
 
-SCHEMES = {
-    "IOB2": "BBII",
-    "IOB1": "IIII",
-    "BILOU": "UBLI",
-    "IOBES": "SBEI",
-}  # of one word; the first, last, inner
+# prefixes of one word alone; of the first, the last and inner ones
+SCHEMES = {"IOB2": "BBII", "IOB1": "IIII", "BILOU": "UBLI", "IOBES": "SBEI"}
 
 
 def tags_of(text: str, spans, scheme: str = "IOB2") -> list[str]:
@@ -103,27 +99,23 @@ FORMS = {
     "utf-8 with a mark and CRLF": b"\xef\xbb\xbf" + jsonl(ROWS).replace(b"\n", b"\r\n"),
     "array": json.dumps(ROWS, indent=2).encode(),
     "array, a row a line": b"[\n" + jsonl(ROWS).strip().replace(b"\n", b",\n") + b"\n]\n",
-    "array in one line": json.dumps(ROWS).encode(),
     "objects over lines": "\n".join(json.dumps(row, indent=1) for row in ROWS).encode(),
     "gzip": gzip.compress(jsonl(ROWS)),
     "other keys": jsonl(
         {"id": at, "words": r["tokens"], "tags": r["ner_tags"], "pos_tags": [0]} for at, r in enumerate(ROWS)
     ),
-    "two columns": columns(),
+    "two columns, document marks": columns(head="-DOCSTART- O"),
     "three columns, tabs": columns("{word}\tNN\t{tag}"),
-    "four columns, document marks": columns("{word} -X- _ {tag}", head="-DOCSTART- -X- O"),
     "tag first": columns("{word}\t{tag}\tNN\t_"),
     "another column of tags": columns("{word} NN B-NP {tag}"),
     "another column of tags behind": columns("{word}\t{tag}\tB-NP"),
     "counted": columns("{at}\t{word}\t{tag}\tO"),
-    "trailing tabs": columns("{word}\t{tag}\t\t"),
     "CRLF": b"\xef\xbb\xbf" + columns(end="\r\n"),
     "comments": columns("{word} _ {tag}", head="# sent_id = {at}\n# id x{at}\tdomain=en"),
     "IOB1": columns(scheme="IOB1"),
     "BILOU": columns(scheme="BILOU"),
     "IOBES": jsonl({"tokens": t.split(), "ner_tags": tags_of(t, s, "IOBES")} for t, s in SENTENCES),
     "CSV of words": table(","),
-    "TSV of words": table("\t"),
     "Doccano": jsonl({"id": 3, "text": t, "label": characters(t, s), "Comments": []} for t, s in SENTENCES),
     "Doccano, objects": jsonl(
         {"text": t, "entities": objects(t, s, ("start_offset", "end_offset", "label"))} for t, s in SENTENCES
@@ -131,10 +123,9 @@ FORMS = {
     "Label Studio": json.dumps([studio(*one) for one in SENTENCES]).encode(),
     "Label Studio, short": json.dumps(
         [
-            {"text": t, "label": [one | {"labels": [one.pop("label")]} for one in objects(t, s)]}
+            {"text": t, "label": [{**one, "labels": [one["label"]]} for one in objects(t, s)]}
             for t, s in SENTENCES
-        ],
-        indent=1,
+        ]
     ).encode(),
     "Prodigy": jsonl(
         {"text": t, "_input_hash": 7, "spans": objects(t, s), "answer": "accept"} for t, s in SENTENCES
@@ -191,13 +182,10 @@ def test_the_unit_of_offsets_is_that_in_which_spans_are_whole_words(tmp_path, ca
 
 
 def test_where_neither_unit_fits_both_readings_are_shown(tmp_path):
-    rows = [
-        {"text": text, "label": [[a + 2, b + 2, n] for a, b, n in characters(text, spans)]}
-        for text, spans in EMOJI
-    ]
-    both = (
-        r"'dge trimmer i' counted in characters and 'edge trimmer' counted in UTF-16 units; 61 and 61 spans"
-    )
+    rows = [{"text": text, "label": characters(text, spans)} for text, spans in EMOJI]
+    for row in rows:
+        row["label"] = [[start + 2, end + 2, name] for start, end, name in row["label"]]
+    both = "'dge trimmer i' counted in characters and 'edge trimmer' counted in UTF-16 units; 61 and 61 spans"
     with pytest.raises(UserError, match=rf"line 1: \[29, 42, 'TOOL'\] is {both}"):
         read(tmp_path / "train.jsonl", jsonl(rows))
 
@@ -207,10 +195,8 @@ def test_where_neither_unit_fits_both_readings_are_shown(tmp_path):
     [
         ([1, 4, "TOOL"], r"span 1–4 \(TOOL\) is 'ake', which cuts 'rake'|'rak"),
         ([0, 99, "TOOL"], "span 0–99 does not lie in the text, which ends at 16"),
-        ([5, 5, "TOOL"], "does not lie"),
         ([0, 4, ""], "one label"),
         ([0, 4], r"a span is \[start, end, label\]"),
-        ([0, "4", "TOOL"], "two whole numbers"),
         ([0, 4, "HUT"], "unknown label 'HUT'"),
     ],
 )
@@ -240,10 +226,8 @@ NUMBERED = [
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("label_names.txt", "\n".join(NAMES)),
         ("label_names.json", json.dumps(NAMES)),
         ("features.json", json.dumps({"ner_tags": {"feature": {"names": NAMES, "_type": "ClassLabel"}}})),
-        ("dataset_info.json", json.dumps({"features": {"x": {}, "t": {"feature": {"names": NAMES}}}})),
         ("label_names.json", json.dumps({str(at): tag for at, tag in enumerate(NAMES)})),
     ],
 )
@@ -258,33 +242,30 @@ def test_numbers_without_names_say_what_to_do(tmp_path):
     assert found.faults.count("without names") == 1, "said once for all rows"
 
 
-@pytest.mark.parametrize("form", ["parquet", "shards", "arrow"])
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
 def test_a_folder_of_datasets_is_read_with_its_names(tmp_path, form):
     features = Features({"tokens": Sequence(Value("string")), "ner_tags": Sequence(ClassLabel(names=NAMES))})
     data = Dataset.from_list(NUMBERED, features)
     if form == "arrow":
         DatasetDict({"train": data}).save_to_disk(tmp_path)
-    elif form == "parquet":
-        data.to_parquet(str(tmp_path / "train.parquet"))
-    else:
-        (tmp_path / "data").mkdir()
-        for at in range(2):
-            shard = tmp_path / "data" / f"train-0000{at}-of-00002.parquet"
-            data.shard(2, at, contiguous=True).to_parquet(shard)
+    for at in range(2 * (form == "parquet")):
+        data.shard(2, at, contiguous=True).to_parquet(tmp_path / f"train-0000{at}-of-00002.parquet")
     assert rows_of(scan(part_file(tmp_path, "train"), TASK)) == WANTED
 
 
 # -- tables of a JSON task --------------------------------------------------------------------------------------------
 def test_a_table_gives_rows_with_a_column_a_field(tmp_path):
     names = ["event_text", *CALENDAR.fields, "remark"]
-    rows = [["Lunch, with Ann; on 3 May 2027", "Lunch", "03/05/2027", "", "Ann; Bo", "", "", "", "", "x"]]
+    row = ["Lunch, with Ann; on 3 May 2027", "Lunch", "03/05/2027", "", "Ann; Bo", "", "", "", "", "x"]
     for mark, ending in ((",", "csv"), ("\t", "tsv"), (";", "csv")):
         file = io.StringIO()
-        csv.writer(file, delimiter=mark).writerows([names, *rows, rows[0][:4]])
+        csv.writer(file, delimiter=mark).writerows([names, row, row[:4]])
         found = read(tmp_path / f"train.{ending}", file.getvalue().encode(), CALENDAR)
-        assert found.examples[0].target["attendees"] == ["Ann", "Bo"]
-        assert found.examples[0].text == rows[0][0] and found.examples[0].target["time"] is None
-        assert found.rejected[0]["line"] == 3 and found.rejected[0]["reason"] == "4 cells under 10 headings"
+        (event,), (bad,) = found.examples, found.rejected
+        assert (
+            event.text == row[0] and event.target["attendees"] == ["Ann", "Bo"] and not event.target["time"]
+        )
+        assert (bad["line"], bad["reason"]) == (3, "4 cells under 10 headings")
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
@@ -294,11 +275,7 @@ def test_a_table_gives_rows_with_a_column_a_field(tmp_path):
         (b"PK\x03\x04rest", "ZIP archive or an Excel file"),
         (zlib.compress(b"\x85\xa7version\xa30.1\xa5attrs\x9a"), "spaCy DocBin: write it as JSON lines"),
         (gzip.compress(jsonl(ROWS))[:40], "cannot be read"),
-        (b"PAR1 cut off", "cannot be read"),
         (json.dumps(ROWS, indent=1).encode()[:-9], r"malformed JSON.* line"),
-        (columns().replace(b"rake", b"r\xe9ke"), r"line \d+: not UTF-8: byte 0xe9"),
-        (columns().decode().encode("utf-16"), "looks like UTF-16"),
-        (b"\n\n# only a comment\n", "holds no row"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, content, reason):
@@ -345,19 +322,15 @@ EVENTS = [
     }
     for at in range(30)
 ]
-EVENT_TABLE = [
-    ",".join(["event_text", *CALENDAR.fields]),
-    *(f"{row['event_text']},{row['output']['action']},,,Mara,,,," for row in EVENTS),
-]
+EVENT_TABLE = [",".join(["event_text", *CALENDAR.fields])]
+EVENT_TABLE += [f"{row['event_text']},{row['output']['action']},,,Mara,,,," for row in EVENTS]
 EVENT_FORMS = {
     "events": jsonl(EVENTS),
     "event array": json.dumps(EVENTS, indent=1).encode(),
     "event table": "\n".join(EVENT_TABLE).encode(),
 }
-PIECES = [b"\n", b"\r\n", b"\xff", b"\0", b"NaN", b"9" * 5000, b"\\ud800", b'"tokens": [],']
-PIECES += [
-    piece.encode() for piece in '\t " { } [ ] , ; # O B-TOOL X-TOOL -DOCSTART- \xa0 \u2028'.split(" ")
-] + [b" "]
+PIECES = [b"\n", b"\r\n", b"\xff", b"\0", b"NaN", b"9" * 5000, b"\\ud800", b'"tokens": [],', b" "]
+PIECES += map(str.encode, '\t " { } [ ] , ; # O B-TOOL X-TOOL -DOCSTART- \xa0 \u2028'.split(" "))
 
 
 @st.composite
@@ -384,10 +357,8 @@ def good_lines(form: str, content: bytes) -> set[str]:
         return set()
     before = set((FORMS | EVENT_FORMS)[form].split(b"\n"))
     lines = [line for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line in before and line]
-    rows = [json.loads(line) for line in lines]
-    return {
-        " ".join(row["tokens"]) if "tokens" in row else row.get("event_text", row.get("text")) for row in rows
-    }
+    rows = map(json.loads, lines)
+    return {" ".join(row.get("tokens", ())) or row.get("event_text") or row["text"] for row in rows}
 
 
 @settings(max_examples=int(os.environ.get("STUDY_FUZZ", 150)), deadline=None)
