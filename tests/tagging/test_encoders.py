@@ -13,29 +13,20 @@ from helpers.models.packaged import packaged_encoder
 from helpers.tagging.model import load_token_tokenizer
 from helpers.training.fit import fit
 
-SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+RELATIVE = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
 KINDS = {
-    "roberta": lambda size: RobertaConfig(
-        vocab_size=size, **SMALL, max_position_embeddings=40, pad_token_id=1
-    ),
-    "deberta-v2": lambda size: DebertaV2Config(
-        vocab_size=size,
-        **SMALL,
-        max_position_embeddings=64,
-        relative_attention=True,
-        pos_att_type=["p2c", "c2p"],
-        position_biased_input=False,
-    ),
-    "modernbert": lambda size: ModernBertConfig(
-        vocab_size=size, **SMALL, max_position_embeddings=64, pad_token_id=0
-    ),
-    "gpt2": lambda size: GPT2Config(vocab_size=size, n_positions=64, n_embd=32, n_layer=1, n_head=2),
+    "roberta": (RobertaConfig, LAYERS | {"max_position_embeddings": 40, "pad_token_id": 1}),
+    "deberta-v2": (DebertaV2Config, LAYERS | RELATIVE | {"max_position_embeddings": 64}),
+    "modernbert": (ModernBertConfig, LAYERS | {"max_position_embeddings": 64, "pad_token_id": 0}),
+    "gpt2": (GPT2Config, {"n_positions": 64, "n_embd": 32, "n_layer": 1, "n_head": 2}),
 }
 
 
 def save_encoder(kind, folder):
     tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
-    Encoder.from_config(KINDS[kind](len(tokenizer))).save_pretrained(folder)
+    config, sizes = KINDS[kind]
+    Encoder.from_config(config(vocab_size=len(tokenizer), **sizes)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

@@ -107,9 +107,10 @@ def test_the_multiple_is_the_smallest_of_the_best():
     for one, tags in zip(scores, gold):
         one[range(2), 0, [TAGS.index(tag) for tag in tags]] = np.log(0.5)
     assert choose_multiple(scores, gold, NOTHING, TAGS) == (0.0, 1.0)
-    scores[0][1, 0, TAGS.index("B-OS")] = np.log(0.6)  # the second word looks like a new entity by itself
+    begin, inside = TAGS.index("B-OS"), TAGS.index("I-OS")
+    scores[0][1, 0, begin] = np.log(0.6)  # the second word looks like a new entity by itself
     pmi = np.zeros_like(NOTHING)
-    pmi[TAGS.index("B-OS"), TAGS.index("I-OS")] = 1.0
+    pmi[begin, inside] = 1.0
     assert choose_multiple(scores, gold, pmi, TAGS) == (0.2, 1.0)  # log 0.6 − log 0.5 = 0.18
 
 
@@ -127,9 +128,8 @@ def test_a_reloaded_adapter_gives_the_same_scores(encoder, tmp_path):
     own = {"dropout": 0.0, "rank": 4, "alpha": 8, "lora_dropout": 0.0}
     model = build_token_tagger(run, own, layout_of(TASK, features.sizes)).eval()
     generator = torch.Generator().manual_seed(1)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    for parameter in filter(lambda one: one.requires_grad, model.parameters()):
+        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     pmi = transition_pmi([[0, 1]], len(TAGS))
     tagger = TrainedTagger(model, load_token_tokenizer(run), features, 0.2 * pmi)
     before = predict_scores(run, tagger, sentences())

@@ -117,22 +117,19 @@ def test_a_writer_learns_the_words_of_the_text_that_can_be_read_by_themselves(fi
 
 
 @pytest.mark.parametrize(
-    "raw, kind",
+    "kind, answers",
     [
-        ("  \n", "empty"),
-        (GOOD[:-1], "truncated"),
-        (GOOD + " done", "not json"),
-        ("[1]", "not an object"),
-        ("[" * 100_000, "not json"),
-        (GOOD.replace(', "notes": null', ""), "missing keys"),
-        (GOOD[:-1] + ', "mood": null}', "extra keys"),
-        (GOOD[:-1] + ', "notes": null}', "extra keys"),
-        (GOOD.replace("null", "1"), "wrong type"),
-        (GOOD.replace('["Anna", "Bo"]', '"Anna"'), "wrong type"),
+        ("empty", ["  \n"]),
+        ("truncated", [GOOD[:-1], GOOD[:40]]),
+        ("not json", ["Sure: " + GOOD, GOOD + " done", "[" * 100_000]),
+        ("not an object", ["[1]", "null"]),
+        ("missing keys", [GOOD.replace(', "notes": null', "")]),
+        ("extra keys", [GOOD[:-1] + ', "mood": null}', GOOD[:-1] + ', "notes": null}']),
+        ("wrong type", [GOOD.replace("null", "1"), GOOD.replace('["Anna", "Bo"]', '"Anna"')]),
     ],
 )
-def test_parse_errors_have_kinds(raw, kind):
-    assert TASK.chat.parse_output(raw) == (None, kind)
+def test_parse_errors_have_kinds(kind, answers):
+    assert [TASK.chat.parse_output(raw) for raw in answers] == [(None, kind)] * len(answers)
 
 
 def held(text: str, **values) -> bool:
@@ -146,18 +143,16 @@ SHORT = "Budget mtg, then UX sess. with Bo for the new plan"
 @pytest.mark.parametrize(
     "field, good, bad, text",
     [
-        ("action", "Weekly review", "weekly review", REVIEW.text),
-        ("duration", "1.5 hours", "1.5 lightyears", REVIEW.text),
-        ("duration", "an hour", "a long hour", REVIEW.text),
-        ("recurrence", "weekly", "sometimes", REVIEW.text),
-        ("recurrence", "every Monday", "every blue moon", REVIEW.text),
-        ("action", "Budget mtg", "Budget session", SHORT),
-        ("action", "Budget meeting", "Budget meet", SHORT),
-        ("notes", "New plan", "Plan new", SHORT),
+        ("action", ["Weekly review"], ["weekly review"], REVIEW.text),
+        ("duration", ["1.5 hours", "an hour"], ["1.5 lightyears", "a long hour"], REVIEW.text),
+        ("recurrence", ["weekly", "every Monday"], ["sometimes", "every blue moon"], REVIEW.text),
+        ("action", ["Budget mtg", "Budget meeting", "UX session", "UX sess."], ["Budget session"], SHORT),
+        ("notes", ["New plan"], ["Plan new"], SHORT),
     ],
 )
 def test_answers_are_held_to_the_text_and_to_what_labels_make_of_it(field, good, bad, text):
-    assert held(text, **{field: good}) and not held(text, **{field: bad})
+    assert all(held(text, **{field: value}) for value in good)
+    assert not any(held(text, **{field: value}) for value in bad)
 
 
 # -- places and conventions -----------------------------------------------------------------------------------------------
@@ -206,22 +201,20 @@ def test_without_conventions_a_value_is_as_typed_and_read_where_it_stands():
 
 
 @pytest.mark.parametrize(
-    "field, left, right, same",
+    "field, value, same, other",
     [
-        ("action", "Schedule a team mtg", "Team meeting", True),
-        ("action", "Talk w/ vendor", "talk with vendor", True),
-        ("action", "Book club", "book fair", False),
-        ("location", "at the library", "Library", True),
-        ("location", "Room 1", "Room 2", False),
-        ("recurrence", "every week", "Weekly", True),
-        ("recurrence", "weekly", "monthly", False),
-        ("notes", "for the new policies", "New policies", True),
-        ("attendees", "Bo", "Bob", False),
+        ("action", "Schedule a team mtg", "Team meeting", "team talk"),
+        ("action", "Talk w/ vendor", "talk with vendor", "talk with vendors"),
+        ("location", "at the library", "Library", "Library 2"),
+        ("recurrence", "every week", "Weekly", "monthly"),
+        ("notes", "for the new policies", "New policies", "old policies"),
+        ("attendees", "Bo", "bo", "Bob"),
     ],
 )
-def test_equivalent(field, left, right, same):
+def test_equivalent(field, value, same, other):
     kind = TASK.kinds[field]
-    assert kind.equivalent(left, right) is same and kind.equivalent(right, left) is same
+    assert kind.equivalent(value, same) and kind.equivalent(same, value)
+    assert not kind.equivalent(value, other) and not kind.equivalent(other, value)
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------------
@@ -352,12 +345,3 @@ def test_perturbations_move_the_target_along(name):
             assert all(new.target[k] == one.target[k] for k in ("date", "time"))
             assert {k for k, v in new.target.items() if v} == {k for k, v in one.target.items() if v}
     assert applied >= 3
-
-
-def test_perturbations_by_example():
-    changes, rng, first = TASK.hooks.perturbations(), random.Random(0), TRAIN[0]
-    assert changes["upper case"](TRAIN[3], rng).target["attendees"] == ["ALEX", "MIA"]
-    assert changes["no punctuation"](first, rng).text == first.text.replace("5th,", "5th").rstrip(".")
-    order = changes["word order"](first, rng)
-    assert order.text.startswith("5th, May 2025 3 PM Plan a design review with Amy")
-    assert changes["word order"](TRAIN[-1], rng) is None

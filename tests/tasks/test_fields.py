@@ -51,12 +51,6 @@ def test_kinds_follow_from_the_schema():
     assert [name for name, kind in KINDS.items() if not kind.needed] == ["count"]
     assert KINDS["size"].options == ("small", "large")
 
-    class Deep(BaseModel):
-        inside: Order
-
-    with pytest.raises(TypeError, match="field 'inside' holds"):
-        kinds_of(Deep)
-
 
 # -- text -------------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
@@ -77,78 +71,66 @@ def test_variants_of_one_text_become_equal(written, plain):
 
 @given(st.text())
 def test_normalise_is_idempotent(text):
-    once = normalise(text)
-    assert normalise(once) == once
-    assert once.encode("utf-8").decode("utf-8") == once
+    assert normalise(normalise(text)) == normalise(text)
 
 
-@pytest.mark.parametrize(
-    "value, text, spans",
-    [
+def test_words_are_found_whole():
+    for value, text, spans in (
         ("in", "Check-in in Berlin", [(9, 11)]),
         ("Anna", "Lunch at Anna's with Anna", [(9, 13), (21, 25)]),
-        ("Meeting", "Meetings: Meeting", [(10, 17)]),
         ("Brew & Co.", "Coffee at Brew & Co. on Monday", [(10, 20)]),
         ("park.", "Run in the park.", []),
         ("", "Run", []),
-    ],
-)
-def test_word_spans(value, text, spans):
-    assert word_spans(value, text) == spans
+    ):
+        assert word_spans(value, text) == spans, value
 
 
 # -- dates, times, durations -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "kind, written, canonical",
+    "kind, canonical, written",
     [
-        (Date(), "2024-03-07", "07/03/2024"),
-        (Date(), "7/3/24", "07/03/2024"),
-        (Date(), "04 - Dec - 2023", "04/12/2023"),
-        (Date(), "10th, Dec 2026", "10/12/2026"),
-        (Date(), "September 30, 2024", "30/09/2024"),
-        (Date(), "Thu 7th of March 2024", "07/03/2024"),
-        (Date(), "12/25/2023", "25/12/2023"),
-        (Date(), "31/02/2024", "31/02/2024"),
-        (Date(), "tomorrow", "tomorrow"),
-        (Time(), "08:00 AM", "8:00 AM"),
-        (Time(), "9am", "9:00 AM"),
-        (Time(), "14h30", "2:30 PM"),
-        (Time(), "midnight", "12:00 AM"),
-        (Time(), "00:15", "12:15 AM"),
-        (Time(), "9.30 p.m.", "9:30 PM"),
-        (Time(), "16:15 PM", "4:15 PM"),
-        (Time(), "half past three in the afternoon", "3:30 PM"),
-        (Time(), "7 to 9pm", "7:00 PM"),
-        (Time(), "half six in the evening", "6:30 PM"),
-        (Time(), "11-2pm", "11:00 AM"),
-        (Time(), "24:00", "24:00"),
-        (Time(), "after lunch", "after lunch"),
-        (Choice(options=("Small", "Large")), " small ", "Small"),
-        (Number(), "about 1,5 kg", 1.5),
-        (Number(), 12.0, 12),
-        (Span(), " \t", None),
+        (
+            Date(),
+            "07/03/2024",
+            ["2024-03-07", "7/3/24", "7.3.2024", "Thu 7th of March 2024", "March 7, 2024"],
+        ),
+        (Date(), "04/12/2023", ["04 - Dec - 2023", "4th, Dec 2023"]),
+        (Date(), "25/12/2023", ["12/25/2023"]),
+        (Time(), "9:00 AM", ["9am", "09:00 AM", "0900 hrs", "9:00\u202fam"]),
+        (Time(), "2:30 PM", ["14h30", "2.30 p.m.", "14:30 PM", "half past two in the afternoon"]),
+        (Time(), "6:30 PM", ["half six in the evening"]),
+        (Time(), "12:00 AM", ["midnight", "00:00"]),
+        (Time(), "7:00 PM", ["7 to 9pm"]),
+        (Time(), "11:00 AM", ["11-2pm"]),
+        (Choice(options=("Small", "Large")), "Small", [" small "]),
+        (Number(), 1.5, ["about 1,5 kg"]),
+        (Number(), 12, [12.0]),
     ],
 )
-def test_canonical_form(kind, written, canonical):
-    assert kind.canonical(written) == canonical
-    assert canonical is None or kind.canonical(canonical) == canonical
+def test_canonical_form(kind, canonical, written):
+    for one in (*written, canonical):
+        assert kind.canonical(one) == canonical
+
+
+def test_what_cannot_be_read_stays_as_it_is():
+    for kind, words in ((Date(), ["31/02/2024", "tomorrow", "5 June"]), (Time(), ["24:00", "after lunch"])):
+        assert [kind.canonical(one) for one in words] == words
+    assert Span().canonical(" \t") is None
 
 
 @pytest.mark.parametrize(
-    "written, minutes",
+    "minutes, written",
     [
-        ("1hr", 60),
-        ("1.5 hours", 90),
-        ("1h 30m", 90),
-        ("half an hour", 30),
-        ("an hour and a half", 90),
-        ("a couple of hours", 120),
-        ("about 20 mins", 20),
-        ("all day", None),
+        (60, ["1hr", "one-hour"]),
+        (90, ["90m", "1.5 hours", "1h 30m", "1h30", "an hour and a half"]),
+        (30, ["half an hour"]),
+        (120, ["a couple of hours"]),
+        (20, ["about 20 mins"]),
+        (None, ["all day"]),
     ],
 )
-def test_duration_minutes(written, minutes):
-    assert duration_minutes(written) == minutes
+def test_duration_minutes(minutes, written):
+    assert [duration_minutes(one) for one in written] == [minutes] * len(written)
 
 
 def test_mentions_keep_date_time_and_duration_apart():
@@ -184,20 +166,18 @@ def test_values_are_found_in_any_writing(kind, value, text, found):
 
 
 @pytest.mark.parametrize(
-    "kind, left, right, same",
+    "kind, value, same, other",
     [
-        (Date(), "2024-03-07", "7/3/2024", True),
-        (Time(), "2pm", "14:00", True),
-        (Time(), "2pm", "3pm", False),
-        (Duration(), "1hr", "60 minutes", True),
-        (Duration(), "all day", "all night", False),
-        (Span(), "the Library.", "library", True),
-        (Span(), "!", "?", False),
-        (Choice(options=("A", "B")), "A", "B", False),
+        (Date(), "2024-03-07", "7/3/2024", "7/4/2024"),
+        (Time(), "2pm", "14:00", "3pm"),
+        (Duration(), "1hr", "60 minutes", "all night"),
+        (Span(), "the Library.", "library", "!"),
+        (Choice(options=("A", "B")), "A", "A", "B"),
     ],
 )
-def test_equivalent(kind, left, right, same):
-    assert kind.equivalent(left, right) is same and kind.equivalent(right, left) is same
+def test_equivalent(kind, value, same, other):
+    assert kind.equivalent(value, same) and kind.equivalent(same, value)
+    assert not kind.equivalent(value, other) and not kind.equivalent(other, value)
 
 
 @pytest.mark.parametrize(
@@ -219,21 +199,14 @@ def test_dates_and_times_are_rendered_like_another(like, text):
 
 
 @pytest.mark.parametrize(
-    "kind, surface",
-    [
-        (Date(), "1st, Dec 2023"),
-        (Time(), "9am"),
-        (Time(), "09:30"),
-        (Number(), "40"),
-        (Duration(), "2 hours"),
-    ],
+    "kind, surfaces",
+    [(Date(), ["1st, Dec 2023"]), (Time(), ["9am", "09:30"]), (Number(), ["40"]), (Duration(), ["2 hours"])],
 )
-def test_another_value_is_written_alike_and_read_back(kind, surface):
+def test_another_value_is_written_alike_and_read_back(kind, surfaces):
     rng = random.Random(3)
-    made = {kind.vary(surface, rng) for _ in range(40)}
-    assert len(made) > 3
-    assert all(kind.canonical(written) == value for written, value in made)
-    assert kind.vary("some day" if surface != "40" else "x", rng) in (None, ("x", None))
+    for surface in surfaces:
+        made = {kind.vary(surface, rng) for _ in range(40)}
+        assert len(made) > 3 and all(kind.canonical(written) == value for written, value in made)
 
 
 # -- grammars -----------------------------------------------------------------------------------------------------------
@@ -243,48 +216,30 @@ FULL |= {"count": 3.5, "urgent": True, "size": "large", "summary": "A move."}
 
 
 @pytest.mark.parametrize(
-    "change, free, held",
+    "changes, free, held",
     [
-        ({}, True, True),
-        (dict.fromkeys(FULL), True, True),
-        ({"what": '"B 2" (east wing)'}, True, True),
-        ({"what": "Mov"}, True, False),
-        ({"what": ""}, False, False),
-        ({"people": ["Bo", "Dee"]}, True, False),
-        ({"people": []}, False, False),
-        ({"day": "tomorrow"}, True, True),
-        ({"day": "22/06/2025"}, True, False),
-        ({"day": "2025-06-02"}, False, False),
-        ({"day": "30/02/2025"}, False, False),
-        ({"hour": "1:55 PM"}, True, False),
-        ({"hour": "24:15 PM"}, False, False),
-        ({"hour": "7"}, True, False),
-        ({"lasts": "all day"}, True, False),
-        ({"count": "3"}, False, False),
-        ({"size": "huge"}, False, False),
+        ([{}, dict.fromkeys(FULL), {"what": '"B 2" (east wing)'}, {"day": "tomorrow"}], True, True),
+        ([{"what": "Mov"}, {"what": " Move"}, {"people": ["Bo", "Dee"]}, {"day": "22/06/2025"}], True, False),
+        ([{"day": "next week"}, {"hour": "1:55 PM"}, {"hour": "7"}, {"lasts": "all day"}], True, False),
+        ([{"what": ""}, {"people": []}, {"day": "2025-06-02"}, {"day": "30/02/2025"}], False, False),
+        ([{"hour": "24:15 PM"}, {"count": "3"}, {"size": "huge"}, {"colour": "red"}], False, False),
     ],
 )
-def test_object_grammar(change, free, held):
-    answer = json.dumps(FULL | change)
-    assert accepts(object_grammar(KINDS, TEXT, "schema"), answer) is free
-    assert accepts(object_grammar(KINDS, TEXT, "source"), answer) is held
+def test_object_grammar(changes, free, held):
+    for change in changes:
+        answer = json.dumps(FULL | change)
+        assert accepts(object_grammar(KINDS, TEXT, "schema"), answer) is free, change
+        assert accepts(object_grammar(KINDS, TEXT, "source"), answer) is held, change
 
 
-def test_answers_about_one_field():
-    def held(kind, text, *values):
-        return accepts(answer_grammar("Who", kind, text, "source"), json.dumps({"Who": values}))
-
-    many, one = Span(many=True), Span()
-    assert held(many, TEXT, "Bo", "Al") and held(one, TEXT, "Bo")
-    assert not held(one, TEXT, "Bo", "Al") and not held(many, TEXT, "Bo Al")
-    assert not held(many, "one\ntwo", "one two")
+def test_a_question_about_one_value_takes_one():
+    for kind, taken in ((Span(many=True), True), (Span(), False)):
+        assert accepts(answer_grammar("Who", kind, TEXT, "source"), '{"Who": ["Bo", "Al"]}') is taken
     with pytest.raises(ValueError, match="neither schema nor source"):
-        answer_grammar("Who", many, TEXT, "strict")
+        answer_grammar("Who", Span(), TEXT, "strict")
 
 
-@pytest.mark.parametrize(
-    "text", ["!!!", '"', "((((", 'say "hi\\there" \\ now', "日本語 会議 🎂", "राहुल के साथ", "a" * 3000]
-)
+@pytest.mark.parametrize("text", ["!!!", '"hi\\there" \\ ((', "日本語 会議 🎂", "राहुल के साथ", "a" * 3000])
 def test_grammar_of_odd_texts_is_valid(text):
     nothing = json.dumps(dict.fromkeys(FULL))
     for way in ("schema", "source"):

@@ -13,16 +13,13 @@ from tiny_encoder import TAGS, sentence, sentences
 from helpers.tasks import load_task
 from helpers.tasks.bio import (
     TaggedTokens,
-    align_fine,
-    columns_of,
     parse_markup,
-    rows_of_columns,
     spans_of,
     tags_of,
     to_iob2,
     words_of_text,
 )
-from helpers.tasks.tag_task import Dictionary, TagTask, place_strings
+from helpers.tasks.tag_task import TagTask
 
 TASK = load_task("it_ner")
 LABELS, KINDS = TASK.fields, ("ticket", "bug")
@@ -40,12 +37,6 @@ def test_spans_and_tags_are_inverse(tags):
     valid = to_iob2(tags)
     assert tags_of(spans_of(valid), len(valid)) == valid
     assert to_iob2(valid) == valid
-
-
-def test_finer_tags_get_the_borders_of_ours():
-    tags = ("B-SOFTWARE", "I-SOFTWARE", "O", "B-HARDWARE")
-    fine = ["B-Language", "B-Application", "B-Class_Name", "I-Device"]
-    assert align_fine(tags, fine) == ("B-Language", "I-Application", "B-Class_Name", "B-Device")
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
@@ -81,13 +72,6 @@ def test_labels_and_rows_alone_are_a_task():
     assert {row.text for row in made} == {"Stew at Ann's", "Soup du jour !"} and made[0].origin == "synthetic"
 
 
-def test_a_dictionary_marks_the_longest_entries_that_are_mostly_entities():
-    train = ["new/B-OS mac/I-OS os/I-OS", "a mac/B-HARDWARE", "the os", "an os/B-OS", "os x"]
-    dictionary = Dictionary([sentence(words, at) for at, words in enumerate(train)])
-    assert dictionary.entries[("os",)] == ("OS", 1 / 4)
-    assert dictionary.spans("New Mac OS on my mac os".split()) == [(0, 3, "OS"), (5, 6, "HARDWARE")]
-
-
 def test_values_and_predictions_meet_on_the_tokens():
     example = sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION or Vim/B-SOFTWARE")
     values = TASK.values(example.target)
@@ -97,12 +81,6 @@ def test_values_and_predictions_meet_on_the_tokens():
     assert TASK.bind(None, example) is None
     with pytest.raises(ValueError, match="row 0 has 5 tokens but 1 predicted"):
         TASK.bind(["O"], example)
-
-
-def test_strings_are_placed_longest_first_and_whatever_the_spaces():
-    tokens = ["SQL", "Server", "and", "SQL", ".", "Net"]
-    tags = place_strings(tokens, {"OS": ["SQL", "SQLServer", ".Net", "absent", ""]})
-    assert tags == ("B-OS", "I-OS", "O", "B-OS", "B-OS", "I-OS")
 
 
 def test_places_of_entities_in_the_text():
@@ -123,21 +101,8 @@ def test_tokens_are_split_as_in_the_public_rows():
     assert words_of_text(text) == words.split()
 
 
-def test_markup_becomes_tokens_and_tags():
-    line = "bug\t[Permission denied (publickey)](ERROR), then [Windows](OS)-only; it's [C++](SOFTWARE)[17](VERSION)."
-    row = parse_markup(line, KINDS)
-    assert row["kind"] == "bug"
-    assert row["tokens"] == "Permission denied ( publickey ) , then Windows -only ; it 's C++ 17 .".split()
-    found = [(0, 5, "ERROR"), (7, 8, "OS"), (12, 13, "SOFTWARE"), (13, 14, "VERSION")]
-    assert spans_of(row["ner_tags"]) == found
-
-
 @pytest.mark.parametrize(
-    "line, reason",
-    [
-        ("no tab", "begins with ticket"),
-        ("bug\t[[x](OS)](OS)", "broken markup"),
-    ],
+    "line, reason", [("no tab", "begins with ticket"), ("bug\t[[x](OS)](OS)", "broken markup")]
 )
 def test_bad_markup_is_refused(line, reason):
     with pytest.raises(ValueError, match=reason):
@@ -156,12 +121,6 @@ def test_every_marked_entity_comes_back(pieces, glue):
     assert "".join(row["tokens"]) == "".join(text.replace(" ", "") for text, _ in pieces)
     found = [(label, "".join(row["tokens"][start:end])) for start, end, label in spans_of(row["ner_tags"])]
     assert found == [(label, text.replace(" ", "")) for text, label in pieces if label]
-
-
-def test_conll_sentences_are_read_with_their_lines():
-    columns = columns_of(["-DOCSTART- -X- O", "", "a O", "b\tB-OS\tb\tO", "\t", "# O", "c"])
-    found = [(line, row["tokens"], row["ner_tags"]) for line, row in rows_of_columns(columns)]
-    assert found == [(3, ["a", "b"], ["O", "B-OS"]), (6, ["#", "c"], ["O", ""])]
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------

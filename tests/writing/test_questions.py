@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from crime_rows import HEADED, QUESTIONS, TASK, TOLD
+from crime_rows import HEADED, TASK, TOLD
 from random_model import varied_model
 
-from helpers.writing.prompts import answer_together, predict_texts, tuned
+from helpers.writing.prompts import predict_texts
 
 
 @pytest.fixture(scope="module")
 def model(tokenizer):
     return varied_model(tokenizer.name_or_path, seed=3)
-
-
-@pytest.mark.parametrize("constraint", ["free", "source"])
-def test_shared_reading_writes_the_tokens_of_separate_readings(model, tokenizer, constraint):
-    texts = [HEADED, TOLD, HEADED[:400]]
-    prompts = [tuned(tokenizer, TASK, text) for text in texts]
-    grammars = None
-    if constraint == "source":
-        grammars = [[TASK.chat.grammar(text, constraint, name) for name in QUESTIONS] for text in texts]
-    together = answer_together(model, tokenizer, prompts, grammars and sum(grammars, []), 12)
-    assert [len(answers) for answers in together] == [18] * 3
-    for number, (prompt, answers) in enumerate(zip(prompts, together)):
-        for at in (0, 6, 17):
-            alone = prompt._replace(text=prompt.text + prompt.questions[at], questions=[[]])
-            given = grammars and [grammars[number][at]]
-            assert answer_together(model, tokenizer, [alone], given, 12)[0][0].tokens == answers[at].tokens
-    assert len({tuple(one.tokens) for one in together[0]}) > 1  # answers that differ: the test can fail
 
 
 def test_predictions_keep_the_order_of_the_texts_and_count_what_was_cut(model, tokenizer):
