@@ -128,13 +128,21 @@ def error_examples(errors: pd.DataFrame, each: int = 1) -> pd.DataFrame:
 
 
 def values_not_in_text(task: Task, gold: Sequence[Example], records: Records) -> pd.DataFrame:
-    """Predicted values that are neither in the label nor anywhere in the text, made up: columns id, field, value."""
+    """Predicted values that are neither in the label nor anywhere in the text, made up: columns id, field, value.
+
+    In the text is what its kind finds there in whatever writing; kinds without a place (truth values, choices) are left out.
+    """
     texts = {example.id: normalise(example.text) for example in gold}
+
+    def stands(line: Any, value: str) -> bool:
+        text = texts[line.id]
+        return bool(places(value, text, ignore_case=True) or task.kinds[line.field].find(value, text))
+
     lines = [
         (line.id, line.field, value)
         for line in field_results(task, gold, records).itertuples()
         for value in line.predicted
-        if value not in line.gold and not places(value, texts[line.id], ignore_case=True)
+        if value not in line.gold and task.kinds[line.field].placed and not stands(line, value)
     ]
     return pd.DataFrame(lines, columns=["id", "field", "value"])
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from helpers.tasks.base import Example, Message, Task
+from helpers.tasks.fields import Kind
 from helpers.writing import chat
 from helpers.writing.encode import encode_example
 from helpers.writing.generation import Generation, decode, field_confidence
@@ -65,12 +66,22 @@ def instruction(task: Task) -> str:
     """What the answer has to look like: the task's own words, or what follows from its fields."""
     if task.words.instruction:
         return task.words.instruction
-    lists = [name for name in task.fields if task.kinds[name].many]
-    kinds = f"; {', '.join(lists)}: a list of strings" * bool(lists)
-    return (
-        f"{task.words.description} Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each "
-        f"value is a string{kinds}; what the text does not say is null."
+    kinds = "".join(f"; {', '.join(names)}: {wanted}" for wanted, names in _other_kinds(task).items())
+    asked = (
+        f"Answer with one JSON object alone. Its keys: {', '.join(task.fields)}. Each value is a string{kinds}; what the "
+        "text does not say is null."
     )
+    return f"{task.words.description} {asked}".strip()
+
+
+def _other_kinds(task: Task) -> dict[str, list[str]]:
+    """What a field holds that does not hold a string, in words → such fields."""
+    found: dict[str, list[str]] = {}
+    for name, kind in task.kinds.items():
+        wanted = f"a list of {kind.wanted.removeprefix('a ')}s" if kind.many else kind.wanted
+        if wanted != Kind.wanted:
+            found.setdefault(wanted, []).append(name)
+    return found
 
 
 def question(name: str) -> str:

@@ -119,7 +119,8 @@ def finished(tmp_path_factory) -> Run:
     for name, content in (("metrics", METRICS), ("costs", costs), ("manifest", manifest)):
         run.path(f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     tables = {
-        "robustness": "perturbation,difference,p\ntypos,-0.25,0.125\nother,0.0,1.0\n",
+        "robustness": "perturbation,difference,difference_high,p\n"
+        "typos,-0.25,-0.125,0.03125\nremark,-0.125,0.0,0.0078125\nother,0.0,0.0,1.0\n",
         "leakage_audit": "when,parts,exact,near\nbefore,train – test,1,1\nafter,train – test,0,0\n",
         "slices": "slice,value,n,score,low,high\nlength,long,30,0.25,0.15,0.35\nlength,short,40,0.7,0.6,0.8\n",
     }
@@ -236,7 +237,7 @@ def test_numbers_are_those_of_the_metrics_file_kept_beside_the_page(finished, pa
     assert check_numbers(page, known, "calendar.") > 40 and check_numbers(index, known, "calendar.") > 12
     assert kept["checks"]["slices of the rows that are harder, corrected for their number"] == [1, 2]
     assert kept["hard"][0]["value"] == "long" and kept["code"] == "ab12"
-    assert kept["checks"]["changes of the input that cost more than chance would"] == [0, 2]
+    assert kept["checks"]["changes of the input that cost more than chance would"] == [1, 3]
     assert kept["checks"]["rows of one part repeated in another"] == [0, None]
 
 

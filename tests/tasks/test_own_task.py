@@ -17,12 +17,14 @@ from helpers.data.checks import check_rows
 from helpers.data.read import load_source
 from helpers.data.splits import make_splits
 from helpers.errors import UserError
+from helpers.evaluation.mistakes import values_not_in_text
 from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.serve.service import answer_model
 from helpers.tasks import TASK_NAMES, classes, load_task
 from helpers.tasks.json_task import JsonTask
 from helpers.tasks.load import model_of
+from helpers.writing.prompts import instruction
 
 
 @pytest.fixture
@@ -245,6 +247,9 @@ def test_a_classifier_of_the_text_says_what_no_piece_of_it_does():
     value, probability = classes.of_text(task.kinds, "Bo pays", {}, learnt)["gift"]
     assert value is False and 0.5 < probability < 1
     assert task.hooks.learn_conventions(rows[:1]) == {}
+    predicted = {"customer": "Zoe", "gift": False}
+    made_up = values_not_in_text(task, rows[:1], [{"id": 0, "prediction": task.canonical(predicted)}])
+    assert made_up["value"].tolist() == ["Zoe"]
     overlapping = {"customer": [(0, 6)], "delivery.city": [(4, 11)]}
     assert classes.words_around(task.kinds, "Ann of Graz paid", overlapping) == [
         "<delivery.city>",
@@ -269,6 +274,11 @@ def test_the_schema_of_the_example_gives_all_kinds():
     task = load_task(ROOT / "docs" / "example" / "orders")
     kinds = {"Span": 4, "Number": 1, "Date": 1, "Choice": 1, "Boolean": 1}
     assert Counter(type(kind).__name__ for kind in task.kinds.values()) == kinds
+    assert instruction(task).startswith(
+        "Answer with one JSON object alone. Its keys: customer, items, total,"
+    )
+    assert "; items: a list of strings; total: a number; payment: one of card, invoice," in instruction(task)
+    assert "; gift: true or false; what the text does not say is null." in instruction(task)
     assert task.kinds["items"].many and task.fields[-1] == "delivery.city"
     assert load_task(ROOT / "docs" / "example" / "tickets").fields == ("DEFECT", "DEVICE", "PERSON", "PLACE")
 
