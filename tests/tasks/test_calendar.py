@@ -48,9 +48,8 @@ def test_row_becomes_canonical():
     assert TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(parsed)))) == parsed
 
 
-@pytest.mark.parametrize(
-    "old, new, reason",
-    [
+def test_bad_rows_are_refused_with_a_reason():
+    for old, new, reason in (
         (', "notes": null', "", "missing key 'output.notes'"),
         ('"event_text": "Lunch", ', "", "missing key 'event_text'"),
         ('"time"', '"colour": "red", "time"', "unknown key 'output.colour'"),
@@ -59,13 +58,10 @@ def test_row_becomes_canonical():
         ('"attendees": null', '"attendees": [null]', "'output.attendees.0' should be a string, got null"),
         ('"Lunch"', '" \\n"', "'event_text' is empty"),
         (json.dumps(EMPTY), "[]", "'output' should be an object, got list"),
-    ],
-)
-def test_bad_rows_are_refused_with_a_reason(old, new, reason):
-    bad = json.loads(json.dumps(row("Lunch")).replace(old, new))
-    with pytest.raises(ValueError) as error:
-        TASK.rows.parse(bad, 0)
-    assert str(error.value).startswith(reason)
+    ):
+        with pytest.raises(ValueError) as error:
+            TASK.rows.parse(json.loads(json.dumps(row("Lunch")).replace(old, new)), 0)
+        assert str(error.value).startswith(reason)
 
 
 value = st.one_of(
@@ -99,37 +95,30 @@ def test_a_completion_has_all_fields_in_canonical_form():
     assert "Café" in TASK.chat.completion({**EMPTY, "location": "Café"})
 
 
-@pytest.mark.parametrize(
-    "field, value, text, written",
-    [
+def test_a_writer_learns_the_words_of_the_text_that_can_be_read_by_themselves():
+    for field, value, text, written in (
         ("date", "16/06/2027", "Call on 16 June 2027 at 2pm", "16 June 2027"),
         ("date", "16/06/2027", "Call on the day after tomorrow", "16/06/2027"),
         ("time", "2:30 PM", "Call Bo at 14:30", "14:30"),
         ("time", "7:00 PM", "dinner at 7 on 2 May 2027", "7:00 PM"),  # "7" alone says neither AM nor PM
-    ],
-)
-def test_a_writer_learns_the_words_of_the_text_that_can_be_read_by_themselves(field, value, text, written):
-    target = EMPTY | {"action": "Call", field: value}
-    completion = TASK.chat.completion(target, text)
-    assert json.loads(completion)[field] == written
-    assert TASK.chat.parse_output(completion) == (target, None)
-    assert held(text, **{field: written})
+    ):
+        target = EMPTY | {"action": "Call", field: value}
+        completion = TASK.chat.completion(target, text)
+        assert json.loads(completion)[field] == written and held(text, **{field: written})
+        assert TASK.chat.parse_output(completion) == (target, None)
 
 
-@pytest.mark.parametrize(
-    "kind, answers",
-    [
-        ("empty", ["  \n"]),
-        ("truncated", [GOOD[:-1], GOOD[:40]]),
-        ("not json", ["Sure: " + GOOD, GOOD + " done", "[" * 100_000]),
-        ("not an object", ["[1]", "null"]),
-        ("missing keys", [GOOD.replace(', "notes": null', "")]),
-        ("extra keys", [GOOD[:-1] + ', "mood": null}', GOOD[:-1] + ', "notes": null}']),
-        ("wrong type", [GOOD.replace("null", "1"), GOOD.replace('["Anna", "Bo"]', '"Anna"')]),
-    ],
-)
-def test_parse_errors_have_kinds(kind, answers):
-    assert [TASK.chat.parse_output(raw) for raw in answers] == [(None, kind)] * len(answers)
+def test_parse_errors_have_kinds():
+    for kind, answers in {
+        "empty": ["  \n"],
+        "truncated": [GOOD[:-1], GOOD[:40]],
+        "not json": ["Sure: " + GOOD, GOOD + " done", "[" * 100_000],
+        "not an object": ["[1]", "null"],
+        "missing keys": [GOOD.replace(', "notes": null', "")],
+        "extra keys": [GOOD[:-1] + ', "mood": null}', GOOD[:-1] + ', "notes": null}'],
+        "wrong type": [GOOD.replace("null", "1"), GOOD.replace('["Anna", "Bo"]', '"Anna"')],
+    }.items():
+        assert [TASK.chat.parse_output(raw) for raw in answers] == [(None, kind)] * len(answers)
 
 
 def held(text: str, **values) -> bool:
@@ -137,22 +126,17 @@ def held(text: str, **values) -> bool:
     return accepts(TASK.chat.grammar(text, "source"), json.dumps(EMPTY | values, ensure_ascii=False))
 
 
-SHORT = "Budget mtg, then UX sess. with Bo for the new plan"
-
-
-@pytest.mark.parametrize(
-    "field, good, bad, text",
-    [
-        ("action", ["Weekly review"], ["weekly review"], REVIEW.text),
-        ("duration", ["1.5 hours", "an hour"], ["1.5 lightyears", "a long hour"], REVIEW.text),
-        ("recurrence", ["weekly", "every Monday"], ["sometimes", "every blue moon"], REVIEW.text),
-        ("action", ["Budget mtg", "Budget meeting", "UX session", "UX sess."], ["Budget session"], SHORT),
-        ("notes", ["New plan"], ["Plan new"], SHORT),
-    ],
-)
-def test_answers_are_held_to_the_text_and_to_what_labels_make_of_it(field, good, bad, text):
-    assert all(held(text, **{field: value}) for value in good)
-    assert not any(held(text, **{field: value}) for value in bad)
+def test_answers_are_held_to_the_text_and_to_what_labels_make_of_it():
+    short = "Budget mtg, then UX sess. with Bo for the new plan"
+    for field, text, good, bad in (
+        ("action", REVIEW.text, ["Weekly review"], ["weekly review"]),
+        ("duration", REVIEW.text, ["1.5 hours", "an hour"], ["1.5 lightyears", "a long hour"]),
+        ("recurrence", REVIEW.text, ["weekly", "every Monday"], ["sometimes", "every blue moon"]),
+        ("action", short, ["Budget mtg", "Budget meeting", "UX session", "UX sess."], ["Budget session"]),
+        ("notes", short, ["New plan"], ["Plan new"]),
+    ):
+        assert all(held(text, **{field: value}) for value in good), field
+        assert not any(held(text, **{field: value}) for value in bad), field
 
 
 # -- places and conventions -----------------------------------------------------------------------------------------------
@@ -200,21 +184,18 @@ def test_without_conventions_a_value_is_as_typed_and_read_where_it_stands():
         assert TASK.from_spans("Book a tent", {"action": [(7, 11)]}, habits)["action"] == action
 
 
-@pytest.mark.parametrize(
-    "field, value, same, other",
-    [
+def test_equivalent():
+    for field, value, same, other in (
         ("action", "Schedule a team mtg", "Team meeting", "team talk"),
         ("action", "Talk w/ vendor", "talk with vendor", "talk with vendors"),
         ("location", "at the library", "Library", "Library 2"),
         ("recurrence", "every week", "Weekly", "monthly"),
         ("notes", "for the new policies", "New policies", "old policies"),
         ("attendees", "Bo", "bo", "Bob"),
-    ],
-)
-def test_equivalent(field, value, same, other):
-    kind = TASK.kinds[field]
-    assert kind.equivalent(value, same) and kind.equivalent(same, value)
-    assert not kind.equivalent(value, other) and not kind.equivalent(other, value)
+    ):
+        kind = TASK.kinds[field]
+        assert kind.equivalent(value, same) and kind.equivalent(same, value)
+        assert not kind.equivalent(value, other) and not kind.equivalent(other, value)
 
 
 # -- rules ------------------------------------------------------------------------------------------------------------------
@@ -270,9 +251,9 @@ def test_what_is_not_canonical_is_withheld_with_its_reason():
     assert TASK.given(REVIEW.target) == {"prediction": REVIEW.target}
 
 
-@pytest.mark.parametrize("text, doubt", [("Gym at 8", True), ("Dinner at 8", False), ("Gym at 8am", False)])
-def test_a_guessed_half_of_the_day_is_a_doubt(text, doubt):
-    assert ("time" in TASK.doubts(text, TASK.hooks.rules(text))) is doubt
+def test_a_guessed_half_of_the_day_is_a_doubt():
+    for text, doubt in (("Gym at 8", True), ("Dinner at 8", False), ("Gym at 8am", False)):
+        assert ("time" in TASK.doubts(text, TASK.hooks.rules(text))) is doubt
 
 
 # -- made rows -----------------------------------------------------------------------------------------------------------------
@@ -305,12 +286,8 @@ def consistent(made) -> None:
                 assert written == value and word_spans(value, made.text)
 
 
-@pytest.fixture(scope="module")
-def composed():
-    return TASK.hooks.synthesise(TRAIN, 300, random.Random(7))
-
-
-def test_made_rows_are_new_labelled_rightly_and_varied(composed):
+def test_made_rows_are_new_labelled_rightly_varied_and_seeded():
+    composed = TASK.hooks.synthesise(TRAIN, 300, random.Random(7))
     assert len({one.text for one in composed}) == 300
     assert [one.id for one in composed] == list(range(len(TRAIN), len(TRAIN) + 300))
     for one in composed:
@@ -319,9 +296,6 @@ def test_made_rows_are_new_labelled_rightly_and_varied(composed):
         assert sum(one.target[name] is not None for one in composed) > 20
     formats = [TASK.hooks.surface_formats(one) for one in composed]
     assert all(len({one[kind] for one in formats}) >= 6 for kind in ("date format", "time format"))
-
-
-def test_made_rows_are_seeded(composed):
     assert TASK.hooks.synthesise(TRAIN, 300, random.Random(7)) == composed
     assert TASK.hooks.synthesise(TRAIN, 20, random.Random(8)) != composed[:20]
     assert TASK.hooks.synthesise([], 5, random.Random(0)) == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date, datetime, timedelta, timezone
 
-import pytest
 from icalendar import Calendar
 
 from helpers.tasks import load_task
@@ -53,21 +52,18 @@ def test_what_is_missing_is_said():
     assert "all afternoon" in str(event["description"]) and len(checks) == 2 and "rrule" not in event
 
 
-@pytest.mark.parametrize(
-    "words, rule",
-    [
-        ("weekly", {"FREQ": "WEEKLY"}),
-        ("Quarterly", {"FREQ": "MONTHLY", "INTERVAL": 3}),
-        ("every Tuesday", {"FREQ": "WEEKLY", "BYDAY": ["TU"]}),
-        ("every 3 months", {"FREQ": "MONTHLY", "INTERVAL": 3}),
-        ("every Monday and Thursday", {"FREQ": "WEEKLY", "BYDAY": ["MO", "TH"]}),
-        ("weekdays", {"FREQ": "WEEKLY", "BYDAY": ["MO", "TU", "WE", "TH", "FR"]}),
-        ("every first Monday", None),
-        ("every Monday and week", None),
-    ],
-)
-def test_recurrences(words, rule):
-    assert rule_of(words) == rule
+def test_recurrences():
+    for words, rule in {
+        "weekly": {"FREQ": "WEEKLY"},
+        "Quarterly": {"FREQ": "MONTHLY", "INTERVAL": 3},
+        "every Tuesday": {"FREQ": "WEEKLY", "BYDAY": ["TU"]},
+        "every 3 months": {"FREQ": "MONTHLY", "INTERVAL": 3},
+        "every Monday and Thursday": {"FREQ": "WEEKLY", "BYDAY": ["MO", "TH"]},
+        "weekdays": {"FREQ": "WEEKLY", "BYDAY": ["MO", "TU", "WE", "TH", "FR"]},
+        "every first Monday": None,
+        "every Monday and week": None,
+    }.items():
+        assert rule_of(words) == rule
 
 
 def test_the_task_offers_the_file():

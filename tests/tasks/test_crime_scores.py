@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from crime_rows import TASK, headed, told
 
 from helpers.evaluation import measured, mistakes, slices
@@ -17,19 +16,16 @@ def record(row, **changes) -> dict:
     return {"id": row.id, "prediction": target, "raw": TASK.chat.completion(target), "confidence": None}
 
 
-@pytest.mark.parametrize(
-    ("gold", "predicted", "hits"),
-    [
+def test_fuzzy_matching_pairs_each_value_once():
+    for gold, predicted, hits in (
         ([], ["a"], 0),
         (["12 Quay Lane, Arden"], ["12 Quay Lane Arden"], 1),
         (["CCTV footage"], ["a torn glove"], 0),
         (["two fingerprints"], ["two fingerprints", "two fingerprint"], 1),
         # the first could go with either, the second only with the first: pairing greedily would lose one
         (["abcdefghij", "abcdefghiX"], ["abcdefghij", "abcdefgkij"], 2),
-    ],
-)
-def test_fuzzy_matching_pairs_each_value_once(gold, predicted, hits):
-    assert metrics.fuzzy_hits(gold, predicted) == hits
+    ):
+        assert metrics.fuzzy_hits(gold, predicted) == hits
 
 
 def test_headline_decides_what_a_row_adds_to_the_score():
@@ -39,9 +35,8 @@ def test_headline_decides_what_a_row_adds_to_the_score():
     assert slices.group_score(TASK, rows, records) == metrics.score(TASK, rows, records)["exact_f1"]
 
 
-@pytest.mark.parametrize(
-    ("changes", "kind"),
-    [
+def test_error_classes_of_reports():
+    for changes, kind in (
         ({"Witness_Name": []}, mistakes.NOTHING),
         ({"Victim_Manager": ["N/A"]}, mistakes.NOTHING),
         ({"Witness_Name": ["Not provided"]}, mistakes.NORMALISATION),
@@ -49,11 +44,9 @@ def test_headline_decides_what_a_row_adds_to_the_score():
         ({"Victim_Owner": [], "Victim_Manager": ["Ines Calder"]}, mistakes.WRONG_FIELD),
         ({"Location": ["Quay Lane, Port Arden"]}, mistakes.BOUNDARY),
         ({"Victim_Age": ["34"]}, mistakes.INVENTED),
-    ],
-)
-def test_error_classes_of_reports(changes, kind):
-    errors = mistakes.classify_errors(TASK, [headed()], [record(headed(), **changes)])
-    assert set(errors["kind"]) == {kind} and set(errors["field"]) == set(changes)
+    ):
+        errors = mistakes.classify_errors(TASK, [headed()], [record(headed(), **changes)])
+        assert set(errors["kind"]) == {kind} and set(errors["field"]) == set(changes)
 
 
 def test_values_that_stand_nowhere_are_made_up():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 
 import pytest
 from crime_rows import (
@@ -27,7 +26,6 @@ from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.crime.report import normalise_report, sections
 from helpers.tasks.crime.rules import extract
-from helpers.tasks.crime.schema import FIELDS
 
 
 def parse(text: str):
@@ -38,10 +36,8 @@ def parse(text: str):
 def test_row_is_read_into_report_and_all_types():
     row = example(HEADED.replace("\n", "  \n").replace("12 Quay", "12\u00a0 Quay"))
     assert row.text == HEADED  # with its lines, without other space
-    assert row.target == {name: HEADED_ANSWERS.get(name, []) for name in FIELDS}
-
-
-def test_numbers_become_text_and_types_that_are_not_asked_are_empty():
+    assert row.target == {name: HEADED_ANSWERS.get(name, []) for name in TASK.fields}
+    # numbers become text, and types that are not asked for are empty
     asked = ("Victim_Age", "Location")
     row = parse(conversation(answers={"Victim_Age": [34, 41.5], "Location": [" x  y "]}, questions=asked))
     assert row.target["Victim_Age"] == ["34", "41.5"] and row.target["Location"] == ["x y"]
@@ -49,16 +45,11 @@ def test_numbers_become_text_and_types_that_are_not_asked_are_empty():
     assert TASK.rows.write(row)["conversation"].count("User: What describes") == 2
 
 
-report_lines = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
+line = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
+answer = st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=3)
 
 
-@given(
-    st.lists(report_lines, min_size=1, max_size=6),
-    st.dictionaries(
-        st.sampled_from(QUESTIONS),
-        st.lists(st.text(st.characters(exclude_categories=("Cs",)), max_size=20), max_size=3),
-    ),
-)
+@given(st.lists(line, min_size=1, max_size=6), st.dictionaries(st.sampled_from(QUESTIONS), answer))
 def test_any_row_that_is_read_can_be_written(lines, answers):
     if not normalise_report("\n".join(lines)) or any("read this text." in line for line in lines):
         return
@@ -91,13 +82,14 @@ def test_a_row_that_does_not_parse_says_which_turn_is_wrong(old, new, reason):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("row", "reason"),
-    [({}, "'conversation' is missing"), ({"conversation": 3}, "no string"), ({"id": 1}, "unknown key 'id'")],
-)
-def test_a_row_needs_one_conversation(row, reason):
-    with pytest.raises(ValueError, match=reason):
-        TASK.rows.parse(row, 0)
+def test_a_row_needs_one_conversation():
+    for row, reason in (
+        ({}, "is missing"),
+        ({"conversation": 3}, "no string"),
+        ({"id": 1}, "unknown key 'id'"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            TASK.rows.parse(row, 0)
 
 
 def test_public_split_is_shuffled_once_and_keeps_its_test_file():
@@ -125,12 +117,6 @@ def test_answer_is_parsed_strictly():
         assert TASK.chat.parse_answer("Location", raw) == (None, error)
 
 
-def test_values_are_compared_as_sets():
-    row = headed().target
-    again = {**row, "Evidence_Type": ["two fingerprints", "a torn glove", "Pry bar", "Pry bar"]}
-    assert TASK.values(row) == TASK.values(again)
-
-
 def test_an_answer_that_does_not_parse_fails_alone():
     raw = [TASK.chat.answer(headed().target, name) for name in QUESTIONS]
     broken = [*raw]
@@ -151,11 +137,6 @@ def test_an_answer_that_does_not_parse_fails_alone():
     assert part["empty_accuracy"] == pytest.approx(3 / 4)
 
 
-def test_rules_write_no_text_and_are_valid_all_the_same():
-    scores = metrics.score(TASK, [headed()], [{"id": 0, "prediction": TASK.hooks.rules(HEADED), "raw": None}])
-    assert scores["json_validity"] == 1 and scores["parse_errors"] == {}
-
-
 # -- grammars ---------------------------------------------------------------------------------------------------------
 def taken(report: str, name: str, *values: object) -> tuple[bool, bool]:
     """Whether the free grammar takes these values as an answer, and whether the one held to the text does."""
@@ -163,18 +144,17 @@ def taken(report: str, name: str, *values: object) -> tuple[bool, bool]:
     return tuple(accepts(TASK.chat.grammar(report, way, name), answer) for way in ("schema", "source"))
 
 
-@pytest.mark.parametrize(
-    ("values", "schema", "source"),
-    [
-        (["Harbour Bakery", "Not provided"], True, True),
-        # not in the report, half a word, over a line's end
-        (["Harbour Shop", "arbour Bakery", "Port Arden\n**Reporting Officer:** Sergeant"], True, False),
-        (["", 3], False, False),
-    ],
-)
-def test_source_holds_values_to_words_of_one_line(values, schema, source):
-    for value in values:
-        assert taken(HEADED, "Victim_Name", "Ines Calder", value) == (schema, source), value
+def test_source_holds_values_to_words_of_one_line():
+    for value, wanted in (
+        ("Harbour Bakery", (True, True)),
+        ("Not provided", (True, True)),
+        ("Harbour Shop", (True, False)),  # not in the report
+        ("arbour Bakery", (True, False)),  # half a word
+        ("Port Arden\n**Reporting Officer:** Sergeant", (True, False)),  # over a line's end
+        ("", (False, False)),
+        (3, (False, False)),
+    ):
+        assert taken(HEADED, "Victim_Name", "Ines Calder", value) == wanted, value
     assert taken(HEADED, "Victim_Age") == (True, True)
 
 
@@ -194,15 +174,9 @@ def test_an_answer_may_hold_many_and_long_values():
 
 # -- layout and rules -------------------------------------------------------------------------------------------------
 def test_sections_are_found_by_their_headings():
-    found = {section.name: section.content for section in sections(HEADED)}
-    assert found["location"] == "12 Quay Lane, Port Arden" and found["status"] == "Under Investigation"
-    names = "type when location officer summary victims suspects witnesses evidence circumstances status"
-    assert list(found) == names.split()
-    capitals = sections("WITNESSES\n- Ann Lee\n- Bo Day\nLocation: Pier 4")
-    assert [(s.name, s.content) for s in capitals] == [
-        ("witnesses", "- Ann Lee\n- Bo Day"),
-        ("location", "Pier 4"),
-    ]
+    found = sections("WITNESSES\n- Ann Lee\n- Bo Day\nLocation: Pier 4")
+    contents = {section.name: section.content for section in found}
+    assert contents == {"witnesses": "- Ann Lee\n- Bo Day", "location": "Pier 4"}
 
 
 def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
@@ -212,76 +186,64 @@ def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
     assert [one["layout"] for one in TASK.hooks.slices([row, notice])] == ["narrative", "notice"]
     run = Run("crime", out=str(tmp_path))
     parts = make_splits(run, load_source(run)).parts
-    styles = {part: [row.extra.get("style") for row in rows] for part, rows in parts.items()}
-    assert Counter(styles["test"]) == {None: 50, "press release": 7, "blotter": 7, "log": 6}
-    assert set(styles["train"]) == set(styles["validation"]) == {None}
+    styles = {part: {row.extra.get("style") for row in rows} for part, rows in parts.items()}
+    assert styles["test"] == {None, "press release", "blotter", "log"}
+    assert styles["train"] == styles["validation"] == {None}
 
 
-def test_rules_read_the_headings():
+def test_rules_read_headings_and_what_is_told():
     assert TASK.values(extract(HEADED)) == TASK.values(headed().target)
-
-
-def test_rules_read_what_is_told():
     found = extract(TOLD.replace("half past ten", "10:30"))
-    wanted = {**TOLD_ANSWERS, "Crime_Time": ["10:30"]}
-    names = "Officer_Name Officer_BadgeNumber Victim_Name Victim_Age Crime_Date Crime_Time Crime_Status Witness_Name"
-    assert {name: found[name] for name in names.split()} == {name: wanted[name] for name in names.split()}
-    assert found["Crime_Summary"][0].startswith("On 3 May 2023")
+    names = "Officer_Name Officer_BadgeNumber Victim_Name Victim_Age Crime_Date Crime_Status Witness_Name"
+    assert all(found[name] == TOLD_ANSWERS[name] for name in names.split())
+    assert found["Crime_Time"] == ["10:30"] and found["Crime_Summary"][0].startswith("On 3 May 2023")
 
 
-@pytest.mark.parametrize(
-    ("section", "wanted"),
-    [
+def test_rules_read_victims():
+    for section, wanted in (
         ("Ada Holm, 34 years old, owner of the property.", "Name Ada Holm|Age 34|Owner Ada Holm"),
         ("Bo and Cy Day, ages 29 and 33, homeowners.", "Name Bo Day|Name Cy Day|Age 29|Age 33"),
-        (
-            "Pier Books, Inc., owned by Mr. Eli Fox, CEO.",
-            "Name Pier Books, Inc.|Owner Mr. Eli Fox|CEO Mr. Eli Fox",
-        ),
+        ("Dock, Inc., owned by Mr. Al Fox, CEO.", "Name Dock, Inc.|Owner Mr. Al Fox|CEO Mr. Al Fox"),
         ("Pier Books, Owner: Eli Fox, CEO: N/A", "Name Pier Books|Owner Eli Fox|CEO N/A"),
         (
-            "\n- Name: Ada Holm\n- Age: 34\n- Owner: N/A\n- Email: a@holm.example",
-            "Name Ada Holm|Age 34|Email a@holm.example",
+            "\n- Name: Al Fox\n- Age: 34\n- Owner: N/A\n- Email: a@b.example",
+            "Name Al Fox|Age 34|Email a@b.example",
         ),
         ("Not provided", ""),
-    ],
-)
-def test_rules_read_victims(section, wanted):
-    found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
-    given = [f"{name.removeprefix('Victim_')} {value}" for name, values in found.items() for value in values]
-    assert sorted(given) == sorted([*filter(None, wanted.split("|")), "Crime_Status open"])
+    ):
+        found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
+        given = [
+            f"{name.removeprefix('Victim_')} {value}" for name, values in found.items() for value in values
+        ]
+        assert sorted(given) == sorted([*filter(None, wanted.split("|")), "Crime_Status open"])
 
 
-@pytest.mark.parametrize(
-    ("nothing", "values"),
-    [
+def test_a_negation_of_what_is_told_or_found_says_nothing():
+    kind = TASK.kinds["Suspect_Description"]
+    for nothing, values in (
         (True, ["n/a", "Not yet identified.", "No description available", "None at this time"]),
         (True, ["No clear description was given", "Nobody described the rider"]),
         (False, ["No taller than a boy, in a green coat", "Not tall", "one not seen from the front"]),
         (False, ["Unknown man in a red cap", "Noah Nonesuch"]),
-    ],
-)
-def test_a_negation_of_what_is_told_or_found_says_nothing(nothing, values):
-    kind = TASK.kinds["Suspect_Description"]
-    for value in values:
-        assert kind.says_nothing(value) == nothing == kind.equivalent(value, "Not provided"), value
+    ):
+        for value in values:
+            assert kind.says_nothing(value) == nothing == kind.equivalent(value, "Not provided"), value
 
 
-def test_equivalence_forgives_articles_and_stops_only():
+def test_equivalence_forgives_articles_stops_and_order_only():
     assert TASK.kinds["Evidence_Type"].equivalent("a torn glove", "Torn glove.")
     assert TASK.kinds["Witness_Name"].equivalent("Not provided", "None identified")
     assert not TASK.kinds["Victim_Name"].equivalent("Ada Holm", "Ada Holt")
+    evidence = ["two fingerprints", "a torn glove", "Pry bar", "Pry bar"]
+    assert TASK.values({**headed().target, "Evidence_Type": evidence}) == TASK.values(headed().target)
 
 
-@pytest.mark.parametrize(
-    ("name", "sound", "flawed"),
-    [
+def test_a_value_without_its_form_is_no_answer():
+    for name, sound, flawed in (
         ("Victim_Age", ["34", "thirty-eight", "Not provided"], ["clerk", "34 Mill Lane", "Adult"]),
         ("Crime_Date", ["3 May 2023", "4 mei"], ["yesterday"]),
         ("Crime_Time", ["10:30", "half past ten", "noon"], ["the evening"]),
         ("Victim_Email", ["a@b.example"], ["Ines Calder"]),
         ("Officer_BadgeNumber", ["W-31"], ["badge"]),
-    ],
-)
-def test_a_value_without_its_form_is_no_answer(name, sound, flawed):
-    assert not any(map(TASK.kinds[name].flaw, sound)) and all(map(TASK.kinds[name].flaw, flawed))
+    ):
+        assert not any(map(TASK.kinds[name].flaw, sound)) and all(map(TASK.kinds[name].flaw, flawed)), name

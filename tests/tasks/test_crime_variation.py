@@ -31,7 +31,7 @@ def stated(row) -> list[str]:
 
 
 def all_stand_in(row) -> bool:
-    return all(places(value, row.text) for values in row.target.values() for value in values)
+    return len(stated(row)) == sum(map(len, row.target.values()))
 
 
 # -- others -----------------------------------------------------------------------------------------------------------
@@ -60,10 +60,8 @@ def test_swap_gives_a_couple_one_surname_and_follows_it(seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_swap_moves_a_date_with_a_weekday_and_a_time_that_ends_a_sentence(seed):
-    row = example(
-        "It began on Thursday 9 November 2023. It ended at 8:20 PM.",
-        {"Crime_Date": ["9 November 2023"], "Crime_Time": ["8:20 PM"]},
-    )
+    answers = {"Crime_Date": ["9 November 2023"], "Crime_Time": ["8:20 PM"]}
+    row = example("It began on Thursday 9 November 2023. It ended at 8:20 PM.", answers)
     made = swap(row, random.Random(seed))
     assert made.target["Crime_Date"][0] in made.text and made.target["Crime_Date"] != ["9 November 2023"]
     assert made.text.endswith(f" {made.target['Crime_Time'][0]}.")
