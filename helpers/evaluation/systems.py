@@ -288,13 +288,14 @@ def deployed(run: Run, there: Sequence[str]) -> tuple[str, str]:
     """Which of some systems is to be used, and why in a sentence.
 
     Where :mod:`helpers.evaluation.transfer` has measured trained ones at home and away it is the best mean of both, else
-    the best on validation, or while nothing is scored the first.
+    the best on validation, or while nothing is scored the first. Rules alone do not count: they were written with rows of
+    every batch in view, so no batch is away from home for them.
     """
     best = read_json(run.dir / "metrics.json").get("best")
     best = best if best in there else there[0]
     table = home_and_away(read_transfer(run))
-    table = table[table.index.isin(there)]
-    if not any(name in run.task.variants for name in table.index):
+    table = table[table.index.isin(there) & (table.index != RULES)]
+    if table.empty:
         return best, f"`{best}` is the best on validation; away from home nothing is measured."
     name = table["mean"].idxmax()
     said = (

@@ -93,7 +93,7 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
         write_json(run.path("checkpoints", name, "finished.json"), {})
     write_json(run.path("metrics.json"), {"best": "lora"})
     assert systems.deployed(run, ["lora", "tagger"])[1].startswith("`lora` is the best on validation; away")
-    scores = {"lora": (0.9, 0.2, 0.4), "tagger": (0.8, 0.6, 0.8), "rules": (0.5, 0.5, 0.5), "qlora": (1, 1)}
+    scores = {"lora": (0.9, 0.2, 0.4), "tagger": (0.8, 0.6, 0.8), "rules": (0.9, 0.9, 0.9), "qlora": (1, 1)}
     content = {"profile": "smoke", "models": {}, "soft": "soft_exact_match", "lines": lines(**scores)}
     write_json(measured.transfer_path(run, tmp_path), content)
     table = measured.home_and_away(content)
