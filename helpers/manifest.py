@@ -49,11 +49,12 @@ def notebook_source(path: Path) -> str:
     return json.dumps(kept, ensure_ascii=False)
 
 
-def code_fingerprint(root: Path = ROOT) -> str:
-    """One hash over every module and data file of `helpers/` and the cells of every notebook."""
+def code_fingerprint(root: Path = ROOT, shared: bool = False) -> str:
+    """One hash over every module and data file of `helpers/`, or of what tasks share, and the cells of every notebook."""
     parts: list[str | bytes] = []
     for path in sorted((root / "helpers").rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        own = shared and path.parent.parent == root / "helpers" / "tasks"
+        if path.is_file() and "__pycache__" not in path.parts and not own:
             parts += [path.relative_to(root).as_posix(), path.read_bytes()]
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         parts += [path.relative_to(root).as_posix(), notebook_source(path)]
@@ -83,7 +84,7 @@ def write_manifest(run: Run, stage: str, seconds: float, **more: Any) -> dict[st
         "settings": run.settings,
         "seed": run.seed,
         "data": {"source": run.data, "sha256": data_fingerprint(run)},
-        "code": {"sha256": code_fingerprint()},
+        "code": {"sha256": code_fingerprint(), "shared": code_fingerprint(shared=True)},
         "environment": environment_fingerprint(),
         "hardware": hardware(),
         "stages": dict(sorted(stages.items())),

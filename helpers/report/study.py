@@ -279,7 +279,7 @@ def evidence(run: Run) -> dict[str, Any]:
         "away": away[["home", "away"]].to_dict("index"),
         "deploy": deploy,
         "why": why.replace("`", ""),
-        "code": read_json(run.dir / "manifest.json").get("code", {}).get("sha256", ""),
+        "code": read_json(run.dir / "manifest.json").get("code", {}).get("shared", ""),
         "results": results_of(run.task.name),
     }
 

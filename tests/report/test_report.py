@@ -114,7 +114,7 @@ def finished(tmp_path_factory) -> Run:
         nbformat.write(notebook, run.path("notebooks", f"{name}.ipynb"))
     manifest = {"task": "calendar", "profile": "smoke", "settings": run.settings, "seed": 42}
     manifest |= {"hardware": {"cpu": "Test CPU", "gpus": []}, "stages": {"01_eda": {"seconds": 1.5}}}
-    manifest["code"] = {"sha256": "ab12"}
+    manifest["code"] = {"shared": "ab12"}
     costs = {"lora": {"train_seconds": 12.0, "size_mb": 0.4, "predict_seconds": 8.5}}
     for name, content in (("metrics", METRICS), ("costs", costs), ("manifest", manifest)):
         run.path(f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
