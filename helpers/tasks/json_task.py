@@ -307,11 +307,17 @@ class JsonTask(Task):
 
     def _values_of_spans(self, text: str, spans: dict[str, list[Place]], conventions: Any) -> Target:
         """What the marked pieces say, each read by its kind; where nothing is marked, what a classifier says of the text."""
-        said = {}
+        said: dict[str, Any] = {}
         for name, found in spans.items():
-            values = [self.kinds[name].said(text, span) for span in sorted(found)]
-            said[name] = values if self.kinds[name].many else next(iter(values), None)
-        around = classes.of_text(self.kinds, text, spans, conventions)
+            kind = self.kinds[name]
+            values = [kind.said(text, span) for span in sorted(found)]
+            if isinstance(kind, Boolean):  # no piece of a text is one
+                values = []
+            elif isinstance(kind, Choice):
+                values = [value for value in values if not kind.flaw(kind.canonical(value))]
+            said[name] = values if kind.many else next(iter(values), None)
+        used = {name: found for name, found in spans.items() if said[name] not in (None, [])}
+        around = classes.of_text(self.kinds, text, used, conventions)
         return said | {name: value for name, (value, _) in around.items()}
 
 

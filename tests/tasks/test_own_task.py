@@ -244,6 +244,7 @@ def test_a_classifier_of_the_text_says_what_no_piece_of_it_does():
     found = task.from_spans("a present for Bo", {"customer": [(14, 16)]}, learnt)
     assert found == {"customer": "Bo", "delivery.street": None, "delivery.city": None, "gift": True}
     assert task.from_spans("Bo pays", {"customer": [(0, 2)]}, learnt)["gift"] is False
+    assert task.from_spans("Bo pays", {"customer": [(0, 2)], "gift": [(3, 7)]}, learnt)["gift"] is False
     value, probability = classes.of_text(task.kinds, "Bo pays", {}, learnt)["gift"]
     assert value is False and 0.5 < probability < 1
     assert task.hooks.learn_conventions(rows[:1]) == {}
