@@ -21,9 +21,9 @@ NOTHING_THERE = ("Not provided", "None identified", "N/A")
 
 _HEADINGS = {name: re.compile(one["pattern"], re.IGNORECASE) for name, one in SECTIONS.items()}
 _HEADED_LINE = re.compile(
-    r"(?:\*\*)?(?P<heading>[A-Z][^:*\n]{1,60}?)(?::\*\*|\*\*:|:)(?:\s+|$)(?P<content>.*)"
+    r"(?:\*\*)?(?P<heading>[A-Z][^:*\n]{0,60}?)(?::\*\*|\*\*:|:)(?:\s+|$)(?P<content>.*)"
 )
-_LEAST_HEADINGS = 4
+LEAST_HEADINGS = 4
 # a negation, and what was not told or found: labels word it in ever new ways
 _NOTHING = re.compile(
     r"(?:n/?a|unknown|-|–"
@@ -96,4 +96,4 @@ def sections(report: str) -> list[Section]:
 def is_headed(report: str) -> bool:
     """Whether the report is laid out under headings, known ones or not, rather than told."""
     headed = [line for line in report.split("\n") if _HEADED_LINE.fullmatch(line) or _opened(line)]
-    return len(headed) >= _LEAST_HEADINGS
+    return len(headed) >= LEAST_HEADINGS

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from helpers.tasks.base import Example
+from helpers.tasks.crime.cues import EMAIL
 from helpers.tasks.crime.report import SECTIONS, means_nothing, sections
-from helpers.tasks.crime.rules import EMAIL
 from helpers.tasks.crime.schema import FIELDS, Target
 from helpers.tasks.text import places, word_spans
 
