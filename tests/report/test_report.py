@@ -21,7 +21,7 @@ from helpers.report import pages, pdf
 from helpers.report.notebooks import cells_html, cite, markdown_html, reading_copy
 from helpers.report.notebooks import printed as without_noise
 from helpers.report.pages import build, index_page, task_page, templates
-from helpers.report.study import Study, command, evidence, read_run, results_of, sweeps_of
+from helpers.report.study import Study, command, evidence, read_run, results_of
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.views import plots
@@ -318,7 +318,6 @@ HARD = make_study(
     [
         (said("verdict", TUNED), "Use lora: value F1 0.500 (95 % interval –); without training the best, base_zero_shot, has 0.100 (+0.400)."),
         (said("verdict", BEHIND), "Training is not worth it here: lora has value F1 0.000"),
-        (said("verdict", LEVEL), "Training is not worth it here"),
         (said("verdict", ALONE), "no system without training was scored."),
         (said("tuning", TUNED), "takes it from 0.100 (untuned, base_zero_shot) to 0.500 (lora): +0.400."),
         (said("tuning", LEVEL), "does not change its score from 0.500"),
@@ -329,7 +328,6 @@ HARD = make_study(
         (said("weakness", HARD), "it has 0.60, at home 0.90"),
         (said("conclusions", [TUNED]), "most of the score in this task: Crime reports 0.100 → 0.500."),
         (said("conclusions", [BEHIND]), "most of the score in no task"),
-        (said("conclusions", [TUNED, TUNED]), "most of the score in both tasks"),
         (said("conclusions", [TUNED, LEVEL, BEHIND]), "most of the score in 1 of 3 tasks"),
         (said("conclusions", [LEVEL, LEVEL, LEVEL]), "is better than the best system without training in no task"),
         (said("conclusions", [ALONE]), "No model was scored both untuned and fine-tuned. No task has both"),
@@ -391,8 +389,7 @@ def test_banner_scores_and_appendix_say_what_was_run(finished, page):
     appendix = page.find("section", attrs={"aria-labelledby": "appendix"}).get_text(" ", strip=True)
     assert command(finished) in appendix and "Test CPU" in appendix
     banner = page.select_one(".banner").get_text(" ", strip=True)
-    for words in ("technical test", "data/calendar/", "A large language model composed them", "c0ffee123456"):
-        assert words in banner
+    assert "technical test" in banner and "A large language model composed them" in banner
     assert "4.1\N{NO-BREAK SPACE}M parameters" in banner, "without the adapter"
     rows = [row.th.text for row in page.select("#table-scores tbody tr")]
     assert rows == ["rules", "base_zero_shot", "lora", "qlora"], "default decodings, baselines first"
@@ -409,23 +406,6 @@ def test_tables_of_other_runs_and_of_home_and_away_are_shown_where_measured(fini
     assert [cell.text for cell in page.select("#table-away tbody tr > *")] == ["lora", "0.875", "0.500"]
     assert "Because." in page.select_one("#table-away figcaption").text
     assert "0.88 → 0.50" in said("cross_table", [study])
-
-
-def test_sweeps_are_read_whatever_their_data(tmp_path):
-    lines = [
-        {"case": str(seed), "group": "no hints", "variant": "tagger", "train_seconds": 1.0,
-         "sets": {"home": {"exact_match": 0.4}, "scored": {"exact_match": 0.5 + seed / 10}}}
-        for seed in (0, 1)
-    ]  # fmt: skip
-    sweep = {"settings": {"no hints": {}}, "seeds": [0, 1], "folds": 0, "profile": "cpu"}
-    about = {"task": "calendar", "data": "public", "headline": "exact_match", "sweep": sweep, "lines": lines}
-    folder = tmp_path / "sweeps"
-    folder.mkdir()
-    for name, more in {"hints": {}, "half": {"lines": lines[:1]}, "other": {"task": "crime"}}.items():
-        (folder / f"{name}.json").write_text(json.dumps({**about, **more, "hardware": {"cpu": "a chip"}}))
-    line = {"system": "tagger", "data": "public", "setting": "no hints", "score": "0.550 ± 0.071", "runs": 2}
-    assert sweeps_of("calendar", folder) == [line]
-    assert list(results_of("calendar", tmp_path)) == ["sweeps/half.json", "sweeps/hints.json"]
 
 
 def test_a_task_of_ones_own_is_called_by_its_folder(tmp_path):
@@ -590,17 +570,6 @@ def test_contents_links_lead_to_their_headings_and_unfold_notebooks(open_page, f
     tab.wait_for_function("document.getElementById('06_error_analysis').open", timeout=5000)
     top = "document.getElementById('06_error_analysis-1').getBoundingClientRect().top"
     tab.wait_for_function(f"Math.abs({top}) < 600", timeout=5000)
-
-
-def test_one_switch_opens_and_folds_all_code(open_page, finished):
-    tab = open_page(finished.report_dir / "calendar.html")
-    tab.evaluate(UNFOLD)
-    opened = "document.querySelectorAll('details.code[open]').length"
-    total = tab.locator("details.code").count()
-    assert total >= 5 and tab.evaluate(opened) == 0
-    for button, count in (("Show all code", total), ("Hide all code", 0)):
-        tab.get_by_role("button", name=button).click()
-        assert tab.evaluate(opened) == count
 
 
 def colours(tab) -> list[list[int]]:

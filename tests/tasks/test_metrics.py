@@ -1,4 +1,4 @@
-"""Scores against values worked out by hand."""
+"""Scores of fields and of tagged sentences against values worked out by hand, and against seqeval."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from seqeval.metrics import classification_report
+from seqeval.scheme import IOB2
+from tiny_encoder import TAGS, sentence
 from tiny_task import TASK, failed, record, row
 
-from helpers.tasks import metrics
+from helpers.tasks import load_task, metrics
+from helpers.tasks.bio import to_iob2
 
 GOLD = [
     row(0, name="budget talk", day="monday", people=["Ann", "Bo"]),
@@ -143,3 +147,61 @@ def test_f1_of_values_that_train_has_not():
     # of the unseen Bo and Cy one is found; Ann and swim are known
     assert metrics.unseen_f1(TASK, train, results) == pytest.approx(2 / 3)
     assert math.isnan(metrics.unseen_f1(TASK, train, results[results["field"] == "name"]))
+
+
+# -- tagged sentences -------------------------------------------------------------------------------------------------
+IT = load_task("it_ner")
+SENTENCES = [
+    sentence("Visual/B-SOFTWARE Studio/I-SOFTWARE 2019/B-VERSION on Windows/B-OS", 3),
+    sentence("nothing here", 5),
+]
+
+
+def tagged(index, *tags):
+    return {"id": index, "prediction": list(tags)}
+
+
+def test_scores_of_a_worked_example_of_sentences():
+    # 3 gold entities; 3 predicted: one right, one with a wrong border, one invented
+    found = [tagged(5, "B-OS", "O"), tagged(3, "B-SOFTWARE", "O", "B-VERSION", "O", "O")]
+    scores = metrics.score(IT, SENTENCES, found)
+    assert [scores[name] for name in ("precision", "recall", "f1")] == pytest.approx([1 / 3] * 3)
+    assert scores["accuracy"] == pytest.approx(4 / 7) and scores["exact_match"] == 0
+    # wrong: SOFTWARE and OS of one row, OS of the other
+    assert scores["field_accuracy"] == pytest.approx(7 / 10)
+    table = metrics.field_table(IT, metrics.field_results(IT, SENTENCES, found))
+    assert table.loc["OS", ["f1", "support"]].tolist() == [0, 1] and table.loc["VERSION", "f1"] == 1
+    assert table.loc["SOFTWARE", "f1"] == 0 and math.isnan(table.loc["ERROR", "f1"])
+    assert {name: cells["support"] for name, cells in scores["fields"].items()} == table["support"].to_dict()
+
+
+def test_what_is_inside_missing_or_nowhere_in_sentences():
+    found = [tagged(3, "I-SOFTWARE", "I-SOFTWARE", "I-VERSION", "O", "I-OS"), tagged(5, "O", "O")]
+    assert metrics.score(IT, SENTENCES, found)["f1"] == 1, "an inside tag may begin an entity"
+    missed = metrics.score(IT, SENTENCES, [{"id": 3, "prediction": None}, tagged(5, "O", "O")])
+    assert (missed["recall"], missed["f1"], missed["invalid"], missed["exact_match"]) == (0, 0, 1, 0.5)
+    assert math.isnan(metrics.score(IT, SENTENCES[1:], [tagged(5, "O", "O")])["f1"])
+    assert metrics.score(IT, SENTENCES, [tagged(3, *"OOOOO"), tagged(5, "O", "O")])["precision"] == 0
+    with pytest.raises(ValueError, match="no rows"):
+        metrics.score(IT, [], [])
+
+
+TAGGED = st.lists(st.tuples(st.sampled_from(TAGS), st.sampled_from(TAGS)), min_size=1, max_size=8)
+
+
+@settings(max_examples=40)
+@given(st.lists(TAGGED, min_size=1, max_size=4))
+def test_counts_and_seqeval_agree(rows):
+    gold, found = ([to_iob2([pair[side] for pair in row]) for row in rows] for side in (0, 1))
+    examples = [sentence(" ".join(f"w/{tag}" for tag in tags), index) for index, tags in enumerate(gold)]
+    ours = metrics.score(IT, examples, [tagged(index, *tags) for index, tags in enumerate(found)])
+    if not any(tag != "O" for tags in (*gold, *found) for tag in tags):
+        assert metrics.entity_f1(gold, found) == 0  # seqeval has no answer
+        return
+    how = {"output_dict": True, "mode": "strict", "scheme": IOB2, "zero_division": 0}
+    theirs = classification_report([*map(list, gold)], [*map(list, found)], **how)
+    assert metrics.entity_f1(gold, found) == pytest.approx(ours["f1"])
+    labels = {label: cells for label, cells in ours["fields"].items() if label in theirs}
+    for label, one in {"micro avg": ours, **labels}.items():
+        wanted = [theirs[label][name] for name in ("precision", "recall", "f1-score")]
+        assert [one[name] for name in ("precision", "recall", "f1")] == pytest.approx(wanted)

@@ -1,4 +1,4 @@
-"""Batched, cached decoding of many questions against plain, uncached, one-by-one decoding."""
+"""Batched, cached decoding of many questions against plain, uncached, one-by-one decoding, free and held to a grammar."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import json
 
 import pytest
 import torch
+from crime_rows import HEADED, TOLD
+from crime_rows import TASK as CRIME
 from random_model import varied_model
 from transformers import LlamaConfig
 from transformers.modeling_outputs import CausalLMOutput
@@ -139,3 +141,69 @@ def test_a_model_that_talks_on_is_heard_to_the_end_of_its_first_object(tokenizer
     (found,) = decode(model, tokenizer, [[5]], max_new_tokens=len(tokens), one_object=one_object)
     assert found.text.startswith(written[:24]) and ("and so on" in found.text) is not one_object
     assert not found.truncated
+
+
+# -- questions about reports ------------------------------------------------------------------------------------------
+def test_predictions_keep_the_order_of_the_texts_and_count_what_was_cut(model, tokenizer):
+    texts = [HEADED, TOLD]
+    records = predict_texts(model, tokenizer, CRIME, texts, "free", max_new_tokens=4, batch_size=18)
+    again = predict_texts(model, tokenizer, CRIME, texts[::-1], "free", max_new_tokens=4, batch_size=36)
+    assert [r["raw"] for r in records] == [r["raw"] for r in again[::-1]]
+    assert all(record["truncated"] > 0 and record["raw"].count("\n") == 17 for record in records)
+
+
+def test_grammar_makes_every_answer_valid_and_part_of_the_report(tokenizer):
+    model = varied_model(tokenizer.name_or_path, seed=3)  # one that gives values
+    record = predict_texts(model, tokenizer, CRIME, [TOLD], "source", max_new_tokens=12)[0]
+    assert record["prediction"] is not None and not CRIME.chat.failed_fields(record)
+    values = [value for found in record["prediction"].values() for value in found]
+    allowed = TOLD + " Not provided None identified N/A Adult Young Adult"
+    assert values and all(value in allowed for value in values)
+    assert set(record["confidence"]) <= set(CRIME.fields)
+
+
+# -- masks of grammars ------------------------------------------------------------------------------------------------
+GRAMMAR = 'start: "[" (/[0-9]/ | "null") "]"'
+
+
+def full_mask_choice(mask, logits, rows):
+    return logits.masked_fill(~mask.allowed(rows, logits.shape[1]), float("-inf")).argmax(-1)
+
+
+def test_choice_equals_that_of_the_full_mask_at_every_step_of_random_walks(tokenizer):
+    torch.manual_seed(0)
+    width = len(tokenizer) + 3  # models may have more logits than the tokenizer has tokens
+    mask = GrammarMask(tokenizer, [GRAMMAR] * 20, len(tokenizer))
+    alive, texts = list(range(20)), [""] * 20
+    for _ in range(8):
+        logits = torch.randn(len(alive), width)
+        chosen = mask.choose(logits, alive)
+        assert torch.equal(chosen, full_mask_choice(mask, logits, alive))
+        for row, token in zip(list(alive), chosen.tolist()):
+            texts[row] += tokenizer.decode([token])
+            if mask.accept(row, token):
+                alive.remove(row)
+        if not alive:
+            break
+    assert not alive and all(text[0] == "[" and text[-1] == "]" for text in texts)
+    assert len(set(texts)) > 3
+
+
+def test_forced_tokens_are_those_of_the_tokenizer_and_advance_the_row(tokenizer):
+    mask = GrammarMask(
+        tokenizer, [r'start: "{\"action\": " ("null" | /[0-9]/) ", \"date\": null}"'], len(tokenizer)
+    )
+    first, finished = mask.forced(0)
+    # the space may belong to the token behind it
+    assert tokenizer.decode(first) == '{"action":' and not finished
+    null = tokenizer(" null", add_special_tokens=False)["input_ids"]
+    assert not mask.accept(0, *null)
+    rest, finished = mask.forced(0)
+    assert finished and mask.forced(0) == ([], True)
+    whole = tokenizer('{"action": null, "date": null}', add_special_tokens=False)["input_ids"]
+    assert first + null + rest == whole
+
+
+def test_a_grammar_that_does_not_compile_is_named(tokenizer):
+    with pytest.raises(ValueError, match="does not compile"):
+        GrammarMask(tokenizer, ["start: UNKNOWN_TERMINAL"], len(tokenizer))
