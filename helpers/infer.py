@@ -122,7 +122,7 @@ class Output:
         if not before and path.stat().st_size:
             other = "is there already"
         elif before and before["maker"] != maker:
-            other = f"was begun with another model ({before['maker']})"
+            other = f"was begun with another model, calibration or code ({before['maker']})"
         else:
             other = "" if grown else f"was begun with another content of {source}"
         if other:

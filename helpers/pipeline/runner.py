@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import json
 import signal
 import sys
@@ -283,7 +284,8 @@ def cli(arguments: Sequence[str] | None = None) -> int:
     except Stopped as stop:
         return 128 + stop.signum
     except (UserError, StageFailed, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        print(f"error: {error}{': make room, and the same command goes on' * full}", file=sys.stderr)
         return REFUSED if isinstance(error, UserError) and not isinstance(error, stages.Busy) else FAILED
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -381,6 +382,16 @@ def test_wrong_use_is_one_line_and_runs_nothing(
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
     assert reason in err
+
+
+def test_a_full_disk_is_one_line_with_the_way_on(monkeypatch, capsys, signals):
+    def fails(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(runner, "run_task", fails)
+    assert runner.cli(["calendar", "--profile", "smoke"]) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device: make room" in said and said.count("\n") == 1
 
 
 def test_options_reach_the_run(tmp_path, monkeypatch, capsys, signals):
