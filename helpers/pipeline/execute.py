@@ -91,8 +91,6 @@ def kernel_environment(run: Run, token: str = "") -> dict[str, str]:
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
         "HF_DATASETS_CACHE": str(cache / "datasets"),
         "IPYTHONDIR": str(cache / "ipython"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "DO_NOT_TRACK": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), env.get("PYTHONPATH")])),
         "PYTHONWARNINGS": ",".join(filter(None, [env.get("PYTHONWARNINGS"), "ignore:IProgress not found"])),
         "PYTHONUNBUFFERED": "1",

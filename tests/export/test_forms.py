@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import ROOT
 from safetensors.torch import load_file, save_file
 from tiny_encoder import TAGS, save_tiny_encoder, sentence, sentences, tiny_run
 from tiny_run import make_run, make_token_run, rows
@@ -143,6 +144,14 @@ def test_logits_and_predictions_are_the_same_for_other_batches_lengths_and_windo
     before, after = (system_of(run, "full", one).predict(given) for one in forms)
     assert [record["prediction"] for record in after] == [record["prediction"] for record in before]
     assert any(set(record["prediction"]) != {"O"} for record in before)
+
+
+def test_the_runtime_tells_nobody(graph, tmp_path):
+    """Its makers' builds keep an identity of the machine, and events to be sent, in the user's folder."""
+    code = "import sys, helpers, onnxruntime; onnxruntime.InferenceSession(sys.argv[1])"
+    env = {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code, str(graph)], env=env, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_weights_have_seven_bits_where_eight_overflow(graph, monkeypatch):
