@@ -1,7 +1,5 @@
 """Fixtures and settings that several test files use."""
 
-from __future__ import annotations
-
 import functools
 import http.server
 import os
@@ -9,7 +7,6 @@ import random
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +34,6 @@ class SmokeRun:
     task: str
     out: Path
     status: int
-    seconds: float
     output: str
 
     @property
@@ -46,18 +42,12 @@ class SmokeRun:
         return self.out / "artifacts" / self.task
 
 
-def run_study(*arguments: object) -> tuple[int, float, str]:
-    """What `./run_all.sh` does once the environment is ready: exit status, seconds, and all it printed."""
-    started = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "helpers.pipeline.runner", *map(str, arguments)],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    return done.returncode, time.monotonic() - started, done.stdout
+def run_study(*arguments: object) -> tuple[int, str]:
+    """What `./run_all.sh` does once the environment is ready: exit status, and all it printed."""
+    command = [sys.executable, "-m", "helpers.pipeline.runner", *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(command, cwd=ROOT, check=False, **pipes)
+    return done.returncode, done.stdout
 
 
 def run_smoke(task: str, out: Path, *more: object) -> SmokeRun:
@@ -77,21 +67,15 @@ def own_rows(task: str, sample: str, folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
     """All notebooks and the report, run once for every test that looks at what a run leaves."""
-    if not list((ROOT / "notebooks").glob("06_*.ipynb")):
-        pytest.skip("the notebooks are not complete yet: notebooks/06_* is missing")
     return run_smoke("calendar", tmp_path_factory.mktemp("smoke"))
 
 
 @pytest.fixture(scope="session")
-def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory) -> SmokeRun:
+def crime_smoke_run(tmp_path_factory: pytest.TempPathFactory, base: Path) -> SmokeRun:
     """The same of the crime task, on rows that come in a folder (`--data DIR`), with a base of random weights."""
-    from tiny_model import save_tiny_base
-
     folder = own_rows("crime", "reports.jsonl", tmp_path_factory.mktemp("own") / "my-data")
-    base = save_tiny_base(tmp_path_factory.mktemp("base"))
-    return run_smoke(
-        "crime", tmp_path_factory.mktemp("crime_smoke"), "--data", folder, "--set", f"base_model={base}"
-    )
+    given = "--data", folder, "--set", f"base_model={base}"
+    return run_smoke("crime", tmp_path_factory.mktemp("crime_smoke"), *given)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +108,26 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
+@pytest.fixture(scope="module")
+def calendar_run(tmp_path_factory: pytest.TempPathFactory):
+    """A finished run of the calendar task with random models."""
+    from tiny_run import make_run
+
+    from helpers.export.model_folder import open_run
+
+    return open_run("calendar", make_run(tmp_path_factory.mktemp("run")))[0]
+
+
+@pytest.fixture(scope="module")
+def token_run(tmp_path_factory: pytest.TempPathFactory):
+    """The same of the IT task."""
+    from tiny_run import make_token_run
+
+    from helpers.export.model_folder import open_run
+
+    return open_run("it_ner", make_token_run(tmp_path_factory.mktemp("run")))[0]
+
+
 @pytest.fixture
 def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, list[str]]]:
     """A local web server in place of the public one; yields the folder it serves and the paths it was asked for."""
@@ -152,25 +156,21 @@ def fits(monkeypatch: pytest.MonkeyPatch):
     """Cases are fitted and predicted without a model; `done` lists (variant, seed, rows) of what was fitted."""
     from helpers.evaluation import sweep, systems
 
-    done: list[tuple[str, int, int]] = []
-
     def fit(run, variant, train, validation):
-        if len(done) == getattr(fit, "dies_at", None):
+        if len(fit.done) == fit.dies_at:
             raise KeyboardInterrupt
-        done.append((variant, run.seed, len(train)))
+        fit.done.append((variant, run.seed, len(train)))
 
     class Stand(systems.System):
         def _answers(self, examples, decoding, progress):
             chance = random.Random(f"{self.run.seed} {self.name} {len(examples)}")
-            return [
-                {"id": row.id, "prediction": row.target if chance.random() < 0.6 else None, "raw": "{"}
-                for row in examples
-            ]
+            targets = [row.target if chance.random() < 0.6 else None for row in examples]
+            return [{"id": row.id, "prediction": one, "raw": "{"} for row, one in zip(examples, targets)]
 
         def release(self):
             """Nothing is held; to look for garbage takes longer than the rest."""
 
     monkeypatch.setattr(sweep, "fit", fit)
     monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, None))
-    fit.done = done
+    fit.done, fit.dies_at = [], None
     return fit

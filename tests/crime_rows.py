@@ -1,7 +1,5 @@
 """Invented crime reports for tests: one under headings, one told."""
 
-from __future__ import annotations
-
 import json
 
 from helpers.tasks import Example, load_task

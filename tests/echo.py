@@ -1,7 +1,5 @@
 """A predictor that answers each text with itself: as slow, held up or broken as a test wants it."""
 
-from __future__ import annotations
-
 import threading
 import time
 

@@ -11,8 +11,6 @@ Training takes 6 operations a parameter and token where all weights are trained,
 only looked up do not count.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time
@@ -50,22 +48,13 @@ from helpers.training.fit import fit
 SMOLLM = {"hidden_size": 960, "intermediate_size": 2560, "num_hidden_layers": 32}
 LLAMA3 = {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "vocab_size": 128256}
 HEADS = {"num_attention_heads": 15, "num_key_value_heads": 5}
+LLAMA3_HEADS = {"num_attention_heads": 32, "num_key_value_heads": 8}
 BASES = {  # of the tasks that write; as published with the models
     "calendar": SMOLLM | HEADS | {"vocab_size": 49152, "tie_word_embeddings": True},
-    "crime": LLAMA3
-    | {
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 5e5},
-    },
+    "crime": LLAMA3 | LLAMA3_HEADS | {"rope_parameters": {"rope_type": "default", "rope_theta": 5e5}},
 }
-TINY = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-}
+SMALL = {"num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 64}
+TINY = SMALL | {"num_key_value_heads": 1}
 SECONDS = 420  # after which no further variant begins
 
 
@@ -96,25 +85,18 @@ def models_of(task: str, folder: Path, tiny: bool) -> dict[str, str]:
     """The settings that name the models of a task: folders with random weights at their real size."""
     torch.manual_seed(0)
     words = AutoTokenizer.from_pretrained(packaged_encoder())
-    small = (
-        {"num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 64}
-        if tiny
-        else {}
-    )
     thin = {"n_layers": 1, "dim": 64, "n_heads": 2, "hidden_dim": 64} if tiny else {}
-    encoder = save_random(BertConfig(vocab_size=len(words), **small), AutoModel, words, folder / "bert")
-    settings = {"encoder_model": str(encoder)}
+    config = BertConfig(vocab_size=len(words), **(SMALL if tiny else {}))
+    settings = {"encoder_model": str(save_random(config, AutoModel, words, folder / "bert"))}
     if task not in BASES:
-        student = save_random(
-            DistilBertConfig(vocab_size=len(words), **thin), AutoModel, words, folder / "distilbert"
-        )
+        config = DistilBertConfig(vocab_size=len(words), **thin)
+        student = save_random(config, AutoModel, words, folder / "distilbert")
         return settings | {"distilled.student_model": str(student)}
     tokenizer = AutoTokenizer.from_pretrained(packaged_folder())
     ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     config = LlamaConfig(**{**BASES[task], **(TINY if tiny else {})}, **ends, max_position_embeddings=8192)
-    return settings | {
-        "base_model": str(save_random(config, AutoModelForCausalLM, tokenizer, folder / "base"))
-    }
+    base = save_random(config, AutoModelForCausalLM, tokenizer, folder / "base")
+    return settings | {"base_model": str(base)}
 
 
 # -- what is measured -------------------------------------------------------------------------------------------------
@@ -160,9 +142,8 @@ class Watch:
 def few_steps(run: Run, variant: str, steps: int) -> Run:
     """The run, set to train a variant for so many steps, or a few more where its batches say so."""
     own = {"epochs": 1, "warmup_steps": 1, "least_steps": steps, "made_epochs": 0, "patience": 99}
-    run.settings |= {
-        f"{variant}.{name}": value for name, value in own.items() if f"{variant}.{name}" in run.settings
-    }
+    own = {f"{variant}.{name}": value for name, value in own.items()}
+    run.settings |= {name: value for name, value in own.items() if name in run.settings}
     run.settings |= {"max_new_tokens": 8, "score_rows": 2, "generation_batch_size": 36}
     return run
 
@@ -207,16 +188,12 @@ def loss_difference(folder: Path, rows: list, model: str) -> float:
     """Largest relative difference between the losses of three steps of LoRA on the device and on the CPU in fp32."""
     found = []
     for at, profile in enumerate(("gpu", "cpu")):
-        run = few_steps(
-            Run("calendar", profile="gpu", out=str(folder / str(at)), settings={"base_model": model}),
-            "lora",
-            3,
-        )
+        run = Run("calendar", profile="gpu", out=str(folder / str(at)), settings={"base_model": model})
+        few_steps(run, "lora", 3)
         run.settings |= {"lora.batch_size": 2, "lora.accumulation": 1, "lora.dropout": 0.0}
         run.profile = profile  # `cpu` is fp32 there, with the settings of the other
-        found.append(
-            [record["loss"] for record in fit(run, "lora", rows[:6], rows[:1]).history if "loss" in record]
-        )
+        history = fit(run, "lora", rows[:6], rows[:1]).history
+        found.append([record["loss"] for record in history if "loss" in record])
     return max(abs(one - other) / other for one, other in zip(*found))
 
 
@@ -244,14 +221,8 @@ def checks(
                 yield name, {"error": str(error).splitlines()[0]}
             free_memory()
         if task == "calendar" and not only:
-            yield (
-                "loss_difference_to_cpu",
-                {
-                    "largest": loss_difference(
-                        folder / "twice", rows, "SmolLM2-135M-Instruct-2-layers" if tiny else PACKAGED
-                    )
-                },
-            )
+            model = "SmolLM2-135M-Instruct-2-layers" if tiny else PACKAGED
+            yield "loss_difference_to_cpu", {"largest": loss_difference(folder / "twice", rows, model)}
 
 
 def main(
@@ -265,12 +236,8 @@ def main(
     seed_everything(42)
     with tempfile.TemporaryDirectory() as folder:
         chosen = device_of("gpu")
-        found: dict[str, Any] = {
-            "device": chosen.device,
-            "dtype": str(chosen.dtype),
-            "hardware": hardware(),
-            "tiny": tiny,
-        }
+        found: dict[str, Any] = {"device": chosen.device, "dtype": str(chosen.dtype), "tiny": tiny}
+        found["hardware"] = hardware()
         found["variants"] = {}
         for name, numbers in checks(Path(folder), steps, tiny, only, began + SECONDS):
             found["variants"][name] = numbers

@@ -1,7 +1,5 @@
 """Whether a grammar of answers takes a text as a whole, byte by byte."""
 
-from __future__ import annotations
-
 import llguidance
 
 _TOKENIZER = llguidance.LLTokenizer("byte")

@@ -6,8 +6,6 @@ Every answer is compared with what the model says without a server, whose cache 
 model. Two clients more break their requests off half-way.
 """
 
-from __future__ import annotations
-
 import http.client
 import json
 import random

@@ -1,7 +1,5 @@
 """Two tasks as users bring them: bookings of rooms, a schema and rows, and dishes on menus, labels and rows alone."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 from pathlib import Path
@@ -43,10 +41,8 @@ ENDINGS = (
     (". Somebody has to turn the heating on before", None),
     (", as last year", None),
 )
-DISHES, PLACES = (
-    ["leek soup", "apple pie", "fried rice", "stew"],
-    ["Graz", "Old Mill", "Cork", "Lake House", "Bonn"],
-)
+DISHES = ["leek soup", "apple pie", "fried rice", "stew"]
+PLACES = ["Graz", "Old Mill", "Cork", "Lake House", "Bonn"]
 
 
 def booking(at: int) -> dict:
@@ -55,13 +51,9 @@ def booking(at: int) -> dict:
     day, hour = 1 + at % 28, 8 + at % 10
     (ending, layout), when = ENDINGS[at % 5], f"{day} May 2027 at {hour}:30"
     text = ASKED[at % 8].format(room=room, when=when, people=f"{guest} and {other}") + ending
-    output = {
-        "room": room,
-        "day": f"{day:02}/05/2027",
-        "start": f"{(hour - 1) % 12 + 1}:30 {'PM' if hour >= 12 else 'AM'}",
-        "guests": [guest, other],
-        "layout": layout,
-    }
+    start = f"{(hour - 1) % 12 + 1}:30 {'PM' if hour >= 12 else 'AM'}"
+    output = {"room": room, "day": f"{day:02}/05/2027", "start": start}
+    output |= {"guests": [guest, other], "layout": layout}
     return {"text": text, "output": output}
 
 

@@ -1,8 +1,5 @@
 """Device choice, seeds, fingerprints, manifest and costs."""
 
-from __future__ import annotations
-
-import json
 import os
 from pathlib import Path
 
@@ -22,48 +19,41 @@ def run(tmp_path: Path) -> Run:
     return Run(task=TinyTask(), out=str(tmp_path))
 
 
-# -- device and seeds -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "capability, dtype", [((7, 5), torch.float16), ((8, 0), torch.bfloat16), ((9, 0), torch.bfloat16)]
-)
+@pytest.mark.parametrize("capability, dtype", [((7, 5), torch.float16), ((8, 0), torch.bfloat16)])
 def test_gpu_precision_follows_compute_capability(capability, dtype, monkeypatch, capsys):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
     chosen = machine.pick_device("gpu")
-    assert (chosen.device, chosen.dtype) == ("cuda", dtype)
-    assert "Some GPU" in capsys.readouterr().out
+    assert (chosen.device, chosen.dtype) == ("cuda", dtype) and "Some GPU" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "visible, processes, seen",
-    [(None, None, "0"), ("3,1", None, "3"), ("", None, ""), ("0,1", "2", "0,1")],
+    "visible, processes, seen", [(None, None, "0"), ("3,1", None, "3"), ("", None, ""), ("0,1", "2", "0,1")]
 )
 def test_of_several_gpus_one_is_seen_unless_accelerate_has_started_the_process(
     monkeypatch, visible, processes, seen
 ):
     """TRL's trainer refuses to run where it sees two, as on Kaggle."""
     for name, value in (("CUDA_VISIBLE_DEVICES", visible), ("WORLD_SIZE", processes)):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv(name, value) if value is not None else None
+        monkeypatch.setenv(name, value or "")
+        if value is None:
+            monkeypatch.delenv(name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     machine.pick_device("cpu")
     assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible, "no business of a profile without GPU"
     machine.pick_device("gpu")
     assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that it is put back
 
 
 def test_the_tables_show_the_peak_of_the_gpu_where_there_is_one(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5_000_000)
-    for profile in ("gpu", "smoke"):
-        run = Run("calendar", profile=profile, out=str(tmp_path))
-        with timed(run, "lora", "train"):
-            pass
-        peak = files.read_json(run.path("costs.json"))["lora"]["train_peak_memory_mb"]
-        assert (peak == 5.0) == (profile == "gpu")
+    run = Run("calendar", profile="gpu", out=str(tmp_path))
+    with timed(run, "lora", "train"):
+        pass
+    assert files.read_json(run.path("costs.json"))["lora"]["train_peak_memory_mb"] == 5.0
 
 
 def test_what_one_run_wants_of_the_hub_does_not_bind_the_next(monkeypatch, tmp_path):
@@ -80,37 +70,24 @@ def test_what_one_run_wants_of_the_hub_does_not_bind_the_next(monkeypatch, tmp_p
     assert not constants.HF_HUB_OFFLINE, "what the user said counts"
 
 
-# -- files and fingerprints -------------------------------------------------------------------------------------------
-def test_write_json_leaves_the_old_file_when_it_fails(tmp_path):
-    path = tmp_path / "a.json"
-    files.write_json(path, {"a": 1})
-    with pytest.raises(TypeError):
-        files.write_json(path, {"a": object()})
-    assert files.read_json(path) == {"a": 1}
-    assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("content", ['{"a": ', "[1]", b"\xff"])
+@pytest.mark.parametrize("content", [b'{"a": ', b"[1]", b"\xff"])
 def test_read_json_refuses_a_damaged_file(tmp_path, content):
-    path = tmp_path / "half.json"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / "half.json").write_bytes(content)
     with pytest.raises(UserError, match=r"half\.json .*: delete it"):
-        files.read_json(path)
+        files.read_json(tmp_path / "half.json")
     assert files.read_json(tmp_path / "none.json") == {}
 
 
 def test_manifest_merges_stages_and_names_all_that_matters(run):
-    write_manifest(run, "02_b", 2.04, peak_memory_mb=10.0)
-    write_manifest(run, "01_a", 1.0)
-    write_manifest(run, "02_b", 3.0)
-    manifest = json.loads(run.path("manifest.json").read_text())
+    for stage, seconds in (("02_b", 2.04), ("01_a", 1.0), ("02_b", 3.0)):
+        write_manifest(run, stage, seconds)
+    manifest = files.read_json(run.path("manifest.json"))
     assert manifest["stages"] == {"01_a": {"seconds": 1.0}, "02_b": {"seconds": 3.0}}
     assert manifest["seed"] == 42 and manifest["hardware"]["cores"] >= 1
     assert manifest["environment"]["packages"]["torch"] == torch.__version__
     assert len(manifest["code"]["sha256"]) == len(manifest["data"]["sha256"]) == 64
 
 
-# -- costs ------------------------------------------------------------------------------------------------------------
 def test_timed_merges_into_costs_and_skips_failures(run):
     record_costs(run, "lora", size_mb=3.5)
     with timed(run, "lora", "train"):

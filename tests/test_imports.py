@@ -1,7 +1,5 @@
 """Imports run one way: a room imports those before it, and no module reaches itself."""
 
-from __future__ import annotations
-
 import ast
 from functools import cache
 from pathlib import Path
@@ -11,36 +9,13 @@ import pytest
 from conftest import ROOT
 
 ROOMS = (
-    "errors",
-    "paths",
-    "files",
-    "tasks",
-    "run",
-    "machine",
-    "command",
-    "data",
-    "manifest",
-    "models",
-    "writing",
-    "tagging",
-    "training",
-    "evaluation",
-    "views",
-    "export",
-    "calibrate",
-    "serve",
-    "infer",
-    "publish",
-    "report",
-    "pipeline",
-    "hosted",
-)
+    "errors paths files tasks run machine command data manifest models writing tagging training evaluation "
+    "views export calibrate serve infer publish report pipeline hosted"
+).split()
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "helpers").rglob("*.py"))
 }
-
-
 PROGRAMS = {"helpers.evaluation.benchmark": "export"}  # measures what is exported too; no module imports it
 
 
@@ -54,14 +29,12 @@ def imports_of(module: str) -> frozenset[str]:
     """Modules of the package that one imports, on top or inside a function, but for the packages they are in."""
     found = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
-            found |= {
-                name if (name := f"{node.module}.{alias.name}") in MODULES else node.module
-                for alias in node.names
-            }
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {name if name in MODULES else node.module for name in names}
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name in MODULES}
-    return frozenset(found - {module, "helpers"})
+            found |= {alias.name for alias in node.names}
+    return frozenset(found & set(MODULES) - {module, "helpers"})
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,7 +1,5 @@
 """An encoder small enough for tests: random weights, MiniLM's tokenizer; and sentences it can learn."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -28,14 +26,9 @@ def save_tiny_encoder(folder: Path, layers: int = 2) -> Path:
     """Write a narrow BERT with MiniLM's own tokenizer to a folder and return it."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(packaged_encoder())
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=layers,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
+    sizes = {"hidden_size": 32, "num_hidden_layers": layers, "intermediate_size": 64}
+    heads = {"num_attention_heads": 2, "max_position_embeddings": 64}
+    config = BertConfig(vocab_size=len(tokenizer), **sizes, **heads)
     BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
@@ -55,10 +48,6 @@ def sentences() -> list[Example]:
 
 def tiny_run(encoder: Path, out: Path, **settings: object) -> Run:
     """A run on the tiny encoder; `variant__name=…` sets `variant.name`."""
-    given = {name.replace("__", "."): value for name, value in settings.items()}
-    return Run(
-        task="it_ner",
-        profile="smoke",
-        out=str(out),
-        settings={"encoder_model": str(encoder), "max_pieces": 32, **given},
-    )
+    given = {"encoder_model": str(encoder), "max_pieces": 32}
+    given |= {name.replace("__", "."): value for name, value in settings.items()}
+    return Run(task="it_ner", profile="smoke", out=str(out), settings=given)

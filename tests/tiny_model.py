@@ -1,7 +1,5 @@
 """A base model small enough for tests: random weights, the real tokenizer and chat template, the real architecture."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch
@@ -14,20 +12,10 @@ def save_tiny_base(folder: Path) -> Path:
     """Write a Llama of two narrow layers with SmolLM2's tokenizer to a folder and return it."""
     tokenizer = AutoTokenizer.from_pretrained(packaged_folder(CUT))
     torch.manual_seed(1)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            intermediate_size=64,
-            tie_word_embeddings=True,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 64}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "tie_word_embeddings": True}
+    ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **heads, **ends))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -1,7 +1,5 @@
 """A task small enough to score by hand: a name and a day that stand in the text, and a list of people."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
@@ -51,8 +49,8 @@ class TinyTask(JsonTask):
         self.public = self.PUBLIC
         if hasattr(type(self), "variants"):
             self.variants = Variants(type(self).variants, ("free", "source"), getattr(self, "votes", {}))
-        own = {one.name: getattr(self, one.name) for one in fields(Hooks) if hasattr(self, one.name)}
-        own["spans"] = own.get("spans") if type(self).spans is not JsonTask.spans else None
+        names = {one.name for one in fields(Hooks)} - {"spans"}
+        own = {name: getattr(self, name) for name in names if hasattr(self, name)}
         self.hooks = replace(self.hooks, **own)
         for name in ("prompt", "completion"):
             if hasattr(self, name):
@@ -83,19 +81,15 @@ class TinyTask(JsonTask):
         return {}
 
     def slices(self, examples: list[Example]) -> list[dict[str, str]]:
-        return [
-            {"people": "some" if example.target["people"] else "none", "length": "any"}
-            for example in examples
-        ]
+        people = ("some" if example.target["people"] else "none" for example in examples)
+        return [{"people": one, "length": "any"} for one in people]
 
     def perturbations(self) -> dict:
-        return {
-            "upper": lambda row, rng: row.with_(text=row.text.upper()),
-            "second person": lambda row, rng: (
-                row.with_(text=f"{row.text} {rng.random()}") if row.target["people"] else None
-            ),
-            "nothing": lambda row, rng: row,
-        }
+        def second_person(row: Example, rng: Any) -> Example | None:
+            return row.with_(text=f"{row.text} {rng.random()}") if row.target["people"] else None
+
+        upper = lambda row, rng: row.with_(text=row.text.upper())
+        return {"upper": upper, "second person": second_person, "nothing": lambda row, rng: row}
 
 
 TASK = TinyTask()
@@ -123,9 +117,5 @@ GOLD = [
     row(2, name="swim"),
     row(3, name="gym", day="monday"),
 ]
-RECORDS = [
-    record(0, name="team call", people=["Ann"]),
-    record(1, name="team lunch", people=["Bo"]),
-    record(2, name="swim"),
-    record(3, name="gym", day="Mon"),
-]
+RECORDS = [record(0, "team call", people=["Ann"]), record(1, "team lunch", people=["Bo"])]
+RECORDS += [record(2, "swim"), record(3, "gym", "Mon")]

@@ -1,14 +1,11 @@
 """Baselines: which run, what they leave, and a server that speaks the OpenAI protocol."""
 
-from __future__ import annotations
-
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from tiny_encoder import sentence, sentences
-from tiny_model import save_tiny_base
 from tiny_run import rows
 
 from helpers.data.read import write_jsonl
@@ -21,8 +18,8 @@ LUNCH = {"action": "Lunch", "date": "01/03/2026", "time": "1:00 PM", "attendees"
 
 
 @pytest.fixture
-def run(tmp_path):
-    settings = {"base_model": str(save_tiny_base(tmp_path / "base")), "max_new_tokens": 12, "few_shot": 2}
+def run(base, tmp_path):
+    settings = {"base_model": str(base), "max_new_tokens": 12, "few_shot": 2}
     run = Run(task="calendar", profile="smoke", out=str(tmp_path), settings=settings)
     write_splits(run, {"train": rows(run.task, 4), "validation": rows(run.task, 4)})
     return run
@@ -47,7 +44,6 @@ def llm(monkeypatch):
             body = json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
@@ -93,14 +89,11 @@ def test_answers_of_a_language_model_become_tags(token_run, llm):
     assert kept == [["B-SOFTWARE", "I-SOFTWARE", "O", "O", "O"], None]
 
 
-def test_unreachable_server_is_one_clear_line(run, monkeypatch):
+def test_an_unreachable_server_is_one_clear_line_and_what_one_that_is_gone_left_is_dropped(run, monkeypatch):
     monkeypatch.setenv("LLM_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(UserError, match="LLM_BASE_URL=http://127.0.0.1:9/v1: .*unset LLM_BASE_URL"):
         scoring.run_baseline(run, "llm", run.load("validation"))
-
-
-def test_predictions_of_a_server_that_is_gone_are_dropped(run, monkeypatch):
-    monkeypatch.delenv("LLM_BASE_URL", raising=False)
+    monkeypatch.delenv("LLM_BASE_URL")
     systems.write_predictions(run, "llm", [{"id": 0, "prediction": None, "raw": ""}])
     for name in baselines.available(run):
         scoring.run_baseline(run, name, run.load("validation"))

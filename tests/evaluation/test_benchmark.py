@@ -1,21 +1,11 @@
 """The benchmark: ratios worked by hand, ways that take turns, and all parts on a model of a few weights."""
 
-from __future__ import annotations
-
 import pytest
-from tiny_encoder import save_tiny_encoder
-from tiny_model import save_tiny_base
 
 from helpers.errors import UserError
 from helpers.evaluation import benchmark, measured
 from helpers.files import write_json
 from helpers.run import Run
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    base, encoder = (tmp_path_factory.mktemp(name) for name in ("base", "encoder"))
-    return {"base_model": str(save_tiny_base(base)), "encoder_model": str(save_tiny_encoder(encoder))}
 
 
 def test_ways_take_turns_and_a_ratio_is_that_of_turns_that_followed_each_other(tmp_path):
@@ -28,16 +18,10 @@ def test_ways_take_turns_and_a_ratio_is_that_of_turns_that_followed_each_other(t
     assert (line["rate"], line["other_rate"]) == (6.0, 3.0)
 
 
-def test_the_first_piece_of_work_does_not_count(monkeypatch):
-    now = iter([10.0, 11.0, 12.0, 14.0])
-    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: next(now))
-    assert benchmark.Bench(None, seconds=3.0).rate(lambda: 8) == pytest.approx(16 / 4)
-
-
-def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monkeypatch):
+def test_every_part_on_a_tiny_model_gives_ratios_in_order(base, encoder, tmp_path, monkeypatch):
     for name in ("SIZE", "EASY"):
         monkeypatch.setattr(benchmark, name, getattr(benchmark, name) // 8)
-    settings = {**models, "max_rows": 24}
+    settings = {"base_model": str(base), "encoder_model": str(encoder), "max_rows": 24}
     run = Run("calendar", profile="cpu", out=str(tmp_path), settings=settings)
     content = benchmark.measure(benchmark.Bench(run, repeats=2, seconds=0.0, texts=3))
     lines = content["lines"]
@@ -52,9 +36,8 @@ def test_every_part_on_a_tiny_model_gives_ratios_in_order(models, tmp_path, monk
 
 
 def test_parts_and_tasks_that_are_not_there_are_one_line(tmp_path):
-    calendar, taggers = (
-        benchmark.Bench(Run(task, profile="smoke", out=str(tmp_path))) for task in ("calendar", "it_ner")
-    )
+    runs = (Run(task, profile="smoke", out=str(tmp_path)) for task in ("calendar", "it_ner"))
+    calendar, taggers = map(benchmark.Bench, runs)
     with pytest.raises(UserError, match="did you mean 'serving'"):
         benchmark.measure(calendar, ["servin"])
     with pytest.raises(UserError, match="no model that writes"):

@@ -1,7 +1,5 @@
 """Away from home: what is held out, what a killed measurement goes on with, and which system is deployed then."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
@@ -15,36 +13,27 @@ from helpers.files import read_json, write_json
 from helpers.run import Run
 from helpers.tasks import load_task
 
-EVENT = {"action": "Choir", "date": "24/09/2026", "time": "7:00 PM"}
 
-
-def small(folder, task="calendar", rows=80, **more):
-    return Run(task, "smoke", out=str(folder), settings={"max_rows": rows, **more})
-
-
-def test_batches_cover_the_rows_that_may_be_looked_at_and_no_test_row(tmp_path):
-    run = small(tmp_path)
-    own = make_splits(run, load_source(run)).parts
-    pool = {row.id for row in own["train"] + own["validation"]}
-    planned = transfer.plan(run)
-    assert [case.name for case in planned][:3] == ["home", "without plain", "without wild"]
-    held_out = {"half": [], "topic": []}
-    for case in planned[1:]:
-        ((value, rows),) = case.away.items()
-        held_out["half" if value in ("plain", "wild") else "topic"] += [row.id for row in rows]
-        ids = {part: {row.id for row in case.parts[part]} for part in ("train", "validation")}
-        assert not ids["train"] & ids["validation"] and ids["train"] | ids["validation"] < pool
-        assert not (ids["train"] | ids["validation"]) & {row.id for row in rows}
-    assert set(held_out["half"]) == pool and set(held_out["topic"]) <= pool
+def small(folder, task="calendar"):
+    return Run(task, "smoke", out=str(folder), settings={"max_rows": 80})
 
 
 @pytest.mark.parametrize(
-    ("task", "names"), [("crime", {"headed", "narrative"}), ("it_ner", {"ticket", "forum", "bug"})]
+    ("task", "names"),
+    [("calendar", "plain wild"), ("crime", "headed narrative"), ("it_ner", "ticket forum bug")],
 )
-def test_layouts_and_kinds_are_held_out(tmp_path, task, names):
+def test_batches_and_layouts_are_held_out_and_no_test_row_is_looked_at(tmp_path, task, names):
     run = small(tmp_path, task)
-    planned = transfer.plan(run)
-    assert {f"without {name}" for name in names} <= {case.name for case in planned}
+    own = make_splits(run, load_source(run)).parts
+    pool = {row.id for row in own["train"] + own["validation"]}
+    planned = {case.name: case for case in transfer.plan(run)}
+    assert next(iter(planned)) == "home" and {f"without {name}" for name in names.split()} <= set(planned)
+    for name, case in planned.items():
+        ids = {part: {row.id for row in case.parts[part]} for part in ("train", "validation")}
+        held_out = {row.id for rows in case.away.values() for row in rows}
+        assert not ids["train"] & ids["validation"] and ids["train"] | ids["validation"] <= pool
+        assert name == "home" or held_out and not (ids["train"] | ids["validation"]) & held_out
+        assert name == "home" or held_out <= pool
 
 
 def test_a_stopped_measurement_goes_on_and_more_systems_join(fits, tmp_path):
@@ -108,13 +97,10 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
 
 
 def test_a_file_of_texts_with_answers_is_scored(fits, tmp_path, capsys):
-    task = load_task("calendar")
-    file = tmp_path / "mine.jsonl"
-    expected = dict.fromkeys(task.fields) | EVENT
-    rows = [
-        {"id": "a", "text": "Choir  24/09/2026 19:00", "expected": expected},
-        {"event_text": "Choir 24/09/2026 19:00", "output": expected},
-    ]
+    task, file = load_task("calendar"), tmp_path / "mine.jsonl"
+    expected = dict.fromkeys(task.fields) | {"action": "Choir", "date": "24/09/2026", "time": "7:00 PM"}
+    rows = [{"id": "a", "text": "Choir  24/09/2026 19:00", "expected": expected}]
+    rows += [{"event_text": "Choir 24/09/2026 19:00", "output": expected}]
     file.write_text("\n".join(map(json.dumps, rows)))
     one, other = transfer.rows_of_file(task, file)
     assert one.text == other.text and one.target == other.target == expected

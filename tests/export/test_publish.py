@@ -1,68 +1,40 @@
 """The folder for a hub: whole, checked, with a card whose numbers are those of the metrics and whose code runs."""
 
-from __future__ import annotations
-
 import re
 import shutil
+from unittest.mock import MagicMock
 
 import pytest
-from tiny_run import make_run, make_token_run
 
 from helpers import publish
 from helpers.command import status
 from helpers.export.folders import export_folder
-from helpers.export.model_folder import open_run
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return open_run("calendar", make_run(tmp_path_factory.mktemp("run")))[0]
-
-
-class FakeHub:
-    """Remembers what it was sent."""
-
-    def __init__(self):
-        self.sent = []
-
-    def create_repo(self, repo, private, exist_ok):
-        self.private = private
-        return f"hub/{repo}"
-
-    def upload_folder(self, repo_id, folder_path, commit_message, delete_patterns):
-        self.sent.append((repo_id, folder_path, delete_patterns))
-
-
-def test_the_folder_is_whole_and_its_card_speaks_of_the_metrics(run, tmp_path):
-    from transformers import AutoModelForCausalLM
-
-    folder = publish.write_folder(run, "lora", "me/calendar-lora")
+def test_the_folder_is_whole_and_its_card_speaks_of_the_metrics(calendar_run, tmp_path):
+    folder = publish.write_folder(calendar_run, "lora", "me/calendar-lora")
     assert publish.check_folder(folder) == []
-    assert {path.name for path in folder.iterdir() if path.is_dir()} == {"gguf"}
     card = (folder / "README.md").read_text(encoding="utf-8")
     numbers = ("| exact match | 0.500 (0.250 to 0.750) |", "100 of 1,000 parameters", "| action | 0.500 |")
     for words in (*numbers, "model='me/calendar-lora'", "| rank |", "Free decoding"):
         assert words in card, words
-    AutoModelForCausalLM.from_pretrained(folder)
-    hub = FakeHub()
-    assert publish.push(folder, "me/calendar-lora", api=hub) == "hub/me/calendar-lora" and hub.private
-    assert hub.sent == [("me/calendar-lora", str(folder), "*")], "what is not in the folder goes"
-    bad = tmp_path / "bad"
-    shutil.copytree(folder, bad)
-    (bad / "notes.py").write_text("print()")
-    (bad / "model.safetensors").unlink()
-    (bad / "README.md").unlink()
-    config = (bad / "config.json").read_text()
-    (bad / "config.json").write_text(config.replace("{", f'{{"base": ["{tmp_path}"],', 1))
-    problems = " ".join(publish.check_folder(bad))
+    hub = MagicMock()
+    publish.push(folder, "me/calendar-lora", api=hub)
+    assert hub.create_repo.call_args.kwargs["private"]
+    assert hub.upload_folder.call_args.kwargs["delete_patterns"] == "*", "what is not in the folder goes"
+    (folder / "notes.py").write_text("print()")
+    (folder / "model.safetensors").unlink()
+    (folder / "README.md").unlink()
+    config = (folder / "config.json").read_text()
+    (folder / "config.json").write_text(config.replace("{", f'{{"base": ["{tmp_path}"],', 1))
+    problems = " ".join(publish.check_folder(folder))
     missing = ("model*.safetensors is missing", "README.md is missing")
     for words in ("notes.py is no file", *missing, "config.json holds a path"):
         assert words in problems, problems
 
 
-def test_the_code_on_a_card_runs_as_printed(run, tmp_path, capsys):
-    token_run = open_run("it_ner", make_token_run(tmp_path))[0]
-    for one, variant in ((run, "lora"), (run, "tagger"), (token_run, "lora")):
+def test_the_code_on_a_card_runs_as_printed(calendar_run, token_run, capsys):
+    for one, variant in ((calendar_run, "lora"), (calendar_run, "tagger"), (token_run, "lora")):
         folder = publish.write_folder(one, variant, "me/model", ())
         card = (folder / "README.md").read_text(encoding="utf-8")
         code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1].replace("me/model", str(folder))
@@ -71,7 +43,7 @@ def test_the_code_on_a_card_runs_as_printed(run, tmp_path, capsys):
     assert "entity F1 | 0.500 (0.250 to 0.750)" in card
 
 
-def test_the_licence_is_that_of_the_base(run, monkeypatch):
+def test_the_licence_is_that_of_the_base(calendar_run, monkeypatch):
     from huggingface_hub import ModelCard
 
     for name, licence, base in (
@@ -79,13 +51,13 @@ def test_the_licence_is_that_of_the_base(run, monkeypatch):
         ("meta-llama/Meta-Llama-3-8B-Instruct", "llama3", "meta-llama/Meta-Llama-3-8B-Instruct"),
         ("/somewhere/my-model", "other", None),
     ):
-        monkeypatch.setitem(run.settings, "base_model", name)
-        data = ModelCard(publish.model_card(run, "lora", "me/model")).data
+        monkeypatch.setitem(calendar_run.settings, "base_model", name)
+        data = ModelCard(publish.model_card(calendar_run, "lora", "me/model")).data
         assert (data.license, data.base_model) == (licence, base)
 
 
-def test_a_folder_that_a_stranger_cannot_load_is_not_ready(run, tmp_path):
-    folder = publish.write_folder(run, "lora", "me/model", ())
+def test_a_folder_that_a_stranger_cannot_load_is_not_ready(calendar_run, tmp_path):
+    folder = publish.write_folder(calendar_run, "lora", "me/model", ())
     assert publish.try_folder(folder, "text-generation", "Lunch") == []
     shutil.copytree(folder, tmp_path / "other")
     (tmp_path / "other" / "tokenizer.json").write_text("{}")
@@ -93,11 +65,11 @@ def test_a_folder_that_a_stranger_cannot_load_is_not_ready(run, tmp_path):
     assert problem.startswith("pipeline cannot load it (")
 
 
-def test_nothing_is_sent_without_the_flag(run, monkeypatch, capsys):
+def test_nothing_is_sent_without_the_flag(calendar_run, monkeypatch, capsys):
     monkeypatch.setattr(publish, "push", lambda *args, **kwargs: pytest.fail("sent"))
-    assert status(publish.main, ["--run", str(run.dir), "--variant", "tagger"]) == 0
+    assert status(publish.main, ["--run", str(calendar_run.dir), "--variant", "tagger"]) == 0
     assert "MB, ready" in capsys.readouterr().out
-    card = (export_folder(run, "tagger", "hub") / "README.md").read_text(encoding="utf-8")
+    card = (export_folder(calendar_run, "tagger", "hub") / "README.md").read_text(encoding="utf-8")
     assert "extras.safetensors" in card and "Free decoding" not in card
     for repo in ("", "me/x/base"):
-        assert status(publish.main, ["--run", str(run.dir), "--push", "--repo", repo]) == 2
+        assert status(publish.main, ["--run", str(calendar_run.dir), "--push", "--repo", repo]) == 2

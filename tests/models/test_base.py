@@ -1,7 +1,5 @@
 """The base model of a run, and adapters: where it is looked for, what is said where it is not, merging."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -11,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from helpers.errors import UserError
 from helpers.models import adapters
 from helpers.models.adapters import adapted_layers, add_lora, load_finetuned, load_untuned
-from helpers.models.base import base_path, four_bit_config, load_base, load_tokenizer
+from helpers.models.base import four_bit_config, load_base, load_tokenizer
 from helpers.models.int8 import Int8Linear
 from helpers.run import Run
 
@@ -22,38 +20,24 @@ def make_run(base: Path | str, out: Path, **settings: object) -> Run:
     return Run("calendar", profile="smoke", out=str(out), settings={"base_model": str(base), **settings})
 
 
-def learnt(model, rank: int = 4, targets: list[str] | None = None):
+def learnt(model):
     """The model with an adapter that changes what it says."""
-    model = add_lora(model, rank, 2 * rank, 0.0, targets or adapted_layers(model), seed=1)
+    model = add_lora(model, 4, 8, 0.0, adapted_layers(model), seed=1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.3)
     return model.eval()
 
 
-# -- where it is ---------------------------------------------------------------------------------------------
-def test_a_folder_without_a_model_is_one_clear_line(tmp_path):
-    with pytest.raises(UserError, match=r"base_model='\./nothing': no model in that folder"):
-        load_base(make_run("./nothing", tmp_path))
-
-
-def test_unreachable_hub_model_names_the_way_out(tmp_path, monkeypatch):
+def test_a_model_that_is_not_there_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for load in (load_base, load_tokenizer):
-        said = "'someone/some-model' could not be loaded.*--profile cpu.*base_model=FOLDER"
-        with pytest.raises(UserError, match=said):
-            load(make_run("someone/some-model", tmp_path))
+    way_out = "'someone/some-model' could not be loaded.*--profile cpu.*base_model=FOLDER"
+    for name, words in (("./nothing", "no model in that folder"), ("someone/some-model", way_out)):
+        for load in (load_base, load_tokenizer):
+            with pytest.raises(UserError, match=words):
+                load(make_run(name, tmp_path))
 
 
-def test_relative_folders_are_those_of_the_repository(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("helpers.models.packaged.ROOT", tmp_path / "repository")
-    (tmp_path / "repository" / "my-model").mkdir(parents=True)
-    (tmp_path / "repository" / "my-model" / "config.json").touch()
-    assert base_path(make_run("my-model", tmp_path)) == str(tmp_path / "repository" / "my-model")
-
-
-# -- adapters ------------------------------------------------------------------------------------------------
 @torch.no_grad()
 @pytest.mark.parametrize("four_bit", [False, True])
 def test_a_merged_adapter_says_what_the_adapter_says(base, tmp_path, four_bit):
@@ -89,27 +73,32 @@ def test_where_16_bits_do_not_fit_the_base_stays_in_4_with_the_adapter_beside_it
         assert torch.allclose(beside(IDS).logits, model(IDS).logits, atol=1e-5)
 
 
-# -- four bits -----------------------------------------------------------------------------------------------
-def save_wide(folder: Path, width: int) -> Path:
+@pytest.mark.parametrize("width", [128, 96])
+def test_weights_survive_four_bits_where_blocks_fit_the_rows(tmp_path, width):
     sizes = {"vocab_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(hidden_size=width, intermediate_size=2 * width, **sizes))
-    model.save_pretrained(folder / "wide")
-    return folder / "wide"
-
-
-def test_weights_survive_four_bits(tmp_path):
-    run = make_run(save_wide(tmp_path, 128), tmp_path)
-    exact, rounded = (
-        load_base(run).state_dict(),
-        load_base(run, four_bit_config(run)).dequantize().state_dict(),
-    )
+    config = LlamaConfig(hidden_size=width, intermediate_size=2 * width, **sizes)
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "wide")
+    run = make_run(tmp_path / "wide", tmp_path)
+    if width % 64:
+        with pytest.raises(UserError, match="rows of 96 weights.*multiple of 64"):
+            load_base(run, four_bit_config(run))
+        return
+    exact = load_base(run).state_dict()
+    rounded = load_base(run, four_bit_config(run)).dequantize().state_dict()
     for name in (name for name in exact if "proj" in name):
         lost = (rounded[name] - exact[name]).norm() / exact[name].norm()
         # NF4 takes 0.09 of the norm of normally distributed weights, wrong scales would take far more
         assert 0.02 < lost < 0.12, name
 
 
-def test_rows_that_no_block_fits_are_refused_in_one_line(tmp_path):
-    run = make_run(save_wide(tmp_path, 96), tmp_path)
-    with pytest.raises(UserError, match="rows of 96 weights.*multiple of 64"):
-        load_base(run, four_bit_config(run))
+@torch.no_grad()
+def test_grouped_heads_see_what_eager_attention_sees(base, tmp_path):
+    model, ids = load_base(make_run(base, tmp_path)).eval(), torch.arange(60).view(3, 20) * 7
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    mask = torch.ones_like(ids)
+    mask[0, :7] = mask[2, 15:] = 0
+    found = model(input_ids=ids, attention_mask=mask).logits
+    model.set_attn_implementation("eager")
+    wanted = model(input_ids=ids, attention_mask=mask).logits
+    assert found.std() > 0.1 and torch.allclose(found[mask.bool()], wanted[mask.bool()], atol=1e-4)

@@ -1,7 +1,5 @@
 """Notebook 04 builds by hand what `fit` builds: adapter, losses, optimiser and arguments of the run."""
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Any
@@ -9,10 +7,8 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT
-from own_tasks import booking, write_rooms
 from tiny_encoder import sentences
 from tiny_encoder import tiny_run as tiny_token_run
-from tiny_model import save_tiny_base
 from tiny_run import rows as events
 
 from helpers.data.read import write_jsonl
@@ -32,13 +28,8 @@ def run_cells(run: Run, rows: list, check: dict[str, Any]) -> dict[str, Any]:
     write = {"train": rows, "train_augmented": rows, "validation": rows[:2], "test": rows[:2]}
     for part, examples in write.items():
         write_jsonl(run.path("splits", f"{part}.jsonl"), map(run.task.rows.to_json, examples))
-    given = {
-        "task": str(run.own_folder or run.task.name),
-        "profile": run.profile,
-        "out": run.out,
-        "seed": run.seed,
-    }
-    given |= {"data": run.data, "settings": json.dumps(run.settings)}
+    given = {"task": str(run.own_folder or run.task.name), "settings": json.dumps(run.settings)}
+    given |= {name: getattr(run, name) for name in ("profile", "data", "out", "seed")}
     variables: dict[str, Any] = {}
     for source in CODE:
         if "fit(run," in source:
@@ -76,56 +67,40 @@ def the_parts_are_those_of_the_losses(found: dict[str, Any]) -> None:
     assert (answer + penalties).item() == pytest.approx(wanted.item())
 
 
-def test_what_a_writer_shows_is_what_fit_builds(encoder, tmp_path, monkeypatch, capsys):
+def same(one: Any, other: Any, names: str) -> None:
+    for name in names.split():
+        assert getattr(one, name) == getattr(other, name), name
+
+
+ADAPTER = "r lora_alpha lora_dropout target_modules task_type modules_to_save"
+ARGUMENTS = (
+    "learning_rate weight_decay max_grad_norm lr_scheduler_type optim bf16 fp16 use_cpu seed "
+    "loss_type max_length dataset_kwargs remove_unused_columns gradient_checkpointing"
+)
+TAGGER = {"def tag_loss": the_tagger_is_that_of_the_run, "groups = [": it_learns_at_the_rates_of_the_run}
+
+
+@pytest.fixture
+def models(base, encoder, monkeypatch) -> dict[str, str]:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    settings = {"base_model": str(save_tiny_base(tmp_path / "base")), "encoder_model": str(encoder)}
-    run = Run("calendar", profile="smoke", out=str(tmp_path), settings=settings)
-    checks = {
-        "def tag_loss": the_tagger_is_that_of_the_run,
-        "groups = [": it_learns_at_the_rates_of_the_run,
-        "confidence = (top": the_parts_are_those_of_the_losses,
-    }
+    return {"base_model": str(base), "encoder_model": str(encoder)}
+
+
+def test_what_a_writer_shows_is_what_fit_builds(models, tmp_path, capsys):
+    run = Run("calendar", profile="smoke", out=str(tmp_path), settings=models)
+    checks = TAGGER | {"confidence = (top": the_parts_are_those_of_the_losses}
     found = run_cells(run, events(run.task), checks)
     assert found["writer"] == "lora"
     printed = capsys.readouterr().out
     assert 'LEARNT | {"action": "Lunch"' in printed and "trainable params" in printed
-    base, _, _ = writers.base_of(run, "lora")
-    same_adapter(found["config"], base.peft_config["default"])
-    of_run, by_hand = writers.training_arguments(run, "lora", tmp_path), found["arguments"]
-    for name in (
-        "learning_rate weight_decay max_grad_norm lr_scheduler_type optim bf16 fp16 use_cpu seed "
-        "loss_type max_length dataset_kwargs remove_unused_columns gradient_checkpointing"
-    ).split():
-        assert getattr(by_hand, name) == getattr(of_run, name), name
+    same(found["config"], writers.base_of(run, "lora")[0].peft_config["default"], ADAPTER)
+    same(found["arguments"], writers.training_arguments(run, "lora", tmp_path), ARGUMENTS)
     assert isinstance(found["trainer"], writers.SFTTrainer) and found["trainer"].state.global_step == 2
 
 
-def test_what_a_tagger_shows_is_what_fit_builds(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def test_what_a_tagger_shows_is_what_fit_builds(encoder, models, tmp_path):
     run = tiny_token_run(encoder, tmp_path)
-    checks = {
-        "def tag_loss": the_tagger_is_that_of_the_run,
-        "groups = [": it_learns_at_the_rates_of_the_run,
-    }
-    found = run_cells(run, sentences(), checks)
+    found = run_cells(run, sentences(), TAGGER)
     assert found["writer"] is None and found["own"] == variant_settings(run, "lora")
-    of_run = taggers.new_tagger(run, "lora", sentences()).model.base.peft_config["default"]
-    same_adapter(found["config"], of_run)
-
-
-def test_a_task_of_writers_alone_is_shown_a_tagger_too(encoder, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    folder = write_rooms(tmp_path / "rooms")
-    variant = "lora: {kind: writer, adapter: true, trl: true, like: [writer, adapter]}"
-    (folder / "settings.yaml").write_text(f"variants:\n  {variant}\nvotes: {{}}\n")
-    settings = {"base_model": str(save_tiny_base(tmp_path / "base")), "encoder_model": str(encoder)}
-    run = Run(str(folder), profile="smoke", out=str(tmp_path / "out"), settings=settings)
-    found = run_cells(run, [run.task.rows.parse(booking(at), at) for at in range(6)], {})
-    assert found["wanted"] == ["lora"] == [found["writer"]]
-    assert found["trainer"].state.global_step == 2
-
-
-def same_adapter(one: Any, other: Any) -> None:
-    for name in ("r", "lora_alpha", "lora_dropout", "target_modules", "task_type"):
-        assert getattr(one, name) == getattr(other, name), name
-    assert set(one.modules_to_save or ()) == set(other.modules_to_save or ())
+    tagger = taggers.new_tagger(run, "lora", sentences())
+    same(found["config"], tagger.model.base.peft_config["default"], ADAPTER)

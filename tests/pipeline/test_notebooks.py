@@ -1,7 +1,5 @@
 """The notebooks: all of them run in the smoke profile, and each keeps to the form that makes it readable."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re
@@ -19,36 +17,36 @@ STAGES = [stage.notebook for stage in find_stages() if stage.notebook]
 
 
 def cells(path: Path, kind: str) -> list[dict]:
-    return [
-        cell for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == kind
-    ]
+    every = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return [cell | {"source": "".join(cell["source"])} for cell in every if cell["cell_type"] == kind]
 
 
 def rows_of(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def metrics_of(run: SmokeRun) -> dict:
+    """The metrics of a run whose every notebook has run, and which has predicted every scored row."""
+    assert run.status == 0, run.output
+    executed = {path.name for path in (run.artifacts / "notebooks").glob("*.ipynb")}
+    assert executed == {path.name for path in STAGES}
+    metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["task"], metrics["profile"]) == (run.task, "smoke")
+    assert metrics["best"] in metrics["variants"]
+    ids = sorted(row["id"] for row in rows_of(run.artifacts / "splits" / "test.jsonl"))
+    assert metrics["data"]["rows"] == len(ids)
+    files = {path.stem: rows_of(path) for path in (run.artifacts / "predictions").glob("*.jsonl")}
+    assert set(files) >= set(metrics["variants"])
+    for name, rows in files.items():
+        assert sorted(row["id"] for row in rows) == ids, name
+        assert all({"id", "prediction", "raw", "confidence"} <= set(row) for row in rows), name
+    return metrics
+
+
 # -- the whole run ----------------------------------------------------------------------------------------------------
 @pytest.mark.whole_run
-def test_smoke_profile_runs_every_notebook(smoke_run: SmokeRun):
-    assert smoke_run.status == 0, smoke_run.output
-    executed = {path.name for path in (smoke_run.artifacts / "notebooks").glob("*.ipynb")}
-    assert executed == {path.name for path in STAGES}
-
-
-@pytest.mark.whole_run
-def test_smoke_run_leaves_predictions_for_every_scored_row_metrics_and_report(smoke_run: SmokeRun):
-    metrics = json.loads((smoke_run.artifacts / "metrics.json").read_text(encoding="utf-8"))
-    assert (metrics["task"], metrics["profile"], metrics["data"]["source"]) == ("calendar", "smoke", "sample")
-    assert metrics["best"] in metrics["variants"]
-    ids = sorted(row["id"] for row in rows_of(smoke_run.artifacts / "splits" / "test.jsonl"))
-    assert metrics["data"]["rows"] == len(ids)
-    files = list((smoke_run.artifacts / "predictions").glob("*.jsonl"))
-    assert {path.stem for path in files} >= set(metrics["variants"]) and files
-    for path in files:
-        rows = rows_of(path)
-        assert sorted(row["id"] for row in rows) == ids, path.name
-        assert all({"id", "prediction", "raw", "confidence"} <= set(row) for row in rows), path.name
+def test_smoke_profile_runs_every_notebook_and_leaves_predictions_metrics_and_report(smoke_run: SmokeRun):
+    assert metrics_of(smoke_run)["data"]["source"] == "sample"
     manifest = json.loads((smoke_run.artifacts / "manifest.json").read_text(encoding="utf-8"))
     assert set(manifest["stages"]) == {path.stem for path in STAGES} | {"report"}
     for page in ("index.html", "calendar.html"):
@@ -58,64 +56,47 @@ def test_smoke_run_leaves_predictions_for_every_scored_row_metrics_and_report(sm
 @pytest.mark.whole_run
 def test_second_smoke_run_skips_every_stage_and_changes_nothing(smoke_run: SmokeRun):
     def state() -> dict[Path, tuple[int, int]]:
-        return {
-            path: (path.stat().st_mtime_ns, path.stat().st_size)
-            for path in sorted(smoke_run.out.rglob("*"))
-            if path.is_file() and path.name != ".lock"
-        }
+        files = (path for path in smoke_run.out.rglob("*") if path.is_file() and path.name != ".lock")
+        return {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in files}
 
     before = state()
-    status, _, output = run_study("calendar", "--profile", "smoke", "--out", smoke_run.out)
+    status, output = run_study("calendar", "--profile", "smoke", "--out", smoke_run.out)
     assert status == 0 and output.count("unchanged, skipped") == len(STAGES) + 1
     assert state() == before
 
 
 @pytest.mark.whole_run
 def test_smoke_run_of_own_crime_reports_answers_every_question(crime_smoke_run: SmokeRun):
-    run = crime_smoke_run
-    assert run.status == 0, run.output
-    metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
-    assert metrics["task"] == "crime" and {"lora", "lora@free", "qlora", "tagger", "rules"} <= set(
-        metrics["variants"]
-    )
-    assert all(metrics["variants"][name]["json_validity"] == 1 for name in ("lora", "qlora", "tagger"))
-    assert 0 <= metrics["variants"]["lora"]["token_accuracy"] < 1
-    scored, rows = (rows_of(run.artifacts / name) for name in ("splits/test.jsonl", "predictions/lora.jsonl"))
-    assert [row["id"] for row in rows] == [row["id"] for row in scored]
+    metrics = metrics_of(crime_smoke_run)
+    variants = metrics["variants"]
+    assert {"lora", "lora@free", "qlora", "tagger", "rules"} <= set(variants)
+    assert all(variants[name]["json_validity"] == 1 for name in ("lora", "qlora", "tagger"))
+    assert 0 <= variants["lora"]["token_accuracy"] < 1
+    rows = rows_of(crime_smoke_run.artifacts / "predictions" / "lora.jsonl")
     assert all(row["raw"].count("\n") == 17 and len(row["prediction"]) == 18 for row in rows)
     # the rows came in a folder, and all that is shown is about them
-    assert Path(metrics["data"]["source"]).name == "my-data" and metrics["data"]["rows"] == len(rows) == 2
-    report = (run.out / "report" / "crime.html").read_text(encoding="utf-8")
+    assert Path(metrics["data"]["source"]).name == "my-data" and len(rows) == 2
+    report = (crime_smoke_run.out / "report" / "crime.html").read_text(encoding="utf-8")
     assert "own rows from the folder" in report and "--data" in report
 
 
 @pytest.mark.whole_run
 def test_smoke_run_of_it_sentences_tags_every_token(it_ner_smoke_run: SmokeRun):
-    run = it_ner_smoke_run
-    assert run.status == 0, run.output
-    metrics = json.loads((run.artifacts / "metrics.json").read_text(encoding="utf-8"))
-    trained, untrained = (
-        {"full", "lora", "enhanced", "distilled"},
-        {"majority", "rules", "dictionary", "untuned"},
-    )
-    assert (
-        metrics["task"] == "it_ner"
-        and set(metrics["variants"]) == trained | untrained
-        and metrics["best"] in trained
-    )
+    run, metrics = it_ner_smoke_run, metrics_of(it_ner_smoke_run)
+    trained, untrained = "full lora enhanced distilled", "majority rules dictionary untuned"
+    assert set(metrics["variants"]) == {*trained.split(), *untrained.split()}
+    assert metrics["best"] in trained
     assert all(0 <= one["f1"] <= 1 and len(one["ci95"]["f1"]) == 2 for one in metrics["variants"].values())
     scored, rows = (rows_of(run.artifacts / name) for name in ("splits/test.jsonl", "predictions/lora.jsonl"))
-    assert [(row["id"], len(row["prediction"])) for row in rows] == [
-        (one["id"], len(one["row"]["tokens"])) for one in scored
-    ]
+    assert [len(row["prediction"]) for row in rows] == [len(one["row"]["tokens"]) for one in scored]
     forms = (run.artifacts / "tables" / "compression.csv").read_text(encoding="utf-8")
     assert all(form in forms for form in ("PyTorch fp32", "ONNX fp32", "ONNX int8"))
     report = (run.out / "report" / "it_ner.html").read_text(encoding="utf-8")
-    assert "Compression" in report
-    assert "One prompt and its answer" not in report and "A model that writes its answer" not in report
     copies = run.out / "report" / "notebooks" / "it_ner"
     assert {path.name for path in copies.iterdir()} == {path.name for path in STAGES}
-    assert "One prompt and its answer" not in (copies / "03_baseline.ipynb").read_text(encoding="utf-8")
+    for page in (report, (copies / "03_baseline.ipynb").read_text(encoding="utf-8")):
+        assert "One prompt and its answer" not in page
+    assert "Compression" in report and "A model that writes its answer" not in report
     assert "it_ner.html" in (run.out / "report" / "index.html").read_text(encoding="utf-8")
 
 
@@ -124,27 +105,16 @@ def test_smoke_run_of_it_sentences_tags_every_token(it_ner_smoke_run: SmokeRun):
 def test_notebook_is_stored_without_outputs_and_starts_as_the_runner_and_hosted_machines_need_it(path: Path):
     code = cells(path, "code")
     assert not [cell for cell in code if cell["outputs"] or cell["execution_count"] is not None]
-    tagged = {tag: "".join(cell["source"]) for cell in code for tag in cell["metadata"].get("tags", [])}
-    values = {
-        node.targets[0].id: ast.literal_eval(node.value) for node in ast.parse(tagged["parameters"]).body
-    }
-    default = {
-        "task": "calendar",
-        "profile": "cpu",
-        "data": "sample",
-        "out": None,
-        "settings": "{}",
-        "seed": 42,
-    }
-    assert values == default
+    tagged = {tag: cell["source"] for cell in code for tag in cell["metadata"].get("tags", [])}
+    default = {"task": "calendar", "profile": "cpu", "data": "sample", "out": None, "settings": "{}"}
+    given = ast.parse(tagged["parameters"]).body
+    assert {one.targets[0].id: ast.literal_eval(one.value) for one in given} == default | {"seed": 42}
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     address = re.search(r'Repository = "https://github.com/([^"]+)"', project)[1]
-    first = "".join(cells(NOTEBOOKS[0], "code")[1]["source"])
-    assert tagged["bootstrap"] == first.replace('ready("01"', f'ready("{path.stem[:2]}"'), (
-        "alike in all notebooks"
-    )
-    assert f'"https://github.com/{address}"' in first
-    title = "".join(cells(path, "markdown")[0]["source"])
+    first = cells(NOTEBOOKS[0], "code")[1]["source"]
+    here = first.replace('ready("01"', f'ready("{path.stem[:2]}"')
+    assert tagged["bootstrap"] == here and f'"https://github.com/{address}"' in here, "alike everywhere"
+    title = cells(path, "markdown")[0]["source"]
     for place in ("colab.research.google.com/github", "kaggle.com/kernels/welcome?src=https://github.com"):
         assert f"](https://{place}/{address}/blob/main/notebooks/{path.name})" in title
 
@@ -157,57 +127,35 @@ def test_notebook_says_which_stage_must_have_run_before(path: Path, tmp_path: Pa
     variables: dict[str, object] = {}
     with pytest.raises(UserError, match=r"run notebook 0\d_\w+"):
         for cell in cells(path, "code")[:6]:
-            exec(compile("".join(cell["source"]), path.stem, "exec"), variables)
+            exec(compile(cell["source"], path.stem, "exec"), variables)
             if "parameters" in cell["metadata"].get("tags", []):
                 variables |= {"out": str(tmp_path), "profile": "smoke"}
 
 
 def helpers_of(code: list[str]) -> set[str]:
     """Functions, classes and values of our package that cells name: imported ones, and those of imported modules."""
-    tree, names = ast.parse("\n".join(code)), {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "helpers":
-            names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    modules = {
-        name
-        for name, whole in names.items()
-        if (ROOT / whole.replace(".", "/")).with_suffix(".py").exists()
-        or (ROOT / whole.replace(".", "/")).is_dir()
-    }
-    found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in names} - modules
-    return found | {
-        f"{node.value.id}.{node.attr}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules
-    }
+    nodes = list(ast.walk(ast.parse("\n".join(code))))
+    imports = [one for one in nodes if isinstance(one, ast.ImportFrom) and one.module.startswith("helpers")]
+    names = {alias.asname or alias.name for one in imports for alias in one.names}
+    parts = [one for one in nodes if isinstance(one, ast.Attribute) and isinstance(one.value, ast.Name)]
+    used = {f"{one.value.id}.{one.attr}" for one in parts if one.value.id in names}
+    return names - {one.partition(".")[0] for one in used} | used
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_can_be_read_in_small_steps(path: Path):
     """The method is in the cells: short ones, few helpers, a question before each and what it means behind it."""
-    code, words = (["".join(cell["source"]) for cell in cells(path, kind)] for kind in ("code", "markdown"))
+    code, words = ([cell["source"] for cell in cells(path, kind)] for kind in ("code", "markdown"))
     sizes = sorted(sum(bool(line.strip()) for line in source.splitlines()) for source in code)
     assert 5 <= sizes[len(sizes) // 2] <= 8 and sizes[9 * len(sizes) // 10] <= 20 and sizes[-1] <= 30
     assert max(len(line) for source in code for line in source.splitlines()) <= 100
     assert 1.0 <= len(words) / len(code) <= 1.6
     assert len(helpers_of(code)) <= 25, sorted(helpers_of(code))
-    assert sum("### Exercise" in text for text in words) == 1 and "<summary>Answer</summary>" in "".join(
-        words
-    )
+    assert sum("### Exercise" in text for text in words) == 1
+    assert "<summary>Answer</summary>" in "".join(words)
 
 
-def test_all_tasks_share_the_story_and_numbers_are_interpreted():
-    everything = [json.loads(path.read_text(encoding="utf-8"))["cells"] for path in NOTEBOOKS]
-    tagged = [one for all_cells in everything for one in all_cells if "only-" in str(one["metadata"])]
-    assert len(tagged) <= sum(map(len, everything)) / 10
-    shows = re.compile(r"\b(saved|display|print)\(")
-    interpreted = [
-        after
-        for all_cells in everything
-        for before, after in zip(all_cells, all_cells[1:])
-        if before["cell_type"] == "code"
-        and shows.search("".join(before["source"]))
-        and after["cell_type"] == "markdown"
-        and not "".join(after["source"]).startswith("#")
-    ]
-    assert len(interpreted) >= 60
+def test_all_tasks_share_the_story():
+    everything = [cell for path in NOTEBOOKS for kind in ("code", "markdown") for cell in cells(path, kind)]
+    tagged = [cell for cell in everything if "only-" in str(cell["metadata"])]
+    assert len(tagged) <= len(everything) / 10

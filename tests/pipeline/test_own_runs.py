@@ -1,7 +1,5 @@
 """Tasks of the user's own in the smoke profile: from an empty folder to the report, with random models of two layers."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,10 +1,8 @@
 """The set-up: which environment is used, when packages are installed, what the user is told; and the three lists agree.
 
 The scripts run for real in a small copy of the repository; the interpreters they find are stand-ins that write down
-what pip and pytest are asked to do.
+what pip is asked to do.
 """
-
-from __future__ import annotations
 
 import ast
 import os
@@ -19,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import ROOT
+from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -40,19 +39,17 @@ case "$1 $2 $3" in
     fi ;;
   *"version('torch')"*) echo "${{TORCH-2.13.0+cpu}}"; exit 0 ;;
   */setup_env.py*) echo "set up by $0" >>"{log}" ;;
-  "-m ruff "*) echo "ruff $3" >>"{log}"; exit 0 ;;
-  "-m pytest "*) echo "pytest $*" >>"{log}"; exit 0 ;;
   "-c import"*) {check} ;;
 esac
 exec "{python}" "$@"
 """
+NO_VENV = 'case "$2" in *venv*) exit 1;; esac'  # what an interpreter without that module does
 LOCKS = ("requirements.txt", "requirements-model.txt")
-EXTRAS = ("serve", "demo", "llm", "dev")  # of the tests
 RUNNER = "import os, sys; print('ran', sys.argv[1:], os.getcwd(), os.environ['STUDY_CWD'])"
 
 
 def stand_in(path: Path, log: Path, check: str = ":") -> Path:
-    """An interpreter that only logs pip, ruff, pytest and the set-up; `check` is shell code run at `-c "import …"`."""
+    """An interpreter that only logs pip and the set-up; `check` is shell code run at `-c "import …"`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(STAND_IN.format(log=log, python=sys.executable, check=check))
     path.chmod(0o755)
@@ -64,44 +61,32 @@ class Clone:
 
     def __init__(self, folder: Path) -> None:
         self.root, self.bin, self.log = folder / "clone", folder / "bin", folder / "log"
-        (self.root / "helpers" / "pipeline").mkdir(parents=True)
-        (self.root / "tests").mkdir()
-        (self.root / ".ci").mkdir()
-        for name in (
-            "run_all.sh",
-            "tests/run.sh",
-            ".ci/run",
-            "helpers/pipeline/setup_env.sh",
-            "helpers/pipeline/setup_env.py",
-            "environment.yml",
-        ):
+        pipeline = self.root / "helpers" / "pipeline"
+        pipeline.mkdir(parents=True)
+        for name in ("run_all.sh", "environment.yml"):
             shutil.copy2(ROOT / name, self.root / name)
+        for name in ("setup_env.sh", "setup_env.py"):
+            shutil.copy2(ROOT / "helpers" / "pipeline" / name, pipeline / name)
         self.locks = [self.root / name for name in LOCKS]
-        for lock in (*self.locks, *(self.root / f"requirements-{extra}.txt" for extra in EXTRAS)):
+        for lock in (*self.locks, *(self.root / f"requirements-{extra}.txt" for extra in ("serve", "llm"))):
             lock.write_text("one==1\n")
         (self.root / "pyproject.toml").write_text('dependencies = ["torch==2.13.0"]')
         (self.root / "helpers" / "__init__.py").touch()
-        (self.root / "helpers" / "pipeline" / "__init__.py").touch()
-        (self.root / "helpers" / "pipeline" / "runner.py").write_text(RUNNER)
+        (pipeline / "__init__.py").touch()
+        (pipeline / "runner.py").write_text(RUNNER)
         self.bin.mkdir()
         for name in TOOLS:
             (self.bin / name).symlink_to(shutil.which(name))
         self.environment = stand_in(folder / "active" / "bin" / "python", self.log).parent.parent
 
-    def start(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> subprocess.Popen:
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen:
         env = {"PATH": str(self.bin), "HOME": os.environ.get("HOME", "/"), "STUDY_ENV": "active", **variables}
-        return subprocess.Popen(
-            [self.root / script, *arguments],
-            env=env,
-            cwd=self.root.parent,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        pipes = {"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [self.root / "run_all.sh", *arguments]
+        return subprocess.Popen(command, env=env, cwd=self.root.parent, start_new_session=True, **pipes)
 
-    def run(self, *arguments: str, script: str = "run_all.sh", **variables: str) -> tuple[int, str, str]:
-        process = self.start(*arguments, script=script, **variables)
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, **variables)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
@@ -113,12 +98,6 @@ class Clone:
         """The lock files whose packages pip was told to install, one after the other."""
         return [line.rpartition(" ")[2] for line in self.calls("pip")]
 
-    def wait_for(self, what: str) -> None:
-        deadline = time.monotonic() + 20
-        while not self.calls(what):
-            assert time.monotonic() < deadline, f"no {what}"
-            time.sleep(0.02)
-
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
@@ -128,23 +107,18 @@ def clone(tmp_path: Path) -> Clone:
 # -- an active environment --------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "given, taken",
-    [
-        ({"STUDY_ENV": ""}, False),
-        ({"STUDY_ENV": "active"}, True),
-        ({"STUDY_ENV": "active", "CONDA_DEFAULT_ENV": "base"}, False),
-    ],
+    [("", False), ("active", True), ("active CONDA_DEFAULT_ENV", False)],
 )
 def test_an_environment_that_was_not_made_for_this_is_left_alone(clone, given, taken):
     stand_in(clone.bin / "python3", clone.log)
     ready = stand_in(clone.root / ".venv" / "bin" / "python", clone.log).parent.parent
-    status, out, err = clone.run(CONDA_PREFIX=str(clone.environment), **given)
-    assert status == 0 and out.startswith("ran")
-    assert clone.calls("pip") == [
-        f"pip in {clone.environment if taken else ready}/bin/python: {name}" for name in LOCKS
-    ]
-    assert ("is left alone" in err) != taken
-    status, _, err = clone.run(CONDA_PREFIX=str(clone.environment), **given)
-    assert (status, err) == (0, ""), "said once"
+    variables = {"CONDA_PREFIX": str(clone.environment), "STUDY_ENV": given.partition(" ")[0]}
+    variables |= dict.fromkeys(given.split()[1:], "base")
+    status, out, err = clone.run(**variables)
+    assert status == 0 and out.startswith("ran") and ("is left alone" in err) != taken
+    used = clone.environment if taken else ready
+    assert clone.calls("pip") == [f"pip in {used}/bin/python: {name}" for name in LOCKS]
+    assert clone.run(**variables)[::2] == (0, ""), "said once"
 
 
 def test_the_environment_of_the_project_and_one_that_was_set_up_before_are_taken(clone, tmp_path):
@@ -152,9 +126,8 @@ def test_the_environment_of_the_project_and_one_that_was_set_up_before_are_taken
     clone.run(CONDA_PREFIX=str(named), STUDY_ENV="")
     clone.run(VIRTUAL_ENV=str(clone.environment))
     clone.run(VIRTUAL_ENV=str(clone.environment), STUDY_ENV="")
-    assert clone.calls("pip") == [
-        f"pip in {each}/bin/python: {name}" for each in (named, clone.environment) for name in LOCKS
-    ]
+    used = [f"pip in {each}/bin/python: {name}" for each in (named, clone.environment) for name in LOCKS]
+    assert clone.calls("pip") == used
 
 
 def test_packages_are_installed_again_only_where_a_lock_has_changed_or_an_extra_is_new(clone):
@@ -206,8 +179,10 @@ def test_failed_installation_is_one_error_and_is_tried_again(clone, failing, tri
 
 def test_set_up_that_is_killed_starts_over(clone):
     active = {"CONDA_PREFIX": str(clone.environment)}
-    process = clone.start(**active, PIP_SLEEP="30")
-    clone.wait_for("pip")
+    process, deadline = clone.start(**active, PIP_SLEEP="30"), time.monotonic() + 20
+    while not clone.calls("pip"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     status, out, _ = clone.run(**active)
@@ -215,24 +190,12 @@ def test_set_up_that_is_killed_starts_over(clone):
     assert clone.installed() == [LOCKS[0], *LOCKS]
 
 
-@pytest.mark.parametrize("check, reason", [("exit 1", "3.10"), (None, "has no Python")])
-def test_active_environment_that_does_not_fit_is_one_line(clone, tmp_path, check, reason):
-    active = tmp_path / "unfit"
-    active.mkdir()
-    if check:
-        stand_in(active / "bin" / "python", clone.log, check)
-    status, _, err = clone.run(CONDA_PREFIX=str(active))
-    assert status == 1 and err.startswith("error:") and err.count("\n") == 1
-    assert str(active) in err and reason in err
-
-
 # -- .venv ------------------------------------------------------------------------------------------------------------
 def test_the_chosen_python_that_works_makes_the_environment_anew_where_it_is_half_made(clone):
     stand_in(clone.bin / "python3.11", clone.log, "exit 127")  # a version manager's empty promise
-    stand_in(clone.bin / "python3.12", clone.log, 'case "$2" in *venv*) exit 1;; esac')  # has no venv module
+    stand_in(clone.bin / "python3.12", clone.log, NO_VENV)
     stand_in(clone.bin / "python3.13", clone.log)
     stand_in(clone.bin / "python3.14", clone.log)
-    stand_in(clone.bin / "python3", clone.log)
     stand_in(clone.root / ".venv" / "bin" / "python", clone.log, "exit 1")
     (clone.root / ".venv" / "leftover").touch()
     for lock in clone.locks:
@@ -246,32 +209,30 @@ def test_the_chosen_python_that_works_makes_the_environment_anew_where_it_is_hal
 
 
 @pytest.mark.parametrize(
-    "check, reason",
+    "active, check, reason",
     [
-        (None, "no Python 3.10 or newer"),
-        ("exit 1", "no Python 3.10 or newer"),
-        ('case "$2" in *venv*) exit 1;; esac', "python3 has no venv module"),
+        (True, None, "has no Python"),
+        (True, "exit 1", "3.10"),
+        (False, None, "no Python 3.10 or newer"),
+        (False, "exit 1", "no Python 3.10 or newer"),
+        (False, NO_VENV, "python3 has no venv module"),
     ],
 )
-def test_no_python_that_fits_is_one_line(clone, check, reason):
+def test_no_python_that_fits_is_one_line(clone, tmp_path, active, check, reason):
+    unfit = tmp_path / "unfit"
+    unfit.mkdir()
     if check:
-        stand_in(clone.bin / "python3", clone.log, check)
-    status, out, err = clone.run()
-    assert (status, out) == (1, "") and err.count("\n") == 1
-    assert err.startswith("error:") and reason in err
+        stand_in(unfit / "bin" / "python" if active else clone.bin / "python3", clone.log, check)
+    status, out, err = clone.run(**({"CONDA_PREFIX": str(unfit)} if active else {}))
+    assert (status, out) == (1, "") and err.startswith("error:") and err.count("\n") == 1
+    assert reason in err and (str(unfit) in err) == active
 
 
-# -- tests ------------------------------------------------------------------------------------------------------------
 # -- the lists of packages --------------------------------------------------------------------------------------------
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PYTHONS = ("3.10.14", "3.11.9", "3.12.4", "3.13.1", "3.14.0")
-NAMES = {
-    "bs4": "beautifulsoup4",
-    "dateutil": "python-dateutil",
-    "sklearn": "scikit-learn",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-}
+NAMES = {"bs4": "beautifulsoup4", "dateutil": "python-dateutil", "sklearn": "scikit-learn"}
+NAMES |= {"PIL": "pillow", "yaml": "pyyaml"}
 
 
 def canonical(name: str) -> str:
@@ -280,31 +241,19 @@ def canonical(name: str) -> str:
 
 def lock_lines(name: str) -> list[tuple[Requirement, list[str]]]:
     """The requirements of a lock, each with its hashes."""
-    text = (ROOT / name).read_text(encoding="utf-8")
-    blocks = [
-        re.split(r" \\\n +| (?=--hash)", block) for block in re.split(r"\n(?=\w)", text) if block[0] != "#"
-    ]
-    return [(Requirement(requirement), hashes) for requirement, *hashes in blocks]
+    blocks = re.split(r"\n(?=\w)", (ROOT / name).read_text(encoding="utf-8"))
+    parts = [re.split(r" \\\n +| (?=--hash)", block) for block in blocks if block[0] != "#"]
+    return [(Requirement(requirement), hashes) for requirement, *hashes in parts]
 
 
-LOCKED = {
-    extra: lock_lines(f"requirements{extra and '-'}{extra}.txt")
-    for extra in ("", *PROJECT["optional-dependencies"])
-}
+EXTRAS = PROJECT["optional-dependencies"]
+LOCKED = {extra: lock_lines(f"requirements{extra and '-'}{extra}.txt") for extra in ("", *EXTRAS)}
 
 
 def locked(name: str, python: str, extra: str) -> list[Version]:
     """Versions that the locks hold of a package on Linux with that Python."""
-    place = {
-        "python_version": python.rpartition(".")[0],
-        "python_full_version": python,
-        "sys_platform": "linux",
-        "os_name": "posix",
-        "platform_system": "Linux",
-        "platform_machine": "x86_64",
-        "implementation_name": "cpython",
-        "platform_python_implementation": "CPython",
-    }
+    place = default_environment() | {"sys_platform": "linux", "platform_machine": "x86_64"}
+    place |= {"python_version": python.rpartition(".")[0], "python_full_version": python}
     return [
         Version(next(iter(line.specifier)).version)
         for line, _ in LOCKED[""] + (LOCKED[extra] if extra else []) + LOCKED["gpu"]
@@ -314,7 +263,7 @@ def locked(name: str, python: str, extra: str) -> list[Version]:
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_locks_have_one_fitting_version_of_every_direct_dependency(python):
-    for extra, needs in {"": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items():
+    for extra, needs in {"": PROJECT["dependencies"], **EXTRAS}.items():
         for wanted in map(Requirement, needs):
             versions = set(locked(wanted.name, python, extra))
             assert len(versions) == 1, f"{wanted.name}: {versions}"
@@ -334,24 +283,17 @@ def test_conda_environment_is_python_with_its_own_torch_and_the_lock():
     content = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     python, torch, pip, packages = content["dependencies"]
     assert pip == "pip" and packages == {"pip": ["-r requirements.txt"]}
-    assert torch.removeprefix("pytorch=") == str(locked("torch", PYTHONS[0], "")[0])
-    version = python.removeprefix("python=")
-    assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(version)
-    assert any(each.startswith(f"{version}.") for each in PYTHONS)
+    assert torch == f"pytorch={locked('torch', PYTHONS[0], '')[0]}"
+    assert any(each.startswith(f"{python.removeprefix('python=')}.") for each in PYTHONS)
 
 
 def test_every_package_that_the_code_imports_is_a_direct_dependency():
-    needs = [
-        *PROJECT["dependencies"],
-        *(one for each in PROJECT["optional-dependencies"].values() for one in each),
-    ]
+    needs = [*PROJECT["dependencies"], *(one for each in EXTRAS.values() for one in each)]
     direct, found = {canonical(Requirement(each).name) for each in needs}, {}
     for path in (ROOT / "helpers").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            else:
-                modules = [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
             found |= {module.split(".")[0]: path.name for module in modules}
     foreign = set(found) - {"helpers"} - set(sys.stdlib_module_names)
     missing = {top: found[top] for top in foreign if canonical(NAMES.get(top, top)) not in direct}

@@ -319,6 +319,7 @@ HARD = make_study(
         (said("verdict", TUNED), "Use lora: value F1 0.500 (95 % interval –); without training the best, base_zero_shot, has 0.100 (+0.400)."),
         (said("verdict", BEHIND), "Training is not worth it here: lora has value F1 0.000"),
         (said("verdict", ALONE), "no system without training was scored."),
+        (said("verdict", study_of("calendar", "vote", rules=0.5, vote=0.7)), "Use vote (the vote of "),
         (said("tuning", TUNED), "takes it from 0.100 (untuned, base_zero_shot) to 0.500 (lora): +0.400."),
         (said("tuning", LEVEL), "does not change its score from 0.500"),
         (said("tuning", BEHIND), "to 0.000 (lora): −0.100."),

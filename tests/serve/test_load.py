@@ -1,12 +1,9 @@
 """Many clients at once, requests that break off, a kill -TERM in the midst of it: every answer is the right one."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 
 import load
-import pandas as pd
 import pytest
 from echo import FIELDS
 
@@ -29,13 +26,13 @@ def fields(action):
     return dict.fromkeys(FIELDS) | {"action": action}
 
 
+EXPECTED = {f"text {at}": fields(f"text {at}") for at in range(20)}
+
+
 @pytest.fixture(scope="module")
 def server():
     with load.served(["-c", SERVER]) as found:
         yield found
-
-
-EXPECTED = {f"text {at}": fields(f"text {at}") for at in range(20)}
 
 
 def test_many_clients_get_their_own_answers_while_others_break_off(server):
@@ -45,26 +42,17 @@ def test_many_clients_get_their_own_answers_while_others_break_off(server):
 
 def test_mixed_up_and_missing_answers_are_found(server):
     swapped = {text: fields("text 0") for text in EXPECTED}
-    assert load.press(server.port, swapped, 2, 0.5)["wrong"].any()
+    assert load.summary(load.press(server.port, swapped, 2, 0.5), 0.5)["wrong_answers"] > 0
     assert set(load.press(server.port, {"": fields("")}, 1, 0.3)["error"]) == {"422"}
     assert set(load.press(1, EXPECTED, 2, 0.2)["error"]) == {"ConnectionRefusedError"}
-    seen = pd.DataFrame({"ms": [100.0] * 94 + [500.0] * 6, "error": None, "wrong": False})
-    seen.loc[0, "error"], seen.loc[1, "wrong"] = "429", True
-    found = load.summary(seen, seconds=10)
-    assert (found["requests"], found["errors"], found["wrong_answers"]) == (100, 1, 1)
-    assert (found["p50_ms"], found["p95_ms"], found["throughput"]) == (100, 500, 10)
 
 
 def test_more_connections_than_allowed_are_sent_away(server):
     seen = load.press(server.port, EXPECTED, 90, 1)
-    refused = set(
-        seen["error"].dropna()
-    )  # a connection closed while its request was still being sent is a reset
-    assert (
-        "503" in refused
-        and refused <= {"503", "ConnectionResetError", "BrokenPipeError"}
-        and seen["error"].isna().any()
-    )
+    refused = set(seen["error"].dropna())
+    # a connection closed while its request was still being sent is a reset
+    assert "503" in refused and refused <= {"503", "ConnectionResetError", "BrokenPipeError"}
+    assert seen["error"].isna().any()
     assert not load.press(server.port, EXPECTED, 4, 0.5)["error"].notna().any()
 
 

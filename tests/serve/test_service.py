@@ -1,7 +1,5 @@
 """The service: batches, overload, time-outs, bad requests, tokens, and what stands in the log."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import json
@@ -10,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -21,7 +19,7 @@ from starlette.testclient import TestClient
 
 from helpers.command import status
 from helpers.serve import __main__ as serve
-from helpers.serve.batching import LOG, Batcher, Limits, NoAnswer
+from helpers.serve.batching import LOG, Batcher, Limits
 from helpers.serve.service import create_app, log_to
 
 FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
@@ -45,86 +43,33 @@ def found(client, **body):
     return actions(client.post("/extract", json=body).json()["results"])
 
 
-# -- batches ----------------------------------------------------------------------------------------------------------
-@asynccontextmanager
-async def batching(predictor, **options):
-    """A batcher of a predictor that works inside the block."""
-    batcher = Batcher(predictor.predict, predictor.problem, Limits(**options))
-    batcher.start()
-    yield batcher
-    await batcher.close()
+pytestmark = pytest.mark.anyio  # tests that are coroutines
 
 
 @pytest.fixture
 def anyio_backend():
-    """Tests that are coroutines run in asyncio."""
     return "asyncio"
 
 
-@pytest.mark.anyio
+async def asked(predictor, *requests):
+    """What a batcher of a predictor answers to requests that come at once."""
+    batcher = Batcher(predictor.predict, predictor.problem, Limits(batch=8, wait=0.05, queue=100))
+    batcher.start()
+    answers = await asyncio.gather(*map(batcher.answer, requests), return_exceptions=True)
+    await batcher.close()
+    return answers
+
+
 async def test_concurrent_texts_share_passes_and_each_gets_its_own_answer():
-    predictor = Echo(seconds=0.01)
-    async with batching(predictor, batch=8, wait=0.05, queue=100) as batcher:
-        given = await asyncio.gather(*(batcher.answer([f"t{at}", f"u{at}"]) for at in range(20)))
-    assert list(map(actions, given)) == [[f"t{at}", f"u{at}"] for at in range(20)]
+    predictor, requests = Echo(seconds=0.01), [[f"t{at}", f"u{at}"] for at in range(20)]
+    assert list(map(actions, await asked(predictor, *requests))) == requests
     sizes = list(map(len, predictor.batches))
     assert sum(sizes) == 40 and max(sizes) == 8 and len(sizes) <= 8
 
 
-@pytest.mark.anyio
-async def test_clients_that_ask_again_stay_together_and_a_lone_one_does_not_wait():
-    predictor = Echo(seconds=0.2)
-    async with batching(predictor, batch=8, wait=0.02) as batcher:
-
-        async def client(at):
-            for turn in range(3):
-                await asyncio.sleep(0.001 * at)
-                await batcher.answer([f"{at} {turn}"])
-
-        await asyncio.gather(*map(client, range(8)))
-        assert len(predictor.batches) <= 6  # three at best; one a request without the wait
-        predictor.seconds, started = 0, time.monotonic()
-        await batcher.answer(["alone"])
-        assert time.monotonic() - started < 1
-
-
-@pytest.mark.anyio
-async def test_a_full_queue_refuses_at_once_and_late_requests_are_never_computed():
-    predictor = Echo()
-    predictor.gate.clear()
-    async with batching(predictor, batch=1, wait=0, queue=3, seconds=0.3) as batcher:
-        first = asyncio.create_task(batcher.answer(["in the model"]))
-        await asyncio.sleep(0.05)
-        waiting = asyncio.create_task(batcher.answer(["a", "b"]))
-        await asyncio.sleep(0.05)
-        with pytest.raises(NoAnswer) as refused:
-            await batcher.answer(["c", "d"])
-        assert (refused.value.status, refused.value.retry_after) == (429, 1)
-        for late in (first, waiting):
-            with pytest.raises(NoAnswer, match=r"0\.3 s"):
-                await late
-        predictor.gate.set()
-        assert actions(await batcher.answer(["next"])) == ["next"]
-    assert predictor.batches == [["in the model"], ["next"]]
-
-
-@pytest.mark.anyio
 async def test_a_text_that_is_refused_or_breaks_the_model_costs_the_others_nothing():
-    async with batching(Echo(), batch=8, wait=0.05) as batcher:
-        asked = (batcher.answer([text]) for text in ("a", "boom", "much too long", "b"))
-        good, bad, refused, other = await asyncio.gather(*asked, return_exceptions=True)
+    good, bad, refused, other = await asked(Echo(), ["a"], ["boom"], ["much too long"], ["b"])
     assert actions([*good, *other]) == ["a", "b"] and isinstance(bad, RuntimeError) and refused.status == 422
-
-
-@pytest.mark.anyio
-async def test_closing_answers_what_waits_and_refuses_what_comes():
-    async with batching(Echo(seconds=0.02), batch=1, wait=0) as batcher:
-        tasks = [asyncio.create_task(batcher.answer([f"t{at}"])) for at in range(5)]
-        await asyncio.sleep(0.01)
-    assert list(map(actions, await asyncio.gather(*tasks))) == [[f"t{at}"] for at in range(5)]
-    assert not batcher.alive
-    with pytest.raises(NoAnswer, match="stopping"):
-        await batcher.answer(["late"])
 
 
 def test_the_tokenizer_does_not_hold_up_the_event_loop():
@@ -142,7 +87,6 @@ def test_the_tokenizer_does_not_hold_up_the_event_loop():
         assert (answer.status_code, answer.json()["detail"]) == (422, "text is too long")
 
 
-# -- requests ---------------------------------------------------------------------------------------------------------
 def test_one_text_and_several_and_the_cache(served):
     client, predictor = served
     answer = client.post("/extract", json={"text": "Lunch"}).json()
@@ -190,19 +134,18 @@ def test_bad_bodies_are_refused_with_the_reason(served, body, code, words):
     assert not predictor.batches
 
 
-def test_another_type_or_packing_is_named(served):
-    form = {"content-type": "application/x-www-form-urlencoded"}
+def test_other_types_methods_paths_and_numbers_of_requests(served):
+    client, _ = served
     for headers, words in (
-        (form, "x-www-form-urlencoded: send application/json"),
+        (
+            {"content-type": "application/x-www-form-urlencoded"},
+            "x-www-form-urlencoded: send application/json",
+        ),
         ({}, "missing"),
         ({**JSON_TYPE, "content-encoding": "gzip"}, "gzip"),
     ):
-        response = served[0].post("/extract", content=b'{"text": "a"}', headers=headers)
+        response = client.post("/extract", content=b'{"text": "a"}', headers=headers)
         assert response.status_code == 415 and words in response.json()["detail"]
-
-
-def test_other_methods_paths_and_numbers_of_requests(served):
-    client, _ = served
     head = client.head("/health")
     assert (head.status_code, head.content) == (200, b"")
     options = client.options("/extract")
@@ -237,22 +180,18 @@ def test_a_body_that_does_not_come_is_given_up(served):
 def test_overload_time_out_and_failure_reach_the_client(served):
     client, predictor = served
     predictor.gate.clear()
-    answers = []
-
-    def ask(at):
-        answers.append(client.post("/extract", json={"texts": [f"{at} {n}" for n in range(3)]}))
-
-    threads = [threading.Thread(target=ask, args=(at,)) for at in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
+    with ThreadPoolExecutor(6) as pool:
+        bodies = [{"texts": [f"{at} {n}" for n in range(3)]} for at in range(6)]
+        answers = list(pool.map(lambda body: client.post("/extract", json=body), bodies))
     predictor.gate.set()
-    assert {one.status_code for one in answers} == {429, 504} and len(answers) == 6
+    assert {one.status_code for one in answers} == {429, 504}
     assert all((one.status_code == 429) == (one.headers.get("retry-after") == "1") for one in answers)
     deadline = time.monotonic() + 10
     while client.post("/extract", json={"text": "after"}).status_code != 200:
         assert time.monotonic() < deadline
+    assert len(predictor.batches[0]) <= 4 and predictor.batches[1:] == [["after"]], (
+        "the late are not computed"
+    )
     response = client.post("/extract", json={"text": "boom"})
     assert (response.status_code, response.json()) == (500, {"detail": "the model could not answer"})
 
@@ -266,7 +205,7 @@ def test_health_schema_and_metrics(served):
     for text in ("a", "b", ""):
         client.post("/extract", json={"text": text})
     text = client.get("/metrics").text
-    counted = ('requests_total{status="200"} 2', 'requests_total{status="422"} 1', "texts_total 2")
+    counted = ('requests_total{status="200"} 2', 'requests_total{status="422"} 1')
     for line in (*counted, 'needs_review_total{field="notes"} 2'):
         assert f"extract_{line}.0" in text, line
 
@@ -285,7 +224,6 @@ def test_logs_are_json_without_texts(served):
     assert any(line.get("error") == "RuntimeError" for line in lines)
 
 
-# -- anything at all --------------------------------------------------------------------------------------------------
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_subnormal=False) | st.text(max_size=30),
     lambda inner: (
@@ -302,7 +240,7 @@ BODY = JSON | st.dictionaries(st.sampled_from(["text", "texts"]), TEXTS, max_siz
 @settings(max_examples=FUZZ, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_ends_in_500(served, content):
     response = served[0].post("/extract", content=content, headers=JSON_TYPE)
-    assert response.status_code in (200, 400, 413, 422), response.text
+    assert response.status_code in (200, 400, 408, 413, 422), response.text  # 408: a busy machine
     if response.status_code == 200:
         body = json.loads(content)
         assert actions(response.json()["results"]) == body.get("texts", [body.get("text")])
@@ -310,11 +248,10 @@ def test_no_body_ends_in_500(served, content):
         assert isinstance(response.json()["detail"], str)
 
 
-def test_the_openapi_description_is_kept(request):
+def test_no_request_made_from_the_openapi_description_ends_in_500(request):
     schemathesis = pytest.importorskip("schemathesis")
-    torch.set_flush_denormal(
-        False
-    )  # the makers of examples want numbers below 1e-38 kept (see helpers.models)
+    # the makers of examples want numbers below 1e-38 kept (see helpers.models)
+    torch.set_flush_denormal(False)
     request.addfinalizer(lambda: torch.set_flush_denormal(True))
     logging.getLogger("schemathesis").setLevel(logging.ERROR)
     app, counted = create_app(Echo(), Limits()), []
@@ -323,22 +260,18 @@ def test_the_openapi_description_is_kept(request):
     assert set(fields) == set(FIELDS) and fields["attendees"]["anyOf"][0]["type"] == "array"
     with TestClient(app) as client:
         for operation in schema.get_all_operations():
-            api = operation.ok()
 
-            @given(case=api.as_strategy())
+            @given(case=operation.ok().as_strategy())
             @settings(max_examples=40, suppress_health_check=list(HealthCheck))
             def every_case(case):
                 sent = case.as_transport_kwargs(base_url="http://testserver")
                 sent.pop("cookies", None)
-                response = client.request(**sent)
-                counted.append(response.status_code)
-                case.validate_response(response, checks=[schemathesis.checks.not_a_server_error])
+                counted.append(client.request(**sent).status_code)
 
             every_case()
-    assert counted.count(200) >= 4
+    assert counted.count(200) >= 4 and max(counted) < 500
 
 
-# -- the command ------------------------------------------------------------------------------------------------------
 def test_a_service_without_model_or_port_ends_in_one_line_and_an_open_one_is_loud(tmp_path, capsys):
     nothing, open_to_all = ["--run", str(tmp_path / "none"), "--port", "0"], ["--host", "0.0.0.0"]
     for more, warned in (([], False), (open_to_all, True), ([*open_to_all, "--token", "x"], False)):

@@ -1,6 +1,4 @@
-"""Typing a text: what the rules and a trained variant find in it is coloured in the text."""
-
-from __future__ import annotations
+"""Typing a text, in a notebook or on the demo page: what is found is coloured in the text, bad texts are refused."""
 
 import pytest
 from bs4 import BeautifulSoup
@@ -8,6 +6,7 @@ from bs4 import BeautifulSoup
 from helpers.errors import UserError
 from helpers.evaluation import systems
 from helpers.files import write_json
+from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.serve import try_it
 
@@ -43,33 +42,40 @@ def test_rules_answer_before_anything_is_trained_then_the_best_system(run, monke
     assert try_it.extract(run, TEXT) == ("lora", found, "{")
 
 
-def shown(page):
-    """Field → text of each mark, and the lines of the table."""
-    marks = [(mark["title"], mark.find(string=True, recursive=False)) for mark in page.select("mark[title]")]
-    return marks, [(row.th.text, row.td.text) for row in page("tr")]
-
-
 def test_values_are_coloured_in_the_text_and_listed(run):
     text = run.task.rows.reading(TEXT)
     found = {**dict.fromkeys(run.task.fields), "action": "Lunch", "attendees": ["Ana", "Bo"]}
     page = BeautifulSoup(try_it.found_html(run, text, "lora", found, None), "html.parser")
-    marks, lines = shown(page)
+    marks = [(mark["title"], mark.find(string=True, recursive=False)) for mark in page.select("mark[title]")]
     assert marks == [("action", "Lunch"), ("attendees", "Ana")], "Bo does not stand in the text"
-    assert lines == [("action", "Lunch"), ("attendees", "Ana; Bo")]
+    assert [row.td.text for row in page("tr")] == ["Lunch", "Ana; Bo"]
     assert page.b.text == "LoRA" and "<b>" in page.get_text()
     broken = try_it.found_html(run, text, "lora", None, '{"a": <')
     assert "Nothing valid" in broken and "{&quot;a&quot;: &lt;" in broken
 
 
-def test_a_tagger_reads_the_tokens_of_what_was_typed(tmp_path, monkeypatch):
-    run = Run("it_ner", profile="smoke", out=str(tmp_path))
-    asked = "Docker fails on Debian , Debian 12 !"
-    tags = ["B-SOFTWARE", "O", "O", "B-OS", "O", "B-OS", "B-VERSION", "O"]
-    monkeypatch.setattr(systems, "load_trained", lambda run, name: Stand(run, name, (asked, tags)))
-    write_json(run.path("checkpoints", "full", "finished.json"), {})
-    text = run.task.rows.reading("Docker fails  on Debian, Debian 12!")
-    html = try_it.found_html(run, text, *try_it.extract(run, text, "full"))
-    marks, lines = shown(BeautifulSoup(html, "html.parser"))
-    assert [name for name, _ in marks] == ["SOFTWARE", "OS", "OS", "VERSION"]
-    assert lines == [("OS", "Debian; Debian"), ("SOFTWARE", "Docker"), ("VERSION", "12")]
-    assert run.task.values(try_it.extract(run, text, "rules")[1])["OS"] == ("Debian", "Debian")
+def test_a_visitor_compares_two_systems_and_is_offered_the_files(calendar_run, monkeypatch):
+    testing = pytest.importorskip("streamlit.testing.v1")
+    monkeypatch.setenv("STUDY_RUN", str(calendar_run.dir))
+    page = testing.AppTest.from_file(str(ROOT / "demo" / "app.py"), default_timeout=300).run()
+    page.selectbox(key="model calendar").set_value("rules").run()
+    page.selectbox(key="other calendar").set_value("full_entity_loss").run()
+    page.text_area[0].set_value("Lunch with Ann on 3 May 2027 at 1pm for 30 minutes").run()
+    page.button[0].click().run()
+    assert not page.exception
+    assert [head.value for head in page.subheader] == ["rules", "full entity loss"]
+    assert ">3 May 2027" in page.get("html")[0].proto.body.split('title="date"')[1]
+    table = page.dataframe[0].value.set_index("field")
+    assert table.loc["date", "value"] == "03/05/2027" and table.loc["notes", "review"] == "yes"
+    offered = [one.proto.label for one in page.get("download_button")]
+    assert offered[:2] == ["Download JSON", "Download event.ics"] and "Download JSON" in offered[2:]
+    page.text_area[0].set_value("\x07").run()
+    page.button[0].click().run()
+    assert [one.value for one in page.error] == ["text holds the control character U+0007"] * 2
+
+
+def test_without_a_run_the_page_says_what_to_do(tmp_path, monkeypatch):
+    testing = pytest.importorskip("streamlit.testing.v1")
+    monkeypatch.setenv("STUDY_RUN", str(tmp_path / "none"))
+    page = testing.AppTest.from_file(str(ROOT / "demo" / "app.py"), default_timeout=300).run()
+    assert "run ./run_all.sh first" in page.error[0].value

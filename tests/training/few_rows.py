@@ -1,7 +1,5 @@
 """Runs that train a tiny model on a few events, and what they leave."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from helpers.run import Run
@@ -28,23 +26,19 @@ def examples() -> list[Example]:
 def make_run(base: Path, out: Path, variant: str, profile: str = "smoke", **own: object) -> Run:
     """A calendar run on a base model; `own` are settings of the variant. Two epochs of two steps."""
     own = {"epochs": 2, "batch_size": 4, "accumulation": 1, "warmup_steps": 1, **own}
-    return Run(
-        task="calendar",
-        profile=profile,
-        out=str(out),
-        settings={
-            "base_model": str(base),
-            "max_new_tokens": 4,
-            "score_rows": 2,
-            "score_constraint": "free",
-            **{f"{variant}.{name}": value for name, value in own.items()},
-        },
-    )
+    settings = {"base_model": str(base), "max_new_tokens": 4, "score_rows": 2, "score_constraint": "free"}
+    settings |= {f"{variant}.{name}": value for name, value in own.items()}
+    return Run("calendar", profile=profile, out=str(out), settings=settings)
+
+
+def checkpoint_of(run: Run, variant: str) -> Path:
+    """Folder that a variant is trained in."""
+    return run.path("checkpoints", variant, "x").parent
 
 
 def best_of(run: Run, variant: str) -> Path:
     """Folder of a variant's kept weights."""
-    return run.path("checkpoints", variant, "best", "x").parent
+    return checkpoint_of(run, variant) / "best"
 
 
 def weights_of(run: Run, variant: str) -> bytes:
@@ -55,11 +49,6 @@ def weights_of(run: Run, variant: str) -> bytes:
 def losses_of(result) -> list[float]:
     """The training loss at each step."""
     return [record["loss"] for record in result.history if "loss" in record]
-
-
-def checkpoint_of(run: Run, variant: str) -> Path:
-    """Folder that a variant is trained in."""
-    return run.path("checkpoints", variant, "x").parent
 
 
 def dies_at(step: int, monkeypatch) -> None:

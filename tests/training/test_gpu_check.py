@@ -1,7 +1,5 @@
 """The script for the day a GPU is there runs here, with narrow models and few steps."""
 
-from __future__ import annotations
-
 import gpu_check
 import pytest
 
