@@ -229,7 +229,15 @@ class _Report(Composer):
         rng.shuffle(sentences)
         sentences.insert(rng.choice((0, 0, 0, 1)), self.fill(*words["plan"]))
         opening = [self.fill(*words["opening"])] if rng.random() < 0.4 else []
-        return "\n\n".join(opening + paragraphs(sentences, rng))
+        if "line" not in words:
+            return "\n\n".join(opening + paragraphs(sentences, rng))
+        like, minute = rng.choice(words["line"]), rng.randrange(24 * 60)
+        for sentence in sentences:  # a log: a line each, one some minutes after the other
+            opening.append(
+                like.format(*(f"{part:02d}" for part in divmod(minute % (24 * 60), 60))) + sentence
+            )
+            minute += rng.randint(1, 15)
+        return "\n".join(opening)
 
 
 def paragraphs(sentences: Sequence[str], rng: random.Random) -> list[str]:
