@@ -1,9 +1,9 @@
 """The entry point of training: what is trained anew, on which rows, and what its settings are."""
 
-from __future__ import annotations
-
+import re
 import shutil
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from crime_rows import example as crime_example
@@ -36,7 +36,6 @@ def trained(monkeypatch) -> list[str]:
     return asked
 
 
-# -- what is trained anew ------------------------------------------------------------------------------------
 def test_a_finished_variant_is_not_trained_again(base, tmp_path, trained):
     run = make_run(base, tmp_path, "lora")
     first = fit(run, "lora", examples(), examples()[:2])
@@ -45,63 +44,42 @@ def test_a_finished_variant_is_not_trained_again(base, tmp_path, trained):
     assert run.path("history", "lora.json").exists() and run.path("costs.json").exists()
 
 
-def other_rows(run, base):
-    return run, examples()[1:], examples()[:2]
-
-
-def other_validation(run, base):
-    return run, examples(), examples()[:3]
-
-
-def other_label(run, base):
-    rows = examples()
-    rows[0] = rows[0].with_(target={**rows[0].target, "action": "Dinner"})
-    return run, rows, examples()[:2]
-
-
-def other_setting(run, base):
-    run.settings["lora.rank"] += 1
-    return run, examples(), examples()[:2]
-
-
-def other_seed(run, base):
-    run.seed += 1
-    return run, examples(), examples()[:2]
-
-
-def other_base(run, base):
+def tamper(base):
     weights = base / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x01")
-    return run, examples(), examples()[:2]
 
 
-@pytest.mark.parametrize(
-    "change", [other_rows, other_validation, other_label, other_setting, other_seed, other_base]
-)
-def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(base, tmp_path, trained, change):
-    shutil.copytree(base, tmp_path / "base")
-    run = make_run(tmp_path / "base", tmp_path / "out", "lora")
-    fit(run, "lora", examples(), examples()[:2])
+CHANGES = {  # what is done to what a training is given
+    "setting": lambda given: given.run.settings.update({"lora.rank": given.run["lora.rank"] + 1}),
+    "seed": lambda given: setattr(given.run, "seed", 7),
+    "base": lambda given: tamper(given.base),
+    "fewer rows": lambda given: given.train.pop(),
+    "fewer rows to validate": lambda given: given.validation.pop(),
+    "label": lambda given: given.train[0].target.update(action="Dinner"),
+    "prompt": lambda given: given.patch(given.run.task.chat, "_prompt", "Read: {text}"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(
+    base, tmp_path, trained, monkeypatch, change
+):
+    copy = shutil.copytree(base, tmp_path / "base")
+    run, train, validation = make_run(copy, tmp_path / "out", "lora"), examples(), examples()[:2]
+    fit(run, "lora", train, validation)
     old = run.path("checkpoints", "lora", "trainer", "runs", "log")
     old.touch()
-    fit(run, "lora", examples(), examples()[:2])
+    run.settings["qlora.rank"] += 1  # of another variant
+    fit(run, "lora", train, validation)
     assert trained == ["lora"] and old.exists()
-    run, train, validation = change(run, tmp_path / "base")
+    given = {"run": run, "train": train, "validation": validation, "base": copy}
+    CHANGES[change](SimpleNamespace(**given, patch=monkeypatch.setattr))
     fit(run, "lora", train, validation)
     assert trained == ["lora", "lora"] and not old.exists(), "nothing goes on from other inputs"
     old.parent.mkdir(parents=True)
     run.path("checkpoints", "lora", "key").unlink()  # as where a kill came while the folder was cleared
     fit(run, "lora", train, validation)
     assert len(trained) == 3 and not old.parent.exists()
-
-
-@pytest.mark.parametrize("setting", ["qlora.rank", "tagger.epochs"])
-def test_settings_of_other_variants_train_nothing_anew(base, tmp_path, trained, setting):
-    run = make_run(base, tmp_path, "lora")
-    fit(run, "lora", examples(), examples()[:2])
-    run.settings[setting] += 1
-    fit(run, "lora", examples(), examples()[:2])
-    assert trained == ["lora"]
 
 
 def test_a_forced_stage_trains_anew_once(base, tmp_path, trained, monkeypatch):
@@ -112,7 +90,6 @@ def test_a_forced_stage_trains_anew_once(base, tmp_path, trained, monkeypatch):
     assert len(trained) == 3
 
 
-# -- rows ----------------------------------------------------------------------------------------------------
 def test_too_long_rows_are_named_and_left_out_not_cut(base, tmp_path, capsys):
     run = make_run(base, tmp_path, "lora")
     rows = [*examples()[:2], examples()[2].with_(id=77, text="Lunch " * 100)]
@@ -123,30 +100,16 @@ def test_too_long_rows_are_named_and_left_out_not_cut(base, tmp_path, capsys):
         encode_rows(run, load_tokenizer(run), rows[2:])
 
 
-def answered(tokenizer, encoded) -> list[str]:
-    """Texts of the answers that a chat learns."""
-    texts, current = [], []
-    for label in (*encoded.labels, -100):
-        if label != -100:
-            current.append(label)
-        elif current:
-            texts.append(tokenizer.decode(current))
-            current = []
-    return texts
-
-
 def test_copies_of_a_row_share_out_its_questions(base, tmp_path):
     run = Run("crime", profile="smoke", out=str(tmp_path), settings={"model": str(base)})
     tokenizer = load_tokenizer(run)
     rows = [crime_example("Ann was robbed.", {"Victim_Name": ["Ann"]})] * 3
-    asked = [
-        [text.split('"')[1] for text in answered(tokenizer, each) if text.startswith("{")]
-        for each in encode_rows(run, tokenizer, rows, questions=6)
-    ]
+    encoded = encode_rows(run, tokenizer, rows, questions=6)
+    texts = ["".join(tokenizer.decode(token) for token in row.labels if token != -100) for row in encoded]
+    asked = [re.findall(r'\{"(\w+)"', text) for text in texts]
     assert [len(names) for names in asked] == [6, 6, 6]
     assert Counter(name for names in asked for name in names) == Counter(run.task.chat.questions)
-    again = [each.input_ids for each in encode_rows(run, tokenizer, rows, questions=6)]
-    assert again == [each.input_ids for each in encode_rows(run, tokenizer, rows, questions=6)]
+    assert encode_rows(run, tokenizer, rows, questions=6) == encoded
 
 
 def test_gold_rows_are_repeated_and_made_rows_drawn_alike_for_variants_with_the_same_settings(base, tmp_path):
@@ -158,13 +121,12 @@ def test_gold_rows_are_repeated_and_made_rows_drawn_alike_for_variants_with_the_
         run.settings |= {f"{variant}.gold_repeats": 2, f"{variant}.made_rows": 3}
     chosen = training_rows(run, "lora")
     assert Counter(row.id for row in chosen if row.origin == "gold") == {row.id: 2 for row in rows}
-    drawn = [row.id for row in chosen if row.origin != "gold"]
-    assert len(set(drawn)) == 3 and {*drawn} <= {row.id for row in made}
+    drawn = {row.id for row in chosen if row.origin != "gold"}
+    assert len(drawn) == 3 == len(chosen) - 2 * len(rows) and drawn <= {row.id for row in made}
     assert training_rows(run, "qlora") == chosen
-    run.settings["lora.made_rows"] = -1
-    assert len(training_rows(run, "lora")) == 2 * len(rows) + len(made)
-    run.settings["lora.made_rows"] = 0
-    assert len(training_rows(run, "lora")) == 2 * len(rows)
+    for wanted, count in ((-1, len(made)), (0, 0)):
+        run.settings["lora.made_rows"] = wanted
+        assert len(training_rows(run, "lora")) == 2 * len(rows) + count
 
 
 def test_scores_by_hand():
@@ -178,9 +140,7 @@ def test_scores_by_hand():
     assert exact_scores(task, rows, [{"prediction": None}] * 2)["val_exact_match"] == 0.0
 
 
-# -- what trained models are for -----------------------------------------------------------------------------
 def test_word_lists_shape_a_model_and_settings_count_by_their_values(tmp_path):
-    names = {
-        path.name for path in fit_module.training_code(Run("calendar", profile="smoke", out=str(tmp_path)))
-    }
+    code = fit_module.training_code(Run("calendar", profile="smoke", out=str(tmp_path)))
+    names = {path.name for path in code}
     assert {"dates.yaml", "lists.yaml", "fields.py"} <= names and "settings.yaml" not in names
