@@ -58,20 +58,17 @@ def run_with(tmp_path, task=None, **settings) -> Run:
 
 
 # -- likeness ---------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("other", "kind"),
-    [
+def test_kinds_of_likeness():
+    for other, kind in (
         (TEXT.replace(" ", "  "), "exact"),
         (TYPO, "near"),
         (TEXT + ".", "near"),
         (TEXT.replace("5pm", "05pm"), "near"),
         (OTHER_DAY, "sibling"),
         ("Dentist on 3 March 2026, 5pm", None),
-    ],
-)
-def test_kinds_of_likeness(other, kind):
-    found = alike([TEXT], [other])
-    assert found["kind"].tolist() == ([kind] if kind else [])
+    ):
+        found = alike([TEXT], [other])
+        assert found["kind"].tolist() == ([kind] if kind else [])
 
 
 def test_likeness_is_the_normalised_indel_similarity():
@@ -92,9 +89,7 @@ def test_pairs_within_one_list_are_compared_once_across_blocks_and_chains_are_gr
 def test_no_texts_and_empty_texts_do_no_harm():
     assert alike([]).empty and alike([], ["a"]).empty and near_groups([]) == [] and similarity_bands([]).empty
     assert alike(["", "a"]).empty and alike(["", ""])["kind"].tolist() == ["exact"]
-
-
-def test_bands_count_every_text_once_by_its_nearest_neighbour():
+    # every text is counted once, by its nearest neighbour
     bands = similarity_bands(["abcdefghij", "abcdefghiX", "same", "same"])
     assert bands.to_dict() == {"90–95": 2, "95–100": 2}
 
@@ -114,15 +109,10 @@ def test_a_row_goes_only_for_a_row_that_stays(tmp_path):
 
 def test_train_loses_repeats_siblings_stay_and_evaluation_stays_whole(tmp_path):
     plain = different(6)
-    splits, gone = left_out(
-        tmp_path,
-        train=[plain[0], TYPO, OTHER_DAY, plain[1], plain[0]],
-        validation=[TEXT, TEXT, plain[2]],
-        test=[plain[1], plain[2]],
-    )
+    train, validation = [plain[0], TYPO, OTHER_DAY, plain[1], plain[0]], [TEXT, TEXT, plain[2]]
+    splits, gone = left_out(tmp_path, train=train, validation=validation, test=plain[1:3])
     assert texts(splits.parts["train"]) == [plain[0], OTHER_DAY]
-    assert texts(splits.parts["validation"]) == [TEXT, TEXT, plain[2]]
-    assert texts(splits.parts["test"]) == [plain[1], plain[2]]
+    assert texts(splits.parts["validation"]) == validation and texts(splits.parts["test"]) == plain[1:3]
     assert gone == [
         ["train", 4, "train", 0, "exact"],
         ["train", 1, "validation", 0, "near"],
@@ -143,11 +133,6 @@ def test_like_rows_with_other_labels_are_other_events_and_stay(tmp_path):
     noticed = splits.conflicts[["id", "id_kept", "kind"]].values.tolist()
     assert noticed[:2] == [[1, 0, "sibling"], [2, 0, "exact"]]
     assert splits.audit.loc["after"].values.tolist() == [[0, 0, 1]]
-
-
-def test_train_that_only_repeats_evaluation_is_refused(tmp_path):
-    with pytest.raises(UserError, match="every train row repeats an evaluation row"):
-        make_splits(run_with(tmp_path), {"train": examples([TEXT]), "validation": examples([TEXT])})
 
 
 # -- splitting --------------------------------------------------------------------------------------------------------
@@ -181,10 +166,12 @@ def test_the_split_of_the_sample_stays_the_one_that_results_were_measured_on(tmp
     assert digests == {"train": "6c31aa1d5da9", "validation": "11ad3525cdf6", "test": "98f6cfc5055d"}
 
 
-def test_too_few_wordings_to_split_is_a_clear_error(tmp_path):
-    rows = [f"Gym with Ann at {hour}" for hour in range(40)]
+def test_what_cannot_be_split_is_a_clear_error(tmp_path):
+    rows = examples([f"Gym with Ann at {hour}" for hour in range(40)])
     with pytest.raises(UserError, match="40 rows in 1 different wordings are too few"):
-        make_splits(run_with(tmp_path), {"all": examples(rows)})
+        make_splits(run_with(tmp_path), {"all": rows})
+    with pytest.raises(UserError, match="every train row repeats an evaluation row"):
+        make_splits(run_with(tmp_path), {"train": rows[:1], "validation": rows[:1]})
 
 
 def test_max_rows_cuts_the_sample_and_only_train_of_given_parts(tmp_path):

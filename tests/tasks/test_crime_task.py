@@ -60,9 +60,8 @@ def test_any_row_that_is_read_can_be_written(lines, answers):
 PLACE = '{"Location": ["12 Quay Lane, Port Arden"]}'
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "reason"),
-    [
+def test_a_row_that_does_not_parse_says_which_turn_is_wrong():
+    for old, new, reason in (
         ("A virtual assistant", "An assistant", "line 1 should be"),
         ("User: Text:", "User: Report:", "turn 1 should begin"),
         ("I’ve read this text.", "Fine.", "turn 2 is missing"),
@@ -74,12 +73,10 @@ PLACE = '{"Location": ["12 Quay Lane, Port Arden"]}'
         (PLACE, PLACE[:-3], "turn 4, the answer to Location"),
         (PLACE, '{"Location": "12"}', "not a list"),
         (PLACE, '{"Place": ["12"]}', "wrong key"),
-    ],
-)
-def test_a_row_that_does_not_parse_says_which_turn_is_wrong(old, new, reason):
-    with pytest.raises(ValueError, match=reason) as error:
-        parse(conversation().replace(old, new))
-    assert "\n" not in str(error.value)
+    ):
+        with pytest.raises(ValueError, match=reason) as error:
+            parse(conversation().replace(old, new))
+        assert "\n" not in str(error.value)
 
 
 def test_a_row_needs_one_conversation():

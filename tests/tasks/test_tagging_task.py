@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from tiny_encoder import TAGS, sentence, sentences
 
 from helpers.tasks import load_task
-from helpers.tasks.bio import (
-    TaggedTokens,
-    parse_markup,
-    spans_of,
-    tags_of,
-    to_iob2,
-    words_of_text,
-)
+from helpers.tasks.bio import TaggedTokens, parse_markup, spans_of, tags_of, to_iob2, words_of_text
 from helpers.tasks.tag_task import TagTask
 
 TASK = load_task("it_ner")
@@ -40,9 +33,8 @@ def test_spans_and_tags_are_inverse(tags):
 
 
 # -- rows -------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "row, reason",
-    [
+def test_bad_rows_are_refused_with_a_reason():
+    for row, reason in (
         ({"tokens": ["a"]}, "missing key 'ner_tags'"),
         ({"tokens": ["a", "b"], "ner_tags": ["O"]}, "2 tokens but 1 ner_tags"),
         ({"tokens": ["a"], "ner_tags": ["B-CAT"]}, "unknown label 'CAT'"),
@@ -51,11 +43,9 @@ def test_spans_and_tags_are_inverse(tags):
         ({"tokens": ["a b"], "ner_tags": ["O"]}, "token 'a b' is empty or holds a space"),
         ({"tokens": ["a"], "ner_tags": ["O"], "fine_tags": []}, "1 tokens but 0 fine_tags"),
         ({"tokens": ["a"], "ner_tags": ["O"], "label": 1}, "unknown key 'label'"),
-    ],
-)
-def test_bad_rows_are_refused_with_a_reason(row, reason):
-    with pytest.raises(ValueError, match=reason.replace("'", ".")):
-        TASK.rows.parse(row, 0)
+    ):
+        with pytest.raises(ValueError, match=reason.replace("'", ".")):
+            TASK.rows.parse(row, 0)
 
 
 def test_labels_and_rows_alone_are_a_task():
@@ -88,10 +78,7 @@ def test_places_of_entities_in_the_text():
     tags = ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"]
     example = TASK.rows.parse({"tokens": tokens, "ner_tags": tags}, 0)
     found = {label: [example.text[a:b] for a, b in places] for label, places in TASK.spans(example).items()}
-    assert {label: pieces for label, pieces in found.items() if pieces} == {
-        "SOFTWARE": ["Visual C++"],
-        "VERSION": ["11"],
-    }
+    assert found["SOFTWARE"] == ["Visual C++"] and found["VERSION"] == ["11"] and found["OS"] == []
 
 
 # -- tokens, markup, columns ------------------------------------------------------------------------------------------
@@ -101,12 +88,10 @@ def test_tokens_are_split_as_in_the_public_rows():
     assert words_of_text(text) == words.split()
 
 
-@pytest.mark.parametrize(
-    "line, reason", [("no tab", "begins with ticket"), ("bug\t[[x](OS)](OS)", "broken markup")]
-)
-def test_bad_markup_is_refused(line, reason):
-    with pytest.raises(ValueError, match=reason):
-        parse_markup(line, KINDS)
+def test_bad_markup_is_refused():
+    for line, reason in (("no tab", "begins with ticket"), ("bug\t[[x](OS)](OS)", "broken markup")):
+        with pytest.raises(ValueError, match=reason):
+            parse_markup(line, KINDS)
 
 
 CHARACTERS = "abcXYZ019.,:;!?'\"()-/+#_"

@@ -38,10 +38,6 @@ def llama(base):
 
 
 # -- encoding -------------------------------------------------------------------------------------------
-def assistant_texts(row) -> list[str]:
-    return [turn["content"] for turn in TASK.chat.conversation(row) if turn["role"] == "assistant"]
-
-
 @pytest.mark.parametrize("which", ["tokenizer", "llama", "no system"])
 @pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
 def test_learnt_tokens_are_the_assistant_turns_and_nothing_else(which, row, request):
@@ -51,7 +47,8 @@ def test_learnt_tokens_are_the_assistant_turns_and_nothing_else(which, row, requ
     end = chat.end_of_turn(tok)
     encoded = encode_conversation(tok, TASK, row)
     learnt = [token for token, label in zip(encoded.input_ids, encoded.labels) if label != -100]
-    assert tok.decode(learnt) == "".join(text + end for text in assistant_texts(row))
+    answers = [turn["content"] for turn in TASK.chat.conversation(row) if turn["role"] == "assistant"]
+    assert tok.decode(learnt) == "".join(text + end for text in answers)
     assert end == ("<|im_end|>" if which == "tokenizer" else "<|eot|>")
     assert row.text in tok.decode(encoded.input_ids)
 
@@ -76,11 +73,15 @@ def test_generation_begins_with_the_tokens_of_training(tokenizer):
         assert stop[0] in block[len(tail) :]
 
 
-def test_template_without_an_end_token_is_refused(tokenizer, base):
+def test_templates_that_cannot_be_used_are_refused(base):
     other = AutoTokenizer.from_pretrained(base)
+    template = other.chat_template
     other.chat_template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
     with pytest.raises(UserError, match="no special token"):
         chat.end_of_turn(other)
+    other.chat_template = "{% if add_generation_prompt %}To be answered: {% endif %}" + template
+    with pytest.raises(UserError, match="writes earlier turns anew"):
+        tuned(other, TASK, "x")
     other.chat_template = None
     with pytest.raises(UserError, match="no chat template"):
         chat.render(other, TASK.chat.opening("x"))
@@ -118,10 +119,3 @@ def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
     prompt = tuned(tok, TASK, row.text)
     last = [token for token, block in zip(encoded.input_ids, encoded.blocks) if block == len(QUESTIONS)]
     assert last[: len(prompt.questions[-1])] == prompt.questions[-1]
-
-
-def test_template_that_writes_earlier_turns_anew_is_refused(base):
-    tok = AutoTokenizer.from_pretrained(base)
-    tok.chat_template = "{% if add_generation_prompt %}To be answered: {% endif %}" + tok.chat_template
-    with pytest.raises(UserError, match="writes earlier turns anew"):
-        tuned(tok, TASK, "x")
