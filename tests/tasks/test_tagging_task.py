@@ -69,6 +69,8 @@ def test_values_and_predictions_meet_on_the_tokens():
     assert TASK.bind(list(example.target.tags), example) == example.target
     assert TASK.bind({"SOFTWARE": ["Visual Studio", "Vim"], "VERSION": ["2019"]}, example) == example.target
     assert TASK.bind(None, example) is None
+    long = sentence("SQL/B-OS Server/I-OS and SQL/B-OS")  # the longest first, whatever the spaces
+    assert TASK.bind({"OS": ["SQL", "SQLServer", "absent", ""]}, long) == long.target
     with pytest.raises(ValueError, match="row 0 has 5 tokens but 1 predicted"):
         TASK.bind(["O"], example)
 

@@ -9,6 +9,8 @@ from random_model import varied_model
 from transformers import AutoTokenizer
 
 from helpers.errors import UserError
+from helpers.evaluation.scoring import answer_likelihood
+from helpers.run import Run
 from helpers.writing import chat
 from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
 from helpers.writing.prompts import tuned
@@ -98,6 +100,21 @@ def test_a_question_in_its_block_is_read_as_if_it_stood_alone(model, tokenizer, 
         alone = encoded.input_ids[:shared] + [encoded.input_ids[at] for at in block]
         logits = model(input_ids=torch.tensor([alone])).logits[0, shared:]
         assert torch.allclose(together[row, block], logits, atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_likelihood_of_answers_is_that_of_each_row_alone(model, tokenizer, base, tmp_path):
+    run = Run("crime", profile="smoke", out=str(tmp_path), settings={"base_model": str(base)})
+    found = answer_likelihood(run, model, tokenizer, [headed(), told()])
+    losses, hits = [], []
+    for row in (headed(), told()):
+        encoded = encode_conversation(tokenizer, TASK, row)
+        batch, labels = collate([encoded], tokenizer.pad_token_id), torch.tensor(encoded.labels[1:])
+        logits = model(input_ids=batch["input_ids"], **attention_inputs(batch)).logits[0, :-1][labels != -100]
+        losses.append(torch.nn.functional.cross_entropy(logits, labels[labels != -100], reduction="none"))
+        hits.append(logits.argmax(-1) == labels[labels != -100])
+    assert found["loss"] == pytest.approx(torch.cat(losses).mean().item(), rel=1e-4)
+    assert found["token_accuracy"] == pytest.approx(torch.cat(hits).float().mean().item())
 
 
 # the template that Qwen3 comes with, in substance: the last answer, and the one to be written, begin with (empty) thoughts
