@@ -1,4 +1,4 @@
-"""Tagged tokens of any labels: tags and spans, rows, tokens, markup, CoNLL columns, perturbations."""
+"""Tagged tokens: tags, rows, markup, perturbations; the IT task: public files, finer labels, weak labels, resampling."""
 
 from __future__ import annotations
 
@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoder import TAGS, sentence, sentences
 
+from helpers.data.augment import augment_train
+from helpers.data.read import load_source, scan
+from helpers.data.splits import write_splits
+from helpers.errors import UserError
+from helpers.paths import ROOT
+from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.tasks.bio import TaggedTokens, parse_markup, spans_of, tags_of, to_iob2, words_of_text
+from helpers.tasks.it_ner import augment
+from helpers.tasks.it_ner.dictionary import Dictionary, pattern_tags
 from helpers.tasks.tag_task import TagTask
 
 TASK = load_task("it_ner")
@@ -133,3 +141,137 @@ def test_tokens_are_split_and_glued_with_their_tags():
     assert split.tags == ("O", "B-SOFTWARE", "I-SOFTWARE", "I-SOFTWARE")
     glued = changes["glued marks"](sentence("on Haiku/B-OS , yes"), random.Random(0))
     assert glued.target == TaggedTokens(("on", "Haiku,", "yes"), ("O", "B-OS", "O"))
+
+
+# -- the IT task -------------------------------------------------------------------------------------------------------
+def test_rows_of_ours_and_of_the_finer_labels_are_read_and_survive_the_split_files():
+    row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "kind": "bug"}
+    example = TASK.rows.parse(row | {"fine_tags": ["I-Application", "B-Version"]}, 7)
+    assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
+    again = TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(example))))
+    assert again == example and again.extra["fine_tags"] == ("B-Application", "B-Version")
+    fine = TASK.rows.parse({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
+    assert fine.target.tags == ("B-SOFTWARE", "O")
+    assert fine.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
+
+
+def test_the_sample_is_what_its_card_says():
+    found = scan(ROOT / "data" / "it_ner" / TASK.rows.file, TASK)
+    rows = found.examples
+    card = (ROOT / "data" / "it_ner" / "README.md").read_text(encoding="utf-8")
+    counts = augment.label_counts(rows)
+    assert not found.rejected and f"{len(rows):,} sentences" in card
+    for label in TASK.fields:
+        distinct = {text.lower() for row in rows for text in TASK.values(row.target)[label]}
+        assert f"| `{label}` | {counts[label]:,} | {len(distinct):,} |" in card
+    assert f"{sum(len(row.target.tokens) for row in rows):,} in all" in card
+
+
+# -- files ---------------------------------------------------------------------------------------------------------------
+CONLL = """Question_ID\tO\tQuestion_ID\tO
+:\tO\t:\tO
+
+Use\tO\tUse\tO
+Visual\tB-Application\tVisual\tO
+C++\tB-Language\tC++\tO
+\t
+Answer_to_Question_ID\tO
+:\tO
+
+on\tO
+Linux\tB-Operating_System
+3\tB-Value"""
+
+
+def test_public_files_are_mapped_without_the_headings():
+    parts = TASK.hooks.split_public({name: CONLL.encode() for name in ("train.txt", "dev.txt", "test.txt")})
+    assert list(parts) == ["train", "validation", "test"]
+    first, second = parts["validation"]
+    assert first["tokens"] == ["Use", "Visual", "C++"] and second["tokens"] == ["on", "Linux", "3"]
+    assert first["ner_tags"] == ["O", "B-SOFTWARE", "I-SOFTWARE"] and second["ner_tags"] == ["O", "B-OS", "O"]
+    assert first["fine_tags"] == ["O", "B-Application", "B-Language"]
+
+
+def test_folders_may_hold_conll_or_markup(tmp_path):
+    folder = tmp_path / "it_ner"
+    folder.mkdir()
+    (folder / "train.conll").write_text(CONLL, encoding="utf-8")
+    (folder / "validation.txt").write_text("bug\t[Vim](SOFTWARE) is fine\n\nforum\tno\n", encoding="utf-8")
+    run = Run(task="it_ner", profile="smoke", data=str(tmp_path), out=str(tmp_path / "out"))
+    source = load_source(run)
+    assert {part: len(rows) for part, rows in source.items()} == {"train": 2, "validation": 2}
+    assert source["train"][0].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE")
+    assert source["validation"][0].extra["kind"] == "bug"
+    (folder / "validation.txt").write_text("bug\t[Vim](TOOL) is fine\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"validation.txt .*unknown label 'TOOL'.*\(line 1\)"):
+        load_source(run)
+    (folder / "validation.txt").write_bytes(b"bug\tcaf\xe9\n")
+    with pytest.raises(UserError, match=r"validation.txt is not UTF-8 text"):
+        load_source(run)
+
+
+# -- dictionary, weak labels, resampling --------------------------------------------------------------------------------
+def test_the_dictionary_knows_what_train_labelled_mostly():
+    marked = ["Go/B-SOFTWARE is fast", "go home", "go away", "Visual/B-SOFTWARE Studio/I-SOFTWARE"]
+    train = list(map(sentence, [*marked, "visual studio lamp"]))
+    dictionary = Dictionary(train)
+    assert dictionary.entries == {("go",): ("SOFTWARE", 1 / 3), ("visual", "studio"): ("SOFTWARE", 1 / 2)}
+    tags = dictionary.tags("go to Visual Studio 2019 on Windows 10".split())
+    assert tags == ("O", "O", "B-SOFTWARE", "I-SOFTWARE", "B-VERSION", "O", "B-OS", "B-VERSION")
+    assert dictionary.tags(["Visual", "Studio"], least_share=0.6) == ("O", "O")
+
+
+def test_patterns_read_versions_only_behind_what_takes_them():
+    def found(text: str) -> list[str]:
+        return [f"{word}/{tag}" for word, tag in zip(text.split(), pattern_tags(text.split())) if tag != "O"]
+
+    assert found("HTTP 502 and java.lang.NullPointerException in room 4") == [
+        "HTTP/B-ERROR",
+        "502/I-ERROR",
+        "java.lang.NullPointerException/B-ERROR",
+    ]
+    text = "Debian 12 has 12 packages , version 3 of 1.2.3"
+    assert found(text) == ["Debian/B-OS", "12/B-VERSION", "3/B-VERSION", "1.2.3/B-VERSION"]
+
+
+def test_weak_labels_and_their_measured_precision(tmp_path):
+    train = [sentence("Docker/B-SOFTWARE is down", 3), sentence("my router/B-HARDWARE hums", 4)]
+    text = tmp_path / "text.txt"
+    text.write_text("Docker is on every router of the house.\nNothing was said here today.\nToo short.\n")
+    rows = augment.weak_rows(train, {"weak_ratio": 1.0, "unlabelled": str(text)}, random.Random(0))
+    assert [(row.id, row.origin) for row in rows] == [(5, "weak")]
+    assert rows[0].target.entities() == [("SOFTWARE", "Docker"), ("HARDWARE", "router")]
+    assert augment.weak_rows(train, {"weak_ratio": 0.0}, random.Random(0)) == []
+    quality = augment.weak_quality(train, [sentence("Docker/B-SOFTWARE on a router and Vim/B-SOFTWARE")])
+    assert quality.loc["all", ["predicted", "right", "gold"]].tolist() == [2, 1, 2]
+    assert quality.loc["HARDWARE", "precision"] == 0 and quality.loc["SOFTWARE", "recall"] == 0.5
+    with pytest.raises(UserError, match="unlabelled='absent.txt' cannot be read"):
+        augment.unlabelled_sentences("absent.txt")
+
+
+def test_oversampling_meets_its_factors():
+    common, rare, empty = map(sentence, (" ".join(["Vim/B-SOFTWARE"] * 4), "SIGBUS/B-ERROR", "nothing"))
+    train = [common] * 400 + [rare] * 40 + [empty] * 200
+    copies = augment.oversample(train, {"oversample": 1.5, "rare_boost": 0.5}, random.Random(1))
+    made = {row.text: sum(one.text == row.text for one in copies) for row in (common, rare, empty)}
+    assert 160 < made[common.text] < 240 and made[rare.text] == 40 and made[empty.text] == 0
+    assert {row.origin for row in copies} == {"oversampled"}
+    table = augment.resampling_table(train, train + copies)
+    assert table.loc["ERROR"].tolist() == [40, 80, 40]
+    assert table.loc["sentences without", "after"] == 200
+
+
+def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
+    lines = ["Docker is on every router of the house.", "A Docker host hums in Ann's room."]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    settings = {"unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0}
+    run = Run(task="it_ner", profile="smoke", out=str(tmp_path / "out"), settings=settings)
+    marked = ("Docker/B-SOFTWARE is down", "my router/B-HARDWARE hums", "plain")
+    train = [sentence(words, at) for at, words in enumerate(marked)]
+    # the second text is a validation row, and may not come back with weak labels
+    validation = [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]
+    write_splits(run, {"train": train, "validation": validation})
+    rows, report = augment_train(run, train)
+    assert [row.origin for row in rows] == ["gold"] * 3 + ["weak"] + ["oversampled"] * 2
+    assert report.loc["weak", ["made", "kept", "near evaluation"]].tolist() == [2, 1, 1]
+    assert run.load("train_augmented") == rows
