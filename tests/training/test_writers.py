@@ -1,8 +1,5 @@
 """Training of models that write: they learn, resume, keep the best, say what goes wrong."""
 
-from __future__ import annotations
-
-import contextlib
 import gc
 import shutil
 
@@ -38,29 +35,50 @@ def scores(monkeypatch) -> list[float]:
     return given
 
 
+def learn(run, variant: str):
+    """Train a variant on all rows; the first two are there to validate."""
+    return fit(run, variant, examples(), examples()[:2])
+
+
 def models_there() -> set[int]:
     """Causal models that somebody holds, by their identity: other tests may keep some."""
     gc.collect()
     return {id(one) for one in gc.get_objects() if isinstance(one, LlamaForCausalLM)}
 
 
-# -- learning ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("variant", WRITERS)
-def test_every_variant_lowers_its_loss_and_is_scored_each_epoch(base, tmp_path, variant):
-    run, before = make_run(base, tmp_path, variant, learning_rate=1e-2), models_there()
-    result = fit(run, variant, examples(), examples()[:2])
+def test_every_variant_learns_and_its_best_epoch_is_kept(base, tmp_path, monkeypatch, variant):
+    seen, warned, before = [], [], models_there()
+
+    def score(run, model, tokenizer, rows):
+        named = model.named_parameters()
+        seen.append({name: each.detach().clone() for name, each in named if each.requires_grad})
+        return dict.fromkeys(SCORES, [0.2, 0.9, 0.3][len(seen) - 1])
+
+    monkeypatch.setattr(common, "validation_score", score)
+    monkeypatch.setattr("transformers.trainer.logger.warning", lambda text, *more: warned.append(text))
+    run = make_run(base, tmp_path, variant, epochs=3, learning_rate=1e-2)
+    result = learn(run, variant)
     losses = losses_of(result)
-    assert len(losses) == 4 and losses[-1] < losses[0]
+    assert len(losses) == 6 and losses[-1] < losses[0]
     evaluated = [record for record in result.history if "val_exact_match" in record]
-    assert [record["step"] for record in evaluated] == [2, 4]
+    assert [record["step"] for record in evaluated] == [2, 4, 6]
     assert evaluated[1]["val_loss"] < evaluated[0]["val_loss"]
+    assert (result.best_score, result.best_step) == (0.9, 4)
     whole = result.parameters["trainable"] == result.parameters["total"]
     assert result.parameters["trainable"] > 0 and whole == (variant == "full_entity_loss")
+    kept = load_file(next(best_of(run, variant).glob("*.safetensors")))
+    assert len(kept) == len(seen[1])
+    for name, tensor in kept.items():
+        name = name.replace(".weight", ".default.weight") if "lora_" in name else name
+        assert tensor.equal(seen[1][name]) and not tensor.equal(seen[2][name]), name
+    folder = checkpoint_of(run, variant)
+    assert not list(folder.glob("trainer/checkpoint-*")) and list(folder.rglob("events.out.tfevents.*"))
+    assert not [text for text in warned if "keys" in text], "the weights came back whole"
     assert models_there() <= before, "the next has room"
 
 
-@pytest.mark.parametrize("variant", ["full_entity_loss", "lora"])
-@pytest.mark.parametrize("bits", [8, 32])
+@pytest.mark.parametrize("variant, bits", [("full_entity_loss", 8), ("lora", 8), ("lora", 32)])
 def test_bits_say_how_a_frozen_base_multiplies_and_change_no_count(base, tmp_path, variant, bits):
     model, parameters, note = writers.base_of(make_run(base, tmp_path, variant, bits=bits), variant)
     in_int8 = any(isinstance(module, Int8Lora) for module in model.modules())
@@ -76,7 +94,7 @@ def test_both_trainers_of_the_libraries_train_the_same(base, tmp_path, monkeypat
     for trl in (True, False):
         run = make_run(base, tmp_path / str(trl), "lora", dropout=0.1)
         monkeypatch.setitem(run.task.variants, "lora", Writer(adapter=True, trl=trl))
-        found.append((fit(run, "lora", examples(), examples()[:2]).history, weights_of(run, "lora")))
+        found.append((learn(run, "lora").history, weights_of(run, "lora")))
     assert found[0] == found[1]
 
 
@@ -91,7 +109,7 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
         own = {"batch_size": size, "accumulation": accumulation, "epochs": 1}
         run = make_run(base, tmp_path / str(size), "lora", **own)
         monkeypatch.setitem(run.task.variants, "lora", Writer(adapter=True, trl=trl))
-        found.append(losses_of(fit(run, "lora", examples(), examples()[:2])))
+        found.append(losses_of(learn(run, "lora")))
     data = writers.dataset_of(run, load_tokenizer(run), examples())
     answers = {sum(kind != PROMPT for kind in row["field_ids"]) for row in data}
     assert len(answers) > 1, "else a mean of means would be the same"
@@ -100,7 +118,7 @@ def test_a_step_of_several_batches_is_the_mean_over_their_tokens(base, tmp_path,
 
 def test_the_adapter_of_a_four_bit_base_is_trained_in_fp32(base, tmp_path, scores):
     run = make_run(base, tmp_path, "qlora", epochs=1)
-    result = fit(run, "qlora", examples(), examples()[:2])
+    result = learn(run, "qlora")
     assert result.note.startswith("base in 4-bit NF4")
     weights = load_file(best_of(run, "qlora") / "adapter_model.safetensors")
     assert {tensor.dtype for tensor in weights.values()} == {torch.float32}
@@ -116,24 +134,19 @@ def test_where_four_bits_do_not_work_plain_lora_is_trained_and_said(base, tmp_pa
     assert not getattr(model.get_base_model(), "is_loaded_in_4bit", False)
 
 
-# -- going on where it was killed ----------------------------------------------------------------------------
 @pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "lora_structured_loss", "qlora"])
 def test_a_killed_run_resumes_to_the_same_bytes(base, tmp_path, monkeypatch, variant):
     own = {} if variant == "full_entity_loss" else {"dropout": 0.1}
     whole, parts = (make_run(base, tmp_path / name, variant, **own) for name in "ab")
-    expected = fit(whole, variant, examples(), examples()[:2])
+    expected = learn(whole, variant)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         dies_at(3, patched)
-        fit(parts, variant, examples(), examples()[:2])
-    steps, goes_on = [], common.Progress.on_step_end
-
-    def counted(self, args, state, control, **kwargs):
-        steps.append(state.global_step)
-        goes_on(self, args, state, control, **kwargs)
-
-    monkeypatch.setattr(common.Progress, "on_step_end", counted)
-    assert fit(parts, variant, examples(), examples()[:2]) == expected
-    assert steps == [3, 4], "the first epoch is not trained again"
+        learn(parts, variant)
+    steps, goes_on = [], common.StudyMixin.training_step
+    counted = lambda self, *given: steps.append(self.state.global_step) or goes_on(self, *given)
+    monkeypatch.setattr(common.StudyMixin, "training_step", counted)
+    assert learn(parts, variant) == expected
+    assert steps == [2, 3], "the first epoch is not trained again"
     assert weights_of(whole, variant) == weights_of(parts, variant)
     histories = [run.path("history", f"{variant}.json").read_bytes() for run in (whole, parts)]
     assert histories[0] == histories[1]
@@ -150,14 +163,14 @@ def test_a_run_killed_after_its_last_step_trains_no_more(base, tmp_path, monkeyp
 
         with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
             patched.setattr(at, die)
-            fit(run, "lora", examples(), examples()[:2])
+            learn(run, "lora")
 
     dies("helpers.training.fit.write_json")  # before the result is kept
     kept = weights_of(run, "lora")
     shutil.rmtree(best_of(run, "lora"))
     monkeypatch.setattr(common.StudyMixin, "training_step", lambda *a, **k: pytest.fail("trained again"))
     dies("helpers.training.common.shutil.rmtree")  # while checkpoints are cleared
-    result = fit(run, "lora", examples(), examples()[:2])
+    result = learn(run, "lora")
     assert weights_of(run, "lora") == kept and len(losses_of(result)) == 4 and result.best_step == 2
     assert not list(checkpoint_of(run, "lora").glob("trainer/checkpoint-*"))
 
@@ -178,70 +191,32 @@ def test_half_written_checkpoints_are_dropped(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-# -- the best checkpoint -------------------------------------------------------------------------------------
-@pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "qlora"])
-def test_the_best_epoch_is_kept_and_later_ones_are_forgotten(base, tmp_path, monkeypatch, variant):
-    given, seen = [0.2, 0.9, 0.3], []
-
-    def score(run, model, tokenizer, rows):
-        named = model.named_parameters()
-        seen.append({name: each.detach().clone() for name, each in named if each.requires_grad})
-        return dict.fromkeys(SCORES, given[len(seen) - 1])
-
-    monkeypatch.setattr(common, "validation_score", score)
-    run = make_run(base, tmp_path, variant, epochs=3, learning_rate=1e-2)
-    result = fit(run, variant, examples(), examples()[:2])
-    assert (result.best_score, result.best_step, len(seen)) == (0.9, 4, 3)
-    kept = load_file(next(best_of(run, variant).glob("*.safetensors")))
-    assert len(kept) == len(seen[1])
-    for name, tensor in kept.items():
-        name = name.replace(".weight", ".default.weight") if "lora_" in name else name
-        assert tensor.equal(seen[1][name]) and not tensor.equal(seen[2][name]), name
-
-
-def test_training_stops_when_the_score_does_not_rise(base, tmp_path, scores):
-    run = make_run(base, tmp_path, "lora", epochs=6, patience=1)
-    scores[:] = [0.4, 0.3]
-    result = fit(run, "lora", examples(), examples()[:2])
-    assert max(record["epoch"] for record in result.history) == 2 and result.best_step == 2
-
-
-def test_of_equal_scores_the_lower_loss_is_kept(base, tmp_path, scores):
+def test_training_stops_when_the_score_does_not_rise_and_of_equal_scores_the_lower_loss_is_kept(
+    base, tmp_path, scores
+):
     result = fit(make_run(base, tmp_path, "lora", learning_rate=1e-2), "lora", examples(), examples()[:2])
     losses = {record["step"]: record["val_loss"] for record in result.history if "val_loss" in record}
     assert losses[4] < losses[2] and result.best_step == 4
+    scores[:] = [0.4, 0.3]
+    run = make_run(base, tmp_path / "more", "lora", epochs=6, patience=1)
+    result = learn(run, "lora")
+    assert max(record["epoch"] for record in result.history) == 2 and result.best_step == 2
 
 
-@pytest.mark.parametrize("variant", ["full_entity_loss", "lora"])
-def test_checkpoints_go_and_curves_stay_and_nothing_alarms(base, tmp_path, monkeypatch, scores, variant):
-    run, warned = make_run(base, tmp_path, variant), []
-    monkeypatch.setattr("transformers.trainer.logger.warning", lambda text, *more: warned.append(text))
-    fit(run, variant, examples(), examples()[:2])
-    folder = checkpoint_of(run, variant)
-    assert not list(folder.glob("trainer/checkpoint-*")) and list(folder.rglob("events.out.tfevents.*"))
-    assert (folder / "finished.json").exists() and (folder / "best").is_dir()
-    assert not [text for text in warned if "keys" in text], "the weights came back whole"
-
-
-# -- what goes wrong -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("variant", ["full_entity_loss", "lora", "qlora"])
 def test_a_loss_that_is_no_number_stops_with_the_way_out(base, tmp_path, scores, variant):
     run = make_run(base, tmp_path, variant, learning_rate=1e30, clip_norm=1e30, warmup_steps=0)
     with pytest.raises(UserError) as caught:
-        fit(run, variant, examples(), examples()[:2])
+        learn(run, variant)
     line = str(caught.value)
     assert line.startswith(f"{variant}: the ") and (" is nan at step " in line or " is inf at step " in line)
     assert f"--set {variant}.learning_rate=" in line and "\n" not in line
 
 
-def trainer_of(base, tmp_path, variant: str):
-    run = make_run(base, tmp_path, variant, epochs=1)
-    model, tokenizer = writers.base_of(run, variant)[0], load_tokenizer(run)
-    return writers.make_trainer(run, variant, model, tokenizer, examples(), examples()[:2], tmp_path)
-
-
 def test_a_gradient_that_is_no_number_stops_unless_fp16_skips_such_steps(base, tmp_path):
-    trainer = trainer_of(base, tmp_path, "lora")
+    run = make_run(base, tmp_path, "lora")
+    model, tokenizer = writers.base_of(run, "lora")[0], load_tokenizer(run)
+    trainer = writers.make_trainer(run, "lora", model, tokenizer, examples(), examples()[:2], tmp_path)
     trainer.args.fp16 = True
     trainer.log({"grad_norm": float("inf")})
     trainer.args.fp16 = False
@@ -249,35 +224,14 @@ def test_a_gradient_that_is_no_number_stops_unless_fp16_skips_such_steps(base, t
         trainer.log({"grad_norm": float("inf")})
 
 
-# -- on a GPU ------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("variant", ["lora", "lora_structured_loss"])
-def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, monkeypatch, variant):
-    here = writers.training_arguments(make_run(base, tmp_path, variant), variant, tmp_path)
+def test_precision_and_what_is_computed_again_follow_the_device(base, tmp_path, monkeypatch):
+    here = writers.training_arguments(make_run(base, tmp_path, "lora"), "lora", tmp_path)
     assert not (here.fp16 or here.bf16 or here.gradient_checkpointing) and here.use_cpu
     monkeypatch.setattr(common, "device_of", lambda profile: Device("cuda", torch.float16, ""))
-    run = make_run(base, tmp_path, variant, profile="gpu")
-    there = writers.training_arguments(run, variant, tmp_path, True)
+    there = writers.training_arguments(
+        make_run(base, tmp_path, "lora", profile="gpu"), "lora", tmp_path, True
+    )
     assert there.fp16 and not there.bf16 and there.gradient_checkpointing and not there.use_cpu
-
-
-@pytest.mark.parametrize("variant", ["lora", "lora_structured_loss"])
-def test_the_loss_is_worked_out_in_the_precision_that_accelerate_chose(base, tmp_path, monkeypatch, variant):
-    trainer, inside, original = trainer_of(base, tmp_path, variant), [], writers.next_token_targets
-
-    @contextlib.contextmanager
-    def autocast():
-        inside.append(True)
-        yield
-        inside.append(False)
-
-    def watched(*arguments):
-        assert inside[-1:] == [True]
-        return original(*arguments)
-
-    monkeypatch.setattr(trainer.accelerator, "autocast", autocast)
-    monkeypatch.setattr(writers, "next_token_targets", watched)
-    loss = trainer.compute_loss(trainer.model, trainer.data_collator([trainer.train_dataset[0]]))
-    assert inside == [True, False] and loss.item() > 0
 
 
 @pytest.mark.parametrize("variant", WRITERS)
@@ -286,7 +240,7 @@ def test_with_layers_that_are_computed_again_every_adapter_learns(
 ):
     monkeypatch.setattr(writers, "needs_checkpointing", lambda *given: True)
     run = make_run(base, tmp_path, variant, profile="gpu", epochs=1, learning_rate=1e-2, warmup_steps=0)
-    fit(run, variant, examples(), examples()[:2])
+    learn(run, variant)
     before = load_file(base / "model.safetensors")
     after = load_file(next(best_of(run, variant).glob("*.safetensors")))
     if variant == "full_entity_loss":
