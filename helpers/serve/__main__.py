@@ -39,17 +39,31 @@ def server_of(app: Any, grace: float, connections: int = 256) -> Any:
     seconds, or of another one a few seconds later, is closed.
     """
     import uvicorn
+    from h11 import LocalProtocolError
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Protocol(H11Protocol):
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self.loop.call_later(grace, lambda: self.cycle or transport.close())
+            self.timer = self.loop.call_later(grace, lambda: self.cycle or transport.close())
 
         def on_response_complete(self) -> None:
             done, seconds = self.cycle, self.timeout_keep_alive + grace
-            self.loop.call_later(seconds, lambda: self.cycle is not done or self.transport.close())
+            self.timer.cancel()
+            self.timer = self.loop.call_later(
+                seconds, lambda: self.cycle is not done or self.transport.close()
+            )
             super().on_response_complete()
+
+        def connection_lost(self, error: Exception | None) -> None:
+            self.timer.cancel()
+            super().connection_lost(error)
+
+        def send_400_response(self, msg: str) -> None:
+            try:
+                super().send_400_response(msg)
+            except LocalProtocolError:  # to a HEAD; the trace would show the body in the log
+                self.transport.close()
 
     if threading.current_thread() is threading.main_thread():
         for each in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises the signal again when it has ended:

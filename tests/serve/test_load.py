@@ -71,6 +71,7 @@ def test_who_stays_silent_is_not_waited_for(server, sent):
     assert told(server, sent).count(b"HTTP/1.1 200") == sent.count(b"/health")
 
 
+CHUNKS = HEAD + b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
 BAD_HTTP = (
     b"\x16\x03\x01\x02\x00 who speaks TLS to it\r\n\r\n",
     b"GET / HTTP/9.9\r\n\r\n",
@@ -78,7 +79,8 @@ BAD_HTTP = (
     HEAD + b"no colon\r\n\r\n",
     HEAD + b"content-length: -1\r\n\r\n",
     HEAD + b"content-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-    HEAD + b"content-type: application/json\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    CHUNKS + b"zz\r\n",
+    CHUNKS.replace(b"POST", b"HEAD") + b"my secret\r\n",
     HEAD + b"x: " + b"x" * 200_000 + b"\r\n\r\n",
     HEAD.replace(b"/extract", b"/%ff%00\xff") + b"\r\n",
 )
@@ -89,6 +91,7 @@ def test_what_is_no_http_is_refused_and_harms_nobody(server, sent):
     with contextlib.suppress(ConnectionResetError, BrokenPipeError):  # closed while it was still being sent
         assert told(server, sent).startswith(b"HTTP/1.1 4")
     assert not load.press(server.port, EXPECTED, 2, 0.2)["error"].notna().any()
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_a_stop_under_load_loses_no_accepted_request(server):  # the last one: the server is gone then
