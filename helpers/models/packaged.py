@@ -108,7 +108,7 @@ def packaged_folder(name: str = PACKAGED) -> Path:
             f"{folder.parent} cannot be written ({error.strerror}): name another folder in STUDY_CACHE"
         ) from None
     try:
-        print(f"converting {name} for transformers into {folder.parent}, once")
+        print(f"converting {name} for transformers, once")
         _convert(source, unfinished, LAYERS[name])
         unfinished.chmod(0o755)  # others may share the environment
         os.replace(unfinished, folder)
