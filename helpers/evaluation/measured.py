@@ -55,9 +55,10 @@ def home_and_away(content: dict[str, Any]) -> pd.DataFrame:
     """Mean score of the systems that have been measured in every set, forgiving spelling.
 
     Index variant; columns home (the validation part of the rows that the study trains on), away (mean of the cases, a case
-    being the mean of its sets) and mean of both; the columns' name is that of the score.
+    being the mean of its sets), low and high (the extremes of these) and mean of home and away; the columns' name is that
+    of the score.
     """
-    columns = pd.Index(["home", "away", "mean"], name=words(content.get("soft", "")))
+    columns = pd.Index(["home", "away", "low", "high", "mean"], name=words(content.get("soft", "")))
     lines = [
         (line["variant"], line["case"], name, found[content["soft"]])
         for line in content.get("lines", ())
@@ -68,8 +69,9 @@ def home_and_away(content: dict[str, Any]) -> pd.DataFrame:
     away = wide.drop(columns=[one for one in wide.columns if one[1] == HOME])
     if away.empty or (HOME, HOME) not in wide:  # one of the two is not measured
         return pd.DataFrame(columns=columns, dtype=float)
-    home, away = wide[HOME, HOME], away.T.groupby(level="case").mean().mean()
-    return pd.DataFrame({"home": home, "away": away, "mean": (home + away) / 2}).set_axis(columns, axis=1)
+    home, cases = wide[HOME, HOME], away.T.groupby(level="case").mean()
+    found = [home, cases.mean(), cases.min(), cases.max(), (home + cases.mean()) / 2]
+    return pd.concat(found, axis=1).set_axis(columns, axis=1)
 
 
 # -- sweeps -----------------------------------------------------------------------------------------------

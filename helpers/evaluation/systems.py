@@ -299,8 +299,8 @@ def deployed(run: Run, there: Sequence[str]) -> tuple[str, str]:
         return best, f"`{best}` is the best on validation; away from home nothing is measured."
     name = table["mean"].idxmax()
     said = (
-        f"`{name}` is the best over home ({table.at[name, 'home']:.2f}) and away ({table.at[name, 'away']:.2f}), "
-        f"by the mean of {table.columns.name}"
+        f"`{name}` has the best mean of {table.columns.name} over home ({table.at[name, 'home']:.2f}) and away "
+        f"({table.at[name, 'away']:.2f}) of the trained systems that were measured there"
     )
     if name == best:
         return name, f"{said}, and on validation too."

@@ -69,7 +69,9 @@ def rows_of_file(task: Task, path: Path) -> list[Example]:
             row = files.parse_json(line)
             if "expected" in row:
                 example = task.rows.example(row["text"], at)
-                found.append(example.with_(target=task.canonical(task.bind(row["expected"], example))))
+                found.append(
+                    example.with_(target=task.canonical(task.bind(task.rows.flat(row["expected"]), example)))
+                )
             else:
                 found.append(task.rows.parse(row, at))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -137,9 +137,9 @@ class Study:
 
     @property
     def roles(self) -> list[tuple[str, float, float]]:
-        """Fields where the writer has a higher F1 than the marker: name, F1 of both; the largest leads first."""
+        """Fields where the writer's F1 is higher by a point or more: name, F1 of writer and marker; largest leads first."""
         marker, writer = self._field_f1(self.marker), self._field_f1(self.writer)
-        found = [(key, writer[key], f1) for key, f1 in marker.items() if writer.get(key, 0.0) > f1]
+        found = [(key, writer[key], f1) for key, f1 in marker.items() if writer.get(key, 0.0) >= f1 + 0.01]
         return sorted(found, key=lambda item: item[2] - item[1])
 
     @property
@@ -276,7 +276,7 @@ def evidence(run: Run) -> dict[str, Any]:
         "beside": [*sweeps_of(run.task.name), *theirs],
         "hard": hard,
         "checks": checks,
-        "away": away[["home", "away"]].to_dict("index"),
+        "away": away[["home", "away", "low", "high"]].to_dict("index"),
         "deploy": deploy,
         "why": why.replace("`", ""),
         "code": read_json(run.dir / "manifest.json").get("code", {}).get("shared", ""),

@@ -42,18 +42,18 @@ def words_around(kinds: Mapping[str, Kind], text: str, spans: Spans) -> list[str
 def learn(rows: Sequence[tuple[list[str], Any]]) -> Model | None:
     """A classifier of (words, value) rows: logistic regression with L2 of strength 1, classes weighted alike.
 
-    None where there is but one class, or no word stands in two rows.
+    A value that all rows have is always given. None where no row has a value, or no word stands in two rows.
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
 
     classes = sorted({value for _, value in rows}, key=lambda value: (value is None, str(value)))
+    if len(classes) < 2:
+        return {"classes": classes, "bias": [0.0], "words": {}} if classes not in ([], [None]) else None
     counted = CountVectorizer(analyzer=list, min_df=_LEAST_ROWS, binary=True)
     try:
         counts = counted.fit_transform([words for words, _ in rows])
     except ValueError:  # no word is left
-        return None
-    if len(classes) < 2:
         return None
     fitted = LogisticRegression(class_weight="balanced", max_iter=1000)
     fitted.fit(counts, [classes.index(value) for _, value in rows])
@@ -79,10 +79,21 @@ def classify(model: Model, words: Sequence[str]) -> tuple[Any, float]:
     return model["classes"][best], 1 / sum(math.exp(score - scores[best]) for score in scores)
 
 
+def says(kind: Kind, text: str, span: Place) -> bool:
+    """Whether a marked piece is a value of a kind: no piece is a truth value, and a choice has to be one of its words."""
+    if isinstance(kind, Boolean):
+        return False
+    return not isinstance(kind, Choice) or not kind.flaw(kind.canonical(kind.said(text, span)))
+
+
 def of_text(
     kinds: Mapping[str, Kind], text: str, spans: Spans, models: Mapping[str, Model] | None
 ) -> dict[str, tuple[Any, float]]:
     """Field → what its classifier says of a text in which nothing is marked for it, and the probability of that."""
-    silent = [name for name in classified(kinds) if name in (models or ()) and not spans.get(name)]
+    silent = [
+        name
+        for name in classified(kinds)
+        if name in (models or ()) and not any(says(kinds[name], text, span) for span in spans.get(name) or ())
+    ]
     words = words_around(kinds, text, spans) if silent else []
     return {name: classify(models[name], words) for name in silent}

@@ -60,7 +60,7 @@ TIME_PATTERNS = {
     "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?|(?P<minute_0>[0-5]\d))?(?:ish)?{_HALF}",
     "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"
     r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
-    "open range": r"(?P<hour>[01]?\d|2[0-3])(?:[-–]|\s(?:to|till|until)\s)(?:[01]?\d|2[0-3]):[0-5]\d",
+    "open range": r"(?<!\d[-/.])(?P<hour>[01]?\d|2[0-3])(?:[-–]|\s(?:to|till|until)\s)(?:[01]?\d|2[0-3]):[0-5]\d",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
     "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|h(?P<minute_h>[0-5]\d)?|\sUhr(?:\s(?P<minute_u>[0-5]\d))?\b)(?:\s?hrs?\b)?",
     "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"

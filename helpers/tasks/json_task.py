@@ -47,6 +47,8 @@ def kinds_of(schema: type[BaseModel], above: str = "") -> dict[str, Kind]:
         kind = next((one for one in info.metadata if isinstance(one, Kind)), None)
         if get_origin(annotation) is Literal:
             kind = replace(kind or Choice(), options=get_args(annotation))
+            if not all(isinstance(one, str) for one in kind.options):
+                raise TypeError(f"field {full!r} has choices that are no words: write them as text")
         if kind is None and annotation not in _KINDS:
             inside = ", or an object of these" * (not above)
             raise TypeError(

@@ -155,6 +155,7 @@ def _model(schema: dict[str, Any], shared: dict[str, Any], above: str = "") -> t
         one = _meant(given, shared)
         several = one.get("type") == "array"
         one = _meant(one.get("items", {}), shared) if several else one
+        one = {"enum": [one["const"]]} if "const" in one else one
         kinds = one.get("type") if isinstance(one.get("type"), list) else [one.get("type")]
         kind = next((kind for kind in kinds if kind != "null"), None)
         if "enum" in one:

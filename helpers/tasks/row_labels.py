@@ -36,7 +36,7 @@ def _tags(path: Path) -> Iterator[str]:
         lists: Iterable[Any] = map(_tag_list, _objects(text))
     else:
         columns = columns_of(text.split("\n"))
-        lists = [[row[at] for _, row in columns if len(row) > abs(at)] for at in tag_columns(columns)[-1:]]
+        lists = [[row[at]] for at in tag_columns(columns)[-1:] for _, row in columns if len(row) > abs(at)]
     for tags in lists:
         try:
             check_syntax(tags)

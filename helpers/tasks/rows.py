@@ -117,6 +117,10 @@ class Rows(ABC):
         """What is given per field as :meth:`schema` describes it, the fields of an object in one object (null if empty)."""
         return answer
 
+    def flat(self, output: Any) -> Any:
+        """Inverse of :meth:`nested`."""
+        return output
+
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the fields of an answer."""
         fields = {}

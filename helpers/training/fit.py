@@ -11,7 +11,7 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from helpers.files import digest, file_digest, read_json, sync_files, write_json
+from helpers.files import digest, file_digest, read_json, sync_files, write_file, write_json
 from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
 from helpers.manifest import settings_files, timed
 from helpers.models.base import device_of
@@ -64,9 +64,9 @@ def _clear_folder(folder: Path, key: str) -> None:
     if (token and marks.get("force") != token) or marks.get("key") != key:
         shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "key").write_text(key)
+    write_file(folder / "key", key)
     if token:
-        (folder / "force").write_text(token)
+        write_file(folder / "force", token)
 
 
 def fingerprint(run: Run, variant: str, train: list[Example], validation: list[Example]) -> str:

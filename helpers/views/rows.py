@@ -87,17 +87,16 @@ def answer_table(answer: Mapping[str, Any]) -> pd.DataFrame:
     """An answer as a table: field, value, the pieces of text it comes from, confidence, whether to look again."""
     lines, fields = [], {}
     for field, value in answer["fields"].items():
-        fields |= (
-            {f"{field}.{name}": one for name, one in value.items()}
-            if isinstance(value, dict)
-            else {field: value}
-        )
+        inner = [name for name in answer["spans"] if name.startswith(f"{field}.")]  # of an object
+        fields |= {name: (value or {}).get(name[len(field) + 1 :]) for name in inner} or {field: value}
     for field, value in fields.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
         shown = str(shown).lower() if isinstance(shown, bool) else shown
         places = ", ".join(f"{span['start']}–{span['end']}" for span in answer["spans"].get(field, []))
         review = "yes" if field in answer["needs_review"] else ""
-        lines.append((field, shown or None, places or None, answer["confidence"].get(field), review))
+        lines.append(
+            (field, None if shown == "" else shown, places or None, answer["confidence"].get(field), review)
+        )
     frame = pd.DataFrame(lines, columns=["field", "value", "characters", "confidence", "review"])
     return frame.astype({"confidence": float})
 

@@ -78,7 +78,8 @@ def _other_kinds(task: Task) -> dict[str, list[str]]:
     """What a field holds that does not hold a string, in words → such fields."""
     found: dict[str, list[str]] = {}
     for name, kind in task.kinds.items():
-        wanted = f"a list of {kind.wanted.removeprefix('a ')}s" if kind.many else kind.wanted
+        several = kind.wanted.startswith("a ") and f"a list of {kind.wanted.removeprefix('a ')}s"
+        wanted = (several or f"a list, each {kind.wanted}") if kind.many else kind.wanted
         if wanted != Kind.wanted:
             found.setdefault(wanted, []).append(name)
     return found

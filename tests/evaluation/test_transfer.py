@@ -87,10 +87,13 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
     content = {"profile": "smoke", "models": {}, "soft": "soft_exact_match", "lines": lines(**scores)}
     write_json(measured.transfer_path(run, tmp_path), content)
     table = measured.home_and_away(content)
-    assert table.loc["lora"].tolist() == pytest.approx([0.9, 0.3, 0.6]) and "qlora" not in table.index
+    assert (
+        table.loc["lora"].tolist() == pytest.approx([0.9, 0.3, 0.2, 0.4, 0.6]) and "qlora" not in table.index
+    )
     assert systems.choose(run) == "tagger" and systems.choose(run, "lora") == "lora"
     assert systems.deployed(run, ["lora", "tagger"])[1] == (
-        "`tagger` is the best over home (0.80) and away (0.70), by the mean of soft exact match; `lora`, the best on "
+        "`tagger` has the best mean of soft exact match over home (0.80) and away (0.70) of the trained systems that were "
+        "measured there; `lora`, the best on "
         "validation, has 0.90 and 0.30."
     )
     write_json(measured.transfer_path(run, tmp_path), {**content, "profile": "cpu"})
