@@ -312,14 +312,9 @@ class JsonTask(Task):
         said: dict[str, Any] = {}
         for name, found in spans.items():
             kind = self.kinds[name]
-            values = [kind.said(text, span) for span in sorted(found)]
-            if isinstance(kind, Boolean):  # no piece of a text is one
-                values = []
-            elif isinstance(kind, Choice):
-                values = [value for value in values if not kind.flaw(kind.canonical(value))]
+            values = [kind.said(text, span) for span in sorted(found) if classes.says(kind, text, span)]
             said[name] = values if kind.many else next(iter(values), None)
-        used = {name: found for name, found in spans.items() if said[name] not in (None, [])}
-        around = classes.of_text(self.kinds, text, used, conventions)
+        around = classes.of_text(self.kinds, text, spans, conventions)
         return said | {name: value for name, (value, _) in around.items()}
 
 
