@@ -152,12 +152,10 @@ def test_every_form_gives_the_same_rows(tmp_path, form, capsys):
     assert ("converted to IOB2" in said) == (form in ("IOB1", "BILOU", "IOBES"))
 
 
-def test_what_was_done_is_said_in_one_line(tmp_path, capsys):
+def test_texts_that_nobody_annotated_are_left_out_and_counted(tmp_path, capsys):
     rows = [studio(*SENTENCES[0]), {"data": {"text": "later"}, "annotations": []}]
-    read(tmp_path / "train.json", json.dumps(rows).encode())
-    assert "1 texts, offsets in characters; 1 left out (not annotated)" in capsys.readouterr().out
-    read(tmp_path / "train.conll", columns(scheme="BILOU"))
-    assert "CoNLL columns, 33 rows; 61 tags of BILOU or IOBES converted to IOB2" in capsys.readouterr().out
+    assert len(read(tmp_path / "train.json", json.dumps(rows).encode()).examples) == 1
+    assert "1 left out" in capsys.readouterr().out
 
 
 def test_a_no_break_space_is_a_token_and_part_of_an_entity(tmp_path):
@@ -190,22 +188,20 @@ def test_where_neither_unit_fits_both_readings_are_shown(tmp_path):
         read(tmp_path / "train.jsonl", jsonl(rows))
 
 
-@pytest.mark.parametrize(
-    ("span", "reason"),
-    [
-        ([1, 4, "TOOL"], r"span 1–4 \(TOOL\) is 'ake', which cuts 'rake'|'rak"),
-        ([0, 99, "TOOL"], "span 0–99 does not lie in the text, which ends at 16"),
-        ([0, 4, ""], "one label"),
-        ([0, 4], r"a span is \[start, end, label\]"),
-        ([0, 4, "HUT"], "unknown label 'HUT'"),
-    ],
-)
-def test_a_span_that_fits_no_words_is_named_and_costs_its_row_alone(tmp_path, span, reason):
-    good = [{"text": f"rake {at} in the shed", "label": [[0, 4, "TOOL"]]} for at in range(30)]
-    found = read(tmp_path / "train.jsonl", jsonl([*good, {"text": "rake in the shed", "label": [span]}]))
-    assert len(found.examples) == 30 and not found.faults
-    (bad,) = found.rejected
-    assert bad["line"] == 31 and re.search(reason, bad["reason"])
+def test_a_span_that_fits_no_words_is_named_and_costs_its_row_alone(tmp_path):
+    faults = {
+        r"span 1–4 \(TOOL\) is 'ake', which cuts 'rake'|'rak": [1, 4, "TOOL"],
+        "span 0–99 does not lie in the text, which ends at 16": [0, 99, "TOOL"],
+        "one label": [0, 4, ""],
+        r"a span is \[start, end, label\]": [0, 4],
+        "unknown label 'HUT'": [0, 4, "HUT"],
+    }
+    rows = [{"text": f"rake {at} in the shed", "label": [[0, 4, "TOOL"]]} for at in range(120)]
+    rows += [{"text": "rake in the shed", "label": [span]} for span in faults.values()]
+    found = read(tmp_path / "train.jsonl", jsonl(rows))
+    assert len(found.examples) == 120 and not found.faults
+    for line, (reason, bad) in enumerate(zip(faults, found.rejected, strict=True), start=121):
+        assert bad["line"] == line and re.search(reason, bad["reason"])
 
 
 def test_spans_of_a_json_task_are_values(tmp_path):
@@ -262,26 +258,21 @@ def test_a_table_gives_rows_with_a_column_a_field(tmp_path):
         csv.writer(file, delimiter=mark).writerows([names, row, row[:4]])
         found = read(tmp_path / f"train.{ending}", file.getvalue().encode(), CALENDAR)
         (event,), (bad,) = found.examples, found.rejected
-        assert (
-            event.text == row[0] and event.target["attendees"] == ["Ann", "Bo"] and not event.target["time"]
-        )
+        assert event.text == row[0] and event.target["attendees"] == ["Ann", "Bo"]
         assert (bad["line"], bad["reason"]) == (3, "4 cells under 10 headings")
 
 
 # -- what is refused --------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
+def test_what_cannot_be_read_is_refused_in_one_line(tmp_path):
+    for content, reason in (
         (b"PK\x03\x04rest", "ZIP archive or an Excel file"),
         (zlib.compress(b"\x85\xa7version\xa30.1\xa5attrs\x9a"), "spaCy DocBin: write it as JSON lines"),
         (gzip.compress(jsonl(ROWS))[:40], "cannot be read"),
         (json.dumps(ROWS, indent=1).encode()[:-9], r"malformed JSON.* line"),
-    ],
-)
-def test_what_cannot_be_read_is_refused_in_one_line(tmp_path, content, reason):
-    with pytest.raises(UserError, match=reason) as caught:
-        read(tmp_path / "train.json", content)
-    assert "\n" not in str(caught.value) and "train.json" in str(caught.value)
+    ):
+        with pytest.raises(UserError, match=reason) as caught:
+            read(tmp_path / "train.json", content)
+        assert "\n" not in str(caught.value) and "train.json" in str(caught.value)
 
 
 def run_on(tmp_path, **files: bytes) -> Run:

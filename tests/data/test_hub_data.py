@@ -64,29 +64,24 @@ def test_sources_do_not_meet_in_the_cache(tmp_path):
     files = source_files(public_run(tmp_path, save(tmp_path / "copy")))
     less = save(tmp_path / "less", ("train", "validation"))
     assert list(load_source(public_run(tmp_path, less))) == ["train", "validation"]
-    assert len(files) == 3 and all(file.exists() for file in files.values()), (
-        "another run may be reading them"
-    )
+    assert len(files) == 3 and all(file.exists() for file in files.values()), "another run may read them"
 
 
-def test_other_labels_or_columns_are_refused():
-    with pytest.raises(UserError, match="no row .* has the label Application, but OS: use --set"):
-        split_hub({"train": [{"tokens": ["a"], "ner_tags": ["B-OS"]}]})
-    with pytest.raises(UserError, match="no columns tokens and ner_tags"):
-        split_hub({"train": [{"words": ["a"], "ner_tags": ["B-OS"]}]})
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda folder: "nowhere", "no folder 'nowhere': public_source is files, hub, or a folder"),
-        (lambda folder: folder, "holds no data set that can be read"),
-        (lambda folder: save(folder / "alone", ["train"]), "alone has no validation part"),
-    ],
-)
-def test_no_such_folder_and_no_data_set_in_it(tmp_path, make, message):
-    with pytest.raises(UserError, match=message):
-        load_source(public_run(tmp_path, make(tmp_path)))
+def test_what_is_no_such_data_set_is_refused(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for source, message in (
+        ("nowhere", "no folder 'nowhere': public_source is files, hub, or a folder"),
+        (tmp_path / "empty", "holds no data set that can be read"),
+        (save(tmp_path / "alone", ["train"]), "alone has no validation part"),
+    ):
+        with pytest.raises(UserError, match=message):
+            load_source(public_run(tmp_path, source))
+    for tokens, message in (
+        ("tokens", "no row .* has the label Application, but OS"),
+        ("words", "no columns tokens"),
+    ):
+        with pytest.raises(UserError, match=message):
+            split_hub({"train": [{tokens: ["a"], "ner_tags": ["B-OS"]}]})
 
 
 # -- the hub ----------------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def run_with(tmp_path, task=None, **settings) -> Run:
 
 
 # -- likeness ---------------------------------------------------------------------------------------------------------
-def test_kinds_of_likeness():
+def test_kinds_of_likeness_by_the_normalised_indel_similarity():
     for other, kind in (
         (TEXT.replace(" ", "  "), "exact"),
         (TYPO, "near"),
@@ -69,9 +69,6 @@ def test_kinds_of_likeness():
     ):
         found = alike([TEXT], [other])
         assert found["kind"].tolist() == ([kind] if kind else [])
-
-
-def test_likeness_is_the_normalised_indel_similarity():
     # "abcdefghij" → "abcdefghiX": one deletion, one insertion, 20 characters: 100 · (1 − 2/20) = 90
     assert alike(["abcdefghij"], ["abcdefghiX"])["similarity"].tolist() == [90.0]
     assert alike(["abcdefghij"], ["abcdefghXY"]).empty  # 80
@@ -202,25 +199,18 @@ def prepared(tmp_path, train, validation, test=(), task=None, **settings):
     return run, run.load("train")
 
 
-def test_one_variant_an_original_is_added_and_written(tmp_path):
-    run, train = prepared(tmp_path, different(5), different(3, 7))
-    rows, report = augment_train(run, train)
-    assert rows[:5] == train and texts(rows[5:]) == [text.upper() for text in texts(train)]
-    assert [(example.id, example.origin) for example in rows[5:]] == [(at, "shout") for at in range(5)]
-    assert report.loc["shout"].tolist() == [5, 5, 0, 0, 0]
-    assert run.load("train_augmented") == rows
-
-
 @pytest.mark.parametrize(
     "train, validation, test, near",
     [([TEXT], [OTHER_DAY], [], 1), ([TYPO], [TEXT], [], 1), ([TEXT], [], [OTHER_DAY], 0)],
 )
-def test_no_made_row_resembles_a_validation_row_and_the_test_part_has_no_say(
+def test_variants_join_train_unless_they_resemble_a_validation_row_and_the_test_part_has_no_say(
     tmp_path, train, validation, test, near
 ):
     parts = [*train, *different(3)], [*validation, *different(2, 3)], [*test, *different(2, 4)]
     run, rows = prepared(tmp_path, *parts)
     rows, report = augment_train(run, rows)
+    assert texts(rows[:4]) == parts[0] and {row.origin for row in rows[4:]} == {"shout"}
+    assert run.load("train_augmented") == rows
     assert (train[0].upper() in texts(rows)) == (not near) and len(rows) == 4 + 4 - near
     assert report.loc["shout", ["made", "kept", "near evaluation"]].tolist() == [4, 4 - near, near]
 
