@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from helpers.data.folders import part_file
 from helpers.data.read import data_fingerprint
 from helpers.files import digest, file_digest, read_json, write_json
 from helpers.machine import hardware, is_main_process, peak_memory_mb, reset_peak_memory
@@ -59,6 +60,13 @@ def code_fingerprint(root: Path = ROOT, shared: bool = False) -> str:
     for path in sorted((root / "notebooks").glob("*.ipynb")):
         parts += [path.relative_to(root).as_posix(), notebook_source(path)]
     return digest(*parts)
+
+
+def code_files(folder: Path) -> list[Path]:
+    """Modules, word lists and schema of one folder of the package or of a task of the user's own; its rows are none."""
+    rows = {part_file(folder, part) for part in ("rows", "train", "validation", "test")}
+    kinds = (".py", ".yaml", ".json", ".txt")
+    return [path for path in sorted(folder.glob("*")) if path.suffix in kinds and path not in rows]
 
 
 def settings_files(run: Run) -> str:

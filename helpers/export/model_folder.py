@@ -40,8 +40,7 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     settings = {name: value for name, value in manifest.get("settings", {}).items() if name in known}
     at_home = place.parts[-2:] == ("artifacts", chosen.name)  # elsewhere no folder is to be made for it
     out = str(place.parent.parent) if at_home else None
-    chosen = load_task(task, settings.get("date_order", "day"))
-    run = Run(chosen, profile, data, out, settings, manifest.get("seed", SEED))
+    run = Run(task, profile, data, out, settings, manifest.get("seed", SEED))
     run.dir = place
     return run, choose(run, variant)
 

@@ -16,7 +16,7 @@ from helpers.errors import UserError, one_of
 from helpers.evaluation import systems
 from helpers.export.folders import load_onnx
 from helpers.export.model_folder import ENGINES, model_files, open_run, version_of
-from helpers.manifest import code_fingerprint
+from helpers.manifest import code_files, code_fingerprint
 from helpers.run import Run
 from helpers.tasks.base import Example
 from helpers.tasks.fields import Place
@@ -53,7 +53,9 @@ class Predictor:
         self.system = systems.load(run, variant, self._member)
         self.calibrations = load_calibrations(run, variant)
         self.name, read = f"{run.task.name}/{variant}", CALIBRATIONS.dump_json(self.calibrations)
-        self.version = version_of(model_files(run, variant, engine), read, code_fingerprint().encode())
+        own = code_files(run.own_folder) if run.own_folder else []
+        files = [*model_files(run, variant, engine), *own]
+        self.version = version_of(files, read, code_fingerprint().encode())
 
     @classmethod
     def open(

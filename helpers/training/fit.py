@@ -13,7 +13,7 @@ from pathlib import Path
 
 from helpers.files import digest, file_digest, read_json, sync_files, write_file, write_json
 from helpers.machine import free_memory, is_main_process, seed_everything, wait_for_processes
-from helpers.manifest import settings_files, timed
+from helpers.manifest import code_files, settings_files, timed
 from helpers.models.base import device_of
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -96,6 +96,5 @@ def training_code(run: Run) -> list[Path]:
     """Modules and word lists that decide how a model comes out; a change in others (plots, report) trains nothing anew."""
     rooms = ("models", "training", "writing", "tagging", "tasks", f"tasks/{run.task.name}")
     folders = [ROOT / "helpers" / room for room in rooms] + ([run.own_folder] if run.own_folder else [])
-    kinds = (".py", ".yaml", ".json", ".txt")
-    found = [path for folder in folders for path in sorted(folder.glob("*")) if path.suffix in kinds]
+    found = [path for folder in folders for path in code_files(folder)]
     return [path for path in found if path.name != "settings.yaml"]  # what counts of it is in the settings

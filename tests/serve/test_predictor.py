@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from own_tasks import write_rooms
 from pydantic import BaseModel
 
 from helpers import infer
@@ -119,6 +120,17 @@ def test_versions_follow_weights_calibration_and_code(folder, tmp_path, monkeypa
     monkeypatch.setattr("helpers.serve.predictor.code_fingerprint", lambda: "other")
     seen.append(Predictor.open("calendar", copy).version)
     assert seen[0] == seen[1] and len(set(seen)) == 4
+
+
+def test_the_version_of_a_task_of_ones_own_follows_its_folder_but_not_its_rows(tmp_path):
+    task, run = write_rooms(tmp_path / "rooms"), tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    seen = [Predictor.open(str(task), run, "rules").version]
+    for name in ("schema.py", "hooks.py", "settings.yaml", "rows.jsonl", "test.json"):
+        with (task / name).open("a") as file:
+            file.write("\n")
+        seen.append(Predictor.open(str(task), run, "rules").version)
+    assert len(set(seen[:4])) == 4 and len(set(seen[3:])) == 1
 
 
 DAMAGE = {"model.safetensors": None, "config.json": "{", "tagger.json": "[]", "extras.safetensors": "nothing"}
