@@ -22,6 +22,12 @@ RunFolder = Annotated[
 SystemName = Annotated[
     str, typer.Option("--variant", help="A trained variant, a vote or rules (the best by default).")
 ]
+ExportedName = Annotated[
+    str,
+    typer.Option(
+        "--variant", help="A trained variant (by default what is deployed; of a vote its best member)."
+    ),
+]
 Engine = Annotated[
     Literal["torch", "onnx", "onnx_int8"], typer.Option("--engine", help="ONNX: after helpers.export.")
 ]

@@ -21,7 +21,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.repocard_data import EvalResult
 
 from helpers.calibrate import FILE as CALIBRATION
-from helpers.command import RunFolder, SystemName, TaskName
+from helpers.command import ExportedName, RunFolder, TaskName
 from helpers.errors import UserError
 from helpers.export.folders import PARITY, export, export_folder
 from helpers.export.model_folder import open_trained, version_of
@@ -183,13 +183,14 @@ def push(folder: Path, repo: str, private: bool = True, api: Any = None) -> str:
 def main(
     task: TaskName = "calendar",
     run: RunFolder = "",
-    variant: SystemName = "",
+    variant: ExportedName = "",
     repo: Annotated[str, typer.Option(help="NAME/MODEL on the hub.")] = "",
     send: Annotated[bool, typer.Option("--push", help="Send it; else nothing leaves this machine.")] = False,
     public: Annotated[bool, typer.Option("--public", help="Make the repository public.")] = False,
 ) -> None:
     """Write the folder for the hub, load it as a stranger would, and send it if --push is given."""
-    opened, name = open_trained(task, run or None, variant or None)
+    opened, name, why = open_trained(task, run or None, variant or None)
+    print(f"variant: {name} ({why})")
     if send and repo.count("/") != 1:
         raise UserError("--push needs --repo NAME/MODEL")
     folder = write_folder(opened, name, repo or f"NAME/{opened.task.name}-{name.replace('_', '-')}")

@@ -22,7 +22,7 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from helpers.command import RunFolder, SystemName, TaskName
+from helpers.command import ExportedName, RunFolder, TaskName
 from helpers.errors import UserError, one_of
 from helpers.evaluation.slices import group_score
 from helpers.evaluation.systems import system_of, trained
@@ -194,12 +194,17 @@ def check_parity(run: Run, variant: str, rows: int = 0) -> dict[str, dict[str, f
 def main(
     task: TaskName = "calendar",
     run: RunFolder = "",
-    variant: SystemName = "",
+    variant: ExportedName = "",
     form: Annotated[list[str] | None, typer.Option(metavar="|".join(FORMS), help="Only these forms.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows parity is measured on (0: all scored ones).")] = 0,
 ) -> None:
-    """Export a trained variant and check that nothing was lost."""
-    opened, name = open_trained(task, run or None, variant or None)
+    """Export a trained variant and check that nothing was lost.
+
+    Without --variant it is the one that the run deploys. A vote is several models, which no file holds as one: the best of
+    its trained members is then exported.
+    """
+    opened, name, why = open_trained(task, run or None, variant or None)
+    print(f"variant: {name} ({why})")
     chosen = [one_of(each, FORMS, "form") for each in form or FORMS]
     for made, folder in export(opened, name, chosen).items():
         print(f"{made}: {folder}")

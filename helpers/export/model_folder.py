@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from helpers.errors import UserError
-from helpers.evaluation.systems import RULES, best_writer, choose, trained
+from helpers.evaluation.systems import RULES, best_of, best_writer, choose, deployed, trained
 from helpers.files import digest, file_digest, read_json
 from helpers.models.base import base_path
 from helpers.paths import ROOT
@@ -30,7 +30,7 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
         place = place / "artifacts" / chosen.name  # the folder that was given to --out
     if not place.is_dir():
         raise UserError(
-            f"no model folder {place}: train one with ./run_all.sh {chosen.name}, or give its place with --run"
+            f"no model folder {place}: train one with ./run_all.sh {task}, or give its place with --run"
         )
     manifest = read_json(place / "manifest.json")
     if manifest.get("task", chosen.name) != chosen.name:
@@ -45,10 +45,27 @@ def open_run(task: str, folder: str | Path | None = None, variant: str | None = 
     return run, choose(run, variant)
 
 
-def open_trained(task: str, folder: str | Path | None, variant: str | None) -> tuple[Run, str]:
-    """A finished run and the variant to hand on: where a vote or rules did best, the best that writes."""
+def open_trained(task: str, folder: str | Path | None, variant: str | None) -> tuple[Run, str, str]:
+    """A finished run, the variant to hand on, and in a clause why that one.
+
+    It is the one asked for, else the one that is deployed. A vote is several models and cannot be handed on as one: the
+    best of its trained members then stands for it.
+    """
     run, name = open_run(task, folder, variant)
-    return run, name if variant or name in trained(run) else pick_writer(run)
+    if variant:
+        return run, name, "as asked for"
+    if name in (there := trained(run)):
+        return run, name, "what is deployed"
+    members = [one for one in run.task.variants.votes[name] if one in there]
+    scores = read_json(run.dir / "metrics.json").get("variants", {})
+    if scores.keys() >= set(members):  # else in the order of the vote
+        first = best_of(run.task, scores, members)
+        members.sort(key=lambda one: one != first)
+    return (
+        run,
+        deployed(run, members)[0],
+        f"the best member of {name}, which is deployed but is no single model",
+    )
 
 
 def pick_writer(run: Run) -> str:

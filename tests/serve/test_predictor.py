@@ -187,10 +187,20 @@ def test_what_is_exported_writes_where_something_does(calendar_run, token_run, t
     shutil.copytree(calendar_run.dir, copy)
     metrics = read_json(copy / "metrics.json")
     metrics["variants"]["full_entity_loss"]["exact_match"] = 0.9
-    for best, writer in (("lora", "lora"), ("vote", "full_entity_loss")):  # on validation, else by the scores
+    for best, score, taken in (
+        ("lora", 0.1, "lora"),
+        ("tagger", 0.1, "tagger"),
+        ("vote", 0.1, "lora"),
+        ("vote", 0.8, "tagger"),
+        ("tagger_and_rules", 0.1, "tagger"),
+    ):
+        metrics["variants"]["tagger"]["exact_match"] = score
         write_json(copy / "metrics.json", {**metrics, "best": best})
-        assert open_trained("calendar", copy, None)[1] == writer
-    assert open_trained("calendar", copy, "tagger")[1] == "tagger"
+        _, name, why = open_trained("calendar", copy, None)
+        assert name == taken and (f"member of {best}" in why) == (best != taken)
+    write_json(copy / "metrics.json", {"best": "vote"})  # nothing is scored
+    assert open_trained("calendar", copy, None)[1] == "tagger"
+    assert open_trained("calendar", copy, "full_entity_loss")[1:] == ("full_entity_loss", "as asked for")
 
 
 class Order(BaseModel):
