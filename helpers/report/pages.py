@@ -118,7 +118,8 @@ def build(run: Run) -> Path:
     name = run.task.name
     notebooks = sorted((run.dir / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
-        raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: run ./run_all.sh {name} first")
+        again = f"run ./run_all.sh {run.own_folder or name} first"
+        raise UserError(f"no executed notebook in {run.dir / 'notebooks'}: {again}")
     kept, path = evidence(run), run.report_dir / f"{name}.html"
     page = task_page(run, Study(run.task, **kept), notebooks)
     with run.dir.with_name(".report-lock").open("w") as lock:
@@ -132,7 +133,9 @@ def build(run: Run) -> Path:
 
 
 def main(
-    task: Annotated[str, typer.Argument(metavar="TASK", help="As in ./run_all.sh.")] = TASK_NAMES[0],
+    task: Annotated[
+        str, typer.Argument(metavar="|".join([*TASK_NAMES, "FOLDER"]), help="As in ./run_all.sh.")
+    ] = TASK_NAMES[0],
     out: Annotated[Path, typer.Argument(show_default="here", help="Folder that holds artifacts/.")] = ROOT,
 ) -> None:
     """Build the report of a task from what ./run_all.sh left."""

@@ -357,6 +357,8 @@ def test_a_task_of_ones_own_is_run_again_by_its_folder(tmp_path):
     (tmp_path / "menus" / "labels.txt").write_text("DISH")
     assert command(Run(str(tmp_path / "menus"), out=str(tmp_path))).startswith("./run_all.sh menus --profile cpu")
     assert read_run(tmp_path, str(tmp_path / "menus")).dir == tmp_path / "artifacts" / "menus"
+    with pytest.raises(UserError, match=rf"run \./run_all\.sh {tmp_path}/menus first"):
+        pages.main(f"{tmp_path}/menus/", tmp_path)
 
 
 # -- the document -----------------------------------------------------------------------------------------------------
