@@ -20,6 +20,7 @@ COSTS = {
     "train_seconds": "train_seconds",
     "predict_seconds": "seconds",
     "size_mb": "megabytes",
+    "run_mb": "run_megabytes",
     "train_peak_memory_mb": "train_memory_mb",
     "predict_peak_memory_mb": "memory_mb",
 }
@@ -57,8 +58,8 @@ def compare_variants(
 def cost_table(run: Run, variants: Scores) -> pd.DataFrame:
     """What each trained variant and each vote costs, from costs.json, beside its score: index variant.
 
-    Columns train_seconds, seconds (decoding the scored part), megabytes (weights on disk), train_memory_mb and
-    memory_mb (peak of the process in training and decoding), trainable, total (parameters), score (the task's
+    Columns train_seconds, seconds (decoding the scored part), megabytes (weights on disk), run_megabytes (with those of
+    the base where an adapter needs it), train_memory_mb and memory_mb (peak of the process in training and decoding), trainable, total (parameters), score (the task's
     headline). NaN where costs.json says nothing.
     """
     costs, lines = read_json(run.path("costs.json")), {}

@@ -74,6 +74,33 @@ def home_and_away(content: dict[str, Any]) -> pd.DataFrame:
     return pd.concat(found, axis=1).set_axis(columns, axis=1)
 
 
+def away_lines(content: dict[str, Any]) -> list[Line]:
+    """Every test away from home of systems that are trained on the rows of home, or on a part of them.
+
+    Returns
+    -------
+    list of dict
+        system, group (`batch`: held out whole; `source`: rows of another source), set, rows, score (the headline), soft (the
+        one that forgives spelling), home (the headline on the validation part of that training).
+    """
+    headline, soft = content.get("headline"), content.get("soft")
+    return [
+        {
+            "system": line["variant"],
+            "group": line["group"],
+            "set": name,
+            "rows": found["rows"],
+            "score": found[headline],
+            "soft": found[soft],
+            "home": line["sets"].get(HOME, {}).get(headline),
+        }
+        for line in content.get("lines", ())
+        if line["group"] == "batch" or line["case"] == HOME
+        for name, found in line["sets"].items()
+        if name != HOME
+    ]
+
+
 # -- sweeps -----------------------------------------------------------------------------------------------
 def _spread(values: pd.Series) -> str:
     """Mean ± standard deviation (n − 1); the value alone where there is one."""
@@ -82,7 +109,7 @@ def _spread(values: pd.Series) -> str:
 
 
 def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
-    """Mean ± standard deviation over the seeds and folds of a sweep, with a caption.
+    """Mean ± standard deviation over the seeds and folds of a sweep, or the scores of single trainings, with a caption.
 
     Index (settings, variant); columns runs, scores on the scored rows and the headline on validation, and the mean of the
     seconds of training.
@@ -99,11 +126,13 @@ def sweep_table(path: Path) -> tuple[pd.DataFrame, str]:
     scores = frame.columns.drop(["settings", "variant", "train_seconds"]).tolist()
     seconds = groups["train_seconds"].mean()
     table = pd.concat([groups.size().rename("runs"), groups[scores].agg(_spread), seconds], axis=1)
-    over = f"seeds {', '.join(map(str, sweep['seeds']))}"
+    seeds = ", ".join(map(str, sweep["seeds"]))
+    over = f"mean ± standard deviation over seeds {seeds}"
     over += f" and {sweep['folds']} folds of the train part" * bool(sweep["folds"])
+    if table["runs"].eq(1).all():
+        over = f"one training a line (seed {seeds}), so no spread is known"
     return table, (
-        f"{path.stem.replace('_', ' ')}: mean ± standard deviation over {over} ({sweep['profile']} profile; "
-        f"{about['hardware']['cpu']})."
+        f"{path.stem.replace('_', ' ')}: {over} ({sweep['profile']} profile; {about['hardware']['cpu']})."
     )
 
 

@@ -29,6 +29,7 @@ COSTS = {
     "train_seconds": "sum",
     "predict_seconds": "sum",
     "size_mb": "sum",
+    "run_mb": "sum",
     "train_peak_memory_mb": "max",
     "predict_peak_memory_mb": "max",
 }
@@ -80,11 +81,11 @@ def decode(run: Run, name: str) -> list[dict[str, Any]]:
 
     The validation part, which chooses the best of them, is predicted in the default way. Where the data came without a
     test part the two parts are one and are decoded once. costs.json learns the time and memory that it took, and the
-    size of the weights.
+    size of the weights, alone and with the base that an adapter needs.
 
     Returns a line a file: variant, decoding, part, rows, seconds, truncated (outputs that reached `max_new_tokens`).
     """
-    from helpers.models.adapters import folder_megabytes  # loads torch
+    from helpers.models.adapters import folder_megabytes, run_megabytes  # loads torch
 
     ways, lines = run.task.variants.decodings_of(name), []
     system = systems.load(run, name)  # outside the clock: loading is not decoding
@@ -99,7 +100,8 @@ def decode(run: Run, name: str) -> list[dict[str, Any]]:
         for destination in (part,) if has_test(run) else systems.FOLDERS:
             systems.write_predictions(run, file, records, destination)
     system.release()
-    record_costs(run, name, size_mb=folder_megabytes(run.path("checkpoints") / name / "best"))
+    size = folder_megabytes(run.path("checkpoints") / name / "best")
+    record_costs(run, name, size_mb=size, run_mb=run_megabytes(run, name))
     return lines
 
 

@@ -287,24 +287,41 @@ def choose(run: Run, name: str | None = None, rules: bool = False) -> str:
 def deployed(run: Run, there: Sequence[str]) -> tuple[str, str]:
     """Which of some systems is to be used, and why in a sentence.
 
-    Where :mod:`helpers.evaluation.transfer` has measured trained ones at home and away it is the best mean of both, else
-    the best on validation, or while nothing is scored the first. Rules alone do not count: they were written with rows of
-    every batch in view, so no batch is away from home for them.
+    Where :mod:`helpers.evaluation.transfer` has measured two trained ones or more at home and away it is the best mean of
+    both, else the best on validation, or while nothing is scored the first. Rules alone do not count: they were written with
+    rows of every batch in view, so no batch is away from home for them.
     """
     best = read_json(run.dir / "metrics.json").get("best")
     best = best if best in there else there[0]
-    table = home_and_away(read_transfer(run))
-    table = table[table.index.isin(there) & (table.index != RULES)]
+    measured = home_and_away(read_transfer(run))
+    table = measured[measured.index.isin(there) & (measured.index != RULES)]
     if table.empty:
         return best, f"`{best}` is the best on validation; away from home nothing is measured."
-    name = table["mean"].idxmax()
-    said = (
-        f"`{name}` has the best mean of {table.columns.name} over home ({table.at[name, 'home']:.2f}) and away "
-        f"({table.at[name, 'away']:.2f}) of the trained systems that were measured there"
+    if len(table) == 1:
+        only = f"Of the trained systems only `{table.index[0]}` was measured away, so this compares nothing."
+        return best, f"`{best}` is the best on validation. {only}"
+    level = table.index[table["mean"] == table["mean"].max()]
+    name = best if best in level else level[0]
+    most = (
+        "none has a higher" if len(level) > 1 else f"it has the {'higher' if len(table) == 2 else 'highest'}"
     )
+    home, away = table.loc[name, ["home", "away"]]
+    said = [
+        f"`{name}` is to be used: of the {len(table)} trained systems measured away {most} mean {table.columns.name} "
+        f"(home {home:.2f}, away {away:.2f})."
+    ]
     if name == best:
-        return name, f"{said}, and on validation too."
-    if best not in table.index:
-        return name, f"{said}; `{best}`, the best on validation, has not been measured away."
-    home, away = table.loc[best, ["home", "away"]]
-    return name, f"{said}; `{best}`, the best on validation, has {home:.2f} and {away:.2f}."
+        said.append("It is the best on validation too.")
+    elif best in table.index:
+        home, away = table.loc[best, ["home", "away"]]
+        said.append(f"`{best}`, the best on validation, has {home:.2f} and {away:.2f}.")
+    else:
+        said.append(f"`{best}`, the best on validation, was not measured away.")
+    part = RULES in run.task.variants.votes.get(name, ())
+    if RULES in measured.index and measured.at[RULES, "mean"] >= table.at[name, "mean"]:
+        home, away = measured.loc[RULES, ["home", "away"]]
+        seen = f"Rules alone have {home:.2f} and {away:.2f}, but were written with all batches in view"
+        said.append(f"{seen}; so was the rules' part of `{name}`." if part else f"{seen}.")
+    elif part:
+        said.append(f"The rules' part of `{name}` was written with all batches in view.")
+    return name, " ".join(said)

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from helpers.errors import UserError
-from helpers.models.base import device_of, four_bit_config, load_base
+from helpers.models.base import base_path, device_of, four_bit_config, load_base
 from helpers.models.int8 import use_int8
 from helpers.models.memory import holds_whole
+from helpers.models.packaged import encoder_path
 from helpers.run import Run
 
 LAYERS = (  # of Llama, BERT and RoBERTa, DistilBERT, DeBERTa, ModernBERT: those of attention, the others
@@ -56,6 +57,20 @@ def folder_megabytes(folder: Path) -> float:
     """Size of all weight files in a folder, MB (1e6 bytes)."""
     names = (".safetensors", ".bin", ".onnx", ".data")
     return sum(f.stat().st_size for f in folder.rglob("*") if f.suffix in names) / 1e6
+
+
+def run_megabytes(run: Run, variant: str) -> float | None:
+    """Weights on disk that a trained variant needs to run, MB: its own, those of the base too where it is an adapter.
+
+    None where the base is in no folder of this machine.
+    """
+    best = run.dir / "checkpoints" / variant / "best"
+    if not (best / "adapter_config.json").exists():
+        return folder_megabytes(best)
+    base = Path(encoder_path(run) if variant in run.task.variants.taggers else base_path(run))
+    # a folder from a hub may hold the same weights in several forms
+    weights = sum(file.stat().st_size for file in base.glob("*.safetensors")) / 1e6 or folder_megabytes(base)
+    return folder_megabytes(best) + weights if weights else None
 
 
 def load_untuned(run: Run):

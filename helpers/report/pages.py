@@ -35,7 +35,7 @@ from helpers.report.study import Study, command, evidence, read_run
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, load_task
 from helpers.tasks.text import words
-from helpers.views.findings import minus
+from helpers.views.findings import LEVEL, minus, p_value
 
 
 def _amount(value: float) -> str:
@@ -53,6 +53,7 @@ def templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"words": words, "minus": minus, "amount": _amount, "basename": os.path.basename}
+    environment.filters["p_value"], environment.globals["LEVEL"] = p_value, LEVEL
     for name in ("style.css", "script.js"):
         environment.globals[name.partition(".")[0]] = Markup((TEMPLATES / name).read_text(encoding="utf-8"))
     return environment

@@ -12,17 +12,27 @@ from typing import Any
 
 import pandas as pd
 
-from helpers.data.read import is_public
+from helpers.data.read import data_name, is_public
 from helpers.errors import UserError
+from helpers.evaluation.comparisons import compare_variants
 from helpers.evaluation.measured import (
     BENCHMARK,
     SWEEPS,
+    away_lines,
     complete_sweeps,
     home_and_away,
     read_transfer,
     sweep_table,
 )
-from helpers.evaluation.systems import best_of, best_writer, deployed
+from helpers.evaluation.scoring import bound
+from helpers.evaluation.systems import (
+    RULES,
+    best_of,
+    best_writer,
+    deployed,
+    predictions_path,
+    read_predictions,
+)
 from helpers.files import digest, read_json
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -34,6 +44,7 @@ UNTUNED = ("base_zero_shot", "base_few_shot", "untuned")
 COLUMNS = ("exact_match", "field_accuracy", "exact_f1", "json_validity")
 SOURCES = ("sample", "public")
 BESIDE = ("system", "data", "setting", "score", "runs")  # columns of the table of other runs
+DECIMALS = 6
 LEAST_VALUES = 10  # of a field whose F1 is worth a sentence
 Scores = dict[str, dict[str, Any]]
 
@@ -43,10 +54,12 @@ class Study:
     """One task's results, ready for the templates; most fields are what :func:`evidence` keeps.
 
     `trained` are the fine-tuned variants that have scores, in the task's order, `votes` the votes that have, with their
-    members. `best` is the best on validation, `deploy` what is to be used, `baseline` the strongest without training,
-    `untuned` the same model before training and `tuned` the best that training alone makes of it, `writer` the best
-    variant that writes and `marker` the best that marks words, where the task has both. Leads of the headline score, None
-    where one side is missing: `gain` (deployed over baseline), `tuning_gain` (tuned over untuned), `marker_lead` (marker over writer).
+    members. `best` is the best on validation, `deploy` the trained one that is to be used, `baseline` the strongest without
+    training, and `use` the former or, where it is no better, the latter. `untuned` is the same model before training and
+    `tuned` the best that training alone makes of it, `writer` the best variant that writes and `marker` the best that marks
+    words, where the task has both. Leads of the headline score, None where one side is missing: `gain` (deployed over
+    baseline), `tuning_gain` (tuned over untuned, of models that write), `marker_lead` (marker over writer), `writer_lead`
+    (writer over baseline).
     """
 
     task: Task
@@ -60,6 +73,9 @@ class Study:
     deploy: str | None = None
     why: str = ""
     away: dict[str, dict[str, float]] = field(default_factory=dict)
+    tests: dict[str, dict[str, float]] = field(default_factory=dict)
+    journeys: list[dict[str, Any]] = field(default_factory=list)
+    hinted: list[str] | None = None
     beside: list[dict[str, Any]] = field(default_factory=list)
     hard: list[dict[str, Any]] | None = None
     checks: dict[str, list[int | None]] = field(default_factory=dict)
@@ -85,17 +101,21 @@ class Study:
         self.baseline = best_of(task, known, untrained) if untrained else None
         writer = best_writer(task, known, self.best or "")
         self.writer = writer if writer in task.variants.writers else None
+        self.settings = task.settings(self.profile)
         helped = {name for name, one in task.variants.items() if getattr(one, "teacher", False)}
-        settings = task.settings(self.profile).items()
-        helped |= {name.split(".")[0] for name, on in settings if name.endswith(".gazetteer") and on}
+        helped |= {name for name in task.variants if self.settings.get(f"{name}.gazetteer")}
         taggers = [name for name in self.trained if name in task.variants.taggers]
+        if self.hinted is None:
+            self.hinted = [name for name in self.trained if self.settings.get(f"{name}.hints")]
         self.untuned, self.marker = self._first(UNTUNED), self._first(taggers if self.writer else ())
         self.tuned = self.writer or self._first(name for name in taggers if name not in helped)
         self.gain = self.lead(self.deploy, self.baseline)
         self.marker_lead = self.lead(self.marker, self.writer)
-        self.tuning_gain = self.lead(self.tuned, self.untuned)
+        self.writer_lead = self.lead(self.writer, self.baseline)
+        # a classifier that was not trained is random: what a tagger gains over it says nothing
+        self.tuning_gain = self.lead(self.tuned, self.untuned) if self.writer else None
+        self.use = self.deploy if self.gain is None or self.gain > 0 else self.baseline
         self.mostly_tuning = (self.tuning_gain or 0) > (self.score(self.tuned) or 0) / 2
-        self.deployed_away = self.away.get(self.deploy or "")
         self.card = "" if self.own or self.source != "sample" else data_card(self.name)
         found = re.search(r"## How it was made\n(.+?)\n\n", self.card, re.DOTALL)
         self.origin = found[1] if found else ""
@@ -129,6 +149,73 @@ class Study:
         return {
             key: one["f1"] for key, one in known.items() if one.get("support", LEAST_VALUES) >= LEAST_VALUES
         }
+
+    def test(self, one: str, other: str) -> dict[str, float] | None:
+        """The paired test of two systems on the same rows: difference, low, high, p; None where it was not made."""
+        return self.tests.get(f"{one} vs {other}")
+
+    @property
+    def trained_better(self) -> bool:
+        """Whether any trained system or vote has a higher score than the best without training."""
+        rivals = [self.lead(name, self.baseline) for name in (*self.trained, *self.votes)]
+        return any(lead is not None and lead > 0 for lead in rivals)
+
+    def gloss(self, name: str) -> str:
+        """What a trained variant or a vote is, in a few words."""
+        if name in self.votes:
+            *some, last = self.votes[name]
+            return f"vote of {', '.join(some)} and {last}" if some else f"vote of {last}"
+        words = ["marks words" if name in self.task.variants.taggers else "writes"]
+        words += ["an adapter"] * self.is_adapter(name)
+        words += ["with word features"] * bool(self.settings.get(f"{name}.gazetteer"))
+        words += ["shown what the rules propose"] * (name in self.hinted)
+        words += ["taught by another"] * bool(getattr(self.task.variants[name], "teacher", False))
+        return ", ".join(words)
+
+    def is_adapter(self, name: str) -> bool:
+        """Whether the weights of a variant, or of a member of a vote, come beside those of a base."""
+        if name in self.votes:
+            return any(map(self.is_adapter, self.votes[name]))
+        if name in self.task.variants.taggers:
+            return bool(self.settings.get(f"{name}.rank"))
+        return bool(getattr(self.task.variants.get(name), "adapter", False))
+
+    # -- away from home -----------------------------------------------------------------------------------------------
+    def held_out(self, system: str | None) -> list[dict[str, Any]]:
+        """Its tests on batches that were held out whole, lowest score first."""
+        found = [one for one in self.journeys if one["system"] == system and one["group"] == "batch"]
+        return sorted(found, key=lambda one: one["score"])
+
+    def abroad(self, system: str | None) -> list[dict[str, Any]]:
+        """Its tests on rows of other sources."""
+        return [one for one in self.journeys if one["system"] == system and one["group"] == "source"]
+
+    @property
+    def sources(self) -> list[str]:
+        """Other sources that any system was asked about."""
+        return list(dict.fromkeys(one["set"] for one in self.journeys if one["group"] == "source"))
+
+    @property
+    def travels(self) -> bool:
+        """Whether the trained system that is to be used has been measured away from home."""
+        return bool(self.held_out(self.deploy) or self.abroad(self.deploy))
+
+    # -- other runs ---------------------------------------------------------------------------------------------------
+    @property
+    def other_runs(self) -> list[dict[str, Any]]:
+        """`beside`, with one line for systems that training cannot change where settings did not change them either."""
+        found: dict[Any, dict[str, Any]] = {}
+        for at, line in enumerate(self.beside):
+            fixed = line["system"] == RULES and line["runs"]
+            key = (line["system"], line["data"], line["score"]) if fixed else at
+            found[key] = {**line, "setting": "any"} if key in found else line
+        return list(found.values())
+
+    @property
+    def repeated(self) -> list[tuple[str, float]]:
+        """Systems that were trained once more with the settings and the seed of this run: name, score there."""
+        again = [one for one in self.beside if one.get("same") and self.score(one["system"]) is not None]
+        return [(one["system"], float(one["score"])) for one in again if one["system"] in self.trained]
 
     @property
     def fields(self) -> list[tuple[str, float]]:
@@ -169,8 +256,13 @@ class Study:
         return [(name, kinds.get(name, "baseline")) for name in sorted(scored, key=self.score, reverse=True)]
 
     def cost(self, name: str | None, what: str) -> float | None:
-        """One number of costs.json, or None; `row_ms` are the milliseconds that answering one scored row took."""
+        """One number of costs.json, or None; `row_ms` are the milliseconds that answering one scored row took.
+
+        `run_mb` is the size with the base of an adapter; whole weights need none.
+        """
         costs = self.costs.get(name or "", {})
+        if what == "run_mb" and what not in costs and not self.is_adapter(name or ""):
+            return costs.get("size_mb")
         if what != "row_ms":
             return costs.get(what)
         seconds = costs.get("predict_seconds")
@@ -206,13 +298,37 @@ def results_of(task: str, folder: Path = SWEEPS.parent) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): digest(path.read_bytes()) for path in sorted(shown)}
 
 
-def sweeps_of(task: str, folder: Path = SWEEPS) -> list[dict[str, Any]]:
-    """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs."""
-    return [
-        dict(zip(BESIDE, (name, about["data"], setting, row[about["headline"]], row["runs"])))
-        for path, about in complete_sweeps(task, folder).items()
-        for (setting, name), row in sweep_table(path)[0].iterrows()
-    ]
+def sweeps_of(run: Run, folder: Path = SWEEPS) -> list[dict[str, Any]]:
+    """A line for each setting and system of the task's complete sweeps: system, data, setting, score, runs, same.
+
+    `same` are lines of one training with the data, the settings and the seed of the run.
+    """
+    own = (data_name(run), run.profile, [run.seed], run.settings)
+    found = []
+    for path, about in complete_sweeps(run.task.name, folder).items():
+        sweep, default = about["sweep"], run.task.settings(about["sweep"]["profile"])
+        for (setting, name), row in sweep_table(path)[0].iterrows():
+            line = dict(zip(BESIDE, (name, about["data"], setting, row[about["headline"]], row["runs"])))
+            made = (about["data"], sweep["profile"], sweep["seeds"], default | sweep["settings"][setting])
+            found.append(line | {"same": bool(made == own and row["runs"] == 1)})
+    return found
+
+
+def paired_tests(run: Run, pairs: Iterable[tuple[str | None, str | None]]) -> dict[str, dict[str, float]]:
+    """`one vs other` → difference of the headline score with its interval, and p; of pairs whose predictions are there."""
+
+    def there(name: str | None) -> bool:
+        return bool(name) and predictions_path(run, name).exists()
+
+    asked = [(one, other) for one, other in dict.fromkeys(pairs) if there(one) and there(other)]
+    asked = [(one, other) for one, other in asked if one != other]
+    if not asked or not (run.dir / "splits").exists():
+        return {}
+    rows = run.load("scored")
+    records = {name: bound(run.task, rows, read_predictions(run, name)) for pair in asked for name in pair}
+    table = compare_variants(run, rows, records, asked)
+    kept = table[["difference", "low", "high", "p_permutation"]].rename(columns={"p_permutation": "p"})
+    return kept.round(DECIMALS).to_dict("index")
 
 
 def _table(run: Run, name: str, **options: Any) -> pd.DataFrame:
@@ -228,10 +344,11 @@ def evidence(run: Run) -> dict[str, Any]:
     Returns
     -------
     dict
-        metrics and costs (the files), test_part (whether the scored rows are one), drops (perturbation → change of the
-        score), published (whether published results are on these rows), models (settings that name them), command, beside
-        (sweeps and published results), hard (slices that are harder for certain; None where none was looked at), checks
-        (what was looked for → found, of how many), code and results (fingerprints).
+        metrics and costs (the files), test_part (whether the scored rows are one), tests (paired, of the pairs that are
+        spoken of), journeys (tests away from home), hinted (variants that are shown what the rules propose), drops
+        (perturbation → change of the score), published (whether published results are on these rows), models (settings
+        that name them), command, beside (sweeps and published results), hard (slices that are harder for certain; None
+        where none was looked at), checks (what was looked for → found, of how many), code and results (fingerprints).
     """
     metrics = {"profile": run.profile, "data": {"source": run.data}, **read_json(run.dir / "metrics.json")}
     source = metrics["data"].get("source")
@@ -262,9 +379,12 @@ def evidence(run: Run) -> dict[str, Any]:
         # the interval as well as the test, as the sentence about perturbations counts
         harmful = ((perturbed["difference_high"] < 0) & (perturbed["p"] < 1 - LEVEL)).sum()
         checks["changes of the input that cost more than chance would"] = [int(harmful), len(perturbed)]
-    away, (deploy, why) = home_and_away(read_transfer(run)), (None, "")
+    transfer = read_transfer(run)
+    away, (deploy, why) = home_and_away(transfer), (None, "")
     if len(away) and variants:
         deploy, why = deployed(run, [name for name in variants if "@" not in name])
+    study = Study(run.task, metrics, {}, deploy=deploy)
+    spoken_of = [(study.deploy, study.baseline), (study.marker, study.writer), (study.writer, study.baseline)]
     return {
         "metrics": metrics,
         "costs": read_json(run.dir / "costs.json"),
@@ -273,10 +393,13 @@ def evidence(run: Run) -> dict[str, Any]:
         "published": published,
         "models": {name: run.settings.get(name) for name in ("base_model", "encoder_model")},
         "command": command(run),
-        "beside": [*sweeps_of(run.task.name), *theirs],
+        "beside": [*sweeps_of(run), *theirs],
         "hard": hard,
         "checks": checks,
         "away": away[["home", "away", "low", "high"]].to_dict("index"),
+        "journeys": [one for one in away_lines(transfer) if one["system"] in away.index],
+        "tests": paired_tests(run, spoken_of),
+        "hinted": [name for name in study.trained if run.settings.get(f"{name}.hints")],
         "deploy": deploy,
         "why": why.replace("`", ""),
         "code": read_json(run.dir / "manifest.json").get("code", {}).get("shared", ""),

@@ -8,6 +8,7 @@ from tiny_task import TASK, failed, record, row
 from helpers.data.read import write_jsonl
 from helpers.evaluation import comparisons, scoring, systems
 from helpers.files import write_json
+from helpers.report.study import paired_tests
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.views.findings import tell
@@ -106,6 +107,10 @@ def test_a_vote_can_be_the_best_and_is_in_every_result(run):
     assert table.loc["rules", "exact_match"] == 0.75 and (table["low"] <= table["exact_match"]).all()
     pair = comparisons.compare_variants(run, GOLD, predictions, [("vote", "large")]).iloc[0]
     assert (pair["wins"], pair["losses"], pair["difference"]) == (1, 0, 0.25)
+    asked = [("vote", "large"), ("vote", "vote"), ("vote", None), ("vote", "absent"), ("vote", "large")]
+    tested = paired_tests(run, asked)
+    assert list(tested) == ["vote vs large"] and tested["vote vs large"]["difference"] == 0.25
+    assert tested["vote vs large"]["p"] == pytest.approx(pair["p_permutation"], abs=1e-6)
     assert comparisons.field_matrix(scores).loc["name", "large"] == 0.75
     assert scores["base_zero_shot"]["parse_errors"] == {"not json": 4}
 
@@ -122,17 +127,17 @@ def test_a_vote_asks_its_members_about_changed_rows_and_says_what_is_in_its_file
 
 def test_costs_of_a_vote_are_sums_and_peaks_over_its_members_where_all_are_known(run):
     scoring.decode_all(run)
-    names = ["train_seconds", "predict_seconds", "size_mb", "train_peak_memory_mb", "predict_peak_memory_mb"]
+    names = "train_seconds predict_seconds size_mb train_peak_memory_mb predict_peak_memory_mb run_mb".split()
     costs = {
-        "large": dict(zip(names, (9.0, 2.0, 16.0, 900.0, 500.0))),
-        "small": dict(zip(names[1:], (0.5, 0.25, 950.0, 400.0))),
+        "large": dict(zip(names, (9.0, 2.0, 16.0, 900.0, 500.0, 516.0))),
+        "small": dict(zip(names[1:], (0.5, 0.25, 950.0, 400.0, 0.25))),
         "rules": {"predict_seconds": 0.1, "predict_peak_memory_mb": 600.0},
     }
     for seconds, total in ({}, None), ({"train_seconds": 1.0}, 10.0):
         write_json(run.path("costs.json"), costs | {"small": costs["small"] | seconds})
         scoring.count_votes(run, "vote")
         found = json.loads(run.path("costs.json").read_text())["vote"]
-        assert found == dict(zip(names, (total, 2.6, 16.25, 950.0, 600.0)))
+        assert found == dict(zip(names, (total, 2.6, 16.25, 950.0, 600.0, 516.25)))
 
 
 def test_best_is_chosen_with_ties_by_field_accuracy_then_name(run):

@@ -104,6 +104,10 @@ def test_means_and_deviations_worked_by_hand(tmp_path):
     assert table["exact_match"].tolist() == ["0.700 ± 0.100", "0.900"]
     assert table["exact_match validation"].tolist() == ["0.600 ± 0.173", "0.900"]
     assert table["train_seconds"].round(2).iloc[0] == 4.67 and "a chip" in caption
+    about["seeds"] = [1]
+    write_json(tmp_path / "small.json", content | {"lines": lines[-1:]})
+    caption = measured.sweep_table(tmp_path / "small.json")[1]
+    assert caption.startswith("small: one training a line (seed 1), so no spread is known")
 
 
 def test_committed_files_ask_for_what_there_is(tmp_path):

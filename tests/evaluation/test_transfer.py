@@ -91,13 +91,60 @@ def test_the_best_over_home_and_away_is_deployed_and_says_why(tmp_path, monkeypa
         table.loc["lora"].tolist() == pytest.approx([0.9, 0.3, 0.2, 0.4, 0.6]) and "qlora" not in table.index
     )
     assert systems.choose(run) == "tagger" and systems.choose(run, "lora") == "lora"
-    assert systems.deployed(run, ["lora", "tagger"])[1] == (
-        "`tagger` has the best mean of soft exact match over home (0.80) and away (0.70) of the trained systems that were "
-        "measured there; `lora`, the best on "
-        "validation, has 0.90 and 0.30."
+    assert systems.deployed(run, ["lora", "tagger"]) == (
+        "tagger",
+        "`tagger` is to be used: of the 2 trained systems measured away it has the higher mean soft exact match (home 0.80, "
+        "away 0.70). `lora`, the best on validation, has 0.90 and 0.30. Rules alone have 0.90 and 0.90, but were written "
+        "with all batches in view.",
     )
     write_json(measured.transfer_path(run, tmp_path), {**content, "profile": "cpu"})
     assert systems.choose(run) == "lora", "measured with another profile"
+
+
+@pytest.mark.parametrize(
+    ("scores", "chosen", "words"),
+    [
+        ({"tagger": (0.9, 0.9, 0.9)}, "lora", "Of the trained systems only `tagger` was measured away, so this compares"),
+        ({"lora": (0.9, 0.9, 0.9)}, "lora", "`lora` is the best on validation. Of the trained systems only `lora` was"),
+        ({"tagger": (0.5, 0.5, 0.5), "lora": (0.5, 0.5, 0.5)}, "lora", "none has a higher mean soft exact match (home 0.50"),
+        ({"tagger": (0.5, 0.5, 0.5), "lora": (0.6, 0.5, 0.5)}, "lora", "away 0.50). It is the best on validation too."),
+        ({"qlora": (0, 0, 0), "tagger": (0.5, 0.5, 0.5)}, "tagger", "`lora`, the best on validation, was not measured away."),
+        (
+            {"tagger": (0, 0, 0), "tagger_and_rules": (0.5, 0.5, 0.5), "rules": (0.5, 0.5, 0.5)},
+            "tagger_and_rules",
+            "Rules alone have 0.50 and 0.50, but were written with all batches in view; so was the rules' part of `tagger_",
+        ),
+        (
+            {"tagger": (0, 0, 0), "tagger_and_rules": (0.5, 0.5, 0.5), "rules": (0.1, 0.1, 0.1)},
+            "tagger_and_rules",
+            "not measured away. The rules' part of `tagger_and_rules` was written with all batches in view.",
+        ),
+    ],
+)  # fmt: skip
+def test_one_alone_compares_nothing_and_rules_are_spoken_of(tmp_path, monkeypatch, scores, chosen, words):
+    run = Run("calendar", "smoke", out=str(tmp_path))
+    monkeypatch.setattr(measured, "TRANSFER", tmp_path)
+    write_json(run.path("metrics.json"), {"best": "lora"})
+    content = {"profile": "smoke", "models": {}, "soft": "soft_exact_match", "lines": lines(**scores)}
+    write_json(measured.transfer_path(run, tmp_path), content)
+    name, why = systems.deployed(run, ["lora", "qlora", "tagger", "tagger_and_rules"])
+    assert name == chosen and words in why
+
+
+def test_each_test_away_from_home_is_a_line_with_home_in_that_training():
+    def sets(**found):
+        return {name: {"rows": 9, "f1": one, "soft_f1": one + 0.1} for name, one in found.items()}
+
+    cases = [("home", "source", sets(home=0.5, public=0.2)), ("public", "source", sets(home=0.5, sample=0.3))]
+    cases += [("without a", "batch", sets(home=0.7, a=0.4))]
+    told = [dict(zip(("case", "group", "sets", "variant"), (*case, "tagger"))) for case in cases]
+    found = measured.away_lines({"headline": "f1", "soft": "soft_f1", "lines": told})
+    kept = [(one["group"], one["set"], one["score"], one["soft"], one["home"]) for one in found]
+    assert kept == [
+        ("source", "public", 0.2, pytest.approx(0.3), 0.5),
+        ("batch", "a", 0.4, pytest.approx(0.5), 0.7),
+    ]
+    assert measured.away_lines({}) == []
 
 
 def test_a_file_of_texts_with_answers_is_scored(fits, tmp_path, capsys):

@@ -62,6 +62,22 @@ def test_a_trained_model_multiplies_in_int8_unless_its_weights_are_to_be_exporte
     assert load_finetuned(run, tmp_path / "full", whole=True)(IDS).logits.equal(load_base(run)(IDS).logits)
 
 
+def test_an_adapter_needs_its_base_to_run_and_whole_weights_do_not(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    for name in ("model.safetensors", "pytorch_model.bin"):  # the same weights twice
+        (folder / name).write_bytes(b"0" * 4000)
+    run = make_run(folder, tmp_path)
+    for variant in ("lora", "full_entity_loss"):
+        run.path("checkpoints", variant, "best", "weights.safetensors").write_bytes(b"0" * 1000)
+    run.path("checkpoints", "lora", "best", "adapter_config.json").touch()
+    assert adapters.run_megabytes(run, "lora") == pytest.approx(0.005)
+    assert adapters.run_megabytes(run, "full_entity_loss") == pytest.approx(0.001)
+    away = make_run("someone/some-model", tmp_path)
+    assert adapters.run_megabytes(away, "lora") is None
+
+
 def test_where_16_bits_do_not_fit_the_base_stays_in_4_with_the_adapter_beside_it(base, tmp_path, monkeypatch):
     run = make_run(base, tmp_path, inference_bits=32)
     model = learnt(load_base(run, four_bit_config(run)))
