@@ -261,7 +261,7 @@ class Study:
         `run_mb` is the size with the base of an adapter; whole weights need none.
         """
         costs = self.costs.get(name or "", {})
-        if what == "run_mb" and what not in costs and not self.is_adapter(name or ""):
+        if what == "run_mb" and costs.get(what) is None and not self.is_adapter(name or ""):
             return costs.get("size_mb")
         if what != "row_ms":
             return costs.get(what)
