@@ -86,14 +86,6 @@ def test_retell_has_no_headings_and_no_words_for_nothing(seed):
 
 
 # -- made reports -------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", AUGMENTERS)
-def test_augmenters_depend_on_the_seed_alone(name):
-    change = AUGMENTERS[name]
-    made = [change(headed(), random.Random(seed)) for seed in SEEDS]
-    again = [change(headed(), random.Random(seed)) for seed in SEEDS]
-    assert made == again and any(made) and all(m.text != HEADED for m in made if m)
-
-
 def test_synthetic_rows_follow_the_labels_of_train():
     group = {"Victim_Age": ["34"], "Victim_AgeRange": ["in her thirties"]}
     bare = example("A pry bar was kept.", {"Evidence_Type": ["pry bar"]})
@@ -122,10 +114,12 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
 
 
 # -- perturbations ----------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("name", PERTURBATIONS)
-def test_perturbations_keep_answers_and_what_they_stand_on(name):
-    made = [PERTURBATIONS[name](headed(), random.Random(seed)) for seed in SEEDS]
-    assert any(made)
+@pytest.mark.parametrize("name", [*PERTURBATIONS, *AUGMENTERS])
+def test_changes_depend_on_the_seed_alone_and_perturbations_keep_the_answers(name):
+    change = (PERTURBATIONS | AUGMENTERS)[name]
+    made, again = ([change(headed(), random.Random(seed)) for seed in SEEDS] for _ in range(2))
+    assert made == again and any(made)
     for row in filter(None, made):
-        assert row.target == headed().target and row.text != HEADED
-        assert set(stated(row)) == set(stated(headed()))
+        assert row.text != HEADED
+        if name in PERTURBATIONS:
+            assert row.target == headed().target and set(stated(row)) == set(stated(headed()))

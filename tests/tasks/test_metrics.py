@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from crime_rows import TASK as CRIME
+from crime_rows import headed, told
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seqeval.metrics import classification_report
@@ -13,6 +15,7 @@ from seqeval.scheme import IOB2
 from tiny_encoder import TAGS, sentence
 from tiny_task import TASK, failed, record, row
 
+from helpers.evaluation import slices
 from helpers.tasks import load_task, metrics
 from helpers.tasks.bio import to_iob2
 
@@ -138,6 +141,27 @@ def test_lists_are_right_in_meaning_where_each_value_has_its_own_partner():
     assert metrics.soft_right(day, ["mon", "tue"], ["Tuesday", "Monday"])
     assert not metrics.soft_right(day, ["mon", "tue"], ["monday", "mon"])
     assert not metrics.soft_right(day, ["mon"], [])
+    for gold, predicted, hits in (
+        ([], ["a"], 0),
+        (["12 Quay Lane, Arden"], ["12 Quay Lane Arden"], 1),
+        (["CCTV footage"], ["a torn glove"], 0),
+        (["two fingerprints"], ["two fingerprints", "two fingerprint"], 1),
+        # the first could go with either, the second only with the first: pairing greedily would lose one
+        (["abcdefghij", "abcdefghiX"], ["abcdefghij", "abcdefgkij"], 2),
+    ):
+        assert metrics.fuzzy_hits(gold, predicted) == hits
+
+
+def test_where_f1_is_the_headline_a_row_adds_its_values_missed_and_made_up():
+    rows = [headed(), told()]
+    answers = [rows[0].target | {"Crime_Type": ["Theft"]}, rows[1].target]
+    records = [
+        {"id": at, "prediction": one, "raw": CRIME.chat.completion(one), "confidence": None}
+        for at, one in enumerate(answers)
+    ]
+    parts = slices.row_parts(CRIME, rows, records)
+    assert (parts["bottom"] - parts["top"]).tolist() == [2, 0]
+    assert slices.group_score(CRIME, rows, records) == metrics.score(CRIME, rows, records)["exact_f1"]
 
 
 def test_f1_of_values_that_train_has_not():

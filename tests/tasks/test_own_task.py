@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import random
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def test_everything_follows_from_the_schema(folder):
     first = rows[0]
     assert task.name == "rooms" and task.fields == ("room", "day", "start", "guests", "layout")
     assert task.rows.from_json(json.loads(json.dumps(task.rows.to_json(first)))) == first
-    assert task.chat.prompt(first.text) == f"Extract entities from: {first.text} → "
+    assert "; guests: a list of strings; layout: one of rows, circle" in instruction(task)
     for example in rows:
         answer = task.chat.completion(example.target)
         assert task.chat.parse_output(answer) == (example.target, None)
@@ -51,9 +50,7 @@ def test_everything_follows_from_the_schema(folder):
     assert task.hooks.rules(first.text)["day"] == "01/05/2027" and task.hooks.rules("hello")["day"] is None
     slices = task.hooks.slices(rows)
     assert {row["length"] for row in slices} == {"short", "medium", "long"}
-    assert {"day format": "D Month YYYY", "start format": "24 h", "guests": "several"}.items() <= slices[
-        0
-    ].items()
+    assert slices[0]["day format"] == "D Month YYYY" and slices[0]["guests"] == "several"
     assert task.rows.schema()["properties"]["layout"]["anyOf"][0] == {"enum": ["rows", "circle"]}
     assert task.words.examples == tuple(row.text for row in rows[:3])
     assert {"lora.rank", "tagger.epochs", "base_model"} <= task.settings("cpu").keys()
@@ -104,15 +101,6 @@ def test_a_json_schema_a_chat_and_hooks(tmp_path):
     for field in task.fields:
         for way in ("schema", "source"):
             assert accepts(task.chat.grammar(example.text, way, field), task.chat.answer(target, field))
-
-
-def test_a_tagging_task_is_its_labels(tmp_path):
-    (tmp_path / "labels.txt").write_text("DISH\nPLACE\n")
-    task = load_task(tmp_path)
-    assert task.fields == ("DISH", "PLACE") and task.headline == "f1" and not task.writes
-    assert task.settings("smoke")["full.epochs"] == 1
-    with pytest.raises(ValueError, match="unknown label 'WINE': choose from DISH, PLACE"):
-        task.rows.parse({"tokens": ["Port"], "ner_tags": ["B-WINE"]}, 0)
 
 
 @pytest.mark.parametrize(
@@ -171,29 +159,20 @@ def test_an_object_is_its_fields_and_comes_back_as_an_object(schema):
     assert all(accepts(task.chat.grammar(TEXT, way), answer) for way in ("schema", "source"))
     inner = task.rows.schema()["properties"]["delivery"]["anyOf"][0]
     assert inner["required"] == ["street", "city"]
-    given = task.rows.nested(task.rows.answer(example.target))
-    result = (
-        answer_model(task).model_fields["results"].annotation.__args__[0].model_fields["fields"].annotation
-    )
-    assert given == OUTPUT and result.model_validate(given).model_dump() == OUTPUT
+    served = answer_model(task).model_json_schema()["$defs"]
+    assert any(set(one["properties"]) == {"street", "city"} for one in served.values())
     absent = task.rows.parse({"text": TEXT, "output": OUTPUT | {"delivery": None}}, 0)
     assert task.rows.write(absent)["output"]["delivery"] is None
 
 
-@pytest.mark.parametrize(
-    "given, reason",
-    [
+def test_what_is_wrong_in_an_object_is_named():
+    for given, reason in (
         ("Graz", "'output.delivery' should be an object or null, got string"),
         ({"street": None, "city": 3}, "'output.delivery.city' should be a string or null, got number"),
-        (
-            {"city": "Graz", "zip": 1},
-            "missing key 'output.delivery.street'; unknown key 'output.delivery.zip'",
-        ),
-    ],
-)
-def test_what_is_wrong_in_an_object_is_named(given, reason):
-    with pytest.raises(ValueError, match=f"^{reason}$"):
-        JsonTask(Order).rows.parse({"text": TEXT, "output": OUTPUT | {"delivery": given}}, 0)
+        ({"city": "", "zip": 1}, "missing key 'output.delivery.street'; unknown key 'output.delivery.zip'"),
+    ):
+        with pytest.raises(ValueError, match=f"^{reason}$"):
+            JsonTask(Order).rows.parse({"text": TEXT, "output": OUTPUT | {"delivery": given}}, 0)
 
 
 class Parcel(BaseModel):
@@ -227,17 +206,14 @@ def test_what_a_schema_cannot_give_is_refused_by_name(schema, name):
 
 
 # -- fields that no piece of a text gives -----------------------------------------------------------------------------
+NOBODY = OUTPUT | {"customer": "Ann", "delivery": None}
+
+
 def test_a_classifier_of_the_text_says_what_no_piece_of_it_does():
     task = JsonTask(Order)
     said = [("as a present for {}", True), ("{} pays at the till", False), ("wrapped with a bow, {}", True)]
     rows = [
-        task.rows.parse(
-            {
-                "text": text.format(f"Ann {at}"),
-                "output": OUTPUT | {"customer": f"Ann {at}", "delivery": None, "gift": gift},
-            },
-            at,
-        )
+        task.rows.parse({"text": text.format("Ann"), "output": NOBODY | {"gift": gift}}, at)
         for at, (text, gift) in enumerate(said * 4)
     ]
     learnt = json.loads(json.dumps(task.hooks.learn_conventions(rows)))
@@ -249,15 +225,12 @@ def test_a_classifier_of_the_text_says_what_no_piece_of_it_does():
     assert value is False and 0.5 < probability < 1
     alone = task.hooks.learn_conventions(rows[:1])  # a value that all rows have is always given
     assert task.from_spans("Bo pays", {"customer": [(0, 2)]}, alone)["gift"] is True
-    predicted = {"customer": "Zoe", "gift": False}
-    made_up = values_not_in_text(task, rows[:1], [{"id": 0, "prediction": task.canonical(predicted)}])
-    assert made_up["value"].tolist() == ["Zoe"]
+    for customer, made_up in (("Zoe", ["Zoe"]), ("ann", [])):
+        answer = {"id": 0, "prediction": task.canonical({"customer": customer, "gift": False})}
+        assert values_not_in_text(task, rows[:1], [answer])["value"].tolist() == made_up
     overlapping = {"customer": [(0, 6)], "delivery.city": [(4, 11)]}
-    assert classes.words_around(task.kinds, "Ann of Graz paid", overlapping) == [
-        "<delivery.city>",
-        "ann",
-        "paid",
-    ]
+    around = classes.words_around(task.kinds, "Ann of Graz paid", overlapping)
+    assert around == ["<delivery.city>", "ann", "paid"]
 
 
 # -- the examples of the documentation ------------------------------------------------------------------------------
@@ -270,19 +243,6 @@ def test_the_examples_load_and_nothing_is_wrong_with_them(name, tmp_path, capsys
     assert len(source["all"]) > 150 and (tmp_path / "artifacts" / name / "rejected.jsonl").read_text() == ""
     values = [run.task.values(example.target) for example in splits.parts["train"]]
     assert all(sum(bool(one[field]) for one in values) > 10 for field in run.task.fields)
-
-
-def test_the_schema_of_the_example_gives_all_kinds():
-    task = load_task(ROOT / "docs" / "example" / "orders")
-    kinds = {"Span": 4, "Number": 1, "Date": 1, "Choice": 1, "Boolean": 1}
-    assert Counter(type(kind).__name__ for kind in task.kinds.values()) == kinds
-    assert instruction(task).startswith(
-        "Answer with one JSON object alone. Its keys: customer, items, total,"
-    )
-    assert "; items: a list of strings; total: a number; payment: one of card, invoice," in instruction(task)
-    assert "; gift: true or false; what the text does not say is null." in instruction(task)
-    assert task.kinds["items"].many and task.fields[-1] == "delivery.city"
-    assert load_task(ROOT / "docs" / "example" / "tickets").fields == ("DEFECT", "DEVICE", "PERSON", "PLACE")
 
 
 # -- settings -----------------------------------------------------------------------------------------------------------

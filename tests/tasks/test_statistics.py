@@ -37,25 +37,18 @@ def test_bootstrap_of_a_ratio_resamples_rows_whole():
     assert low < 20 / 24 < high < 1 and low > 0.5
     # each row scores one half: any resample does too, so the interval has no width
     assert statistics.score_ci([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], seed=1) == (0.5, 0.5)
-
-
-def test_bootstrap_falls_back_to_percentiles_where_bca_is_undefined():
     # one row holds the whole numerator and denominators are zero elsewhere: the jackknife has no spread
-    low, high = statistics.score_ci([0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 2.0, 0.0], seed=1)
-    assert math.isfinite(low) and math.isfinite(high)
+    assert np.isfinite(statistics.score_ci([0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 2.0, 0.0], seed=1)).all()
 
 
 def parts(top, bottom=1.0) -> pd.DataFrame:
     return pd.DataFrame({"top": np.asarray(top, float), "bottom": bottom})
 
 
-def test_permutation_test_is_exact_on_few_rows():
+def test_permutation_tests_are_exact_on_few_rows_and_close_to_mcnemar_on_many():
     left, right = [1, 1, 1, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0, 1]  # five wins, no loss: 2 of 2**5 sign patterns
     assert statistics.paired_permutation_test(parts(left), parts(right), seed=1) == pytest.approx(2 / 2**5)
     assert statistics.mcnemar(5, 0) == pytest.approx(2 / 2**5)
-
-
-def test_permutation_test_of_many_rows_is_close_to_mcnemar():
     left = np.random.default_rng(0).integers(0, 2, 200)
     other = np.where(np.arange(200) < 20, 1 - left, left)  # as many wins as chance gives
     expected = statistics.mcnemar(int((left > other).sum()), int((left < other).sum()))
@@ -65,11 +58,8 @@ def test_permutation_test_of_many_rows_is_close_to_mcnemar():
 
 
 def test_permutation_test_of_a_ratio_swaps_rows_whole():
-    rows = [
-        ((8, 10), (4, 8)),
-        ((2, 2), (1, 2)),
-        ((4, 4), (0, 4)),
-    ]  # (top, bottom) of the left and of the right
+    # (top, bottom) of the left and of the right
+    rows = [((8, 10), (4, 8)), ((2, 2), (1, 2)), ((4, 4), (0, 4))]
     gaps = []
     for swaps in itertools.product((0, 1), repeat=3):
         sides = [np.sum([row[swap ^ side] for row, swap in zip(rows, swaps)], axis=0) for side in (0, 1)]
@@ -93,9 +83,6 @@ def test_compare_sums_up_a_pair():
     assert result["difference"] == pytest.approx(0.325) and result["low"] > 0 and result["high"] < 0.6
     assert result["p_mcnemar"] == pytest.approx(stats.binomtest(15, 17).pvalue)
     assert result["effect"] == "medium"
-
-
-def test_what_is_for_proportions_is_left_out_of_a_ratio():
-    result = statistics.compare(parts([6, 1], [8, 2]), parts([2, 1], [8, 2]), seed=1)
-    assert (result["left"], result["right"]) == (0.7, 0.3) and "p_permutation" in result
-    assert not {"wins", "p_mcnemar", "cohens_h", "effect"} & set(result)
+    ratio = statistics.compare(parts([6, 1], [8, 2]), parts([2, 1], [8, 2]), seed=1)
+    assert (ratio["left"], ratio["right"]) == (0.7, 0.3) and "p_permutation" in ratio
+    assert not {"wins", "p_mcnemar", "cohens_h", "effect"} & set(ratio), "these are for proportions"

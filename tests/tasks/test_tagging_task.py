@@ -77,18 +77,15 @@ def test_values_and_predictions_meet_on_the_tokens():
     assert TASK.bind(list(example.target.tags), example) == example.target
     assert TASK.bind({"SOFTWARE": ["Visual Studio", "Vim"], "VERSION": ["2019"]}, example) == example.target
     assert TASK.bind(None, example) is None
+    wide = TASK.rows.parse(
+        {"tokens": ["on", "C++", "\uff11\uff11"], "ner_tags": ["O", "B-OS", "B-VERSION"]}, 0
+    )
+    found = {label: [wide.text[a:b] for a, b in places] for label, places in TASK.spans(wide).items()}
+    assert found["OS"] == ["C++"] and found["VERSION"] == ["11"] and found["SOFTWARE"] == []
     long = sentence("SQL/B-OS Server/I-OS and SQL/B-OS")  # the longest first, whatever the spaces
     assert TASK.bind({"OS": ["SQL", "SQLServer", "absent", ""]}, long) == long.target
     with pytest.raises(ValueError, match="row 0 has 5 tokens but 1 predicted"):
         TASK.bind(["O"], example)
-
-
-def test_places_of_entities_in_the_text():
-    tokens = ["Run", "Visual", "C++", "on", "\uff11\uff11"]
-    tags = ["O", "B-SOFTWARE", "I-SOFTWARE", "O", "B-VERSION"]
-    example = TASK.rows.parse({"tokens": tokens, "ner_tags": tags}, 0)
-    found = {label: [example.text[a:b] for a, b in places] for label, places in TASK.spans(example).items()}
-    assert found["SOFTWARE"] == ["Visual C++"] and found["VERSION"] == ["11"] and found["OS"] == []
 
 
 # -- tokens, markup, columns ------------------------------------------------------------------------------------------
@@ -144,15 +141,14 @@ def test_tokens_are_split_and_glued_with_their_tags():
 
 
 # -- the IT task -------------------------------------------------------------------------------------------------------
-def test_rows_of_ours_and_of_the_finer_labels_are_read_and_survive_the_split_files():
+def test_finer_labels_are_kept_beside_ours():
     row = {"tokens": ["Xcode", "15"], "ner_tags": ["I-SOFTWARE", "B-VERSION"], "kind": "bug"}
     example = TASK.rows.parse(row | {"fine_tags": ["I-Application", "B-Version"]}, 7)
     assert example.target.tags == ("B-SOFTWARE", "B-VERSION")
     again = TASK.rows.from_json(json.loads(json.dumps(TASK.rows.to_json(example))))
     assert again == example and again.extra["fine_tags"] == ("B-Application", "B-Version")
     fine = TASK.rows.parse({"tokens": ["Perl", "foo"], "ner_tags": ["B-Language", "B-Variable_Name"]}, 0)
-    assert fine.target.tags == ("B-SOFTWARE", "O")
-    assert fine.extra["fine_tags"] == ("B-Language", "B-Variable_Name")
+    assert fine.target.tags == ("B-SOFTWARE", "O") and fine.extra["fine_tags"][1] == "B-Variable_Name"
 
 
 def test_the_sample_is_what_its_card_says():
@@ -199,14 +195,10 @@ def test_folders_may_hold_conll_or_markup(tmp_path):
     (folder / "validation.txt").write_text("bug\t[Vim](SOFTWARE) is fine\n\nforum\tno\n", encoding="utf-8")
     run = Run(task="it_ner", profile="smoke", data=str(tmp_path), out=str(tmp_path / "out"))
     source = load_source(run)
-    assert {part: len(rows) for part, rows in source.items()} == {"train": 2, "validation": 2}
-    assert source["train"][0].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE")
-    assert source["validation"][0].extra["kind"] == "bug"
+    assert source["train"][0].target.tags == ("O", "B-SOFTWARE", "I-SOFTWARE") and len(source["train"]) == 2
+    assert [row.extra["kind"] for row in source["validation"]] == ["bug", "forum"]
     (folder / "validation.txt").write_text("bug\t[Vim](TOOL) is fine\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"validation.txt .*unknown label 'TOOL'.*\(line 1\)"):
-        load_source(run)
-    (folder / "validation.txt").write_bytes(b"bug\tcaf\xe9\n")
-    with pytest.raises(UserError, match=r"validation.txt is not UTF-8 text"):
         load_source(run)
 
 
@@ -225,11 +217,8 @@ def test_patterns_read_versions_only_behind_what_takes_them():
     def found(text: str) -> list[str]:
         return [f"{word}/{tag}" for word, tag in zip(text.split(), pattern_tags(text.split())) if tag != "O"]
 
-    assert found("HTTP 502 and java.lang.NullPointerException in room 4") == [
-        "HTTP/B-ERROR",
-        "502/I-ERROR",
-        "java.lang.NullPointerException/B-ERROR",
-    ]
+    error = "java.lang.NullPointerException"
+    assert found(f"HTTP 502 and {error} in room 4") == ["HTTP/B-ERROR", "502/I-ERROR", f"{error}/B-ERROR"]
     text = "Debian 12 has 12 packages , version 3 of 1.2.3"
     assert found(text) == ["Debian/B-OS", "12/B-VERSION", "3/B-VERSION", "1.2.3/B-VERSION"]
 
