@@ -9,9 +9,10 @@ them at every step takes longer than it saves.
 
 from __future__ import annotations
 
+import timeit
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -48,14 +49,18 @@ def round_rows(matrix: torch.Tensor, outliers: torch.Tensor | None = None) -> Ro
 
 @lru_cache(maxsize=1)
 def _one_pass() -> bool:
-    """Whether oneDNN's linear layer gives the exact product: it scales in the same pass, `torch._int_mm` in three.
+    """Whether oneDNN's linear layer serves: it scales in the same pass, `torch._int_mm` in three.
 
-    CPUs without VNNI add int8 products in 16 bits, where the largest ones do not fit.
+    CPUs without VNNI add int8 products in 16 bits, where the largest ones do not fit. On others, some of AMD's among them,
+    oneDNN has its reference loop alone, a thousand times slower: such a gap shows in a single product.
     """
     if not hasattr(torch.ops.onednn, "qlinear_pointwise"):
         return False
-    codes = torch.full((64, 64), 127, dtype=torch.int8)
-    return bool((_Factor(codes, torch.ones(64), True)(Rounded(codes, torch.ones(64))) == 64 * 127**2).all())
+    codes = torch.full((256, 256), 127, dtype=torch.int8)
+    left, scale = Rounded(codes[:32], torch.ones(32)), torch.ones(256)
+    ways = [partial(_Factor(codes, scale, one_pass), left) for one_pass in (True, False)]
+    one, three = (min(timeit.repeat(way, number=1, repeat=9)) for way in ways)
+    return bool((ways[0]() == 256 * 127**2).all()) and one < 10 * three
 
 
 class _Factor:

@@ -377,7 +377,8 @@ def evidence(run: Run) -> dict[str, Any]:
         checks["slices of the rows that are harder, corrected for their number"] = [len(hard), compared]
     if perturbed.size:
         # the interval as well as the test, as the sentence about perturbations counts
-        harmful = ((perturbed["difference_high"] < 0) & (perturbed["p"] < 1 - LEVEL)).sum()
+        corrected = perturbed["p"] * len(perturbed)
+        harmful = ((perturbed["difference_high"] < 0) & (corrected < 1 - LEVEL)).sum()
         checks["changes of the input that cost more than chance would"] = [int(harmful), len(perturbed)]
     transfer = read_transfer(run)
     away, (deploy, why) = home_and_away(transfer), (None, "")

@@ -222,7 +222,7 @@ def loss_curves(history: Mapping[str, Sequence[Mapping[str, float]]], score: str
             if column in table:
                 line = table[["step", column]].dropna()
                 panels[panel].plot(line["step"], line[column], **look)
-    panels["loss"].set(xlabel="step", ylabel="loss (nats per token)")
+    panels["loss"].set(xlabel="step", ylabel="loss (each variant its own)")
     key = "solid: training, dashed: validation"
     panels["loss"].set_title(key, fontsize=9, fontweight="normal", loc="right")
     if panels["loss"].lines:
