@@ -79,6 +79,13 @@ def test_both_ways_of_a_product_are_exact(one_pass):
     assert int8._Factor(right[:3], scale, one_pass)(left).tolist() == wanted.tolist()
 
 
+def test_a_product_in_one_pass_that_takes_a_thousand_times_as_long_is_not_used(monkeypatch):
+    monkeypatch.setattr(int8.timeit, "repeat", lambda product, number, repeat: [0.2] * repeat)
+    int8._one_pass.cache_clear()
+    assert not int8._one_pass()
+    int8._one_pass.cache_clear()
+
+
 def test_product_and_gradients_by_hand(monkeypatch):
     monkeypatch.setattr(int8, "OUTLIERS", 0)
     layer = nn.Linear(2, 2, bias=False)

@@ -254,4 +254,4 @@ def test_what_compression_gains_and_loses_is_told():
     assert "adapter" not in text and "gone" not in text
     assert "`small` is **2.0** times as fast as its teacher `full`, at −2.0 points" in text
     merged = tell("compression", table.rename(index={"small": "lora"}, level="variant"), {})
-    assert "`lora` takes 10.0 ms, **0.50** times the 20.0 ms of `full`" in merged
+    assert "measured were 10.0 ms for `lora` and 20.0 ms for `full`" in merged
