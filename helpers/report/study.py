@@ -17,6 +17,7 @@ from helpers.errors import UserError
 from helpers.evaluation.comparisons import compare_variants
 from helpers.evaluation.measured import (
     BENCHMARK,
+    HOME,
     SWEEPS,
     away_lines,
     complete_sweeps,
@@ -384,6 +385,9 @@ def evidence(run: Run) -> dict[str, Any]:
     away, (deploy, why) = home_and_away(transfer), (None, "")
     if len(away) and variants:
         deploy, why = deployed(run, [name for name in variants if "@" not in name])
+    spread = away[["home", "away", "low", "high"]].to_dict("index")
+    home = [line for line in transfer.get("lines", ()) if line["case"] == HOME]
+    at_home = {line["variant"]: line["sets"][HOME].get(headline) for line in home if HOME in line["sets"]}
     study = Study(run.task, metrics, {}, deploy=deploy)
     spoken_of = [(study.deploy, study.baseline), (study.marker, study.writer), (study.writer, study.baseline)]
     return {
@@ -397,7 +401,7 @@ def evidence(run: Run) -> dict[str, Any]:
         "beside": [*sweeps_of(run), *theirs],
         "hard": hard,
         "checks": checks,
-        "away": away[["home", "away", "low", "high"]].to_dict("index"),
+        "away": {name: {**line, "score": at_home.get(name)} for name, line in spread.items()},
         "journeys": [one for one in away_lines(transfer) if one["system"] in away.index],
         "tests": paired_tests(run, spoken_of),
         "hinted": [name for name in study.trained if run.settings.get(f"{name}.hints")],

@@ -460,7 +460,7 @@ def test_banner_scores_and_appendix_say_what_was_run(finished, page):
 
 def test_tables_of_other_runs_and_of_home_and_away_are_shown_where_measured(finished):
     other = ["lora", "public", "no hints", "0.700 ± 0.010", 3]
-    kept = evidence(finished) | {"away": {"lora": {"home": 0.875, "away": 0.5, "low": 0.25, "high": 0.75}}, "why": "Because."}
+    kept = evidence(finished) | {"away": {"lora": {"home": 0.875, "score": 0.8125, "away": 0.5, "low": 0.25, "high": 0.75}}, "why": "Because."}
     kept["beside"] = [dict(zip(("system", "data", "setting", "score", "runs"), other))]
     kept["journeys"] = [HELD_OUT, HELD_OUT | {"set": "hall", "score": 0.75}, ELSEWHERE]
     study = make_study("calendar", **kept)
@@ -468,7 +468,7 @@ def test_tables_of_other_runs_and_of_home_and_away_are_shown_where_measured(fini
     assert [cell.text for cell in page.select("#table-beside tbody tr > *")] == list(map(str, other))
     assert [cell.text for cell in page.select("#table-away tbody tr > *")] == [
         "lora",
-        *("0.875", "0.250 barn", "0.750 hall", "0.125 0.500 forgiven"),
+        *("0.812", "0.250 barn", "0.750 hall", "0.125 0.500 forgiven"),
     ]
     assert "Because." in page.select_one("#table-away figcaption").text
     assert "0.25–0.75 public 0.12" in said("cross_table", [study])
