@@ -19,7 +19,7 @@ from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.tasks.bio import TaggedTokens, parse_markup, spans_of, tags_of, to_iob2, words_of_text
 from helpers.tasks.it_ner import augment
-from helpers.tasks.it_ner.dictionary import Dictionary, pattern_tags
+from helpers.tasks.it_ner.dictionary import Dictionary, known_names, name_spans, rule_tags
 from helpers.tasks.tag_task import TagTask
 
 TASK = load_task("it_ner")
@@ -215,12 +215,46 @@ def test_the_dictionary_knows_what_train_labelled_mostly():
 
 def test_patterns_read_versions_only_behind_what_takes_them():
     def found(text: str) -> list[str]:
-        return [f"{word}/{tag}" for word, tag in zip(text.split(), pattern_tags(text.split())) if tag != "O"]
+        return [f"{word}/{tag}" for word, tag in zip(text.split(), rule_tags(text.split())) if tag != "O"]
 
     error = "java.lang.NullPointerException"
     assert found(f"HTTP 502 and {error} in room 4") == ["HTTP/B-ERROR", "502/I-ERROR", f"{error}/B-ERROR"]
     text = "Debian 12 has 12 packages , version 3 of 1.2.3"
     assert found(text) == ["Debian/B-OS", "12/B-VERSION", "3/B-VERSION", "1.2.3/B-VERSION"]
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        (
+            "our Dell Latitude 7440 and an Epson projector",
+            ["HARDWARE Dell Latitude 7440", "HARDWARE Epson projector"],
+        ),
+        ("Brother HL-L2350DW jams , Dell wrote", ["HARDWARE Brother HL-L2350DW"]),
+        (
+            "Visual Studio Code 1.9 , not visual studio",
+            ["SOFTWARE Visual Studio Code", "SOFTWARE visual studio"],
+        ),
+        ("Word is not a word in Word", ["SOFTWARE Word"]),
+        ("it ends with Microsoft", []),
+    ],
+)
+def test_names_of_the_trade(text, found):
+    tokens = text.split()
+    assert [f"{label} {' '.join(tokens[a:b])}" for a, b, label in name_spans(tokens)] == found
+
+
+def test_names_come_before_patterns_and_versions_after_both():
+    tags = rule_tags("PowerShell 7.4 on Windows 11 : HTTP 502".split())
+    assert [tag for tag in tags if tag != "O"] == [
+        *("B-SOFTWARE", "B-VERSION", "B-OS", "B-VERSION", "B-ERROR", "I-ERROR")
+    ]
+
+
+def test_each_name_is_listed_in_one_writing():
+    names = known_names()
+    assert not {key for key in names.as_written if tuple(map(str.lower, key)) in names.any_case}
+    assert set(names.any_case.values()) == {"OS", "SOFTWARE", "HARDWARE"}
 
 
 def test_weak_labels_and_their_measured_precision(tmp_path):

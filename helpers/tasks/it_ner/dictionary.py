@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 from helpers.tasks import tag_task
 from helpers.tasks.base import Example
-from helpers.tasks.bio import Span, TaggedTokens, tag_all, tags_of
+from helpers.tasks.bio import Span, TaggedTokens, tag_all, tags_of, words_of_text
 
 _DOTTED = re.compile(r"[vV]?\d+(?:\.\d+)+(?:[.-]?(?:alpha|beta|rc|a|b|r|p|LTS)?\d*)?(?:\.x)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[vV]?\d{1,4}(?:\.x)?")
@@ -24,6 +28,11 @@ _SYSTEMS = frozenset(
     "solaris unix".split()
 )
 _TAKES_VERSION = ("SOFTWARE", "OS")
+_MODEL = re.compile(
+    r"(?=.*\d)(?!\d+\.)[\w+-]+|Pro|Max|Plus|Mini|mini|Ultra|Air|Carbon|Gen|SE|XL|Ti|Super|Tiny|[A-Z]"
+)
+LONGEST_MODEL = 4  # tokens behind a series
+_MODEL_OF_BRAND = re.compile(r"(?=.*\d)(?=.*[A-Z])[\w-]+")
 
 
 # -- patterns ---------------------------------------------------------------------------------------------------------
@@ -59,16 +68,92 @@ def version_spans(tokens: Sequence[str], spans: Sequence[Span]) -> list[Span]:
     ]
 
 
-def pattern_tags(tokens: Sequence[str]) -> tuple[str, ...]:
-    """Tags by the patterns alone."""
-    found = pattern_spans(tokens)
-    return tags_of(found + version_spans(tokens, found), len(tokens))
+def with_patterns(tokens: Sequence[str], spans: Sequence[Span]) -> tuple[str, ...]:
+    """Tags of spans, of the patterns where these say nothing, and of versions behind what both found."""
+    taken = {index for start, end, _ in spans for index in range(start, end)}
+    found = [*spans, *(one for one in pattern_spans(tokens) if taken.isdisjoint(range(one[0], one[1])))]
+    return tags_of([*found, *version_spans(tokens, found)], len(tokens))
+
+
+# -- names of the trade -----------------------------------------------------------------------------------------------
+class Phrases(dict[tuple[str, ...], str]):
+    """Tokens of a name → its label."""
+
+    def __init__(self, pairs: Iterable[tuple[tuple[str, ...], str]]):
+        super().__init__(pairs)
+        self.sizes: dict[str, list[int]] = {}  # of the names that begin with a token, the longest first
+        for key in sorted(self, key=lambda key: -len(key)):
+            self.sizes.setdefault(key[0], []).append(len(key))
+
+    def end(self, tokens: Sequence[str], at: int) -> int:
+        """Where the longest name that starts at a token ends; `at` itself where none does."""
+        sizes = self.sizes.get(tokens[at], ()) if at < len(tokens) else ()
+        return next((at + size for size in sizes if tuple(tokens[at : at + size]) in self), at)
+
+
+class Names(NamedTuple):
+    """The names of `names.yaml`."""
+
+    any_case: Phrases  # lower-cased
+    as_written: Phrases
+    series: Phrases
+    brands: Phrases
+
+
+@lru_cache(maxsize=1)
+def known_names() -> Names:
+    """The names, read once."""
+    document = yaml.safe_load(Path(__file__).with_name("names.yaml").read_text(encoding="utf-8"))
+
+    def phrases(part: str, change: Callable[[str], str] = str) -> Phrases:
+        listed = [(name, label) for label in document for name in document[label].get(part, "").split(",")]
+        return Phrases((tuple(words_of_text(change(name))), label) for name, label in listed if name.strip())
+
+    return Names(phrases("any_case", str.lower), *map(phrases, ("as_written", "series", "brands")))
+
+
+def _hardware_end(tokens: Sequence[str], lower: Sequence[str], at: int) -> int:
+    """Where a series with its model or a brand with its thing ends: "Dell Latitude 7440", "Epson projector"."""
+    names = known_names()
+    brand = names.brands.end(tokens, at)
+    series = end = names.series.end(tokens, brand)
+    if series == brand:  # no series stands there
+        thing = names.any_case.end(lower, brand)
+        if brand == at or names.any_case.get(tuple(lower[brand:thing])) == "HARDWARE":
+            return thing if brand > at else at
+        if brand == len(tokens) or not _MODEL_OF_BRAND.fullmatch(tokens[brand]):
+            return at
+    while end < min(len(tokens), series + LONGEST_MODEL) and _MODEL.fullmatch(tokens[end]):
+        end += 1
+    return end
+
+
+def name_spans(tokens: Sequence[str]) -> list[Span]:
+    """Names of the trade in the tokens, the longest from left to right."""
+    names, lower, spans, at = known_names(), [token.lower() for token in tokens], [], 0
+    while at < len(tokens):
+        ends = {"HARDWARE": _hardware_end(tokens, lower, at)}
+        for known, words in ((names.any_case, lower), (names.as_written, tokens)):
+            end = known.end(words, at)
+            # with a capital the first word of a sentence may be any word
+            if end > at and (at or known is names.any_case):
+                label = known[tuple(words[at:end])]
+                ends[label] = max(end, ends.get(label, at))
+        label, end = max(ends.items(), key=lambda pair: (pair[1], pair[0]))
+        spans += [(at, end, label)] * (end > at)
+        at = max(end, at + 1)
+    return spans
+
+
+def rule_tags(tokens: Sequence[str]) -> tuple[str, ...]:
+    """Tags by names and patterns."""
+    return with_patterns(tokens, name_spans(tokens))
 
 
 def rules(text: str) -> TaggedTokens:
-    """What the patterns find in a text of tokens with spaces between them: no training row is read."""
+    """What names and patterns find in a text of tokens with spaces between them: no training row is read."""
     tokens = tuple(text.split())
-    return TaggedTokens(tokens, pattern_tags(tokens))
+    return TaggedTokens(tokens, rule_tags(tokens))
 
 
 # -- entities of the training rows ------------------------------------------------------------------------------------
@@ -79,16 +164,13 @@ class Dictionary(tag_task.Dictionary):
 
     def tags(self, tokens: Sequence[str], least_share: float = 0.5) -> tuple[str, ...]:
         """Tags by the entries, the patterns where these say nothing, and versions behind what both found."""
-        found = self.spans(tokens, least_share)
-        taken = {index for start, end, _ in found for index in range(start, end)}
-        found += [span for span in pattern_spans(tokens) if taken.isdisjoint(range(span[0], span[1]))]
-        return tags_of(found + version_spans(tokens, found), len(tokens))
+        return with_patterns(tokens, self.spans(tokens, least_share))
 
 
 # -- baselines --------------------------------------------------------------------------------------------------------
 def predict_rules(run: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
-    """Error names and codes, names of systems, version numbers."""
-    return tag_all(examples, pattern_tags)
+    """Names of the trade, error names and codes, version numbers."""
+    return tag_all(examples, rule_tags)
 
 
 def predict_dictionary(run: Any, examples: Sequence[Example]) -> list[dict[str, Any]]:
