@@ -237,6 +237,7 @@ def test_patterns_read_versions_only_behind_what_takes_them():
         ),
         ("Word is not a word in Word", ["SOFTWARE Word"]),
         ("it ends with Microsoft", []),
+        ("open windows let the heat out , Windows does not", ["OS Windows"]),
     ],
 )
 def test_names_of_the_trade(text, found):
