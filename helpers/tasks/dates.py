@@ -38,7 +38,10 @@ _DAY = rf"(?P<day>\d{{1,2}}|{'|'.join(reversed(ORDINALS)).replace('-', '[ -]')})
 _LAST = r"(?:\s?(?:-|–|/|&|to|and|until|till|through)\s?\d{1,2}(?:st|nd|rd|th)?)?"  # of a range of days
 _GAP = r"(?:\s*[-/,.]\s*|\s+|(?=\d))"
 _CLOCK = r"\d{1,2}(?:[:.h]\d\d(?::\d\d)?(?:\s?[ap]\.?m\.?)?|\s?[ap]\.?m\.?)"
-_YEAR_LATER = rf"(?=,?\s+(?:at\s+)?{_CLOCK}(?:\s?[A-Z]{{2,5}}\b)?,?\s+\(?(?P<year>\d{{4}})\b)"
+_JOINED = r"-(?:[01]?\d|2[0-3]):[0-5]\d"  # a time of 24 hours that a hyphen joins to its date
+_YEAR_LATER = (
+    rf"(?=(?:,?\s+(?:at\s+)?|(?={_JOINED})-){_CLOCK}(?:\s?[A-Z]{{2,5}}\b)?,?\s+\(?(?P<year>\d{{4}})\b)"
+)
 _TO = r"(?:-|–|—|to|until|till|through)"
 DATE_PATTERNS = {
     "YYYY-MM-DD": rf"{_ON}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
@@ -56,11 +59,22 @@ _COUNTED = re.compile(rf"\s(?:{_any('counted')}|(?P<other>(?-i:[a-z]+[b-rt-z])s)
 _FOREIGN = re.compile(r"\b\d{1,2}\W{1,2}(?:de\s)?[^\W\d]{3,10}\.?(?:\sde)?\s\d{4}\b")
 _PART = r"in\sthe\s(?:early\s)?(?:morning|afternoon|evening)|at\snight|(?:noon|midday|midnight)"
 _HALF = rf"(?:\s?(?P<half>[ap])\.?\s?m\b\.?|(?<=\d)(?P<letter>[ap])\b|\s(?P<part>{_PART})\b)"
+_MONTH_NAMES = [name for full in MONTHS for name in dict.fromkeys((full, full[:3]))]
+_NO_DAY = "".join(rf"(?<!\b{name} )" for name in _MONTH_NAMES)  # the 5 of "May 5-16:30" is none of the hours
+_BEGINS = "|".join(
+    [
+        r"(?<![\w:/,.-])",
+        r"(?<=\d[T-])",
+        r"(?<=\d\d\d\d,)",
+        r"(?<=\d(?:st|nd|rd|th)-)",
+        rf"(?<=-)(?:{'|'.join(rf'(?<=[0-9] {name}-)' for name in _MONTH_NAMES)})",
+    ]
+)
 TIME_PATTERNS = {
     "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?|(?P<minute_0>[0-5]\d))?(?:ish)?{_HALF}",
     "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"
     r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
-    "open range": r"(?<!\d[-/.])(?P<hour>[01]?\d|2[0-3])(?:[-–]|\s(?:to|till|until)\s)(?:[01]?\d|2[0-3]):[0-5]\d",
+    "open range": rf"(?<!\d[-/.]){_NO_DAY}(?P<hour>[01]?\d|2[0-3])(?:[-–]|\s(?:to|till|until)\s)(?:[01]?\d|2[0-3]):[0-5]\d",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
     "24 h": r"(?P<hour>[01]?\d|2[0-3])(?::(?P<minute>[0-5]\d)(?::[0-5]\d)?|h(?P<minute_h>[0-5]\d)?|\sUhr(?:\s(?P<minute_u>[0-5]\d))?\b)(?:\s?hrs?\b)?",
     "24 h compact": r"(?:(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)\s?(?:h|hrs|hours)\b"
@@ -109,8 +123,8 @@ def _compiled(patterns: dict[str, str], before: str, after: str = "") -> dict[st
     return {name: re.compile(before + pattern + after, re.IGNORECASE) for name, pattern in patterns.items()}
 
 
-_DATES = _compiled(DATE_PATTERNS, r"(?<![\w/.-])", r"(?!\w(?<!T)|[-/]\d)")
-_TIMES = _compiled(TIME_PATTERNS, r"(?:(?<![\w:/,.-])|(?<=\d[T-])|(?<=\d\d\d\d,))", r"(?!\d|:\d)")
+_DATES = _compiled(DATE_PATTERNS, r"(?<![\w/.-])", rf"(?!\w(?<!T)|(?!{_JOINED})[-/]\d)")
+_TIMES = _compiled(TIME_PATTERNS, f"(?:{_BEGINS})", r"(?!\d|:\d)")
 _DURATIONS = _compiled(DURATION_PATTERNS, r"(?<![\w.:/])")
 
 

@@ -128,6 +128,25 @@ def test_mentions_keep_date_time_and_duration_apart():
     assert find_times("Call 5th May 16:00")[0].text == "16:00" and not find_dates("Call 5th May 16:00")
 
 
+@pytest.mark.parametrize(
+    "text, date, time",
+    [
+        ("Ferry May 5-16:30 2027, quay 4", "May 5", "16:30"),
+        ("Ferry 5 May-16:30, 2027", "5 May", "16:30"),
+        ("Talk on May 5th, 2027-09:15", "May 5th, 2027", "09:15"),
+        ("Talk 05/05/2027-16:30-17:30", "05/05/2027", "16:30-17:30"),
+        ("Talk 2027-05-05-16:30", "2027-05-05", "16:30"),
+        ("Ferry June 5-7:30", None, "7:30"),
+        ("Ferry June 5th-16:30", None, "16:30"),
+        ("Trip May 5-16, 2027", "May 5-16, 2027", None),
+        ("Trip 5-16 May 2027, 5-16:30 each day", "5-16 May 2027", "5-16:30"),
+    ],
+)
+def test_a_time_that_a_hyphen_joins_to_its_date_is_no_range(text, date, time):
+    assert [m.text for m in find_dates(text)] == [date] * bool(date)
+    assert [m.text for m in find_times(text)] == [time] * bool(time)
+
+
 def test_a_date_stays_what_it_is_whatever_comes_first_in_texts():
     kind = Date(day_first=False)
     assert [kind.canonical(value) for value in ("3/5/2027", "2027-03-05", "05/03/2027")] == ["05/03/2027"] * 3

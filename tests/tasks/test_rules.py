@@ -31,6 +31,9 @@ Viewing of flat 3, 18 Elm Row, 3 May 2027 | Viewing | | flat 3, 18 Elm Row | | 0
 # a day apart from its year, or without one; other writings and languages
 Backup window Mon Jun 14 22:30:00 CET 2027 | Backup window | | | | 14/06/2027 | 10:30 PM
 Picnic on 8 July 30 visitors in the garden | Picnic | | garden
+Ferry with Ana May 5-16:30 2027, quay 4 | Ferry | Ana | quay 4 | | 05/05/2027 | 4:30 PM
+Ferry with Ana 05/05/2027-16:30, quay 4 | Ferry | Ana | quay 4 | | 05/05/2027 | 4:30 PM
+Ferry with Ana on June 5-7:30, quay 4 | Ferry | Ana | quay 4 | | | 7:30 AM
 Ping 2027-05-03T09:00Z | Ping | | | | 03/05/2027 | 9:00 AM
 Ping on 20270503 at 1530 | Ping | | | | 03/05/2027 | 3:30 PM
 Zahnarzt 3.5.2027 14 Uhr | Zahnarzt | | | | 03/05/2027 | 2:00 PM
@@ -229,3 +232,16 @@ def test_reading_takes_time_in_proportion_to_the_text(read, piece):
 
     read("Lunch with Ann")  # loads the names
     assert seconds(1500) < 50 * max(seconds(150), 0.0005)
+
+
+def test_what_leads_up_to_a_place_is_looked_for_near_it(monkeypatch):
+    """Not in all that comes before: the time would grow with the square of the places in a stranger's text."""
+    looked = []
+
+    class Head:
+        def search(self, text, start, end):
+            looked.append(end - start)
+
+    monkeypatch.setattr(rules, "_HEAD", Head())
+    rules.find("Where: " * 200 + "x")
+    assert len(looked) == 200 and sum(looked) <= 100 * len(looked)

@@ -133,7 +133,9 @@ def find(text: str) -> dict[str, list[Place]]:
         place = place_after(rest, one.end())
         if one.group().lower().startswith("from") and certainty(rest[slice(*place)]) >= LIKELY:
             continue
-        head = _HEAD.search(rest, 0, one.start())  # "dojo on Castle St" after a comma
+        head = _HEAD.search(
+            rest, max(0, one.start() - REACH), one.start()
+        )  # "dojo on Castle St" after a comma
         if head and place[0] < place[1] and one.group()[:2] in ("in", "on"):
             named = place_noun(head["head"].split()[-1]) or (
                 one.group()[:2] == "on" and not online(rest[slice(*place)])
