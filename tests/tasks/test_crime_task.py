@@ -215,6 +215,17 @@ def test_rules_read_victims():
         assert sorted(given) == sorted([*filter(None, wanted.split("|")), "Crime_Status open"])
 
 
+def test_rules_read_owners_told_by_their_surnames():
+    for said, wanted in (
+        ("The two bicycles belonged to Keller and Ortiz.", ["Keller", "Ortiz"]),
+        ("The tools belonging to Keller, Ortiz and Nowak are gone.", ["Keller", "Ortiz", "Nowak"]),
+    ):
+        text = (
+            f"On 3 May 2027 somebody forced the shed behind 14 Mill Lane, Ashford. {said} The case is open."
+        )
+        assert extract(text)["Victim_Name"] == wanted
+
+
 def test_a_negation_of_what_is_told_or_found_says_nothing():
     kind = TASK.kinds["Suspect_Description"]
     for nothing, values in (

@@ -98,6 +98,8 @@ _HARMED = _any(_LISTS["harmed"])
 VICTIM = re.compile(
     rf"(?:\b(?i:{_HARMED})s?(?: is| was|,|:|;)?(?: identified as)?|belong(?:s|ing) to|[Pp]roperty of|in the name of)(?: the)? (?:Prof\. |Dr\. |Mrs?\. )?({NAME})"
 )
+# people of whom surnames alone are said: "belonged to Keller and Ortiz"
+OWNED_BY = re.compile(rf"\bbelong(?:ed|ing) to ({WORD}(?:, {WORD})*,? and {WORD})(?! [A-Z])(?=[.,;\n ]|$)")
 FIRST_PERSON = re.compile(
     rf"\b(?:[Mm]y (?:full )?name is|I am|I'm|I,|Name:|Yours(?: [a-z]+)?,\n?|[Ss]igned:?|[Ss]incerely,\n?) ?({NAME})"
 )

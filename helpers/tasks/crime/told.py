@@ -155,8 +155,10 @@ def _harmed(text: str, masked: str, summary: str, taken: Sequence[str]) -> tuple
         or captured(cues.VICTIM, text, taken)[:1]
     )
     found = (firms or persons if runs else persons or firms) or [name for name, _ in aged] or couple[:2]
-    found = found or captured(cues.A_NAME, summary, [*taken, *runs])[:1]
-    victims = [one for one in (one if one in firms else person(one) for one in found) if one]
+    owners = [one for names in captured(cues.OWNED_BY, text) for one in re.split(r",? and |, ", names)]
+    found = found or owners or captured(cues.A_NAME, summary, [*taken, *runs])[:1]
+    alone = [*firms, *owners]  # what needs no second word to be a name
+    victims = [one for one in (one if one in alone else person(one) for one in found) if one]
     ages = [age for _, age in aged] or cues.AGE_OF.findall(summary) or cues.MY_AGE.findall(text)[:1]
     return {
         "Victim_Name": victims,
