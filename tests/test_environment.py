@@ -1,22 +1,15 @@
-"""Device choice, seeds, fingerprints, manifest and costs."""
+"""Device choice, the hub, damaged files, costs."""
 
 import os
-from pathlib import Path
 
 import pytest
 import torch
-from tiny_task import TinyTask
 
 from helpers import files, machine
 from helpers import run as run_module
 from helpers.errors import UserError
-from helpers.manifest import record_costs, timed, write_manifest
+from helpers.manifest import record_costs, timed
 from helpers.run import Run
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run(task=TinyTask(), out=str(tmp_path))
 
 
 @pytest.mark.parametrize("capability, dtype", [((7, 5), torch.float16), ((8, 0), torch.bfloat16)])
@@ -46,16 +39,6 @@ def test_of_several_gpus_one_is_seen_unless_accelerate_has_started_the_process(
     assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
 
 
-def test_the_tables_show_the_peak_of_the_gpu_where_there_is_one(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5_000_000)
-    run = Run("calendar", profile="gpu", out=str(tmp_path))
-    with timed(run, "lora", "train"):
-        pass
-    assert files.read_json(run.path("costs.json"))["lora"]["train_peak_memory_mb"] == 5.0
-
-
 def test_what_one_run_wants_of_the_hub_does_not_bind_the_next(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
@@ -78,22 +61,19 @@ def test_read_json_refuses_a_damaged_file(tmp_path, content):
     assert files.read_json(tmp_path / "none.json") == {}
 
 
-def test_manifest_merges_stages_and_names_all_that_matters(run):
-    for stage, seconds in (("02_b", 2.04), ("01_a", 1.0), ("02_b", 3.0)):
-        write_manifest(run, stage, seconds)
-    manifest = files.read_json(run.path("manifest.json"))
-    assert manifest["stages"] == {"01_a": {"seconds": 1.0}, "02_b": {"seconds": 3.0}}
-    assert manifest["seed"] == 42 and manifest["hardware"]["cores"] >= 1
-    assert manifest["environment"]["packages"]["torch"] == torch.__version__
-    assert len(manifest["code"]["sha256"]) == len(manifest["data"]["sha256"]) == 64
-
-
-def test_timed_merges_into_costs_and_skips_failures(run):
+def test_costs_are_merged_and_failures_left_out_and_a_gpu_tells_its_own_peak(tmp_path, monkeypatch):
+    run = Run("calendar", profile="gpu", out=str(tmp_path))
     record_costs(run, "lora", size_mb=3.5)
     with timed(run, "lora", "train"):
         pass
     with pytest.raises(ValueError), timed(run, "other", "train"):
         raise ValueError
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5_000_000)
+    with timed(run, "lora", "predict"):
+        pass
     costs = files.read_json(run.path("costs.json"))
     assert set(costs) == {"lora"} and costs["lora"]["size_mb"] == 3.5
-    assert 0 <= costs["lora"]["train_seconds"] < 5 and costs["lora"]["train_peak_memory_mb"] > 1
+    assert 0 <= costs["lora"]["train_seconds"] < 5 and costs["lora"]["train_peak_memory_mb"] > 6
+    assert costs["lora"]["predict_peak_memory_mb"] == 5.0
