@@ -49,6 +49,8 @@ def test_smoke_profile_runs_every_notebook_and_leaves_predictions_metrics_and_re
     assert metrics_of(smoke_run)["data"]["source"] == "sample"
     manifest = json.loads((smoke_run.artifacts / "manifest.json").read_text(encoding="utf-8"))
     assert set(manifest["stages"]) == {path.stem for path in STAGES} | {"report"}
+    assert manifest["seed"] == 42 and {"hardware", "environment"} <= set(manifest)
+    assert len(manifest["code"]["sha256"]) == len(manifest["data"]["sha256"]) == 64
     for page in ("index.html", "calendar.html"):
         assert (smoke_run.out / "report" / page).stat().st_size > 1000
 
@@ -86,7 +88,6 @@ def test_smoke_run_of_it_sentences_tags_every_token(it_ner_smoke_run: SmokeRun):
     trained, untrained = "full lora enhanced distilled", "majority rules dictionary untuned"
     assert set(metrics["variants"]) == {*trained.split(), *untrained.split()}
     assert metrics["best"] in trained
-    assert all(0 <= one["f1"] <= 1 and len(one["ci95"]["f1"]) == 2 for one in metrics["variants"].values())
     scored, rows = (rows_of(run.artifacts / name) for name in ("splits/test.jsonl", "predictions/lora.jsonl"))
     assert [len(row["prediction"]) for row in rows] == [len(one["row"]["tokens"]) for one in scored]
     forms = (run.artifacts / "tables" / "compression.csv").read_text(encoding="utf-8")
@@ -96,8 +97,6 @@ def test_smoke_run_of_it_sentences_tags_every_token(it_ner_smoke_run: SmokeRun):
     assert {path.name for path in copies.iterdir()} == {path.name for path in STAGES}
     for page in (report, (copies / "03_baseline.ipynb").read_text(encoding="utf-8")):
         assert "One prompt and its answer" not in page
-    assert "Compression" in report and "A model that writes its answer" not in report
-    assert "it_ner.html" in (run.out / "report" / "index.html").read_text(encoding="utf-8")
 
 
 # -- form -------------------------------------------------------------------------------------------------------------
