@@ -21,11 +21,8 @@ def test_frame_pairs_confidence_with_truth_and_leaves_out_what_has_none():
         record(3, name="x", confidence={"name": 0.8}),
     ]
     frame = confidence.confidence_frame(TASK, gold, records[::-1])
-    assert frame[["id", "field", "confidence", "right"]].values.tolist() == [
-        [0, "name", 0.9, True],
-        [0, "day", 0.4, False],
-        [3, "name", 0.8, False],
-    ]
+    wanted = [[0, "name", 0.9, True], [0, "day", 0.4, False], [3, "name", 0.8, False]]
+    assert frame[["id", "field", "confidence", "right"]].values.tolist() == wanted
 
 
 def test_calibration_error_of_bins():
@@ -43,23 +40,24 @@ def test_risk_coverage_of_a_worked_example():
     assert confidence.coverage_at(curve, 0.1)["coverage"] == 0.25
 
 
-def test_ties_share_their_errors_and_are_kept_together():
-    for right in ([1, 0, 1, 1], [0, 1, 1, 1], [1, 1, 1, 0]):
-        curve = confidence.risk_coverage([0.9, 0.9, 0.9, 0.9], right)
-        assert curve["risk"].tolist() == pytest.approx([0.25] * 4)
+def test_equally_sure_answers_are_kept_together():
     curve = confidence.risk_coverage([0.9, 0.9, 0.5], [1, 0, 1])
     nothing = {"coverage": 0.0, "risk": 0.0, "threshold": pytest.approx(math.nan, nan_ok=True)}
     assert confidence.coverage_at(curve, 0.3) == nothing
-
-
-@given(st.lists(st.tuples(st.floats(0, 1, allow_subnormal=False), st.booleans()), min_size=1, max_size=40))
-def test_curves_end_at_the_error_rate_and_no_order_beats_the_oracle(pairs):
-    sure, right = zip(*pairs)
-    curve = confidence.risk_coverage(sure, right)
-    assert curve["risk"].iloc[-1] == pytest.approx(1 - np.mean(right))
-    ideal = confidence.risk_coverage([float(one) for one in right], right)
-    assert curve["risk"].mean() >= ideal["risk"].mean() - 1e-9
-
-
-def test_no_confidences_give_empty_tables():
     assert confidence.coverage_at(confidence.risk_coverage([], []), 0.1)["coverage"] == 0.0
+
+
+ANSWERS = st.lists(st.tuples(st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.booleans()), min_size=1, max_size=30)
+
+
+@given(ANSWERS, st.randoms())
+def test_curves_end_at_the_error_rate_hang_on_no_order_and_never_beat_the_oracle(answers, rng):
+    risks = []
+    for pairs in (
+        answers,
+        rng.sample(answers, len(answers)),
+        [(float(right), right) for _, right in answers],
+    ):
+        risks.append(confidence.risk_coverage(*zip(*pairs))["risk"].tolist())
+        assert risks[-1][-1] == pytest.approx(1 - np.mean([right for _, right in answers]))
+    assert risks[0] == pytest.approx(risks[1]) and np.mean(risks[0]) >= np.mean(risks[2]) - 1e-9

@@ -48,10 +48,6 @@ def test_error_classes(gold, predicted, expected):
     assert kinds(row(0, **gold), record(0, **predicted)) == expected
 
 
-def test_an_unparsable_output_is_a_parse_error_of_every_field():
-    assert kinds(row(0, name="call"), failed(0, "x")) == dict.fromkeys(TASK.fields, "parse")
-
-
 def test_an_error_of_each_class_is_shown_where_it_stands():
     errors = mistakes.classify_errors(TASK, GOLD, RECORDS)
     assert errors["kind"].tolist() == ["boundary", "boundary", "normalisation"]
@@ -60,7 +56,7 @@ def test_an_error_of_each_class_is_shown_where_it_stands():
     errors = mistakes.classify_errors(TASK, [row(0, report, day="monday")], [record(0)])
     (text,) = mistakes.error_examples(errors)["text"]
     assert "The gym on monday." in text and len(text) < 260
-    assert mistakes.error_examples(mistakes.classify_errors(TASK, GOLD[2:3], RECORDS[2:3])).empty
+    assert mistakes.error_examples(errors.head(0)).empty
 
 
 @given(st.text(alphabet="ab .", max_size=120), st.text(alphabet="ab", max_size=3), st.integers(10, 60))
@@ -77,7 +73,8 @@ def test_an_excerpt_shows_the_value_between_whole_words():
     assert mistakes.excerpt(text, ["ten"], 24).endswith("nine ten")
 
 
-def test_one_unparsable_answer_of_a_dialogue_is_a_parse_error_of_its_own_field():
+def test_an_unparsable_output_is_a_parse_error_of_every_field_and_in_a_dialogue_of_its_own():
+    assert kinds(row(0, name="call"), failed(0, "x")) == dict.fromkeys(TASK.fields, "parse")
     gold = told()
     raw = "\n".join(
         '{"Location": ["library' if name == "Location" else json.dumps({name: gold.target[name]})
