@@ -5,13 +5,7 @@ import pandas as pd
 import pytest
 from tiny_run import make_run
 
-from helpers.calibrate import (
-    NEVER,
-    calibrate,
-    fit_field,
-    load_calibrations,
-    selective_table,
-)
+from helpers.calibrate import NEVER, calibrate, fit_field, load_calibrations, selective_table
 from helpers.errors import UserError
 from helpers.evaluation.confidence import fit_curve, held_out
 from helpers.evaluation.systems import write_predictions
@@ -64,10 +58,12 @@ def test_calibrations_are_kept_and_used(tmp_path):
     assert load_calibrations(run, "tagger") == {}
     plain = Predictor(run, "tagger").version
     stated = [dict.fromkeys(run.task.fields, sure) for sure in (0.2, 0.9)]
+    found = [
+        (row.target | {"action": ("Dinner", "Lunch")[row.id % 2]}, stated[row.id % 2]) for row in examples
+    ]
     records = [
-        {"id": row.id, "prediction": row.target | {"action": ("Dinner", "Lunch")[row.id % 2]}, "raw": ""}
-        | {"confidence": stated[row.id % 2]}
-        for row in examples
+        {"id": row.id, "prediction": target, "raw": "", "confidence": sure}
+        for row, (target, sure) in zip(examples, found)
     ]
     write_predictions(run, "tagger", records, part="validation")
     found = calibrate(run, "tagger", 0.9)
