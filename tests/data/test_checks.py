@@ -1,7 +1,5 @@
 """What is said about rows that can be read but are odd or wrong, and when a run stops."""
 
-from __future__ import annotations
-
 import json
 import random
 

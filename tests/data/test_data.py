@@ -1,7 +1,5 @@
 """Loading: what is refused, what is kept, and what the user is told."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

@@ -1,7 +1,5 @@
 """Files that people have: every form gives the same rows, faults are named by line, and no bytes end in a traceback."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
@@ -212,7 +210,6 @@ def test_spans_of_a_json_task_are_values(tmp_path):
     assert found == {"action": "Lunch", "attendees": ["Ann"], "location": "Hut 4"}
 
 
-# -- tags by number ---------------------------------------------------------------------------------------------------
 NAMES = ["O", "B-TOOL", "I-TOOL", "B-PLACE", "I-PLACE"]
 NUMBERED = [
     {"tokens": row["tokens"], "ner_tags": [NAMES.index(tag) for tag in row["ner_tags"]]} for row in ROWS
@@ -249,7 +246,6 @@ def test_a_folder_of_datasets_is_read_with_its_names(tmp_path, form):
     assert rows_of(scan(part_file(tmp_path, "train"), TASK)) == WANTED
 
 
-# -- tables of a JSON task --------------------------------------------------------------------------------------------
 def test_a_table_gives_rows_with_a_column_a_field(tmp_path):
     names = ["event_text", *CALENDAR.fields, "remark"]
     row = ["Lunch, with Ann; on 3 May 2027", "Lunch", "03/05/2027", "", "Ann; Bo", "", "", "", "", "x"]

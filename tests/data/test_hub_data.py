@@ -1,7 +1,5 @@
 """The hub's copy of the public IT sentences: read from a folder, from the hub, and refused in one line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest
@@ -84,7 +82,6 @@ def test_what_is_no_such_data_set_is_refused(tmp_path):
             split_hub({"train": [{tokens: ["a"], "ner_tags": ["B-OS"]}]})
 
 
-# -- the hub ----------------------------------------------------------------------------------------------------------
 def test_the_hub_is_asked_for_no_scripts_and_its_commit_shown(tmp_path, capsys, monkeypatch):
     folder, asked = save(tmp_path / COMMIT), []
     download = lambda *name, **how: asked.append((*name, how)) or str(folder)  # noqa: E731

@@ -1,7 +1,5 @@
 """Likeness, removal, splitting, the leakage audit, and augmentation that keeps clear of the evaluation parts."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random
@@ -215,18 +213,20 @@ def test_variants_join_train_unless_they_resemble_a_validation_row_and_the_test_
     assert report.loc["shout", ["made", "kept", "near evaluation"]].tolist() == [4, 4 - near, near]
 
 
-def test_repeats_and_rows_without_their_values_are_left_out(tmp_path):
+def test_made_rows_that_repeat_lack_their_values_or_resemble_a_validation_row_are_left_out(tmp_path):
     class Maker(Task):
         def synthesise(self, train, count, rng):
             ann = row(0, "call Ann", name="Ann")
             odd = [row(0, "call Bob", name="Eve"), row(0, train[0].text)]
-            made = [ann, ann, *odd, row(0, "Strategy mtg", name="Strategy meeting")]
+            made = [ann, ann, *odd, row(0, "Strategy mtg", name="Strategy meeting"), row(0, f"{seen}!")]
             return [example.with_(origin="synthetic") for example in made[:count]]
 
-    run, train = prepared(tmp_path, different(4), different(3, 7), task=Maker(synthetic=5, augment_per_row=0))
+    seen, *more = different(3, 7)
+    task = Maker(synthetic=6, augment_per_row=0)
+    run, train = prepared(tmp_path, different(4), [seen, *more], task=task)
     rows, report = augment_train(run, train)
     assert [(example.id, example.text) for example in rows[4:]] == [(4, "call Ann"), (5, "Strategy mtg")]
-    made = {"made": 5, "kept": 2, "duplicate": 2, "near evaluation": 0, "broken": 1}
+    made = {"made": 6, "kept": 2, "duplicate": 2, "near evaluation": 1, "broken": 1}
     assert report.loc["synthetic"].to_dict() == made
 
 

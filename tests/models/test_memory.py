@@ -12,13 +12,6 @@ from helpers.run import Run
 from helpers.tasks import load_task
 
 
-def test_needed_memory_by_hand():
-    # weights, gradients, two moments in fp32 and a copy in 16 bits; 16 bits; 4 bits with scales, embeddings and head in
-    # fp32: and 3 GB beside them
-    needed = [needed_gb(1_000_000_000, kind) for kind in ("full", "adapter", "adapter in 4 bits")]
-    assert needed == pytest.approx([21.0, 5.0, 4.25])
-
-
 @pytest.fixture
 def pretend(monkeypatch):
     """Pretends a GPU of so many GB, and a base model of so many parameters."""
@@ -32,13 +25,16 @@ def pretend(monkeypatch):
     return gpu
 
 
-def test_activations_are_computed_twice_only_where_they_do_not_fit(tmp_path, pretend):
-    assert memory_module.activations_gb(32, 4096, 1000) == pytest.approx(34 * 32 * 4096 * 1000 / 1e9)
+def test_needed_memory_by_hand_and_activations_computed_twice_only_where_they_do_not_fit(tmp_path, pretend):
+    # weights, gradients, two moments in fp32 and a copy in 16 bits; 16 bits; 4 bits with scales, embeddings and head in
+    # fp32: and 3 GB beside them
+    needed = [needed_gb(1_000_000_000, kind) for kind in ("full", "adapter", "adapter in 4 bits")]
+    assert needed == pytest.approx([21.0, 5.0, 4.25])
     run = Run("calendar", profile="gpu", out=str(tmp_path), settings={"base_model": PACKAGED})
     assert not memory_module.needs_checkpointing(run, "lora", 10**9), "there is no GPU here"
     pretend(15.8)
-    needed = [memory_module.needs_checkpointing(run, "lora", tokens) for tokens in (8 * 300, 80 * 10_000)]
-    assert needed == [False, True]
+    twice = [memory_module.needs_checkpointing(run, "lora", tokens) for tokens in (8 * 300, 80 * 10_000)]
+    assert twice == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Word features, windows of long sentences, batches, Viterbi."""
 
-from __future__ import annotations
-
 import itertools
 import random
 
@@ -14,26 +12,10 @@ from tiny_encoder import TAGS
 from transformers import AutoTokenizer
 
 from helpers.models.packaged import packaged_encoder
-from helpers.tagging.encode import (
-    IGNORE,
-    WindowRow,
-    budget_batches,
-    collate_windows,
-    spans_of_tags,
-    tags_of_spans,
-    widen,
-    windows_of,
-    words_of,
-)
+from helpers.tagging import encode, predict
+from helpers.tagging.encode import WindowRow, spans_of_tags, tags_of_spans
 from helpers.tagging.features import casing, shape
-from helpers.tagging.predict import (
-    FORBIDDEN,
-    best_paths,
-    bio_transitions,
-    decode,
-    start_scores,
-    transition_pmi,
-)
+from helpers.tagging.predict import FORBIDDEN, bio_transitions
 from helpers.tasks import Example, load_task
 from helpers.tasks.bio import TaggedTokens, to_iob2
 from helpers.tasks.text import word_units
@@ -48,8 +30,8 @@ def plain(tokens):
 
 def cut(tokenizer, sentences, limit):
     """Windows of some token lists."""
-    read = [words_of(TASK, plain(tokens)) for tokens in sentences]
-    return windows_of(tokenizer, [text for text, _ in read], [words for _, words in read], limit)
+    read = [encode.words_of(TASK, plain(tokens)) for tokens in sentences]
+    return encode.windows_of(tokenizer, [text for text, _ in read], [words for _, words in read], limit)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +39,6 @@ def tokenizer():
     return AutoTokenizer.from_pretrained(packaged_encoder())
 
 
-# -- features ---------------------------------------------------------------------------------------------------------
 def test_shape_and_casing():
     for word, form, case in (
         ("Ubuntu", "Xxx", "title"),
@@ -82,14 +63,14 @@ def test_spans_survive_tags(data):
     spans = [(units[a][0], units[b - 1][1]) for a, b in itertools.pairwise(cuts)][::2]
     tags = tags_of_spans(units, [spans, None])
     assert [span for span, _ in spans_of_tags(tags[:, 0].tolist(), units, UNSURE)] == spans
-    assert (tags[:, 1] == IGNORE).all()
+    assert (tags[:, 1] == encode.IGNORE).all()
 
 
 @pytest.mark.parametrize(
     "piece, wider", [("Room 2", "Room 2"), ("Lima (Room 2", "Lima (Room 2)"), ("Dr", "Dr."), ("9am", "9am")]
 )
 def test_spans_take_their_brackets_and_abbreviation_stops(piece, wider):
-    start, end = widen((TEXT.index(piece), TEXT.index(piece) + len(piece)), TEXT)
+    start, end = encode.widen((TEXT.index(piece), TEXT.index(piece) + len(piece)), TEXT)
     assert TEXT[start:end] == wider
 
 
@@ -116,7 +97,7 @@ def test_a_word_that_fits_no_window_is_read_and_so_is_what_follows(tokenizer):
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(10, 120), st.booleans())
 def test_batches_hold_every_sequence_within_the_budget(lengths, budget, shuffled):
-    batches = budget_batches(lengths, budget, random.Random(0) if shuffled else None)
+    batches = encode.budget_batches(lengths, budget, random.Random(0) if shuffled else None)
     assert sorted(index for batch in batches for index in batch) == list(range(len(lengths)))
     assert all(max(lengths[i] for i in batch) * len(batch) <= budget or len(batch) == 1 for batch in batches)
 
@@ -127,7 +108,7 @@ def test_a_batch_is_padded_to_its_longest_window_only(tokenizer):
         WindowRow(windows[0], [[5]] * len(words), torch.ones(len(words), 1), torch.full((len(words), 1), 2))
         for words, windows in zip(sentences, cut(tokenizer, sentences, 32))
     ]
-    batch = collate_windows(rows, 0)
+    batch = encode.collate_windows(rows, 0)
     assert batch["input_ids"].shape[1] == max(map(len, rows)) and batch["features"].shape[2] == 1
     assert batch["attention_mask"].sum() == sum(map(len, rows))
     assert (batch["features"][0, :, 0] == 5).sum() == len(rows[0]) - 2
@@ -143,7 +124,7 @@ SMALL = ("O", "B-OS", "I-OS", "B-ERROR")
 def random_scores(words: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng, count = np.random.default_rng(seed), len(SMALL)
     transitions = rng.normal(size=(count, count)) + bio_transitions(SMALL)
-    return rng.normal(size=(words, count)), transitions, start_scores(SMALL)
+    return rng.normal(size=(words, count)), transitions, predict.start_scores(SMALL)
 
 
 def path_score(path, scores, transitions, start) -> float:
@@ -158,7 +139,7 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
     paths = itertools.product(range(len(SMALL)), repeat=words)
     best = max(paths, key=lambda path: path_score(path, scores, transitions, start))
     other = random_scores(words, seed + 1)[0]
-    found = best_paths(np.stack([scores, other]), transitions, start)
+    found = predict.best_paths(np.stack([scores, other]), transitions, start)
     assert found[0].tolist() == list(best)
 
 
@@ -166,18 +147,18 @@ def test_viterbi_is_the_best_of_all_paths(words, seed):
 def test_decoded_sequences_are_always_valid(lengths, seed):
     rng = np.random.default_rng(seed)
     scores = [rng.normal(size=(length, 2, len(TAGS))) for length in lengths]
-    found = decode(scores, np.zeros((len(TAGS), len(TAGS))), TAGS)
+    found = predict.decode(scores, np.zeros((len(TAGS), len(TAGS))), TAGS)
     assert [tags.shape for tags in found] == [(length, 2) for length in lengths]
     for at, paths in enumerate(found):
         for group in range(2):
             tags = [TAGS[tag] for tag in paths[:, group]]
             assert tuple(tags) == to_iob2(tags)
-            alone = decode([scores[at][:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0]
+            alone = predict.decode([scores[at][:, [group]]], np.zeros((len(TAGS), len(TAGS))), TAGS)[0]
             assert paths[:, [group]].tolist() == alone.tolist(), "each text and group as if it were alone"
 
 
 def test_transition_pmi_by_hand():
-    pmi = transition_pmi([[0, 1, 0], [1]], count=2)
+    pmi = predict.transition_pmi([[0, 1, 0], [1]], count=2)
     pairs = np.array([[0.5, 1.5], [1.5, 0.5]])
     single = np.array([1.5, 1.5]) / 3
     assert pmi == pytest.approx(np.log(pairs / 2) - np.log(single))

@@ -1,7 +1,5 @@
 """Encoders of other kinds than BERT: they train, with adapter, with word features, and are found again; or are refused."""
 
-from __future__ import annotations
-
 import pytest
 from tiny_encoder import SENTENCES, sentence, sentences, tiny_run
 from transformers import AutoModel as Encoder
@@ -31,8 +29,10 @@ def save_encoder(kind, folder):
     return folder
 
 
-@pytest.mark.parametrize("kind", ["roberta", "deberta-v2", "modernbert"])
-@pytest.mark.parametrize("variant", ["lora", "enhanced"])
+@pytest.mark.parametrize(
+    "kind, variant",
+    [("roberta", "lora"), ("deberta-v2", "lora"), ("modernbert", "lora"), ("modernbert", "enhanced")],
+)
 def test_encoders_of_other_kinds_train_and_answer(kind, variant, tmp_path):
     own = {f"{variant}__epochs": 1, f"{variant}__least_steps": 0}
     run = tiny_run(save_encoder(kind, tmp_path / "encoder"), tmp_path, max_pieces=40, **own)

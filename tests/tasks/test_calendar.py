@@ -1,7 +1,5 @@
 """The calendar task: rows, answers, what labellers rewrite, made rows, and iCalendar files."""
 
-from __future__ import annotations
-
 import json
 import random
 from datetime import date, datetime, timedelta
@@ -198,7 +196,6 @@ def test_equivalent():
         assert not kind.equivalent(value, other) and not kind.equivalent(other, value)
 
 
-# -- answers that are not given ------------------------------------------------------------------------------------------------
 def test_what_is_not_canonical_is_withheld_with_its_reason():
     record = TASK.given(EMPTY | {"action": "Tea", "date": "16 June 2027-17:00", "time": "5:00 PM"})
     assert record["prediction"] == EMPTY | {"action": "Tea", "time": "5:00 PM"}

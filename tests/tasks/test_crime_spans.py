@@ -1,7 +1,5 @@
 """Crime reports as spans: places of labels, what train rows teach about them, and values from marked places."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 

@@ -1,31 +1,25 @@
-"""The crime task: rows, answers, grammars, rules, and what makes an answer right."""
-
-from __future__ import annotations
+"""The crime task: rows, answers, grammars, what makes an answer right, and the file that is for measuring only."""
 
 import json
 
 import pytest
-from crime_rows import (
-    HEADED,
-    HEADED_ANSWERS,
-    QUESTIONS,
-    TASK,
-    TOLD,
-    TOLD_ANSWERS,
-    conversation,
-    example,
-    headed,
-)
+from crime_rows import HEADED, HEADED_ANSWERS, QUESTIONS, TASK, TOLD, conversation, example, headed, told
 from grammars import accepts
 from hypothesis import given
 from hypothesis import strategies as st
+from rapidfuzz import fuzz, process
 
 from helpers.data.read import load_source
 from helpers.data.splits import make_splits
+from helpers.evaluation import measured, mistakes
+from helpers.evaluation.transfer import rows_of_file
+from helpers.paths import ROOT
 from helpers.run import Run
 from helpers.tasks import metrics
 from helpers.tasks.crime.report import normalise_report, sections
-from helpers.tasks.crime.rules import extract
+from helpers.tasks.text import places
+from helpers.views import explore
+from helpers.writing import chat
 
 
 def parse(text: str):
@@ -77,9 +71,6 @@ def test_a_row_that_does_not_parse_says_which_turn_is_wrong():
         with pytest.raises(ValueError, match=reason) as error:
             parse(conversation().replace(old, new))
         assert "\n" not in str(error.value)
-
-
-def test_a_row_needs_one_conversation():
     for row, reason in (
         ({}, "is missing"),
         ({"conversation": 3}, "no string"),
@@ -155,21 +146,17 @@ def test_source_holds_values_to_words_of_one_line():
     assert taken(HEADED, "Victim_Age") == (True, True)
 
 
-def test_source_lets_two_persons_share_a_surname_and_knows_ages():
+def test_source_knows_shared_surnames_and_ages_and_takes_many_long_values():
     report = "**Description of Victim(s):** Mr. and Mrs. Holm, ages 45 and 43, called John and Mary Holm."
     assert taken(report, "Victim_Name", "Mr. Holm", "John Holm") == (True, True)
     assert taken(report, "Location", "John Holm") == (True, False)
     assert taken(report, "Victim_AgeRange", "Adult") == (True, True)
     assert taken("A thirty-eight-year-old man.", "Victim_Age", "thirty-eight") == (True, True)
     assert taken("A thirty-eight-year-old man.", "Victim_Age", "thirty") == (True, False)
-
-
-def test_an_answer_may_hold_many_and_long_values():
     items = [f"item {number}, " + "seized at the pier " * 20 + f"on day {number}" for number in range(20)]
     assert taken(f"**Evidence Collected:** {'; '.join(items)}", "Evidence_Type", *items) == (True, True)
 
 
-# -- layout and rules -------------------------------------------------------------------------------------------------
 def test_sections_are_found_by_their_headings():
     found = sections("WITNESSES\n- Ann Lee\n- Bo Day\nLocation: Pier 4")
     contents = {section.name: section.content for section in found}
@@ -188,51 +175,23 @@ def test_notices_name_their_style_and_are_of_the_test_part_alone(tmp_path):
     assert styles["train"] == styles["validation"] == {None}
 
 
-def test_rules_read_headings_and_what_is_told():
-    assert TASK.values(extract(HEADED)) == TASK.values(headed().target)
-    found = extract(TOLD.replace("half past ten", "10:30"))
-    names = "Officer_Name Officer_BadgeNumber Victim_Name Victim_Age Crime_Date Crime_Status Witness_Name"
-    assert all(found[name] == TOLD_ANSWERS[name] for name in names.split())
-    assert found["Crime_Time"] == ["10:30"] and found["Crime_Summary"][0].startswith("On 3 May 2023")
+def test_the_third_layout_is_near_no_report_of_the_sample_and_holds_its_values():
+    rows = rows_of_file(TASK, ROOT / "data" / "crime" / "third_layout.jsonl")
+    sample = load_source(Run("crime", "cpu", data="sample"))["all"]
+    near = process.cdist([row.text for row in rows], [row.text for row in sample], scorer=fuzz.ratio)
+    assert len(rows) == 24 and near.max() < 60
+    for row in rows:
+        for name in ("Location", "Officer_Name", "Crime_Date", "Crime_Summary", "Evidence_Type"):
+            assert all(places(value, row.text) for value in row.target[name]), (row.id, name)
 
 
-def test_rules_read_victims():
-    for section, wanted in (
-        ("Ada Holm, 34 years old, owner of the property.", "Name Ada Holm|Age 34|Owner Ada Holm"),
-        ("Bo and Cy Day, ages 29 and 33, homeowners.", "Name Bo Day|Name Cy Day|Age 29|Age 33"),
-        ("Dock, Inc., owned by Mr. Al Fox, CEO.", "Name Dock, Inc.|Owner Mr. Al Fox|CEO Mr. Al Fox"),
-        ("Pier Books, Owner: Eli Fox, CEO: N/A", "Name Pier Books|Owner Eli Fox|CEO N/A"),
-        (
-            "\n- Name: Al Fox\n- Age: 34\n- Owner: N/A\n- Email: a@b.example",
-            "Name Al Fox|Age 34|Email a@b.example",
-        ),
-        ("Not provided", ""),
-    ):
-        found = extract(f"**Description of Victim(s):** {section}\n**Current Status:** open")
-        given = [
-            f"{name.removeprefix('Victim_')} {value}" for name, values in found.items() for value in values
-        ]
-        assert sorted(given) == sorted([*filter(None, wanted.split("|")), "Crime_Status open"])
-
-
-def test_rules_read_owners_told_by_their_surnames():
-    for said, wanted in (
-        ("The two bicycles belonged to Keller and Ortiz.", ["Keller", "Ortiz"]),
-        ("The tools belonging to Keller, Ortiz and Nowak are gone.", ["Keller", "Ortiz", "Nowak"]),
-    ):
-        text = (
-            f"On 3 May 2027 somebody forced the shed behind 14 Mill Lane, Ashford. {said} The case is open."
-        )
-        assert extract(text)["Victim_Name"] == wanted
-
-
+# -- what is right ------------------------------------------------------------------------------------------------------
 def test_a_negation_of_what_is_told_or_found_says_nothing():
     kind = TASK.kinds["Suspect_Description"]
     for nothing, values in (
         (True, ["n/a", "Not yet identified.", "No description available", "None at this time"]),
         (True, ["No clear description was given", "Nobody described the rider"]),
-        (False, ["No taller than a boy, in a green coat", "Not tall", "one not seen from the front"]),
-        (False, ["Unknown man in a red cap", "Noah Nonesuch"]),
+        (False, ["No taller than a boy, in a green coat", "one not seen from the front", "Noah Nonesuch"]),
     ):
         for value in values:
             assert kind.says_nothing(value) == nothing == kind.equivalent(value, "Not provided"), value
@@ -255,3 +214,31 @@ def test_a_value_without_its_form_is_no_answer():
         ("Officer_BadgeNumber", ["W-31"], ["badge"]),
     ):
         assert not any(map(TASK.kinds[name].flaw, sound)) and all(map(TASK.kinds[name].flaw, flawed)), name
+
+
+def test_words_for_nothing_are_an_error_class_of_their_own():
+    for changes, kind in (
+        ({"Witness_Name": []}, mistakes.NOTHING),
+        ({"Victim_Manager": ["N/A"]}, mistakes.NOTHING),
+        ({"Witness_Name": ["Not provided"]}, mistakes.NORMALISATION),
+    ):
+        target = headed().target | changes
+        record = {"id": 0, "prediction": target, "raw": TASK.chat.completion(target), "confidence": None}
+        errors = mistakes.classify_errors(TASK, [headed()], [record])
+        assert errors[["kind", "field"]].to_numpy().tolist() == [[kind, *changes]]
+
+
+def test_published_results_stand_beside_ours(monkeypatch):
+    monkeypatch.setattr(measured, "is_public", lambda run: True)
+    ours = {name: 0.9 for name in metrics.WRITTEN} | {"token_accuracy": 0.98, "loss": 0.1, "fields": {}}
+    run = type("R", (), {"task": TASK})
+    table = measured.published_table(run, {"full": ours, "base_zero_shot": {"loss": 0.7}}, "full")
+    found = table.loc["this run: full", ["exact_f1", "token_accuracy", "loss", "loss_before"]]
+    assert found.tolist() == [0.9, 0.98, 0.1, 0.7]
+
+
+def test_lengths_are_those_of_the_whole_chat(tokenizer):
+    frame = explore.lengths({"train": [headed(), told()]}, TASK, tokenizer)
+    whole = chat.render(tokenizer, TASK.chat.conversation(told()))
+    assert frame["tokens"].iloc[1] == len(tokenizer(whole, add_special_tokens=False)["input_ids"])
+    assert (frame["prompt_tokens"] < frame["tokens"]).all()

@@ -1,7 +1,5 @@
 """Made crime reports: labels move along with the text, layouts change without the answers, conventions follow train."""
 
-from __future__ import annotations
-
 import random
 import re
 
@@ -113,7 +111,6 @@ def test_made_reports_have_both_layouts_and_no_slot_left(seed):
         assert TASK.rows.parse(TASK.rows.write(row), row.id).target == row.target
 
 
-# -- perturbations ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", [*PERTURBATIONS, *AUGMENTERS])
 def test_changes_depend_on_the_seed_alone_and_perturbations_keep_the_answers(name):
     change = (PERTURBATIONS | AUGMENTERS)[name]

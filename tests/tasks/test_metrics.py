@@ -1,7 +1,5 @@
 """Scores of fields and of tagged sentences against values worked out by hand, and against seqeval."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -98,6 +96,7 @@ TARGETS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(TARGETS, TARGETS), min_size=1, max_size=6))
 def test_scores_stay_in_range_and_perfect_predictions_score_one(pairs):
     gold = [row(number, **target) for number, (target, _) in enumerate(pairs)]

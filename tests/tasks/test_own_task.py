@@ -233,7 +233,6 @@ def test_a_classifier_of_the_text_says_what_no_piece_of_it_does():
     assert around == ["<delivery.city>", "ann", "paid"]
 
 
-# -- the examples of the documentation ------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["orders", "tickets"])
 def test_the_examples_load_and_nothing_is_wrong_with_them(name, tmp_path, capsys):
     run = Run(str(ROOT / "docs" / "example" / name), out=str(tmp_path))
@@ -245,7 +244,6 @@ def test_the_examples_load_and_nothing_is_wrong_with_them(name, tmp_path, capsys
     assert all(sum(bool(one[field]) for one in values) > 10 for field in run.task.fields)
 
 
-# -- settings -----------------------------------------------------------------------------------------------------------
 def test_settings_come_from_groups_variants_and_profiles():
     class Note(BaseModel):
         text: str | None

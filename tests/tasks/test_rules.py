@@ -1,7 +1,5 @@
 """Rules of the calendar and of crime on what strangers write: all that they find, and in what time."""
 
-from __future__ import annotations
-
 import math
 import time
 
@@ -147,6 +145,17 @@ def test_rules_read_victims():
         assert sorted(given) == sorted(filter(None, wanted.split("|"))), section
 
 
+def test_rules_read_owners_told_by_their_surnames():
+    for said, wanted in (
+        ("The two bicycles belonged to Keller and Ortiz.", ["Keller", "Ortiz"]),
+        ("The tools belonging to Keller, Ortiz and Nowak are gone.", ["Keller", "Ortiz", "Nowak"]),
+    ):
+        text = (
+            f"On 3 May 2027 somebody forced the shed behind 14 Mill Lane, Ashford. {said} The case is open."
+        )
+        assert extract(text)["Victim_Name"] == wanted
+
+
 LOG = """2210 Control: call from Pier Road 14, Eastmoor.
 2214 Car 3 on scene. Somebody smashed the kiosk and carried off two cash drawers.
 2230 Guard Ida Moss saw a thin man in a red anorak running to the quay.
@@ -200,7 +209,6 @@ def test_rules_read_other_layouts(report, wanted):
     assert {name: "|".join(found[name]) for name in wanted} == wanted
 
 
-# -- time -------------------------------------------------------------------------------------------------------------
 PIECES = [
     "@",
     "in a ",

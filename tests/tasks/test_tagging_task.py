@@ -1,7 +1,5 @@
 """Tagged tokens: tags, rows, markup, perturbations; the IT task: public files, finer labels, weak labels, resampling."""
 
-from __future__ import annotations
-
 import json
 import random
 
@@ -10,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_encoder import TAGS, sentence, sentences
 
-from helpers.data.augment import augment_train
 from helpers.data.read import load_source, scan
-from helpers.data.splits import write_splits
 from helpers.errors import UserError
 from helpers.paths import ROOT
 from helpers.run import Run
@@ -26,7 +22,6 @@ TASK = load_task("it_ner")
 LABELS, KINDS = TASK.fields, ("ticket", "bug")
 
 
-# -- tags -------------------------------------------------------------------------------------------------------------
 def test_iob1_is_repaired_and_neighbours_stay_apart():
     given_tags = ["I-OS", "I-OS", "O", "I-OS", "B-OS", "I-VERSION"]
     assert to_iob2(given_tags) == ("B-OS", "I-OS", "O", "B-OS", "B-OS", "B-VERSION")
@@ -115,7 +110,6 @@ def test_every_marked_entity_comes_back(pieces, glue):
     assert found == [(label, text.replace(" ", "")) for text, label in pieces if label]
 
 
-# -- perturbations ----------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", sorted(TASK.hooks.perturbations()))
 def test_perturbations_keep_the_number_and_labels_of_entities(name):
     change, fitted = TASK.hooks.perturbations()[name], 0
@@ -163,7 +157,6 @@ def test_the_sample_is_what_its_card_says():
     assert f"{sum(len(row.target.tokens) for row in rows):,} in all" in card
 
 
-# -- files ---------------------------------------------------------------------------------------------------------------
 CONLL = """Question_ID\tO\tQuestion_ID\tO
 :\tO\t:\tO
 
@@ -283,19 +276,3 @@ def test_oversampling_meets_its_factors():
     table = augment.resampling_table(train, train + copies)
     assert table.loc["ERROR"].tolist() == [40, 80, 40]
     assert table.loc["sentences without", "after"] == 200
-
-
-def test_augmented_rows_are_weak_rows_and_copies(tmp_path):
-    lines = ["Docker is on every router of the house.", "A Docker host hums in Ann's room."]
-    (tmp_path / "text.txt").write_text("\n".join(lines))
-    settings = {"unlabelled": str(tmp_path / "text.txt"), "weak_ratio": 1.0, "oversample": 2.0}
-    run = Run(task="it_ner", profile="smoke", out=str(tmp_path / "out"), settings=settings)
-    marked = ("Docker/B-SOFTWARE is down", "my router/B-HARDWARE hums", "plain")
-    train = [sentence(words, at) for at, words in enumerate(marked)]
-    # the second text is a validation row, and may not come back with weak labels
-    validation = [sentence("A Docker/B-SOFTWARE host hums in Ann 's room .", 3)]
-    write_splits(run, {"train": train, "validation": validation})
-    rows, report = augment_train(run, train)
-    assert [row.origin for row in rows] == ["gold"] * 3 + ["weak"] + ["oversampled"] * 2
-    assert report.loc["weak", ["made", "kept", "near evaluation"]].tolist() == [2, 1, 1]
-    assert run.load("train_augmented") == rows

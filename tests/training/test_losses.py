@@ -29,11 +29,8 @@ def test_value_spans_parse_back_to_the_values(value):
     text = json.dumps(value, ensure_ascii=False)
     spans = json_value_spans(text)
     assert {key: json.loads(text[start + 1 : end]) for key, (start, end) in spans.items()} == value
-
-
-@pytest.mark.parametrize("broken", ["", "no json", "{", '{"a"', '{"a": "x', '{"a": "x", "b": [1,'])
-def test_value_spans_of_broken_text_hold_only_what_was_closed(broken):
-    assert list(json_value_spans(broken)) == ["a"] * ('"x",' in broken)
+    for broken, closed in (("no json", []), ('{"a"', []), ('{"a": "x', []), ('{"a": "x", "b": [1,', ["a"])):
+        assert list(json_value_spans(broken)) == closed
 
 
 def test_labels_decode_to_the_answer_and_nothing_else(tokenizer):
@@ -88,9 +85,6 @@ def test_penalties_by_hand():
     assert field_penalty(t, 2).item() == pytest.approx(1 - (0.8 * 0.4 + 0.6) / 2, rel=1e-5)
     # tops: 0.8 right, 0.5 wrong, 0.6 right
     assert confidence_penalty(t).item() == pytest.approx((0.2**2 + 0.5**2 + 0.4**2) / 3, rel=1e-5)
-
-
-def test_values_of_different_rows_are_not_multiplied_together():
-    t = targets()
+    # values of different rows are not multiplied together
     two_rows = Targets(t.logits[1:3], t.tokens[1:3], torch.tensor([0, 0]), torch.tensor([0, 1]))
     assert field_penalty(two_rows, 2).item() == pytest.approx(1 - (0.8 + 0.4) / 2, rel=1e-5)
