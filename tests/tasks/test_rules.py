@@ -209,24 +209,11 @@ def test_rules_read_other_layouts(report, wanted):
     assert {name: "|".join(found[name]) for name in wanted} == wanted
 
 
-PIECES = [
-    "@",
-    "in a ",
-    "to ",
-    "Dr. and ",
-    "Aa ",
-    "Aa, ",
-    "He ",
-    "A. ",
-    "Sgt. ",
-    "attempted ",
-    "Aa of ",
-    "a tall, ",
-]
+PIECES = ["@", "in a ", "on y ", "to ", ", at the y ", "Dr. and ", "Aa ", "Aa, ", "He ", "A. ", "Sgt. "]
 
 
 @pytest.mark.parametrize("read", [rules.find, extract])
-@pytest.mark.parametrize("piece", [*PIECES, "on y ", ", at the y "])
+@pytest.mark.parametrize("piece", [*PIECES, "attempted ", "Aa of ", "a tall, "])
 def test_reading_takes_time_in_proportion_to_the_text(read, piece):
     """Ten times the text may not take a hundred times the time: the service reads what strangers send."""
 
