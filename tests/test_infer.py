@@ -32,7 +32,6 @@ ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 @pytest.fixture
 def source(tmp_path):
-    """The input; what comes out is `out.jsonl` beside it."""
     return tmp_path / "in.jsonl"
 
 
@@ -55,20 +54,18 @@ def read(path):
 
 @given(st.text(max_size=40))
 def test_every_sign_read_has_an_origin_in_order(text):
-    found = origins(text, normalise(text))
-    assert len(found) == len(normalise(text))
+    reading = normalise(text)
+    found = origins(text, reading)
+    assert len(found) == len(reading) and [start for start, _ in found] == sorted(start for start, _ in found)
     assert all(0 <= start <= end <= len(text) for start, end in found)
-    assert [start for start, _ in found] == sorted(start for start, _ in found)
 
 
 @pytest.mark.parametrize(
     "text, value, original",
     [
         ("  Lunch\t\twith  Zoe\u0308 ", "Zoë", "Zoe\u0308"),
-        ("call “Ana” at 9\u202fam", '"Ana"', "“Ana”"),
-        ("meet at 9\u202fam sharp", "9 am", "9\u202fam"),
-        ("½ hour ﬁle review", "file", "ﬁle"),
-        ("a  “½ hour”\u00a0\u2009Zoe\u0308\n", "Zoë", "Zoe\u0308"),
+        ("call “Ana” at 9\u202fam sharp", '"Ana" at 9 am', "“Ana” at 9\u202fam"),
+        ("a  “½ hour”\u00a0\u2009Zoe\u0308 ﬁle\n", "Zoë file", "Zoe\u0308 ﬁle"),
     ],
 )
 def test_spans_point_to_what_the_user_wrote(text, value, original):
@@ -112,7 +109,6 @@ def test_memory_holds_one_batch_and_long_lines_are_not_read_whole(source, out, m
 
 
 def whole_lines(path):
-    """Number of whole lines of a file that is being written."""
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
@@ -178,11 +174,10 @@ def test_a_full_disk_is_one_line_and_with_room_each_line_is_answered_once(source
 
 
 def test_every_input_has_an_output_of_its_own(tmp_path):
-    first, second = tmp_path / "a" / "in.jsonl", tmp_path / "b" / "in.jsonl"
+    first, second, link = (tmp_path / name for name in ("in.jsonl", "b/in.jsonl", "link.jsonl"))
+    second.parent.mkdir()
     for path in (first, second):
-        path.parent.mkdir()
         path.write_text('"a"\n')
-    link = tmp_path / "link.jsonl"
     link.symlink_to(first)
     for files, out, words in (
         ([first, second], tmp_path / "out", "one name"),
@@ -192,7 +187,7 @@ def test_every_input_has_an_output_of_its_own(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             infer.targets_of(files, out)
-    assert infer.targets_of([first], tmp_path) == {first: tmp_path / "in.jsonl"}
+    assert infer.targets_of([first], tmp_path / "b") == {first: second}
 
 
 def test_shares_of_several_processes_join_to_the_whole(source, out, tmp_path):
