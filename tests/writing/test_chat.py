@@ -1,19 +1,30 @@
-"""Chats: what is learnt of them, who sees whom, and templates that do what is not expected."""
-
-from __future__ import annotations
+"""What models are asked, what is learnt of chats, who sees whom, and templates that do what is not expected."""
 
 import pytest
 import torch
 from crime_rows import QUESTIONS, TASK, headed, told
-from random_model import varied_model
+from tiny_model import varied_model
 from transformers import AutoTokenizer
 
 from helpers.errors import UserError
 from helpers.evaluation.scoring import answer_likelihood
 from helpers.run import Run
-from helpers.writing import chat
-from helpers.writing.encode import PROMPT, STRUCTURE, attention_inputs, collate, encode_conversation
+from helpers.tasks import load_task
+from helpers.writing import chat, prompts
+from helpers.writing.encode import (
+    PROMPT,
+    STRUCTURE,
+    attention_inputs,
+    collate,
+    encode_conversation,
+    encode_example,
+)
 from helpers.writing.prompts import tuned
+
+CALENDAR = load_task("calendar")
+NOTHING = dict.fromkeys(CALENDAR.fields)
+OUTPUT = NOTHING | {"action": "Call Bo", "time": "1:00 PM"}
+SHOT = CALENDAR.rows.parse({"event_text": "Call Bo at 1pm", "output": OUTPUT}, 0)
 
 # the template that Llama-3 comes with, in substance: header tokens, trimmed contents, no system role of its own
 LLAMA = (
@@ -39,7 +50,6 @@ def llama(base):
     return found
 
 
-# -- encoding -------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("which", ["tokenizer", "llama", "no system"])
 @pytest.mark.parametrize("row", [headed(), told()], ids=["headed", "told"])
 def test_learnt_tokens_are_the_assistant_turns_and_nothing_else(which, row, request):
@@ -136,3 +146,52 @@ def test_what_a_template_writes_into_the_last_answer_alone_is_not_learnt(base):
     prompt = tuned(tok, TASK, row.text)
     last = [token for token, block in zip(encoded.input_ids, encoded.blocks) if block == len(QUESTIONS)]
     assert last[: len(prompt.questions[-1])] == prompt.questions[-1]
+
+
+# -- prompts ------------------------------------------------------------------------------------------
+def test_a_trained_model_is_asked_what_it_was_trained_on(tokenizer):
+    completion = CALENDAR.chat.completion(SHOT.target)
+    row = encode_example(tokenizer, CALENDAR.chat.prompt(SHOT.text), completion, CALENDAR.fields)
+    prompt = prompts.tuned(tokenizer, CALENDAR, SHOT.text)
+    assert row.input_ids[: len(prompt.text)] == prompt.text and prompt.questions == [[]]
+    assert row.labels[len(prompt.text) - 1] == -100 != row.labels[len(prompt.text)]
+
+
+def test_others_are_told_what_to_do_in_their_own_template(tokenizer):
+    prompt = prompts.untuned(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
+    text = tokenizer.decode(prompt.text)
+    assert text == prompts.shown(tokenizer, CALENDAR, "Lunch with Ann", [SHOT])
+    assert text.count(CALENDAR.words.instruction) == 1
+    assert text.index(CALENDAR.words.instruction) < text.index("Call Bo at 1pm")
+    assert f"<|im_start|>assistant\n{CALENDAR.chat.completion(SHOT.target)}<|im_end|>" in text
+    assert text.endswith("<|im_start|>user\nText: Lunch with Ann<|im_end|>\n<|im_start|>assistant\n")
+    assert prompt.stop == (tokenizer.convert_tokens_to_ids("<|im_end|>"),)
+
+
+def test_a_model_without_template_goes_on_with_solved_examples(base):
+    bare = AutoTokenizer.from_pretrained(base)
+    bare.chat_template = None
+    solved = CALENDAR.chat.prompt(SHOT.text) + CALENDAR.chat.completion(SHOT.target)
+    shown = prompts.shown(bare, CALENDAR, "Lunch", [SHOT])
+    assert shown == f"{solved}\n\n{CALENDAR.chat.prompt('Lunch')}"
+
+
+@pytest.mark.parametrize("shots", [0, 1])
+def test_questions_say_what_form_their_answers_have(tokenizer, shots):
+    prompt = prompts.untuned(tokenizer, TASK, told().text, [headed()][:shots])
+    text = tokenizer.decode(prompt.text)
+    assert len(prompt.questions) == 18 and text.count("<|im_start|>system") == 1
+    assert text.count("Fill in this JSON") == 18 * shots and text.endswith("I’ve read this text.<|im_end|>")
+    assert '{"Location": []}' in tokenizer.decode(prompt.questions[0])
+    assert (headed().text in text) == bool(shots)
+
+
+def test_the_first_object_of_an_answer_is_the_answer():
+    for raw, found in (
+        ('```json\n{"a":\n {"b": "}"}}\n```', '{"a":  {"b": "}"}}'),
+        ('Here it is: {"a": []} I hope this helps. {"b": 2}', '{"a": []}'),
+        ('{"a": "cut', '{"a": "cut'),
+        ("  no object\nat all ", "no object at all"),
+        ("", ""),
+    ):
+        assert prompts.first_object(raw) == found

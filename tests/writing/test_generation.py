@@ -1,14 +1,12 @@
 """Batched, cached decoding of many questions against plain, uncached, one-by-one decoding, free and held to a grammar."""
 
-from __future__ import annotations
-
 import json
 
 import pytest
 import torch
 from crime_rows import HEADED, TOLD
 from crime_rows import TASK as CRIME
-from random_model import varied_model
+from tiny_model import varied_model
 from transformers import LlamaConfig
 from transformers.modeling_outputs import CausalLMOutput
 
@@ -105,20 +103,15 @@ def test_what_a_grammar_does_not_let_close_goes_on_to_its_end(model, tokenizer):
     assert [one.truncated for one in found] == [True, False] * 2
 
 
-def test_pieces_join_to_the_text_even_inside_a_character(tokenizer):
-    text = 'Café ☕ 日本 "x"'
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert "".join(token_pieces(tokenizer, ids)) == text
-
-
-def test_field_confidence_is_the_product_of_its_tokens(tokenizer):
-    text = '{"who": "Ann", "where": null}'
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    sure = Generation(text, ids, [0.0] * len(ids))
-    unsure = Generation(text, ids, [-0.1] * len(ids))
-    assert field_confidence(sure, tokenizer, ("who", "where")) == {"who": 1.0, "where": 1.0}
-    confidence = field_confidence(unsure, tokenizer, ("who", "where"))
-    assert confidence["who"] < confidence["where"] < 1.0
+def test_pieces_join_to_the_text_and_the_confidence_of_a_field_is_the_product_of_its_tokens(tokenizer):
+    for text in ('Café ☕ 日本 "x"', '{"who": "Ann", "where": null}'):
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert "".join(token_pieces(tokenizer, ids)) == text, "also inside a character"
+    for log_prob in (0.0, -0.1):
+        answer = Generation(text, ids, [log_prob] * len(ids))
+        confidence = field_confidence(answer, tokenizer, ("who", "where"))
+        assert (confidence["who"] < confidence["where"] < 1.0) == (log_prob < 0)
+    assert field_confidence(Generation(text, ids, [0.0] * len(ids)), tokenizer, ("who",)) == {"who": 1.0}
 
 
 class Scripted(torch.nn.Module):
@@ -166,10 +159,6 @@ def test_grammar_makes_every_answer_valid_and_part_of_the_report(tokenizer):
 GRAMMAR = 'start: "[" (/[0-9]/ | "null") "]"'
 
 
-def full_mask_choice(mask, logits, rows):
-    return logits.masked_fill(~mask.allowed(rows, logits.shape[1]), float("-inf")).argmax(-1)
-
-
 def test_choice_equals_that_of_the_full_mask_at_every_step_of_random_walks(tokenizer):
     torch.manual_seed(0)
     width = len(tokenizer) + 3  # models may have more logits than the tokenizer has tokens
@@ -178,7 +167,8 @@ def test_choice_equals_that_of_the_full_mask_at_every_step_of_random_walks(token
     for _ in range(8):
         logits = torch.randn(len(alive), width)
         chosen = mask.choose(logits, alive)
-        assert torch.equal(chosen, full_mask_choice(mask, logits, alive))
+        whole = logits.masked_fill(~mask.allowed(alive, width), float("-inf"))
+        assert torch.equal(chosen, whole.argmax(-1))
         for row, token in zip(list(alive), chosen.tolist()):
             texts[row] += tokenizer.decode([token])
             if mask.accept(row, token):
@@ -190,9 +180,8 @@ def test_choice_equals_that_of_the_full_mask_at_every_step_of_random_walks(token
 
 
 def test_forced_tokens_are_those_of_the_tokenizer_and_advance_the_row(tokenizer):
-    mask = GrammarMask(
-        tokenizer, [r'start: "{\"action\": " ("null" | /[0-9]/) ", \"date\": null}"'], len(tokenizer)
-    )
+    grammar = r'start: "{\"action\": " ("null" | /[0-9]/) ", \"date\": null}"'
+    mask = GrammarMask(tokenizer, [grammar], len(tokenizer))
     first, finished = mask.forced(0)
     # the space may belong to the token behind it
     assert tokenizer.decode(first) == '{"action":' and not finished
@@ -202,8 +191,5 @@ def test_forced_tokens_are_those_of_the_tokenizer_and_advance_the_row(tokenizer)
     assert finished and mask.forced(0) == ([], True)
     whole = tokenizer('{"action": null, "date": null}', add_special_tokens=False)["input_ids"]
     assert first + null + rest == whole
-
-
-def test_a_grammar_that_does_not_compile_is_named(tokenizer):
     with pytest.raises(ValueError, match="does not compile"):
         GrammarMask(tokenizer, ["start: UNKNOWN_TERMINAL"], len(tokenizer))
