@@ -1,7 +1,5 @@
 """Predictions of taggers: windows put together, confidence, files, texts of all kinds."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -69,11 +67,10 @@ def test_a_text_longer_than_the_encoder_is_answered_in_full(encoder, tmp_path):
     examples = [text(" ".join(f"{number} so" for number in range(400))), text("Call Bo at 9am")]
     scores = predict_scores(run, tagger, examples)
     assert scores[0].shape == (800, len(CALENDAR.fields), 3)
-    for one, cut in zip(scores, encode_rows(run, tagger.tokenizer, tagger.features, examples)):
-        for row in cut:
-            assert len(row) <= 64, "what the encoder has positions for"
-            alone = tagger.model.tag_log_probs(tagger.model.word_logits(collate_windows([row], 0)))
-            assert np.allclose(one[row.window.words], alone.detach().numpy(), atol=1e-4)
+    for row in encode_rows(run, tagger.tokenizer, tagger.features, examples)[0]:
+        assert len(row) <= 64, "what the encoder has positions for"
+        alone = tagger.model.tag_log_probs(tagger.model.word_logits(collate_windows([row], 0)))
+        assert np.allclose(scores[0][row.window.words], alone.detach().numpy(), atol=1e-4)
     place = CALENDAR.fields.index("location")
     scores[0][:] = [0.0, -20, -20]  # no word of any value but one, far behind what the encoder takes at once
     scores[0][700:702, place] = [[-9.0, 0, -9], [-9, -9, 0]]

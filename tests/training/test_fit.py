@@ -11,12 +11,10 @@ from few_rows import examples, make_run
 
 from helpers.data.read import write_jsonl
 from helpers.errors import UserError
-from helpers.evaluation import systems
 from helpers.models.base import load_tokenizer
 from helpers.run import Run
-from helpers.tasks import load_task
 from helpers.training import fit as fit_module
-from helpers.training.common import FitResult, exact_scores
+from helpers.training.common import FitResult
 from helpers.training.fit import fit
 from helpers.training.rows import encode_rows, training_rows
 
@@ -34,14 +32,6 @@ def trained(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(fit_module, "fit_writer", train)
     return asked
-
-
-def test_a_finished_variant_is_not_trained_again(base, tmp_path, trained):
-    run = make_run(base, tmp_path, "lora")
-    first = fit(run, "lora", examples(), examples()[:2])
-    assert fit(run, "lora", examples(), examples()[:2]) == first and trained == ["lora"]
-    assert systems.trained(run) == ["lora"] and first.best_score == 0.5
-    assert run.path("history", "lora.json").exists() and run.path("costs.json").exists()
 
 
 def tamper(base):
@@ -66,12 +56,11 @@ def test_what_shapes_a_model_trains_it_anew_and_clears_the_old_one(
 ):
     copy = shutil.copytree(base, tmp_path / "base")
     run, train, validation = make_run(copy, tmp_path / "out", "lora"), examples(), examples()[:2]
-    fit(run, "lora", train, validation)
+    first = fit(run, "lora", train, validation)
     old = run.path("checkpoints", "lora", "trainer", "runs", "log")
     old.touch()
     run.settings["qlora.rank"] += 1  # of another variant
-    fit(run, "lora", train, validation)
-    assert trained == ["lora"] and old.exists()
+    assert fit(run, "lora", train, validation) == first and trained == ["lora"] and old.exists()
     given = {"run": run, "train": train, "validation": validation, "base": copy}
     CHANGES[change](SimpleNamespace(**given, patch=monkeypatch.setattr))
     fit(run, "lora", train, validation)
@@ -127,17 +116,6 @@ def test_gold_rows_are_repeated_and_made_rows_drawn_alike_for_variants_with_the_
     for wanted, count in ((-1, len(made)), (0, 0)):
         run.settings["lora.made_rows"] = wanted
         assert len(training_rows(run, "lora")) == 2 * len(rows) + count
-
-
-def test_scores_by_hand():
-    task, rows = load_task("calendar"), examples()[:2]
-    wrong = {**rows[1].target, "attendees": ["Bo", "Zoe"], "location": None}
-    found = exact_scores(task, rows, [{"prediction": rows[0].target}, {"prediction": wrong}])
-    assert found["val_exact_match"] == 0.5
-    assert found["val_field_accuracy"] == pytest.approx((8 + 6) / 16)
-    # the rows have four and five values: action, date, time, a person, and Zoom; Zoe is one too many
-    assert found["val_exact_f1"] == pytest.approx(2 * 8 / (9 + 9))
-    assert exact_scores(task, rows, [{"prediction": None}] * 2)["val_exact_match"] == 0.0
 
 
 def test_word_lists_shape_a_model_and_settings_count_by_their_values(tmp_path):

@@ -55,22 +55,17 @@ def test_two_processes_give_the_losses_of_one(base, tmp_path):
     assert "train_seconds" in read_json(two.path("costs.json"))["lora"]
 
 
-def test_rows_are_dealt_out_so_that_a_step_sees_the_same_rows():
-    assert split_batch(8, 4, 2) == (4, 4)
-    assert split_batch(1, 2, 2) == (1, 1)
-    assert split_batch(8, 1, 1) == (8, 1)
+def test_what_several_processes_cannot_share_or_train_is_one_line(tmp_path, capsys):
+    assert [split_batch(*given) for given in ((8, 4, 2), (1, 2, 2), (8, 1, 1))] == [(4, 4), (1, 1), (8, 1)]
     with pytest.raises(UserError, match="4 processes cannot share batch_size=1 × accumulation=2"):
         split_batch(1, 2, 4)
 
-
-def test_what_cannot_be_trained_so_is_one_line(tmp_path, capsys):
     def said(*arguments: str) -> str:
         assert launch.main([*arguments, "--profile", "smoke", "--out", str(tmp_path)]) == 2
         return capsys.readouterr().err
 
-    assert said("calendar", "tagger") == (
-        "error: tagger is trained by one process, in stage 04; several can train: full_entity_loss, lora, "
-        "lora_structured_loss, qlora\n"
+    assert "several can train: full_entity_loss, lora, lora_structured_loss, qlora\n" in said(
+        "calendar", "tagger"
     )
     assert said("it_ner") == "error: every variant of it_ner is trained by one process, in stage 04\n"
     assert "run notebook 02_augment" in said("calendar")
