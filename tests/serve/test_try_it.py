@@ -54,7 +54,7 @@ def test_values_are_coloured_in_the_text_and_listed(run):
     assert "Nothing valid" in broken and "{&quot;a&quot;: &lt;" in broken
 
 
-def test_a_visitor_compares_two_systems_and_is_offered_the_files(calendar_run, monkeypatch):
+def test_a_visitor_compares_two_systems_and_is_offered_the_files(calendar_run, tmp_path, monkeypatch):
     testing = pytest.importorskip("streamlit.testing.v1")
     monkeypatch.setenv("STUDY_RUN", str(calendar_run.dir))
     page = testing.AppTest.from_file(str(ROOT / "demo" / "app.py"), default_timeout=300).run()
@@ -66,16 +66,13 @@ def test_a_visitor_compares_two_systems_and_is_offered_the_files(calendar_run, m
     assert [head.value for head in page.subheader] == ["rules", "full entity loss"]
     assert ">3 May 2027" in page.get("html")[0].proto.body.split('title="date"')[1]
     table = page.dataframe[0].value.set_index("field")
-    assert table.loc["date", "value"] == "03/05/2027" and table.loc["notes", "review"] == "yes"
+    assert table.loc["date", ["value", "characters"]].tolist() == ["03/05/2027", "18–28"]
+    assert table.loc["notes", "review"] == "yes"
     offered = [one.proto.label for one in page.get("download_button")]
     assert offered[:2] == ["Download JSON", "Download event.ics"] and "Download JSON" in offered[2:]
     page.text_area[0].set_value("\x07").run()
     page.button[0].click().run()
     assert [one.value for one in page.error] == ["text holds the control character U+0007"] * 2
-
-
-def test_without_a_run_the_page_says_what_to_do(tmp_path, monkeypatch):
-    testing = pytest.importorskip("streamlit.testing.v1")
     monkeypatch.setenv("STUDY_RUN", str(tmp_path / "none"))
     page = testing.AppTest.from_file(str(ROOT / "demo" / "app.py"), default_timeout=300).run()
     assert "run ./run_all.sh first" in page.error[0].value
