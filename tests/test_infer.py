@@ -66,6 +66,7 @@ def test_every_sign_read_has_an_origin_in_order(text):
         ("  Lunch\t\twith  Zoe\u0308 ", "Zoë", "Zoe\u0308"),
         ("call “Ana” at 9\u202fam sharp", '"Ana" at 9 am', "“Ana” at 9\u202fam"),
         ("a  “½ hour”\u00a0\u2009Zoe\u0308 ﬁle\n", "Zoë file", "Zoe\u0308 ﬁle"),
+        ("a  “½ hour”\u00a0\u2009ﬁle", "file", "ﬁle"),
     ],
 )
 def test_spans_point_to_what_the_user_wrote(text, value, original):
