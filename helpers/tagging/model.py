@@ -231,8 +231,7 @@ def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model = tagger.model
     model.base.save_pretrained(folder, safe_serialization=True)
-    if not (folder / "tokenizer.json").exists():
-        tagger.tokenizer.save_pretrained(folder)
+    tagger.tokenizer.save_pretrained(folder)
     # what is not the encoder's or its classifier's
     extras = {
         name: one.detach().cpu() for name, one in model.named_parameters() if not name.startswith("base.")
