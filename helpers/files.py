@@ -66,6 +66,12 @@ def write_file(path: Path, content: str | bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def clear_unfinished(folder: Path, pattern: str = "**/.*.tmp") -> None:
+    """Remove what :func:`write_file` was writing in a folder when it was killed; nobody else may be writing there now."""
+    for path in folder.glob(pattern):
+        path.unlink()
+
+
 def sync_files(paths: Iterable[Path]) -> None:
     """Bring files that others have written to the disk: what says that they are complete is written after them."""
     for path in filter(Path.is_file, paths):

@@ -7,11 +7,11 @@ would compile a library that nothing here uses.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import shutil
 import sys
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -99,27 +99,31 @@ def packaged_folder(name: str = PACKAGED) -> Path:
     folder = cache_folder() / f"{name}-{GGUF_SHA256[:12]}"
     if (folder / "config.json").exists():
         return folder
-    source = package_file()
+    source, unfinished = package_file(), folder.with_name(f".unfinished-{folder.name}")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unfinished-"))
+        lock = (folder.parent / ".lock").open("w")
     except OSError as error:
         raise UserError(
             f"{folder.parent} cannot be written ({error.strerror}): name another folder in STUDY_CACHE"
         ) from None
-    try:
-        print(f"converting {name} for transformers, once")
-        _convert(source, unfinished, LAYERS[name])
-        unfinished.chmod(0o755)  # others may share the environment
-        os.replace(unfinished, folder)
-    except (OSError, SafetensorError) as error:
-        if not (folder / "config.json").exists():  # else another process was faster
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (folder / "config.json").exists():  # another process was faster
+            return folder
+        shutil.rmtree(unfinished, ignore_errors=True)  # of one that was killed
+        try:
+            unfinished.mkdir()
+            print(f"converting {name} for transformers, once")
+            _convert(source, unfinished, LAYERS[name])
+            os.replace(unfinished, folder)
+        except (OSError, SafetensorError) as error:
             raise UserError(
                 f"{name} could not be written to {folder.parent}: {getattr(error, 'strerror', None) or error}; "
                 "make room, or name another folder in STUDY_CACHE"
             ) from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
     return folder
 
 

@@ -39,7 +39,7 @@ class OwnInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """A kernel specification made here."""
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        argv = [sys.executable, "-m", "helpers.pipeline.kernel", "-f", "{connection_file}"]
         encrypted = {"supported_encryption": "curve"}
         return KernelSpec(argv=argv, display_name="Python 3", language="python", metadata=encrypted)
 

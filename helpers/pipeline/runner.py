@@ -9,6 +9,7 @@ import argparse
 import difflib
 import errno
 import json
+import shutil
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import Any
 from helpers.command import FAILED, REFUSED
 from helpers.data.folders import part_file
 from helpers.errors import UserError, one_of
+from helpers.files import clear_unfinished
 from helpers.manifest import write_manifest
 from helpers.paths import ROOT, input_folder
 from helpers.pipeline import stages
@@ -30,6 +32,8 @@ from helpers.run import PROFILES, SEED, Run, setting_name
 from helpers.tasks import TASK_NAMES, load_task
 
 SOURCES = ("sample", "public")
+LITTLE_ROOM = 50_000_000  # bytes; libraries say in words of their own that a disk was full
+GO_ON = "make room, and the same command goes on"
 
 
 class Stopped(KeyboardInterrupt):
@@ -82,7 +86,9 @@ def run_stage(
             output = stage.output(run)
             facts = execute(run, stage.notebook, output, log, parameters, progress, token, [lock])
     except StageFailed as error:
-        raise StageFailed(f"{error} (log: {shown(log)})") from None
+        free = shutil.disk_usage(run.dir).free
+        room = f"; {free / 1e6:.1f} MB are free in {shown(run.dir)}: {GO_ON}" * (free < LITTLE_ROOM)
+        raise StageFailed(f"{error}{room} (log: {shown(log)})") from None
     except KeyboardInterrupt:
         progress.say(f"stopped in {stage.name}; the same command continues there")
         raise
@@ -120,6 +126,7 @@ def run_task(
     }
     ran: list[str] = []
     with stages.task_lock(run) as lock:
+        clear_unfinished(run.dir)
         keys = stages.stage_keys(run, every)
         stale = stages.require_complete(run, every, keys, first)
         progress = Progress(last + 1)
@@ -285,7 +292,7 @@ def cli(arguments: Sequence[str] | None = None) -> int:
         return 128 + stop.signum
     except (UserError, StageFailed, OSError) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        print(f"error: {error}{': make room, and the same command goes on' * full}", file=sys.stderr)
+        print(f"error: {error}{f': {GO_ON}' * full}", file=sys.stderr)
         return REFUSED if isinstance(error, UserError) and not isinstance(error, stages.Busy) else FAILED
 
 

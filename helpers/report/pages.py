@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup
 from markupsafe import Markup
 
 from helpers.errors import UserError
-from helpers.files import read_json, write_file, write_json
+from helpers.files import clear_unfinished, read_json, write_file, write_json
 from helpers.paths import ROOT
 from helpers.report.notebooks import (
     TEMPLATES,
@@ -125,6 +125,7 @@ def build(run: Run) -> Path:
     page = task_page(run, Study(run.task, **kept), notebooks)
     with run.dir.with_name(".report-lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # else an index may miss what a run of another task has just written
+        clear_unfinished(run.report_dir, ".*.tmp")
         write_json(run.report_dir / f"{name}.json", kept)
         write_file(path, page)
         write_file(run.report_dir / "index.html", index_page(run))

@@ -1,8 +1,9 @@
 """The packaged model: checked, converted once, the weights of its GGUF; what goes wrong is one line."""
 
 import errno
+import shutil
 import sys
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -62,30 +63,47 @@ def test_a_full_disk_or_a_cache_that_cannot_be_written_is_one_line_and_leaves_no
         monkeypatch.setattr(packaged, "_convert", convert)
         with pytest.raises(UserError, match=f"{full}; make room, or name another folder in STUDY_CACHE"):
             packaged_folder(CUT)
-        assert list((cache / "models").iterdir()) == []
-    (cache / "models").rmdir()
+        assert list((cache / "models").glob("[!.]*")) == list((cache / "models").glob(".unfinished*")) == []
+    shutil.rmtree(cache / "models")
     (cache / "models").touch()  # a file where the folder should be
     with pytest.raises(UserError, match=r"cannot be written \(.*\): name another folder in STUDY_CACHE"):
         packaged_folder(CUT)
 
 
-def test_two_that_convert_at_once_end_with_one_whole_folder_for_later_ones(cache, monkeypatch):
-    both = threading.Barrier(2, timeout=20)
+def test_of_two_at_once_one_converts_for_both_and_for_later_ones(cache, monkeypatch):
+    converted = []
 
     def convert(source: Path, folder: Path, layers: int | None) -> None:
-        for name in ("config.json", "model.safetensors"):
-            (folder / name).write_text(folder.name)
-        both.wait()
+        converted.append(folder)
+        time.sleep(0.2)  # the other one comes
+        (folder / "config.json").write_text("{}")
 
     monkeypatch.setattr(packaged, "_convert", convert)
+    ask = packaged_folder.__wrapped__  # what each process does
     with ThreadPoolExecutor(2) as pool:
-        ask = packaged_folder.__wrapped__  # what each process does
         found, other = pool.map(ask, [CUT, CUT])
-    assert found == other and list((cache / "models").iterdir()) == [found]
-    assert len({path.read_text() for path in found.iterdir()}) == 1, "the files of one of them"
+    assert found == other and len(converted) == 1 and [*found.iterdir()] == [found / "config.json"]
     assert found.stat().st_mode & 0o055 == 0o055, "others may read it"
     monkeypatch.setattr(packaged, "package_file", lambda: pytest.fail("the package is not needed any more"))
     assert packaged_folder(CUT) == found
+
+
+def test_what_a_kill_left_of_a_conversion_goes(cache, monkeypatch):
+    def killed(source: Path, folder: Path, layers: int | None) -> None:
+        (folder / "model.safetensors").touch()
+        raise SystemExit
+
+    def convert(source: Path, folder: Path, layers: int | None) -> None:
+        (folder / "config.json").write_text("{}")
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(packaged, "_convert", killed)
+        patched.setattr(shutil, "rmtree", lambda *_, **more: None)  # nothing is tidied after a kill
+        packaged_folder(CUT)
+    assert list((cache / "models").rglob("*.safetensors"))
+    monkeypatch.setattr(packaged, "_convert", convert)
+    packaged_folder(CUT)
+    assert {path.name for path in (cache / "models").rglob("*") if path.is_file()} == {".lock", "config.json"}
 
 
 def test_the_cache_is_in_the_environment_else_at_home(monkeypatch, tmp_path):
