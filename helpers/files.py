@@ -43,10 +43,11 @@ def parse_json(text: str) -> Any:
     """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            name = next(name for at, (name, _) in enumerate(pairs) if name in dict(pairs[:at]))
-            raise ValueError(f"key {name!r} stands twice in one object")
+        found: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in found:
+                raise ValueError(f"key {name!r} stands twice in one object")
+            found[name] = value
         return found
 
     return json.loads(text, object_pairs_hook=unique)

@@ -13,14 +13,23 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import prometheus_client
 from cachetools import LRUCache
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import Counter, Gauge, Histogram
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, ValidationError, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    StrictStr,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 from starlette.requests import ClientDisconnect
 
 from helpers.files import parse_json
@@ -44,7 +53,17 @@ class Extract(BaseModel):
         },
     )
     text: StrictStr = Field(default=None, description="One text.")
-    texts: list[StrictStr] = Field(default=None, description="Several texts.", min_length=1)
+    texts: Annotated[list[StrictStr], FailFast()] = Field(
+        default=None, description="Several texts.", min_length=1
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_keys(cls, body: Any) -> Any:
+        """One error, not one for each of a hundred thousand keys."""
+        if isinstance(body, dict) and len(body) > 2:
+            raise ValueError("give either text or texts")
+        return body
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Extract:

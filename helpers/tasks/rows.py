@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from abc import ABC, abstractmethod
+from itertools import groupby
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +13,7 @@ from helpers.tasks.base import Example
 from helpers.tasks.text import normalise
 
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}  # of the sample that each part gets
+MOST_MARKS = 30  # one after the other, as in Unicode's Stream-Safe Text; more take time by their square to put in order
 _NAMES = {dict: "object", list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
 
 
@@ -101,6 +103,9 @@ class Rows(ABC):
             return "text holds half of a surrogate pair: it is no valid Unicode"
         if control := sorted(char for char, kind in kinds.items() if kind == "Cc"):
             return f"text holds the control character U+{ord(control[0]):04X}"
+        runs = groupby(text, lambda char: kinds.get(char, "").startswith("M"))
+        if max((len(list(run)) for marks, run in runs if marks), default=0) > MOST_MARKS:
+            return f"text has more than {MOST_MARKS} combining marks in a row"
         if len(normalise(text)) > 2 * self.longest_text:  # one sign may stand for eighteen
             return f"text is longer than {2 * self.longest_text} characters once its ligatures are spelt out"
         return None if self.reading(text) else "text is empty"

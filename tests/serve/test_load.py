@@ -3,6 +3,7 @@
 import contextlib
 import socket
 
+import bad_requests
 import load
 import pytest
 from echo import FIELDS
@@ -92,6 +93,24 @@ def test_what_is_no_http_is_refused_and_harms_nobody(server, sent):
         assert told(server, sent).startswith(b"HTTP/1.1 4")
     assert not load.press(server.port, EXPECTED, 2, 0.2)["error"].notna().any()
     assert "Traceback" not in server.log.read_text()
+
+
+def test_bad_requests_get_an_answer_that_is_no_error_of_the_server(server):
+    seen = bad_requests.press(server.port, 120, 4)
+    bad = seen[seen["bad"] & (seen["outcome"] != "504")]  # that is a busy machine
+    assert bad.empty and {"200", "400", "422"} <= set(seen["outcome"]), bad
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_request_that_ends_in_500_or_without_an_answer_is_found(server, monkeypatch):
+    boom = bad_requests.request_of(
+        "POST /extract HTTP/1.1",
+        ["host: x", bad_requests.JSON_KIND, "content-length: 16"],
+        b'{"text": "boom"}',
+    )
+    monkeypatch.setattr(bad_requests, "make", lambda *_: bad_requests.Sent("boom", boom))
+    assert bad_requests.press(server.port, 2, 1)[["outcome", "bad"]].values.tolist() == [["500", True]] * 2
+    assert bad_requests.press(1, 1, 1)["bad"].all()
 
 
 def test_a_stop_under_load_loses_no_accepted_request(server):  # the last one: the server is gone then

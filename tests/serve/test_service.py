@@ -5,22 +5,26 @@ import io
 import json
 import logging
 import os
+import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import torch
 from echo import FIELDS, Echo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from helpers.command import status
+from helpers.files import parse_json
 from helpers.serve import __main__ as serve
 from helpers.serve.batching import LOG, Batcher, Limits
-from helpers.serve.service import create_app, log_to
+from helpers.serve.service import Extract, create_app, log_to
 
 FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
 JSON_TYPE = {"content-type": "application/json"}
@@ -106,12 +110,14 @@ def test_one_text_and_several_and_the_cache(served):
         ({"text": "too long"}, 422, "text is too long"),
         ({"text": "x" * 601}, 422, "601 characters"),
         ({"text": "a\x00b"}, 422, "U+0000"),
+        ({"text": "a" + "\u0301\u0327" * 16}, 422, "marks"),
         ({"text": None}, 422, "string"),
         ({"texts": "abc"}, 422, "list"),
         ({"texts": []}, 422, "at least 1"),
         ({}, 422, "either"),
         ({"text": "a", "texts": ["a"]}, 422, "either"),
         ({"text": "a", "more": 1}, 422, "more"),
+        (dict.fromkeys("abc", 1), 422, "either"),
         ([], 422, "valid"),
         ({"texts": ["good", ""]}, 422, "texts[1]"),
         ({"texts": ["a"] * 6}, 413, "6 texts"),
@@ -131,6 +137,35 @@ def test_bad_bodies_are_refused_with_the_reason(served, body, code, words):
     response = client.post("/extract", content=content, headers=JSON_TYPE)
     assert (response.status_code, words in response.json()["detail"]) == (code, True), response.text
     assert not predictor.batches
+
+
+@pytest.mark.parametrize("body", [{"texts": [1] * 9}, dict.fromkeys("abcdefghi")])
+def test_what_is_wrong_with_a_body_is_told_once(body):
+    """A megabyte has room for 300,000 wrong texts or keys."""
+    with pytest.raises(ValidationError) as caught:
+        Extract.model_validate(body)
+    assert caught.value.error_count() == 1
+
+
+@contextmanager
+def work_of_at_most(seconds):
+    """Fails where more CPU time is spent, which others on the machine cannot lengthen."""
+
+    def stop(*_):
+        raise AssertionError(f"more than {seconds} s of work")
+
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    signal.signal(signal.SIGPROF, before)
+
+
+def test_keys_of_a_large_body_are_compared_in_time_by_their_number():
+    """By the square of it this takes a minute."""
+    keys = ",".join(f'"{at}": 0' for at in range(60_000))
+    with work_of_at_most(15), pytest.raises(ValueError, match="'7' stands twice"):
+        parse_json(f'{{{keys}, "7": 0}}')
 
 
 def test_other_types_methods_paths_and_numbers_of_requests(served):
