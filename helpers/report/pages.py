@@ -31,7 +31,8 @@ from helpers.report.notebooks import (
     traits_of,
     write_copies,
 )
-from helpers.report.study import Study, command, evidence, read_run
+from helpers.report.evidence import command, evidence, read_run
+from helpers.report.study import Study
 from helpers.run import Run
 from helpers.tasks import TASK_NAMES, load_task
 from helpers.tasks.text import words

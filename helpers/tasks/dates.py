@@ -61,15 +61,8 @@ _PART = r"in\sthe\s(?:early\s)?(?:morning|afternoon|evening)|at\snight|(?:noon|m
 _HALF = rf"(?:\s?(?P<half>[ap])\.?\s?m\b\.?|(?<=\d)(?P<letter>[ap])\b|\s(?P<part>{_PART})\b)"
 _MONTH_NAMES = [name for full in MONTHS for name in dict.fromkeys((full, full[:3]))]
 _NO_DAY = "".join(rf"(?<!\b{name} )" for name in _MONTH_NAMES)  # the 5 of "May 5-16:30" is none of the hours
-_BEGINS = "|".join(
-    [
-        r"(?<![\w:/,.-])",
-        r"(?<=\d[T-])",
-        r"(?<=\d\d\d\d,)",
-        r"(?<=\d(?:st|nd|rd|th)-)",
-        rf"(?<=-)(?:{'|'.join(rf'(?<=[0-9] {name}-)' for name in _MONTH_NAMES)})",
-    ]
-)
+_DAY_BEFORE = "|".join(rf"(?<=[0-9] {name}-)" for name in _MONTH_NAMES)  # "5 May-16:30"
+_BEGINS = rf"(?<![\w:/,.-])|(?<=\d[T-])|(?<=\d\d\d\d,)|(?<=\d(?:st|nd|rd|th)-)|(?<=-)(?:{_DAY_BEFORE})"
 TIME_PATTERNS = {
     "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?|(?P<minute_0>[0-5]\d))?(?:ish)?{_HALF}",
     "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"

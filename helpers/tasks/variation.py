@@ -332,9 +332,7 @@ def slices(task: Any, examples: Sequence[Example]) -> list[dict[str, str]]:
         spans = task.spans(example)
         starts = [(found[0], name) for name, found in spans.items() if found and not task.kinds[name].nested]
         own["order"] = f"{min(starts)[1]} first" if starts else "nothing found"
-        if (
-            task.headline == "exact_match"
-        ):  # a score of values changes with the fields there are, by construction
+        if task.headline == "exact_match":  # a score of values differs with the fields, by construction
             own |= {name: how_many(given[name]) for name, kind in task.kinds.items() if kind.many}
         own |= {key: value for key, value in example.extra.items() if key == "kind" and value}
         table.append(own)

@@ -8,7 +8,7 @@ from tiny_task import TASK, failed, record, row
 from helpers.data.read import write_jsonl
 from helpers.evaluation import comparisons, scoring, systems
 from helpers.files import write_json
-from helpers.report.study import paired_tests
+from helpers.report.evidence import paired_tests
 from helpers.run import Run
 from helpers.tasks import metrics
 

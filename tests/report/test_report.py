@@ -21,7 +21,8 @@ from helpers.report import pages, pdf
 from helpers.report.notebooks import cells_html, cite, markdown_html, reading_copy
 from helpers.report.notebooks import printed as without_noise
 from helpers.report.pages import build, index_page, task_page, templates
-from helpers.report.study import Study, command, evidence, read_run, results_of
+from helpers.report.evidence import command, evidence, read_run, results_of
+from helpers.report.study import Study
 from helpers.run import Run
 from helpers.tasks import load_task
 from helpers.views import plots
