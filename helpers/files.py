@@ -70,7 +70,7 @@ def write_file(path: Path, content: str | bytes) -> None:
 def clear_unfinished(folder: Path, pattern: str = "**/.*.tmp") -> None:
     """Remove what :func:`write_file` was writing in a folder when it was killed; nobody else may be writing there now."""
     for path in folder.glob(pattern):
-        path.unlink()
+        path.unlink(missing_ok=True)
 
 
 def sync_files(paths: Iterable[Path]) -> None:
