@@ -20,6 +20,7 @@ from helpers.manifest import code_files, code_fingerprint
 from helpers.run import Run
 from helpers.tasks.base import Example
 from helpers.tasks.fields import Place
+from helpers.tasks.text import normalise
 
 Answer = dict[str, Any]
 
@@ -158,19 +159,21 @@ class Predictor:
 def origins(text: str, reading: str) -> list[Place]:
     """For each character of the text as the model reads it, the (start, end) of its origin in the user's text.
 
-    Signs that normalising changed side by side are taken one by one where their number and the places of white space
-    stayed, else as one piece without the white space around it.
+    Of signs that normalising changed side by side the first are taken one by one, as long as each became one; the others
+    are one piece without the white space around it.
     """
     found: list[Place] = []
     low = 0  # end of the last sign that is the same in both
     for block in Levenshtein.opcodes(text, reading).as_matching_blocks():
-        changed = block.b - len(found)
         before, after = text[low : block.a], reading[len(found) : block.b]
-        if list(map(str.isspace, before)) == list(map(str.isspace, after)):
-            found += [(low + at, low + at + 1) for at in range(changed)]
-        else:
-            start = low + len(before) - len(before.lstrip() or before)
-            found += [(start, start + len(before.strip() or before))] * changed
+        for one, other in zip(before, after):
+            if (" " if one.isspace() else normalise(one)) != other:
+                break
+            found.append((low, low + 1))
+            low += 1
+        piece = text[low : block.a]
+        start = low + len(piece) - len(piece.lstrip() or piece)
+        found += [(start, start + len(piece.strip() or piece))] * (block.b - len(found))
         found += [(block.a + at, block.a + at + 1) for at in range(block.size)]
         low = block.a + block.size
     return found
