@@ -121,7 +121,7 @@ def finished(tmp_path_factory) -> Run:
         run.path(f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
     tables = {
         "robustness": "perturbation,difference,difference_high,p\n"
-        "typos,-0.25,-0.125,0.03125\nremark,-0.125,0.0,0.0078125\nother,0.0,0.0,1.0\n",
+        "typos,-0.25,-0.125,0.015625\nremark,-0.125,0.0,0.0078125\nother,0.0,0.0,1.0\n",
         "leakage_audit": "when,parts,exact,near\nbefore,train – test,1,1\nafter,train – test,0,0\n",
         "slices": "slice,value,n,score,low,high\nlength,long,30,0.25,0.15,0.35\nlength,short,40,0.7,0.6,0.8\n",
     }
@@ -324,7 +324,7 @@ def journeying(*journeys) -> Study:
     return make_study("calendar", metrics=HARD.metrics, costs={}, journeys=list(journeys))
 
 
-def tested(p: float) -> Study:
+def with_p(p: float) -> Study:
     """A trained system that is ahead of the best without training, with a paired test."""
     study = study_of("crime", "tagger", rules=0.5, tagger=0.6)
     found = {"tagger vs rules": {"difference": 0.1, "low": 0.0, "high": 0.2, "p": p}}
@@ -341,8 +341,8 @@ TAGS = study_of("it_ner", "lora", untuned=0.02, dictionary=0.5, lora=0.8)
         (said("verdict", BEHIND), "Use rules: no trained system is better. It has value F1 0.600 (95 % interval –); lora has 0.000 (−0.600)."),
         (said("verdict", LEVEL), "Use base_zero_shot: no trained system is better. It has"),
         (said("verdict", study_of("crime", "lora", rules=0.5, lora=0.4, tagger=0.6)), "Use rules: the trained system that was chosen is not better."),
-        (said("verdict", tested(0.0001)), "has 0.500 (+0.100: more than chance, p < 0.001)."),
-        (said("conclusions", [tested(0.25)]), "Crime reports +0.100 over rules (could be chance, p = 0.25)."),
+        (said("verdict", with_p(0.0001)), "has 0.500 (+0.100: more than chance, p < 0.001)."),
+        (said("conclusions", [with_p(0.25)]), "Crime reports +0.100 over rules (could be chance, p = 0.25)."),
         (said("verdict", ALONE), "no system without training was scored."),
         (said("verdict", study_of("calendar", "vote", rules=0.5, vote=0.7)), "Use vote (the vote of tagger, lora and rules): exact match 0.700"),
         (said("tuning", TUNED), "takes it from 0.100 (untuned, base_zero_shot) to 0.500 (lora): +0.400."),
@@ -562,7 +562,7 @@ def test_a_damaged_notebook_is_one_line_and_help_is_no_task(tmp_path, capsys):
         assert status(pages.main, ["calendar", str(tmp_path)]) == 2
         said = capsys.readouterr().err
         assert "01_eda.ipynb is no notebook" in said and said.count("\n") == 1
-    assert status(pages.main, ["--help"]) == 0 and "TASK" in capsys.readouterr().out
+    assert status(pages.main, ["--help"]) == 0 and "FOLDER" in capsys.readouterr().out
 
 
 def test_an_index_is_written_while_no_other_run_writes_one(finished, monkeypatch):
