@@ -17,8 +17,8 @@ from helpers.command import status
 from helpers.errors import UserError
 from helpers.export.model_folder import open_trained, pick_writer
 from helpers.files import read_json, write_json
+from helpers.serve.messages import answer_model
 from helpers.serve.predictor import Predictor
-from helpers.serve.service import answer_model
 from helpers.tasks import load_task
 from helpers.tasks.json_task import JsonTask
 from helpers.tasks.text import normalise

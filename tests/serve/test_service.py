@@ -24,7 +24,8 @@ from helpers.command import status
 from helpers.files import parse_json
 from helpers.serve import __main__ as serve
 from helpers.serve.batching import LOG, Batcher, Limits
-from helpers.serve.service import Extract, create_app, log_to
+from helpers.serve.messages import Extract
+from helpers.serve.service import create_app, log_to
 
 FUZZ = int(os.environ.get("STUDY_FUZZ", "250"))  # bodies that are tried; 10000 takes a minute
 JSON_TYPE = {"content-type": "application/json"}

@@ -19,7 +19,7 @@ from helpers.errors import UserError
 from helpers.evaluation.mistakes import values_not_in_text
 from helpers.paths import ROOT
 from helpers.run import Run
-from helpers.serve.service import answer_model
+from helpers.serve.messages import answer_model
 from helpers.tasks import TASK_NAMES, classes, load_task
 from helpers.tasks.json_task import JsonTask
 from helpers.tasks.load import model_of
