@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from helpers.tagging.encode import Span, tags_of_spans
-from helpers.tasks.base import Example, Task
-from helpers.tasks.bio import TaggedTokens, label_of
+from helpers.tasks.base import Example, Spans, Task
+from helpers.tasks.bio import TaggedTokens, label_of, spans_of
+from helpers.tasks.text import normalise
 
 UNKNOWN = 1  # 0 is left for padding and special pieces
 SHAPES, LEAST_SHAPE, SHAPE_LENGTH = 120, 5, 8
@@ -70,7 +71,7 @@ def gazetteer_value(counts: Counts | None) -> int:
 class WordFeatures:
     """Features fitted to training sentences."""
 
-    names: tuple[str, ...] = ()  # `shape` and `casing` together, `gazetteer`, `rules`, or none at all
+    names: tuple[str, ...] = ()  # `shape` and `casing` together, `gazetteer`, `rules`, or none
     fields: tuple[str, ...] = ()  # the task's labels or fields
     shapes: list[str] = field(default_factory=list)  # frequent ones; others share one value
     gazetteer: dict[str, int] = field(default_factory=dict)  # lower-cased word of train → value
@@ -80,14 +81,13 @@ class WordFeatures:
     @property
     def sizes(self) -> dict[str, int]:
         """Feature → number of its values, padding and unknown counted."""
-        if self.names == ("rules",):
-            return {f"rules: {name}": 3 for name in self.fields}
         known = {
             "shape": 2 + len(self.shapes),
             "casing": 2 + len(CASINGS),
             "gazetteer": FIRST_LABEL + 3 * len(self.fields),
         }
-        return {name: known[name] for name in self.names}
+        found = {name: known[name] for name in self.names if name in known}
+        return found | {f"rules: {name}": 3 for name in self.fields if "rules" in self.names}
 
     def values(
         self, task: Task, example: Example, words: Sequence[Span], train: dict[str, Counts] | None = None
@@ -97,11 +97,14 @@ class WordFeatures:
         Its label is not read, unless it is a training sentence: that must not find itself in the gazetteer, or training would
         trust it more than unseen text bears out, and is taken from the word counts of all of `train`.
         """
-        if self.names == ("rules",):
-            spans = task.spans(Example(0, example.text, task.hooks.rules(example.text)))
-            return tags_of_spans(words, [spans[name] or [] for name in task.fields]).tolist()
         if not self.names:
             return [[] for _ in words]
+        hints: list[list[int]] = [[] for _ in words]
+        if "rules" in self.names:
+            spans = rule_spans(task, example, words)
+            hints = tags_of_spans(words, [spans[name] or [] for name in task.fields]).tolist()
+        if self.names == ("rules",):
+            return hints
         tokens = example.target.tokens
         if tokens in self.known:
             return self.known[tokens]
@@ -117,23 +120,33 @@ class WordFeatures:
                 for word, counts in count_words([example.target], self.fields).items()
             }
             columns["gazetteer"] = [others[token.lower()] for token in tokens]
-        return [list(values) for values in zip(*(columns[name] for name in self.names))]
+        own = zip(*(columns[name] for name in self.names if name in columns))
+        return [[*values, *said] for values, said in zip(own, hints)]
+
+
+def rule_spans(task: Task, example: Example, words: Sequence[Span]) -> Spans:
+    """Field → places of what the rules propose; of tokens they are those of the words, which normalising may move."""
+    if task.writes:
+        return task.spans(Example(0, example.text, task.hooks.rules(example.text)))
+    read = ["".join(normalise(token).split()) or "_" for token in example.target.tokens]
+    found: dict[str, list[Span]] = {name: [] for name in task.fields}
+    for start, end, label in spans_of(task.hooks.rules(" ".join(read)).tags):
+        found[label].append((words[start][0], words[end - 1][1]))
+    return found
 
 
 def fit_features(
     task: Task, rows: Sequence[Example], shapes: bool = False, gazetteer: bool = False, hints: bool = False
 ) -> WordFeatures:
-    """The features of training rows, each given once; what rules propose stands alone."""
-    if hints:
-        return WordFeatures(("rules",), task.fields)
+    """The features of training rows, each given once."""
     if not (shapes or gazetteer):
-        return WordFeatures()
+        return WordFeatures(("rules",), task.fields) if hints else WordFeatures()
     sentences = [row.target for row in rows]
     forms = Counter(shape(token) for sentence in sentences for token in sentence.tokens)
     frequent = sorted((-count, form) for form, count in forms.items() if count >= LEAST_SHAPE)
     counts = count_words(sentences, task.fields)
     return WordFeatures(
-        ("shape", "casing") * shapes + ("gazetteer",) * gazetteer,
+        ("shape", "casing") * shapes + ("gazetteer",) * gazetteer + ("rules",) * hints,
         task.fields,
         [form for _, form in frequent[:SHAPES]] if shapes else [],
         {word: gazetteer_value(counts[word]) for word in sorted(counts)} if gazetteer else {},

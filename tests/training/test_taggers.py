@@ -143,6 +143,15 @@ def test_the_gazetteer_feature_of_training_rows(encoder, tmp_path):
     assert [row.features for row in windows] == [[known, [UNKNOWN]]] * 3 + [[[UNKNOWN], [UNKNOWN]]]
 
 
+def test_rules_stand_beside_the_other_features():
+    row = sentence("Vim… on Debian/B-OS")  # normalising makes the first word longer
+    features = fit_features(TASK, [row], shapes=True, gazetteer=True, hints=True)
+    assert list(features.sizes) == ["shape", "casing", "gazetteer", *(f"rules: {one}" for one in TASK.fields)]
+    values = features.values(TASK, row, [(0, 4), (5, 7), (8, 14)])
+    assert {len(word) for word in values} == {len(features.sizes)}
+    assert [word[3 + TASK.fields.index("OS")] for word in values] == [OUTSIDE, OUTSIDE, BEGIN]
+
+
 def test_few_rows_are_read_more_often_and_phases_follow_each_other(encoder, tmp_path):
     def plan(least, *given):
         run = tiny_run(
