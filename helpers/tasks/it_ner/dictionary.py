@@ -87,8 +87,8 @@ class Phrases(dict[tuple[str, ...], str]):
 
     def end(self, tokens: Sequence[str], at: int) -> int:
         """Where the longest name that starts at a token ends; `at` itself where none does."""
-        sizes = self.sizes.get(tokens[at], ()) if at < len(tokens) else ()
-        return next((at + size for size in sizes if tuple(tokens[at : at + size]) in self), at)
+        ends = [at + size for size in self.sizes.get(tokens[at], ())] if at < len(tokens) else []
+        return next((end for end in ends if end <= len(tokens) and tuple(tokens[at:end]) in self), at)
 
 
 class Names(NamedTuple):
