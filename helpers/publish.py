@@ -63,8 +63,9 @@ def kind_of(run: Run, variant: str) -> str:
 # -- the card ---------------------------------------------------------------------------------------------------------
 def base_of(run: Run, variant: str) -> str:
     """Name of the model that a variant was trained from, without folders of this machine."""
-    encoder = run.settings.get(f"{variant}.student_model") or run["encoder_model"]
-    name = str(encoder) if variant in run.task.variants.taggers else public_name(run)
+    own = (run.settings.get(f"{variant}.{name}") for name in ("student_model", "encoder"))
+    encoder = next(filter(None, own), run["encoder_model"])
+    name = public_name(encoder if variant in run.task.variants.taggers else run["base_model"])
     return Path(name).name if Path(name).is_absolute() else name
 
 

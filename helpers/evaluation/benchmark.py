@@ -279,7 +279,7 @@ def measure(bench: Bench, only: Sequence[str] = ()) -> dict[str, Any]:
         "manifest": {
             "task": run.task.name,
             "data": data.data_name(run),
-            "model": public_name(run),
+            "model": public_name(run["base_model"]),
             "decoded by": "a finished adapter" if bench.trained else "the untuned base",
             "repeats": bench.repeats,
             "seconds": bench.seconds,

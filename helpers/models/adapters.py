@@ -67,7 +67,8 @@ def run_megabytes(run: Run, variant: str) -> float | None:
     best = run.dir / "checkpoints" / variant / "best"
     if not (best / "adapter_config.json").exists():
         return folder_megabytes(best)
-    base = Path(encoder_path(run) if variant in run.task.variants.taggers else base_path(run))
+    own = run.settings.get(f"{variant}.encoder", "")
+    base = Path(encoder_path(run, own) if variant in run.task.variants.taggers else base_path(run))
     # a folder from a hub may hold the same weights in several forms
     weights = sum(file.stat().st_size for file in base.glob("*.safetensors")) / 1e6 or folder_megabytes(base)
     return folder_megabytes(best) + weights if weights else None

@@ -78,9 +78,9 @@ def base_path(run: Run) -> str:
     return name
 
 
-def public_name(run: Run) -> str:
-    """The base model as others know it: the hub's name where it is the packaged copy of a hub model."""
-    return HUB if run["base_model"] in LAYERS else run["base_model"]
+def public_name(name: str) -> str:
+    """A model as others know it: the hub's name where it is the packaged copy of a hub model."""
+    return HUB if name in LAYERS else name
 
 
 def explain_load_error(name: str, error: Exception, setting: str = "base_model") -> UserError:

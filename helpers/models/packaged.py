@@ -43,9 +43,11 @@ def model_folder(name: str) -> Path | None:
 
 
 # -- the encoder ------------------------------------------------------------------------------------------------------
-def encoder_path(run: Run) -> str:
-    """The `encoder_model` setting: the packaged model, a folder, or a hub name."""
-    name = run["encoder_model"]
+def encoder_path(run: Run, own: str = "") -> str:
+    """What taggers read with: their own model, or that of the setting `encoder_model`; packaged, a folder, or a hub name."""
+    name = own or run["encoder_model"]
+    if name in LAYERS:
+        return str(packaged_folder(name))
     return str(packaged_encoder() if name == ENCODER else model_folder(name) or name)
 
 

@@ -141,6 +141,8 @@ class Study:
         words += ["an adapter"] * self.is_adapter(name)
         words += ["with word features"] * bool(self.settings.get(f"{name}.gazetteer"))
         words += ["shown what the rules propose"] * (name in self.hinted)
+        if own := self.settings.get(f"{name}.encoder"):
+            words.append(f"on {own}")
         words += ["taught by another"] * bool(getattr(self.task.variants[name], "teacher", False))
         return ", ".join(words)
 

@@ -17,6 +17,7 @@ from torch import nn
 from helpers.files import write_json
 from helpers.models.adapters import adapted_layers
 from helpers.models.base import device_of, explain_load_error
+from helpers.models.int8 import use_int8
 from helpers.models.packaged import encoder_path
 from helpers.run import Run
 from helpers.tagging.encode import bio_tags
@@ -24,6 +25,7 @@ from helpers.tagging.features import WordFeatures
 from helpers.tasks.base import Task
 
 EXTRAS, CARD = "extras.safetensors", "tagger.json"
+CAUSAL_HEAD = "score"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ class TokenTagger(nn.Module):
     ) -> torch.Tensor:
         """Logits (rows, pieces, groups · outputs)."""
         inner = self.base.get_base_model() if hasattr(self.base, "get_base_model") else self.base
+        if (
+            head_of(inner) == CAUSAL_HEAD
+        ):  # what is added to the score of each pair takes the place of the causal mask
+            hidden = torch.finfo(torch.float32).min * (1.0 - attention_mask.float())
+            attention_mask = hidden[:, None, None].expand(-1, 1, input_ids.shape[1], -1)
         if features is None:
             return inner(input_ids=input_ids, attention_mask=attention_mask).logits.float()
         embedded = inner.get_input_embeddings()(input_ids)
@@ -112,6 +119,11 @@ class TokenTagger(nn.Module):
             for tag in range(len(self.layout.tags))
         ]
         return torch.stack([log_probs[..., own].logsumexp(-1) for own in members], -1)
+
+
+def head_of(base) -> str:
+    """Name of a token classifier's last layer: models that write call it otherwise than encoders do."""
+    return CAUSAL_HEAD if hasattr(base, CAUSAL_HEAD) else "classifier"
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
@@ -158,6 +170,8 @@ def load_token_tokenizer(run: Run, name: str | None = None):
         if not (Path(name) / CARD).exists():  # a trained tagger's tokenizer knows it
             config = AutoConfig.from_pretrained(name)
             places = getattr(config, "max_position_embeddings", 512)
+            if tokenizer.num_special_tokens_to_add() == 0:
+                _frame(tokenizer)
             if "roberta" in config.model_type:  # its first position comes after that of the padding
                 places -= config.pad_token_id + 1
             tokenizer.model_max_length = min(tokenizer.model_max_length, places)
@@ -166,19 +180,31 @@ def load_token_tokenizer(run: Run, name: str | None = None):
     return tokenizer
 
 
+def _frame(tokenizer) -> None:
+    """Let the tokenizer of a model that writes put special pieces around a text, as those of encoders do."""
+    from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
+
+    first, last = tokenizer.bos_token, tokenizer.eos_token
+    known = [(token, tokenizer.convert_tokens_to_ids(token)) for token in dict.fromkeys((first, last))]
+    around = TemplateProcessing(single=f"{first} $A {last}", special_tokens=known)
+    tokenizer.backend_tokenizer.post_processor = Sequence([ByteLevel(trim_offsets=True), around])
+
+
 def build_token_tagger(run: Run, own: dict[str, Any], layout: Layout) -> TokenTagger:
     """The tagger that a variant's settings ask for, untrained.
 
     With a `rank` LoRA on every projection of the encoder; the classifier is trained whole and saved with the adapter.
     """
-    base = load_encoder(run, encoder_path(run), layout.labels, own["dropout"])
+    base = load_encoder(run, encoder_path(run, own.get("encoder", "")), layout.labels, own["dropout"])
     torch.manual_seed(run.seed)
     if own["rank"]:
         from peft import LoraConfig, TaskType, get_peft_model
 
         sizes = {"r": own["rank"], "lora_alpha": own["alpha"], "lora_dropout": own["lora_dropout"]}
-        layers = {"target_modules": adapted_layers(base), "modules_to_save": ["classifier"]}
+        layers = {"target_modules": adapted_layers(base), "modules_to_save": [head_of(base)]}
         base = get_peft_model(base, LoraConfig(task_type=TaskType.TOKEN_CLS, **sizes, **layers))
+        if own.get("bits") == 8 and device_of(run.profile).device == "cpu":
+            use_int8(base)
     elif own["freeze_embeddings"]:
         base.get_input_embeddings().weight.requires_grad_(False)
     torch.manual_seed(run.seed)
@@ -213,6 +239,7 @@ class Card:
     features: WordFeatures
     transitions: list[list[float]]
     knowledge: Any = None
+    encoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -224,6 +251,7 @@ class TrainedTagger:
     features: WordFeatures
     transitions: np.ndarray  # (tags, tags): what Viterbi adds to the scores of words, beside the rules of BIO
     knowledge: Any = None
+    encoder: str = ""  # its own, where it is not that of the setting `encoder_model`
 
 
 def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
@@ -239,14 +267,14 @@ def save_tagger(tagger: TrainedTagger, folder: Path) -> None:
     if extras:
         save_file(extras, folder / EXTRAS)
     transitions = np.round(tagger.transitions, 6).tolist()
-    card = Card(model.layout, tagger.features, transitions, tagger.knowledge)
+    card = Card(model.layout, tagger.features, transitions, tagger.knowledge, tagger.encoder)
     write_json(folder / CARD, asdict(card))
 
 
-def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, Any]:
-    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions and knowledge."""
+def read_card(folder: Path) -> tuple[Layout, WordFeatures, np.ndarray, Any, str]:
+    """What :func:`save_tagger` keeps beside the weights: layout, features, transitions, knowledge, name of its encoder."""
     card = TypeAdapter(Card).validate_json((folder / CARD).read_bytes())
-    return card.layout, card.features, np.array(card.transitions), card.knowledge
+    return card.layout, card.features, np.array(card.transitions), card.knowledge, card.encoder
 
 
 def load_trained_tagger(
@@ -255,7 +283,7 @@ def load_trained_tagger(
     """Inverse of :func:`save_tagger`; unless `merge` is false an adapter is merged into the encoder, and costs nothing."""
     layout, *rest = read_card(folder)
     adapted = (folder / "adapter_config.json").exists()
-    source = encoder_path(run) if adapted else str(folder)
+    source = encoder_path(run, rest[-1]) if adapted else str(folder)
     base = load_encoder(run, source, layout.labels, attention=attention)
     if adapted:
         from peft import PeftModel

@@ -18,6 +18,8 @@ from torch.utils.data import SequentialSampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from helpers.models.adapters import count_parameters
+from helpers.models.int8 import packed_once
+from helpers.models.packaged import encoder_path
 from helpers.run import Run
 from helpers.tagging import model as tagging
 from helpers.tagging.encode import IGNORE, WindowRow, budget_batches, collate_windows
@@ -69,7 +71,7 @@ def parameter_groups(model: TokenTagger, own: dict[str, Any]) -> list[dict[str, 
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            new = not name.startswith("base.") or "classifier" in name
+            new = not name.startswith("base.") or {"classifier", tagging.CAUSAL_HEAD} & set(name.split("."))
             decays = parameter.ndim >= 2 and name.startswith("base.") and "embeddings" not in name
             key = (own["head_rate"] if new else own["learning_rate"], own["weight_decay"] if decays else 0.0)
             groups.setdefault(key, []).append(parameter)
@@ -183,7 +185,8 @@ class TaggerTrainer(common.StudyMixin, Trainer):
         return model(self.study.loss, inputs)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        found = evaluate(self.study.run, self.predicting(), self.study.validation, self.pmi)
+        with packed_once(self.model):
+            found = evaluate(self.study.run, self.predicting(), self.study.validation, self.pmi)
         metrics = {f"eval_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -242,10 +245,12 @@ def new_tagger(run: Run, variant: str, gold: Sequence[Example]) -> TrainedTagger
     features = fit_features(task, gold, own["shapes"], own["gazetteer"], own["hints"])
     finer = rows.fine_outputs(task, gold) if own["fine"] else ((), ())
     layout = tagging.layout_of(task, features.sizes, finer)
-    model, tokenizer = tagging.build_token_tagger(run, own, layout), tagging.load_token_tokenizer(run)
+    model = tagging.build_token_tagger(run, own, layout)
+    tokenizer = tagging.load_token_tokenizer(run, encoder_path(run, own["encoder"]))
     nothing = np.zeros((len(layout.tags),) * 2)
     shown = gold if run.settings.get("conventions", True) else []
-    return TrainedTagger(model, tokenizer, features, nothing, task.hooks.learn_conventions(shown))
+    known = task.hooks.learn_conventions(shown)
+    return TrainedTagger(model, tokenizer, features, nothing, known, own["encoder"])
 
 
 def train_tagger(

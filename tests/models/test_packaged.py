@@ -150,4 +150,4 @@ def test_the_folder_loads_without_the_package(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name, known", [(PACKAGED, HUB), (CUT, HUB), ("someone/model", "someone/model")])
 def test_reports_call_the_packaged_model_by_its_name_on_the_hub(tmp_path, name, known):
-    assert public_name(Run("calendar", out=str(tmp_path), settings={"model": name})) == known
+    assert public_name(Run("calendar", out=str(tmp_path), settings={"model": name})["base_model"]) == known

@@ -7,8 +7,11 @@ from transformers import AutoTokenizer, DebertaV2Config, GPT2Config, ModernBertC
 
 from helpers.errors import UserError
 from helpers.evaluation import systems
-from helpers.models.packaged import packaged_encoder
+from helpers.models.packaged import CUT, encoder_path, packaged_encoder
+from helpers.tagging.encode import windows_of, words_of
 from helpers.tagging.model import load_token_tokenizer
+from helpers.tagging.predict import predict_scores
+from helpers.tasks.metrics import entity_f1
 from helpers.training.fit import fit
 
 LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -50,3 +53,29 @@ def test_an_encoder_without_known_projections_is_refused_by_name(tmp_path):
     run = tiny_run(save_encoder("gpt2", tmp_path / "encoder"), tmp_path)
     with pytest.raises(UserError, match="'gpt2'"):
         fit(run, "lora", sentences(), sentences()[:2])
+
+
+def test_a_model_that_writes_is_read_in_both_directions_and_its_classifier_comes_back(tmp_path):
+    own = {"decoder__encoder": CUT, "decoder__epochs": 3, "decoder__bits": 32, "decoder__batch_pieces": 40}
+    run, rows = tiny_run(tmp_path / "none", tmp_path, max_pieces=40, **own), sentences()
+    result = fit(run, "decoder", rows, rows)
+    system = systems.load(run, "decoder")
+    tags = [row.target.tags for row in rows]
+    found = [record["prediction"] for record in system.predict(rows)]
+    assert entity_f1(tags, found) == pytest.approx(result.best_score, abs=1e-4) and result.best_score > 0
+    one, other = (
+        predict_scores(run, system.loaded, [sentence(f"it says {last}")])[0] for last in ("no", "yes")
+    )
+    assert abs(one[0] - other[0]).max() > 1e-3, "the first word sees the last"
+    alone = predict_scores(run, system.loaded, rows[2:3])[0]
+    assert alone == pytest.approx(predict_scores(run, system.loaded, rows)[2], abs=1e-4), "but no padding"
+
+
+def test_pieces_of_a_model_that_writes_stand_between_two_special_ones(tmp_path):
+    run, row = tiny_run(tmp_path / "none", tmp_path), sentence("Ubuntu 22.04")
+    tokenizer = load_token_tokenizer(run, encoder_path(run, CUT))
+    text, words = words_of(run.task, row)
+    ((window,),) = windows_of(tokenizer, [text], [words], 32)
+    pieces = tokenizer.convert_ids_to_tokens(window.input_ids)
+    assert (pieces[0], pieces[-1]) == (tokenizer.bos_token, tokenizer.eos_token)
+    assert [pieces[at] for at in window.heads] == ["U", "2"] and window.words == [0, 1]
