@@ -42,7 +42,7 @@ _JOINED = r"-(?:[01]?\d|2[0-3]):[0-5]\d"  # a time of 24 hours that a hyphen joi
 _YEAR_LATER = (
     rf"(?=(?:,?\s+(?:at\s+)?|(?={_JOINED})-){_CLOCK}(?:\s?[A-Z]{{2,5}}\b)?,?\s+\(?(?P<year>\d{{4}})\b)"
 )
-_TO = r"(?:-|–|—|to|until|till|through)"
+TO = r"(?:-|–|—|to|until|till|through)"
 DATE_PATTERNS = {
     "YYYY-MM-DD": rf"{_ON}(?P<year>\d{{4}})\s?[-/.]\s?(?P<month>\d{{1,2}})\s?[-/.]\s?(?P<day>\d{{1,2}})",
     "YYYYMMDD": r"(?:(?<=\bon )|(?=\d{8}T))(?P<year>20\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])",
@@ -50,8 +50,8 @@ DATE_PATTERNS = {
     "D Month YYYY": rf"{_ON}{_DAY}{_LAST}(?:\s+of\b)?(?:\s*[-/,.]\s*|\s+|(?=[a-z]))(?P<month>{MONTH})\b\.?{_GAP}{_YEAR}",
     "Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?{_GAP}(?:the\s+)?{_DAY}{_LAST}(?:\s*[-/,.]\s*|\s+){_YEAR}",
     "YYYY Month D": rf"(?P<year>\d{{4}}),?\s+(?P<month>{MONTH})\.?\s+{_DAY}",
-    "D Month – D Month YYYY": rf"{_ON}{_DAY}\s+(?P<month>{MONTH})\.?\s?{_TO}\s?\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{MONTH})\.?,?\s+{_YEAR}",
-    "Month D – Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}\s?{_TO}\s?(?:{MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}",
+    "D Month – D Month YYYY": rf"{_ON}{_DAY}\s+(?P<month>{MONTH})\.?\s?{TO}\s?\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{MONTH})\.?,?\s+{_YEAR}",
+    "Month D – Month D, YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}\s?{TO}\s?(?:{MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+{_YEAR}",
     "D Month … YYYY": rf"{_ON}{_DAY}(?:\s+of)?\s+(?P<month>{MONTH})\b\.?{_YEAR_LATER}",
     "Month D … YYYY": rf"{_ON}(?P<month>{MONTH})\.?\s+{_DAY}{_YEAR_LATER}",
 }
@@ -65,7 +65,7 @@ _DAY_BEFORE = "|".join(rf"(?<=[0-9] {name}-)" for name in _MONTH_NAMES)  # "5 Ma
 _BEGINS = rf"(?<![\w:/,.-])|(?<=\d[T-])|(?<=\d\d\d\d,)|(?<=\d(?:st|nd|rd|th)-)|(?<=-)(?:{_DAY_BEFORE})"
 TIME_PATTERNS = {
     "12 h": rf"(?P<hour>1[0-2]|0?\d)(?:\s?[:.h]\s?(?P<minute>[0-5]\d)(?::[0-5]\d)?|(?P<minute_0>[0-5]\d))?(?:ish)?{_HALF}",
-    "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{_TO}\s?"
+    "range": rf"(?P<hour>1[0-2]|0?\d)(?:[:.](?P<minute>[0-5]\d))?\s?(?P<half>[ap]\.?m\.?)?\s?{TO}\s?"
     r"(?P<end_hour>1[0-2]|0?\d)(?:[:.](?P<end_minute>[0-5]\d))?\s?(?P<end_half>[ap])\.?m\b\.?",
     "open range": rf"(?<!\d[-/.]){_NO_DAY}(?P<hour>[01]?\d|2[0-3])(?:[-–]|\s(?:to|till|until)\s)(?:[01]?\d|2[0-3]):[0-5]\d",
     "24 h with am/pm": r"(?P<hour>1[3-9]|2[0-3]|00):(?P<minute>[0-5]\d)\s?(?P<half>[ap])\.?\s?m\b\.?",
@@ -98,18 +98,7 @@ DURATION_PATTERNS = {
     "words": rf"(?P<words>{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})[\s-](?P<unit>{_LONG_UNIT})(?!\w)"
     r"(?P<more>\s+and\s+a\s+(?:half|quarter))?",
 }
-_BARE = re.compile(
-    r"(?<![\w:/.,-])(?P<hour>1[0-2]|0?[1-9])(?:[:.](?P<minute>[0-5]\d))?(?!\w|[:/.,-]\d)", re.IGNORECASE
-)
-REACH = 40  # characters before a number that may hold its cue
-_CUE = re.compile(r"(?:\b(?:at|from|by|around|about|between|starts?|starting)|@|~|¦,?)\s*$", re.IGNORECASE)
-_BARE_END = re.compile(
-    rf"(?:\s?{_TO}\s?\d{{1,2}}(?:[:.]\d\d)?(?![\w.:]))?(?=\s*(?:$|[¦,.;:()!?–—-]|(?:on|with|w/?|in|at|for|and|or|sharp"
-    rf"|today|tomorrow|this|next|every|each|via|{WEEKDAY})(?!\w)))",
-    re.IGNORECASE,
-)
 EITHER = re.compile(r"24 h (?:[1-9]|1[0-2]):|(?:o'clock|past) ")  # style and text of a time of either half
-BARE, GUESSED = "bare hour", "bare hour, morning or evening guessed"
 
 
 def _compiled(patterns: dict[str, str], before: str, after: str = "") -> dict[str, re.Pattern]:
@@ -201,7 +190,7 @@ def _time(match: re.Match) -> str | None:
         return time_text(hour % 12 + 12 * (half == "p"), minute)
     plain = match.group()[0] != "0" and not re.search(r"h|\.", match.group(), re.IGNORECASE)
     if "spoken" in groups or (hour < 12 and plain and (hour < 7 or _EVENING.search(match.string))):
-        hour = _guessed(hour, match.string)[0]
+        hour = guessed_hour(hour, match.string)[0]
     return time_text(hour, minute)
 
 
@@ -224,7 +213,7 @@ def _day_parts(text: str) -> tuple[bool, bool]:
     return bool(_EVENING.search(text)), bool(_MORNING.search(text))
 
 
-def _guessed(hour: int, text: str) -> tuple[int, bool]:
+def guessed_hour(hour: int, text: str) -> tuple[int, bool]:
     """The hour from 0 to 23 of one that does not say which half of the day it means, and whether the text tells.
 
     Parts of the day and kinds of events tell; without them an hour from 7 to 11 is one of the morning.
@@ -290,7 +279,7 @@ def _ranged(text: str, found: list[Mention]) -> tuple[Mention, ...]:
     """Two that a dash or "to" joins are one, whose value is that of the first."""
     joined: list[Mention] = []
     for one in found:
-        if joined and re.fullmatch(rf"\s*{_TO}\s*", text[joined[-1].end : one.start]):
+        if joined and re.fullmatch(rf"\s*{TO}\s*", text[joined[-1].end : one.start]):
             first = joined.pop()
             one = first._replace(end=one.end, text=text[first.start : one.end])
         joined.append(one)
@@ -335,23 +324,3 @@ def find_times(text: str) -> tuple[Mention, ...]:
 def find_durations(text: str) -> tuple[Mention, ...]:
     """Durations in the text, left to right; `value` holds minutes."""
     return tuple(_mentions(text, _DURATIONS, _duration, find_dates(text) + find_times(text)))
-
-
-def find_bare_times(text: str) -> tuple[Mention, ...]:
-    """Numbers that may be hours without a half of the day ("at 7", "5:30").
-
-    `style` is :data:`BARE` where the words around say that it is an hour and the text which half it means,
-    :data:`GUESSED` where only the first is sure, "number" else.
-    """
-    blank, found = text, []
-    for one in find_dates(text) + find_durations(text):
-        blank = blank[: one.start] + "¦" * (one.end - one.start) + blank[one.end :]
-    for match in _BARE.finditer(blank):
-        hour, told = _guessed(int(match["hour"]), text)
-        end = _BARE_END.match(blank, match.end())
-        hourly = _CUE.search(blank[max(0, match.start() - REACH) : match.start()]) and end
-        style = (BARE if told else GUESSED) if hourly else "number"
-        stop = end.end() if hourly else match.end()
-        value = time_text(hour, int(match["minute"] or 0))
-        found.append(Mention(match.start(), stop, text[match.start() : stop], value, style))
-    return tuple(found)

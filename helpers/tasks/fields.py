@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import StrictBool, StrictFloat, StrictInt, StrictStr
 
-from helpers.tasks import date_forms, dates
+from helpers.tasks import bare_hours, date_forms, dates
 from helpers.tasks.text import lark_literal, normalise, places
 
 Place = tuple[int, int]  # (start, end) in a text
@@ -197,13 +197,13 @@ class Time(Date):
         return dates.read_time(text)
 
     def possible(self, text: str) -> tuple[dates.Mention, ...]:
-        return (*dates.find_times(text), *dates.find_bare_times(text))
+        return (*dates.find_times(text), *bare_hours.find_bare_times(text))
 
     def flaw(self, value: str) -> str:
         return "" if dates.clock_of(value) else f"“{value}” is no time of day"
 
     def doubt(self, value: str, text: str) -> str:
-        guessed = {m[:2] for m in dates.find_bare_times(text) if m.style == dates.GUESSED}
+        guessed = {m[:2] for m in bare_hours.find_bare_times(text) if m.style == bare_hours.GUESSED}
         told = value in [m.value for m in self.mentions(text)]
         return "" if told or guessed.isdisjoint(self.find(value, text)) else "the text does not say AM or PM"
 
@@ -212,7 +212,7 @@ class Time(Date):
         if found or not wanted:
             return found
         either = [dates.time_text((wanted[0] + half) % 24, wanted[1]) for half in (0, 12)]
-        return [m[:2] for m in dates.find_bare_times(text) if m.value in either]
+        return [m[:2] for m in bare_hours.find_bare_times(text) if m.value in either]
 
     def mentions(self, text: str) -> tuple[dates.Mention, ...]:
         return dates.find_times(text)

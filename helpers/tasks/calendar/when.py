@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 
+from helpers.tasks.bare_hours import BARE, GUESSED, find_bare_times
 from helpers.tasks.calendar.people import TITLES
 from helpers.tasks.calendar.pieces import CUT, blot, tight
 from helpers.tasks.calendar.schema import LISTS
 from helpers.tasks.dates import (
-    BARE,
-    GUESSED,
     MONTH,
     WEEKDAY,
-    find_bare_times,
     find_dates,
     find_durations,
     find_times,
