@@ -89,9 +89,8 @@ class TokenTagger(nn.Module):
     ) -> torch.Tensor:
         """Logits (rows, pieces, groups · outputs)."""
         inner = self.base.get_base_model() if hasattr(self.base, "get_base_model") else self.base
-        if (
-            head_of(inner) == CAUSAL_HEAD
-        ):  # what is added to the score of each pair takes the place of the causal mask
+        # what is added to the score of each pair of pieces takes the place of the causal mask
+        if head_of(inner) == CAUSAL_HEAD:
             hidden = torch.finfo(torch.float32).min * (1.0 - attention_mask.float())
             attention_mask = hidden[:, None, None].expand(-1, 1, input_ids.shape[1], -1)
         if features is None:
@@ -170,7 +169,7 @@ def load_token_tokenizer(run: Run, name: str | None = None):
         if not (Path(name) / CARD).exists():  # a trained tagger's tokenizer knows it
             config = AutoConfig.from_pretrained(name)
             places = getattr(config, "max_position_embeddings", 512)
-            if tokenizer.num_special_tokens_to_add() == 0:
+            if tokenizer.num_special_tokens_to_add() < 2:
                 _frame(tokenizer)
             if "roberta" in config.model_type:  # its first position comes after that of the padding
                 places -= config.pad_token_id + 1
@@ -184,7 +183,8 @@ def _frame(tokenizer) -> None:
     """Let the tokenizer of a model that writes put special pieces around a text, as those of encoders do."""
     from tokenizers.processors import ByteLevel, Sequence, TemplateProcessing
 
-    first, last = tokenizer.bos_token, tokenizer.eos_token
+    last = tokenizer.eos_token
+    first = tokenizer.bos_token or last
     known = [(token, tokenizer.convert_tokens_to_ids(token)) for token in dict.fromkeys((first, last))]
     around = TemplateProcessing(single=f"{first} $A {last}", special_tokens=known)
     tokenizer.backend_tokenizer.post_processor = Sequence([ByteLevel(trim_offsets=True), around])
