@@ -85,7 +85,7 @@ def test_smoke_run_of_own_crime_reports_answers_every_question(crime_smoke_run: 
 @pytest.mark.whole_run
 def test_smoke_run_of_it_sentences_tags_every_token(it_ner_smoke_run: SmokeRun):
     run, metrics = it_ner_smoke_run, metrics_of(it_ner_smoke_run)
-    trained, untrained = "full lora enhanced distilled", "majority rules dictionary untuned"
+    trained, untrained = "full lora enhanced decoder distilled", "majority rules dictionary untuned"
     assert set(metrics["variants"]) == {*trained.split(), *untrained.split()}
     assert metrics["best"] in trained
     scored, rows = (rows_of(run.artifacts / name) for name in ("splits/test.jsonl", "predictions/lora.jsonl"))
