@@ -240,7 +240,7 @@ def test_names_of_the_trade(text, found):
 
 
 def test_names_come_before_patterns_and_versions_after_both():
-    assert rule_tags(["with", "Java"]) == ("O", "B-SOFTWARE"), "a longer name that begins so ends with the text"
+    assert rule_tags(["with", "Java"]) == ("O", "B-SOFTWARE"), "no longer name is read"
     tags = rule_tags("PowerShell 7.4 on Windows 11 : HTTP 502".split())
     assert [tag for tag in tags if tag != "O"] == [
         *("B-SOFTWARE", "B-VERSION", "B-OS", "B-VERSION", "B-ERROR", "I-ERROR")
